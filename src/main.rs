@@ -1,0 +1,3 @@
+//! Parse arguments, run one verb, return its exit code.
+
+fn main() {}

@@ -1,0 +1,408 @@
+//! The config repo after loading: everything checked, every name resolved, every item with its place.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::diagnostic::Place;
+use super::id::{ConsumerId, ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
+use super::snapshot::Value;
+use super::time::{Limit, Timestamp};
+
+/// The whole config repo.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    /// `slm.toml`.
+    pub settings: Settings,
+    /// `controls/**/*.toml`.
+    pub controls: BTreeMap<ControlId, Control>,
+    /// `controls/frameworks/*.toml`.
+    pub frameworks: BTreeMap<FrameworkId, Framework>,
+    /// `credentials/*.toml`.
+    pub credentials: BTreeMap<CredentialId, Credential>,
+    /// `exceptions/*.toml`.
+    pub exceptions: BTreeMap<ExceptionId, Exception>,
+    /// `policies/*.cedar`, in path order.
+    pub policies: Vec<PolicyFile>,
+    /// `policies/schema.cedarschema`.
+    pub schema: PolicyFile,
+}
+
+/// A Cedar file as text; module `policy` compiles it.
+#[derive(Clone, Debug)]
+pub struct PolicyFile {
+    /// Path from the root of the repo.
+    pub path: String,
+    /// Its whole text.
+    pub text: Arc<str>,
+}
+
+/// What a control is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ControlKind {
+    /// The state of a resource.
+    Config,
+    /// Events in a period.
+    Event,
+    /// A statement signed by a person.
+    Attestation,
+}
+
+/// How much a breach matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Fix when convenient.
+    Low,
+    /// Fix this quarter.
+    Medium,
+    /// Fix this week.
+    High,
+    /// Fix now.
+    Critical,
+}
+
+/// What slm does about a breach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Remedy {
+    /// Rotate the credential if it is managed; otherwise propose to adopt it.
+    Rotate,
+    /// Collect the evidence again.
+    Collect,
+    /// Bring the consumers to the current version.
+    Redeploy,
+    /// A person must act: escalate to the owner.
+    Escalate,
+}
+
+/// A promise that must hold.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// The stem of its file.
+    pub id: ControlId,
+    /// At most 60 characters.
+    pub title: String,
+    /// The promise in one sentence.
+    pub statement: String,
+    /// What it is judged by.
+    pub kind: ControlKind,
+    /// How much a breach matters.
+    pub severity: Severity,
+    /// Who answers for it.
+    pub owner: String,
+    /// What slm does about a breach.
+    pub remedy: Remedy,
+    /// How often evidence is collected.
+    pub collect_every: Limit,
+    /// How old evidence may be.
+    pub evidence_ttl: Limit,
+    /// The entity types it speaks about; never empty.
+    pub entities: Vec<EntityType>,
+    /// Which resources are meant, in words.
+    pub population: String,
+    /// Attribute values a resource must have for the control to apply; others are not-applicable.
+    pub applies_where: Vec<(Arc<str>, Value)>,
+    /// Attributes without which there is no evidence.
+    pub requires: Vec<Arc<str>>,
+    /// Criteria served, by framework.
+    pub criteria: BTreeMap<FrameworkId, Vec<CriterionId>>,
+    /// The evidence in words.
+    pub artefact: String,
+    /// The calls that yield it.
+    pub api: Vec<String>,
+    /// Names of audit events that touch it, by source kind (`cloudtrail`, `github`, `datadog`).
+    pub events: BTreeMap<String, Vec<String>>,
+    /// What is still missing before it can be judged; `None` when a collector observes its population.
+    pub needs: Option<String>,
+    /// Its file.
+    pub place: Place,
+}
+
+/// A framework and its criteria.
+#[derive(Clone, Debug)]
+pub struct Framework {
+    /// The stem of its file.
+    pub id: FrameworkId,
+    /// Full name.
+    pub name: String,
+    /// In file order.
+    pub criteria: BTreeMap<CriterionId, Criterion>,
+    /// Its file.
+    pub place: Place,
+}
+
+/// One criterion, in our own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Criterion {
+    /// Our paraphrase, short.
+    pub title: String,
+    /// The group it belongs to in its framework, or empty.
+    pub group: String,
+}
+
+/// How a source is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// One AWS account.
+    Aws(AwsSource),
+    /// One GitHub organisation.
+    Github(GithubSource),
+    /// The local vault.
+    Vault(VaultSource),
+    /// A git repository on this machine.
+    Git(GitSource),
+}
+
+/// One AWS account and the regions in scope.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AwsSource {
+    /// Twelve digits.
+    pub account: String,
+    /// Regions in scope; never empty.
+    pub regions: Vec<String>,
+    /// Role assumed for reading.
+    pub read_role: Option<String>,
+    /// Role assumed for applying.
+    pub apply_role: Option<String>,
+    /// Named profile of the shared AWS configuration.
+    pub profile: Option<String>,
+    /// Endpoint for every service, for emulators and private endpoints.
+    pub endpoint: Option<String>,
+}
+
+/// One GitHub organisation.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GithubSource {
+    /// Its login.
+    pub org: String,
+    /// Environment variable that holds the token.
+    #[serde(default = "default_token_env")]
+    pub token_env: String,
+    /// API root for GitHub Enterprise Server or an emulator.
+    pub base_url: Option<String>,
+}
+
+fn default_token_env() -> String {
+    "GITHUB_TOKEN".to_owned()
+}
+
+/// The local vault: one age-encrypted file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct VaultSource {
+    /// The encrypted file, from the root of the config repo.
+    pub path: String,
+    /// The age identity file that opens it; kept outside the repo.
+    pub identity: String,
+}
+
+/// A git repository on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GitSource {
+    /// Its folder, from the root of the config repo.
+    pub path: String,
+}
+
+/// `slm.toml`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where evidence is kept.
+    pub locker: LockerSettings,
+    /// How much one run may do.
+    pub limits: RunLimits,
+    /// The greatest age of a secret by its `tier` tag.
+    pub tiers: BTreeMap<String, Limit>,
+    /// The tier of a secret without the tag.
+    pub default_tier: String,
+    /// Sources by name.
+    pub sources: BTreeMap<SourceId, SourceKind>,
+}
+
+/// Where evidence is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct LockerSettings {
+    /// Branch of the evidence.
+    pub branch: String,
+    /// Branch that receives plans and outcomes under `plans/`; `None` keeps them in the locker branch.
+    pub plans_branch: Option<String>,
+    /// Git remote to push to; `None` keeps the locker local.
+    pub remote: Option<String>,
+    /// SSH private key that signs commits, outside the repo.
+    pub signing_key: Option<String>,
+}
+
+impl Default for LockerSettings {
+    fn default() -> Self {
+        Self { branch: "slm/evidence".to_owned(), plans_branch: None, remote: None, signing_key: None }
+    }
+}
+
+/// How much one run may do.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct RunLimits {
+    /// Greatest share of the managed credentials rotated by one run, in percent; at least one is always allowed.
+    pub rotate_percent: u8,
+    /// Requests in flight over all sources.
+    pub concurrency: u16,
+    /// Requests a second to one source.
+    pub requests_per_second: u16,
+}
+
+impl Default for RunLimits {
+    fn default() -> Self {
+        Self { rotate_percent: 25, concurrency: 8, requests_per_second: 20 }
+    }
+}
+
+/// A credential that slm rotates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// The stem of its file.
+    pub id: CredentialId,
+    /// What it is, in words.
+    pub title: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Controls it is rotated for.
+    pub satisfies: Vec<ControlId>,
+    /// Where its value lives.
+    pub secret: SecretRef,
+    /// How a new value comes about.
+    pub rotator: RotatorConfig,
+    /// When it is due.
+    pub policy: RotationPolicy,
+    /// Where a new value must arrive, in order of delivery.
+    pub consumers: Vec<Consumer>,
+    /// Its file.
+    pub place: Place,
+}
+
+/// The one place where a credential's value lives.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SecretRef {
+    /// The source that stores it: an AWS account or a vault.
+    pub source: SourceId,
+    /// Region, or `.` for a vault.
+    pub region: String,
+    /// Its name in the store.
+    pub name: String,
+}
+
+/// How a new value comes about. One variant a rotator kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RotatorConfig {
+    /// A value we choose and nobody else validates.
+    Random {
+        /// Characters.
+        length: u16,
+        /// `alnum`, `hex` or `base64url`.
+        alphabet: Alphabet,
+    },
+}
+
+/// Characters a generated value is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Alphabet {
+    /// `A-Z a-z 0-9`: safe in every template.
+    #[default]
+    Alnum,
+    /// `0-9 a-f`.
+    Hex,
+    /// `A-Z a-z 0-9 - _`.
+    Base64url,
+}
+
+/// When a credential is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RotationPolicy {
+    /// Greatest age before it is due.
+    pub rotate_every: Limit,
+    /// It becomes due up to this much earlier, at a point fixed by its id, so that a fleet does not rotate on one day.
+    pub jitter: Limit,
+    /// Attempts for one rotation before a person is asked.
+    pub attempts: u8,
+    /// Lease of a rotator run.
+    pub lease: Limit,
+}
+
+/// A place where a new value must arrive and be taken into use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consumer {
+    /// Unique in its credential.
+    pub id: ConsumerId,
+    /// What it is.
+    pub kind: ConsumerKind,
+}
+
+/// What a consumer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsumerKind {
+    /// A file rendered on this machine.
+    File(FileConsumer),
+    /// An Actions secret of a repository, environment or organisation.
+    GithubActionsSecret(GithubSecretConsumer),
+}
+
+/// A file rendered on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct FileConsumer {
+    /// Where the file stands; relative paths count from the root of the config repo.
+    pub path: String,
+    /// minijinja text with `value`, `version`, `credential`; default `{{ value }}`.
+    pub template: Option<String>,
+    /// Octal, default `0600`.
+    pub mode: Option<String>,
+    /// Command run after the file changed; no shell.
+    pub reload: Option<Vec<String>>,
+}
+
+/// An Actions secret.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GithubSecretConsumer {
+    /// The GitHub source that holds it.
+    pub source: SourceId,
+    /// `owner/name`; `None` for an organisation secret.
+    pub repo: Option<String>,
+    /// Environment of the repository.
+    pub environment: Option<String>,
+    /// Name of the secret, `[A-Z0-9_]+`.
+    pub name: String,
+}
+
+/// An approved, expiring permit for one resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exception {
+    /// The stem of its file.
+    pub id: ExceptionId,
+    /// The control it lifts.
+    pub control: ControlId,
+    /// The one resource it lifts it for.
+    pub resource: ResourceId,
+    /// Why.
+    pub reason: String,
+    /// What stands in for the control meanwhile.
+    pub compensating: String,
+    /// The ticket it was discussed in.
+    pub ticket: String,
+    /// Who asked.
+    pub requester: String,
+    /// Who approved; never the requester.
+    pub approver: String,
+    /// When it was approved.
+    pub approved: Timestamp,
+    /// When it lapses.
+    pub expires: Timestamp,
+    /// Its file.
+    pub place: Place,
+}

@@ -1,0 +1,12 @@
+//! Plain data, no I/O: the words of the domain, shared by every stage.
+
+pub mod assessment;
+pub mod catalog;
+pub mod diagnostic;
+pub mod id;
+pub mod outcome;
+pub mod plan;
+pub mod receipt;
+pub mod secret;
+pub mod snapshot;
+pub mod time;

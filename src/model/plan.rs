@@ -1,0 +1,162 @@
+//! A plan: what will be done, in order, and what was held back and why. It leaves nothing to decide.
+
+use serde::{Deserialize, Serialize};
+
+use super::catalog::SecretRef;
+use super::id::{ConsumerId, ControlId, CredentialId, CriterionId, FrameworkId, ResourceId, RotationId, RuleId, VersionId};
+use super::time::{Limit, Timestamp};
+
+/// Format version of a saved plan; a plan of another version is refused.
+pub const PLAN_FORMAT: u32 = 1;
+
+/// Everything one run will do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// [`PLAN_FORMAT`].
+    pub format: u32,
+    /// The instant it was made for.
+    pub at: Timestamp,
+    /// The commit of the config repo, or `work-tree`.
+    pub config: String,
+    /// SHA-256 of the canonical snapshot, lower-case hex.
+    pub snapshot: String,
+    /// In the order of execution.
+    pub actions: Vec<Action>,
+    /// Held back, sorted by credential or control.
+    pub held: Vec<Held>,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Action {
+    /// What is done.
+    pub kind: ActionKind,
+    /// Why.
+    pub reason: Reason,
+    /// Controls served.
+    pub controls: Vec<ControlId>,
+    /// Criteria served.
+    pub criteria: Vec<(FrameworkId, CriterionId)>,
+    /// The guard rules that permitted it; empty for an action that changes nothing outside.
+    pub permitted_by: Vec<RuleId>,
+}
+
+/// What is done.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActionKind {
+    /// Replace a credential.
+    Rotate {
+        /// Which.
+        credential: CredentialId,
+        /// Where its value lives.
+        secret: SecretRef,
+        /// The version that is current now; the action is stale when it no longer is. `None` when no value exists yet.
+        generation: Option<VersionId>,
+        /// Names the rotation everywhere.
+        rotation: RotationId,
+        /// In order of delivery.
+        consumers: Vec<ConsumerId>,
+    },
+    /// Bring consumers to the version that is current; nothing is rotated.
+    Deliver {
+        /// Which.
+        credential: CredentialId,
+        /// Where its value lives.
+        secret: SecretRef,
+        /// The version they must run.
+        generation: VersionId,
+        /// Those known or presumed to run another.
+        consumers: Vec<ConsumerId>,
+    },
+    /// Read a control's evidence again.
+    Collect {
+        /// Which.
+        control: ControlId,
+    },
+    /// Ask a person.
+    Escalate {
+        /// Which control.
+        control: ControlId,
+        /// Which resource; `None` for the whole population.
+        resource: Option<ResourceId>,
+        /// Whom.
+        owner: String,
+    },
+    /// Propose to declare a credential that was found.
+    Adopt {
+        /// The resource.
+        resource: ResourceId,
+        /// The control that found it.
+        control: ControlId,
+    },
+}
+
+/// Why an action is due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// It has no value yet.
+    NoValue,
+    /// A rotation was begun and not finished.
+    HalfDone,
+    /// Older than its limit.
+    TooOld {
+        /// When the current value came about.
+        since: Timestamp,
+        /// The age at which it is due, jitter included.
+        due_after: Limit,
+        /// The limit as written.
+        limit: Limit,
+    },
+    /// A control is breached.
+    NonCompliant,
+    /// Evidence is missing, stale or incomplete.
+    NoEvidence(String),
+    /// A consumer does not run the current version.
+    NotAdopted,
+    /// Found, but not declared.
+    Undeclared,
+    /// A person asked for it.
+    Forced,
+}
+
+/// Something that is due and will not be done now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// What would have been done.
+    pub kind: ActionKind,
+    /// Why it is due.
+    pub reason: Reason,
+    /// Why it is not done.
+    pub because: HeldBecause,
+}
+
+/// Why something due is not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeldBecause {
+    /// No guard rule permits it.
+    NothingPermits,
+    /// A guard rule forbids it.
+    Forbidden(Vec<RuleId>),
+    /// Judging the guard failed.
+    GuardError(String),
+    /// This run has rotated its share already.
+    ShareLimit {
+        /// Rotations allowed in one run.
+        allowed: u64,
+    },
+    /// Its store was not seen to its end.
+    Unseen(String),
+    /// It has no consumer that could be seen, or its store has no writer here.
+    NoWriter(String),
+    /// Attempts are used up; a person must look.
+    AttemptsSpent {
+        /// Attempts made.
+        attempts: u8,
+    },
+}

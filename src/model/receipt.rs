@@ -1,0 +1,72 @@
+//! The receipt of a collection: what was asked, of whom, as whom, and what came back.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::SourceId;
+use super::snapshot::Completeness;
+use super::time::Timestamp;
+
+/// One list or report that was read to its end, or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Service and operation as the vendor names it: `secretsmanager:ListSecrets`.
+    pub name: String,
+    /// Full parameters, without credentials, in the vendor's names.
+    pub parameters: serde_json::Value,
+    /// Answers received.
+    pub pages: u64,
+    /// Requests sent, retries included.
+    pub requests: u64,
+    /// Items in all pages.
+    pub items: u64,
+    /// The vendor's request ids, in order.
+    pub request_ids: Vec<String>,
+}
+
+/// Bytes kept as received, named inside their run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawRef {
+    /// Path below the run's raw folder.
+    pub name: String,
+    /// SHA-256 of the bytes as received, lower-case hex.
+    pub sha256: String,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// JSON pointers removed before keeping; empty when nothing was.
+    pub redacted: Vec<String>,
+}
+
+/// Proof of one collection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The source read.
+    pub source: SourceId,
+    /// The collector that read it.
+    pub collector: String,
+    /// Account and region, organisation, or `.`.
+    pub scope: String,
+    /// The identity the source saw: an ARN, a login, a path.
+    pub caller: Option<String>,
+    /// Whether everything in scope was seen.
+    pub completeness: Completeness,
+    /// What was called, in order.
+    pub operations: Vec<Operation>,
+    /// A count from somewhere other than the list itself, where the source has one.
+    pub independent_count: Option<u64>,
+    /// The source's own clock at the first answer.
+    pub source_clock: Option<Timestamp>,
+    /// Our clock before the first request.
+    pub started: Timestamp,
+    /// Our clock after the last answer.
+    pub ended: Timestamp,
+    /// Raw bytes kept.
+    pub raw: Vec<RawRef>,
+}
+
+impl Receipt {
+    /// Requests over all operations.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.operations.iter().map(|operation| operation.requests).sum()
+    }
+}

@@ -1,0 +1,119 @@
+//! What was observed: resources grouped in populations, each with the receipt that says whether we saw all of it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{EntityType, ResourceId, SourceId};
+use super::receipt::Receipt;
+use super::time::Timestamp;
+
+/// One observed value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Value {
+    /// Yes or no.
+    Bool(bool),
+    /// A whole number.
+    Long(i64),
+    /// Text.
+    Text(Arc<str>),
+    /// An instant; Cedar sees whole milliseconds.
+    Time(Timestamp),
+}
+
+/// One attribute of a resource: its name in the Cedar schema and the observed value.
+pub type Attribute = (Arc<str>, Value);
+
+/// Anything observed that a control speaks about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resource {
+    /// Unique inside its entity type.
+    pub id: ResourceId,
+    /// Sorted by name. What could not be read is absent, never guessed.
+    pub attributes: Vec<Attribute>,
+}
+
+impl Resource {
+    /// A resource with `attributes` in any order.
+    #[must_use]
+    pub fn new(id: ResourceId, mut attributes: Vec<Attribute>) -> Self {
+        attributes.sort_by(|a, b| a.0.cmp(&b.0));
+        Self { id, attributes }
+    }
+
+    /// The observed value of `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.attributes.binary_search_by(|(key, _)| key.as_ref().cmp(name)).ok().map(|at| &self.attributes[at].1)
+    }
+}
+
+/// Whether a collection saw everything it set out to see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Completeness {
+    /// Every page was read and independent counts agree.
+    Complete,
+    /// Something in scope was not seen; nothing may be concluded from an absence.
+    Incomplete {
+        /// The class of the cause.
+        cause: Unseen,
+        /// The operation and the error in one line, without any secret or response body.
+        detail: String,
+    },
+}
+
+impl Completeness {
+    /// True for [`Completeness::Complete`].
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        matches!(self, Self::Complete)
+    }
+}
+
+/// Why something in scope was not seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unseen {
+    /// The source refused us.
+    Denied,
+    /// Throttled until the retry budget was spent.
+    Throttled,
+    /// Our own session ended part-way.
+    Expired,
+    /// The source could not be reached or broke off.
+    Unreachable,
+    /// The source answered something that contradicts itself: a repeated page token, a count that differs.
+    Inconsistent,
+    /// The source was still preparing the answer.
+    NotReady,
+    /// No collector of this version observes it.
+    NotCollected,
+}
+
+/// Every resource of one type in one scope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Population {
+    /// The source it was read from.
+    pub source: SourceId,
+    /// Account and region, organisation, or `.`.
+    pub scope: String,
+    /// The Cedar entity type of every resource in it.
+    pub entity: EntityType,
+    /// Whether all of it was seen.
+    pub completeness: Completeness,
+    /// Sorted by id.
+    pub resources: Vec<Resource>,
+}
+
+/// The world as seen by one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// When observing began.
+    pub taken: Timestamp,
+    /// Sorted by (entity, source, scope).
+    pub populations: Vec<Population>,
+    /// One per collection, sorted by (source, collector, scope).
+    pub receipts: Vec<Receipt>,
+}
