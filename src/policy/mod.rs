@@ -1,1 +1,184 @@
-//! policy
+//! Cedar: rules and guards compiled once, sliced by action, decided natively where the shape is common, with Cedar as the oracle.
+
+mod compile;
+mod native;
+pub mod oracle;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cedar_policy::{Policy, Schema};
+
+use crate::model::catalog::Catalog;
+use crate::model::id::{EntityType, ExceptionId, RuleId};
+use crate::model::snapshot::Resource;
+use crate::model::time::Timestamp;
+use native::Native;
+
+/// Why policies could not be compiled; `slm check` reports the same with places, so this is one line.
+#[derive(Debug)]
+pub struct RulesError(pub String);
+
+impl std::fmt::Display for RulesError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "could not compile the policies: {}", self.0)
+    }
+}
+
+impl std::error::Error for RulesError {}
+
+/// Whether a policy permits or forbids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It permits.
+    Permit,
+    /// It forbids.
+    Forbid,
+}
+
+/// One compiled policy.
+pub struct Rule {
+    /// Its `@id`.
+    pub id: RuleId,
+    /// The exception it was generated from, if any.
+    pub exception: Option<ExceptionId>,
+    /// Permit or forbid.
+    pub effect: Effect,
+    /// Its file; empty for a generated one.
+    pub file: String,
+    /// Its own text.
+    pub text: Arc<str>,
+    native: Option<Native>,
+    policy: Policy,
+}
+
+/// Every policy of a catalog, sliced by action.
+pub struct Rules {
+    slices: BTreeMap<String, Vec<Rule>>,
+    schema: Schema,
+}
+
+/// What the policies of one action say of one resource. Rule ids are sorted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// These permit.
+    Permitted(Vec<RuleId>),
+    /// Only this exception permits.
+    Excepted(ExceptionId),
+    /// These forbid; no exception lifts it.
+    Forbidden(Vec<RuleId>),
+    /// Nothing permits.
+    NothingPermits,
+    /// A policy failed; nothing may be concluded.
+    Error(String),
+}
+
+/// What a guard knows of a credential.
+#[derive(Clone, Debug)]
+pub struct GuardFacts {
+    /// Its id.
+    pub credential: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Values valid at once.
+    pub overlap: i64,
+    /// Whether a value can be tried before promotion.
+    pub verifiable: bool,
+    /// Number of consumers.
+    pub consumers: i64,
+    /// Share of the managed credentials this run touches with this one, in percent, rounded down.
+    pub share_percent: i64,
+    /// Whether the credential's store was not seen to its end.
+    pub incomplete: bool,
+}
+
+impl Rules {
+    /// Compiles the policies of `catalog` and a permit for each exception in force at no particular time: exceptions carry their
+    /// own dates.
+    ///
+    /// # Errors
+    /// When the schema or a policy does not parse.
+    pub fn compile(catalog: &Catalog) -> Result<Self, RulesError> {
+        compile::compile(catalog)
+    }
+
+    /// Policies of `action` (`Control::Action::"ROT-01"`), in file order; empty when there are none.
+    #[must_use]
+    pub fn slice(&self, action: &str) -> &[Rule] {
+        self.slices.get(action).map_or(&[], Vec::as_slice)
+    }
+
+    /// The compiled schema.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// How many policies are decided natively, and how many there are.
+    #[must_use]
+    pub fn native_share(&self) -> (usize, usize) {
+        let all = self.slices.values().flatten();
+        (all.clone().filter(|rule| rule.native.is_some()).count(), all.count())
+    }
+
+    /// Judges `resource` under `slice` at `now`.
+    #[must_use]
+    pub fn judge(slice: &[Rule], entity: &EntityType, resource: &Resource, now: Timestamp) -> Verdict {
+        let mut permits = Vec::new();
+        let mut forbids = Vec::new();
+        let mut exception = None;
+        for rule in slice {
+            match rule.holds(entity, resource, now) {
+                Ok(false) => {}
+                Ok(true) if rule.effect == Effect::Forbid => forbids.push(rule.id.clone()),
+                Ok(true) => match &rule.exception {
+                    Some(id) => exception = exception.or_else(|| Some(id.clone())),
+                    None => permits.push(rule.id.clone()),
+                },
+                Err(error) => return Verdict::Error(format!("{}: {error}", rule.id)),
+            }
+        }
+        permits.sort();
+        forbids.sort();
+        match (forbids.is_empty(), permits.is_empty(), exception) {
+            (false, _, _) => Verdict::Forbidden(forbids),
+            (true, false, _) => Verdict::Permitted(permits),
+            (true, true, Some(id)) => Verdict::Excepted(id),
+            (true, true, None) => Verdict::NothingPermits,
+        }
+    }
+
+    /// The first instant after `now` at which the verdict's kind changes if nothing but time does; `None` when it never does, or
+    /// when a policy of the slice is not decided natively.
+    #[must_use]
+    pub fn flips_at(slice: &[Rule], entity: &EntityType, resource: &Resource, now: Timestamp) -> Option<Timestamp> {
+        let mut instants = Vec::new();
+        for rule in slice {
+            rule.native.as_ref()?.thresholds(entity, resource, now, &mut instants);
+        }
+        let start = now.as_millisecond();
+        instants.retain(|instant| *instant > start);
+        instants.sort_unstable();
+        instants.dedup();
+        let before = std::mem::discriminant(&Self::judge(slice, entity, resource, now));
+        instants
+            .into_iter()
+            .filter_map(|instant| Timestamp::from_millisecond(instant).ok())
+            .find(|instant| std::mem::discriminant(&Self::judge(slice, entity, resource, *instant)) != before)
+    }
+
+    /// Asks the guards whether `action` (`rotate`, `deliver`, …) may be done.
+    #[must_use]
+    pub fn guard(&self, action: &str, facts: &GuardFacts, now: Timestamp) -> Verdict {
+        oracle::guard(self, action, facts, now)
+    }
+}
+
+impl Rule {
+    fn holds(&self, entity: &EntityType, resource: &Resource, now: Timestamp) -> Result<bool, String> {
+        match &self.native {
+            Some(native) => native.holds(entity, resource, now.as_millisecond()).map_err(|error| error.to_string()),
+            None => oracle::holds(&self.policy, entity, resource, now),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Plain Cedar: decides what the native form does not cover, and is what the native form is tested against.
+
+use std::collections::{HashMap, HashSet};
+use std::str::FromStr;
+
+use cedar_policy::{
+    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicySet, Request,
+    RestrictedExpression,
+};
+
+use super::{GuardFacts, Rules, Verdict};
+use crate::model::id::{EntityType, RuleId};
+use crate::model::snapshot::{Resource, Value};
+use crate::model::time::Timestamp;
+
+fn expression(value: &Value) -> RestrictedExpression {
+    match value {
+        Value::Bool(yes) => RestrictedExpression::new_bool(*yes),
+        Value::Long(number) => RestrictedExpression::new_long(*number),
+        Value::Text(text) => RestrictedExpression::new_string(text.to_string()),
+        Value::Time(instant) => datetime(*instant),
+    }
+}
+
+fn datetime(instant: Timestamp) -> RestrictedExpression {
+    RestrictedExpression::new_datetime(instant.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
+}
+
+fn uid(entity: &str, id: &str) -> Result<EntityUid, String> {
+    let name = EntityTypeName::from_str(entity).map_err(|error| error.to_string())?;
+    Ok(EntityUid::from_type_name_and_id(name, EntityId::new(id)))
+}
+
+/// What Cedar itself answers for `resource` under the whole `slice` of `action`; any error is an error.
+///
+/// # Errors
+/// When a name does not parse, or a policy fails.
+pub fn authorize(
+    rules: &Rules,
+    action: &str,
+    entity: &EntityType,
+    resource: &Resource,
+    now: Timestamp,
+) -> Result<Decision, String> {
+    let policies = rules.slice(action).iter().map(|rule| rule.policy.clone());
+    let set = PolicySet::from_policies(policies).map_err(|error| error.to_string())?;
+    ask(
+        &set,
+        "Slm::Collector",
+        action,
+        entity.as_str(),
+        resource.id.as_str(),
+        attributes(resource),
+        [("now".to_owned(), datetime(now))],
+    )
+    .map(|(decision, _)| decision)
+}
+
+fn attributes(resource: &Resource) -> HashMap<String, RestrictedExpression> {
+    resource.attributes.iter().map(|(name, value)| (name.to_string(), expression(value))).collect()
+}
+
+fn ask(
+    set: &PolicySet,
+    principal: &str,
+    action: &str,
+    entity: &str,
+    id: &str,
+    attributes: HashMap<String, RestrictedExpression>,
+    context: impl IntoIterator<Item = (String, RestrictedExpression)>,
+) -> Result<(Decision, Vec<String>), String> {
+    let resource_uid = uid(entity, id)?;
+    let entity = Entity::new(resource_uid.clone(), attributes, HashSet::new()).map_err(|error| error.to_string())?;
+    let entities = Entities::from_entities([entity], None).map_err(|error| error.to_string())?;
+    let context = Context::from_pairs(context).map_err(|error| error.to_string())?;
+    let action = EntityUid::from_str(action).map_err(|error| error.to_string())?;
+    let request = Request::new(uid(principal, "slm")?, action, resource_uid, context, None).map_err(|error| error.to_string())?;
+    let response = Authorizer::new().is_authorized(&request, set, &entities);
+    let mut errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
+    errors.sort();
+    if let Some(first) = errors.into_iter().next() {
+        return Err(first);
+    }
+    let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+    reasons.sort();
+    Ok((response.decision(), reasons))
+}
+
+/// Whether one policy is satisfied, permit or forbid alike.
+pub(super) fn holds(policy: &Policy, entity: &EntityType, resource: &Resource, now: Timestamp) -> Result<bool, String> {
+    let action = match policy.action_constraint() {
+        cedar_policy::ActionConstraint::Eq(action) => action.to_string(),
+        _ => return Err("the policy does not name one action".to_owned()),
+    };
+    let set = PolicySet::from_policies([policy.clone()]).map_err(|error| error.to_string())?;
+    let context = [("now".to_owned(), datetime(now))];
+    let (_, reasons) = ask(&set, "Slm::Collector", &action, entity.as_str(), resource.id.as_str(), attributes(resource), context)?;
+    Ok(!reasons.is_empty())
+}
+
+pub(super) fn guard(rules: &Rules, action: &str, facts: &GuardFacts, now: Timestamp) -> Verdict {
+    let action = format!("Slm::Action::{action:?}");
+    let set = match PolicySet::from_policies(rules.slice(&action).iter().map(|rule| rule.policy.clone())) {
+        Ok(set) => set,
+        Err(error) => return Verdict::Error(error.to_string()),
+    };
+    let attributes = HashMap::from([
+        ("owner".to_owned(), RestrictedExpression::new_string(facts.owner.clone())),
+        ("overlap".to_owned(), RestrictedExpression::new_long(facts.overlap)),
+        ("verifiable".to_owned(), RestrictedExpression::new_bool(facts.verifiable)),
+        ("consumers".to_owned(), RestrictedExpression::new_long(facts.consumers)),
+    ]);
+    let context = [
+        ("now".to_owned(), datetime(now)),
+        ("share_percent".to_owned(), RestrictedExpression::new_long(facts.share_percent)),
+        ("incomplete".to_owned(), RestrictedExpression::new_bool(facts.incomplete)),
+    ];
+    match ask(&set, "Slm::Runner", &action, "Slm::Credential", &facts.credential, attributes, context) {
+        Err(error) => Verdict::Error(error),
+        Ok((Decision::Allow, reasons)) => Verdict::Permitted(reasons.iter().map(RuleId::from).collect()),
+        Ok((Decision::Deny, reasons)) if reasons.is_empty() => Verdict::NothingPermits,
+        Ok((Decision::Deny, reasons)) => Verdict::Forbidden(reasons.iter().map(RuleId::from).collect()),
+    }
+}
