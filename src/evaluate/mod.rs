@@ -1,1 +1,170 @@
-//! evaluate
+//! Judging: a snapshot under the rules at one instant becomes decisions, gaps and unused exceptions.
+
+pub mod join;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::model::assessment::{Assessment, Because, Decision, Gap, Status, Subject};
+use crate::model::catalog::{Catalog, Control};
+use crate::model::id::{EntityType, ExceptionId};
+use crate::model::snapshot::{Completeness, Population, Resource, Snapshot, Unseen, Value};
+use crate::model::time::Timestamp;
+use crate::policy::{Rule, Rules, Verdict};
+
+/// Judges every control of `catalog` over `snapshot` at `at`. The snapshot is taken as is; see [`join::join`] for what the catalog
+/// adds to it.
+///
+/// Each control has at least one decision: a control whose population nobody observed has one for the population, no-evidence.
+#[must_use]
+pub fn evaluate(catalog: &Catalog, rules: &Rules, snapshot: &Snapshot, at: Timestamp) -> Assessment {
+    let mut by_entity: BTreeMap<&EntityType, Vec<&Population>> = BTreeMap::new();
+    for population in &snapshot.populations {
+        by_entity.entry(&population.entity).or_default().push(population);
+    }
+    let mut decisions = Vec::new();
+    let mut gaps = Vec::new();
+    for control in catalog.controls.values() {
+        let first = decisions.len();
+        judge_control(&mut decisions, rules, &by_entity, control, snapshot.taken, at);
+        decisions[first..].sort_by(|a: &Decision, b: &Decision| a.subject.cmp(&b.subject));
+        gaps.extend(gap(control, &decisions[first..]));
+    }
+    let unused_exceptions = unused(catalog, &decisions);
+    Assessment { at, decisions, gaps, unused_exceptions }
+}
+
+fn judge_control(
+    decisions: &mut Vec<Decision>,
+    rules: &Rules,
+    by_entity: &BTreeMap<&EntityType, Vec<&Population>>,
+    control: &Control,
+    taken: Timestamp,
+    at: Timestamp,
+) {
+    let slice = rules.slice(&format!("Control::Action::{:?}", control.id.as_str()));
+    let stale_at = control.evidence_ttl.after(taken);
+    let mut observed = false;
+    for entity in &control.entities {
+        for population in by_entity.get(entity).into_iter().flatten() {
+            observed = true;
+            if let Completeness::Incomplete { cause, detail } = &population.completeness {
+                decisions.push(unseen(control, entity, Some(population), *cause, detail.clone()));
+            }
+            for resource in &population.resources {
+                decisions.push(judge_one(slice, control, population, resource, stale_at, at));
+            }
+        }
+    }
+    if !observed && let Some(entity) = control.entities.first() {
+        let detail = control.needs.clone().map_or_else(|| format!("no source holds `{entity}`"), |needs| format!("needs {needs}"));
+        decisions.push(unseen(control, entity, None, Unseen::NotCollected, detail));
+    }
+}
+
+fn unseen(control: &Control, entity: &EntityType, population: Option<&Population>, cause: Unseen, detail: String) -> Decision {
+    Decision {
+        control: control.id.clone(),
+        subject: Subject::Population {
+            entity: entity.clone(),
+            source: population.map(|population| population.source.clone()),
+            scope: population.map_or_else(|| ".".to_owned(), |population| population.scope.clone()),
+        },
+        status: Status::NoEvidence,
+        because: Because::Unseen { cause, detail },
+        observed: Vec::new(),
+        flips_at: None,
+    }
+}
+
+fn judge_one(
+    slice: &[Rule],
+    control: &Control,
+    population: &Population,
+    resource: &Resource,
+    stale_at: Timestamp,
+    at: Timestamp,
+) -> Decision {
+    let entity = &population.entity;
+    let (status, because) = status_of(slice, control, population, resource, stale_at, at);
+    let flips_at = match status {
+        Status::NotApplicable => None,
+        Status::NoEvidence => None,
+        _ => {
+            let by_rule = Rules::flips_at(slice, entity, resource, at);
+            Some(by_rule.map_or(stale_at, |instant| instant.min(stale_at)))
+        }
+    };
+    Decision {
+        control: control.id.clone(),
+        subject: Subject::Resource { entity: entity.clone(), id: resource.id.clone() },
+        status,
+        because,
+        observed: observed(control, resource),
+        flips_at,
+    }
+}
+
+fn status_of(
+    slice: &[Rule],
+    control: &Control,
+    population: &Population,
+    resource: &Resource,
+    stale_at: Timestamp,
+    at: Timestamp,
+) -> (Status, Because) {
+    if at > stale_at {
+        return (Status::NoEvidence, Because::Stale);
+    }
+    for (name, wanted) in &control.applies_where {
+        match resource.get(name) {
+            None => return (Status::NoEvidence, Because::Missing(vec![name.clone()])),
+            Some(value) if value != wanted => return (Status::NotApplicable, Because::OutOfScope),
+            Some(_) => {}
+        }
+    }
+    let missing: Vec<Arc<str>> = control.requires.iter().filter(|name| resource.get(name).is_none()).cloned().collect();
+    if !missing.is_empty() {
+        return (Status::NoEvidence, Because::Missing(missing));
+    }
+    match Rules::judge(slice, &population.entity, resource, at) {
+        Verdict::Error(error) => (Status::NoEvidence, Because::EvaluationError(error)),
+        Verdict::Forbidden(rules) => (Status::NonCompliant, Because::Forbidden(rules)),
+        Verdict::NothingPermits => (Status::NonCompliant, Because::NothingPermits),
+        Verdict::Excepted(id) => (Status::Excepted, Because::Exception(id)),
+        Verdict::Permitted(rules) => (Status::Compliant, Because::Permitted(rules)),
+    }
+}
+
+fn observed(control: &Control, resource: &Resource) -> Vec<(Arc<str>, Value)> {
+    let wanted: BTreeSet<&Arc<str>> = control.requires.iter().chain(control.applies_where.iter().map(|(name, _)| name)).collect();
+    wanted.into_iter().filter_map(|name| resource.get(name).map(|value| (name.clone(), value.clone()))).collect()
+}
+
+/// A control has a gap when any of its decisions is no-evidence, or when it has none at all.
+fn gap(control: &Control, decisions: &[Decision]) -> Option<Gap> {
+    let without = decisions.iter().filter(|decision| decision.status == Status::NoEvidence).count();
+    if decisions.is_empty() {
+        return Some(Gap { control: control.id.clone(), reason: "nothing was judged".to_owned() });
+    }
+    let first = decisions.iter().find(|decision| decision.status == Status::NoEvidence)?;
+    let detail = match &first.because {
+        Because::Unseen { detail, .. } => detail.clone(),
+        Because::Missing(names) => format!("`{}` was not observed", names.join("`, `")),
+        Because::EvaluationError(error) => error.clone(),
+        _ => "the evidence is older than the control allows".to_owned(),
+    };
+    let reason = if without == 1 { detail } else { format!("{without} subjects; first: {detail}") };
+    Some(Gap { control: control.id.clone(), reason })
+}
+
+fn unused(catalog: &Catalog, decisions: &[Decision]) -> Vec<ExceptionId> {
+    let used: BTreeSet<&ExceptionId> = decisions
+        .iter()
+        .filter_map(|decision| match &decision.because {
+            Because::Exception(id) => Some(id),
+            _ => None,
+        })
+        .collect();
+    catalog.exceptions.keys().filter(|id| !used.contains(id)).cloned().collect()
+}

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::diagnostic::Place;
 use super::id::{ConsumerId, ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
-use super::snapshot::Value;
+use super::snapshot::{Population, Resource, Value};
 use super::time::{Limit, Timestamp};
 
 /// The whole config repo.
@@ -27,6 +27,23 @@ pub struct Catalog {
     pub policies: Vec<PolicyFile>,
     /// `policies/schema.cedarschema`.
     pub schema: PolicyFile,
+}
+
+impl Catalog {
+    /// The credential declared for an observed secret.
+    #[must_use]
+    pub fn declared_as(&self, population: &Population, resource: &Resource) -> Option<&Credential> {
+        let name = resource.text("name")?;
+        self.credentials.values().find(|credential| credential.secret.is_in(population) && credential.secret.name == name)
+    }
+}
+
+impl SecretRef {
+    /// True when the secret would be listed in `population`.
+    #[must_use]
+    pub fn is_in(&self, population: &Population) -> bool {
+        population.holds_secrets() && self.source == population.source && (self.region == "." || self.region == population.region())
+    }
 }
 
 /// A Cedar file as text; module `policy` compiles it.

@@ -1,6 +1,7 @@
 //! A plan: what will be done, in order, and what was held back and why. It leaves nothing to decide.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::catalog::SecretRef;
 use super::id::{ConsumerId, ControlId, CredentialId, CriterionId, FrameworkId, ResourceId, RotationId, RuleId, VersionId};
@@ -159,4 +160,16 @@ pub enum HeldBecause {
         /// Attempts made.
         attempts: u8,
     },
+}
+
+/// The rotation's name: 12 hex digits fixed by the credential and the generation it leaves (`none` before the first value).
+#[must_use]
+pub fn rotation_id(credential: &CredentialId, generation: Option<&VersionId>) -> RotationId {
+    let mut hash = Sha256::new();
+    for part in [credential.as_str(), generation.map_or("none", VersionId::as_str)] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let hex: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    RotationId::from(hex)
 }

@@ -8,6 +8,12 @@ use super::id::{EntityType, ResourceId, SourceId};
 use super::receipt::Receipt;
 use super::time::Timestamp;
 
+/// Entity types that hold secrets a credential can be declared for.
+pub const SECRET_ENTITIES: [&str; 2] = ["Aws::Secret", "Vault::Secret"];
+
+/// The entity type of a consumer's acknowledgement.
+pub const CONSUMER_ENTITY: &str = "Slm::Consumer";
+
 /// One observed value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -40,6 +46,38 @@ impl Resource {
     pub fn new(id: ResourceId, mut attributes: Vec<Attribute>) -> Self {
         attributes.sort_by(|a, b| a.0.cmp(&b.0));
         Self { id, attributes }
+    }
+
+    /// The observed text of `name`.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.get(name) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The observed instant of `name`.
+    #[must_use]
+    pub fn instant(&self, name: &str) -> Option<Timestamp> {
+        match self.get(name) {
+            Some(Value::Time(instant)) => Some(*instant),
+            _ => None,
+        }
+    }
+
+    /// True when `name` was observed to be true.
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        self.get(name) == Some(&Value::Bool(true))
+    }
+
+    /// Sets `name`, keeping the order.
+    pub fn set(&mut self, name: &str, value: Value) {
+        match self.attributes.binary_search_by(|(key, _)| key.as_ref().cmp(name)) {
+            Ok(at) => self.attributes[at].1 = value,
+            Err(at) => self.attributes.insert(at, (Arc::from(name), value)),
+        }
     }
 
     /// The observed value of `name`.
@@ -105,6 +143,20 @@ pub struct Population {
     pub completeness: Completeness,
     /// Sorted by id.
     pub resources: Vec<Resource>,
+}
+
+impl Population {
+    /// The region part of the scope: what follows the last `/`.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        self.scope.rsplit('/').next().unwrap_or(".")
+    }
+
+    /// True when its resources are secrets a credential can be declared for.
+    #[must_use]
+    pub fn holds_secrets(&self) -> bool {
+        SECRET_ENTITIES.contains(&self.entity.as_str())
+    }
 }
 
 /// The world as seen by one run.
