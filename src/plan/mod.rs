@@ -1,1 +1,51 @@
-//! plan
+//! Planning: what an assessment asks for, in order, within limits, as far as the guards permit. Same input, same plan.
+
+mod choose;
+pub mod lint;
+mod order;
+
+use crate::model::assessment::Assessment;
+use crate::model::catalog::Catalog;
+use crate::model::id::CredentialId;
+use crate::model::plan::{PLAN_FORMAT, Plan};
+use crate::model::snapshot::Snapshot;
+use crate::policy::Rules;
+
+/// Everything a plan is made from.
+pub struct Input<'a> {
+    /// The config repo.
+    pub catalog: &'a Catalog,
+    /// Its policies, compiled.
+    pub rules: &'a Rules,
+    /// What was observed, joined with the catalog.
+    pub snapshot: &'a Snapshot,
+    /// What was judged.
+    pub assessment: &'a Assessment,
+    /// The commit of the config repo, or `work-tree`.
+    pub config: String,
+    /// SHA-256 of the canonical snapshot as observed.
+    pub digest: String,
+    /// Credentials a person asked to rotate now.
+    pub forced: &'a [CredentialId],
+}
+
+/// Makes the plan. Rotations come first, the half-done ones before the rest, then deliveries, collections, escalations and adoptions.
+#[must_use]
+pub fn plan(input: &Input<'_>) -> Plan {
+    let mut held = Vec::new();
+    let mut actions = choose::credentials(input, &mut held);
+    actions.extend(choose::findings(input));
+    order::order(&mut actions);
+    held.sort_by(|a, b| a.kind.cmp(&b.kind));
+    Plan {
+        format: PLAN_FORMAT,
+        at: input.assessment.at,
+        config: input.config.clone(),
+        snapshot: input.digest.clone(),
+        actions,
+        held,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+//! What is due, and whether it may be done now.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest, Sha256};
+
+use super::Input;
+use crate::model::assessment::{Because, Decision, Status, Subject};
+use crate::model::catalog::{Catalog, Credential, Remedy, RotatorConfig};
+use crate::model::id::{ConsumerId, ControlId, CriterionId, FrameworkId, ResourceId, VersionId};
+use crate::model::plan::{Action, ActionKind, Held, HeldBecause, Reason};
+use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, Resource, SECRET_ENTITIES, Unseen};
+use crate::model::time::Limit;
+use crate::policy::{GuardFacts, Verdict};
+
+/// A credential as observed: its store's population, and the resource when it exists.
+struct Seen<'a> {
+    population: Option<&'a Population>,
+    resource: Option<&'a Resource>,
+}
+
+/// Rotations and deliveries that are due and permitted; what is due and not permitted goes to `held`.
+pub(super) fn credentials(input: &Input<'_>, held: &mut Vec<Held>) -> Vec<Action> {
+    let mut due: Vec<(&Credential, ActionKind, Reason, bool)> = Vec::new();
+    for credential in input.catalog.credentials.values() {
+        let seen = see(input, credential);
+        let unseen = seen.population.is_none_or(|population| !population.completeness.is_complete());
+        if let Some((kind, reason)) = wanted(input, credential, &seen) {
+            due.push((credential, kind, reason, unseen));
+        }
+    }
+    // Oldest first, so that the share limit holds back the youngest.
+    due.sort_by(|a, b| urgency(&a.2).cmp(&urgency(&b.2)).then_with(|| a.1.cmp(&b.1)));
+    let managed = input.catalog.credentials.len() as u64;
+    let allowed = (managed * u64::from(input.catalog.settings.limits.rotate_percent) / 100).max(1);
+    let mut actions = Vec::new();
+    let mut rotations = 0_u64;
+    for (credential, kind, reason, unseen) in due {
+        let counts = matches!(kind, ActionKind::Rotate { .. }) && reason != Reason::HalfDone;
+        let because = if unseen {
+            Err(HeldBecause::Unseen(store_detail(input, credential)))
+        } else if counts && rotations >= allowed {
+            Err(HeldBecause::ShareLimit { allowed })
+        } else {
+            permitted(input, credential, &kind, rotations, managed)
+        };
+        match because {
+            Err(because) => held.push(Held { kind, reason, because }),
+            Ok(permitted_by) => {
+                rotations += u64::from(counts);
+                let controls = credential.satisfies.clone();
+                let criteria = criteria(input.catalog, &controls);
+                actions.push(Action { kind, reason, controls, criteria, permitted_by });
+            }
+        }
+    }
+    actions
+}
+
+fn urgency(reason: &Reason) -> (u8, i64) {
+    match reason {
+        Reason::HalfDone => (0, 0),
+        Reason::Forced => (1, 0),
+        Reason::NoValue => (2, 0),
+        Reason::TooOld { since, .. } => (3, since.as_second()),
+        _ => (4, 0),
+    }
+}
+
+fn see<'a>(input: &'a Input<'_>, credential: &Credential) -> Seen<'a> {
+    let population = input.snapshot.populations.iter().find(|population| credential.secret.is_in(population));
+    let resource = population.and_then(|population| {
+        let is_it = |resource: &&Resource| input.catalog.declared_as(population, resource).is_some_and(|it| it.id == credential.id);
+        population.resources.iter().find(is_it)
+    });
+    Seen { population, resource }
+}
+
+fn store_detail(input: &Input<'_>, credential: &Credential) -> String {
+    match see(input, credential).population.map(|population| &population.completeness) {
+        Some(Completeness::Incomplete { detail, .. }) => detail.clone(),
+        _ => format!("source `{}` was not observed", credential.secret.source),
+    }
+}
+
+/// What `credential` needs, whether or not it is permitted.
+fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option<(ActionKind, Reason)> {
+    let at = input.assessment.at;
+    let Some(resource) = seen.resource else { return Some((rotate(credential, None), Reason::NoValue)) };
+    let Some(version) = resource.text("version").map(VersionId::from) else {
+        return Some((rotate(credential, None), if resource.is("slm_pending") { Reason::HalfDone } else { Reason::NoValue }));
+    };
+    // `AWSPENDING` is AWS's; only our own slot label makes a rotation of ours half done.
+    if resource.is("slm_pending") {
+        return Some((rotate(credential, Some(version)), Reason::HalfDone));
+    }
+    let behind = consumers_behind(input, credential, &version);
+    if !behind.is_empty() {
+        let secret = credential.secret.clone();
+        let kind = ActionKind::Deliver { credential: credential.id.clone(), secret, generation: version, consumers: behind };
+        return Some((kind, Reason::NotAdopted));
+    }
+    if input.forced.contains(&credential.id) {
+        return Some((rotate(credential, Some(version)), Reason::Forced));
+    }
+    let since = resource.instant("last_rotated").or_else(|| resource.instant("created"))?;
+    let due_after = due_after(credential);
+    let limit = credential.policy.rotate_every;
+    (due_after.after(since) <= at).then(|| (rotate(credential, Some(version)), Reason::TooOld { since, due_after, limit }))
+}
+
+/// The age at which `credential` is due: its period less a share of its jitter fixed by its id, so that a fleet spreads out and
+/// every run agrees.
+fn due_after(credential: &Credential) -> Limit {
+    let digest = Sha256::digest(credential.id.as_str().as_bytes());
+    let fraction = i64::from(u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) >> 1);
+    let jitter = credential.policy.jitter.as_seconds();
+    let earlier = i64::try_from(i128::from(jitter) * i128::from(fraction) / i128::from(i32::MAX)).unwrap_or(0);
+    Limit::seconds((credential.policy.rotate_every.as_seconds() - earlier).max(0))
+}
+
+fn rotate(credential: &Credential, generation: Option<VersionId>) -> ActionKind {
+    ActionKind::Rotate {
+        credential: credential.id.clone(),
+        secret: credential.secret.clone(),
+        rotation: crate::model::plan::rotation_id(&credential.id, generation.as_ref()),
+        generation,
+        consumers: credential.consumers.iter().map(|consumer| consumer.id.clone()).collect(),
+    }
+}
+
+fn consumers_behind(input: &Input<'_>, credential: &Credential, version: &VersionId) -> Vec<ConsumerId> {
+    let acknowledged: BTreeMap<&str, &Resource> = input
+        .snapshot
+        .populations
+        .iter()
+        .filter(|population| population.entity.as_str() == CONSUMER_ENTITY)
+        .flat_map(|population| &population.resources)
+        .filter(|resource| resource.text("credential") == Some(credential.id.as_str()))
+        .filter_map(|resource| resource.text("consumer").map(|id| (id, resource)))
+        .collect();
+    let behind = |id: &&ConsumerId| {
+        let seen = acknowledged.get(id.as_str());
+        seen.is_some_and(|resource| ["stored", "running"].iter().any(|name| resource.text(name) != Some(version.as_str())))
+    };
+    credential.consumers.iter().map(|consumer| &consumer.id).filter(behind).cloned().collect()
+}
+
+fn permitted(
+    input: &Input<'_>,
+    credential: &Credential,
+    kind: &ActionKind,
+    rotations: u64,
+    managed: u64,
+) -> Result<Vec<crate::model::id::RuleId>, HeldBecause> {
+    let (overlap, verifiable) = match credential.rotator {
+        RotatorConfig::Random { .. } => (1, false),
+    };
+    // The share before this action: one rotation is always possible, however few credentials there are.
+    let share = if managed == 0 { 0 } else { rotations * 100 / managed };
+    let facts = GuardFacts {
+        credential: credential.id.to_string(),
+        owner: credential.owner.clone(),
+        overlap,
+        verifiable,
+        consumers: i64::try_from(credential.consumers.len()).unwrap_or(i64::MAX),
+        share_percent: i64::try_from(share).unwrap_or(100),
+        incomplete: false,
+    };
+    let verb = if matches!(kind, ActionKind::Deliver { .. }) { "deliver" } else { "rotate" };
+    match input.rules.guard(verb, &facts, input.assessment.at) {
+        Verdict::Permitted(rules) => Ok(rules),
+        Verdict::Forbidden(rules) => Err(HeldBecause::Forbidden(rules)),
+        Verdict::Error(error) => Err(HeldBecause::GuardError(error)),
+        Verdict::NothingPermits | Verdict::Excepted(_) => Err(HeldBecause::NothingPermits),
+    }
+}
+
+fn criteria(catalog: &Catalog, controls: &[ControlId]) -> Vec<(FrameworkId, CriterionId)> {
+    let mut all = BTreeSet::new();
+    for control in controls.iter().filter_map(|id| catalog.controls.get(id)) {
+        for (framework, ids) in &control.criteria {
+            all.extend(ids.iter().map(|id| (framework.clone(), id.clone())));
+        }
+    }
+    all.into_iter().collect()
+}
+
+/// Collections, escalations and adoptions the assessment asks for. They change nothing outside, so no guard is asked.
+pub(super) fn findings(input: &Input<'_>) -> Vec<Action> {
+    let mut actions = Vec::new();
+    for gap in &input.assessment.gaps {
+        let observable = input.catalog.controls.get(&gap.control).is_some_and(|control| control.needs.is_none());
+        let decisions = input.assessment.decisions.iter().filter(|decision| decision.control == gap.control);
+        if observable && decisions.into_iter().any(retry_helps) {
+            let kind = ActionKind::Collect { control: gap.control.clone() };
+            actions.push(action(input, kind, Reason::NoEvidence(gap.reason.clone()), &gap.control));
+        }
+    }
+    let breaches = input.assessment.decisions.iter().filter(|decision| decision.status == Status::NonCompliant);
+    for decision in breaches {
+        actions.extend(breach(input, decision));
+    }
+    actions
+}
+
+/// Whether reading again can close the gap: not when no source holds the population.
+fn retry_helps(decision: &Decision) -> bool {
+    decision.status == Status::NoEvidence && !matches!(&decision.because, Because::Unseen { cause: Unseen::NotCollected, .. })
+}
+
+fn breach(input: &Input<'_>, decision: &Decision) -> Option<Action> {
+    let control = input.catalog.controls.get(&decision.control)?;
+    let Subject::Resource { entity, id } = &decision.subject else { return None };
+    let declared = declared(input, entity.as_str(), id);
+    let kind = match (control.remedy, declared) {
+        // The rotation or delivery itself is in the plan or in `held`.
+        (Remedy::Rotate | Remedy::Redeploy, true) => return None,
+        (Remedy::Rotate, false) if resource_is(input, entity.as_str(), id, "rotation_enabled") => {
+            // AWS rotates it, or should: a person looks at why it does not.
+            ActionKind::Escalate { control: control.id.clone(), resource: Some(id.clone()), owner: control.owner.clone() }
+        }
+        (Remedy::Rotate, false) if SECRET_ENTITIES.contains(&entity.as_str()) => {
+            return Some(action(
+                input,
+                ActionKind::Adopt { resource: id.clone(), control: control.id.clone() },
+                Reason::Undeclared,
+                &control.id,
+            ));
+        }
+        (Remedy::Collect, _) => ActionKind::Collect { control: control.id.clone() },
+        _ => ActionKind::Escalate { control: control.id.clone(), resource: Some(id.clone()), owner: control.owner.clone() },
+    };
+    Some(action(input, kind, Reason::NonCompliant, &control.id))
+}
+
+fn declared(input: &Input<'_>, entity: &str, id: &ResourceId) -> bool {
+    entity == CONSUMER_ENTITY || resource_is(input, entity, id, "declared")
+}
+
+fn resource_is(input: &Input<'_>, entity: &str, id: &ResourceId, name: &str) -> bool {
+    let populations = input.snapshot.populations.iter().filter(|population| population.entity.as_str() == entity);
+    let mut found = populations.filter_map(|population| {
+        let at = population.resources.binary_search_by(|resource| resource.id.cmp(id)).ok()?;
+        population.resources.get(at)
+    });
+    found.any(|resource| resource.is(name))
+}
+
+fn action(input: &Input<'_>, kind: ActionKind, reason: Reason, control: &ControlId) -> Action {
+    let controls = vec![control.clone()];
+    let criteria = criteria(input.catalog, &controls);
+    Action { kind, reason, controls, criteria, permitted_by: Vec::new() }
+}
