@@ -1,1 +1,6 @@
-//! report
+//! Any result as text. Pure: a value goes in, text comes out, nothing is written.
+
+pub mod explain;
+pub mod plan;
+pub mod status;
+pub mod words;

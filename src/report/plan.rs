@@ -1,0 +1,94 @@
+//! A plan as people expect it: one line an action, then what was held, then totals.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::words;
+use crate::model::plan::{Action, Plan};
+
+/// The template of the pull-request comment.
+const MARKDOWN: &str = include_str!("templates/plan.md.j2");
+
+/// What the template sees.
+#[derive(Serialize)]
+struct Page<'a> {
+    rows: Vec<Row>,
+    held: Vec<(String, String)>,
+    totals: String,
+    config: &'a str,
+    at: String,
+}
+
+/// One row of a plan in any rendering.
+#[derive(Serialize)]
+struct Row {
+    sign: &'static str,
+    verb: &'static str,
+    object: String,
+    why: String,
+    criteria: String,
+}
+
+fn row(action: &Action, plan: &Plan) -> Row {
+    let (verb, object) = words::action(&action.kind);
+    let sign = match verb {
+        "rotate" | "deliver" => "~",
+        "collect" => "?",
+        "escalate" => "!",
+        _ => "+",
+    };
+    let criteria = action.criteria.iter().map(|(framework, id)| format!("{framework}:{id}")).collect::<Vec<_>>().join(" ");
+    Row { sign, verb, object, why: words::reason(&action.reason, plan.at), criteria }
+}
+
+fn totals(plan: &Plan) -> String {
+    let verbs = ["rotate", "deliver", "collect", "escalate", "adopt"];
+    let of = |verb: &str| plan.actions.iter().filter(|action| words::action(&action.kind).0 == verb).count();
+    let parts: Vec<String> = verbs.iter().map(|verb| format!("{} to {verb}", of(verb))).collect();
+    format!("Plan: {}, {} held.", parts.join(", "), plan.held.len())
+}
+
+/// The plan for a terminal.
+#[must_use]
+pub fn human(plan: &Plan) -> String {
+    let mut text = String::new();
+    if plan.actions.is_empty() && plan.held.is_empty() {
+        return "Nothing is due.\n".to_owned();
+    }
+    let width = plan.actions.iter().map(|action| words::action(&action.kind).1.len()).max().unwrap_or(0).min(72);
+    for action in &plan.actions {
+        let Row { sign, verb, object, why, criteria } = row(action, plan);
+        let _ =
+            writeln!(text, "{sign} {verb:<8}  {object:<width$}  {why}{}{criteria}", if criteria.is_empty() { "" } else { "  " });
+    }
+    for held in &plan.held {
+        let (verb, object) = words::action(&held.kind);
+        let why = words::reason(&held.reason, plan.at);
+        let _ = writeln!(text, "- held      {verb} {object}  {why}; {}", words::held(&held.because));
+    }
+    let _ = writeln!(text, "\n{}", totals(plan));
+    text
+}
+
+/// The plan as GitHub-flavoured markdown.
+///
+/// # Errors
+/// When the template fails, which is a defect of slm.
+pub fn markdown(plan: &Plan) -> Result<String, minijinja::Error> {
+    let mut environment = minijinja::Environment::new();
+    environment.set_debug(false);
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    environment.add_filter("cell", |text: String| text.replace('|', "\\|").replace('<', "&lt;").replace('\n', " "));
+    let rows: Vec<Row> = plan.actions.iter().map(|action| row(action, plan)).collect();
+    let held: Vec<(String, String)> = plan
+        .held
+        .iter()
+        .map(|held| {
+            let (verb, object) = words::action(&held.kind);
+            (format!("{verb} {object}"), words::held(&held.because))
+        })
+        .collect();
+    let page = Page { rows, held, totals: totals(plan), config: &plan.config, at: plan.at.to_string() };
+    environment.render_str(MARKDOWN, minijinja::Value::from_serialize(&page))
+}

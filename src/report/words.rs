@@ -1,0 +1,108 @@
+//! Small pieces of text that several reports share.
+
+use crate::model::assessment::{Because, Decision, Subject};
+use crate::model::plan::{ActionKind, HeldBecause, Reason};
+use crate::model::snapshot::Value;
+use crate::model::time::Timestamp;
+
+/// An age as people say it: `3d`, `5h`, `12m`, `8s`; `0s` for a future instant.
+#[must_use]
+pub fn age(since: Timestamp, now: Timestamp) -> String {
+    let seconds = now.as_second().saturating_sub(since.as_second()).max(0);
+    match seconds {
+        seconds if seconds >= 86_400 => format!("{}d", seconds / 86_400),
+        seconds if seconds >= 3_600 => format!("{}h", seconds / 3_600),
+        seconds if seconds >= 60 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
+
+/// `1 secret`, `2 secrets`.
+#[must_use]
+pub fn count(number: u64, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
+/// What a decision is about, in one word.
+#[must_use]
+pub fn subject(subject: &Subject) -> String {
+    match subject {
+        Subject::Resource { id, .. } => id.to_string(),
+        Subject::Population { entity, source: Some(source), scope } => format!("all {entity} of {source} {scope}"),
+        Subject::Population { entity, source: None, .. } => format!("all {entity}"),
+    }
+}
+
+/// Why a decision is what it is, as a clause.
+#[must_use]
+pub fn because(decision: &Decision) -> String {
+    match &decision.because {
+        Because::Permitted(rules) => format!("permitted by {}", list(rules)),
+        Because::NothingPermits => "no rule permits it".to_owned(),
+        Because::Forbidden(rules) => format!("forbidden by {}", list(rules)),
+        Because::Exception(id) => format!("only exception {id} permits it"),
+        Because::Missing(names) => format!("not observed: {}", names.join(", ")),
+        Because::EvaluationError(error) => format!("the rule failed: {error}"),
+        Because::Unseen { detail, .. } => detail.clone(),
+        Because::Stale => "the evidence is older than the control allows".to_owned(),
+        Because::OutOfScope => "outside the population".to_owned(),
+    }
+}
+
+/// An observed value.
+#[must_use]
+pub fn value(value: &Value, now: Timestamp) -> String {
+    match value {
+        Value::Bool(yes) => yes.to_string(),
+        Value::Long(number) => number.to_string(),
+        Value::Text(text) => format!("{text:?}"),
+        Value::Time(instant) if *instant <= now => format!("{instant} ({} ago)", age(*instant, now)),
+        Value::Time(instant) => format!("{instant} (in {})", age(now, *instant)),
+    }
+}
+
+/// The verb and object of an action.
+#[must_use]
+pub fn action(kind: &ActionKind) -> (&'static str, String) {
+    match kind {
+        ActionKind::Rotate { credential, .. } => ("rotate", credential.to_string()),
+        ActionKind::Deliver { credential, .. } => ("deliver", credential.to_string()),
+        ActionKind::Collect { control } => ("collect", control.to_string()),
+        ActionKind::Escalate { control, resource: Some(resource), .. } => ("escalate", format!("{control} {resource}")),
+        ActionKind::Escalate { control, resource: None, .. } => ("escalate", control.to_string()),
+        ActionKind::Adopt { resource, .. } => ("adopt", resource.to_string()),
+    }
+}
+
+/// Why an action is due, as a clause.
+#[must_use]
+pub fn reason(reason: &Reason, now: Timestamp) -> String {
+    match reason {
+        Reason::NoValue => "it has no value yet".to_owned(),
+        Reason::HalfDone => "a rotation was begun and not finished".to_owned(),
+        Reason::TooOld { since, due_after, limit } => format!("age {} is over {due_after} (limit {limit})", age(*since, now)),
+        Reason::NonCompliant => "non-compliant".to_owned(),
+        Reason::NoEvidence(detail) => format!("no evidence: {detail}"),
+        Reason::NotAdopted => "a consumer does not run the current version".to_owned(),
+        Reason::Undeclared => "found, but not declared under credentials/".to_owned(),
+        Reason::Forced => "asked for".to_owned(),
+    }
+}
+
+/// Why something due is not done, as a clause.
+#[must_use]
+pub fn held(because: &HeldBecause) -> String {
+    match because {
+        HeldBecause::NothingPermits => "no guard permits it".to_owned(),
+        HeldBecause::Forbidden(rules) => format!("forbidden by {}", list(rules)),
+        HeldBecause::GuardError(error) => format!("the guard failed: {error}"),
+        HeldBecause::ShareLimit { allowed } => format!("this run rotates at most {allowed}"),
+        HeldBecause::Unseen(detail) => format!("its store was not seen: {detail}"),
+        HeldBecause::NoWriter(detail) => detail.clone(),
+        HeldBecause::AttemptsSpent { attempts } => format!("{attempts} attempts are used up; a person must look"),
+    }
+}
+
+fn list<T: ToString>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
