@@ -1,1 +1,4 @@
-//! host
+//! This machine: clock, files, process.
+
+pub mod clock;
+pub mod files;
