@@ -165,7 +165,8 @@ fn pairs(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
 fn vocabulary(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
     let Some(names) = &repo.rules.names else { return };
     for Item { doc, raw } in &repo.controls {
-        if !names.controls.contains(&raw.id) {
+        let judged = names.controls.get(&raw.id);
+        if judged.is_none() {
             let message = format!("the schema has no action `Control::Action::\"{}\"`", raw.id);
             let help = format!("declare it in `{}`", rules::SCHEMA);
             out.push(error("slm::unknown-action", doc.at(&["id"]), message, Some(help)));
@@ -177,6 +178,12 @@ fn vocabulary(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
                 out.push(error("slm::unknown-entity", place, format!("unknown entity type `{entity}`"), help));
                 continue;
             };
+            if judged.is_some_and(|judged| !judged.contains(entity)) {
+                let message = format!("action `{}` of the schema does not apply to entity type `{entity}`", raw.id);
+                let help = format!("add it to `resource` in the `appliesTo` of that action in `{}`", rules::SCHEMA);
+                let place = doc.at(&["population", "entities", &index.to_string()]);
+                out.push(error("slm::entity-not-judged", place, message, Some(help)));
+            }
             let position: Vec<_> = (0..raw.rule.requires.len()).map(|index| index.to_string()).collect();
             let required = raw.rule.requires.iter().zip(&position).map(|(name, at)| (name, doc.at(&["rule", "requires", at])));
             let filtered = raw.population.applies_where.keys().map(|name| (name, doc.key(&["population", "where", name])));

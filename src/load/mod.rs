@@ -10,6 +10,7 @@ mod near;
 pub mod raw;
 mod rules;
 mod text;
+mod tokens;
 mod traps;
 
 use std::collections::BTreeMap;

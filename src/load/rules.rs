@@ -8,8 +8,8 @@ use cedar_policy::{ActionConstraint, Effect, PolicyId, PolicySet, Schema, Schema
 use miette::Diagnostic as Located;
 
 use super::near;
-use super::text::{error, one_line, warning};
-use super::traps;
+use super::text::{error, one_line, visible, warning};
+use super::{tokens, traps};
 use crate::model::diagnostic::{Diagnostic, Place};
 
 /// Where the schema stands.
@@ -33,8 +33,8 @@ pub struct Rule {
 pub struct Names {
     /// Attributes by entity type.
     pub entities: BTreeMap<String, BTreeSet<String>>,
-    /// Ids of the actions that are controls.
-    pub controls: BTreeSet<String>,
+    /// Entity types judged, by the id of the action that is a control.
+    pub controls: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Everything Cedar in the repo.
@@ -54,9 +54,14 @@ pub fn read<'a>(schema: Option<&str>, files: impl Iterator<Item = (&'a str, &'a 
     let mut ids = BTreeSet::new();
     let validator = schema.as_ref().map(|(schema, _)| Validator::new(schema.clone()));
     for (path, text) in files {
+        if let Some(heavy) = too_heavy(path, text) {
+            rules.complete = false;
+            out.push(heavy);
+            continue;
+        }
         match PolicySet::from_str(text) {
             Ok(set) => {
-                let file = File { path, text, policies: segments(text) };
+                let file = File { path, text, policies: tokens::policies(text) };
                 file.ties(&set, &mut ids, &mut rules.rules, out);
                 if let Some(validator) = &validator {
                     file.validate(validator, &set, out);
@@ -64,7 +69,7 @@ pub fn read<'a>(schema: Option<&str>, files: impl Iterator<Item = (&'a str, &'a 
             }
             Err(wrong) => {
                 rules.complete = false;
-                out.extend(wrong.iter().map(|wrong| cedar("slm::cedar-syntax", path, wrong, 0..0)));
+                out.extend(wrong.iter().map(|wrong| cedar("slm::cedar-syntax", (path, text), wrong, 0..0)));
             }
         }
     }
@@ -73,32 +78,44 @@ pub fn read<'a>(schema: Option<&str>, files: impl Iterator<Item = (&'a str, &'a 
 }
 
 fn read_schema(text: &str, out: &mut Vec<Diagnostic>) -> Option<(Schema, Names)> {
+    if let Some(heavy) = too_heavy(SCHEMA, text) {
+        out.push(heavy);
+        return None;
+    }
     let schema = match Schema::from_cedarschema_str(text) {
         Ok((schema, warnings)) => {
             out.extend(warnings.map(|wrong| warning("slm::cedar-schema", whole(SCHEMA), one_line(&wrong.to_string()), None)));
             schema
         }
         Err(wrong) => {
-            out.push(cedar("slm::cedar-schema", SCHEMA, &wrong, 0..0));
+            out.push(cedar("slm::cedar-schema", (SCHEMA, text), &wrong, 0..0));
             return None;
         }
     };
     let json = SchemaFragment::from_cedarschema_str(text).ok().and_then(|(fragment, _)| fragment.to_json_value().ok())?;
     let entities = schema.entity_types().map(|name| (name.to_string(), attributes(&json, &name.to_string()))).collect();
     let actions = schema.actions().filter(|uid| uid.type_name().to_string() == CONTROL);
-    let controls = actions.map(|uid| uid.id().unescaped().to_owned()).collect();
+    let judged = |uid| schema.resources_for_action(uid).into_iter().flatten().map(ToString::to_string).collect();
+    let controls = actions.map(|uid| (uid.id().unescaped().to_owned(), judged(uid))).collect();
     Some((schema, Names { entities, controls }))
 }
 
-/// The attributes of an entity type in the JSON form of the schema; a shape that names a common type is followed once.
+/// Complains about text that Cedar cannot parse without risking the stack.
+fn too_heavy(path: &str, text: &str) -> Option<Diagnostic> {
+    let span = tokens::too_heavy(text, path == SCHEMA)?;
+    let help = Some("split it into several policies, or take brackets away".to_owned());
+    Some(error(
+        "slm::too-deep",
+        Place { file: path.to_owned(), span: visible(text, span) },
+        "this nests too deep to be read safely",
+        help,
+    ))
+}
+
+/// The attributes of an entity type in the JSON form of the schema, where the shape of an entity is always a record.
 fn attributes(schema: &serde_json::Value, entity: &str) -> BTreeSet<String> {
     let (namespace, name) = entity.rsplit_once("::").unwrap_or(("", entity));
-    let shape = &schema[namespace]["entityTypes"][name]["shape"];
-    let named = ["name", "type"].into_iter().filter_map(|key| shape[key].as_str()).find_map(|common| {
-        let (space, common) = common.rsplit_once("::").unwrap_or((namespace, common));
-        schema[space]["commonTypes"].get(common)
-    });
-    let record = named.unwrap_or(shape);
+    let record = &schema[namespace]["entityTypes"][name]["shape"];
     record["attributes"].as_object().map(|attributes| attributes.keys().cloned().collect()).unwrap_or_default()
 }
 
@@ -165,10 +182,14 @@ impl File<'_> {
     fn validate(&self, validator: &Validator, set: &PolicySet, out: &mut Vec<Diagnostic>) {
         let result = validator.validate(set, ValidationMode::Strict);
         for wrong in result.validation_errors() {
-            out.push(self.named(set, wrong.policy_id(), cedar("slm::cedar-type", self.path, wrong, self.span(wrong.policy_id()))));
+            out.push(self.named(
+                set,
+                wrong.policy_id(),
+                cedar("slm::cedar-type", (self.path, self.text), wrong, self.span(wrong.policy_id())),
+            ));
         }
         for wrong in result.validation_warnings() {
-            let found = cedar("slm::cedar-warning", self.path, wrong, self.span(wrong.policy_id()));
+            let found = cedar("slm::cedar-warning", (self.path, self.text), wrong, self.span(wrong.policy_id()));
             let found = Diagnostic { severity: crate::model::diagnostic::Severity::Warning, ..found };
             out.push(self.named(set, wrong.policy_id(), found));
         }
@@ -199,60 +220,15 @@ fn whole(path: &str) -> Place {
 }
 
 /// What Cedar says, at the first place it names.
-fn cedar(code: &'static str, path: &str, wrong: &dyn Located, otherwise: Range<usize>) -> Diagnostic {
+fn cedar(code: &'static str, (path, text): (&str, &str), wrong: &dyn Located, otherwise: Range<usize>) -> Diagnostic {
     let label = wrong.labels().and_then(|mut labels| labels.next());
-    let span = label.map_or(otherwise, |label| label.offset()..label.offset() + label.len());
+    let span = label.map_or(otherwise, |label| visible(text, label.offset()..label.offset().saturating_add(label.len())));
     let help = wrong.help().map(|help| one_line(&help.to_string()));
     error(code, Place { file: path.to_owned(), span }, one_line(&wrong.to_string()), help)
-}
-
-/// Where each policy of a file that parsed stands: Cedar has `;` only at the end of a policy, in strings and in comments.
-fn segments(text: &str) -> Vec<Range<usize>> {
-    let (mut found, mut start, mut at) = (Vec::new(), None, 0);
-    let bytes = text.as_bytes();
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'/' if bytes.get(at + 1) == Some(&b'/') => {
-                at += bytes[at..].iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len() - at);
-                continue;
-            }
-            b'"' => {
-                start.get_or_insert(at);
-                at += 1;
-                while bytes.get(at).is_some_and(|byte| *byte != b'"') {
-                    at += if bytes[at] == b'\\' { 2 } else { 1 };
-                }
-            }
-            b';' => {
-                if let Some(start) = start.take() {
-                    found.push(start..at + 1);
-                }
-            }
-            byte if !byte.is_ascii_whitespace() => {
-                start.get_or_insert(at);
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    found
 }
 
 /// A next step for a name that the schema does not have.
 pub fn help<'a>(wrong: &str, names: impl Iterator<Item = &'a String> + Clone) -> Option<String> {
     near::did_you_mean(wrong, names.clone().map(String::as_str))
         .or_else(|| Some(format!("declare it in `{SCHEMA}`, or use one of {}", near::list(names.take(12).map(String::as_str)))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn policies_are_found_between_comments_and_strings() {
-        let text =
-            "// a; b\n@id(\"x;\\\"y\")\npermit (principal, action, resource);\n\nforbid (principal, action, resource); // end;";
-        let found: Vec<_> = segments(text).into_iter().map(|span| &text[span]).collect();
-        assert_eq!(found, ["@id(\"x;\\\"y\")\npermit (principal, action, resource);", "forbid (principal, action, resource);"]);
-    }
 }

@@ -88,7 +88,7 @@ where
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         out.extend(errors.iter().map(|wrong| {
-            let place = Place { file: path.to_owned(), span: wrong.span().unwrap_or(0..0) };
+            let place = Place { file: path.to_owned(), span: visible(text, wrong.span().unwrap_or(0..0)) };
             error("slm::toml-syntax", place, one_line(wrong.message()), None)
         }));
         return None;
@@ -176,6 +176,18 @@ fn unknown_variant(message: &str) -> Option<String> {
     let mut words = rest.split('`').skip(1).step_by(2);
     let wrong = words.next()?;
     near::did_you_mean(wrong, words)
+}
+
+/// `span` of `text` on character bounds and of at least one character, where there is one: parsers point between characters.
+pub fn visible(text: &str, span: Range<usize>) -> Range<usize> {
+    let below = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let above = |at: usize| (at..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    let (start, end) = (below(span.start), above(span.end));
+    match (start < end, start < text.len()) {
+        (true, _) => start..end,
+        (false, true) => start..above(start + 1),
+        (false, false) => below(text.len().saturating_sub(1))..text.len(),
+    }
 }
 
 /// `text` on one line.

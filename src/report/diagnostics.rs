@@ -98,7 +98,7 @@ mod tests {
         let unknown = Diagnostic {
             code: "slm::unknown-key",
             severity: Severity::Error,
-            place: place(26..33),
+            place: place(27..34),
             message: "unknown key `critera`".to_owned(),
             help: Some("did you mean `criteria`?".to_owned()),
         };
@@ -120,7 +120,23 @@ mod tests {
     #[test]
     fn complaints_show_their_line_help_and_count() {
         let (diagnostics, files) = world();
-        insta::assert_snapshot!(human(&diagnostics, &files, false), @"");
+        insta::assert_snapshot!(human(&diagnostics, &files, false), @r#"
+        error[slm::missing-key]: missing key `title`
+        --> controls/rot/ROT-01.toml
+
+        error[slm::unknown-key]: unknown key `critera`
+         --> controls/rot/ROT-01.toml:3:1
+          |
+        3 | critera = 1
+          | ^^^^^^^
+          |
+          = help: did you mean `criteria`?
+
+        warning[slm::missing-key]: missing key `title`
+        --> slm.toml
+
+        2 errors, 1 warning
+        "#);
     }
 
     #[test]
