@@ -1,1 +1,125 @@
-//! load
+//! The text of a config repo becomes the catalog, or everything that is wrong with it.
+//!
+//! `text` reads one TOML file with places, `raw` is its exact shape, `rules` is the Cedar side, `checks` compares files with each
+//! other, `compile` makes the model.
+
+mod checks;
+mod compile;
+mod managed;
+mod near;
+pub mod raw;
+mod rules;
+mod text;
+mod tokens;
+mod traps;
+
+use std::collections::BTreeMap;
+
+use crate::model::catalog::Catalog;
+use crate::model::diagnostic::{Diagnostic, Place, Severity};
+use crate::model::time::Timestamp;
+use checks::Repo;
+use text::{Item, error};
+
+/// The files of a config repo: path from its root with `/`, and text. Only `slm.toml` and what stands under `controls/`, `policies/`,
+/// `credentials/` and `exceptions/` matters.
+#[derive(Clone, Debug, Default)]
+pub struct Files(pub BTreeMap<String, String>);
+
+/// What loading came to.
+pub struct Loaded {
+    /// Everything, checked; `None` when there is an error among the diagnostics.
+    pub catalog: Option<Catalog>,
+    /// Everything wrong, sorted by file, place and code.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Loads the config repo. `at` decides which exceptions have expired.
+#[must_use]
+pub fn load(files: &Files, at: Timestamp) -> Loaded {
+    let mut diagnostics = Vec::new();
+    let repo = read(files, at, &mut diagnostics);
+    for (_, check) in checks::CHECKS {
+        check(&repo, &mut diagnostics);
+    }
+    diagnostics.sort_by(|a, b| key(a).cmp(&key(b)));
+    diagnostics.dedup();
+    let usable = diagnostics.iter().all(|found| found.severity != Severity::Error);
+    Loaded { catalog: usable.then(|| compile::catalog(&repo, files)).flatten(), diagnostics }
+}
+
+fn key(found: &Diagnostic) -> (&str, usize, &'static str, &str) {
+    (&found.place.file, found.place.span.start, found.code, &found.message)
+}
+
+/// Reads every file by itself.
+fn read<'a>(files: &'a Files, at: Timestamp, out: &mut Vec<Diagnostic>) -> Repo<'a> {
+    let files = &files.0;
+    let toml = |folder: &'static str| {
+        let all = files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+        all.filter(move |(path, _)| path.starts_with(folder) && path.ends_with(".toml"))
+    };
+    let mut broken = Vec::new();
+    let settings = files.get(SETTINGS).and_then(|text| text::read(SETTINGS, text, out));
+    if !files.contains_key(SETTINGS) {
+        let place = Place { file: SETTINGS.to_owned(), span: 0..0 };
+        out.push(error(
+            "slm::missing-file",
+            place,
+            format!("no `{SETTINGS}` at the root of the config repo"),
+            Some("run `slm init`".to_owned()),
+        ));
+    }
+    let schema = files.get(rules::SCHEMA).map(String::as_str);
+    if schema.is_none() {
+        let place = Place { file: rules::SCHEMA.to_owned(), span: 0..0 };
+        out.push(error(
+            "slm::missing-file",
+            place,
+            format!("no `{}` in the config repo", rules::SCHEMA),
+            Some("run `slm init`".to_owned()),
+        ));
+    }
+    let cedar = files.iter().filter(|(path, _)| is_policy(path)).map(|(path, text)| (path.as_str(), text.as_str()));
+    let rules = rules::read(schema, cedar, out);
+    Repo {
+        at,
+        settings,
+        frameworks: all(toml(FRAMEWORKS), &mut broken, out),
+        controls: all(toml(CONTROLS).filter(|(path, _)| !path.starts_with(FRAMEWORKS)), &mut broken, out),
+        credentials: all(toml("credentials/"), &mut broken, out),
+        exceptions: all(toml("exceptions/"), &mut broken, out),
+        rules,
+        broken,
+    }
+}
+
+const SETTINGS: &str = "slm.toml";
+const CONTROLS: &str = "controls/";
+const FRAMEWORKS: &str = "controls/frameworks/";
+
+/// True for a Cedar policy file.
+fn is_policy(path: &str) -> bool {
+    path.starts_with("policies/") && path.ends_with(".cedar")
+}
+
+fn all<'a, T>(
+    files: impl Iterator<Item = (&'a str, &'a str)>,
+    broken: &mut Vec<&'a str>,
+    out: &mut Vec<Diagnostic>,
+) -> Vec<Item<'a, T>>
+where
+    T: serde::de::DeserializeOwned + schemars::JsonSchema,
+{
+    let mut items = Vec::new();
+    for (path, text) in files {
+        match text::read(path, text, out) {
+            Some(item) => items.push(item),
+            None => broken.push(path),
+        }
+    }
+    items
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! Checked raw shapes become the model. Nothing is judged here: a shape that cannot be compiled was complained about before.
+
+use std::sync::Arc;
+
+use super::checks::Repo;
+use super::text::Item;
+use super::{Files, is_policy, raw, rules};
+use crate::model::catalog::{
+    Catalog, Consumer, ConsumerKind, Control, Credential, Criterion, Exception, Framework, PolicyFile, RotationPolicy,
+    RotatorConfig, SecretRef, Settings, SourceKind,
+};
+use crate::model::snapshot::Value;
+
+/// The catalog; `None` when something is missing that the checks complain about.
+pub fn catalog(repo: &Repo<'_>, files: &Files) -> Option<Catalog> {
+    let file = |path: &String, text: &String| PolicyFile { path: path.clone(), text: Arc::from(text.as_str()) };
+    let (path, text) = files.0.get_key_value(rules::SCHEMA)?;
+    Some(Catalog {
+        settings: settings(&repo.settings.as_ref()?.raw)?,
+        controls: repo.controls.iter().map(|item| (item.raw.id.as_str().into(), control(item))).collect(),
+        frameworks: repo.frameworks.iter().map(|item| (item.raw.id.as_str().into(), framework(item))).collect(),
+        credentials: repo.credentials.iter().map(|item| Some((item.doc.stem.into(), credential(item)?))).collect::<Option<_>>()?,
+        exceptions: repo.exceptions.iter().map(|item| (item.doc.stem.into(), exception(item))).collect(),
+        policies: files.0.iter().filter(|(path, _)| is_policy(path)).map(|(path, text)| file(path, text)).collect(),
+        schema: file(path, text),
+    })
+}
+
+fn settings(raw: &raw::Settings) -> Option<Settings> {
+    let source = |source: &raw::Source| match source {
+        raw::Source { aws: Some(aws), .. } => Some(SourceKind::Aws(aws.clone())),
+        raw::Source { github: Some(github), .. } => Some(SourceKind::Github(github.clone())),
+        raw::Source { vault: Some(vault), .. } => Some(SourceKind::Vault(vault.clone())),
+        raw::Source { git, .. } => git.clone().map(SourceKind::Git),
+    };
+    Some(Settings {
+        locker: raw.locker.clone(),
+        limits: raw.limits.clone(),
+        tiers: raw.tiers.limits.clone(),
+        default_tier: raw.tiers.default.clone(),
+        sources: raw.source.iter().map(|(name, kind)| Some((name.into(), source(kind)?))).collect::<Option<_>>()?,
+    })
+}
+
+fn control(Item { doc, raw }: &Item<'_, raw::Control>) -> Control {
+    let raw = raw.clone();
+    let scalar = |scalar| match scalar {
+        raw::Scalar::Bool(yes) => Value::Bool(yes),
+        raw::Scalar::Long(number) => Value::Long(number),
+        raw::Scalar::Text(text) => Value::Text(text.into()),
+    };
+    let events = [("cloudtrail", raw.events.cloudtrail), ("github", raw.events.github), ("datadog", raw.events.datadog)];
+    Control {
+        id: raw.id.into(),
+        title: raw.title,
+        statement: raw.statement,
+        kind: raw.kind,
+        severity: raw.severity,
+        owner: raw.owner,
+        remedy: raw.remedy,
+        collect_every: raw.collect_every,
+        evidence_ttl: raw.evidence_ttl,
+        entities: raw.population.entities.into_iter().map(Into::into).collect(),
+        population: raw.population.definition,
+        applies_where: raw.population.applies_where.into_iter().map(|(name, value)| (name.into(), scalar(value))).collect(),
+        requires: raw.rule.requires.into_iter().map(Into::into).collect(),
+        criteria: raw
+            .criteria
+            .into_iter()
+            .map(|(framework, criteria)| (framework.into(), criteria.into_iter().map(Into::into).collect()))
+            .collect(),
+        artefact: raw.artefact,
+        api: raw.api,
+        events: events.into_iter().filter(|(_, names)| !names.is_empty()).map(|(kind, names)| (kind.to_owned(), names)).collect(),
+        needs: raw.needs,
+        place: doc.whole(),
+    }
+}
+
+fn framework(Item { doc, raw }: &Item<'_, raw::Framework>) -> Framework {
+    let criterion = |raw: &raw::Criterion| {
+        let known = Criterion { title: raw.title.clone(), group: raw.group.clone() };
+        (raw.id.as_str().into(), known)
+    };
+    Framework {
+        id: raw.id.as_str().into(),
+        name: raw.name.clone(),
+        criteria: raw.criterion.iter().map(criterion).collect(),
+        place: doc.whole(),
+    }
+}
+
+fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credential> {
+    let raw = raw.clone();
+    let random = raw.rotator.random?;
+    let consumer = |raw: raw::Consumer| {
+        let file = raw.file.map(ConsumerKind::File);
+        Some(Consumer { id: raw.id.into(), kind: file.or(raw.github_actions_secret.map(ConsumerKind::GithubActionsSecret))? })
+    };
+    Some(Credential {
+        id: doc.stem.into(),
+        title: raw.title,
+        owner: raw.owner,
+        satisfies: raw.satisfies.into_iter().map(Into::into).collect(),
+        secret: SecretRef {
+            source: raw.secret.source.into(),
+            region: raw.secret.region.unwrap_or_else(|| ".".to_owned()),
+            name: raw.secret.name,
+        },
+        rotator: RotatorConfig::Random { length: random.length, alphabet: random.alphabet },
+        policy: RotationPolicy {
+            rotate_every: raw.policy.rotate_every,
+            jitter: raw.policy.jitter,
+            attempts: raw.policy.attempts,
+            lease: raw.policy.lease,
+        },
+        consumers: raw.consumer.into_iter().map(consumer).collect::<Option<_>>()?,
+        place: doc.whole(),
+    })
+}
+
+fn exception(Item { doc, raw }: &Item<'_, raw::Exception>) -> Exception {
+    let raw = raw.clone();
+    Exception {
+        id: doc.stem.into(),
+        control: raw.control.into(),
+        resource: raw.resource.into(),
+        reason: raw.reason,
+        compensating: raw.compensating,
+        ticket: raw.ticket,
+        requester: raw.requester,
+        approver: raw.approver,
+        approved: raw.approved,
+        expires: raw.expires,
+        place: doc.whole(),
+    }
+}

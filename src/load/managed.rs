@@ -1,0 +1,308 @@
+//! Checks on what slm acts on: settings, sources, credentials, consumers and exceptions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::checks::Repo;
+use super::text::{Doc, Item, error, warning};
+use super::{near, raw};
+use crate::model::catalog::{FileConsumer, GithubSecretConsumer};
+use crate::model::diagnostic::Diagnostic;
+use crate::model::time::Limit;
+
+/// Longest life of an exception.
+const EXCEPTION: Limit = Limit::days(90);
+/// Characters below which a random value of any alphabet can be guessed (16 hex digits are 64 bits).
+const SHORTEST: u16 = 16;
+
+/// Complains about an owner of no characters.
+pub fn owner(doc: &Doc<'_>, owner: &str, out: &mut Vec<Diagnostic>) {
+    if owner.trim().is_empty() {
+        out.push(error(
+            "slm::missing-owner",
+            doc.at(&["owner"]),
+            "owner is empty",
+            Some("name the team that answers for it".to_owned()),
+        ));
+    }
+}
+
+/// Limits and tiers are in range.
+pub fn settings(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
+    let Some(Item { doc, raw }) = &repo.settings else { return };
+    if raw.limits.rotate_percent > 100 {
+        let place = doc.at(&["limits", "rotate-percent"]);
+        out.push(error("slm::bad-limit", place, format!("`{}` is more than 100 percent", raw.limits.rotate_percent), None));
+    }
+    for (key, value) in [("concurrency", raw.limits.concurrency), ("requests-per-second", raw.limits.requests_per_second)] {
+        if value == 0 {
+            out.push(error("slm::bad-limit", doc.at(&["limits", key]), format!("`{key}` of 0 lets nothing happen"), None));
+        }
+    }
+    if !raw.tiers.limits.contains_key(&raw.tiers.default) {
+        let message = format!("default tier `{}` has no limit", raw.tiers.default);
+        let help = near::did_you_mean(&raw.tiers.default, raw.tiers.limits.keys().map(String::as_str));
+        out.push(error("slm::unknown-tier", doc.at(&["tiers", "default"]), message, help));
+    }
+}
+
+/// Every source is of one kind and says what is in scope.
+pub fn sources(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
+    let Some(Item { doc, raw }) = &repo.settings else { return };
+    for (name, source) in &raw.source {
+        let given = [source.aws.is_some(), source.github.is_some(), source.vault.is_some(), source.git.is_some()];
+        one_kind(doc, &["source", name], &given, "`aws`, `github`, `vault` or `git`", out);
+        let Some(aws) = &source.aws else { continue };
+        if aws.account.len() != 12 || !aws.account.bytes().all(|byte| byte.is_ascii_digit()) {
+            let message = format!("`{}` is not an AWS account id", aws.account);
+            out.push(error(
+                "slm::bad-account",
+                doc.at(&["source", name, "aws", "account"]),
+                message,
+                Some("write its twelve digits".to_owned()),
+            ));
+        }
+        if aws.regions.is_empty() {
+            let help = "name every region in scope, as in `regions = [\"eu-west-1\"]`".to_owned();
+            let place = doc.at(&["source", name, "aws", "regions"]);
+            out.push(error("slm::no-regions", place, format!("source `{name}` has no region in scope"), Some(help)));
+        }
+    }
+}
+
+fn one_kind(doc: &Doc<'_>, keys: &[&str], given: &[bool], kinds: &str, out: &mut Vec<Diagnostic>) {
+    let count = given.iter().filter(|given| **given).count();
+    if count != 1 {
+        let what = keys.join(".");
+        let message = format!("`{what}` has {} kinds", if count == 0 { "no".to_owned() } else { count.to_string() });
+        out.push(error("slm::not-one-kind", doc.at(keys), message, Some(format!("give exactly one of {kinds}"))));
+    }
+}
+
+/// The source `name`, or a complaint; `None` without complaint when the settings could not be read.
+fn source<'r>(repo: &'r Repo<'_>, doc: &Doc<'_>, keys: &[&str], name: &str, out: &mut Vec<Diagnostic>) -> Option<&'r raw::Source> {
+    let sources = &repo.settings.as_ref()?.raw.source;
+    let found = sources.get(name);
+    if found.is_none() {
+        let names = || sources.keys().map(String::as_str);
+        let help =
+            near::did_you_mean(name, names()).or_else(|| Some(format!("the sources in `slm.toml` are {}", near::list(names()))));
+        out.push(error("slm::unknown-source", doc.at(keys), format!("unknown source `{name}`"), help));
+    }
+    found
+}
+
+/// Every credential lives in one place that can store it, and no two in the same.
+pub fn secrets(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
+    let known = repo.control_ids();
+    let mut taken = BTreeMap::new();
+    for Item { doc, raw } in &repo.credentials {
+        owner(doc, &raw.owner, out);
+        for (index, control) in raw.satisfies.iter().enumerate().filter(|(_, control)| !known.contains(control.as_str())) {
+            let place = doc.at(&["satisfies", &index.to_string()]);
+            out.push(error(
+                "slm::unknown-control",
+                place,
+                format!("unknown control `{control}`"),
+                near::did_you_mean(control, known.iter().copied()),
+            ));
+        }
+        let region = raw.secret.region.as_deref().unwrap_or(".");
+        if let Some(first) = taken.insert((raw.secret.source.as_str(), region, raw.secret.name.as_str()), doc.path) {
+            let message = format!("secret `{}` already belongs to `{first}`", raw.secret.name);
+            let help = "give each secret one owner: two would rotate it against each other".to_owned();
+            out.push(error("slm::secret-owned-twice", doc.at(&["secret", "name"]), message, Some(help)));
+        }
+        place_of_secret(repo, doc, &raw.secret, out);
+    }
+}
+
+fn place_of_secret(repo: &Repo<'_>, doc: &Doc<'_>, secret: &raw::Secret, out: &mut Vec<Diagnostic>) {
+    if secret.name.trim().is_empty() {
+        out.push(error("slm::bad-secret-name", doc.at(&["secret", "name"]), "name of the secret is empty", None));
+    }
+    let Some(found) = source(repo, doc, &["secret", "source"], &secret.source, out) else { return };
+    let name = &secret.source;
+    match (&found.aws, &found.vault, &secret.region) {
+        (Some(aws), _, Some(region)) if !aws.regions.contains(region) => {
+            let regions = || aws.regions.iter().map(String::as_str);
+            let help = near::did_you_mean(region, regions()).or_else(|| Some(format!("its regions are {}", near::list(regions()))));
+            let message = format!("region `{region}` is not in scope of source `{name}`");
+            out.push(error("slm::unknown-region", doc.at(&["secret", "region"]), message, help));
+        }
+        (Some(aws), _, None) => {
+            let help = format!("add `region`, one of {}", near::list(aws.regions.iter().map(String::as_str)));
+            out.push(error(
+                "slm::missing-region",
+                doc.key(&["secret"]),
+                format!("secret in source `{name}` has no region"),
+                Some(help),
+            ));
+        }
+        (None, Some(_), Some(_)) => {
+            let message = format!("source `{name}` is a vault and has no regions");
+            out.push(error("slm::needless-region", doc.at(&["secret", "region"]), message, Some("delete `region`".to_owned())));
+        }
+        (None, None, _) if found.github.is_some() || found.git.is_some() => {
+            let help = "use a source of kind `aws` or `vault`".to_owned();
+            let place = doc.at(&["secret", "source"]);
+            out.push(error(
+                "slm::cannot-store-secrets",
+                place,
+                format!("source `{name}` cannot store secrets that are read again"),
+                Some(help),
+            ));
+        }
+        _ => {}
+    }
+}
+
+/// Rotation policies and rotators can be followed.
+pub fn policies(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
+    for Item { doc, raw } in &repo.credentials {
+        one_kind(doc, &["rotator"], &[raw.rotator.random.is_some()], "`random`", out);
+        if let Some(random) = raw.rotator.random.as_ref().filter(|random| random.length < SHORTEST) {
+            let message = format!("a value of {} characters can be guessed", random.length);
+            let help = format!("use {SHORTEST} characters or more");
+            out.push(error("slm::short-secret", doc.at(&["rotator", "random", "length"]), message, Some(help)));
+        }
+        let policy = &raw.policy;
+        if policy.rotate_every <= Limit::seconds(0) {
+            out.push(error("slm::bad-limit", doc.at(&["policy", "rotate-every"]), "`rotate-every` is zero", None));
+        } else if policy.jitter >= policy.rotate_every {
+            let message = format!("jitter `{}` is not less than `rotate-every` of `{}`", policy.jitter, policy.rotate_every);
+            out.push(error("slm::jitter-too-long", doc.at(&["policy", "jitter"]), message, None));
+        }
+        if policy.attempts == 0 {
+            out.push(error("slm::bad-limit", doc.at(&["policy", "attempts"]), "`attempts` of 0 lets no rotation happen", None));
+        }
+    }
+}
+
+/// Consumers are of one kind, have one id, and can be delivered to.
+pub fn consumers(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
+    for Item { doc, raw } in &repo.credentials {
+        let mut seen = BTreeSet::new();
+        for (index, consumer) in raw.consumer.iter().enumerate() {
+            let index = index.to_string();
+            if !seen.insert(consumer.id.as_str()) {
+                let place = doc.at(&["consumer", &index, "id"]);
+                out.push(error("slm::duplicate-id", place, format!("consumer `{}` is declared twice", consumer.id), None));
+            }
+            let given = [consumer.file.is_some(), consumer.github_actions_secret.is_some()];
+            one_kind(doc, &["consumer", &index], &given, "`file` or `github-actions-secret`", out);
+            if let Some(file) = &consumer.file {
+                file_consumer(doc, &index, file, out);
+            }
+            if let Some(secret) = &consumer.github_actions_secret {
+                github_consumer(repo, doc, &index, secret, out);
+            }
+        }
+    }
+}
+
+fn file_consumer(doc: &Doc<'_>, index: &str, file: &FileConsumer, out: &mut Vec<Diagnostic>) {
+    let at = |key| doc.at(&["consumer", index, "file", key]);
+    if file.path.is_empty() || file.path.split(['/', '\\']).any(|part| part == "..") {
+        let help = "write it from the root of the config repo, or as an absolute path".to_owned();
+        out.push(error(
+            "slm::path-traversal",
+            at("path"),
+            format!("path `{}` leaves its folder or is empty", file.path),
+            Some(help),
+        ));
+    }
+    if let Some(mode) = &file.mode {
+        let octal = (3..=4).contains(&mode.len()) && mode.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+        if !octal {
+            out.push(error(
+                "slm::bad-mode",
+                at("mode"),
+                format!("`{mode}` is not a file mode"),
+                Some("write it in octal, as in `0600`".to_owned()),
+            ));
+        }
+    }
+    if file.reload.as_ref().is_some_and(|command| command.first().is_none_or(|program| program.trim().is_empty())) {
+        out.push(error(
+            "slm::empty-command",
+            at("reload"),
+            "`reload` names no program",
+            Some("delete it, or write `[\"program\", \"argument\"]`".to_owned()),
+        ));
+    }
+}
+
+fn github_consumer(repo: &Repo<'_>, doc: &Doc<'_>, index: &str, secret: &GithubSecretConsumer, out: &mut Vec<Diagnostic>) {
+    let kind = "github-actions-secret";
+    let at = |key| doc.at(&["consumer", index, kind, key]);
+    let found = source(repo, doc, &["consumer", index, kind, "source"], secret.source.as_str(), out);
+    if found.is_some_and(|found| found.github.is_none()) {
+        let message = format!("source `{}` is not a GitHub organisation", secret.source);
+        out.push(error("slm::wrong-source-kind", at("source"), message, Some("use a source of kind `github`".to_owned())));
+    }
+    let good = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let name = &secret.name;
+    let starts = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
+    if !starts || !name.bytes().all(good) || name.starts_with("GITHUB_") {
+        let help = "use `A-Z 0-9 _`, no digit first, and no `GITHUB_` in front".to_owned();
+        out.push(error("slm::bad-secret-name", at("name"), format!("`{name}` cannot name an Actions secret"), Some(help)));
+    }
+    match &secret.repo {
+        None if secret.environment.is_some() => {
+            let help = "add `repo`: environments belong to a repository".to_owned();
+            out.push(error("slm::environment-without-repo", at("environment"), "environment without a repository", Some(help)));
+        }
+        Some(path)
+            if path.split('/').count() != 2 || path.split('/').any(|part| part.is_empty() || part == ".." || part == ".") =>
+        {
+            out.push(error(
+                "slm::bad-repo",
+                at("repo"),
+                format!("`{path}` is not a repository"),
+                Some("write `owner/name`".to_owned()),
+            ));
+        }
+        _ => {}
+    }
+}
+
+/// Exceptions are for a control, approved by another person, and short.
+pub fn exceptions(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
+    let known = repo.control_ids();
+    for Item { doc, raw } in &repo.exceptions {
+        if !known.contains(raw.control.as_str()) {
+            let help = near::did_you_mean(&raw.control, known.iter().copied());
+            out.push(error("slm::unknown-control", doc.at(&["control"]), format!("unknown control `{}`", raw.control), help));
+        }
+        let (requester, approver) = (raw.requester.trim(), raw.approver.trim());
+        if approver.is_empty() {
+            let help = "name the person who approved it, other than the requester".to_owned();
+            out.push(error("slm::unapproved", doc.at(&["approver"]), "exception is not approved", Some(help)));
+        } else if requester.to_lowercase() == approver.to_lowercase() {
+            let message = format!("`{approver}` approved their own request");
+            out.push(error(
+                "slm::self-approved",
+                doc.at(&["approver"]),
+                message,
+                Some("ask another person to approve it".to_owned()),
+            ));
+        }
+        if raw.expires <= raw.approved {
+            let message = format!("expires `{}`, not after it was approved `{}`", raw.expires, raw.approved);
+            out.push(error("slm::expires-before-approved", doc.at(&["expires"]), message, None));
+        } else if raw.expires > EXCEPTION.after(raw.approved) {
+            let message = format!("exception lasts longer than `{EXCEPTION}`");
+            let help = format!("let it expire by `{}` and renew it then", EXCEPTION.after(raw.approved));
+            out.push(error("slm::exception-too-long", doc.at(&["expires"]), message, Some(help)));
+        }
+        if raw.expires <= repo.at {
+            let message = format!("exception expired `{}` and permits nothing", raw.expires);
+            out.push(warning(
+                "slm::expired-exception",
+                doc.at(&["expires"]),
+                message,
+                Some("delete it, or have it approved again".to_owned()),
+            ));
+        }
+    }
+}
