@@ -1,0 +1,129 @@
+//! The layer rule: which module may name which.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use syn::visit::Visit;
+
+/// Module, and what it may name beside itself. `*` is anything but `cli`.
+const TABLE: [(&str, &[&str]); 16] = [
+    ("model", &[]),
+    ("policy", &["model"]),
+    ("report", &["model", "policy"]),
+    ("world", &["model"]),
+    ("transport", &["model", "world"]),
+    ("load", &["model", "policy"]),
+    ("evaluate", &["model", "policy"]),
+    ("plan", &["model", "policy"]),
+    ("observe", &["model", "world"]),
+    ("record", &["model", "world"]),
+    ("apply", &["model", "world", "plan"]),
+    ("host", &["model", "world", "record"]),
+    ("collectors", &["model", "world", "transport"]),
+    ("rotators", &["model", "world", "transport"]),
+    ("consumers", &["model", "world", "transport"]),
+    ("cli", &["*"]),
+];
+
+#[derive(Default)]
+struct Names(BTreeSet<String>);
+
+impl<'ast> Visit<'ast> for Names {
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let mut segments = path.segments.iter();
+        if segments.next().is_some_and(|first| first.ident == "crate")
+            && let Some(second) = segments.next()
+        {
+            self.0.insert(second.ident.to_string());
+        }
+        syn::visit::visit_path(self, path);
+    }
+
+    fn visit_use_tree(&mut self, tree: &'ast syn::UseTree) {
+        if let syn::UseTree::Path(path) = tree
+            && path.ident == "crate"
+        {
+            match path.tree.as_ref() {
+                syn::UseTree::Path(inner) => drop(self.0.insert(inner.ident.to_string())),
+                syn::UseTree::Name(inner) => drop(self.0.insert(inner.ident.to_string())),
+                syn::UseTree::Group(group) => group.items.iter().for_each(|item| match item {
+                    syn::UseTree::Path(inner) => drop(self.0.insert(inner.ident.to_string())),
+                    syn::UseTree::Name(inner) => drop(self.0.insert(inner.ident.to_string())),
+                    _ => {}
+                }),
+                _ => {}
+            }
+        }
+        syn::visit::visit_use_tree(self, tree);
+    }
+}
+
+fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn source_files() -> Vec<(String, PathBuf)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    rust_files(&root, &mut files);
+    files.sort();
+    let module = |path: &PathBuf| {
+        let first = path.strip_prefix(&root).unwrap().components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+        first.trim_end_matches(".rs").to_owned()
+    };
+    files.into_iter().map(|path| (module(&path), path)).filter(|(module, _)| module != "lib" && module != "main").collect()
+}
+
+#[test]
+fn a_module_names_only_what_the_table_allows() {
+    let mut wrong = Vec::new();
+    for (module, path) in source_files() {
+        let allowed = TABLE.iter().find(|(name, _)| *name == module).unwrap_or_else(|| panic!("`{module}` is not in the table")).1;
+        let mut names = Names::default();
+        names.visit_file(&syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap());
+        for name in names.0 {
+            let fine = name == module || (allowed.contains(&"*") && name != "cli") || allowed.contains(&name.as_str());
+            if !fine {
+                wrong.push(format!("{} names `crate::{name}`", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_file_says_its_purpose_and_stays_under_600_lines() {
+    let mut wrong = Vec::new();
+    for (_, path) in source_files() {
+        let text = fs::read_to_string(&path).unwrap();
+        if !text.starts_with("//! ") || text.lines().count() > 600 {
+            wrong.push(path.display().to_string());
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Calls below the waist that would make a stage impure.
+#[test]
+fn the_pure_stages_have_no_clock_files_environment_or_async() {
+    let banned = ["std::fs", "std::env", "std::net", "std::process", "Timestamp::now", "async fn", "tokio::", "rand_core"];
+    let mut wrong = Vec::new();
+    for (module, path) in source_files()
+        .into_iter()
+        .filter(|(module, _)| ["model", "policy", "load", "evaluate", "plan", "report"].contains(&module.as_str()))
+    {
+        let text = fs::read_to_string(&path).unwrap();
+        wrong.extend(
+            banned.iter().filter(|word| text.contains(**word)).map(|word| format!("{module}: {} has {word}", path.display())),
+        );
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

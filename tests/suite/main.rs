@@ -1,0 +1,4 @@
+//! One integration binary, so that it links once.
+
+mod layers;
+mod rules;
