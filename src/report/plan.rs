@@ -90,5 +90,5 @@ pub fn markdown(plan: &Plan) -> Result<String, minijinja::Error> {
         })
         .collect();
     let page = Page { rows, held, totals: totals(plan), config: &plan.config, at: plan.at.to_string() };
-    environment.render_str(MARKDOWN, minijinja::Value::from_serialize(&page))
+    environment.render_str(MARKDOWN, minijinja::value::Serde(&page))
 }
