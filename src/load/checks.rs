@@ -27,7 +27,7 @@ pub struct Repo<'a> {
     pub broken: Vec<&'a str>,
 }
 
-impl<'a> Repo<'a> {
+impl Repo<'_> {
     /// Ids of all controls, those of unreadable files by their stem.
     pub fn control_ids(&self) -> BTreeSet<&str> {
         let broken = self.broken.iter().filter(|path| path.starts_with(CONTROLS) && !path.starts_with(FRAMEWORKS));

@@ -442,6 +442,12 @@ fn exceptions_are_approved_short_and_for_a_control() {
 }
 
 #[test]
+fn names_with_control_characters_stay_on_one_line() {
+    let loaded = world().with(CREDENTIAL_PATH, "\"ROT-01\"", r#""ROT\n\u001b[31m""#).load();
+    assert_eq!(loaded.diagnostics[0].message, r"unknown control `ROT\n\u{1b}[31m`");
+}
+
+#[test]
 fn everything_wrong_is_reported_at_once_and_sorted() {
     let loaded =
         world().with(CONTROL_PATH, "26h", "1h").with(CREDENTIAL_PATH, "\"2d\"", "\"40d\"").with("slm.toml", "1234567", "x").load();

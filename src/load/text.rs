@@ -132,7 +132,7 @@ fn shape(schema: &serde_json::Value, table: &DeTable<'_>, around: &Range<usize>,
         match properties.get(key.get_ref().as_ref()) {
             Some(inner) => shape_value(inner, value, &key.span(), path, out),
             None => {
-                let message = format!("unknown key `{}`", key.get_ref().escape_debug());
+                let message = format!("unknown key `{}`", key.get_ref());
                 let help = near::did_you_mean(key.get_ref(), properties.keys().map(String::as_str))
                     .or_else(|| Some(format!("the keys here are {}", near::list(properties.keys().map(String::as_str)))));
                 out.push(error("slm::unknown-key", place(key.span()), message, help));
@@ -195,9 +195,17 @@ pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A complaint that makes the repo unusable.
+/// A complaint that makes the repo unusable. Control characters in names are written as escapes: a complaint is one line, and a
+/// terminal must not obey it.
 pub fn error(code: &'static str, place: Place, message: impl Into<String>, help: Option<String>) -> Diagnostic {
-    Diagnostic { code, severity: Severity::Error, place, message: message.into(), help }
+    Diagnostic { code, severity: Severity::Error, place, message: printable(message.into()), help: help.map(printable) }
+}
+
+fn printable(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    text.chars().map(|one| if one.is_control() { one.escape_default().to_string() } else { one.to_string() }).collect()
 }
 
 /// A complaint about something that does not do what it seems to.

@@ -152,4 +152,15 @@ mod tests {
     fn nothing_to_say_is_no_text() {
         assert_eq!(human(&[], &BTreeMap::new(), true), "");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_span_of_any_text_can_be_shown(text in "[a-zé\\n\t\r ]{0,30}", start in 0_usize..40, length in 0_usize..40) {
+            let (mut diagnostics, mut files) = world();
+            files.insert("slm.toml".to_owned(), text);
+            diagnostics[2].place.span = start..start + length;
+            proptest::prop_assert!(human(&diagnostics, &files, true).ends_with("2 errors, 1 warning\n"));
+            proptest::prop_assert!(json(&diagnostics, &files)[2]["line"].is_u64());
+        }
+    }
 }
