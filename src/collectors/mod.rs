@@ -1,1 +1,3 @@
-//! collectors
+//! Collectors: one file a kind.
+
+pub mod vault;

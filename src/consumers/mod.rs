@@ -1,1 +1,3 @@
-//! consumers
+//! Consumers: one file a kind.
+
+pub mod file;

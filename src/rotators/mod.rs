@@ -1,1 +1,3 @@
-//! rotators
+//! Rotators: one file a kind.
+
+pub mod random;

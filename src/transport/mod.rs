@@ -1,1 +1,4 @@
-//! transport
+//! Clients shared by two plug-ins or more.
+
+pub mod atomic;
+pub mod vault;

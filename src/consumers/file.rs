@@ -1,0 +1,230 @@
+//! A file rendered on this machine, with a sidecar `<path>.slm` that says which version it holds and which one runs.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use std::{fs, io};
+
+use async_trait::async_trait;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+use zeroize::Zeroizing;
+
+use crate::model::catalog::FileConsumer;
+use crate::model::id::{CredentialId, VersionId};
+use crate::model::secret::Secret;
+use crate::transport::atomic;
+use crate::world::{Consumer, ConsumerView, ErrorClass, WorldError};
+
+/// How long a reload command may take.
+const RELOAD_TIMEOUT: Duration = Duration::from_mins(1);
+/// Steps a template may take: far above any configuration file, far below a second.
+const FUEL: u64 = 100_000;
+/// A file that holds a secret is its owner's alone unless the config repo says otherwise.
+const DEFAULT_MODE: u32 = 0o600;
+
+/// One rendered file.
+pub struct RenderedFile {
+    path: PathBuf,
+    root: PathBuf,
+    credential: CredentialId,
+    config: FileConsumer,
+    mode: u32,
+}
+
+impl RenderedFile {
+    /// The file of `config` for `credential`; a relative path counts from `root`, where reload commands run as well.
+    ///
+    /// # Errors
+    /// [`ErrorClass::Permanent`] when the mode is not octal or the reload command is empty.
+    pub fn new(root: PathBuf, credential: CredentialId, config: FileConsumer) -> Result<Self, WorldError> {
+        let wrong = |cause: &str| failure(ErrorClass::Permanent, &format!("use file `{}`", config.path), cause);
+        let mode = match &config.mode {
+            None => DEFAULT_MODE,
+            Some(text) => {
+                u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777).ok_or_else(|| wrong("its mode is not octal"))?
+            }
+        };
+        if config.reload.as_ref().is_some_and(Vec::is_empty) {
+            return Err(wrong("its reload command is empty"));
+        }
+        Ok(Self { path: root.join(&config.path), root, credential, config, mode })
+    }
+
+    fn sidecar(&self) -> PathBuf {
+        let mut path = self.path.as_os_str().to_owned();
+        path.push(".slm");
+        PathBuf::from(path)
+    }
+
+    fn view(&self) -> io::Result<ConsumerView> {
+        if !self.path.try_exists()? {
+            return Ok(ConsumerView::default());
+        }
+        let text = match fs::read_to_string(self.sidecar()) {
+            Ok(text) => text,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(ConsumerView::default()),
+            Err(cause) => return Err(cause),
+        };
+        let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).map(VersionId::from);
+        Ok(ConsumerView { stored: line("stored"), running: line("running") })
+    }
+
+    fn note(&self, view: &ConsumerView) -> io::Result<()> {
+        let line = |key: &str, id: &Option<VersionId>| id.as_ref().map_or_else(String::new, |id| format!("{key} {id}\n"));
+        let text = line("stored", &view.stored) + &line("running", &view.running);
+        atomic::replace(&self.sidecar(), text.as_bytes(), 0o644)
+    }
+
+    fn render(&self, version: &VersionId, value: &Secret) -> Result<Zeroizing<String>, WorldError> {
+        let operation = format!("render file `{}`", self.config.path);
+        let value = value.expose_text().map_err(|error| failure(ErrorClass::Permanent, &operation, &error.to_string()))?;
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        environment.set_fuel(Some(FUEL));
+        environment.set_debug(false);
+        let template = self.config.template.as_deref().unwrap_or("{{ value }}");
+        let known = context! { value => value, version => version.as_str(), credential => self.credential.as_str() };
+        // Only the kind and the line: the whole text of an error may quote a value.
+        environment.render_str(template, known).map(Zeroizing::new).map_err(|error| {
+            let cause = format!("{} in line {} of its template", error.kind(), error.line().unwrap_or(1));
+            failure(ErrorClass::Permanent, &operation, &cause)
+        })
+    }
+
+    async fn reload(&self, operation: &str) -> Result<(), WorldError> {
+        let Some((program, arguments)) = self.config.reload.as_ref().and_then(|words| words.split_first()) else {
+            return Ok(());
+        };
+        let mut command = tokio::process::Command::new(program);
+        command.args(arguments).current_dir(&self.root).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        match tokio::time::timeout(RELOAD_TIMEOUT, command.status()).await {
+            Err(_) => Err(failure(ErrorClass::Transient, operation, "its reload command took more than a minute")),
+            Ok(Err(cause)) => Err(failure(ErrorClass::Permanent, operation, &format!("its reload command did not start: {cause}"))),
+            Ok(Ok(status)) if !status.success() => {
+                Err(failure(ErrorClass::Transient, operation, &format!("its reload command ended with {status}")))
+            }
+            Ok(Ok(_)) => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Consumer for RenderedFile {
+    async fn observe(&self) -> Result<ConsumerView, WorldError> {
+        self.view().map_err(|cause| from_io(&format!("look at file `{}`", self.config.path), &cause))
+    }
+
+    async fn deliver(&self, version: &VersionId, value: &Secret) -> Result<(), WorldError> {
+        let operation = format!("write file `{}`", self.config.path);
+        let view = self.view().map_err(|cause| from_io(&operation, &cause))?;
+        if view.stored.as_ref() == Some(version) {
+            return Ok(());
+        }
+        let text = self.render(version, value)?;
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        // The file before its sidecar: a crash between the two only delivers the same again.
+        fs::create_dir_all(folder)
+            .and_then(|()| atomic::replace(&self.path, text.as_bytes(), self.mode))
+            .and_then(|()| self.note(&ConsumerView { stored: Some(version.clone()), running: view.running }))
+            .map_err(|cause| from_io(&operation, &cause))
+    }
+
+    async fn activate(&self, version: &VersionId) -> Result<(), WorldError> {
+        let operation = format!("reload file `{}`", self.config.path);
+        let view = self.view().map_err(|cause| from_io(&operation, &cause))?;
+        if view.stored.as_ref() != Some(version) {
+            return Err(failure(ErrorClass::Conflict, &operation, "it holds another version"));
+        }
+        if view.running.as_ref() == Some(version) {
+            return Ok(());
+        }
+        self.reload(&operation).await?;
+        let view = ConsumerView { stored: view.stored, running: Some(version.clone()) };
+        self.note(&view).map_err(|cause| from_io(&operation, &cause))
+    }
+}
+
+fn failure(class: ErrorClass, operation: &str, cause: &str) -> WorldError {
+    WorldError { class, operation: operation.to_owned(), cause: cause.to_owned() }
+}
+
+fn from_io(operation: &str, cause: &io::Error) -> WorldError {
+    let class = if cause.kind() == io::ErrorKind::PermissionDenied { ErrorClass::Denied } else { ErrorClass::Transient };
+    failure(class, operation, &cause.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn file(root: &Path, template: Option<&str>, mode: Option<&str>, reload: Option<&[&str]>) -> RenderedFile {
+        let config = FileConsumer {
+            path: "sub/app.ini".to_owned(),
+            template: template.map(str::to_owned),
+            mode: mode.map(str::to_owned),
+            reload: reload.map(|words| words.iter().map(|word| (*word).to_owned()).collect()),
+        };
+        RenderedFile::new(root.to_owned(), "db".into(), config).unwrap()
+    }
+
+    fn value(text: &str) -> Secret {
+        Secret::new(text.as_bytes().to_vec())
+    }
+
+    #[tokio::test]
+    async fn a_delivery_renders_sets_the_mode_and_is_adopted_after_the_reload() {
+        let root = tempfile::tempdir().unwrap();
+        let reload: &[&str] = &["cp", "sub/app.ini", "reloaded"];
+        let file = file(root.path(), Some("pw={{ value }} # {{ credential }} {{ version }}\n"), Some("0640"), Some(reload));
+        assert_eq!(file.observe().await.unwrap(), ConsumerView::default());
+        file.deliver(&"v1".into(), &value("a<&\"b")).await.unwrap();
+        assert_eq!(file.observe().await.unwrap(), ConsumerView { stored: Some("v1".into()), running: None });
+        file.activate(&"v1".into()).await.unwrap();
+        assert_eq!(file.observe().await.unwrap().running, Some("v1".into()));
+        assert_eq!(fs::read_to_string(root.path().join("reloaded")).unwrap(), "pw=a<&\"b # db v1\n");
+        let path = root.path().join("sub/app.ini");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert!(!fs::read_to_string(root.path().join("sub/app.ini.slm")).unwrap().contains("a<"));
+        assert_eq!(fs::read_dir(root.path().join("sub")).unwrap().count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_failing_reload_is_not_adopted() {
+        let root = tempfile::tempdir().unwrap();
+        let file = file(root.path(), None, None, Some(&["false"]));
+        file.deliver(&"v1".into(), &value("x")).await.unwrap();
+        assert!(file.activate(&"v1".into()).await.is_err());
+        assert_eq!(file.observe().await.unwrap().running, None);
+    }
+
+    #[tokio::test]
+    async fn a_file_without_its_sidecar_or_the_reverse_is_delivered_again() {
+        let root = tempfile::tempdir().unwrap();
+        let file = file(root.path(), None, None, None);
+        for gone in ["sub/app.ini", "sub/app.ini.slm"] {
+            file.deliver(&"v1".into(), &value("x")).await.unwrap();
+            fs::remove_file(root.path().join(gone)).unwrap();
+            assert_eq!(file.observe().await.unwrap().stored, None);
+        }
+        file.deliver(&"v1".into(), &value("x")).await.unwrap();
+        assert_eq!(fs::read_to_string(root.path().join("sub/app.ini")).unwrap(), "x");
+    }
+
+    #[tokio::test]
+    async fn a_template_error_does_not_say_the_value() {
+        let root = tempfile::tempdir().unwrap();
+        for template in
+            ["{{ missing }}", "{{ value.a.b }}", "{{ value | nope }}", "{{ value", "{{ value + 1 }}", "{% include value %}"]
+        {
+            let file = file(root.path(), Some(template), None, None);
+            let error = file.deliver(&"v1".into(), &value("CANARY")).await.unwrap_err();
+            assert!(!format!("{error:?} {error}").contains("CANARY"), "{template}");
+            assert_eq!(error.class, ErrorClass::Permanent);
+            assert!(!root.path().join("sub/app.ini").exists());
+        }
+    }
+}
