@@ -1,1 +1,3 @@
-//! collectors
+//! One file a collector; each reads facts from one scope of one source.
+
+pub mod secrets_manager;
