@@ -1,3 +1,5 @@
-//! Collectors: one file a kind.
+//! One file a collector; each reads facts from one scope of one source.
 
+pub mod consumers;
+pub mod secrets_manager;
 pub mod vault;

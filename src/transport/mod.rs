@@ -1,4 +1,6 @@
-//! Clients shared by two plug-ins or more.
+//! Clients shared by two plug-ins or more: sessions, retries, error classes, the local vault.
 
 pub mod atomic;
+pub mod aws;
+pub mod secrets_manager_store;
 pub mod vault;

@@ -1,0 +1,93 @@
+//! What the consumers of the declared credentials acknowledge: `Slm::Consumer`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::model::id::{ConsumerId, CredentialId, EntityType, ResourceId, SourceId};
+use crate::model::receipt::{Operation, Receipt};
+use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, Resource, Unseen, Value};
+use crate::model::time::Timestamp;
+use crate::world::{Clock, Collected, Collector, Consumer, ErrorClass};
+
+/// Reads every consumer's acknowledgement; it never delivers.
+pub struct Consumers {
+    source: SourceId,
+    consumers: Vec<(CredentialId, ConsumerId, Box<dyn Consumer>)>,
+}
+
+impl Consumers {
+    /// Reads `consumers`.
+    #[must_use]
+    pub fn new(consumers: Vec<(CredentialId, ConsumerId, Box<dyn Consumer>)>) -> Self {
+        Self { source: SourceId::from("consumers"), consumers }
+    }
+}
+
+#[async_trait]
+impl Collector for Consumers {
+    fn name(&self) -> &'static str {
+        "consumers"
+    }
+
+    fn source(&self) -> &SourceId {
+        &self.source
+    }
+
+    fn scope(&self) -> &'static str {
+        "."
+    }
+
+    async fn collect(&self, clock: &dyn Clock) -> Collected {
+        let started = clock.now();
+        let mut resources = Vec::new();
+        let mut completeness = Completeness::Complete;
+        for (credential, id, consumer) in &self.consumers {
+            match consumer.observe().await {
+                Ok(view) => {
+                    let text = |value: &str| Value::Text(Arc::from(value));
+                    let mut attributes =
+                        vec![(Arc::from("credential"), text(credential.as_str())), (Arc::from("consumer"), text(id.as_str()))];
+                    attributes.extend(view.stored.map(|version| (Arc::from("stored"), text(version.as_str()))));
+                    attributes.extend(view.running.map(|version| (Arc::from("running"), text(version.as_str()))));
+                    resources.push(Resource::new(ResourceId::from(format!("{credential}/{id}")), attributes));
+                }
+                Err(error) => {
+                    let cause = if error.class == ErrorClass::Denied { Unseen::Denied } else { Unseen::Unreachable };
+                    completeness = Completeness::Incomplete { cause, detail: error.to_string() };
+                }
+            }
+        }
+        resources.sort_by(|a, b| a.id.cmp(&b.id));
+        let receipt = self.receipt(completeness.clone(), resources.len() as u64, started, clock.now());
+        let entity = EntityType::from(CONSUMER_ENTITY);
+        let population = Population { source: self.source.clone(), scope: ".".to_owned(), entity, completeness, resources };
+        Collected { populations: vec![population], receipt, raw: Vec::new() }
+    }
+}
+
+impl Consumers {
+    fn receipt(&self, completeness: Completeness, items: u64, started: Timestamp, ended: Timestamp) -> Receipt {
+        let operation = Operation {
+            name: "consumer:observe".to_owned(),
+            parameters: serde_json::json!({}),
+            pages: 1,
+            requests: self.consumers.len() as u64,
+            items,
+            request_ids: Vec::new(),
+        };
+        Receipt {
+            source: self.source.clone(),
+            collector: self.name().to_owned(),
+            scope: ".".to_owned(),
+            caller: None,
+            completeness,
+            operations: vec![operation],
+            independent_count: Some(self.consumers.len() as u64),
+            source_clock: None,
+            started,
+            ended,
+            raw: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! AWS Secrets Manager as the place where managed values live: write-once versions named by us.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
+use aws_sdk_secretsmanager::types::Tag;
+
+use super::aws::Failure;
+use crate::model::catalog::SecretRef;
+use crate::model::id::{SourceId, VersionId};
+use crate::model::secret::Secret;
+use crate::model::time::Timestamp;
+use crate::world::{CURRENT, ErrorClass, PENDING, SecretStore, SecretView, VersionView, WorldError};
+
+/// Secrets Manager of one account or more, one client a source and region.
+#[derive(Default)]
+pub struct SecretsManagerStore {
+    clients: BTreeMap<(SourceId, String), Client>,
+}
+
+impl SecretsManagerStore {
+    /// A store that reaches nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The store with `region` of `source` reached by `config`.
+    #[must_use]
+    pub fn with(mut self, source: SourceId, region: &str, config: &SdkConfig) -> Self {
+        self.clients.insert((source, region.to_owned()), Client::new(config));
+        self
+    }
+
+    fn client(&self, secret: &SecretRef) -> Result<&Client, WorldError> {
+        self.clients.get(&(secret.source.clone(), secret.region.clone())).ok_or_else(|| WorldError {
+            class: ErrorClass::Permanent,
+            operation: format!("reach {}", secret.name),
+            cause: format!("region {} of source {} is not in scope", secret.region, secret.source),
+        })
+    }
+
+    async fn lookup(client: &Client, secret: &SecretRef, doing: &str) -> Result<Option<DescribeSecretOutput>, WorldError> {
+        match client.describe_secret().secret_id(&secret.name).send().await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) => match Failure::of(&error) {
+                failure if failure.class() == ErrorClass::NotFound => Ok(None),
+                failure => Err(failure.during(doing.to_owned())),
+            },
+        }
+    }
+
+    /// Creates the secret without a value: a value given here would become current at once.
+    async fn create(client: &Client, secret: &SecretRef) -> Result<(), WorldError> {
+        let tag = Tag::builder().key("slm:managed").value("true").build();
+        match client.create_secret().name(&secret.name).tags(tag).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match Failure::of(&error) {
+                // Somebody else created it meanwhile: as good.
+                failure if failure.class() == ErrorClass::Conflict => Ok(()),
+                failure => Err(failure.during(format!("create secret {}", secret.name))),
+            },
+        }
+    }
+
+    /// Takes [`PENDING`] off `old`, which the write of `version` should have done already.
+    async fn settle(client: &Client, secret: &SecretRef, old: &str, version: &VersionId) -> Result<(), WorldError> {
+        let doing = format!("move {PENDING} to version {} of {}", short(version), secret.name);
+        let now = Self::lookup(client, secret, &doing).await?;
+        if !now.as_ref().is_some_and(|now| labelled(now, PENDING).any(|id| id == old)) {
+            return Ok(());
+        }
+        let on_new = now.as_ref().is_some_and(|now| labelled(now, PENDING).any(|id| id == version.as_str()));
+        let request =
+            client.update_secret_version_stage().secret_id(&secret.name).version_stage(PENDING).remove_from_version_id(old);
+        let request = if on_new { request } else { request.move_to_version_id(version.as_str()) };
+        request.send().await.map(drop).map_err(|error| Failure::of(&error).during(doing))
+    }
+}
+
+fn labelled<'a>(answer: &'a DescribeSecretOutput, label: &'a str) -> impl Iterator<Item = &'a str> {
+    let versions = answer.version_ids_to_stages().into_iter().flatten();
+    versions.filter(move |(_, labels)| labels.iter().any(|have| have == label)).map(|(id, _)| id.as_str())
+}
+
+fn short(version: &VersionId) -> String {
+    format!("{}…", version.as_str().chars().take(8).collect::<String>())
+}
+
+fn conflict(operation: String, cause: &str) -> WorldError {
+    WorldError { class: ErrorClass::Conflict, operation, cause: cause.to_owned() }
+}
+
+#[async_trait]
+impl SecretStore for SecretsManagerStore {
+    async fn describe(&self, secret: &SecretRef) -> Result<SecretView, WorldError> {
+        let client = self.client(secret)?;
+        let doing = || format!("list the versions of {}", secret.name);
+        let Some(found) = Self::lookup(client, secret, &doing()).await? else { return Ok(SecretView::default()) };
+        let unclear = |cause: &str| WorldError { class: ErrorClass::Transient, operation: doing(), cause: cause.to_owned() };
+        let mut versions = BTreeMap::new();
+        let request = client.list_secret_version_ids().secret_id(&secret.name).include_deprecated(true);
+        let mut pages = request.into_paginator().page_size(100).send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| Failure::of(&error).during(doing()))?;
+            for entry in page.versions() {
+                let created = entry.created_date().and_then(|at| Timestamp::new(at.secs(), at.subsec_nanos().cast_signed()).ok());
+                let (Some(id), Some(created)) = (entry.version_id(), created) else {
+                    return Err(unclear("a version without id or date"));
+                };
+                let mut labels = entry.version_stages().to_vec();
+                labels.sort();
+                versions.insert(VersionId::from(id), VersionView { labels, created });
+            }
+        }
+        if found.version_ids_to_stages().into_iter().flatten().any(|(id, _)| !versions.contains_key(id.as_str())) {
+            return Err(unclear("the two lists of versions disagree"));
+        }
+        Ok(SecretView { exists: true, versions })
+    }
+
+    async fn read(&self, secret: &SecretRef, version: &VersionId) -> Result<Secret, WorldError> {
+        let doing = || format!("read version {} of {}", short(version), secret.name);
+        let request = self.client(secret)?.get_secret_value().secret_id(&secret.name).version_id(version.as_str());
+        let answer = request.send().await.map_err(|error| Failure::of(&error).during(doing()))?;
+        let cause = "the version holds no text".to_owned();
+        match answer.secret_string {
+            Some(value) => Ok(Secret::new(value.into_bytes())),
+            None => Err(WorldError { class: ErrorClass::NotFound, operation: doing(), cause }),
+        }
+    }
+
+    async fn put(&self, secret: &SecretRef, version: &VersionId, value: &Secret) -> Result<(), WorldError> {
+        let client = self.client(secret)?;
+        let doing = || format!("put version {} of {}", short(version), secret.name);
+        let text = value.expose_text().map_err(|cause| WorldError {
+            class: ErrorClass::Permanent,
+            operation: doing(),
+            cause: cause.to_string(),
+        })?;
+        let mut before = None;
+        match Self::lookup(client, secret, &doing()).await? {
+            None => Self::create(client, secret).await?,
+            Some(found) => {
+                // A version that is listed may be current by now: it is compared, never written again.
+                if found.version_ids_to_stages().is_some_and(|versions| versions.contains_key(version.as_str())) {
+                    match self.read(secret, version).await {
+                        Ok(have) if have.expose() == value.expose() => return Ok(()),
+                        Ok(_) => return Err(conflict(doing(), "the version holds another value")),
+                        Err(error) if error.class == ErrorClass::NotFound => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                before = labelled(&found, PENDING).find(|id| *id != version.as_str()).map(str::to_owned);
+            }
+        }
+        let request = client.put_secret_value().secret_id(&secret.name).client_request_token(version.as_str());
+        let request = request.secret_string(text).version_stages(PENDING);
+        request.send().await.map_err(|error| Failure::of(&error).during(doing()))?;
+        match before {
+            Some(old) => Self::settle(client, secret, &old, version).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn promote(&self, secret: &SecretRef, from: Option<&VersionId>, to: &VersionId) -> Result<(), WorldError> {
+        let client = self.client(secret)?;
+        let doing = || format!("promote version {} of {}", short(to), secret.name);
+        let missing = || WorldError { class: ErrorClass::NotFound, operation: doing(), cause: "no such secret".to_owned() };
+        let found = Self::lookup(client, secret, &doing()).await?.ok_or_else(missing)?;
+        let now = labelled(&found, CURRENT).next();
+        // A first version may be made current by the store itself.
+        if from.is_none() && now == Some(to.as_str()) {
+            return Ok(());
+        }
+        if now != from.map(VersionId::as_str) {
+            return Err(conflict(doing(), "another version is current"));
+        }
+        let request = client.update_secret_version_stage().secret_id(&secret.name).version_stage(CURRENT);
+        let request = request.move_to_version_id(to.as_str()).set_remove_from_version_id(from.map(ToString::to_string));
+        request.send().await.map(drop).map_err(|error| match Failure::of(&error) {
+            failure if matches!(failure.code.as_deref(), Some("InvalidParameterException" | "InvalidRequestException")) => {
+                conflict(doing(), &failure.to_string())
+            }
+            failure => failure.during(doing()),
+        })
+    }
+}
