@@ -15,13 +15,13 @@ use crate::model::id::{ResourceId, SourceId};
 use crate::model::receipt::{Operation, RawRef, Receipt};
 use crate::model::snapshot::{Completeness, Population, Resource, Unseen, Value};
 use crate::model::time::Timestamp;
-use crate::transport::aws::{Failure, Wire, WireLog};
-use crate::world::{Clock, Collected, Collector};
+use crate::transport::aws::{ROTATED_TAG, Failure, Wire, WireLog};
+use crate::world::{Clock, Collected, Collector, PENDING};
 
 /// Secrets a page: the most that `ListSecrets` gives.
 const PAGE: i32 = 100;
 /// Tags whose values are kept; all others may hold anything.
-const TAGS: [&str; 2] = ["owner", "tier"];
+const TAGS: [&str; 3] = ["owner", "tier", ROTATED_TAG];
 
 /// Reads the secrets of one account and region.
 pub struct SecretsManager {
@@ -213,18 +213,23 @@ fn resource(entry: &SecretListEntry, region: &str) -> Option<Resource> {
     let has = |labels: &[String], label: &str| labels.iter().any(|have| have == label);
     let pending = stages.map(|all| all.values().any(|labels| has(labels, "AWSPENDING") && !has(labels, "AWSCURRENT")));
     let current = stages.and_then(|all| all.iter().find(|(_, labels)| has(labels, "AWSCURRENT")).map(|(id, _)| id));
+    let ours = stages.map(|all| all.values().any(|labels| has(labels, PENDING) && !has(labels, "AWSCURRENT")));
+    // A rotation that AWS did not drive leaves no date in the list; ours leaves a tag, true only for the version it names.
+    let noted = tag(ROTATED_TAG).split_once(' ').filter(|(version, _)| Some(*version) == current.map(String::as_str));
+    let noted = noted.and_then(|(_, at)| at.parse().ok()).map(Value::Time);
     let attributes = [
         ("created", time(entry.created_date())),
         ("deleting", Some(Value::Bool(entry.deleted_date().is_some()))),
         ("has_pending", pending.map(Value::Bool)),
         ("is_replica", Some(Value::Bool(entry.primary_region().is_some_and(|primary| primary != region)))),
         ("last_changed", time(entry.last_changed_date())),
-        ("last_rotated", time(entry.last_rotated_date())),
+        ("last_rotated", noted.or_else(|| time(entry.last_rotated_date()))),
         ("managed_by", text(entry.owning_service().unwrap_or_default())),
         ("name", entry.name().and_then(text)),
         ("owner", text(tag("owner"))),
         ("rotation_enabled", Some(Value::Bool(entry.rotation_enabled().unwrap_or_default()))),
         ("rotation_rule", rule.as_deref().and_then(text)),
+        ("slm_pending", ours.map(Value::Bool)),
         ("tier", text(tag("tier"))),
         ("version", current.and_then(|id| text(id))),
     ];

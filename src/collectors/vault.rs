@@ -27,6 +27,9 @@ impl VaultSecrets {
             ("created".into(), Value::Time(listed.created)),
             ("owner".into(), Value::Text("".into())),
             ("rotation_enabled".into(), Value::Bool(false)),
+            ("deleting".into(), Value::Bool(false)),
+            ("is_replica".into(), Value::Bool(false)),
+            ("managed_by".into(), Value::Text("".into())),
         ];
         let versions = &listed.view.versions;
         let current = listed.view.current();
@@ -36,6 +39,7 @@ impl VaultSecrets {
         }
         let pending = listed.view.labelled(PENDING).filter(|id| Some(*id) != current);
         attributes.push(("has_pending".into(), Value::Bool(pending.is_some())));
+        attributes.push(("slm_pending".into(), Value::Bool(pending.is_some())));
         if let Some(view) = pending.and_then(|id| versions.get(id)) {
             attributes.push(("pending_since".into(), Value::Time(view.created)));
         }

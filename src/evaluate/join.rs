@@ -1,12 +1,10 @@
-//! What the catalog knows about observed resources: whether a secret is declared, its owner, the limit of its tier, and whether a
-//! consumer runs the current version. A pure join; collectors stay ignorant of the catalog.
+//! What the catalog knows about observed resources: whether a secret is declared, its owner, the limit of its tier. A pure
+//! join; collectors stay ignorant of the catalog.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::catalog::{Catalog, Credential, Settings};
-use crate::model::id::CredentialId;
-use crate::model::snapshot::{CONSUMER_ENTITY, Resource, Snapshot, Value};
+use crate::model::snapshot::{Resource, Snapshot, Value};
 use crate::model::time::Limit;
 
 /// Adds to `snapshot` what only the catalog knows.
@@ -18,12 +16,6 @@ pub fn join(catalog: &Catalog, mut snapshot: Snapshot) -> Snapshot {
                 let declared = catalog.declared_as(population, &population.resources[at]).cloned();
                 add_secret_facts(&catalog.settings, &mut population.resources[at], declared.as_ref());
             }
-        }
-    }
-    let current = current_versions(catalog, &snapshot);
-    for population in snapshot.populations.iter_mut().filter(|population| population.entity.as_str() == CONSUMER_ENTITY) {
-        for resource in &mut population.resources {
-            add_consumer_facts(&current, resource);
         }
     }
     snapshot
@@ -41,30 +33,5 @@ fn add_secret_facts(settings: &Settings, resource: &mut Resource, declared: Opti
         && resource.text("owner").is_none_or(str::is_empty)
     {
         resource.set("owner", Value::Text(Arc::from(credential.owner.as_str())));
-    }
-}
-
-type Current = BTreeMap<CredentialId, (String, Option<Value>)>;
-
-fn current_versions(catalog: &Catalog, snapshot: &Snapshot) -> Current {
-    let secrets = snapshot.populations.iter().filter(|population| population.holds_secrets());
-    let mut current = Current::new();
-    for population in secrets {
-        for resource in &population.resources {
-            if let (Some(credential), Some(version)) = (catalog.declared_as(population, resource), resource.text("version")) {
-                current.insert(credential.id.clone(), (version.to_owned(), resource.get("last_rotated").cloned()));
-            }
-        }
-    }
-    current
-}
-
-fn add_consumer_facts(current: &Current, resource: &mut Resource) {
-    let Some((version, rotated)) = resource.text("credential").and_then(|id| current.get(id)) else { return };
-    let runs = resource.text("running") == Some(version.as_str());
-    let rotated = rotated.clone();
-    resource.set("current", Value::Bool(runs));
-    if let Some(rotated) = rotated {
-        resource.set("rotated_at", rotated);
     }
 }

@@ -94,6 +94,18 @@ fn read<'a>(files: &'a Files, at: Timestamp, out: &mut Vec<Diagnostic>) -> Repo<
     }
 }
 
+/// JSON Schemas of the TOML files, by kind: `slm`, `control`, `framework`, `credential`, `exception`.
+#[must_use]
+pub fn json_schemas() -> BTreeMap<&'static str, serde_json::Value> {
+    BTreeMap::from([
+        ("slm", schemars::schema_for!(raw::Settings).to_value()),
+        ("control", schemars::schema_for!(raw::Control).to_value()),
+        ("framework", schemars::schema_for!(raw::Framework).to_value()),
+        ("credential", schemars::schema_for!(raw::Credential).to_value()),
+        ("exception", schemars::schema_for!(raw::Exception).to_value()),
+    ])
+}
+
 const SETTINGS: &str = "slm.toml";
 const CONTROLS: &str = "controls/";
 const FRAMEWORKS: &str = "controls/frameworks/";

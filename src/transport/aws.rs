@@ -19,6 +19,9 @@ use crate::model::snapshot::Unseen;
 use crate::model::time::Timestamp;
 use crate::world::{ErrorClass, WorldError};
 
+/// Tag that names the version slm made current and when that version was written: `<version id> <instant>`.
+pub const ROTATED_TAG: &str = "slm:rotated";
+
 /// Attempts for one request, the first included.
 const ATTEMPTS: u32 = 4;
 

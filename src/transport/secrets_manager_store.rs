@@ -8,7 +8,7 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::types::Tag;
 
-use super::aws::Failure;
+use super::aws::{Failure, ROTATED_TAG};
 use crate::model::catalog::SecretRef;
 use crate::model::id::{SourceId, VersionId};
 use crate::model::secret::Secret;
@@ -64,6 +64,17 @@ impl SecretsManagerStore {
                 failure => Err(failure.during(format!("create secret {}", secret.name))),
             },
         }
+    }
+
+    /// Notes on the secret when the version about to be current came about: `ListSecrets` says neither that nor a rotation that AWS
+    /// did not drive. Written before the promotion, and true only while that version is the current one.
+    async fn note_rotation(&self, client: &Client, secret: &SecretRef, to: &VersionId) -> Result<(), WorldError> {
+        let view = self.describe(secret).await?;
+        let Some(version) = view.versions.get(to) else { return Ok(()) };
+        let doing = || format!("tag {}", secret.name);
+        let tag = Tag::builder().key(ROTATED_TAG).value(format!("{to} {}", version.created)).build();
+        client.tag_resource().secret_id(&secret.name).tags(tag).send().await.map_err(|error| Failure::of(&error).during(doing()))?;
+        Ok(())
     }
 
     /// Takes [`PENDING`] off `old`, which the write of `version` should have done already.
@@ -179,6 +190,7 @@ impl SecretStore for SecretsManagerStore {
         if now != from.map(VersionId::as_str) {
             return Err(conflict(doing(), "another version is current"));
         }
+        self.note_rotation(client, secret, to).await?;
         let request = client.update_secret_version_stage().secret_id(&secret.name).version_stage(CURRENT);
         let request = request.move_to_version_id(to.as_str()).set_remove_from_version_id(from.map(ToString::to_string));
         request.send().await.map(drop).map_err(|error| match Failure::of(&error) {
