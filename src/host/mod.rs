@@ -1,1 +1,5 @@
-//! host
+//! This machine: clock, settings, git, output, process.
+
+pub mod git;
+pub mod pack;
+pub mod tree;
