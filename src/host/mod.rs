@@ -1,4 +1,7 @@
-//! This machine: clock, files, process.
+//! This machine: clock, files, git.
 
 pub mod clock;
 pub mod files;
+pub mod git;
+pub mod pack;
+pub mod tree;

@@ -1,1 +1,6 @@
-//! record
+//! What a run leaves behind in the locker: paths and canonical bytes, without touching anything.
+
+pub mod canonical;
+mod layout;
+
+pub use layout::{RunRecord, artefacts};

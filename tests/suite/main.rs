@@ -1,4 +1,5 @@
 //! One integration binary, so that it links once.
 
 mod layers;
+mod record;
 mod rules;

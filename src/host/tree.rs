@@ -1,0 +1,102 @@
+//! Trees with some files replaced: only folders on the way to a changed file are written again.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use git2::{ObjectType, Oid, Repository};
+
+use super::pack::{Kind, Pack, id_of};
+
+const FOLDER: i32 = 0o040_000;
+const FILE: i32 = 0o100_644;
+
+type Entries = BTreeMap<Vec<u8>, (i32, Oid)>;
+
+/// The id of `base` with `files` put in; what is missing in the repository goes into `pack`.
+///
+/// # Errors
+/// When a path is not fit for git, or a tree cannot be read.
+pub fn with_files(repo: &Repository, base: Option<Oid>, files: &BTreeMap<String, Vec<u8>>, pack: &mut Pack) -> io::Result<Oid> {
+    if let Some(path) = files.keys().find(|path| !fit(path)) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{path}` is not fit for a path in git")));
+    }
+    let all: Vec<_> = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+    put(repo, base, &all, pack)
+}
+
+/// The id of `ours` plus every file that only `theirs` has.
+///
+/// # Errors
+/// When a tree cannot be read.
+pub fn union(repo: &Repository, ours: Oid, theirs: Oid, pack: &mut Pack) -> io::Result<Oid> {
+    if ours == theirs {
+        return Ok(ours);
+    }
+    let mut entries = read(repo, Some(ours))?;
+    for (name, (mode, id)) in read(repo, Some(theirs))? {
+        let merged = match entries.get(&name) {
+            None => (mode, id),
+            Some(&(FOLDER, have)) if mode == FOLDER => (FOLDER, union(repo, have, id, pack)?),
+            Some(&have) => have,
+        };
+        entries.insert(name, merged);
+    }
+    write(repo, &entries, pack)
+}
+
+fn fit(path: &str) -> bool {
+    let bad = |part: &str| part.is_empty() || part == "." || part == ".." || part.eq_ignore_ascii_case(".git");
+    !path.contains(['\0', '\\']) && !path.split('/').any(bad)
+}
+
+/// `files` are sorted and relative to this folder.
+fn put(repo: &Repository, base: Option<Oid>, files: &[(&str, &[u8])], pack: &mut Pack) -> io::Result<Oid> {
+    let mut entries = read(repo, base)?;
+    let mut folders = BTreeMap::<&str, Vec<(&str, &[u8])>>::new();
+    for (path, bytes) in files {
+        if let Some((folder, rest)) = path.split_once('/') {
+            folders.entry(folder).or_default().push((rest, bytes));
+            continue;
+        }
+        let id = id_of(Kind::Blob, bytes).map_err(io::Error::other)?;
+        if entries.get(path.as_bytes()) != Some(&(FILE, id)) {
+            pack.add(Kind::Blob, bytes)?;
+            entries.insert(path.as_bytes().to_vec(), (FILE, id));
+        }
+    }
+    for (folder, files) in folders {
+        let below = entries.get(folder.as_bytes()).filter(|(mode, _)| *mode == FOLDER).map(|(_, id)| *id);
+        let id = put(repo, below, &files, pack)?;
+        entries.insert(folder.as_bytes().to_vec(), (FOLDER, id));
+    }
+    let id = write(repo, &entries, pack)?;
+    Ok(id)
+}
+
+fn read(repo: &Repository, tree: Option<Oid>) -> io::Result<Entries> {
+    let Some(id) = tree else { return Ok(Entries::new()) };
+    let tree = repo.find_tree(id).map_err(io::Error::other)?;
+    Ok(tree.iter().map(|entry| (entry.name_bytes().to_vec(), (mode(&entry), entry.id()))).collect())
+}
+
+fn mode(entry: &git2::TreeEntry<'_>) -> i32 {
+    if entry.kind() == Some(ObjectType::Tree) { FOLDER } else { entry.filemode() }
+}
+
+fn write(repo: &Repository, entries: &Entries, pack: &mut Pack) -> io::Result<Oid> {
+    let mut sorted: Vec<_> = entries.iter().collect();
+    // Git sorts a folder as if its name ended in a slash.
+    sorted.sort_by_cached_key(|(name, (mode, _))| if *mode == FOLDER { [name, &b"/"[..]].concat() } else { (*name).clone() });
+    let mut bytes = Vec::with_capacity(sorted.len() * 48);
+    for (name, (mode, id)) in sorted {
+        bytes.extend_from_slice(format!("{mode:o} ").as_bytes());
+        bytes.extend_from_slice(name);
+        bytes.push(0);
+        bytes.extend_from_slice(id.as_bytes());
+    }
+    let id = id_of(Kind::Tree, &bytes).map_err(io::Error::other)?;
+    if repo.find_tree(id).is_err() {
+        pack.add(Kind::Tree, &bytes)?;
+    }
+    Ok(id)
+}

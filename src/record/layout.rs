@@ -1,0 +1,249 @@
+//! Where each artefact of a run stands in the locker. Paths are stable, so that `git log -p` of one is its history.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json, json};
+use sha2::{Digest, Sha256};
+
+use super::canonical::{self, NotCanonical};
+use crate::model::assessment::{Assessment, Decision, Subject, Tally};
+use crate::model::outcome::{Outcome, Run};
+use crate::model::plan::Plan;
+use crate::model::snapshot::{Population, Snapshot, Value};
+
+/// Everything one run leaves behind.
+pub struct RunRecord<'a> {
+    /// The run itself.
+    pub run: &'a Run,
+    /// What it saw.
+    pub snapshot: &'a Snapshot,
+    /// Bytes as received: path below `raw/<run>/`, bytes.
+    pub raw: &'a [(String, Vec<u8>)],
+    /// What it judged.
+    pub assessment: Option<&'a Assessment>,
+    /// What it planned.
+    pub plan: Option<&'a Plan>,
+    /// What became of the plan.
+    pub outcomes: &'a [Outcome],
+    /// How it ended, in the shape of the verb's own output.
+    pub result: &'a Json,
+}
+
+/// The artefacts of `record`: path in the locker, canonical bytes. A path that is not in it keeps what it has.
+///
+/// # Errors
+/// When something in it has no canonical form.
+pub fn artefacts(record: &RunRecord<'_>) -> Result<BTreeMap<String, Vec<u8>>, NotCanonical> {
+    let id = &record.run.id;
+    let mut files = BTreeMap::new();
+    files.insert(format!("runs/{id}.json"), canonical::json(&run_file(record))?);
+    for (name, bytes) in record.raw {
+        files.insert(raw_path(record, name), bytes.clone());
+    }
+    if let Some(plan) = record.plan {
+        files.insert(format!("plans/{id}.json"), canonical::json(plan)?);
+        files.insert(format!("outcomes/{id}.json"), canonical::json(&record.outcomes)?);
+    }
+    if let Some(assessment) = record.assessment {
+        decisions(assessment, &mut files)?;
+    }
+    snapshot(record.snapshot, &mut files)?;
+    Ok(files)
+}
+
+fn raw_path(record: &RunRecord<'_>, name: &str) -> String {
+    format!("raw/{}/{name}", record.run.id)
+}
+
+/// The index of the run: who, when, what was seen and how completely, and where the rest stands.
+fn run_file(record: &RunRecord<'_>) -> Json {
+    let populations: Vec<_> = record
+        .snapshot
+        .populations
+        .iter()
+        .map(|Population { source, scope, entity, completeness, resources }| {
+            json!({ "source": source, "scope": scope, "entity": entity, "completeness": completeness, "resources": resources.len() })
+        })
+        .collect();
+    let raw: Vec<_> = record
+        .raw
+        .iter()
+        .map(|(name, bytes)| json!({ "path": raw_path(record, name), "sha256": hex(&Sha256::digest(bytes)), "bytes": bytes.len() }))
+        .collect();
+    let mut file = json!({
+        "format": 1,
+        "run": record.run,
+        "taken": record.snapshot.taken,
+        "receipts": record.snapshot.receipts,
+        "populations": populations,
+        "raw": raw,
+        "result": record.result,
+    });
+    if let Some(assessment) = record.assessment {
+        file["tally"] = tally(&assessment.tally(None));
+        file["controls"] = by_control(assessment);
+        file["gaps"] = json!(assessment.gaps);
+        file["unused_exceptions"] = json!(assessment.unused_exceptions);
+    }
+    if record.plan.is_some() {
+        file["plan"] = json!(format!("plans/{}.json", record.run.id));
+        file["outcomes"] = json!(format!("outcomes/{}.json", record.run.id));
+    }
+    file
+}
+
+fn by_control(assessment: &Assessment) -> Json {
+    let mut tallies = BTreeMap::<&str, Tally>::new();
+    for decision in &assessment.decisions {
+        *tallies.entry(decision.control.as_str()).or_default().entry(decision.status).or_default() += 1;
+    }
+    tallies.into_iter().map(|(control, counts)| (control.to_owned(), tally(&counts))).collect::<Map<_, _>>().into()
+}
+
+fn tally(counts: &Tally) -> Json {
+    counts.iter().map(|(status, count)| (status.word().to_owned(), json!(count))).collect::<Map<_, _>>().into()
+}
+
+/// One file a control, one line a subject, in the order of the subjects: a line moves only when its subject comes or goes.
+fn decisions(assessment: &Assessment, files: &mut BTreeMap<String, Vec<u8>>) -> Result<(), NotCanonical> {
+    let mut sorted: Vec<_> = assessment.decisions.iter().collect();
+    sorted.sort_by(|a, b| (&a.control, &a.subject).cmp(&(&b.control, &b.subject)));
+    for decision in sorted {
+        let line = canonical::json(&decision_line(decision))?;
+        files.entry(format!("decisions/{}.jsonl", decision.control)).or_default().extend_from_slice(&line);
+    }
+    Ok(())
+}
+
+/// INVARIANT: nothing here changes from run to run by itself; no run id, no instant of judging.
+fn decision_line(decision: &Decision) -> Json {
+    let observed: Map<_, _> = decision.observed.iter().map(|(name, value)| (name.to_string(), plain(value))).collect();
+    let mut line = json!({ "status": decision.status.word(), "because": decision.because, "observed": observed, "flips_at": decision.flips_at });
+    match &decision.subject {
+        Subject::Resource { entity, id } => {
+            line["entity"] = json!(entity);
+            line["resource"] = json!(id);
+        }
+        Subject::Population { entity, source, scope } => {
+            line["entity"] = json!(entity);
+            line["source"] = json!(source);
+            line["scope"] = json!(scope);
+        }
+    }
+    line
+}
+
+fn plain(value: &Value) -> Json {
+    match value {
+        Value::Bool(yes) => json!(yes),
+        Value::Long(number) => json!(number),
+        Value::Text(text) => json!(text),
+        Value::Time(at) => json!(at),
+    }
+}
+
+/// One file an entity type; values keep their type, so that a past day can be judged again from here.
+fn snapshot(snapshot: &Snapshot, files: &mut BTreeMap<String, Vec<u8>>) -> Result<(), NotCanonical> {
+    let mut populations: Vec<_> = snapshot.populations.iter().collect();
+    populations.sort_by(|a, b| (&a.entity, &a.source, &a.scope).cmp(&(&b.entity, &b.source, &b.scope)));
+    for population in populations {
+        let file = files.entry(format!("snapshot/{}.jsonl", population.entity.as_str().replace("::", "."))).or_default();
+        let mut resources: Vec<_> = population.resources.iter().collect();
+        resources.sort_by(|a, b| a.id.cmp(&b.id));
+        for resource in resources {
+            let attributes: Map<_, _> = resource
+                .attributes
+                .iter()
+                .map(|(name, value)| Ok((name.to_string(), typed(value)?)))
+                .collect::<Result<_, NotCanonical>>()?;
+            let line =
+                json!({ "source": population.source, "scope": population.scope, "id": resource.id, "attributes": attributes });
+            file.extend_from_slice(&canonical::json(&line)?);
+        }
+    }
+    Ok(())
+}
+
+fn typed(value: &Value) -> Result<Json, NotCanonical> {
+    serde_json::to_value(value).map_err(|error| NotCanonical::new(error.to_string()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::assessment::{Because, Status};
+    use crate::model::id::{ControlId, ResourceId};
+    use crate::model::snapshot::{Completeness, Resource};
+
+    fn decision(id: &str, status: Status) -> Decision {
+        Decision {
+            control: ControlId::from("ROT-01"),
+            subject: Subject::Resource { entity: "Aws::Secret".into(), id: ResourceId::from(id) },
+            status,
+            because: Because::NothingPermits,
+            observed: vec![("rotationEnabled".into(), Value::Bool(false))],
+            flips_at: None,
+        }
+    }
+
+    fn files(run: &str, decisions: Vec<Decision>) -> BTreeMap<String, Vec<u8>> {
+        let at = "2026-11-24T05:00:00Z".parse().unwrap();
+        let run = Run { id: run.into(), verb: "record".into(), slm: "0.1.0".into(), config: "work-tree".into(), at };
+        let population = Population {
+            source: "main".into(),
+            scope: "111122223333/eu-west-1".into(),
+            entity: "Aws::Secret".into(),
+            completeness: Completeness::Complete,
+            resources: vec![Resource::new("b".into(), vec![]), Resource::new("a".into(), vec![("n".into(), Value::Long(1))])],
+        };
+        let snapshot = Snapshot { taken: at, populations: vec![population], receipts: vec![] };
+        let assessment = Assessment { at, decisions, gaps: vec![], unused_exceptions: vec![] };
+        let raw = [("main/list.json".to_owned(), b"{}".to_vec())];
+        let result = json!({ "exit": 0 });
+        artefacts(&RunRecord {
+            run: &run,
+            snapshot: &snapshot,
+            raw: &raw,
+            assessment: Some(&assessment),
+            plan: None,
+            outcomes: &[],
+            result: &result,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn the_order_of_judging_does_not_change_the_bytes() {
+        let (a, b) = (decision("a", Status::NonCompliant), decision("b", Status::Compliant));
+        assert_eq!(files("r1", vec![a.clone(), b.clone()]), files("r1", vec![b, a]));
+    }
+
+    #[test]
+    fn another_run_of_the_same_world_changes_only_its_own_files() {
+        let (one, two) = (files("r1", vec![decision("a", Status::Compliant)]), files("r2", vec![decision("a", Status::Compliant)]));
+        let shared = |files: &BTreeMap<String, Vec<u8>>| -> BTreeMap<String, Vec<u8>> {
+            files
+                .iter()
+                .filter(|(path, _)| !path.contains("/r1") && !path.contains("/r2"))
+                .map(|(p, b)| (p.clone(), b.clone()))
+                .collect()
+        };
+        assert_eq!(shared(&one), shared(&two));
+        assert_eq!(shared(&one).into_keys().collect::<Vec<_>>(), ["decisions/ROT-01.jsonl", "snapshot/Aws.Secret.jsonl"]);
+        assert!(one.contains_key("runs/r1.json") && one.contains_key("raw/r1/main/list.json"));
+    }
+
+    #[test]
+    fn a_decision_reads_as_one_line() {
+        let files = files("r1", vec![decision("a", Status::NonCompliant)]);
+        assert_eq!(
+            String::from_utf8_lossy(&files["decisions/ROT-01.jsonl"]),
+            "{\"because\":\"nothing-permits\",\"entity\":\"Aws::Secret\",\"flips_at\":null,\"observed\":{\"rotationEnabled\":false},\
+             \"resource\":\"a\",\"status\":\"non-compliant\"}\n"
+        );
+    }
+}
