@@ -6,6 +6,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use async_trait::async_trait;
+use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use zeroize::Zeroizing;
 
@@ -83,6 +84,8 @@ impl RenderedFile {
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_fuel(Some(FUEL));
         environment.set_debug(false);
+        let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
+        environment.set_syntax(syntax.map_err(|error| failure(ErrorClass::Permanent, &operation, &error.kind().to_string()))?);
         let template = self.config.template.as_deref().unwrap_or("{{ value }}");
         let known = context! { value => value, version => version.as_str(), credential => self.credential.as_str() };
         // Only the kind and the line: the whole text of an error may quote a value.
