@@ -1,0 +1,3 @@
+//! The one integration binary: real counterparts, or servers that answer recorded shapes.
+
+mod aws;
