@@ -10,6 +10,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::Credentials;
 use aws_sdk_secretsmanager::types::Tag;
+use slm::collectors::iam::Iam;
 use slm::collectors::secrets_manager::SecretsManager;
 use slm::model::catalog::{AwsSource, SecretRef};
 use slm::model::id::VersionId;
@@ -335,4 +336,29 @@ async fn a_region_out_of_scope_is_not_reached() {
     let mut elsewhere = secret();
     elsewhere.region = "ap-south-1".to_owned();
     assert_eq!(class(store("http://127.0.0.1:9").await.describe(&elsewhere).await), ErrorClass::Permanent);
+}
+
+#[tokio::test]
+async fn users_and_their_credentials_come_from_the_report() {
+    let server = Server::moto();
+    let config = config(&server.endpoint, "us-east-1", None).await;
+    let iam = aws_sdk_iam::Client::new(&config);
+    for name in ["alice", "bob"] {
+        iam.create_user().user_name(name).send().await.unwrap();
+    }
+    iam.create_access_key().user_name("alice").send().await.unwrap();
+    iam.create_login_profile().user_name("bob").password(CANARY).send().await.unwrap();
+    iam.update_account_password_policy().minimum_password_length(14).password_reuse_prevention(24).send().await.unwrap();
+    let seen = Iam::new("prod".into(), &source(&server.endpoint), config).collect(&Noon).await;
+    assert_eq!(seen.receipt.completeness, Completeness::Complete);
+    let found: Vec<_> = seen.populations.iter().map(|of| (of.entity.as_str(), of.resources.len())).collect();
+    assert_eq!(found, [("Aws::AccessKey", 1), ("Aws::Account", 1), ("Aws::Credential", 2), ("Aws::User", 2)]);
+    let account = &seen.populations[1].resources[0];
+    assert_eq!(account.get("min_password_length"), Some(&Value::Long(14)));
+    assert_eq!(account.get("password_reuse_prevention"), Some(&Value::Long(24)));
+    assert_eq!(account.get("has_iam_users"), Some(&Value::Bool(true)));
+    let [alice, bob] = [0, 1].map(|at| &seen.populations[3].resources[at]);
+    assert_eq!((alice.get("active_keys"), alice.get("console_access")), (Some(&Value::Long(1)), Some(&Value::Bool(false))));
+    assert_eq!((bob.get("active_keys"), bob.get("console_access")), (Some(&Value::Long(0)), Some(&Value::Bool(true))));
+    assert!(!everything(&seen).contains(CANARY));
 }
