@@ -15,7 +15,7 @@ use crate::model::id::{ResourceId, SourceId};
 use crate::model::receipt::{Operation, RawRef, Receipt};
 use crate::model::snapshot::{Completeness, Population, Resource, Unseen, Value};
 use crate::model::time::Timestamp;
-use crate::transport::aws::{ROTATED_TAG, Failure, Wire, WireLog};
+use crate::transport::aws::{Failure, ROTATED_TAG, Wire, WireLog, identity};
 use crate::world::{Clock, Collected, Collector, PENDING};
 
 /// Secrets a page: the most that `ListSecrets` gives.
@@ -48,26 +48,6 @@ impl SecretsManager {
     pub fn new(source: SourceId, aws: &AwsSource, region: &str, config: SdkConfig) -> Self {
         let scope = format!("{}/{region}", aws.account);
         Self { source, account: aws.account.clone(), region: region.to_owned(), scope, config }
-    }
-
-    async fn identity(&self) -> (Option<String>, Completeness, WireLog) {
-        let wire = Wire::default();
-        let sts = aws_sdk_sts::config::Builder::from(&self.config).interceptor(wire.clone()).build();
-        let answer = aws_sdk_sts::Client::from_conf(sts).get_caller_identity().send().await;
-        let (caller, completeness) = match answer {
-            Ok(identity) if identity.account() == Some(self.account.as_str()) => {
-                (identity.arn().map(str::to_owned), Completeness::Complete)
-            }
-            Ok(identity) => {
-                let detail = format!("the credentials for {} belong to another account", self.scope);
-                (identity.arn().map(str::to_owned), incomplete(Unseen::Inconsistent, detail))
-            }
-            Err(error) => {
-                let failure = Failure::of(&error);
-                (None, incomplete(failure.unseen(), format!("could not ask who we are in {}: {failure}", self.scope)))
-            }
-        };
-        (caller, completeness, wire.take())
     }
 
     async fn list(&self, pages: &mut Pages) -> (Completeness, WireLog) {
@@ -144,7 +124,7 @@ impl Collector for SecretsManager {
 
     async fn collect(&self, clock: &dyn Clock) -> Collected {
         let started = clock.now();
-        let (caller, mut completeness, asked) = self.identity().await;
+        let (caller, mut completeness, asked) = identity(&self.config, &self.account, &self.scope).await;
         let mut source_clock = asked.clock;
         let answered = u64::from(caller.is_some());
         let mut operations = vec![operation("sts:GetCallerIdentity", json!({}), answered, answered, asked)];

@@ -15,7 +15,7 @@ use aws_sdk_secretsmanager::config::{ConfigBag, Intercept, RuntimeComponents, Sh
 use aws_sdk_secretsmanager::error::{BoxError, ProvideErrorMetadata, SdkError};
 
 use crate::model::catalog::AwsSource;
-use crate::model::snapshot::Unseen;
+use crate::model::snapshot::{Completeness, Unseen};
 use crate::model::time::Timestamp;
 use crate::world::{ErrorClass, WorldError};
 
@@ -63,6 +63,25 @@ pub async fn session_from(
         .build()
         .await;
     base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+}
+
+/// Who `config` calls as, whether that is `account`, and what was sent to find out; `scope` names the place in complaints.
+pub async fn identity(config: &SdkConfig, account: &str, scope: &str) -> (Option<String>, Completeness, WireLog) {
+    let wire = Wire::default();
+    let sts = aws_sdk_sts::config::Builder::from(config).interceptor(wire.clone()).build();
+    let (caller, completeness) = match aws_sdk_sts::Client::from_conf(sts).get_caller_identity().send().await {
+        Ok(who) if who.account() == Some(account) => (who.arn, Completeness::Complete),
+        Ok(who) => {
+            let detail = format!("the credentials for {scope} belong to another account");
+            (who.arn, Completeness::Incomplete { cause: Unseen::Inconsistent, detail })
+        }
+        Err(error) => {
+            let failure = Failure::of(&error);
+            let detail = format!("could not ask who we are in {scope}: {failure}");
+            (None, Completeness::Incomplete { cause: failure.unseen(), detail })
+        }
+    };
+    (caller, completeness, wire.take())
 }
 
 /// What one client sent and got back. A clone shares the log.
@@ -240,8 +259,8 @@ pub fn classify(code: Option<&str>, status: Option<u16>) -> Unseen {
         _ if is_expired(code) => Unseen::Expired,
         _ if is_throttled(code) => Unseen::Throttled,
         _ if is_denied(code) => Unseen::Denied,
+        _ if code == "InvalidNextTokenException" => Unseen::Inconsistent,
         Some(429) => Unseen::Throttled,
-        Some(401 | 403) => Unseen::Denied,
         Some(400..=499) => Unseen::Denied,
         Some(200..=299) => Unseen::Inconsistent,
         _ => Unseen::Unreachable,

@@ -1,0 +1,364 @@
+//! AWS for real: moto and roto for state, a scripted server for lists that break off.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::Credentials;
+use aws_sdk_secretsmanager::types::Tag;
+use slm::collectors::iam::Iam;
+use slm::collectors::secrets_manager::SecretsManager;
+use slm::model::catalog::{AwsSource, SecretRef};
+use slm::model::id::VersionId;
+use slm::model::secret::Secret;
+use slm::model::snapshot::{Completeness, Resource, Unseen, Value};
+use slm::model::time::Timestamp;
+use slm::transport::aws::session_from;
+use slm::transport::secrets_manager_store::SecretsManagerStore;
+use slm::world::{Clock, Collected, Collector, ErrorClass, PENDING, SecretStore, WorldError};
+
+const ACCOUNT: &str = "123456789012";
+const CANARY: &str = "canary-7f3a91-never-shown";
+const V1: &str = "11111111-1111-5111-8111-111111111111";
+const V2: &str = "22222222-2222-5222-8222-222222222222";
+const V3: &str = "33333333-3333-5333-8333-333333333333";
+
+/// An emulator on a port of its own, ended on drop.
+struct Server {
+    child: Child,
+    endpoint: String,
+}
+
+impl Server {
+    fn moto() -> Self {
+        Self::start("moto", &["-H", "127.0.0.1", "-p"], &[], &[])
+    }
+
+    fn moto_that_checks_credentials() -> Self {
+        Self::start("moto", &["-H", "127.0.0.1", "-p"], &[], &[("INITIAL_NO_AUTH_ACTION_COUNT", "0")])
+    }
+
+    fn roto() -> Self {
+        Self::start("roto", &["--host", "127.0.0.1", "--port"], &["--ephemeral"], &[])
+    }
+
+    fn start(name: &str, before: &[&str], after: &[&str], env: &[(&str, &str)]) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/emulators.sh");
+        let path = Command::new(script).args(["path", name]).output().unwrap();
+        assert!(path.status.success(), "{name} is not installed: run `scripts/emulators.sh install`");
+        let binary = String::from_utf8(path.stdout).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new(binary.trim());
+        command.args(before).arg(port.to_string()).args(after).envs(env.iter().copied());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let server = Self { child, endpoint: format!("http://127.0.0.1:{port}") };
+        let began = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(began.elapsed() < Duration::from_secs(60), "{name} did not start listening");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Answers GetCallerIdentity, and ListSecrets with `pages` in order, the last one for ever.
+fn scripted(pages: Vec<(u16, String)>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut at = 0;
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut length, mut list) = (0, false);
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or(0) <= 2 {
+                    break;
+                }
+                let line = line.to_ascii_lowercase();
+                list |= line.starts_with("x-amz-target: secretsmanager.listsecrets");
+                if let Some(value) = line.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+            }
+            reader.read_exact(&mut vec![0; length]).unwrap();
+            let (status, body) = if list { pages[at.min(pages.len() - 1)].clone() } else { (200, identity()) };
+            at += usize::from(list);
+            // The true date: the SDK takes a refusal with another one for a skewed clock, and tries again.
+            let date = Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            let head =
+                format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nx-amzn-requestid: r{at}\r\ndate: {date}\r\n", body.len());
+            let _ = write!(stream, "{head}connection: close\r\n\r\n{body}");
+        }
+    });
+    endpoint
+}
+
+fn identity() -> String {
+    format!(
+        "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
+         <Arn>arn:aws:iam::{ACCOUNT}:user/reader</Arn><UserId>A</UserId><Account>{ACCOUNT}</Account>\
+         </GetCallerIdentityResult></GetCallerIdentityResponse>"
+    )
+}
+
+fn page(name: &str, next: &str) -> (u16, String) {
+    let secret =
+        format!(r#"{{"ARN":"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:{name}","Name":"{name}","Description":"{CANARY}"}}"#);
+    (200, format!(r#"{{"SecretList":[{secret}],"NextToken":"{next}"}}"#))
+}
+
+fn refusal(code: &str) -> (u16, String) {
+    (400, format!(r#"{{"__type":"{code}","message":"{CANARY}"}}"#))
+}
+
+struct Noon;
+
+impl Clock for Noon {
+    fn now(&self) -> Timestamp {
+        "2026-11-24T12:00:00Z".parse().unwrap()
+    }
+}
+
+fn source(endpoint: &str) -> AwsSource {
+    AwsSource {
+        account: ACCOUNT.to_owned(),
+        regions: vec!["eu-west-1".to_owned()],
+        read_role: None,
+        apply_role: None,
+        profile: None,
+        endpoint: Some(endpoint.to_owned()),
+    }
+}
+
+async fn config(endpoint: &str, region: &str, role: Option<&str>) -> SdkConfig {
+    let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "test", None, None, "test");
+    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).credentials_provider(credentials);
+    session_from(loader, &source(endpoint), region, role, "slm-test").await
+}
+
+async fn collect(endpoint: &str, region: &str) -> Collected {
+    let config = config(endpoint, region, None).await;
+    SecretsManager::new("prod".into(), &source(endpoint), region, config).collect(&Noon).await
+}
+
+fn text(resource: &Resource, name: &str) -> String {
+    match resource.get(name) {
+        Some(Value::Text(text)) => text.to_string(),
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+fn cause(seen: &Collected) -> Unseen {
+    match &seen.receipt.completeness {
+        Completeness::Incomplete { cause, .. } => *cause,
+        Completeness::Complete => panic!("complete"),
+    }
+}
+
+fn everything(seen: &Collected) -> String {
+    let raw: String = seen.raw.iter().map(|raw| String::from_utf8_lossy(raw)).collect();
+    serde_json::to_string(&(&seen.populations, &seen.receipt)).unwrap() + &raw
+}
+
+#[tokio::test]
+async fn every_secret_of_each_region_is_seen_with_one_request_a_page() {
+    let server = Server::moto();
+    let west = Client::new(&config(&server.endpoint, "eu-west-1", None).await);
+    let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+    for at in 0..205 {
+        let request = west.create_secret().name(format!("app/{at:03}")).secret_string(CANARY).description(CANARY);
+        request.tags(tag("owner", "team-a")).tags(tag("tier", "gold")).tags(tag("note", CANARY)).send().await.unwrap();
+    }
+    west.delete_secret().secret_id("app/007").recovery_window_in_days(7).send().await.unwrap();
+    let put = west.put_secret_value().secret_id("app/008").client_request_token(V1).secret_string(CANARY);
+    put.version_stages("AWSPENDING").send().await.unwrap();
+    let east = Client::new(&config(&server.endpoint, "us-east-1", None).await);
+    for name in ["one", "two", "three"] {
+        east.create_secret().name(name).secret_string(CANARY).send().await.unwrap();
+    }
+
+    let seen = collect(&server.endpoint, "eu-west-1").await;
+    assert_eq!(seen.receipt.completeness, Completeness::Complete);
+    let counts: Vec<_> = seen.receipt.operations.iter().map(|of| (of.name.as_str(), of.pages, of.requests, of.items)).collect();
+    assert_eq!(counts, [("sts:GetCallerIdentity", 1, 1, 1), ("secretsmanager:ListSecrets", 3, 3, 205)]);
+    assert_eq!((seen.receipt.raw.len(), seen.raw.len()), (3, 3));
+    assert!(seen.receipt.source_clock.is_some() && seen.receipt.caller.is_some());
+    let population = &seen.populations[0];
+    assert_eq!((population.resources.len(), population.scope.as_str()), (205, "123456789012/eu-west-1"));
+    let named = |name: &str| population.resources.iter().find(|of| text(of, "name") == name).unwrap();
+    assert_eq!((text(named("app/001"), "owner"), text(named("app/001"), "tier")), ("team-a".to_owned(), "gold".to_owned()));
+    assert!(matches!(named("app/001").get("created"), Some(Value::Time(_))));
+    assert_eq!(text(named("app/001"), "version").len(), 36);
+    for (name, deleting, pending) in [("app/001", false, false), ("app/007", true, false), ("app/008", false, true)] {
+        let got = (named(name).get("deleting"), named(name).get("has_pending"));
+        assert_eq!(got, (Some(&Value::Bool(deleting)), Some(&Value::Bool(pending))), "{name}");
+    }
+    assert!(!everything(&seen).contains(CANARY));
+
+    let seen = collect(&server.endpoint, "us-east-1").await;
+    assert_eq!((seen.populations[0].resources.len(), seen.receipt.requests()), (3, 2));
+}
+
+#[tokio::test]
+async fn a_role_is_assumed_with_the_session_name() {
+    let server = Server::moto();
+    let config = config(&server.endpoint, "eu-west-1", Some("arn:aws:iam::123456789012:role/slm-read")).await;
+    let seen = SecretsManager::new("prod".into(), &source(&server.endpoint), "eu-west-1", config).collect(&Noon).await;
+    assert_eq!(seen.receipt.caller.as_deref(), Some("arn:aws:sts::123456789012:assumed-role/slm-read/slm-test"));
+}
+
+#[tokio::test]
+async fn credentials_the_source_refuses_are_denied_though_it_answers_xml() {
+    let server = Server::moto_that_checks_credentials();
+    let seen = collect(&server.endpoint, "eu-west-1").await;
+    assert_eq!((cause(&seen), seen.receipt.caller.as_deref()), (Unseen::Denied, None));
+    let failed = store(&server.endpoint).await.describe(&secret()).await.unwrap_err();
+    assert_eq!(failed.class, ErrorClass::Denied);
+}
+
+#[tokio::test]
+async fn another_account_is_not_read_as_this_one() {
+    let endpoint = scripted(vec![page("a", "")]);
+    let mut aws = source(&endpoint);
+    aws.account = "999999999999".to_owned();
+    let config = config(&endpoint, "eu-west-1", None).await;
+    let seen = SecretsManager::new("prod".into(), &aws, "eu-west-1", config).collect(&Noon).await;
+    assert_eq!((cause(&seen), seen.receipt.requests(), seen.populations[0].resources.len()), (Unseen::Inconsistent, 1, 0));
+}
+
+#[tokio::test]
+async fn a_source_that_does_not_listen_is_unreachable() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let seen = collect(&format!("http://127.0.0.1:{port}"), "eu-west-1").await;
+    assert_eq!(cause(&seen), Unseen::Unreachable);
+}
+
+#[tokio::test]
+async fn a_list_that_breaks_off_is_incomplete_and_keeps_what_was_seen() {
+    let (first, again) = (page("a", "t1"), page("b", "t1"));
+    for (second, want, resources, requests) in [
+        (refusal("AccessDeniedException"), Unseen::Denied, 1, 2),
+        (refusal("ThrottlingException"), Unseen::Throttled, 1, 5),
+        (refusal("ExpiredTokenException"), Unseen::Expired, 1, 2),
+        (again, Unseen::Inconsistent, 2, 2),
+        ((503, CANARY.to_owned()), Unseen::Unreachable, 1, 5),
+        ((403, format!("<E><Code>{CANARY}</Code></E>")), Unseen::Denied, 1, 2),
+    ] {
+        let seen = collect(&scripted(vec![first.clone(), second]), "eu-west-1").await;
+        assert_eq!((cause(&seen), seen.populations[0].resources.len()), (want, resources), "{want:?}");
+        assert_eq!(seen.receipt.operations[1].requests, requests, "{:?}", seen.receipt.completeness);
+        assert_eq!(seen.receipt.completeness, seen.populations[0].completeness);
+        assert!(seen.receipt.source_clock.is_some());
+        assert_eq!(seen.receipt.raw[0].redacted, ["/SecretList/*/Description"]);
+        assert!(!everything(&seen).contains(CANARY), "{want:?}");
+    }
+}
+
+fn secret() -> SecretRef {
+    SecretRef { source: "prod".into(), region: "eu-west-1".to_owned(), name: "prod/db".to_owned() }
+}
+
+async fn store(endpoint: &str) -> SecretsManagerStore {
+    SecretsManagerStore::new().with("prod".into(), "eu-west-1", &config(endpoint, "eu-west-1", None).await)
+}
+
+fn value(of: &str) -> Secret {
+    Secret::new(of.as_bytes().to_vec())
+}
+
+fn class<T>(result: Result<T, WorldError>) -> ErrorClass {
+    let error = result.err().expect("an error");
+    assert!(!format!("{error} {error:?}").contains(CANARY));
+    error.class
+}
+
+/// What every store must do, told once for each emulator.
+async fn contract(endpoint: &str) {
+    let (store, secret) = (store(endpoint).await, secret());
+    let [v1, v2, v3] = [V1, V2, V3].map(VersionId::from);
+    assert!(!store.describe(&secret).await.unwrap().exists);
+    assert_eq!(class(store.read(&secret, &v1).await), ErrorClass::NotFound);
+    assert_eq!(class(store.promote(&secret, None, &v1).await), ErrorClass::NotFound);
+
+    store.put(&secret, &v1, &value(CANARY)).await.unwrap();
+    store.put(&secret, &v1, &value(CANARY)).await.unwrap();
+    let error = store.put(&secret, &v1, &value("other")).await.unwrap_err();
+    assert_eq!(error.to_string(), "could not put version 11111111… of prod/db: the version holds another value");
+    assert_eq!(class(Err::<(), _>(error)), ErrorClass::Conflict);
+    assert_eq!(store.describe(&secret).await.unwrap().labelled(PENDING), Some(&v1));
+
+    store.promote(&secret, None, &v1).await.unwrap();
+    assert_eq!(store.describe(&secret).await.unwrap().current(), Some(&v1));
+
+    store.put(&secret, &v2, &value("second")).await.unwrap();
+    let view = store.describe(&secret).await.unwrap();
+    assert_eq!((view.current(), view.labelled(PENDING)), (Some(&v1), Some(&v2)));
+    assert!(view.versions[&v1].labels.iter().all(|label| label != PENDING));
+    assert_eq!(store.read(&secret, &v1).await.unwrap().expose(), CANARY.as_bytes());
+    assert_eq!(store.read(&secret, &v2).await.unwrap().expose(), b"second");
+
+    assert_eq!(class(store.promote(&secret, Some(&v3), &v2).await), ErrorClass::Conflict);
+    assert_eq!(class(store.promote(&secret, None, &v2).await), ErrorClass::Conflict);
+    store.promote(&secret, Some(&v1), &v2).await.unwrap();
+    assert_eq!(class(store.promote(&secret, Some(&v1), &v2).await), ErrorClass::Conflict);
+    store.put(&secret, &v2, &value("second")).await.unwrap();
+    let view = store.describe(&secret).await.unwrap();
+    assert_eq!((view.current(), view.labelled("AWSPREVIOUS")), (Some(&v2), Some(&v1)));
+    assert_eq!(class(store.put(&secret, &v1, &value("other")).await), ErrorClass::Conflict);
+    assert_eq!(class(store.read(&secret, &v3).await), ErrorClass::NotFound);
+}
+
+#[tokio::test]
+async fn the_store_keeps_its_contract_on_moto() {
+    contract(&Server::moto().endpoint).await;
+}
+
+#[tokio::test]
+async fn the_store_keeps_its_contract_on_roto() {
+    contract(&Server::roto().endpoint).await;
+}
+
+#[tokio::test]
+async fn a_region_out_of_scope_is_not_reached() {
+    let mut elsewhere = secret();
+    elsewhere.region = "ap-south-1".to_owned();
+    assert_eq!(class(store("http://127.0.0.1:9").await.describe(&elsewhere).await), ErrorClass::Permanent);
+}
+
+#[tokio::test]
+async fn users_and_their_credentials_come_from_the_report() {
+    let server = Server::moto();
+    let config = config(&server.endpoint, "us-east-1", None).await;
+    let iam = aws_sdk_iam::Client::new(&config);
+    for name in ["alice", "bob"] {
+        iam.create_user().user_name(name).send().await.unwrap();
+    }
+    iam.create_access_key().user_name("alice").send().await.unwrap();
+    iam.create_login_profile().user_name("bob").password(CANARY).send().await.unwrap();
+    iam.update_account_password_policy().minimum_password_length(14).password_reuse_prevention(24).send().await.unwrap();
+    let seen = Iam::new("prod".into(), &source(&server.endpoint), config).collect(&Noon).await;
+    assert_eq!(seen.receipt.completeness, Completeness::Complete);
+    let found: Vec<_> = seen.populations.iter().map(|of| (of.entity.as_str(), of.resources.len())).collect();
+    assert_eq!(found, [("Aws::AccessKey", 1), ("Aws::Account", 1), ("Aws::Credential", 2), ("Aws::User", 2)]);
+    let account = &seen.populations[1].resources[0];
+    assert_eq!(account.get("min_password_length"), Some(&Value::Long(14)));
+    assert_eq!(account.get("password_reuse_prevention"), Some(&Value::Long(24)));
+    assert_eq!(account.get("has_iam_users"), Some(&Value::Bool(true)));
+    let [alice, bob] = [0, 1].map(|at| &seen.populations[3].resources[at]);
+    assert_eq!((alice.get("active_keys"), alice.get("console_access")), (Some(&Value::Long(1)), Some(&Value::Bool(false))));
+    assert_eq!((bob.get("active_keys"), bob.get("console_access")), (Some(&Value::Long(0)), Some(&Value::Bool(true))));
+    assert!(!everything(&seen).contains(CANARY));
+}
