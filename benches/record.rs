@@ -1,2 +1,105 @@
-//! Figures of the locker: one commit of many artefacts, against `git fast-import` of the same.
-fn main() {}
+//! Figures of the locker: one commit of many artefacts, in CPU seconds, against `git fast-import` of the same.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use slm::host::git::Locker;
+use slm::model::catalog::LockerSettings;
+use slm::model::time::Timestamp;
+
+/// Bytes of one artefact, about what a decision or a receipt takes.
+const SIZE: usize = 640;
+/// Best of this many.
+const ROUNDS: usize = 3;
+/// Ticks a second in `/proc`; fixed on Linux.
+const TICKS: f64 = 100.0;
+
+/// CPU seconds of this process and of its children that ended.
+fn cpu() -> (f64, f64) {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<f64>().unwrap() / TICKS;
+    (ticks(11) + ticks(12), ticks(13) + ticks(14))
+}
+
+/// Like real artefacts: JSON, a hundred folders, ids and digests that do not compress away.
+fn artefacts(count: usize) -> BTreeMap<String, Vec<u8>> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut word = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    (0..count)
+        .map(|at| {
+            let mut text =
+                format!("{{\"resource\":\"arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/db-{at}\",\"digests\":[");
+            while text.len() < SIZE - 40 {
+                text.push_str(&format!("\"{:016x}\",{},", word(), word() % 1000));
+            }
+            text.push_str("0],\"status\":\"compliant\"}\n");
+            (format!("raw/20261124T050000Z-00000000/{:02}/{at:06}.json", at % 100), text.into_bytes())
+        })
+        .collect()
+}
+
+fn init() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(Command::new("git").args(["init", "-q", "--bare"]).arg(folder.path()).status().unwrap().success());
+    folder
+}
+
+fn append(files: &BTreeMap<String, Vec<u8>>, rounds: usize) -> f64 {
+    let round = || {
+        let repo = init();
+        let locker = Locker::open(repo.path(), &LockerSettings::default(), None).unwrap();
+        let before = cpu().0;
+        locker.append(|_| files.clone(), "run", Timestamp::UNIX_EPOCH).unwrap();
+        cpu().0 - before
+    };
+    (0..rounds).map(|_| round()).fold(f64::MAX, f64::min)
+}
+
+fn fast_import(files: &BTreeMap<String, Vec<u8>>) -> f64 {
+    let mut stream = b"commit refs/heads/slm/evidence\ncommitter slm <slm@localhost> 0 +0000\ndata 3\nrun\n".to_vec();
+    for (path, bytes) in files {
+        write!(stream, "M 100644 inline {path}\ndata {}\n", bytes.len()).unwrap();
+        stream.extend_from_slice(bytes);
+        stream.push(b'\n');
+    }
+    let round = || {
+        let repo = init();
+        let before = cpu().1;
+        import(repo.path(), &stream);
+        cpu().1 - before
+    };
+    (0..ROUNDS).map(|_| round()).fold(f64::MAX, f64::min)
+}
+
+fn import(repo: &Path, stream: &[u8]) {
+    let mut child =
+        Command::new("git").arg("--git-dir").arg(repo).args(["fast-import", "--quiet"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(stream).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+fn main() {
+    let files = artefacts(10_000);
+    let (ours, theirs) = (append(&files, ROUNDS), fast_import(&files));
+    println!("{{\"figure\":\"record.10k_s\",\"value\":{ours:.2},\"unit\":\"s\",\"against\":\"git fast-import {theirs:.2} s\"}}");
+    println!(
+        "{{\"figure\":\"record.fastimport_ratio\",\"value\":{:.2},\"unit\":\"x\",\"against\":\"git fast-import\"}}",
+        theirs / ours
+    );
+    let seconds: Vec<_> = [5_000, 10_000, 20_000].map(|count| append(&artefacts(count), ROUNDS)).to_vec();
+    println!(
+        "{{\"figure\":\"growth.record\",\"value\":{:.2},\"unit\":\"x for 4x\",\"against\":\"5k {:.2} s, 10k {:.2} s, 20k {:.2} s\"}}",
+        seconds[2] / seconds[0],
+        seconds[0],
+        seconds[1],
+        seconds[2]
+    );
+}
