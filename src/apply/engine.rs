@@ -87,6 +87,8 @@ pub struct Engine<'a> {
     asked: BTreeMap<ConsumerId, u8>,
     /// Consumers that will not take part any more in this drive, and why.
     refused: BTreeMap<ConsumerId, String>,
+    /// The last failure to see a consumer that may pass by itself.
+    passing: Option<WorldError>,
     events: Vec<Event>,
 }
 
@@ -100,7 +102,7 @@ impl<'a> Engine<'a> {
             _ => names::rotation(&job.credential.id, None),
         };
         let (asked, refused) = (BTreeMap::new(), BTreeMap::new());
-        Self { job, clock, rotation, next: None, failures: 0, asked, refused, events: Vec::new() }
+        Self { job, clock, rotation, next: None, failures: 0, asked, refused, passing: None, events: Vec::new() }
     }
 
     /// One half-step; the fate when the drive has ended.
@@ -138,7 +140,10 @@ impl<'a> Engine<'a> {
                 None
             }
             Step::Wait(why) => Some(Fate::Waiting(why)),
-            Step::Blocked(why) => Some(Fate::Blocked(why)),
+            Step::Blocked(why) => match self.passing.take() {
+                Some(error) => self.failed(&error),
+                None => Some(Fate::Blocked(why)),
+            },
             Step::Done if self.events.is_empty() => Some(Fate::AlreadySo),
             Step::Done => {
                 for consumer in self.asked.keys().cloned().collect::<Vec<_>>() {
@@ -151,7 +156,8 @@ impl<'a> Engine<'a> {
     }
 
     /// What is there now, or why the action is stale.
-    async fn observe(&self, goal: &Goal<'_>) -> Result<Result<Observation, Fate>, WorldError> {
+    async fn observe(&mut self, goal: &Goal<'_>) -> Result<Result<Observation, Fate>, WorldError> {
+        self.passing = None;
         let view = self.job.store.describe(goal.secret).await?;
         let generation = view.current().cloned();
         let here = generation.as_ref() == goal.generation;
@@ -184,17 +190,26 @@ impl<'a> Engine<'a> {
         }
     }
 
-    async fn sight(&self, id: &ConsumerId) -> Sight {
+    async fn sight(&mut self, id: &ConsumerId) -> Sight {
         if let Some(why) = self.refused.get(id) {
             return Sight::Unseen(why.clone());
         }
-        match self.consumer(id) {
-            None => Sight::Unseen("it cannot be reached from here".to_owned()),
-            Some(consumer) => consumer.observe().await.map_or_else(|error| Sight::Unseen(error.to_string()), Sight::Seen),
+        let Some(consumer) = self.consumer(id) else {
+            return Sight::Unseen("it cannot be reached from here".to_owned());
+        };
+        match consumer.observe().await {
+            Ok(view) => Sight::Seen(view),
+            Err(error) => {
+                let why = error.to_string();
+                if !matches!(error.class, ErrorClass::Denied | ErrorClass::Permanent) {
+                    self.passing = Some(error);
+                }
+                Sight::Unseen(why)
+            }
         }
     }
 
-    fn consumer(&self, id: &ConsumerId) -> Option<&dyn Consumer> {
+    fn consumer(&self, id: &ConsumerId) -> Option<&'a dyn Consumer> {
         self.job.consumers.iter().find(|(have, _)| have == id).map(|(_, consumer)| consumer.as_ref())
     }
 
@@ -245,7 +260,7 @@ impl<'a> Engine<'a> {
     }
 
     /// The consumer, if `version` is in force and the lease lasts at the last moment before the effect.
-    async fn still_current(&self, goal: &Goal<'_>, id: &ConsumerId, version: &VersionId) -> Result<&dyn Consumer, WorldError> {
+    async fn still_current(&self, goal: &Goal<'_>, id: &ConsumerId, version: &VersionId) -> Result<&'a dyn Consumer, WorldError> {
         let refuse = |class, cause: &str| WorldError {
             class,
             operation: format!("bring `{id}` to version {version}"),

@@ -296,6 +296,28 @@ fn two_rotators_in_any_order_end_in_exactly_one_rotation() {
 }
 
 #[test]
+fn a_consumer_that_refuses_holds_the_end_but_not_the_others() {
+    struct Refuses;
+    #[async_trait]
+    impl Consumer for Refuses {
+        async fn observe(&self) -> Result<ConsumerView, WorldError> {
+            Ok(ConsumerView::default())
+        }
+        async fn deliver(&self, _: &VersionId, _: &Secret) -> Result<(), WorldError> {
+            Err(WorldError { class: ErrorClass::Denied, ..lost() })
+        }
+        async fn activate(&self, _: &VersionId) -> Result<(), WorldError> {
+            panic!("nothing was delivered");
+        }
+    }
+    let mut rig = Rig::new(true, BTreeMap::new());
+    rig.consumers[0].1 = Box::new(Refuses);
+    assert!(matches!(rig.run(), Fate::Blocked(_)));
+    let state = rig.world.state();
+    assert_eq!((state.promotions, state.consumers[1].0.running.as_ref()), (0, Some(&"g0".into())));
+}
+
+#[test]
 fn nothing_happens_without_a_lease_after_a_stop_or_to_a_stale_action() {
     let rig = Rig::new(true, BTreeMap::new());
     let fate = block_on(drive(&rig.job(&|| false), &Fixed, &AtomicBool::new(false))).fate;
