@@ -1,23 +1,16 @@
 //! Names derived from what is current now, so that every rotator that sees the same state aims at the same write-once slot.
 
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::model::catalog::SecretRef;
-use crate::model::id::{CredentialId, RotationId, VersionId};
+use crate::model::id::VersionId;
 
 /// Namespace of every name below. It was drawn once and is part of the stored format: changing it orphans every rotation under way.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f2a_4c1e_93d7_4b58_a0c4_5e1f_8d27_b36a);
 /// Stands for the generation of a secret without a value.
 const NO_GENERATION: &str = "none";
 
-/// Names the rotation of `credential` away from `generation`: the first 12 hex digits of a SHA-256.
-#[must_use]
-pub fn rotation(credential: &CredentialId, generation: Option<&VersionId>) -> RotationId {
-    let digest = Sha256::digest(delimited(&[credential.as_str(), text(generation)]));
-    let hex: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    RotationId::from(hex)
-}
+pub use crate::model::plan::rotation_id as rotation;
 
 /// The version that holds attempt `n` at replacing `generation`.
 #[must_use]

@@ -1,1 +1,222 @@
-//! cli
+//! The command line: one file a verb; a verb makes a value, and this module alone prints it.
+
+mod apply;
+mod check;
+mod completions;
+mod demo;
+mod exit;
+mod explain;
+mod init;
+mod pipeline;
+mod plan;
+mod schema;
+mod status;
+mod watch;
+mod wire;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::{Value as Json, json};
+
+pub use exit::{Exit, USAGE};
+
+/// Declarative policy engine: rotates credentials without losing one and keeps evidence an auditor can verify.
+#[derive(Parser)]
+#[command(name = "slm", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Flags of every verb.
+#[derive(clap::Args, Clone)]
+pub struct Global {
+    /// Root of the config repo
+    #[arg(long, global = true, default_value = ".", env = "SLM_ROOT")]
+    root: PathBuf,
+    /// How to print the result
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    color: Color,
+    /// Print only the result
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Log more to standard error; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Write the log as JSON lines
+    #[arg(long, global = true)]
+    log_json: bool,
+}
+
+/// How to print the result.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Human,
+    /// For programs.
+    Json,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Scaffold a config repo that passes `slm check`
+    Init(init::Args),
+    /// Report every problem of the config repo at once
+    Check(check::Args),
+    /// Observe, judge and print what is due
+    Plan(plan::Args),
+    /// Apply a saved plan, or plan and apply
+    Apply(apply::Args),
+    /// Show where every control and criterion stands
+    Status(status::Args),
+    /// Explain a control or a resource in depth
+    Explain(explain::Args),
+    /// Write the schemas of the config files for editors
+    Schema(schema::Args),
+    /// Check again whenever a file is saved
+    Watch(watch::Args),
+    /// Run the whole pipeline in a scratch folder
+    Demo(demo::Args),
+    /// Print shell completions or the man page
+    Completions(completions::Args),
+}
+
+/// What a verb has to say.
+pub struct Said {
+    /// Every way it ended.
+    exits: Vec<Exit>,
+    /// For people.
+    human: String,
+    /// For programs.
+    json: Json,
+    /// True when it is a complaint rather than a result.
+    trouble: bool,
+}
+
+impl Said {
+    fn new(exits: Vec<Exit>, human: String, json: Json) -> Self {
+        Self { exits, human, json, trouble: false }
+    }
+
+    fn trouble(trouble: &Trouble) -> Self {
+        let chain = chain(trouble.error.as_ref());
+        let human = format!("error: {}\n", chain.join("\n  cause: "));
+        Self { exits: vec![trouble.exit], human, json: json!({ "error": chain }), trouble: true }
+    }
+
+    fn exit(&self) -> Exit {
+        self.exits.iter().copied().max().unwrap_or(Exit::Clean)
+    }
+}
+
+/// Why a verb could not say anything; printed with its chain of causes.
+pub struct Trouble {
+    exit: Exit,
+    error: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        Self { exit: Exit::Failed, error: error.into() }
+    }
+}
+
+/// Parses the arguments, runs one verb and prints what it says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+        }
+    };
+    start_log(&cli.global);
+    let said = dispatch(&cli).unwrap_or_else(|trouble| Said::trouble(&trouble));
+    print(&cli.global, &said);
+    ExitCode::from(said.exit().code())
+}
+
+fn dispatch(cli: &Cli) -> Result<Said, Trouble> {
+    let global = &cli.global;
+    match &cli.verb {
+        Verb::Init(args) => init::run(args, global),
+        Verb::Check(args) => check::run(args, global),
+        Verb::Plan(args) => plan::run(args, global),
+        Verb::Apply(args) => apply::run(args, global),
+        Verb::Status(args) => status::run(args, global),
+        Verb::Explain(args) => explain::run(args, global),
+        Verb::Schema(args) => schema::run(args, global),
+        Verb::Watch(args) => watch::run(args, global),
+        Verb::Demo(args) => demo::run(args, global),
+        Verb::Completions(args) => completions::run(args, global),
+    }
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
+    let mut chain = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        chain.push(cause.to_string());
+        next = cause.source();
+    }
+    chain
+}
+
+/// Results go to standard output, troubles to standard error. A closed pipe is not an error of ours.
+fn print(global: &Global, said: &Said) {
+    let text = match global.format {
+        Format::Human => said.human.clone(),
+        Format::Json => {
+            let mut json = said.json.clone();
+            if let Json::Object(object) = &mut json {
+                object.insert("exit".to_owned(), json!({ "code": said.exit().code(), "all": said.exits }));
+            }
+            format!("{json:#}\n")
+        }
+    };
+    let failed = said.trouble && global.format == Format::Human;
+    let _ = if failed { std::io::stderr().write_all(text.as_bytes()) } else { std::io::stdout().write_all(text.as_bytes()) };
+}
+
+/// Logs go to standard error; our own crate only, so that no vendor crate can log a header or a body.
+fn start_log(global: &Global) {
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "info",
+        (false, _) => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::new(format!("off,slm={level}"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(global.colored());
+    let _ = if global.log_json { builder.json().try_init() } else { builder.try_init() };
+}
+
+impl Global {
+    fn colored(&self) -> bool {
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => std::io::stdout().is_terminal(),
+        }
+    }
+}

@@ -9,6 +9,7 @@ use std::time::Duration;
 use git2::{ErrorCode, ObjectType, Oid, Repository, StatusOptions, Tree, TreeWalkMode, TreeWalkResult};
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
 
+use super::files::is_config;
 use super::pack::{Kind, Pack};
 use super::tree;
 use crate::model::catalog::LockerSettings;
@@ -45,16 +46,6 @@ fn discover(root: &Path) -> Result<(Repository, String), git2::Error> {
     };
     let prefix = if inside.is_empty() { inside } else { format!("{inside}/") };
     Ok((repo, prefix))
-}
-
-/// True for the files that make up a config repo.
-fn is_config(path: &str) -> bool {
-    let flat = |folder: &str| path.strip_prefix(folder).is_some_and(|name| !name.contains('/') && name.ends_with(".toml"));
-    path == "slm.toml"
-        || path.starts_with("controls/")
-        || path.starts_with("policies/")
-        || flat("credentials/")
-        || flat("exceptions/")
 }
 
 /// The config files at `rev`, by path from the root of the config repo, without a checkout.

@@ -4,4 +4,5 @@ pub mod clock;
 pub mod files;
 pub mod git;
 pub mod pack;
+pub mod repo;
 pub mod tree;

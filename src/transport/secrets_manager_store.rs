@@ -73,7 +73,13 @@ impl SecretsManagerStore {
         let Some(version) = view.versions.get(to) else { return Ok(()) };
         let doing = || format!("tag {}", secret.name);
         let tag = Tag::builder().key(ROTATED_TAG).value(format!("{to} {}", version.created)).build();
-        client.tag_resource().secret_id(&secret.name).tags(tag).send().await.map_err(|error| Failure::of(&error).during(doing()))?;
+        client
+            .tag_resource()
+            .secret_id(&secret.name)
+            .tags(tag)
+            .send()
+            .await
+            .map_err(|error| Failure::of(&error).during(doing()))?;
         Ok(())
     }
 

@@ -1,0 +1,29 @@
+//! `slm explain`: one control or resource in depth.
+
+use serde_json::json;
+
+use super::{Global, Said, Trouble, pipeline};
+use crate::report::explain;
+
+/// Arguments of `slm explain`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A control id, or a resource id such as an ARN
+    name: String,
+    /// Explain with the config of this git revision
+    #[arg(long)]
+    rev: Option<String>,
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
+    let session = pipeline::open(global, args.rev.as_deref())?;
+    let judged = pipeline::block_on(session.judge(global))?;
+    let decisions = explain::matching(&judged.assessment, &args.name);
+    if decisions.is_empty() {
+        let near = session.catalog.controls.keys().find(|id| strsim::damerau_levenshtein(id.as_str(), &args.name) <= 2);
+        let hint = near.map_or_else(String::new, |id| format!("; did you mean `{id}`?"));
+        return Err(format!("nothing was judged about `{}`{hint}", args.name).into());
+    }
+    let human = explain::human(&session.catalog, &session.rules, &judged.assessment, &decisions);
+    Ok(Said::new(pipeline::exits(&judged), human, json!({ "decisions": decisions })))
+}

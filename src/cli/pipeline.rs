@@ -1,0 +1,157 @@
+//! The stages in order, as verbs need them: read, load, observe, evaluate, plan.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use super::{Exit, Global, Trouble, wire};
+use crate::evaluate::{evaluate, join::join};
+use crate::host::clock::SystemClock;
+use crate::host::{files, git, repo};
+use crate::load::Files;
+use crate::model::assessment::Assessment;
+use crate::model::catalog::Catalog;
+use crate::model::diagnostic::{Diagnostic, Severity};
+use crate::model::id::{CredentialId, RunId};
+use crate::model::outcome::Run;
+use crate::model::plan::Plan;
+use crate::model::snapshot::Snapshot;
+use crate::model::time::Timestamp;
+use crate::observe::{Observed, observe};
+use crate::plan::{Input, lint, plan};
+use crate::policy::Rules;
+use crate::record::canonical;
+use crate::world::Clock as _;
+
+/// What `slm check` looks at.
+pub(super) struct Checked {
+    pub files: BTreeMap<String, String>,
+    pub catalog: Option<Catalog>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A config repo ready for use.
+pub(super) struct Session {
+    pub catalog: Catalog,
+    pub rules: Rules,
+    /// The commit of the config repo, or `work-tree`.
+    pub config: String,
+    pub at: Timestamp,
+}
+
+/// One look at the world, judged.
+pub(super) struct Judged {
+    /// As observed.
+    pub observed: Observed,
+    /// Joined with the catalog.
+    pub snapshot: Snapshot,
+    pub assessment: Assessment,
+}
+
+/// Reads the config files of the work tree or of `rev`, and says which commit they are.
+pub(super) fn read(global: &Global, rev: Option<&str>) -> Result<(BTreeMap<String, String>, String), Trouble> {
+    if let Some(rev) = rev {
+        return Ok((git::read_tree(&global.root, rev)?, repo::resolve(&global.root, rev)?));
+    }
+    let files = files::read_work_tree(&global.root)?;
+    if files.is_empty() {
+        let error = format!("`{}` holds no config repo; run `slm init` there, or name one with `--root`", global.root.display());
+        return Err(Trouble { exit: Exit::Invalid, error: error.into() });
+    }
+    let clean = git::head_commit(&global.root)?.filter(|_| git::config_is_clean(&global.root).unwrap_or(false));
+    Ok((files, clean.unwrap_or_else(|| "work-tree".to_owned())))
+}
+
+/// Loads `files` as of now.
+pub(super) fn load(files: BTreeMap<String, String>) -> Checked {
+    let files = Files(files);
+    let loaded = crate::load::load(&files, SystemClock.now());
+    Checked { files: files.0, catalog: loaded.catalog, diagnostics: loaded.diagnostics }
+}
+
+/// A session on a valid config repo.
+pub(super) fn open(global: &Global, rev: Option<&str>) -> Result<Session, Trouble> {
+    let (files, config) = read(global, rev)?;
+    let checked = load(files);
+    let Some(catalog) = checked.catalog else {
+        let errors = checked.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count() as u64;
+        let error = format!("the config repo has {}; run `slm check`", crate::report::words::count(errors, "error"));
+        return Err(Trouble { exit: Exit::Invalid, error: error.into() });
+    };
+    let rules = Rules::compile(&catalog)?;
+    Ok(Session { catalog, rules, config, at: SystemClock.now() })
+}
+
+impl Session {
+    /// Observes everything in scope and judges it at the session's instant.
+    pub(super) async fn judge(&self, global: &Global) -> Judged {
+        self.judge_at(global, self.at).await
+    }
+
+    /// The same, at the instant it is now.
+    pub(super) async fn judge_now(&self, global: &Global) -> Judged {
+        self.judge_at(global, SystemClock.now()).await
+    }
+
+    async fn judge_at(&self, global: &Global, at: Timestamp) -> Judged {
+        let collectors = wire::collectors(&self.catalog, &global.root).await;
+        let observed = observe(&collectors, &SystemClock, usize::from(self.catalog.settings.limits.concurrency)).await;
+        let snapshot = join(&self.catalog, observed.snapshot.clone());
+        let assessment = evaluate(&self.catalog, &self.rules, &snapshot, at);
+        Judged { observed, snapshot, assessment }
+    }
+
+    /// Makes and lints the plan.
+    pub(super) fn plan(&self, judged: &Judged, forced: &[CredentialId]) -> Result<Plan, Trouble> {
+        let made = plan(&Input {
+            catalog: &self.catalog,
+            rules: &self.rules,
+            snapshot: &judged.snapshot,
+            assessment: &judged.assessment,
+            config: self.config.clone(),
+            digest: digest(&judged.observed.snapshot),
+            forced,
+        });
+        refuse_bad(&made, &self.catalog)?;
+        Ok(made)
+    }
+
+    /// The run that `verb` is.
+    pub(super) fn run(&self, verb: &str) -> Run {
+        let stamp = self.at.strftime("%Y%m%dT%H%M%SZ").to_string();
+        let hash = Sha256::digest(format!("{verb} {} {} {}", self.config, self.at, std::process::id()));
+        let id = RunId::from(format!("{stamp}-{}", hex(&hash[..4])));
+        Run { id, verb: verb.to_owned(), slm: env!("CARGO_PKG_VERSION").to_owned(), config: self.config.clone(), at: self.at }
+    }
+}
+
+/// Refuses a plan that breaks an invariant.
+pub(super) fn refuse_bad(plan: &Plan, catalog: &Catalog) -> Result<(), Trouble> {
+    let wrong = lint::lint(plan, catalog);
+    if wrong.is_empty() { Ok(()) } else { Err(format!("the plan is not sound: {}", wrong.join("; ")).into()) }
+}
+
+/// SHA-256 of what was observed, without instants of our own clock.
+pub(super) fn digest(snapshot: &Snapshot) -> String {
+    hex(&Sha256::digest(canonical::json(&snapshot.populations).unwrap_or_default()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How a look at the world ended: incomplete sources, breaches.
+pub(super) fn exits(judged: &Judged) -> Vec<Exit> {
+    let receipts = &judged.observed.snapshot.receipts;
+    let mut exits = vec![Exit::Clean];
+    if receipts.iter().any(|receipt| !receipt.completeness.is_complete()) {
+        exits.push(Exit::Incomplete);
+    }
+    exits
+}
+
+/// Runs `future` on a runtime of its own.
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Trouble> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    Ok(runtime.block_on(future))
+}

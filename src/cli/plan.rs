@@ -1,0 +1,65 @@
+//! `slm plan`: observe, judge and print what is due. It cannot write to the world: nothing that writes is built.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::{Exit, Global, Said, Trouble, pipeline};
+use crate::model::id::CredentialId;
+use crate::model::plan::Plan;
+use crate::record::canonical;
+use crate::report;
+
+/// Arguments of `slm plan`.
+#[derive(clap::Args, Default)]
+pub struct Args {
+    /// Save the plan for `slm apply`
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Print markdown for a pull request
+    #[arg(long)]
+    markdown: bool,
+    /// Plan with the config of this git revision
+    #[arg(long)]
+    rev: Option<String>,
+    /// Rotate this credential although it is not due; may be given more than once
+    #[arg(long, value_name = "CREDENTIAL")]
+    force: Vec<String>,
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
+    let session = pipeline::open(global, args.rev.as_deref())?;
+    let forced = known(&session, &args.force)?;
+    let judged = pipeline::block_on(session.judge(global))?;
+    let plan = session.plan(&judged, &forced)?;
+    if let Some(path) = &args.out {
+        std::fs::write(path, canonical::json(&plan)?)?;
+    }
+    let mut exits = pipeline::exits(&judged);
+    exits.extend(plan_exits(&plan));
+    let mut human = if args.markdown { report::plan::markdown(&plan)? } else { report::plan::human(&plan) };
+    for receipt in judged.observed.snapshot.receipts.iter().filter(|receipt| !receipt.completeness.is_complete()) {
+        human.push_str(&format!("Source {} {} {} was not seen whole.\n", receipt.source, receipt.collector, receipt.scope));
+    }
+    let requests: u64 = judged.observed.snapshot.receipts.iter().map(crate::model::receipt::Receipt::requests).sum();
+    Ok(Said::new(exits, human, json!({ "plan": plan, "requests": requests, "receipts": judged.observed.snapshot.receipts })))
+}
+
+pub(super) fn plan_exits(plan: &Plan) -> Vec<Exit> {
+    let mut exits = Vec::new();
+    if !plan.actions.is_empty() {
+        exits.push(Exit::Changes);
+    }
+    if !plan.held.is_empty() {
+        exits.push(Exit::Held);
+    }
+    exits
+}
+
+pub(super) fn known(session: &pipeline::Session, names: &[String]) -> Result<Vec<CredentialId>, Trouble> {
+    let ids: Vec<CredentialId> = names.iter().map(CredentialId::from).collect();
+    match ids.iter().find(|id| !session.catalog.credentials.contains_key(*id)) {
+        Some(unknown) => Err(format!("credential `{unknown}` is not declared under credentials/").into()),
+        None => Ok(ids),
+    }
+}
