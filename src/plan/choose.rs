@@ -157,7 +157,7 @@ fn permitted(
         RotatorConfig::Random { .. } => (1, false),
     };
     // The share before this action: one rotation is always possible, however few credentials there are.
-    let share = if managed == 0 { 0 } else { rotations * 100 / managed };
+    let share = (rotations * 100).checked_div(managed).unwrap_or(0);
     let facts = GuardFacts {
         credential: credential.id.to_string(),
         owner: credential.owner.clone(),

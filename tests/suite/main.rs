@@ -1,5 +1,12 @@
 //! One integration binary, so that it links once: real counterparts, or servers that answer recorded shapes.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test stops at the first surprise and may read the clock"
+)]
+
 mod aws;
 mod layers;
 mod record;
