@@ -1,5 +1,6 @@
 //! This machine: clock, settings, git, output, process.
 
 pub mod git;
-pub mod pack;
-pub mod tree;
+mod locker;
+mod pack;
+mod tree;
