@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use super::{Exit, Global, Said, Trouble, pipeline, wire};
 use crate::apply::engine::{Budget, Job, drive};
 use crate::host::clock::SystemClock;
-use crate::host::git::{Locker, Signer};
+use crate::host::locker::{Locker, Signer};
 use crate::model::outcome::{Fate, Outcome};
 use crate::model::plan::{Action, ActionKind, Plan};
 use crate::record::{RunRecord, artefacts};
