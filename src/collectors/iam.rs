@@ -42,6 +42,9 @@ struct Seen {
     keys: Vec<Resource>,
     credentials: Vec<Resource>,
     operations: Vec<Operation>,
+    /// Users, by the account summary.
+    count: Option<u64>,
+    /// The first thing that was not seen.
     gap: Option<(Unseen, String)>,
 }
 
@@ -80,37 +83,33 @@ impl Iam {
 
     async fn report(&self, client: &Client) -> Answer<Vec<u8>> {
         for ask in 0..ASKS {
-            let made = client.generate_credential_report().send().await;
-            made.map_err(|error| self.failed("order the credential report", &Failure::of(&error)))?;
-            match client.get_credential_report().send().await {
+            let failure = match client.get_credential_report().send().await {
                 Ok(answer) => return Ok(answer.content.map(|content| content.into_inner()).unwrap_or_default()),
-                Err(error) => {
-                    let failure = Failure::of(&error);
-                    let waits = failure.code.as_deref().is_some_and(|code| {
-                        code.starts_with("ReportInProgress")
-                            || code == "ReportNotPresent"
-                            || code == "CredentialReportNotReadyException"
-                    });
-                    if !waits {
-                        return Err(self.failed("read the credential report", &failure));
-                    }
-                    tokio::time::sleep(Duration::from_millis(500 << ask.min(3))).await;
-                }
+                Err(error) => Failure::of(&error),
+            };
+            if !failure
+                .code
+                .as_deref()
+                .is_some_and(|code| code.starts_with("ReportInProgress") || code.starts_with("ReportNotPresent"))
+            {
+                return Err(self.failed("read the credential report", &failure));
             }
+            tokio::time::sleep(Duration::from_millis(500 << ask.min(3))).await;
         }
         Err((Unseen::NotReady, format!("the credential report of {} is still being made", self.scope)))
     }
 
     async fn read(&self, client: &Client, wire: &Wire, seen: &mut Seen) -> Option<Vec<u8>> {
         let summary = self.summary(client).await;
-        let count = summary.as_ref().ok().and_then(|all| all.get(&SummaryKeyType::Users)).copied();
-        seen.log("iam:GetAccountSummary", u64::from(summary.is_ok()), wire.take());
+        let count = summary.as_ref().ok().and_then(|all| all.get(&SummaryKeyType::Users));
+        seen.count = count.and_then(|count| u64::try_from(*count).ok());
+        seen.log("iam:GetAccountSummary", u64::from(summary.is_ok()), u64::from(summary.is_ok()), wire.take());
         match summary {
             Ok(all) => seen.summary(&all),
             Err(gap) => seen.miss(gap),
         }
         let policy = self.password_policy(client).await;
-        seen.log("iam:GetAccountPasswordPolicy", u64::from(policy.is_ok()), wire.take());
+        seen.log("iam:GetAccountPasswordPolicy", u64::from(policy.is_ok()), u64::from(policy.is_ok()), wire.take());
         match policy {
             Ok((length, reuse)) => seen.account.extend([
                 ("min_password_length".into(), Value::Long(length)),
@@ -118,22 +117,27 @@ impl Iam {
             ]),
             Err(gap) => seen.miss(gap),
         }
-        let report = self.report(client).await;
+        let ordered = client.generate_credential_report().send().await;
+        seen.log("iam:GenerateCredentialReport", u64::from(ordered.is_ok()), 0, wire.take());
+        let report = match ordered {
+            Ok(_) => self.report(client).await,
+            Err(error) => Err(self.failed("order the credential report", &Failure::of(&error))),
+        };
         let log = wire.take();
         let bytes = match report {
             Ok(bytes) => bytes,
             Err(gap) => {
-                seen.log("iam:GetCredentialReport", 0, log);
+                seen.log("iam:GetCredentialReport", 0, 0, log);
                 seen.miss(gap);
                 return None;
             }
         };
         let whole = seen.rows(&String::from_utf8_lossy(&bytes));
-        let users = seen.users.len();
-        seen.log("iam:GetCredentialReport", users as u64, log);
+        let users = seen.users.len() as u64;
+        seen.log("iam:GetCredentialReport", 1, users, log);
         if !whole {
             seen.miss((Unseen::Inconsistent, format!("a row of the credential report of {} cannot be read", self.scope)));
-        } else if count.is_some_and(|count| usize::try_from(count) != Ok(users)) {
+        } else if seen.count.is_some_and(|count| count != users) {
             // The report may be up to four hours old.
             let detail = format!("the credential report of {} has {users} users, the account summary another number", self.scope);
             seen.miss((Unseen::Inconsistent, detail));
@@ -159,13 +163,11 @@ impl Iam {
 }
 
 impl Seen {
-    fn log(&mut self, name: &str, items: u64, log: WireLog) {
-        let pages = u64::from(items > 0);
+    fn log(&mut self, name: &str, pages: u64, items: u64, log: WireLog) {
         let (requests, request_ids) = (log.requests, log.request_ids);
         self.operations.push(Operation { name: name.to_owned(), parameters: json!({}), pages, requests, items, request_ids });
     }
 
-    /// Keeps the first gap.
     fn miss(&mut self, gap: (Unseen, String)) {
         self.gap.get_or_insert(gap);
     }
@@ -276,7 +278,8 @@ impl Collector for Iam {
         let (caller, who, asked) = identity(&self.config, &self.account, &self.scope).await;
         let mut seen = Seen::default();
         let source_clock = asked.clock;
-        seen.log("sts:GetCallerIdentity", u64::from(caller.is_some()), asked);
+        let answered = u64::from(caller.is_some());
+        seen.log("sts:GetCallerIdentity", answered, answered, asked);
         let wire = Wire::default();
         let client = Client::from_conf(config::Builder::from(&self.config).interceptor(wire.clone()).build());
         let (mut raw, mut refs) = (Vec::new(), Vec::new());
@@ -300,7 +303,7 @@ impl Collector for Iam {
             caller,
             completeness,
             operations: seen.operations,
-            independent_count: None,
+            independent_count: seen.count,
             source_clock,
             started,
             ended: clock.now(),
