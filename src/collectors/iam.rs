@@ -123,18 +123,10 @@ impl Iam {
             Ok(_) => self.report(client).await,
             Err(error) => Err(self.failed("order the credential report", &Failure::of(&error))),
         };
-        let log = wire.take();
-        let bytes = match report {
-            Ok(bytes) => bytes,
-            Err(gap) => {
-                seen.log("iam:GetCredentialReport", 0, 0, log);
-                seen.miss(gap);
-                return None;
-            }
-        };
-        let whole = seen.rows(&String::from_utf8_lossy(&bytes));
+        let whole = report.as_ref().is_ok_and(|bytes| seen.rows(&String::from_utf8_lossy(bytes)));
         let users = seen.users.len() as u64;
-        seen.log("iam:GetCredentialReport", 1, users, log);
+        seen.log("iam:GetCredentialReport", u64::from(report.is_ok()), users, wire.take());
+        let bytes = report.map_err(|gap| seen.miss(gap)).ok()?;
         if !whole {
             seen.miss((Unseen::Inconsistent, format!("a row of the credential report of {} cannot be read", self.scope)));
         } else if seen.count.is_some_and(|count| count != users) {
@@ -190,8 +182,8 @@ impl Seen {
         for line in lines.filter(|line| !line.is_empty()) {
             let cells: Vec<&str> = line.split(',').collect();
             if cells.len() == head.len() {
-                let row = Row(head.iter().copied().zip(cells).collect());
-                if row.get("user") == "<root_account>" { self.root(&row) } else { self.user(&row) }
+                let row: Row<'_> = head.iter().copied().zip(cells).collect();
+                if row.get("user") == Some(&"<root_account>") { self.root(&row) } else { self.user(&row) }
             } else {
                 whole = false;
             }
@@ -201,25 +193,25 @@ impl Seen {
 
     fn root(&mut self, row: &Row<'_>) {
         let uses = ["password_last_used", "access_key_1_last_used_date", "access_key_2_last_used_date"];
-        let last = uses.iter().filter_map(|column| row.time(column)).max();
+        let last = uses.iter().filter_map(|column| time(row, column)).max();
         self.account.push(("root_ever_used".into(), Value::Bool(last.is_some())));
         self.account.extend(last.map(|at| ("root_last_used".into(), Value::Time(at))));
     }
 
     fn user(&mut self, row: &Row<'_>) {
-        let arn = row.get("arn");
-        let console = row.is_true("password_enabled");
+        let arn = row.get("arn").copied().unwrap_or_default();
+        let console = is_true(row, "password_enabled");
         let mut newest = None;
         let mut active_keys = 0;
         if console {
-            self.credential(&format!("{arn}#password"), true, row.time("password_last_changed"), row.time("password_last_used"));
+            self.credential(&format!("{arn}#password"), true, time(row, "password_last_changed"), time(row, "password_last_used"));
         }
         for slot in ["access_key_1", "access_key_2"] {
             // A slot without a date holds no key.
-            let Some(created) = row.time(&format!("{slot}_last_rotated")) else { continue };
-            let active = row.is_true(&format!("{slot}_active"));
+            let Some(created) = time(row, &format!("{slot}_last_rotated")) else { continue };
+            let active = is_true(row, &format!("{slot}_active"));
             let id = format!("{arn}#{slot}");
-            self.credential(&id, active, Some(created), row.time(&format!("{slot}_last_used_date")));
+            self.credential(&id, active, Some(created), time(row, &format!("{slot}_last_used_date")));
             let key = vec![("active".into(), Value::Bool(active)), ("created".into(), Value::Time(created))];
             self.keys.push(Resource::new(id.into(), key));
             active_keys += i64::from(active);
@@ -228,7 +220,7 @@ impl Seen {
         let mut user = vec![
             ("active_keys".into(), Value::Long(active_keys)),
             ("console_access".into(), Value::Bool(console)),
-            ("mfa_active".into(), Value::Bool(row.is_true("mfa_active"))),
+            ("mfa_active".into(), Value::Bool(is_true(row, "mfa_active"))),
         ];
         user.extend(newest.map(|at| ("newest_key_created".into(), Value::Time(at))));
         self.users.push(Resource::new(arn.into(), user));
@@ -243,20 +235,14 @@ impl Seen {
 }
 
 /// One row of the report by column name.
-struct Row<'a>(HashMap<&'a str, &'a str>);
+type Row<'a> = HashMap<&'a str, &'a str>;
 
-impl<'a> Row<'a> {
-    fn get(&self, column: &str) -> &'a str {
-        self.0.get(column).copied().unwrap_or_default()
-    }
+fn is_true(row: &Row<'_>, column: &str) -> bool {
+    row.get(column).is_some_and(|cell| cell.eq_ignore_ascii_case("true"))
+}
 
-    fn is_true(&self, column: &str) -> bool {
-        self.get(column).eq_ignore_ascii_case("true")
-    }
-
-    fn time(&self, column: &str) -> Option<Timestamp> {
-        self.get(column).parse().ok()
-    }
+fn time(row: &Row<'_>, column: &str) -> Option<Timestamp> {
+    row.get(column)?.parse().ok()
 }
 
 #[async_trait]
