@@ -42,6 +42,9 @@ struct Seen {
     keys: Vec<Resource>,
     credentials: Vec<Resource>,
     operations: Vec<Operation>,
+    /// Users, by the account summary.
+    count: Option<u64>,
+    /// The first thing that was not seen.
     gap: Option<(Unseen, String)>,
 }
 
@@ -80,37 +83,33 @@ impl Iam {
 
     async fn report(&self, client: &Client) -> Answer<Vec<u8>> {
         for ask in 0..ASKS {
-            let made = client.generate_credential_report().send().await;
-            made.map_err(|error| self.failed("order the credential report", &Failure::of(&error)))?;
-            match client.get_credential_report().send().await {
+            let failure = match client.get_credential_report().send().await {
                 Ok(answer) => return Ok(answer.content.map(|content| content.into_inner()).unwrap_or_default()),
-                Err(error) => {
-                    let failure = Failure::of(&error);
-                    let waits = failure.code.as_deref().is_some_and(|code| {
-                        code.starts_with("ReportInProgress")
-                            || code == "ReportNotPresent"
-                            || code == "CredentialReportNotReadyException"
-                    });
-                    if !waits {
-                        return Err(self.failed("read the credential report", &failure));
-                    }
-                    tokio::time::sleep(Duration::from_millis(500 << ask.min(3))).await;
-                }
+                Err(error) => Failure::of(&error),
+            };
+            if !failure
+                .code
+                .as_deref()
+                .is_some_and(|code| code.starts_with("ReportInProgress") || code.starts_with("ReportNotPresent"))
+            {
+                return Err(self.failed("read the credential report", &failure));
             }
+            tokio::time::sleep(Duration::from_millis(500 << ask.min(3))).await;
         }
         Err((Unseen::NotReady, format!("the credential report of {} is still being made", self.scope)))
     }
 
     async fn read(&self, client: &Client, wire: &Wire, seen: &mut Seen) -> Option<Vec<u8>> {
         let summary = self.summary(client).await;
-        let count = summary.as_ref().ok().and_then(|all| all.get(&SummaryKeyType::Users)).copied();
-        seen.log("iam:GetAccountSummary", u64::from(summary.is_ok()), wire.take());
+        let count = summary.as_ref().ok().and_then(|all| all.get(&SummaryKeyType::Users));
+        seen.count = count.and_then(|count| u64::try_from(*count).ok());
+        seen.log("iam:GetAccountSummary", u64::from(summary.is_ok()), u64::from(summary.is_ok()), wire.take());
         match summary {
             Ok(all) => seen.summary(&all),
             Err(gap) => seen.miss(gap),
         }
         let policy = self.password_policy(client).await;
-        seen.log("iam:GetAccountPasswordPolicy", u64::from(policy.is_ok()), wire.take());
+        seen.log("iam:GetAccountPasswordPolicy", u64::from(policy.is_ok()), u64::from(policy.is_ok()), wire.take());
         match policy {
             Ok((length, reuse)) => seen.account.extend([
                 ("min_password_length".into(), Value::Long(length)),
@@ -118,22 +117,19 @@ impl Iam {
             ]),
             Err(gap) => seen.miss(gap),
         }
-        let report = self.report(client).await;
-        let log = wire.take();
-        let bytes = match report {
-            Ok(bytes) => bytes,
-            Err(gap) => {
-                seen.log("iam:GetCredentialReport", 0, log);
-                seen.miss(gap);
-                return None;
-            }
+        let ordered = client.generate_credential_report().send().await;
+        seen.log("iam:GenerateCredentialReport", u64::from(ordered.is_ok()), 0, wire.take());
+        let report = match ordered {
+            Ok(_) => self.report(client).await,
+            Err(error) => Err(self.failed("order the credential report", &Failure::of(&error))),
         };
-        let whole = seen.rows(&String::from_utf8_lossy(&bytes));
-        let users = seen.users.len();
-        seen.log("iam:GetCredentialReport", users as u64, log);
+        let whole = report.as_ref().is_ok_and(|bytes| seen.rows(&String::from_utf8_lossy(bytes)));
+        let users = seen.users.len() as u64;
+        seen.log("iam:GetCredentialReport", u64::from(report.is_ok()), users, wire.take());
+        let bytes = report.map_err(|gap| seen.miss(gap)).ok()?;
         if !whole {
             seen.miss((Unseen::Inconsistent, format!("a row of the credential report of {} cannot be read", self.scope)));
-        } else if count.is_some_and(|count| usize::try_from(count) != Ok(users)) {
+        } else if seen.count.is_some_and(|count| count != users) {
             // The report may be up to four hours old.
             let detail = format!("the credential report of {} has {users} users, the account summary another number", self.scope);
             seen.miss((Unseen::Inconsistent, detail));
@@ -159,13 +155,11 @@ impl Iam {
 }
 
 impl Seen {
-    fn log(&mut self, name: &str, items: u64, log: WireLog) {
-        let pages = u64::from(items > 0);
+    fn log(&mut self, name: &str, pages: u64, items: u64, log: WireLog) {
         let (requests, request_ids) = (log.requests, log.request_ids);
         self.operations.push(Operation { name: name.to_owned(), parameters: json!({}), pages, requests, items, request_ids });
     }
 
-    /// Keeps the first gap.
     fn miss(&mut self, gap: (Unseen, String)) {
         self.gap.get_or_insert(gap);
     }
@@ -188,8 +182,8 @@ impl Seen {
         for line in lines.filter(|line| !line.is_empty()) {
             let cells: Vec<&str> = line.split(',').collect();
             if cells.len() == head.len() {
-                let row = Row(head.iter().copied().zip(cells).collect());
-                if row.get("user") == "<root_account>" { self.root(&row) } else { self.user(&row) }
+                let row: Row<'_> = head.iter().copied().zip(cells).collect();
+                if row.get("user") == Some(&"<root_account>") { self.root(&row) } else { self.user(&row) }
             } else {
                 whole = false;
             }
@@ -199,25 +193,25 @@ impl Seen {
 
     fn root(&mut self, row: &Row<'_>) {
         let uses = ["password_last_used", "access_key_1_last_used_date", "access_key_2_last_used_date"];
-        let last = uses.iter().filter_map(|column| row.time(column)).max();
+        let last = uses.iter().filter_map(|column| time(row, column)).max();
         self.account.push(("root_ever_used".into(), Value::Bool(last.is_some())));
         self.account.extend(last.map(|at| ("root_last_used".into(), Value::Time(at))));
     }
 
     fn user(&mut self, row: &Row<'_>) {
-        let arn = row.get("arn");
-        let console = row.is_true("password_enabled");
+        let arn = row.get("arn").copied().unwrap_or_default();
+        let console = is_true(row, "password_enabled");
         let mut newest = None;
         let mut active_keys = 0;
         if console {
-            self.credential(&format!("{arn}#password"), true, row.time("password_last_changed"), row.time("password_last_used"));
+            self.credential(&format!("{arn}#password"), true, time(row, "password_last_changed"), time(row, "password_last_used"));
         }
         for slot in ["access_key_1", "access_key_2"] {
             // A slot without a date holds no key.
-            let Some(created) = row.time(&format!("{slot}_last_rotated")) else { continue };
-            let active = row.is_true(&format!("{slot}_active"));
+            let Some(created) = time(row, &format!("{slot}_last_rotated")) else { continue };
+            let active = is_true(row, &format!("{slot}_active"));
             let id = format!("{arn}#{slot}");
-            self.credential(&id, active, Some(created), row.time(&format!("{slot}_last_used_date")));
+            self.credential(&id, active, Some(created), time(row, &format!("{slot}_last_used_date")));
             let key = vec![("active".into(), Value::Bool(active)), ("created".into(), Value::Time(created))];
             self.keys.push(Resource::new(id.into(), key));
             active_keys += i64::from(active);
@@ -226,7 +220,7 @@ impl Seen {
         let mut user = vec![
             ("active_keys".into(), Value::Long(active_keys)),
             ("console_access".into(), Value::Bool(console)),
-            ("mfa_active".into(), Value::Bool(row.is_true("mfa_active"))),
+            ("mfa_active".into(), Value::Bool(is_true(row, "mfa_active"))),
         ];
         user.extend(newest.map(|at| ("newest_key_created".into(), Value::Time(at))));
         self.users.push(Resource::new(arn.into(), user));
@@ -241,20 +235,14 @@ impl Seen {
 }
 
 /// One row of the report by column name.
-struct Row<'a>(HashMap<&'a str, &'a str>);
+type Row<'a> = HashMap<&'a str, &'a str>;
 
-impl<'a> Row<'a> {
-    fn get(&self, column: &str) -> &'a str {
-        self.0.get(column).copied().unwrap_or_default()
-    }
+fn is_true(row: &Row<'_>, column: &str) -> bool {
+    row.get(column).is_some_and(|cell| cell.eq_ignore_ascii_case("true"))
+}
 
-    fn is_true(&self, column: &str) -> bool {
-        self.get(column).eq_ignore_ascii_case("true")
-    }
-
-    fn time(&self, column: &str) -> Option<Timestamp> {
-        self.get(column).parse().ok()
-    }
+fn time(row: &Row<'_>, column: &str) -> Option<Timestamp> {
+    row.get(column)?.parse().ok()
 }
 
 #[async_trait]
@@ -276,7 +264,8 @@ impl Collector for Iam {
         let (caller, who, asked) = identity(&self.config, &self.account, &self.scope).await;
         let mut seen = Seen::default();
         let source_clock = asked.clock;
-        seen.log("sts:GetCallerIdentity", u64::from(caller.is_some()), asked);
+        let answered = u64::from(caller.is_some());
+        seen.log("sts:GetCallerIdentity", answered, answered, asked);
         let wire = Wire::default();
         let client = Client::from_conf(config::Builder::from(&self.config).interceptor(wire.clone()).build());
         let (mut raw, mut refs) = (Vec::new(), Vec::new());
@@ -300,7 +289,7 @@ impl Collector for Iam {
             caller,
             completeness,
             operations: seen.operations,
-            independent_count: None,
+            independent_count: seen.count,
             source_clock,
             started,
             ended: clock.now(),

@@ -31,13 +31,7 @@ pub async fn session(source: &AwsSource, region: &str, role: Option<&str>, sessi
 }
 
 /// As [`session`], on top of `loader`, whose credentials replace the default chain when it has any.
-pub async fn session_from(
-    loader: ConfigLoader,
-    source: &AwsSource,
-    region: &str,
-    role: Option<&str>,
-    session_name: &str,
-) -> SdkConfig {
+pub async fn session_from(loader: ConfigLoader, source: &AwsSource, region: &str, role: Option<&str>, name: &str) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(3))
         .operation_attempt_timeout(Duration::from_secs(15))
@@ -56,12 +50,8 @@ pub async fn session_from(
     }
     let base = loader.load().await;
     let Some(role) = role else { return base };
-    let provider = AssumeRoleProvider::builder(role)
-        .session_name(session_name)
-        .region(Region::new(region.to_owned()))
-        .configure(&base)
-        .build()
-        .await;
+    let provider =
+        AssumeRoleProvider::builder(role).session_name(name).region(Region::new(region.to_owned())).configure(&base).build().await;
     base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
 }
 
@@ -223,22 +213,23 @@ fn hidden(error: &(dyn Error + 'static)) -> Option<String> {
     None
 }
 
+/// Codes of refusal besides `AccessDenied*`.
+const DENIED: [&str; 11] = [
+    "403",
+    "UnauthorizedOperation",
+    "NotAuthorized",
+    "UnrecognizedClientException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "IncompleteSignature",
+    "MissingAuthenticationToken",
+    "OptInRequired",
+    "NoCredentials",
+];
+
 fn is_denied(code: &str) -> bool {
-    code.starts_with("AccessDenied")
-        || matches!(
-            code,
-            "403"
-                | "UnauthorizedOperation"
-                | "NotAuthorized"
-                | "UnrecognizedClientException"
-                | "InvalidClientTokenId"
-                | "InvalidSignatureException"
-                | "SignatureDoesNotMatch"
-                | "IncompleteSignature"
-                | "MissingAuthenticationToken"
-                | "OptInRequired"
-                | "NoCredentials"
-        )
+    code.starts_with("AccessDenied") || DENIED.contains(&code)
 }
 
 fn is_throttled(code: &str) -> bool {

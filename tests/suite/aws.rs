@@ -351,6 +351,7 @@ async fn users_and_their_credentials_come_from_the_report() {
     iam.update_account_password_policy().minimum_password_length(14).password_reuse_prevention(24).send().await.unwrap();
     let seen = Iam::new("prod".into(), &source(&server.endpoint), config).collect(&Noon).await;
     assert_eq!(seen.receipt.completeness, Completeness::Complete);
+    assert_eq!((seen.receipt.requests(), seen.receipt.independent_count), (5, Some(2)));
     let found: Vec<_> = seen.populations.iter().map(|of| (of.entity.as_str(), of.resources.len())).collect();
     assert_eq!(found, [("Aws::AccessKey", 1), ("Aws::Account", 1), ("Aws::Credential", 2), ("Aws::User", 2)]);
     let account = &seen.populations[1].resources[0];
