@@ -87,13 +87,10 @@ fn judge_one(
 ) -> Decision {
     let entity = &population.entity;
     let (status, because) = status_of(slice, control, population, resource, stale_at, at);
+    // Only what the rule makes of time: when the evidence goes stale moves with every run, and would make every run a change.
     let flips_at = match status {
-        Status::NotApplicable => None,
-        Status::NoEvidence => None,
-        _ => {
-            let by_rule = Rules::flips_at(slice, entity, resource, at);
-            Some(by_rule.map_or(stale_at, |instant| instant.min(stale_at)))
-        }
+        Status::NotApplicable | Status::NoEvidence => None,
+        _ => Rules::flips_at(slice, entity, resource, at),
     };
     Decision {
         control: control.id.clone(),

@@ -15,6 +15,9 @@ impl Limit {
     /// Seconds in a day of elapsed time.
     pub const DAY: i64 = 86_400;
 
+    /// The longest limit: a century. A longer one is a slip of the pen.
+    pub const LONGEST: i64 = 36_525 * Self::DAY;
+
     /// A limit of `seconds`.
     #[must_use]
     pub const fn seconds(seconds: i64) -> Self {
@@ -46,7 +49,7 @@ pub struct BadLimit(String);
 
 impl fmt::Display for BadLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is not a length of time; write a whole number and one of `s m h d`, as in `30d`", self.0)
+        write!(f, "`{}` is not a length of time; write a whole number and one of `s m h d`, as in `30d`, at most a century", self.0)
     }
 }
 
@@ -70,7 +73,7 @@ impl FromStr for Limit {
             return Err(bad());
         }
         let count: i64 = digits.parse().map_err(|_| bad())?;
-        count.checked_mul(scale).map(Self).ok_or_else(bad)
+        count.checked_mul(scale).filter(|seconds| *seconds <= Self::LONGEST).map(Self).ok_or_else(bad)
     }
 }
 
