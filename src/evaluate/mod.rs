@@ -165,3 +165,6 @@ fn unused(catalog: &Catalog, decisions: &[Decision]) -> Vec<ExceptionId> {
         .collect();
     catalog.exceptions.keys().filter(|id| !used.contains(id)).cloned().collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,240 @@
 //! Plans over built worlds.
+
+use std::sync::Arc;
+
+use super::lint::lint;
+use super::*;
+use crate::model::assessment::{Because, Decision, Gap, Status, Subject};
+use crate::model::catalog::*;
+use crate::model::diagnostic::Place;
+use crate::model::id::{ConsumerId, ControlId, ResourceId, VersionId};
+use crate::model::plan::{Action, ActionKind, HeldBecause, Reason, rotation_id};
+use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, Resource, Unseen, Value};
+use crate::model::time::{Limit, Timestamp};
+
+const GUARDS: &str = r#"
+@id("may-rotate") permit (principal, action == Slm::Action::"rotate", resource) when { !context.incomplete };
+@id("may-deliver") permit (principal, action == Slm::Action::"deliver", resource);
+"#;
+
+fn now() -> Timestamp {
+    "2026-11-24T00:00:00Z".parse().unwrap()
+}
+
+fn ago(days: i64) -> Timestamp {
+    Limit::days(-days).after(now())
+}
+
+fn place() -> Place {
+    Place { file: String::new(), span: 0..0 }
+}
+
+fn text(value: &str) -> Value {
+    Value::Text(Arc::from(value))
+}
+
+/// A config repo, what was seen and what was judged.
+struct World {
+    catalog: Catalog,
+    vault: Population,
+    consumers: Population,
+    decisions: Vec<Decision>,
+    gaps: Vec<Gap>,
+    forced: Vec<CredentialId>,
+}
+
+fn population(entity: &str) -> Population {
+    Population {
+        source: "local".into(),
+        scope: ".".to_owned(),
+        entity: entity.into(),
+        completeness: Completeness::Complete,
+        resources: Vec::new(),
+    }
+}
+
+fn control(id: &str) -> Control {
+    Control {
+        id: id.into(),
+        title: id.to_owned(),
+        statement: String::new(),
+        kind: ControlKind::Config,
+        severity: Severity::High,
+        owner: "security".to_owned(),
+        remedy: Remedy::Rotate,
+        collect_every: Limit::days(1),
+        evidence_ttl: Limit::days(1),
+        entities: vec!["Vault::Secret".into()],
+        population: String::new(),
+        applies_where: Vec::new(),
+        requires: Vec::new(),
+        criteria: [("soc2".into(), vec!["CC6.1".into()]), ("hipaa".into(), vec!["164.312(d)".into()])].into(),
+        artefact: String::new(),
+        api: Vec::new(),
+        events: [].into(),
+        needs: None,
+        place: place(),
+    }
+}
+
+fn credential(id: &str) -> Credential {
+    Credential {
+        id: id.into(),
+        title: id.to_owned(),
+        owner: "platform".to_owned(),
+        satisfies: vec!["ROT-01".into()],
+        secret: SecretRef { source: "local".into(), region: ".".to_owned(), name: format!("app/{id}") },
+        rotator: RotatorConfig::Random { length: 40, alphabet: Alphabet::Alnum },
+        policy: RotationPolicy { rotate_every: Limit::days(30), jitter: Limit::days(0), attempts: 3, lease: Limit::seconds(3600) },
+        consumers: ["app", "worker"].map(consumer).into(),
+        place: place(),
+    }
+}
+
+fn consumer(id: &str) -> Consumer {
+    Consumer {
+        id: id.into(),
+        kind: ConsumerKind::File(FileConsumer { path: id.to_owned(), template: None, mode: None, reload: None }),
+    }
+}
+
+fn world() -> World {
+    let settings = Settings {
+        locker: LockerSettings::default(),
+        limits: RunLimits { rotate_percent: 100, ..RunLimits::default() },
+        tiers: [].into(),
+        default_tier: "standard".to_owned(),
+        sources: [].into(),
+    };
+    let file = |path: &str, text: &str| PolicyFile { path: path.to_owned(), text: Arc::from(text) };
+    let catalog = Catalog {
+        settings,
+        controls: [("ROT-01".into(), control("ROT-01"))].into(),
+        frameworks: [].into(),
+        credentials: [].into(),
+        exceptions: [].into(),
+        policies: vec![file("policies/guards.cedar", GUARDS)],
+        schema: file("policies/schema.cedarschema", "namespace Slm { entity Runner; }"),
+    };
+    World {
+        catalog,
+        vault: population("Vault::Secret"),
+        consumers: population(CONSUMER_ENTITY),
+        decisions: Vec::new(),
+        gaps: Vec::new(),
+        forced: Vec::new(),
+    }
+}
+
+impl World {
+    /// Declares `id`; it has no value.
+    fn declared(mut self, id: &str) -> Self {
+        self.catalog.credentials.insert(id.into(), credential(id));
+        self
+    }
+
+    /// Declares `id` with a value `days` old, and the version `v-<id>`.
+    fn aged(self, id: &str, days: i64) -> Self {
+        let facts = [("last_rotated", Value::Time(ago(days))), ("version", text(&format!("v-{id}")))];
+        self.declared(id).secret(&format!("app/{id}"), &facts).fact(id, "declared", Value::Bool(true))
+    }
+
+    fn secret(mut self, name: &str, facts: &[(&str, Value)]) -> Self {
+        let mut facts: Vec<_> = facts.iter().map(|(name, value)| (Arc::from(*name), value.clone())).collect();
+        facts.push((Arc::from("name"), text(name)));
+        self.vault.resources.push(Resource::new(name.into(), facts));
+        self
+    }
+
+    fn fact(mut self, id: &str, name: &str, value: Value) -> Self {
+        let resource = format!("app/{id}");
+        self.vault.resources.iter_mut().find(|it| it.id.as_str() == resource).unwrap().set(name, value);
+        self
+    }
+
+    fn acknowledged(mut self, id: &str, consumer: &str, stored: &str, running: &str) -> Self {
+        let facts = [("credential", id), ("consumer", consumer), ("stored", stored), ("running", running)];
+        let facts = facts.map(|(name, value)| (Arc::from(name), text(value)));
+        self.consumers.resources.push(Resource::new(format!("{id}/{consumer}").into(), facts.into()));
+        self
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    fn guards(self, text: &str) -> Self {
+        self.with(|world| world.catalog.policies[0].text = Arc::from(text))
+    }
+
+    fn judged(mut self, control: &str, resource: &str, status: Status, because: Because) -> Self {
+        self.decisions.push(Decision {
+            control: control.into(),
+            subject: Subject::Resource { entity: self.vault.entity.clone(), id: resource.into() },
+            status,
+            because,
+            observed: Vec::new(),
+            flips_at: None,
+        });
+        self
+    }
+
+    fn breached(self, control: &str, resource: &str) -> Self {
+        self.judged(control, resource, Status::NonCompliant, Because::NothingPermits)
+    }
+
+    fn gap(self, control: &str, because: Because) -> Self {
+        let gap = Gap { control: control.into(), reason: "why".to_owned() };
+        self.judged(control, "app/db", Status::NoEvidence, because).with(|world| world.gaps.push(gap))
+    }
+
+    fn plan(mut self) -> Plan {
+        self.vault.resources.sort_by(|a, b| a.id.cmp(&b.id));
+        self.consumers.resources.sort_by(|a, b| a.id.cmp(&b.id));
+        let rules = Rules::compile(&self.catalog).unwrap();
+        let snapshot = Snapshot { taken: now(), populations: vec![self.consumers, self.vault], receipts: Vec::new() };
+        let assessment = Assessment { at: now(), decisions: self.decisions, gaps: self.gaps, unused_exceptions: Vec::new() };
+        let plan = plan(&Input {
+            catalog: &self.catalog,
+            rules: &rules,
+            snapshot: &snapshot,
+            assessment: &assessment,
+            config: "work-tree".to_owned(),
+            digest: "00".to_owned(),
+            forced: &self.forced,
+        });
+        assert_eq!(lint(&plan, &self.catalog), Vec::<String>::new());
+        plan
+    }
+}
+
+/// A kind in one line: `rotate db v-db`.
+fn line(kind: &ActionKind) -> String {
+    let names = |ids: &[ConsumerId]| ids.iter().map(ConsumerId::as_str).collect::<Vec<_>>().join("+");
+    match kind {
+        ActionKind::Rotate { credential, generation, .. } => {
+            format!("rotate {credential} {}", generation.as_ref().map_or("none", VersionId::as_str))
+        }
+        ActionKind::Deliver { credential, generation, consumers, .. } => {
+            format!("deliver {credential} {generation} {}", names(consumers))
+        }
+        ActionKind::Collect { control } => format!("collect {control}"),
+        ActionKind::Escalate { control, resource, owner } => {
+            format!("escalate {control} {} {owner}", resource.as_ref().map_or("all", ResourceId::as_str))
+        }
+        ActionKind::Adopt { resource, control } => format!("adopt {resource} {control}"),
+    }
+}
+
+fn actions(plan: &Plan) -> Vec<String> {
+    plan.actions.iter().map(|action| line(&action.kind)).collect()
+}
+
+fn held(plan: &Plan) -> Vec<(String, HeldBecause)> {
+    plan.held.iter().map(|held| (line(&held.kind), held.because.clone())).collect()
+}
+
+mod findings;
+mod lints;
+mod managed;

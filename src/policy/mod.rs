@@ -182,3 +182,6 @@ impl Rule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

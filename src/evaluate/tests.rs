@@ -1,0 +1,328 @@
+//! Judgements over built worlds.
+
+use super::*;
+use crate::evaluate::join::join;
+use crate::model::catalog::*;
+use crate::model::diagnostic::Place;
+use crate::model::time::Limit;
+
+const RULES: &str = r#"
+@id("young") permit (principal, action == Control::Action::"ROT-01", resource is Vault::Secret) when {
+  resource.created <= context.now && context.now.durationSince(resource.created) <= duration("90d")
+};
+@id("public") forbid (principal, action == Control::Action::"ROT-01", resource is Vault::Secret) when {
+  resource has public && resource.public
+};
+"#;
+
+fn now() -> Timestamp {
+    "2026-11-24T00:00:00Z".parse().unwrap()
+}
+
+fn ago(days: i64) -> Timestamp {
+    Limit::days(-days).after(now())
+}
+
+fn place() -> Place {
+    Place { file: String::new(), span: 0..0 }
+}
+
+fn control() -> Control {
+    Control {
+        id: "ROT-01".into(),
+        title: String::new(),
+        statement: String::new(),
+        kind: ControlKind::Config,
+        severity: Severity::High,
+        owner: "security".to_owned(),
+        remedy: Remedy::Rotate,
+        collect_every: Limit::days(1),
+        evidence_ttl: Limit::days(1),
+        entities: vec!["Vault::Secret".into()],
+        population: String::new(),
+        applies_where: vec![("managed".into(), Value::Bool(true))],
+        requires: vec!["created".into()],
+        criteria: [].into(),
+        artefact: String::new(),
+        api: Vec::new(),
+        events: [].into(),
+        needs: None,
+        place: place(),
+    }
+}
+
+struct World {
+    catalog: Catalog,
+    snapshot: Snapshot,
+}
+
+/// One control, its rule, and a complete vault with nothing in it.
+fn world() -> World {
+    let settings = Settings {
+        locker: LockerSettings::default(),
+        limits: RunLimits::default(),
+        tiers: [("standard".to_owned(), Limit::days(90)), ("gold".to_owned(), Limit::days(30))].into(),
+        default_tier: "standard".to_owned(),
+        sources: [].into(),
+    };
+    let file = |text: &str| PolicyFile { path: String::new(), text: Arc::from(text) };
+    let catalog = Catalog {
+        settings,
+        controls: [("ROT-01".into(), control())].into(),
+        frameworks: [].into(),
+        credentials: [].into(),
+        exceptions: [].into(),
+        policies: vec![file(RULES)],
+        schema: file("namespace Slm { entity Runner; }"),
+    };
+    let vault = Population {
+        source: "local".into(),
+        scope: ".".to_owned(),
+        entity: "Vault::Secret".into(),
+        completeness: Completeness::Complete,
+        resources: Vec::new(),
+    };
+    World { catalog, snapshot: Snapshot { taken: now(), populations: vec![vault], receipts: Vec::new() } }
+}
+
+impl World {
+    fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    fn control(self, change: impl FnOnce(&mut Control)) -> Self {
+        self.with(|world| change(world.catalog.controls.get_mut("ROT-01").unwrap()))
+    }
+
+    fn rules(self, text: &str) -> Self {
+        self.with(|world| world.catalog.policies[0].text = Arc::from(text))
+    }
+
+    fn bare(self, id: &str, facts: &[(&str, Value)]) -> Self {
+        let facts = facts.iter().map(|(name, value)| (Arc::from(*name), value.clone())).collect();
+        self.with(|world| world.snapshot.populations[0].resources.push(Resource::new(id.into(), facts)))
+    }
+
+    /// A managed secret `days` old.
+    fn secret(self, id: &str, days: i64) -> Self {
+        self.bare(id, &[("managed", Value::Bool(true)), ("created", Value::Time(ago(days)))])
+    }
+
+    fn public(self) -> Self {
+        self.with(|world| world.snapshot.populations[0].resources.last_mut().unwrap().set("public", Value::Bool(true)))
+    }
+
+    fn cut_off(self) -> Self {
+        let completeness = Completeness::Incomplete { cause: Unseen::Throttled, detail: "could not list page 3".to_owned() };
+        self.with(|world| world.snapshot.populations[0].completeness = completeness)
+    }
+
+    fn excepted(self, id: &str, from: i64, until: i64) -> Self {
+        let exception = Exception {
+            id: "old-key".into(),
+            control: "ROT-01".into(),
+            resource: id.into(),
+            reason: String::new(),
+            compensating: String::new(),
+            ticket: String::new(),
+            requester: "one".to_owned(),
+            approver: "two".to_owned(),
+            approved: ago(from),
+            expires: ago(until),
+            place: place(),
+        };
+        self.with(|world| _ = world.catalog.exceptions.insert("old-key".into(), exception))
+    }
+
+    fn judge_at(&self, at: Timestamp) -> Assessment {
+        evaluate(&self.catalog, &Rules::compile(&self.catalog).unwrap(), &self.snapshot, at)
+    }
+
+    fn judge(&self) -> Assessment {
+        self.judge_at(now())
+    }
+
+    /// The only decision.
+    fn one(&self) -> Decision {
+        let decisions = self.judge().decisions;
+        assert_eq!(decisions.len(), 1, "{decisions:?}");
+        decisions[0].clone()
+    }
+}
+
+fn verdict(world: &World) -> (Status, Because) {
+    let one = world.one();
+    (one.status, one.because)
+}
+
+#[test]
+fn a_rule_that_permits_makes_it_compliant_and_is_named() {
+    assert_eq!(verdict(&world().secret("a", 10)), (Status::Compliant, Because::Permitted(vec!["young".into()])));
+}
+
+#[test]
+fn what_no_rule_permits_is_non_compliant() {
+    assert_eq!(verdict(&world().secret("a", 91)), (Status::NonCompliant, Because::NothingPermits));
+    assert_eq!(verdict(&world().secret("a", -1)), (Status::NonCompliant, Because::NothingPermits), "a future instant");
+}
+
+#[test]
+fn an_exception_in_force_makes_it_excepted() {
+    let because = Because::Exception("old-key".into());
+    assert_eq!(verdict(&world().secret("a", 91).excepted("a", 5, -5)), (Status::Excepted, because));
+}
+
+#[test]
+fn an_exception_counts_from_its_approval_until_just_before_it_lapses() {
+    for (from, until, status) in [(0, -1, Status::Excepted), (5, 0, Status::NonCompliant), (-1, -5, Status::NonCompliant)] {
+        assert_eq!(world().secret("a", 91).excepted("a", from, until).one().status, status, "{from} {until}");
+    }
+}
+
+#[test]
+fn an_exception_is_for_one_resource() {
+    let assessment = world().secret("a", 91).secret("b", 91).excepted("b", 5, -5).judge();
+    let statuses: Vec<Status> = assessment.decisions.iter().map(|decision| decision.status).collect();
+    assert_eq!(statuses, [Status::NonCompliant, Status::Excepted]);
+    assert_eq!((assessment.tally(None)[&Status::Excepted], assessment.unused_exceptions), (1, vec![]));
+}
+
+#[test]
+fn no_exception_lifts_what_is_forbidden() {
+    let world = world().secret("a", 91).public().excepted("a", 5, -5);
+    assert_eq!(verdict(&world), (Status::NonCompliant, Because::Forbidden(vec!["public".into()])));
+    assert_eq!(world.judge().unused_exceptions, ["old-key".into()]);
+}
+
+#[test]
+fn what_is_forbidden_is_so_even_where_a_rule_permits() {
+    let forbidden = Because::Forbidden(vec!["public".into()]);
+    assert_eq!(verdict(&world().secret("a", 1).public()), (Status::NonCompliant, forbidden));
+}
+
+#[test]
+fn an_exception_that_decides_nothing_is_unused() {
+    for world in [world().secret("a", 1).excepted("a", 5, -5), world().secret("a", 91).excepted("gone", 5, -5)] {
+        assert_eq!(world.judge().unused_exceptions, ["old-key".into()]);
+    }
+}
+
+#[test]
+fn where_without_the_attribute_is_no_evidence_and_with_another_value_not_applicable() {
+    let created = ("created", Value::Time(ago(1)));
+    let absent = world().bare("a", std::slice::from_ref(&created));
+    assert_eq!(verdict(&absent), (Status::NoEvidence, Because::Missing(vec!["managed".into()])));
+    let other = world().bare("a", &[created, ("managed", Value::Bool(false))]);
+    assert_eq!(verdict(&other), (Status::NotApplicable, Because::OutOfScope));
+    assert_eq!(other.judge().gaps, []);
+}
+
+#[test]
+fn a_required_attribute_that_was_not_seen_is_no_evidence_whatever_the_rule_says() {
+    let missing = world().bare("a", &[("managed", Value::Bool(true))]).public();
+    assert_eq!(verdict(&missing), (Status::NoEvidence, Because::Missing(vec!["created".into()])));
+    assert_eq!(missing.judge().gaps[0].reason, "`created` was not observed");
+}
+
+#[test]
+fn evidence_is_stale_after_its_time_and_not_at_it() {
+    let world = world().secret("a", 1);
+    let at = |seconds: i64| world.judge_at(Limit::seconds(86_400 + seconds).after(now()));
+    assert_eq!(at(0).decisions[0].status, Status::Compliant);
+    assert_eq!((at(1).decisions[0].status, &at(1).decisions[0].because), (Status::NoEvidence, &Because::Stale));
+    assert_eq!(at(1).gaps[0].reason, "the evidence is older than the control allows");
+}
+
+#[test]
+fn a_rule_that_fails_is_no_evidence_even_where_another_permits() {
+    let broken = r#"
+        @id("ok") permit (principal, action == Control::Action::"ROT-01", resource);
+        @id("bad") forbid (principal, action == Control::Action::"ROT-01", resource) when { resource.gone };"#;
+    let world = world().secret("a", 1).rules(broken);
+    assert!(matches!(verdict(&world), (Status::NoEvidence, Because::EvaluationError(error)) if error.starts_with("bad: ")));
+    assert_eq!(world.judge().gaps.len(), 1);
+}
+
+#[test]
+fn a_control_without_a_rule_is_never_compliant() {
+    assert_eq!(verdict(&world().secret("a", 1).rules("")), (Status::NonCompliant, Because::NothingPermits));
+}
+
+#[test]
+fn a_population_cut_off_is_no_evidence_and_what_was_seen_of_it_is_judged() {
+    let assessment = world().secret("a", 91).secret("b", 1).cut_off().judge();
+    let statuses: Vec<Status> = assessment.decisions.iter().map(|decision| decision.status).collect();
+    assert_eq!(statuses, [Status::NonCompliant, Status::Compliant, Status::NoEvidence]);
+    assert!(matches!(assessment.decisions[2].subject, Subject::Population { .. }));
+    assert_eq!(assessment.gaps[0].reason, "could not list page 3");
+}
+
+#[test]
+fn a_population_seen_to_its_end_and_empty_is_a_gap_without_a_decision() {
+    let assessment = world().judge();
+    assert_eq!((assessment.decisions.len(), assessment.gaps[0].reason.as_str()), (0, "nothing was judged"));
+}
+
+#[test]
+fn a_population_nobody_observes_says_so() {
+    let nobody = world().with(|world| world.snapshot.populations.clear());
+    assert_eq!(nobody.judge().gaps[0].reason, "no source holds `Vault::Secret`");
+    assert!(matches!(nobody.one().because, Because::Unseen { cause: Unseen::NotCollected, .. }));
+    let needs = nobody.control(|control| control.needs = Some("a collector of vaults".to_owned()));
+    assert_eq!(needs.judge().gaps[0].reason, "needs a collector of vaults");
+}
+
+#[test]
+fn many_gaps_of_a_control_are_counted_and_the_first_is_told() {
+    let world = world().bare("a", &[]).bare("b", &[]);
+    assert_eq!(world.judge().gaps[0].reason, "2 subjects; first: `managed` was not observed");
+}
+
+#[test]
+fn a_decision_shows_what_it_looked_at_sorted_and_no_more() {
+    let observed = world().secret("a", 1).public().one().observed;
+    assert_eq!(observed, [("created".into(), Value::Time(ago(1))), ("managed".into(), Value::Bool(true))]);
+}
+
+#[test]
+fn a_decision_flips_at_the_first_millisecond_over_its_limit() {
+    let world = world().secret("a", 80).control(|control| control.evidence_ttl = Limit::days(365));
+    let flips = world.one().flips_at.unwrap();
+    assert_eq!(flips, Limit::days(90).after(ago(80)) + jiff::SignedDuration::from_millis(1));
+    let before = flips - jiff::SignedDuration::from_millis(1);
+    assert_eq!(world.judge_at(before).decisions[0].status, Status::Compliant);
+    assert_eq!(world.judge_at(flips).decisions[0].status, Status::NonCompliant);
+}
+
+#[test]
+fn an_excepted_decision_flips_when_the_exception_lapses() {
+    assert_eq!(world().secret("a", 91).excepted("a", 5, -7).one().flips_at, Some(ago(-7)));
+}
+
+#[test]
+fn what_time_does_not_change_never_flips() {
+    assert_eq!(world().secret("a", 91).one().flips_at, None);
+    assert_eq!(world().secret("a", 1).public().one().flips_at, None);
+    assert_eq!(world().bare("a", &[]).one().flips_at, None);
+}
+
+#[test]
+fn decisions_are_sorted_and_the_same_each_time() {
+    let world = world().secret("c", 91).secret("a", 1).secret("b", 91).cut_off();
+    let first = world.judge();
+    assert!(first.decisions.is_sorted_by_key(|decision| decision.subject.clone()));
+    assert!((0..10).all(|_| world.judge() == first));
+}
+
+#[test]
+fn the_tier_of_a_secret_decides_its_limit_and_an_unknown_tier_gives_none() {
+    for (tier, days) in [(None, Some(90)), (Some(""), Some(90)), (Some("gold"), Some(30)), (Some("lead"), None)] {
+        let tier: Vec<(&str, Value)> = tier.map(|tier| ("tier", Value::Text(tier.into()))).into_iter().collect();
+        let world = world().bare("a", &tier);
+        let joined = join(&world.catalog, world.snapshot);
+        let seen = &joined.populations[0].resources[0];
+        assert_eq!(seen.get("max_age_days"), days.map(Value::Long).as_ref());
+        assert!(!seen.is("declared"));
+    }
+}

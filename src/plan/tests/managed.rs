@@ -1,0 +1,221 @@
+//! What is due for declared credentials, and what holds it back.
+
+use super::*;
+
+fn reasons(plan: &Plan) -> Vec<&Reason> {
+    plan.actions.iter().map(|action| &action.reason).collect()
+}
+
+#[test]
+fn a_credential_without_a_value_gets_its_first() {
+    let plan = world().declared("db").plan();
+    assert_eq!((actions(&plan), reasons(&plan)), (vec!["rotate db none".to_owned()], vec![&Reason::NoValue]));
+}
+
+#[test]
+fn a_secret_without_a_version_gets_its_first_value() {
+    let plan = world().declared("db").secret("app/db", &[("last_rotated", Value::Time(ago(1)))]).plan();
+    assert_eq!(reasons(&plan), [&Reason::NoValue]);
+}
+
+#[test]
+fn a_young_credential_is_left_alone() {
+    let plan = world().aged("db", 29).plan();
+    assert_eq!((actions(&plan), held(&plan)), (vec![], vec![]));
+}
+
+#[test]
+fn a_credential_is_due_at_its_limit_to_the_second() {
+    for (seconds, due) in [(-1, 0), (0, 1), (1, 1)] {
+        let since = Limit::seconds(-seconds).after(ago(30));
+        let plan = world().aged("db", 0).fact("db", "last_rotated", Value::Time(since)).plan();
+        assert_eq!(plan.actions.len(), due, "{seconds}");
+    }
+}
+
+#[test]
+fn an_old_credential_says_since_when_and_its_limit() {
+    let plan = world().aged("db", 45).plan();
+    let reason = Reason::TooOld { since: ago(45), due_after: Limit::days(30), limit: Limit::days(30) };
+    assert_eq!(reasons(&plan), [&reason]);
+}
+
+#[test]
+fn without_a_rotation_date_the_creation_counts_and_without_either_nothing_is_guessed() {
+    let version = ("version", text("v1"));
+    let created = world().declared("db").secret("app/db", &[("created", Value::Time(ago(45))), version.clone()]).plan();
+    let neither = world().declared("db").secret("app/db", &[version]).plan();
+    assert_eq!((actions(&created), actions(&neither)), (vec!["rotate db v1".to_owned()], vec![]));
+}
+
+#[test]
+fn jitter_is_fixed_by_the_id_and_only_makes_earlier() {
+    let due_after = |id: &str| {
+        let jitter = |world: &mut World| world.catalog.credentials.get_mut(id).unwrap().policy.jitter = Limit::days(10);
+        let plan = world().aged(id, 45).with(jitter).plan();
+        let [Reason::TooOld { due_after, .. }] = reasons(&plan)[..] else { panic!("not due") };
+        *due_after
+    };
+    let ids: Vec<String> = (0..50).map(|number| format!("db-{number}")).collect();
+    let first: Vec<Limit> = ids.iter().map(|id| due_after(id)).collect();
+    assert_eq!(first, ids.iter().map(|id| due_after(id)).collect::<Vec<_>>());
+    assert!(first.iter().all(|limit| (Limit::days(20)..=Limit::days(30)).contains(limit)));
+    let days: std::collections::BTreeSet<i64> = first.iter().map(|limit| limit.as_seconds() / Limit::DAY).collect();
+    assert!(days.len() >= 8, "the fleet is spread over {} days", days.len());
+}
+
+#[test]
+fn a_half_done_rotation_comes_first_and_is_no_share_of_the_run() {
+    let none = |world: &mut World| world.catalog.settings.limits.rotate_percent = 0;
+    let pending = Value::Bool(true);
+    let plan = world().aged("a", 90).aged("b", 1).aged("c", 1).with(none);
+    let plan = plan.fact("b", "slm_pending", pending.clone()).fact("c", "slm_pending", pending).plan();
+    assert_eq!(actions(&plan), ["rotate b v-b", "rotate c v-c", "rotate a v-a"]);
+    assert_eq!(reasons(&plan)[..2], [&Reason::HalfDone, &Reason::HalfDone]);
+}
+
+#[test]
+fn a_pending_version_of_aws_is_not_ours() {
+    assert_eq!(actions(&world().aged("db", 1).fact("db", "has_pending", Value::Bool(true)).plan()), Vec::<String>::new());
+}
+
+#[test]
+fn a_first_value_that_was_begun_is_half_done() {
+    let plan = world().declared("db").secret("app/db", &[("slm_pending", Value::Bool(true))]).plan();
+    assert_eq!((actions(&plan), reasons(&plan)), (vec!["rotate db none".to_owned()], vec![&Reason::HalfDone]));
+}
+
+#[test]
+fn consumers_behind_get_the_current_version_and_others_are_left_alone() {
+    let plan = world().aged("db", 1).acknowledged("db", "app", "v-db", "old").acknowledged("db", "worker", "v-db", "v-db").plan();
+    assert_eq!((actions(&plan), reasons(&plan)), (vec!["deliver db v-db app".to_owned()], vec![&Reason::NotAdopted]));
+    assert_eq!(plan.actions[0].permitted_by, ["may-deliver".into()]);
+}
+
+#[test]
+fn a_consumer_that_runs_it_from_elsewhere_than_its_store_is_behind() {
+    let plan = world().aged("db", 1).acknowledged("db", "worker", "old", "v-db").plan();
+    assert_eq!(actions(&plan), ["deliver db v-db worker"]);
+}
+
+#[test]
+fn consumers_are_brought_up_before_an_old_credential_is_rotated() {
+    assert_eq!(actions(&world().aged("db", 90).acknowledged("db", "app", "old", "old").plan()), ["deliver db v-db app"]);
+}
+
+#[test]
+fn nothing_is_delivered_on_the_strength_of_an_absence() {
+    assert_eq!(actions(&world().aged("db", 1).plan()), Vec::<String>::new());
+    let another = world().aged("db", 1).acknowledged("web", "app", "old", "old").plan();
+    assert_eq!(actions(&another), Vec::<String>::new());
+}
+
+#[test]
+fn an_incomplete_store_holds_everything_in_it() {
+    let cut = Completeness::Incomplete { cause: Unseen::Throttled, detail: "cut off".to_owned() };
+    let plan = world().aged("old", 90).declared("new").aged("half", 1).fact("half", "slm_pending", Value::Bool(true));
+    let plan = plan.with(|world| world.vault.completeness = cut).plan();
+    let unseen = HeldBecause::Unseen("cut off".to_owned());
+    assert_eq!(actions(&plan), Vec::<String>::new());
+    let lines = ["rotate half v-half", "rotate new none", "rotate old v-old"];
+    assert_eq!(held(&plan), lines.map(|line| (line.to_owned(), unseen.clone())));
+}
+
+#[test]
+fn a_store_nobody_observed_holds_and_is_not_taken_for_empty() {
+    let plan = world().declared("db").with(|world| world.vault.source = "other".into()).plan();
+    let because = HeldBecause::Unseen("source `local` was not observed".to_owned());
+    assert_eq!((actions(&plan), held(&plan)), (vec![], vec![("rotate db none".to_owned(), because)]));
+}
+
+#[test]
+fn what_no_guard_permits_is_held() {
+    let plan = world().aged("db", 90).guards("").plan();
+    assert_eq!(held(&plan), [("rotate db v-db".to_owned(), HeldBecause::NothingPermits)]);
+}
+
+#[test]
+fn a_guard_that_forbids_is_named() {
+    let freeze = format!(r#"{GUARDS} @id("freeze") forbid (principal, action == Slm::Action::"rotate", resource);"#);
+    let plan = world().aged("db", 90).guards(&freeze).plan();
+    assert_eq!(held(&plan), [("rotate db v-db".to_owned(), HeldBecause::Forbidden(vec!["freeze".into()]))]);
+    assert_eq!(actions(&plan), Vec::<String>::new());
+}
+
+#[test]
+fn a_guard_that_fails_holds_even_beside_one_that_permits() {
+    let broken =
+        format!(r#"{GUARDS} @id("x") forbid (principal, action == Slm::Action::"rotate", resource) when {{ context.gone }};"#);
+    let plan = world().aged("db", 90).guards(&broken).plan();
+    assert!(matches!(&held(&plan)[..], [(_, HeldBecause::GuardError(error))] if error.contains("gone")), "{:?}", held(&plan));
+}
+
+#[test]
+fn guards_see_the_owner_the_consumers_and_the_share_so_far() {
+    let guard = r#"@id("g") permit (principal, action == Slm::Action::"rotate", resource)
+        when { resource.owner == "platform" && resource.consumers == 2 && context.share_percent < 50 };"#;
+    let plan = world().aged("a", 90).aged("b", 80).aged("c", 70).aged("d", 60).guards(guard).plan();
+    assert_eq!(actions(&plan), ["rotate a v-a", "rotate b v-b"]);
+    assert_eq!(plan.held.len(), 2);
+}
+
+#[test]
+fn the_share_limit_holds_the_youngest() {
+    let half = |world: &mut World| world.catalog.settings.limits.rotate_percent = 50;
+    let plan = world().aged("a", 60).aged("b", 90).aged("c", 70).aged("d", 80).with(half).plan();
+    assert_eq!(actions(&plan), ["rotate b v-b", "rotate d v-d"]);
+    let because = HeldBecause::ShareLimit { allowed: 2 };
+    assert_eq!(held(&plan), ["rotate a v-a", "rotate c v-c"].map(|line| (line.to_owned(), because.clone())));
+}
+
+#[test]
+fn one_rotation_is_always_within_the_share() {
+    let plan = world().aged("a", 60).aged("b", 90).with(|world| world.catalog.settings.limits.rotate_percent = 1).plan();
+    assert_eq!((actions(&plan), plan.held.len()), (vec!["rotate b v-b".to_owned()], 1));
+}
+
+#[test]
+fn what_is_held_for_its_guard_does_not_use_the_share() {
+    let guards = r#"@id("g") permit (principal, action == Slm::Action::"rotate", resource == Slm::Credential::"b");"#;
+    let one = |world: &mut World| world.catalog.settings.limits.rotate_percent = 50;
+    let plan = world().aged("a", 90).aged("b", 60).with(one).guards(guards).plan();
+    assert_eq!(actions(&plan), ["rotate b v-b"]);
+}
+
+#[test]
+fn a_person_may_ask_for_a_young_credential_and_for_no_other() {
+    let plan = world().aged("a", 1).aged("b", 1).with(|world| world.forced.push("b".into())).plan();
+    assert_eq!((actions(&plan), reasons(&plan)), (vec!["rotate b v-b".to_owned()], vec![&Reason::Forced]));
+}
+
+#[test]
+fn the_order_is_half_done_deliver_forced_first_value_then_by_age() {
+    let plan = world().aged("a", 40).aged("b", 50).declared("c").aged("d", 1).aged("e", 1).aged("f", 1);
+    let plan = plan.fact("f", "slm_pending", Value::Bool(true)).acknowledged("e", "app", "old", "old");
+    let plan = plan.with(|world| world.forced.push("d".into())).plan();
+    let wanted = ["rotate f v-f", "deliver e v-e app", "rotate d v-d", "rotate c none", "rotate b v-b", "rotate a v-a"];
+    assert_eq!(actions(&plan), wanted);
+}
+
+#[test]
+fn an_action_lists_its_controls_and_their_criteria_sorted() {
+    let plan = world().aged("db", 90).plan();
+    let action = &plan.actions[0];
+    assert_eq!((action.controls.clone(), action.permitted_by.clone()), (vec!["ROT-01".into()], vec!["may-rotate".into()]));
+    assert_eq!(action.criteria, [("hipaa".into(), "164.312(d)".into()), ("soc2".into(), "CC6.1".into())]);
+}
+
+#[test]
+fn the_same_world_gives_the_same_bytes_however_it_was_built() {
+    let ids = ["a", "b", "c", "d", "e", "f", "g"];
+    let build = |turn: usize| {
+        let mut world = world();
+        for at in 0..ids.len() {
+            let at = (at * (turn % 6 + 1) + turn) % ids.len();
+            world = world.aged(ids[at], 31 + at as i64 % 3).acknowledged(ids[at], "app", "old", if at == 0 { "x" } else { "v" });
+        }
+        let world = world.with(|world| world.consumers.resources.retain(|it| it.text("running") == Some("x")));
+        serde_json::to_vec(&world.plan()).unwrap()
+    };
+    assert!((1..10).all(|turn| build(turn) == build(0)));
+}
