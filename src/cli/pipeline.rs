@@ -95,7 +95,13 @@ impl Session {
 
     async fn judge_at(&self, global: &Global, at: Timestamp) -> Judged {
         let collectors = wire::collectors(&self.catalog, &global.root).await;
+        let spinner = global.spinner(format!("observing {}", crate::report::words::count(collectors.len() as u64, "scope")));
         let observed = observe(&collectors, &SystemClock, usize::from(self.catalog.settings.limits.concurrency)).await;
+        spinner.finish_and_clear();
+        for receipt in &observed.snapshot.receipts {
+            let (complete, requests) = (receipt.completeness.is_complete(), receipt.requests());
+            tracing::info!(source = %receipt.source, collector = receipt.collector, scope = receipt.scope, complete, requests, "collected");
+        }
         let snapshot = join(&self.catalog, observed.snapshot.clone());
         let assessment = evaluate(&self.catalog, &self.rules, &snapshot, at);
         Judged { observed, snapshot, assessment }
@@ -109,7 +115,7 @@ impl Session {
             snapshot: &judged.snapshot,
             assessment: &judged.assessment,
             config: self.config.clone(),
-            digest: digest(&judged.observed.snapshot),
+            digest: digest(&judged.observed.snapshot)?,
             forced,
         });
         refuse_bad(&made, &self.catalog)?;
@@ -132,8 +138,8 @@ pub(super) fn refuse_bad(plan: &Plan, catalog: &Catalog) -> Result<(), Trouble> 
 }
 
 /// SHA-256 of what was observed, without instants of our own clock.
-pub(super) fn digest(snapshot: &Snapshot) -> String {
-    hex(&Sha256::digest(canonical::json(&snapshot.populations).unwrap_or_default()))
+pub(super) fn digest(snapshot: &Snapshot) -> Result<String, Trouble> {
+    Ok(hex(&Sha256::digest(canonical::json(&snapshot.populations)?)))
 }
 
 fn hex(bytes: &[u8]) -> String {
