@@ -146,14 +146,22 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// How a look at the world ended: incomplete sources, breaches.
+/// How a look at the world ended: incomplete when a source was not seen whole, or a control has no evidence.
 pub(super) fn exits(judged: &Judged) -> Vec<Exit> {
-    let receipts = &judged.observed.snapshot.receipts;
-    let mut exits = vec![Exit::Clean];
-    if receipts.iter().any(|receipt| !receipt.completeness.is_complete()) {
-        exits.push(Exit::Incomplete);
+    let unseen = judged.observed.snapshot.receipts.iter().any(|receipt| !receipt.completeness.is_complete());
+    if unseen || !judged.assessment.gaps.is_empty() { vec![Exit::Incomplete] } else { vec![Exit::Clean] }
+}
+
+/// What was not seen, for people; empty when everything was.
+pub(super) fn blind_spots(judged: &Judged, controls: usize) -> String {
+    let mut text = String::new();
+    for receipt in judged.observed.snapshot.receipts.iter().filter(|receipt| !receipt.completeness.is_complete()) {
+        text.push_str(&format!("Source {} {} {} was not seen whole.\n", receipt.source, receipt.collector, receipt.scope));
     }
-    exits
+    if !judged.assessment.gaps.is_empty() {
+        text.push_str(&format!("{} of {controls} controls have no evidence; see `slm status`.\n", judged.assessment.gaps.len()));
+    }
+    text
 }
 
 /// Runs `future` on a runtime of its own.
