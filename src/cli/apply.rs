@@ -1,5 +1,6 @@
 //! `slm apply`: carry out a saved plan exactly, or plan and apply; every run is recorded in the locker.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,7 @@ use super::{Exit, Global, Said, Trouble, pipeline, wire};
 use crate::apply::engine::{Budget, Job, drive};
 use crate::host::clock::SystemClock;
 use crate::host::locker::{Locker, Signer};
+use crate::model::catalog::LockerSettings;
 use crate::model::outcome::{Fate, Outcome};
 use crate::model::plan::{Action, ActionKind, Plan};
 use crate::record::{RunRecord, artefacts};
@@ -149,8 +151,7 @@ pub(super) fn record(
     result: &Json,
 ) -> Result<String, Trouble> {
     let settings = &session.catalog.settings.locker;
-    let signer = settings.signing_key.as_ref().map(|path| Signer::open(&global.root.join(path))).transpose()?;
-    let locker = Locker::open(&global.root, settings, signer)?;
+    let locker = Locker::open(&global.root, settings, signer(settings, global)?)?;
     let run = session.run("apply");
     let files = artefacts(&RunRecord {
         run: &run,
@@ -161,7 +162,20 @@ pub(super) fn record(
         outcomes,
         result,
     })?;
-    Ok(locker.append(|_| files.clone(), &message(&run.id.to_string(), outcomes), session.at)?)
+    let message = message(run.id.as_str(), outcomes);
+    let (plans, evidence) = match &settings.plans_branch {
+        Some(_) => files.into_iter().partition(|(path, _)| path.starts_with("plans/") || path.starts_with("outcomes/")),
+        None => (BTreeMap::new(), files),
+    };
+    if let Some(branch) = &settings.plans_branch {
+        let elsewhere = LockerSettings { branch: branch.clone(), ..settings.clone() };
+        Locker::open(&global.root, &elsewhere, signer(settings, global)?)?.append(|_| plans.clone(), &message, session.at)?;
+    }
+    Ok(locker.append(|_| evidence.clone(), &message, session.at)?)
+}
+
+fn signer(settings: &LockerSettings, global: &Global) -> Result<Option<Signer>, Trouble> {
+    Ok(settings.signing_key.as_ref().map(|path| Signer::open(&global.root.join(path))).transpose()?)
 }
 
 fn message(id: &str, outcomes: &[Outcome]) -> String {

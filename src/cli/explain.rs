@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{Global, Said, Trouble, pipeline};
+use super::{Exit, Global, Said, Trouble, pipeline};
+use crate::model::assessment::Status;
 use crate::report::explain;
 
 /// Arguments of `slm explain`.
@@ -25,5 +26,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
         return Err(format!("nothing was judged about `{}`{hint}", args.name).into());
     }
     let human = explain::human(&session.catalog, &session.rules, &judged.assessment, &decisions);
-    Ok(Said::new(pipeline::exits(&judged), human, json!({ "decisions": decisions })))
+    let has = |status| decisions.iter().any(|decision| decision.status == status);
+    let mut exits = vec![Exit::Clean];
+    exits.extend(has(Status::NoEvidence).then_some(Exit::Incomplete));
+    exits.extend(has(Status::NonCompliant).then_some(Exit::Changes));
+    Ok(Said::new(exits, human, json!({ "decisions": decisions })))
 }

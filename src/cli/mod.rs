@@ -212,6 +212,16 @@ fn start_log(global: &Global) {
 }
 
 impl Global {
+    /// A spinner on standard error; hidden when that is no terminal, when asked to be quiet, and for JSON.
+    fn spinner(&self, message: String) -> indicatif::ProgressBar {
+        if self.quiet || self.format == Format::Json {
+            return indicatif::ProgressBar::hidden();
+        }
+        let spinner = indicatif::ProgressBar::new_spinner().with_message(message);
+        spinner.enable_steady_tick(std::time::Duration::from_secs(1));
+        spinner
+    }
+
     fn colored(&self) -> bool {
         match self.color {
             Color::Always => true,

@@ -95,7 +95,13 @@ impl Session {
 
     async fn judge_at(&self, global: &Global, at: Timestamp) -> Judged {
         let collectors = wire::collectors(&self.catalog, &global.root).await;
+        let spinner = global.spinner(format!("observing {}", crate::report::words::count(collectors.len() as u64, "scope")));
         let observed = observe(&collectors, &SystemClock, usize::from(self.catalog.settings.limits.concurrency)).await;
+        spinner.finish_and_clear();
+        for receipt in &observed.snapshot.receipts {
+            let (complete, requests) = (receipt.completeness.is_complete(), receipt.requests());
+            tracing::info!(source = %receipt.source, collector = receipt.collector, scope = receipt.scope, complete, requests, "collected");
+        }
         let snapshot = join(&self.catalog, observed.snapshot.clone());
         let assessment = evaluate(&self.catalog, &self.rules, &snapshot, at);
         Judged { observed, snapshot, assessment }
@@ -109,7 +115,7 @@ impl Session {
             snapshot: &judged.snapshot,
             assessment: &judged.assessment,
             config: self.config.clone(),
-            digest: digest(&judged.observed.snapshot),
+            digest: digest(&judged.observed.snapshot)?,
             forced,
         });
         refuse_bad(&made, &self.catalog)?;
@@ -132,22 +138,30 @@ pub(super) fn refuse_bad(plan: &Plan, catalog: &Catalog) -> Result<(), Trouble> 
 }
 
 /// SHA-256 of what was observed, without instants of our own clock.
-pub(super) fn digest(snapshot: &Snapshot) -> String {
-    hex(&Sha256::digest(canonical::json(&snapshot.populations).unwrap_or_default()))
+pub(super) fn digest(snapshot: &Snapshot) -> Result<String, Trouble> {
+    Ok(hex(&Sha256::digest(canonical::json(&snapshot.populations)?)))
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// How a look at the world ended: incomplete sources, breaches.
+/// How a look at the world ended: incomplete when a source was not seen whole, or a control has no evidence.
 pub(super) fn exits(judged: &Judged) -> Vec<Exit> {
-    let receipts = &judged.observed.snapshot.receipts;
-    let mut exits = vec![Exit::Clean];
-    if receipts.iter().any(|receipt| !receipt.completeness.is_complete()) {
-        exits.push(Exit::Incomplete);
+    let unseen = judged.observed.snapshot.receipts.iter().any(|receipt| !receipt.completeness.is_complete());
+    if unseen || !judged.assessment.gaps.is_empty() { vec![Exit::Incomplete] } else { vec![Exit::Clean] }
+}
+
+/// What was not seen, for people; empty when everything was.
+pub(super) fn blind_spots(judged: &Judged, controls: usize) -> String {
+    let mut text = String::new();
+    for receipt in judged.observed.snapshot.receipts.iter().filter(|receipt| !receipt.completeness.is_complete()) {
+        text.push_str(&format!("Source {} {} {} was not seen whole.\n", receipt.source, receipt.collector, receipt.scope));
     }
-    exits
+    if !judged.assessment.gaps.is_empty() {
+        text.push_str(&format!("{} of {controls} controls have no evidence; see `slm status`.\n", judged.assessment.gaps.len()));
+    }
+    text
 }
 
 /// Runs `future` on a runtime of its own.

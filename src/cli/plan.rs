@@ -38,11 +38,13 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let mut exits = pipeline::exits(&judged);
     exits.extend(plan_exits(&plan));
     let mut human = if args.markdown { report::plan::markdown(&plan)? } else { report::plan::human(&plan) };
-    for receipt in judged.observed.snapshot.receipts.iter().filter(|receipt| !receipt.completeness.is_complete()) {
-        human.push_str(&format!("Source {} {} {} was not seen whole.\n", receipt.source, receipt.collector, receipt.scope));
-    }
+    human.push_str(&pipeline::blind_spots(&judged, session.catalog.controls.len()));
     let requests: u64 = judged.observed.snapshot.receipts.iter().map(crate::model::receipt::Receipt::requests).sum();
-    Ok(Said::new(exits, human, json!({ "plan": plan, "requests": requests, "receipts": judged.observed.snapshot.receipts })))
+    Ok(Said::new(
+        exits,
+        human,
+        json!({ "plan": plan, "gaps": judged.assessment.gaps, "requests": requests, "receipts": judged.observed.snapshot.receipts }),
+    ))
 }
 
 pub(super) fn plan_exits(plan: &Plan) -> Vec<Exit> {

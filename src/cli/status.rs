@@ -20,9 +20,6 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     if tally.get(&Status::NonCompliant).is_some_and(|count| *count > 0) {
         exits.push(Exit::Changes);
     }
-    if tally.get(&Status::NoEvidence).is_some_and(|count| *count > 0) {
-        exits.push(Exit::Incomplete);
-    }
     let human = report::status::human(&session.catalog, &judged.snapshot, &judged.assessment);
     let json = report::status::json(&session.catalog, &judged.snapshot, &judged.assessment);
     Ok(Said::new(exits, human, json))

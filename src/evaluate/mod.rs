@@ -97,7 +97,7 @@ fn judge_one(
         subject: Subject::Resource { entity: entity.clone(), id: resource.id.clone() },
         status,
         because,
-        observed: observed(control, resource),
+        observed: observed(slice, control, resource),
         flips_at,
     }
 }
@@ -133,8 +133,10 @@ fn status_of(
     }
 }
 
-fn observed(control: &Control, resource: &Resource) -> Vec<(Arc<str>, Value)> {
-    let wanted: BTreeSet<&Arc<str>> = control.requires.iter().chain(control.applies_where.iter().map(|(name, _)| name)).collect();
+/// What the decision rests on: the attributes the control asks for and those its rules read.
+fn observed(slice: &[Rule], control: &Control, resource: &Resource) -> Vec<(Arc<str>, Value)> {
+    let asked = control.requires.iter().chain(control.applies_where.iter().map(|(name, _)| name));
+    let wanted: BTreeSet<&Arc<str>> = asked.chain(slice.iter().flat_map(Rule::reads)).collect();
     wanted.into_iter().filter_map(|name| resource.get(name).map(|value| (name.clone(), value.clone()))).collect()
 }
 

@@ -101,7 +101,7 @@ pub struct Decision {
     pub status: Status,
     /// Why.
     pub because: Because,
-    /// The values of the required attributes, sorted by name.
+    /// The values the decision rests on, sorted by name.
     pub observed: Vec<(Arc<str>, Value)>,
     /// The first instant at which the status changes if nothing else does; `None` when it never will.
     pub flips_at: Option<Timestamp>,

@@ -175,6 +175,12 @@ impl Rules {
 }
 
 impl Rule {
+    /// Attributes of the resource it may read, sorted; empty when it is left to Cedar.
+    #[must_use]
+    pub fn reads(&self) -> &[Arc<str>] {
+        self.native.as_ref().map_or(&[], |native| native.reads.as_slice())
+    }
+
     fn holds(&self, entity: &EntityType, resource: &Resource, now: Timestamp) -> Result<bool, String> {
         match &self.native {
             Some(native) => native.holds(entity, resource, now.as_millisecond()).map_err(|error| error.to_string()),

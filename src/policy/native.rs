@@ -16,6 +16,8 @@ use crate::model::time::Timestamp;
 pub(super) struct Native {
     head: Head,
     conditions: Vec<Expr>,
+    /// Attributes it may read, sorted.
+    pub(super) reads: Vec<Arc<str>>,
 }
 
 enum Head {
@@ -42,6 +44,26 @@ enum Expr {
     Since(Box<Expr>, Box<Expr>),
     Offset(Box<Expr>, Box<Expr>),
     Count(i64, Box<Expr>),
+}
+
+impl Expr {
+    fn reads(&self, names: &mut Vec<Arc<str>>) {
+        match self {
+            Self::Attr(name) | Self::Has(name) => names.push(name.clone()),
+            Self::Not(inner) | Self::Count(_, inner) => inner.reads(names),
+            Self::And(a, b)
+            | Self::Or(a, b)
+            | Self::Compare(_, a, b)
+            | Self::Arith(_, a, b)
+            | Self::Since(a, b)
+            | Self::Offset(a, b) => {
+                a.reads(names);
+                b.reads(names);
+            }
+            Self::If(a, b, c) => [a, b, c].iter().for_each(|part| part.reads(names)),
+            Self::Bool(_) | Self::Long(_) | Self::Text(_) | Self::Time(_) | Self::Span(_) | Self::Now => {}
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -122,7 +144,11 @@ impl Native {
         let json = policy.to_json().ok()?;
         let conditions = json.get("conditions")?.as_array()?;
         let conditions = conditions.iter().map(condition).collect::<Option<Vec<_>>>()?;
-        Some(Self { head, conditions })
+        let mut reads = Vec::new();
+        conditions.iter().for_each(|condition| condition.reads(&mut reads));
+        reads.sort();
+        reads.dedup();
+        Some(Self { head, conditions, reads })
     }
 
     fn matches(&self, entity: &EntityType, resource: &Resource) -> bool {
