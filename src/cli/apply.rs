@@ -127,7 +127,7 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, stop
     let lease = Duration::from_secs(u64::try_from(credential.policy.lease.as_seconds()).unwrap_or(0));
     let begun = Instant::now();
     let fence = move || begun.elapsed() < lease;
-    let consumers = wire::consumers_of(credential, &global.root);
+    let consumers = wire::consumers_of(&session.catalog, credential, &global.root);
     let rotator = wire::rotator(credential);
     let job = Job {
         action: &action.kind,

@@ -8,13 +8,16 @@ use crate::collectors::iam::Iam;
 use crate::collectors::secrets_manager::SecretsManager;
 use crate::collectors::vault::VaultSecrets;
 use crate::consumers::file::RenderedFile;
+use crate::consumers::github_actions_secret::ActionsSecret;
 use crate::host::clock::SystemClock;
 use crate::model::catalog::{
-    AwsSource, Catalog, Consumer as Declared, ConsumerKind, Credential, RotatorConfig, SourceKind, VaultSource,
+    AwsSource, Catalog, Consumer as Declared, ConsumerKind, Credential, GithubSource, RotatorConfig, SourceKind, VaultSource,
 };
 use crate::model::id::ConsumerId;
+use crate::model::secret::Secret;
 use crate::rotators::random::Random;
 use crate::transport::aws;
+use crate::transport::github::Github;
 use crate::transport::secrets_manager_store::SecretsManagerStore;
 use crate::transport::vault::Vault;
 use crate::world::{Collector, Consumer, ErrorClass, Rotator, SecretStore, WorldError};
@@ -46,7 +49,7 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path) -> Vec<Box<dyn Co
     }
     let mut consumers = Vec::new();
     for credential in catalog.credentials.values() {
-        for (id, consumer) in consumers_of(credential, root) {
+        for (id, consumer) in consumers_of(catalog, credential, root) {
             consumers.push((credential.id.clone(), id, consumer));
         }
     }
@@ -57,18 +60,28 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path) -> Vec<Box<dyn Co
 }
 
 /// The consumers of `credential` that this version can write to.
-pub(super) fn consumers_of(credential: &Credential, root: &Path) -> Vec<(ConsumerId, Box<dyn Consumer>)> {
-    credential.consumers.iter().filter_map(|declared| Some((declared.id.clone(), consumer(credential, declared, root)?))).collect()
+pub(super) fn consumers_of(catalog: &Catalog, credential: &Credential, root: &Path) -> Vec<(ConsumerId, Box<dyn Consumer>)> {
+    let built = |declared: &Declared| Some((declared.id.clone(), consumer(catalog, credential, declared, root)?));
+    credential.consumers.iter().filter_map(built).collect()
 }
 
-fn consumer(credential: &Credential, declared: &Declared, root: &Path) -> Option<Box<dyn Consumer>> {
+fn consumer(catalog: &Catalog, credential: &Credential, declared: &Declared, root: &Path) -> Option<Box<dyn Consumer>> {
     match &declared.kind {
         ConsumerKind::File(file) => {
             let file = RenderedFile::new(root.to_owned(), credential.id.clone(), file.clone()).ok()?;
             Some(Box::new(file))
         }
-        ConsumerKind::GithubActionsSecret(_) => None,
+        ConsumerKind::GithubActionsSecret(secret) => match catalog.settings.sources.get(&secret.source) {
+            Some(SourceKind::Github(source)) => Some(Box::new(ActionsSecret::new(github(source), &source.org, secret))),
+            _ => None,
+        },
     }
+}
+
+/// A client of `source`; without its token it refuses every call.
+fn github(source: &GithubSource) -> Github {
+    let token = std::env::var(&source.token_env).ok().map(|token| Secret::new(token.into_bytes()));
+    Github::new(source.base_url.as_deref(), token)
 }
 
 /// What makes new values for `credential`.

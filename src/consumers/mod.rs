@@ -1,3 +1,4 @@
 //! Consumers: one file a kind.
 
 pub mod file;
+pub mod github_actions_secret;

@@ -2,5 +2,6 @@
 
 pub mod atomic;
 pub mod aws;
+pub mod github;
 pub mod secrets_manager_store;
 pub mod vault;

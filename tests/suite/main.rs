@@ -8,6 +8,7 @@
 )]
 
 mod aws;
+mod github;
 mod layers;
 mod record;
 mod rules;
