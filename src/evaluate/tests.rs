@@ -280,9 +280,16 @@ fn many_gaps_of_a_control_are_counted_and_the_first_is_told() {
 }
 
 #[test]
-fn a_decision_shows_what_it_looked_at_sorted_and_no_more() {
-    let observed = world().secret("a", 1).public().one().observed;
-    assert_eq!(observed, [("created".into(), Value::Time(ago(1))), ("managed".into(), Value::Bool(true))]);
+fn a_decision_shows_what_it_and_its_rules_look_at_sorted_and_no_more() {
+    let facts = [
+        ("managed", Value::Bool(true)),
+        ("created", Value::Time(ago(1))),
+        ("tier", Value::Long(1)),
+        ("public", Value::Bool(false)),
+    ];
+    let observed = world().bare("a", &facts).one().observed;
+    let names: Vec<&str> = observed.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["created", "managed", "public"]);
 }
 
 #[test]
