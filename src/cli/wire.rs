@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::collectors::consumers::Consumers;
+use crate::collectors::github::GithubOrg;
 use crate::collectors::iam::Iam;
 use crate::collectors::secrets_manager::SecretsManager;
 use crate::collectors::vault::VaultSecrets;
@@ -43,8 +44,9 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path) -> Vec<Box<dyn Co
                     all.push(Box::new(SecretsManager::new(id.clone(), account, region, config)));
                 }
             }
+            SourceKind::Github(org) => all.push(Box::new(GithubOrg::new(id.clone(), org, github(org)))),
             // No collector of this version reads these; controls that need them say so and are no-evidence.
-            SourceKind::Github(_) | SourceKind::Git(_) => {}
+            SourceKind::Git(_) => {}
         }
     }
     let mut consumers = Vec::new();

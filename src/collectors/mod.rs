@@ -1,6 +1,8 @@
 //! One file a collector; each reads facts from one scope of one source.
 
 pub mod consumers;
+pub mod github;
+mod github_bodies;
 pub mod iam;
 pub mod secrets_manager;
 pub mod vault;

@@ -1,0 +1,183 @@
+//! The bodies the collector `github` reads, reduced to what it needs.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use crate::model::time::Timestamp;
+
+/// Fields of bodies that are kept; all others may hold anything: descriptions, addresses, clone tokens.
+const KEPT: [&str; 22] = [
+    "allowed_actions",
+    "archived",
+    "can_approve_pull_request_reviews",
+    "created_at",
+    "default_branch",
+    "default_repository_permission",
+    "default_workflow_permissions",
+    "enabled_repositories",
+    "full_name",
+    "id",
+    "login",
+    "name",
+    "private",
+    "public_repos",
+    "secrets",
+    "security_and_analysis",
+    "total_count",
+    "total_private_repos",
+    "two_factor_requirement_enabled",
+    "type",
+    "updated_at",
+    "visibility",
+];
+
+/// Who calls.
+#[derive(Deserialize)]
+pub struct User {
+    /// Its login.
+    pub login: String,
+}
+
+/// The organisation; owners alone see the optional fields.
+#[derive(Deserialize)]
+pub struct Org {
+    /// Its login.
+    pub login: String,
+    /// Whether members must have a second factor.
+    #[serde(default)]
+    pub two_factor_requirement_enabled: Option<bool>,
+    /// What members may do with every repository.
+    #[serde(default)]
+    pub default_repository_permission: Option<String>,
+    /// Public repositories.
+    #[serde(default)]
+    pub public_repos: Option<u64>,
+    /// Other repositories.
+    #[serde(default)]
+    pub total_private_repos: Option<u64>,
+}
+
+/// One member; the count is all we need.
+#[derive(Deserialize)]
+pub struct Member {}
+
+/// What may run.
+#[derive(Deserialize)]
+pub struct Actions {
+    /// `all`, `local_only` or `selected`.
+    #[serde(default)]
+    pub allowed_actions: Option<String>,
+}
+
+/// What the token of a run may do.
+#[derive(Deserialize)]
+pub struct Workflow {
+    /// `read` or `write`.
+    pub default_workflow_permissions: String,
+    /// Whether it may approve.
+    pub can_approve_pull_request_reviews: bool,
+}
+
+/// One repository.
+#[derive(Deserialize)]
+pub struct Repo {
+    /// `owner/name`.
+    pub full_name: String,
+    /// False when anybody may read it.
+    pub private: bool,
+    /// Whether it is read-only.
+    #[serde(default)]
+    pub archived: Option<bool>,
+    /// Its features.
+    #[serde(default)]
+    pub security_and_analysis: Option<Security>,
+}
+
+/// Features of a repository, seen by those who administer it.
+#[derive(Deserialize)]
+pub struct Security {
+    /// Whether secrets in it are looked for.
+    #[serde(default)]
+    pub secret_scanning: Option<Feature>,
+    /// Whether a push with a secret is refused.
+    #[serde(default)]
+    pub secret_scanning_push_protection: Option<Feature>,
+}
+
+/// One feature.
+#[derive(Deserialize)]
+pub struct Feature {
+    /// `enabled` or `disabled`.
+    pub status: String,
+}
+
+/// One page of secrets.
+#[derive(Deserialize)]
+pub struct Secrets {
+    /// How many there are over all pages.
+    pub total_count: u64,
+    /// Those of this page.
+    pub secrets: Vec<Named>,
+}
+
+/// One secret without its value.
+#[derive(Deserialize)]
+pub struct Named {
+    /// Its name.
+    pub name: String,
+    /// When it was last written.
+    pub updated_at: Timestamp,
+}
+
+/// `body` with the fields of [`KEPT`] alone, and the pointers of what was removed, `*` for any index. A body with nothing to
+/// remove is kept byte by byte; one that is not JSON is not kept.
+pub fn redact(body: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
+    let mut page: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let mut removed = BTreeSet::new();
+    strip(&mut page, "", &mut removed);
+    let kept = if removed.is_empty() { body.to_vec() } else { serde_json::to_vec(&page).ok()? };
+    Some((kept, removed.into_iter().collect()))
+}
+
+fn strip(value: &mut serde_json::Value, at: &str, removed: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| strip(item, &format!("{at}/*"), removed)),
+        serde_json::Value::Object(fields) => {
+            fields.retain(|name, _| {
+                let keep = KEPT.contains(&name.as_str());
+                if !keep {
+                    removed.insert(format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")));
+                }
+                keep
+            });
+            if let Some(secrets) = fields.get_mut("secrets") {
+                strip(secrets, &format!("{at}/secrets"), removed);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_hold_anything_is_removed_and_named() {
+        let body = br#"[{"full_name":"a/b","temp_clone_token":"x1","description":"x2","owner":{"login":"x3"}}]"#;
+        let (kept, redacted) = redact(body).unwrap();
+        assert_eq!(String::from_utf8(kept).unwrap(), r#"[{"full_name":"a/b"}]"#);
+        assert_eq!(redacted, ["/*/description", "/*/owner", "/*/temp_clone_token"]);
+    }
+
+    #[test]
+    fn a_list_of_secrets_is_reduced_inside() {
+        let body = br#"{"total_count":1,"secrets":[{"name":"K","selected_repositories_url":"x"}]}"#;
+        let (kept, redacted) = redact(body).unwrap();
+        assert_eq!(String::from_utf8(kept).unwrap(), r#"{"total_count":1,"secrets":[{"name":"K"}]}"#);
+        assert_eq!(redacted, ["/secrets/*/selected_repositories_url"]);
+        let body = br#"{ "total_count" : 0 }"#;
+        assert_eq!(redact(body).unwrap(), (body.to_vec(), vec![]));
+    }
+}
