@@ -12,3 +12,5 @@ mod github;
 mod layers;
 mod record;
 mod rules;
+mod scale;
+mod support;

@@ -1,0 +1,181 @@
+//! The size of a real company on moto: 1,000 secrets in two regions, 200 users with keys, two accounts by assume-role, and a region
+//! that refuses us. Findings are compared with what was created, requests with pages plus a fixed number.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_secretsmanager::config::Credentials;
+use aws_sdk_secretsmanager::types::Tag;
+use futures::StreamExt as _;
+use serde_json::Value as Json;
+use slm::model::catalog::AwsSource;
+use slm::transport::aws::session_from;
+
+use crate::support::{Server, copy, git, slm};
+
+const FIRST: &str = "111111111111";
+const SECOND: &str = "222222222222";
+const DENIED: &str = "eu-central-1";
+const SECRETS: usize = 500;
+const USERS: usize = 200;
+const KEYS: [(&str, &str); 3] = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_REGION", "eu-west-1")];
+
+fn source(account: &str, endpoint: &str) -> AwsSource {
+    AwsSource {
+        account: account.to_owned(),
+        regions: vec!["eu-west-1".to_owned()],
+        read_role: None,
+        apply_role: None,
+        profile: None,
+        endpoint: Some(endpoint.to_owned()),
+    }
+}
+
+async fn session(account: &str, region: &str, endpoint: &str) -> SdkConfig {
+    let keys = Credentials::new("test", "test", None, None, "test");
+    let loader = aws_config::defaults(BehaviorVersion::latest()).credentials_provider(keys);
+    let role = format!("arn:aws:iam::{account}:role/setup");
+    session_from(loader, &source(account, endpoint), region, Some(&role), "setup").await
+}
+
+/// One secret in ten has a tier nobody knows; every one is new and undeclared.
+async fn make_secrets(config: &SdkConfig, count: usize) {
+    let client = aws_sdk_secretsmanager::Client::new(config);
+    let made = futures::stream::iter(0..count).map(|number| {
+        let tier = if number % 10 == 0 { "unheard-of" } else { "critical" };
+        let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+        let request = client.create_secret().name(format!("app/{number:04}")).secret_string("value");
+        request.tags(tag("tier", tier)).tags(tag("owner", "team-app")).send()
+    });
+    let failed = made.buffer_unordered(8).filter(|made| std::future::ready(made.is_err())).count().await;
+    assert_eq!(failed, 0);
+}
+
+async fn make_users(config: &SdkConfig, count: usize) {
+    let client = aws_sdk_iam::Client::new(config);
+    let made = futures::stream::iter(0..count).map(|number| {
+        let client = client.clone();
+        async move {
+            let name = format!("user-{number:03}");
+            client.create_user().user_name(&name).send().await.unwrap();
+            client.create_access_key().user_name(&name).send().await.unwrap();
+        }
+    });
+    assert_eq!(made.buffer_unordered(8).count().await, count);
+}
+
+/// Passes connections on to `to`, but refuses requests signed for the Secrets Manager of [`DENIED`].
+fn refusing(to: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let to = to.trim_start_matches("http://").to_owned();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let to = to.clone();
+            std::thread::spawn(move || pass(client.unwrap(), &to));
+        }
+    });
+    endpoint
+}
+
+fn pass(mut client: TcpStream, to: &str) {
+    let mut request = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&request).to_ascii_lowercase();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "))
+                .map_or(0, |value| value.trim().parse().unwrap());
+            if body.len() >= length {
+                break;
+            }
+        }
+        match client.read(&mut chunk) {
+            Ok(0) | Err(_) => return,
+            Ok(read) => request.extend_from_slice(&chunk[..read]),
+        }
+    }
+    let text = String::from_utf8_lossy(&request).into_owned();
+    if text.contains(&format!("/{DENIED}/secretsmanager/")) {
+        let body = r#"{"__type":"AccessDeniedException","message":"no"}"#;
+        let _ = write!(client, "HTTP/1.1 400 X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+        return;
+    }
+    let mut server = TcpStream::connect(to).unwrap();
+    let closing = text.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+    server.write_all(closing.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let _ = server.read_to_end(&mut answer);
+    let _ = client.write_all(&answer);
+    let _ = client.shutdown(Shutdown::Both);
+}
+
+/// A config repo with the shipped catalogue and both accounts.
+fn config(moto: &str, proxy: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for part in ["controls", "policies"] {
+        copy(&shipped.join(part), &folder.path().join(part));
+    }
+    let account = |name: &str, id: &str, regions: &str, endpoint: &str| {
+        format!(
+            "[source.{name}]\naws = {{ account = \"{id}\", regions = [{regions}], read-role = \"arn:aws:iam::{id}:role/slm-read\", endpoint = \"{endpoint}\" }}\n\n"
+        )
+    };
+    let first = account("first", FIRST, "\"eu-west-1\", \"us-east-1\"", moto);
+    let second = account("second", SECOND, "\"eu-west-1\", \"eu-central-1\"", proxy);
+    fs::write(folder.path().join("slm.toml"), first + &second).unwrap();
+    git(folder.path(), &["init", "-q"]);
+    folder
+}
+
+fn count(status: &Json, control: &str, word: &str) -> u64 {
+    let controls = status["controls"].as_array().unwrap();
+    let found = controls.iter().find(|one| one["id"] == control).unwrap();
+    found["decisions"][word].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn two_accounts_are_judged_as_they_were_made_with_one_request_a_page() {
+    let moto = Server::moto();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        for region in ["eu-west-1", "us-east-1"] {
+            make_secrets(&session(FIRST, region, &moto.endpoint).await, SECRETS).await;
+        }
+        make_users(&session(FIRST, "eu-west-1", &moto.endpoint).await, USERS).await;
+        make_secrets(&session(SECOND, "eu-west-1", &moto.endpoint).await, 3).await;
+        make_secrets(&session(SECOND, DENIED, &moto.endpoint).await, 3).await;
+    });
+    let repo = config(&moto.endpoint, &refusing(&moto.endpoint));
+    let status = slm(repo.path(), &["status", "--format", "json"], &KEYS).exits(3).json();
+
+    // 1,003 secrets were made where we may look: one in ten has an unknown tier, and the refused region is no evidence as a whole.
+    assert_eq!(count(&status, "ROT-01", "compliant"), 2 * 450 + 2, "new secrets within their tier");
+    assert_eq!(count(&status, "ROT-01", "no-evidence"), 2 * 50 + 1 + 1, "unknown tiers and the refused region");
+    assert_eq!(count(&status, "ROT-01", "non-compliant"), 0);
+    assert_eq!(count(&status, "ROT-02", "non-compliant"), 1_003, "nothing is declared or rotated by AWS");
+    assert_eq!(count(&status, "ROT-03", "compliant"), USERS as u64, "every key is new");
+
+    let receipts = status["receipts"].as_array().unwrap();
+    let of = |collector: &str, scope: &str| {
+        let found = receipts.iter().find(|receipt| receipt["collector"] == collector && receipt["scope"] == scope);
+        found.unwrap_or_else(|| panic!("no receipt of {collector} {scope}"))
+    };
+    let sum = |receipt: &Json, what: &str| {
+        receipt["operations"].as_array().unwrap().iter().map(|one| one[what].as_u64().unwrap()).sum::<u64>()
+    };
+    for region in ["eu-west-1", "us-east-1"] {
+        let receipt = of("secrets-manager", &format!("{FIRST}/{region}"));
+        assert_eq!(sum(receipt, "requests"), 5 + 1, "five pages and the caller's identity");
+    }
+    let refused = of("secrets-manager", &format!("{SECOND}/{DENIED}"));
+    assert_eq!(refused["completeness"]["incomplete"]["cause"], "denied");
+    let iam = of("iam", &format!("{FIRST}/global"));
+    assert!(sum(iam, "requests") <= 12, "no call a user: {}", sum(iam, "requests"));
+}
