@@ -46,8 +46,8 @@ pub struct GithubLog {
 pub struct Answer {
     /// The body as received.
     pub body: String,
-    /// The route of the next page.
-    pub next: Option<String>,
+    /// The route of the next page; [`Failure::ForeignLink`] when it is not below our own root.
+    pub next: Option<Result<String, Failure>>,
 }
 
 /// A call that failed, reduced to what may be shown: no message and no body.
@@ -197,7 +197,7 @@ impl Github {
             403 if limited => return Err(Failure::Throttled(status)),
             _ => return Err(Failure::Status(status)),
         }
-        let next = header("link").and_then(next_link).map(|link| self.route(link)).transpose()?;
+        let next = header("link").and_then(next_link).map(|link| self.route(link));
         let body = client.body_to_string(answer).await.map_err(|_| Failure::NoAnswer)?;
         Ok(Answer { body, next })
     }
