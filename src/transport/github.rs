@@ -99,8 +99,9 @@ impl Failure {
         WorldError { class: self.class(), operation, cause: self.to_string() }
     }
 
+    /// True when asking again at once may help; GitHub bans callers that go on while they are rate limited.
     fn may_pass(self) -> bool {
-        self.class() == ErrorClass::Transient
+        self.class() == ErrorClass::Transient && !matches!(self, Self::Throttled(_))
     }
 }
 

@@ -249,8 +249,8 @@ async fn a_secret_that_did_not_arrive_is_not_acknowledged() {
     let put = "PUT /repos/acme/app/actions/secrets/SESSION_KEY";
     for (status, headers, want, requests) in [
         (403, "", ErrorClass::Denied, 1),
-        (403, "x-ratelimit-remaining: 0\r\n", ErrorClass::Transient, 3),
-        (429, "", ErrorClass::Transient, 3),
+        (403, "x-ratelimit-remaining: 0\r\n", ErrorClass::Transient, 1),
+        (429, "", ErrorClass::Transient, 1),
         (503, "", ErrorClass::Transient, 3),
         (404, "", ErrorClass::NotFound, 1),
     ] {
