@@ -117,6 +117,14 @@ impl Run<'_> {
         let Some(org) = orgs.into_iter().next() else {
             return (BTreeMap::new(), first(causes), None);
         };
+        // INVARIANT: another organisation's settings are never read as this one's.
+        if !org.login.eq_ignore_ascii_case(&self.of.org) {
+            causes.push(incomplete(
+                Unseen::Inconsistent,
+                format!("the source answers for another organisation than {}", self.of.org),
+            ));
+            return (BTreeMap::new(), first(causes), None);
+        }
         let mut attributes: Vec<Attribute> = Vec::new();
         let mut set = |name: &str, value: Option<Value>| attributes.extend(value.map(|value| (name.into(), value)));
         set("two_factor_required", org.two_factor_requirement_enabled.map(Value::Bool));
@@ -209,7 +217,11 @@ impl Run<'_> {
             }
             items += count(&page);
             pages.push(page);
-            let Some(link) = answer.next else { break Completeness::Complete };
+            let link = match answer.next {
+                None => break Completeness::Complete,
+                Some(Err(failure)) => break failed(failure),
+                Some(Ok(link)) => link,
+            };
             followed.insert(std::mem::replace(&mut next, link));
             if followed.contains(&next) {
                 let detail = format!("page {number} of {name} of {} leads back", self.of.org);

@@ -128,11 +128,12 @@ impl ActionsSecret {
             let mut next = Some(format!("{route}/repositories?per_page=100"));
             while let Some(page) = next {
                 let answer = self.github.get(&page).await?;
-                if answer.next.as_ref() == Some(&page) {
+                ids.extend(answer.read::<Chosen>()?.repositories.iter().map(|repository| repository.id));
+                let following = answer.next.transpose()?;
+                if following.as_ref() == Some(&page) {
                     return Err(Failure::Shape);
                 }
-                ids.extend(answer.read::<Chosen>()?.repositories.iter().map(|repository| repository.id));
-                next = answer.next;
+                next = following;
             }
             audience.insert("selected_repository_ids".to_owned(), ids.into());
         }

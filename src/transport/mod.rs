@@ -3,5 +3,6 @@
 pub mod atomic;
 pub mod aws;
 pub mod github;
+mod github_failure;
 pub mod secrets_manager_store;
 pub mod vault;

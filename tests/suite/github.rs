@@ -249,8 +249,8 @@ async fn a_secret_that_did_not_arrive_is_not_acknowledged() {
     let put = "PUT /repos/acme/app/actions/secrets/SESSION_KEY";
     for (status, headers, want, requests) in [
         (403, "", ErrorClass::Denied, 1),
-        (403, "x-ratelimit-remaining: 0\r\n", ErrorClass::Transient, 3),
-        (429, "", ErrorClass::Transient, 3),
+        (403, "x-ratelimit-remaining: 0\r\n", ErrorClass::Transient, 1),
+        (429, "", ErrorClass::Transient, 1),
         (503, "", ErrorClass::Transient, 3),
         (404, "", ErrorClass::NotFound, 1),
     ] {
@@ -401,6 +401,12 @@ async fn an_organisation_is_read_to_its_last_page() {
 
 #[tokio::test]
 async fn a_list_of_repositories_that_breaks_off_is_incomplete_and_keeps_what_was_seen() {
+    let foreign_first = organisation();
+    let page = foreign_first.with(|state| state.scripts[PAGE_1].2.clone());
+    foreign_first.script(PAGE_1, 200, "link: <http://127.0.0.1:9/repos>; rel=\"next\"\r\n", &page);
+    let repos = &collect(&foreign_first, Some(TOKEN)).await.populations[1];
+    assert_eq!((cause(&repos.completeness), repos.resources.len()), (Some(Unseen::Inconsistent), 2));
+
     let foreign = "link: <http://127.0.0.1:9/repos>; rel=\"next\"\r\n".to_owned();
     for (status, headers, body, want, resources) in [
         (403, String::new(), CANARY, Unseen::Denied, 2),
@@ -435,6 +441,14 @@ async fn what_only_an_owner_sees_is_absent_for_others() {
     }
     // Nobody says how many repositories there are: those listed may not be all.
     assert_eq!(cause(&seen.populations[1].completeness), Some(Unseen::Denied));
+}
+
+#[tokio::test]
+async fn another_organisation_is_not_read_as_this_one() {
+    let server = organisation();
+    server.script("GET /orgs/acme", 200, "", r#"{"login":"other","two_factor_requirement_enabled":true}"#);
+    let org = &collect(&server, Some(TOKEN)).await.populations[0];
+    assert_eq!((cause(&org.completeness), org.resources.len()), (Some(Unseen::Inconsistent), 0));
 }
 
 #[tokio::test]
