@@ -8,6 +8,8 @@
 )]
 
 mod aws;
+mod cli;
+mod cli_aws;
 mod github;
 mod layers;
 mod record;
