@@ -1,10 +1,7 @@
 //! AWS for real: moto and roto for state, a scripted server for lists that break off.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::net::TcpListener;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_secretsmanager::Client;
@@ -21,56 +18,13 @@ use slm::transport::aws::session_from;
 use slm::transport::secrets_manager_store::SecretsManagerStore;
 use slm::world::{Clock, Collected, Collector, ErrorClass, PENDING, SecretStore, WorldError};
 
+use crate::support::Server;
+
 const ACCOUNT: &str = "123456789012";
 const CANARY: &str = "canary-7f3a91-never-shown";
 const V1: &str = "11111111-1111-5111-8111-111111111111";
 const V2: &str = "22222222-2222-5222-8222-222222222222";
 const V3: &str = "33333333-3333-5333-8333-333333333333";
-
-/// An emulator on a port of its own, ended on drop.
-struct Server {
-    child: Child,
-    endpoint: String,
-}
-
-impl Server {
-    fn moto() -> Self {
-        Self::start("moto", &["-H", "127.0.0.1", "-p"], &[], &[])
-    }
-
-    fn moto_that_checks_credentials() -> Self {
-        Self::start("moto", &["-H", "127.0.0.1", "-p"], &[], &[("INITIAL_NO_AUTH_ACTION_COUNT", "0")])
-    }
-
-    fn roto() -> Self {
-        Self::start("roto", &["--host", "127.0.0.1", "--port"], &["--ephemeral"], &[])
-    }
-
-    fn start(name: &str, before: &[&str], after: &[&str], env: &[(&str, &str)]) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/emulators.sh");
-        let path = Command::new(script).args(["path", name]).output().unwrap();
-        assert!(path.status.success(), "{name} is not installed: run `scripts/emulators.sh install`");
-        let binary = String::from_utf8(path.stdout).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new(binary.trim());
-        command.args(before).arg(port.to_string()).args(after).envs(env.iter().copied());
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let server = Self { child, endpoint: format!("http://127.0.0.1:{port}") };
-        let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(60), "{name} did not start listening");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        server
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// Answers GetCallerIdentity, and ListSecrets with `pages` in order, the last one for ever.
 fn scripted(pages: Vec<(u16, String)>) -> String {

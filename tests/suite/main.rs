@@ -8,6 +8,9 @@
 )]
 
 mod aws;
+mod cli;
+mod cli_aws;
 mod layers;
 mod record;
 mod rules;
+mod support;

@@ -1,0 +1,214 @@
+//! The built binary end to end: exit codes, the demo, determinism, saved plans.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value as Json, json};
+
+use crate::support::{World, contains, git, git_objects, slm};
+
+const SESSION_KEY: &str = "credentials/session-key.toml";
+
+/// The ways a call ended, as its JSON output lists them.
+fn all(said: &Json) -> Vec<&str> {
+    said["exit"]["all"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect()
+}
+
+/// Names of the actions or held actions of `list` that are about credentials.
+fn verbs(list: &Json) -> Vec<String> {
+    let kinds = list.as_array().unwrap().iter().map(|item| item["kind"].as_object().unwrap().keys().next().unwrap());
+    kinds.filter(|kind| ["rotate", "deliver"].contains(&kind.as_str())).cloned().collect()
+}
+
+/// Version the demo app's sidecar calls stored and running.
+fn versions(world: &World) -> (String, String) {
+    let text = world.read("run/session.env.slm");
+    let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().trim().to_owned();
+    (line("stored"), line("running"))
+}
+
+#[test]
+fn exit_0_the_repository_itself_is_clean() {
+    slm(Path::new(env!("CARGO_MANIFEST_DIR")), &["check"], &[]).exits(0).says("Checked ");
+}
+
+#[test]
+fn exit_1_a_credential_that_is_not_declared_cannot_be_forced() {
+    let world = World::scaffolded();
+    for arguments in [&["plan", "--force", "nope"][..], &["apply", "--auto-approve", "--force", "nope"]] {
+        world.slm(arguments).exits(1).says("error: credential `nope` is not declared");
+    }
+}
+
+#[test]
+fn exit_2_a_plan_with_something_to_do() {
+    let world = World::scaffolded();
+    world.slm(&["plan"]).exits(2).says("rotate    session-key  it has no value yet").says("Plan: 1 to rotate");
+    let said = world.slm(&["plan", "--format", "json"]).exits(2).json();
+    assert_eq!((all(&said), &said["exit"]["code"]), (vec!["clean", "changes"], &json!(2)));
+}
+
+#[test]
+fn exit_3_nothing_is_planned_on_a_source_that_was_not_seen_whole() {
+    let world = World::scaffolded();
+    fs::remove_file(world.outside("slm.age-identity")).unwrap();
+    let vault = fs::read(world.root().join("vault.age")).unwrap();
+    world.slm(&["status"]).exits(3).says("NOT seen whole").says("no-evidence");
+    world.slm(&["plan"]).exits(5).says("was not seen whole").says("held      rotate session-key");
+    let said = world.slm(&["plan", "--format", "json"]).exits(5).json();
+    assert!(all(&said).contains(&"incomplete") && all(&said).contains(&"held"), "{said}");
+    assert_eq!((verbs(&said["plan"]["actions"]), verbs(&said["plan"]["held"])), (vec![], vec!["rotate".to_owned()]));
+    assert!(said["plan"]["held"][0]["because"]["unseen"].is_string(), "{said}");
+
+    world.slm(&["apply", "--auto-approve"]).exits(5);
+    assert_eq!(fs::read(world.root().join("vault.age")).unwrap(), vault);
+    assert!(!world.root().join("run").exists());
+}
+
+#[test]
+fn exit_4_a_broken_file_stops_every_verb() {
+    let world = World::scaffolded();
+    world.edit(SESSION_KEY, "owner = \"platform\"", "owner = platform");
+    world.slm(&["check"]).exits(4).says("credentials/session-key.toml:3");
+    for verb in [&["plan"][..], &["status"], &["apply", "--auto-approve"], &["explain", "ROT-01"]] {
+        world.slm(verb).exits(4).says("the config repo has 1 error; run `slm check`");
+    }
+    assert!(World::new().slm(&["plan"]).exits(4).says("run `slm init`").out.is_empty());
+}
+
+#[test]
+fn exit_5_what_no_guard_permits_is_held_and_not_done() {
+    let world = World::scaffolded();
+    world.edit("policies/guards.cedar", "action == Slm::Action::\"rotate\"", "action == Slm::Action::\"retire\"");
+    world.commit();
+    world.slm(&["plan"]).exits(5).says("held      rotate session-key").says("Plan: 0 to rotate").says("1 held");
+    world.slm(&["apply", "--auto-approve"]).exits(5).says("1 held");
+    world.slm(&["apply"]).exits(5);
+    assert!(!world.root().join("run").exists());
+}
+
+#[test]
+fn exit_5_an_apply_that_nobody_approved_does_nothing() {
+    let world = World::scaffolded();
+    world.slm(&["apply"]).exits(5).says("Nothing was applied.");
+    assert!(!world.root().join("run").exists());
+}
+
+#[test]
+fn exit_6_a_failed_reload_is_resumed_without_a_second_rotation() {
+    let world = World::scaffolded();
+    world.edit(SESSION_KEY, "mode = \"0600\" }", "mode = \"0600\", reload = [\"./reload.sh\"] }");
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).exits(6).says("blocked: ").says("prepared, promoted, delivered");
+    let (stored, running) = versions(&world);
+    let value = world.read("run/session.env");
+    assert_eq!((stored.len(), running.as_str()), (36, ""));
+    let said = world.slm(&["plan", "--format", "json"]).exits(2).json();
+    assert_eq!(verbs(&said["plan"]["actions"]), ["deliver"]);
+    world.slm(&["apply", "--auto-approve"]).exits(6);
+
+    let script = world.root().join("reload.sh");
+    fs::copy("/bin/true", &script).unwrap();
+    world.slm(&["apply", "--auto-approve"]).exits(0).says("deliver").says("adopted, done");
+    assert_eq!((versions(&world), world.read("run/session.env")), ((stored.clone(), stored), value));
+    world.slm(&["plan"]).exits(0).says("Nothing is due.");
+}
+
+#[test]
+fn exit_64_bad_usage() {
+    let world = World::new();
+    for arguments in [&["plan", "--nope"][..], &["nope"], &["apply", "p.json", "--auto-approve"], &["explain"], &[]] {
+        world.slm(arguments).exits(64).says("Usage: slm");
+    }
+    world.slm(&["--version"]).exits(0).says("slm ");
+}
+
+#[test]
+fn the_demo_ends_with_an_empty_plan_and_says_its_secret_nowhere() {
+    let world = World::new();
+    let said = world.slm(&["demo", "--dir", "demo", "-vv", "--log-json"]).exits(0).says("git fsck found nothing wrong.");
+    let (_, second) = said.out.rsplit_once("$ slm plan").unwrap();
+    assert!(second.contains("Nothing is due."), "{second}");
+    let root = world.root().join("demo/config");
+    git(&root, &["fsck", "--full", "--strict"]);
+    git(&root, &["rev-parse", "--verify", "refs/heads/slm/evidence"]);
+    slm(&root, &["plan"], &[]).exits(0).says("Nothing is due.");
+
+    let file = fs::read_to_string(root.join("run/session.env")).unwrap();
+    let value = file.strip_prefix("SESSION_KEY=").unwrap().trim_end();
+    assert_eq!(value.len(), 40);
+    let (objects, vault) = (git_objects(&root), fs::read(root.join("vault.age")).unwrap());
+    for (place, bytes) in
+        [("stdout", said.out.as_bytes()), ("stderr", said.err.as_bytes()), ("git", &objects), ("the vault's file", &vault)]
+    {
+        assert!(!contains(bytes, value), "the value is in {place}");
+    }
+    assert!(contains(&objects, "SESSION_KEY={{ value }}"), "the objects were read");
+    for line in said.err.lines() {
+        assert!(serde_json::from_str::<Json>(line).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn ten_plans_of_one_world_are_the_same_bytes() {
+    let world = World::scaffolded();
+    for name in ["b", "z", "a"] {
+        let text = world.read(SESSION_KEY).replace("app/session-key", name).replace("run/session.env", &format!("run/{name}"));
+        world.write(&format!("credentials/{name}.toml"), &text);
+    }
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    world.write("credentials/new.toml", &world.read("credentials/a.toml").replace("\"a\"", "\"new\"").replace("run/a", "run/new"));
+    world.commit();
+    let look = || {
+        let arguments = ["plan", "--format", "json", "--out", "p.json", "--force", "z", "--force", "session-key"];
+        let said = world.slm(&arguments).exits(2).json();
+        assert_eq!(verbs(&said["plan"]["actions"]), ["rotate"; 3]);
+        let mut plan: Json = serde_json::from_str(&world.read("p.json")).unwrap();
+        assert_eq!(plan, said["plan"]);
+        let at = plan["at"].take();
+        let bytes = world.read("p.json").replace(at.as_str().unwrap(), "AT");
+        (bytes, world.slm(&["explain", "ROT-01", "--format", "json"]).exits(0).json()["decisions"].take())
+    };
+    let first = look();
+    assert_eq!(first.1.as_array().unwrap().len(), 4);
+    for _ in 1..10 {
+        assert_eq!(look(), first);
+    }
+}
+
+#[test]
+fn a_saved_plan_is_applied_exactly_and_once() {
+    let world = World::scaffolded();
+    world.slm(&["plan", "--out", "p.json"]).exits(2);
+    let plan: Json = serde_json::from_str(&world.read("p.json")).unwrap();
+    let said = world.slm(&["apply", "p.json", "--format", "json"]).exits(0).json();
+    let applied: Vec<&Json> = said["outcomes"].as_array().unwrap().iter().map(|outcome| &outcome["action"]).collect();
+    let planned: Vec<&Json> = plan["actions"].as_array().unwrap().iter().map(|action| &action["kind"]).collect();
+    assert_eq!(applied, planned);
+    let first = (versions(&world), world.read("run/session.env"));
+    world.slm(&["apply", "p.json"]).exits(0).says("so already");
+    assert_eq!((versions(&world), world.read("run/session.env")), first);
+}
+
+#[test]
+fn a_plan_made_for_another_generation_is_stale() {
+    let world = World::scaffolded();
+    world.slm(&["plan", "--out", "p.json"]).exits(2);
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    world.slm(&["apply", "--auto-approve", "--force", "session-key"]).exits(0);
+    let before = versions(&world);
+    world.slm(&["apply", "p.json"]).exits(6).says("stale: version ");
+    assert_eq!(versions(&world), before);
+}
+
+#[test]
+fn a_plan_made_for_another_commit_is_refused() {
+    let world = World::scaffolded();
+    world.slm(&["plan", "--out", "p.json"]).exits(2);
+    world.edit(SESSION_KEY, "30d", "29d");
+    world.slm(&["apply", "p.json"]).exits(1).says("which is work-tree now; plan again");
+    world.commit();
+    world.slm(&["apply", "p.json"]).exits(1).says("the plan was made for config").says("plan again");
+    assert!(!world.root().join("run").exists());
+}

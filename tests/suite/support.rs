@@ -1,0 +1,196 @@
+//! What several suites start: emulators, the built binary, git.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+
+/// An emulator on a port of its own, ended on drop.
+pub struct Server {
+    child: Child,
+    pub endpoint: String,
+}
+
+impl Server {
+    pub fn moto() -> Self {
+        Self::start("moto", &["-H", "127.0.0.1", "-p"], &[], &[])
+    }
+
+    pub fn moto_that_checks_credentials() -> Self {
+        Self::start("moto", &["-H", "127.0.0.1", "-p"], &[], &[("INITIAL_NO_AUTH_ACTION_COUNT", "0")])
+    }
+
+    pub fn roto() -> Self {
+        Self::start("roto", &["--host", "127.0.0.1", "--port"], &["--ephemeral"], &[])
+    }
+
+    fn start(name: &str, before: &[&str], after: &[&str], env: &[(&str, &str)]) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/emulators.sh");
+        let path = Command::new(script).args(["path", name]).output().unwrap();
+        assert!(path.status.success(), "{name} is not installed: run `scripts/emulators.sh install`");
+        let binary = String::from_utf8(path.stdout).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new(binary.trim());
+        command.args(before).arg(port.to_string()).args(after).envs(env.iter().copied());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let server = Self { child, endpoint: format!("http://127.0.0.1:{port}") };
+        let began = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(began.elapsed() < Duration::from_secs(60), "{name} did not start listening");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// How one call of the binary ended.
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    /// Its output as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Json {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}{}", self.out, self.err))
+    }
+
+    /// Asserts the exit code, and shows what was said when it is another.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}{}", self.out, self.err);
+        self
+    }
+
+    /// Asserts that `text` was said on standard output or standard error.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.out.contains(text) || self.err.contains(text), "`{text}` is not in {}{}", self.out, self.err);
+        self
+    }
+}
+
+/// Runs the built binary in `at`, without the environment of the caller.
+pub fn slm(at: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_slm"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", at).env("GIT_CONFIG_GLOBAL", "/dev/null");
+    let Output { status, stdout, stderr } = command.current_dir(at).args(arguments).envs(env.iter().copied()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
+}
+
+/// Runs git in `at`, where it must succeed.
+#[track_caller]
+pub fn git(at: &Path, arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new("git").current_dir(at).args(arguments).env("GIT_CONFIG_GLOBAL", "/dev/null").output().unwrap();
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// The content of every object of the repository at `at`, reachable or not.
+pub fn git_objects(at: &Path) -> Vec<u8> {
+    git(at, &["cat-file", "--batch-all-objects", "--batch", "--unordered"])
+}
+
+/// True when `needle` is in `hay`.
+pub fn contains(hay: &[u8], needle: &str) -> bool {
+    assert!(!needle.is_empty());
+    hay.windows(needle.len()).any(|window| window == needle.as_bytes())
+}
+
+/// A config repo of its own; what is kept outside the repo lies beside it.
+pub struct World {
+    folder: tempfile::TempDir,
+    env: Vec<(String, String)>,
+}
+
+impl World {
+    /// An empty folder.
+    pub fn new() -> Self {
+        let world = Self { folder: tempfile::tempdir().unwrap(), env: Vec::new() };
+        fs::create_dir(world.root()).unwrap();
+        world
+    }
+
+    /// What `slm init` makes, committed.
+    pub fn scaffolded() -> Self {
+        let world = Self::new();
+        world.slm(&["init"]).exits(0).says("Wrote slm.toml");
+        world.commit();
+        world
+    }
+
+    /// Sets a variable for every later call.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("config")
+    }
+
+    pub fn outside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn slm(&self, arguments: &[&str]) -> Ran {
+        let env: Vec<(&str, &str)> = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        slm(&self.root(), arguments, &env)
+    }
+
+    pub fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.root().join(path)).unwrap()
+    }
+
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.root().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Replaces `from`, which must be there, in the file at `path`.
+    #[track_caller]
+    pub fn edit(&self, path: &str, from: &str, to: &str) {
+        let text = self.read(path);
+        assert!(text.contains(from), "`{from}` is not in {path}");
+        self.write(path, &text.replace(from, to));
+    }
+
+    pub fn commit(&self) {
+        let root = self.root();
+        git(&root, &["init", "-q", "-b", "main"]);
+        git(&root, &["add", "-A"]);
+        git(&root, &["-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-q", "--allow-empty", "-m", "change"]);
+    }
+
+    pub fn git_objects(&self) -> Vec<u8> {
+        git_objects(&self.root())
+    }
+}
+
+/// Copies the folder `from` of this repository to `to`.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
