@@ -15,7 +15,8 @@ use crate::policy::{Rule, Rules, Verdict};
 /// Judges every control of `catalog` over `snapshot` at `at`. The snapshot is taken as is; see [`join::join`] for what the catalog
 /// adds to it.
 ///
-/// Each control has at least one decision: a control whose population nobody observed has one for the population, no-evidence.
+/// A control whose population nobody observed has one decision for the population, no-evidence; only a population that was seen whole
+/// and is empty leaves a control without decisions.
 #[must_use]
 pub fn evaluate(catalog: &Catalog, rules: &Rules, snapshot: &Snapshot, at: Timestamp) -> Assessment {
     let mut by_entity: BTreeMap<&EntityType, Vec<&Population>> = BTreeMap::new();
@@ -140,12 +141,10 @@ fn observed(slice: &[Rule], control: &Control, resource: &Resource) -> Vec<(Arc<
     wanted.into_iter().filter_map(|name| resource.get(name).map(|value| (name.clone(), value.clone()))).collect()
 }
 
-/// A control has a gap when any of its decisions is no-evidence, or when it has none at all.
+/// A control has a gap when any of its decisions is no-evidence. One without decisions has none: its populations were seen whole and
+/// are empty.
 fn gap(control: &Control, decisions: &[Decision]) -> Option<Gap> {
     let without = decisions.iter().filter(|decision| decision.status == Status::NoEvidence).count();
-    if decisions.is_empty() {
-        return Some(Gap { control: control.id.clone(), reason: "nothing was judged".to_owned() });
-    }
     let first = decisions.iter().find(|decision| decision.status == Status::NoEvidence)?;
     let detail = match &first.because {
         Because::Unseen { detail, .. } => detail.clone(),

@@ -29,9 +29,9 @@ fn fraction(tally: &Tally) -> String {
     parts.join(", ")
 }
 
-/// The word for a whole control: the gravest of its decisions.
+/// The word for a whole control: the gravest of its decisions; without any, its population is empty.
 fn word(tally: &Tally) -> &'static str {
-    ORDER.iter().find(|status| of(tally, **status) > 0).map_or("no-evidence", |status| status.word())
+    ORDER.iter().find(|status| of(tally, **status) > 0).map_or("not-applicable", |status| status.word())
 }
 
 type Criteria = BTreeMap<(FrameworkId, CriterionId), Vec<ControlId>>;
