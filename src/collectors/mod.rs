@@ -1,6 +1,8 @@
 //! One file a collector; each reads facts from one scope of one source.
 
+pub mod cloudtrail;
 pub mod consumers;
 pub mod iam;
+mod iam_details;
 pub mod secrets_manager;
 pub mod vault;
