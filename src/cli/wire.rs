@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::collectors::cloudtrail::CloudTrail;
 use crate::collectors::consumers::Consumers;
 use crate::collectors::github::GithubOrg;
 use crate::collectors::iam::Iam;
@@ -41,6 +42,7 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path) -> Vec<Box<dyn Co
                 }
                 for region in &account.regions {
                     let config = aws::session(account, region, account.read_role.as_deref(), READ_SESSION).await;
+                    all.push(Box::new(CloudTrail::new(id.clone(), account, region, config.clone())));
                     all.push(Box::new(SecretsManager::new(id.clone(), account, region, config)));
                 }
             }

@@ -1,4 +1,5 @@
-//! AWS IAM: the account, its users and their credentials, from the credential report, the summary and the password policy.
+//! AWS IAM: the account, its users, credentials and policies, from the credential report, the authorization details, the summary and
+//! the password policy. No call per user.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,8 +9,8 @@ use aws_config::SdkConfig;
 use aws_sdk_iam::types::SummaryKeyType;
 use aws_sdk_iam::{Client, config};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
+use super::iam_details;
 use crate::model::catalog::AwsSource;
 use crate::model::id::SourceId;
 use crate::model::receipt::{Operation, RawRef, Receipt};
@@ -18,8 +19,8 @@ use crate::model::time::Timestamp;
 use crate::transport::aws::{Failure, Wire, WireLog, identity};
 use crate::world::{Clock, Collected, Collector, ErrorClass};
 
-/// Times the report is asked for before it counts as not ready.
-const ASKS: u32 = 8;
+/// Milliseconds between asking for the report; after the last ask it counts as not ready.
+const WAITS: [u64; 6] = [0, 250, 500, 1000, 1000, 2000];
 /// What AWS requires of a password in an account without a policy of its own.
 const DEFAULT_PASSWORD_LENGTH: i64 = 8;
 
@@ -41,7 +42,10 @@ struct Seen {
     users: Vec<Resource>,
     keys: Vec<Resource>,
     credentials: Vec<Resource>,
+    policies: Vec<Resource>,
     operations: Vec<Operation>,
+    raw: Vec<Vec<u8>>,
+    refs: Vec<RawRef>,
     /// Users, by the account summary.
     count: Option<u64>,
     /// The first thing that was not seen.
@@ -82,7 +86,8 @@ impl Iam {
     }
 
     async fn report(&self, client: &Client) -> Answer<Vec<u8>> {
-        for ask in 0..ASKS {
+        for wait in WAITS {
+            tokio::time::sleep(Duration::from_millis(wait)).await;
             let failure = match client.get_credential_report().send().await {
                 Ok(answer) => return Ok(answer.content.map(|content| content.into_inner()).unwrap_or_default()),
                 Err(error) => Failure::of(&error),
@@ -94,12 +99,40 @@ impl Iam {
             {
                 return Err(self.failed("read the credential report", &failure));
             }
-            tokio::time::sleep(Duration::from_millis(500 << ask.min(3))).await;
         }
         Err((Unseen::NotReady, format!("the credential report of {} is still being made", self.scope)))
     }
 
-    async fn read(&self, client: &Client, wire: &Wire, seen: &mut Seen) -> Option<Vec<u8>> {
+    fn folder(&self) -> String {
+        format!("{}/iam/{}", self.source, self.scope)
+    }
+
+    async fn read(&self, client: &Client, wire: &Wire, seen: &mut Seen) {
+        self.read_account(client, wire, seen).await;
+        self.read_report(client, wire, seen).await;
+        let (details, gap) = iam_details::read(client, wire, &self.scope, &self.folder()).await;
+        let items = (details.users.len() + details.policies.len()) as u64;
+        let parameters = json!({ "Filter": ["User", "Group", "Role", "LocalManagedPolicy"], "MaxItems": iam_details::PAGE });
+        seen.operations.push(wire.take().operation("iam:GetAccountAuthorizationDetails", parameters, details.pages, items));
+        for user in &mut seen.users {
+            if let Some(direct) = details.users.get(user.id.as_str()) {
+                user.set("direct_policies", Value::Long(*direct));
+            }
+        }
+        let users = details.users.len() as u64;
+        if let Some(gap) = gap {
+            seen.miss(gap);
+        } else if seen.count.is_some_and(|count| count != users) {
+            let detail =
+                format!("the authorization details of {} have {users} users, the account summary another number", self.scope);
+            seen.miss((Unseen::Inconsistent, detail));
+        }
+        seen.policies = details.policies;
+        seen.raw.extend(details.raw);
+        seen.refs.extend(details.refs);
+    }
+
+    async fn read_account(&self, client: &Client, wire: &Wire, seen: &mut Seen) {
         let summary = self.summary(client).await;
         let count = summary.as_ref().ok().and_then(|all| all.get(&SummaryKeyType::Users));
         seen.count = count.and_then(|count| u64::try_from(*count).ok());
@@ -117,6 +150,9 @@ impl Iam {
             ]),
             Err(gap) => seen.miss(gap),
         }
+    }
+
+    async fn read_report(&self, client: &Client, wire: &Wire, seen: &mut Seen) {
         let ordered = client.generate_credential_report().send().await;
         seen.log("iam:GenerateCredentialReport", u64::from(ordered.is_ok()), 0, wire.take());
         let report = match ordered {
@@ -126,7 +162,12 @@ impl Iam {
         let whole = report.as_ref().is_ok_and(|bytes| seen.rows(&String::from_utf8_lossy(bytes)));
         let users = seen.users.len() as u64;
         seen.log("iam:GetCredentialReport", u64::from(report.is_ok()), users, wire.take());
-        let bytes = report.map_err(|gap| seen.miss(gap)).ok()?;
+        let bytes = match report {
+            Ok(bytes) => bytes,
+            Err(gap) => return seen.miss(gap),
+        };
+        seen.refs.push(RawRef::new(format!("{}/credential-report.csv", self.folder()), &bytes, &bytes, Vec::new()));
+        seen.raw.push(bytes);
         if !whole {
             seen.miss((Unseen::Inconsistent, format!("a row of the credential report of {} cannot be read", self.scope)));
         } else if seen.count.is_some_and(|count| count != users) {
@@ -134,7 +175,6 @@ impl Iam {
             let detail = format!("the credential report of {} has {users} users, the account summary another number", self.scope);
             seen.miss((Unseen::Inconsistent, detail));
         }
-        Some(bytes)
     }
 
     fn populations(&self, seen: &mut Seen, completeness: &Completeness) -> Vec<Population> {
@@ -143,6 +183,7 @@ impl Iam {
             ("Aws::AccessKey", std::mem::take(&mut seen.keys)),
             ("Aws::Account", vec![account]),
             ("Aws::Credential", std::mem::take(&mut seen.credentials)),
+            ("Aws::Policy", std::mem::take(&mut seen.policies)),
             ("Aws::User", std::mem::take(&mut seen.users)),
         ];
         let population = |(entity, mut resources): (&str, Vec<Resource>)| {
@@ -156,8 +197,7 @@ impl Iam {
 
 impl Seen {
     fn log(&mut self, name: &str, pages: u64, items: u64, log: WireLog) {
-        let (requests, request_ids) = (log.requests, log.request_ids);
-        self.operations.push(Operation { name: name.to_owned(), parameters: json!({}), pages, requests, items, request_ids });
+        self.operations.push(log.operation(name, json!({}), pages, items));
     }
 
     fn miss(&mut self, gap: (Unseen, String)) {
@@ -268,14 +308,10 @@ impl Collector for Iam {
         seen.log("sts:GetCallerIdentity", answered, answered, asked);
         let wire = Wire::default();
         let client = Client::from_conf(config::Builder::from(&self.config).interceptor(wire.clone()).build());
-        let (mut raw, mut refs) = (Vec::new(), Vec::new());
         // INVARIANT: another account is never read as this one.
         let foreign = matches!(who, Completeness::Incomplete { cause: Unseen::Inconsistent, .. });
-        if !foreign && let Some(bytes) = self.read(&client, &wire, &mut seen).await {
-            let name = format!("{}/iam/{}/credential-report.csv", self.source, self.scope);
-            let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-            refs.push(RawRef { name, sha256, bytes: bytes.len() as u64, redacted: Vec::new() });
-            raw.push(bytes);
+        if !foreign {
+            self.read(&client, &wire, &mut seen).await;
         }
         let completeness = match (who, seen.gap.take()) {
             (Completeness::Complete, Some((cause, detail))) => Completeness::Incomplete { cause, detail },
@@ -293,8 +329,8 @@ impl Collector for Iam {
             source_clock,
             started,
             ended: clock.now(),
-            raw: refs,
+            raw: seen.refs,
         };
-        Collected { populations, receipt, raw }
+        Collected { populations, receipt, raw: seen.raw }
     }
 }

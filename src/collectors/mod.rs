@@ -1,8 +1,10 @@
 //! One file a collector; each reads facts from one scope of one source.
 
+pub mod cloudtrail;
 pub mod consumers;
 pub mod github;
 mod github_bodies;
 pub mod iam;
+mod iam_details;
 pub mod secrets_manager;
 pub mod vault;

@@ -4,18 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
-use aws_sdk_secretsmanager::primitives::DateTime;
 use aws_sdk_secretsmanager::types::SecretListEntry;
 use aws_sdk_secretsmanager::{Client, config};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::model::catalog::AwsSource;
 use crate::model::id::{ResourceId, SourceId};
-use crate::model::receipt::{Operation, RawRef, Receipt};
+use crate::model::receipt::{RawRef, Receipt};
 use crate::model::snapshot::{Completeness, Population, Resource, Unseen, Value};
-use crate::model::time::Timestamp;
-use crate::transport::aws::{Failure, ROTATED_TAG, Wire, WireLog, identity};
+use crate::transport::aws::{Failure, ROTATED_TAG, Wire, WireLog, identity, instant};
 use crate::world::{Clock, Collected, Collector, PENDING};
 
 /// Secrets a page: the most that `ListSecrets` gives.
@@ -102,8 +99,7 @@ impl SecretsManager {
     fn keep(&self, pages: &mut Pages, body: &[u8]) {
         let Some((kept, redacted)) = redact(body) else { return };
         let name = format!("{}/secrets-manager/{}/{:04}.json", self.source, self.scope, pages.count);
-        let sha256 = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
-        pages.refs.push(RawRef { name, sha256, bytes: body.len() as u64, redacted });
+        pages.refs.push(RawRef::new(name, body, &kept, redacted));
         pages.raw.push(kept);
     }
 }
@@ -127,7 +123,7 @@ impl Collector for SecretsManager {
         let (caller, mut completeness, asked) = identity(&self.config, &self.account, &self.scope).await;
         let mut source_clock = asked.clock;
         let answered = u64::from(caller.is_some());
-        let mut operations = vec![operation("sts:GetCallerIdentity", json!({}), answered, answered, asked)];
+        let mut operations = vec![asked.operation("sts:GetCallerIdentity", json!({}), answered, answered)];
         let mut pages = Pages::default();
         // INVARIANT: another account's secrets are never read as this one's.
         let foreign = matches!(completeness, Completeness::Incomplete { cause: Unseen::Inconsistent, .. });
@@ -135,7 +131,7 @@ impl Collector for SecretsManager {
             let (listed, log) = self.list(&mut pages).await;
             source_clock = source_clock.or(log.clock);
             let parameters = json!({ "IncludePlannedDeletion": true, "MaxResults": PAGE });
-            operations.push(operation("secretsmanager:ListSecrets", parameters, pages.count, pages.items, log));
+            operations.push(log.operation("secretsmanager:ListSecrets", parameters, pages.count, pages.items));
             if completeness.is_complete() {
                 completeness = listed;
             }
@@ -168,15 +164,6 @@ fn incomplete(cause: Unseen, detail: String) -> Completeness {
     Completeness::Incomplete { cause, detail }
 }
 
-fn operation(name: &str, parameters: serde_json::Value, pages: u64, items: u64, log: WireLog) -> Operation {
-    Operation { name: name.to_owned(), parameters, pages, requests: log.requests, items, request_ids: log.request_ids }
-}
-
-fn time(at: Option<&DateTime>) -> Option<Value> {
-    let at = at?;
-    Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos()).ok()?).ok().map(Value::Time)
-}
-
 fn text(of: &str) -> Option<Value> {
     Some(Value::Text(of.into()))
 }
@@ -198,12 +185,12 @@ fn resource(entry: &SecretListEntry, region: &str) -> Option<Resource> {
     let noted = tag(ROTATED_TAG).split_once(' ').filter(|(version, _)| Some(*version) == current.map(String::as_str));
     let noted = noted.and_then(|(_, at)| at.parse().ok()).map(Value::Time);
     let attributes = [
-        ("created", time(entry.created_date())),
+        ("created", instant(entry.created_date())),
         ("deleting", Some(Value::Bool(entry.deleted_date().is_some()))),
         ("has_pending", pending.map(Value::Bool)),
         ("is_replica", Some(Value::Bool(entry.primary_region().is_some_and(|primary| primary != region)))),
-        ("last_changed", time(entry.last_changed_date())),
-        ("last_rotated", noted.or_else(|| time(entry.last_rotated_date()))),
+        ("last_changed", instant(entry.last_changed_date())),
+        ("last_rotated", noted.or_else(|| instant(entry.last_rotated_date()))),
         ("managed_by", text(entry.owning_service().unwrap_or_default())),
         ("name", entry.name().and_then(text)),
         ("owner", text(tag("owner"))),

@@ -1,6 +1,7 @@
 //! The receipt of a collection: what was asked, of whom, as whom, and what came back.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::id::SourceId;
 use super::snapshot::Completeness;
@@ -23,17 +24,28 @@ pub struct Operation {
     pub request_ids: Vec<String>,
 }
 
-/// Bytes kept as received, named inside their run.
+/// Bytes kept as received, less what was redacted, named inside their run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawRef {
     /// Path below the run's raw folder.
     pub name: String,
     /// SHA-256 of the bytes as received, lower-case hex.
     pub sha256: String,
-    /// Length in bytes.
+    /// Length of the bytes as received.
     pub bytes: u64,
-    /// JSON pointers removed before keeping; empty when nothing was.
+    /// JSON pointers or element names removed before keeping; empty when nothing was.
     pub redacted: Vec<String>,
+    /// SHA-256 of the bytes as kept, which a verifier can recompute; equal to `sha256` when nothing was redacted.
+    pub kept_sha256: String,
+}
+
+impl RawRef {
+    /// The reference to `kept`, which is `received` without `redacted`.
+    #[must_use]
+    pub fn new(name: String, received: &[u8], kept: &[u8], redacted: Vec<String>) -> Self {
+        let hash = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { name, sha256: hash(received), bytes: received.len() as u64, redacted, kept_sha256: hash(kept) }
+    }
 }
 
 /// Proof of one collection.

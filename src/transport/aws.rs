@@ -13,9 +13,11 @@ use aws_sdk_secretsmanager::config::interceptors::{
 };
 use aws_sdk_secretsmanager::config::{ConfigBag, Intercept, RuntimeComponents, SharedCredentialsProvider};
 use aws_sdk_secretsmanager::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_secretsmanager::primitives::DateTime;
 
 use crate::model::catalog::AwsSource;
-use crate::model::snapshot::{Completeness, Unseen};
+use crate::model::receipt::Operation;
+use crate::model::snapshot::{Completeness, Unseen, Value};
 use crate::model::time::Timestamp;
 use crate::world::{ErrorClass, WorldError};
 
@@ -89,6 +91,22 @@ pub struct WireLog {
     pub clock: Option<Timestamp>,
     /// Body of the last successful answer, as received.
     pub body: Option<Vec<u8>>,
+}
+
+impl WireLog {
+    /// The operation that this is the log of.
+    #[must_use]
+    pub fn operation(self, name: &str, parameters: serde_json::Value, pages: u64, items: u64) -> Operation {
+        let (requests, request_ids) = (self.requests, self.request_ids);
+        Operation { name: name.to_owned(), parameters, pages, requests, items, request_ids }
+    }
+}
+
+/// The instant of an answer, as an attribute.
+#[must_use]
+pub fn instant(at: Option<&DateTime>) -> Option<Value> {
+    let at = at?;
+    Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos()).ok()?).ok().map(Value::Time)
 }
 
 impl Wire {
@@ -263,7 +281,7 @@ pub fn classify(code: Option<&str>, status: Option<u16>) -> Unseen {
 pub fn error_class(code: Option<&str>, status: Option<u16>) -> ErrorClass {
     let code = code.unwrap_or_default();
     match (code, status) {
-        ("ResourceNotFoundException" | "NoSuchEntity", _) => ErrorClass::NotFound,
+        ("ResourceNotFoundException" | "NoSuchEntity" | "TrailNotFoundException", _) => ErrorClass::NotFound,
         ("ResourceExistsException" | "PreconditionNotMetException" | "EntityAlreadyExists", _) => ErrorClass::Conflict,
         _ if is_expired(code) || is_throttled(code) => ErrorClass::Transient,
         _ if is_denied(code) => ErrorClass::Denied,
