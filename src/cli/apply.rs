@@ -41,10 +41,10 @@ impl Args {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, None)?;
     let forced = super::plan::known(&session, &args.force)?;
-    let judged = pipeline::block_on(session.judge(global))?;
-    let plan = match &args.plan {
-        Some(path) => saved(path, &session)?,
-        None => session.plan(&judged, &forced)?,
+    let saved = args.plan.as_ref().map(|path| saved(path, &session)).transpose()?;
+    let plan = match saved {
+        Some(plan) => plan,
+        None => session.plan(&pipeline::block_on(session.judge(global))?, &forced)?,
     };
     if args.plan.is_none() && !args.auto_approve {
         let mut human = report::plan::human(&plan);

@@ -123,6 +123,14 @@ impl Said {
         Self { exits: vec![trouble.exit], human, json: json!({ "error": chain }), trouble: true }
     }
 
+    /// Every way it ended, from the mildest to the gravest; clean only when nothing else holds.
+    fn all(&self) -> Vec<Exit> {
+        let mut all: Vec<Exit> = self.exits.iter().copied().filter(|exit| *exit != Exit::Clean).collect();
+        all.sort();
+        all.dedup();
+        if all.is_empty() { vec![Exit::Clean] } else { all }
+    }
+
     fn exit(&self) -> Exit {
         self.exits.iter().copied().max().unwrap_or(Exit::Clean)
     }
@@ -189,7 +197,7 @@ fn print(global: &Global, said: &Said) {
         Format::Json => {
             let mut json = said.json.clone();
             if let Json::Object(object) = &mut json {
-                object.insert("exit".to_owned(), json!({ "code": said.exit().code(), "all": said.exits }));
+                object.insert("exit".to_owned(), json!({ "code": said.exit().code(), "all": said.all() }));
             }
             format!("{json:#}\n")
         }

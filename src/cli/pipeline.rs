@@ -34,7 +34,7 @@ pub(super) struct Checked {
 pub(super) struct Session {
     pub catalog: Catalog,
     pub rules: Rules,
-    /// The commit of the config repo, or `work-tree`.
+    /// The commit of the config repo, or `work-tree-` and a digest.
     pub config: String,
     pub at: Timestamp,
 }
@@ -59,7 +59,13 @@ pub(super) fn read(global: &Global, rev: Option<&str>) -> Result<(BTreeMap<Strin
         return Err(Trouble { exit: Exit::Invalid, error: error.into() });
     }
     let clean = git::head_commit(&global.root)?.filter(|_| git::config_is_clean(&global.root).unwrap_or(false));
-    Ok((files, clean.unwrap_or_else(|| "work-tree".to_owned())))
+    let config = clean.map_or_else(|| work_tree(&files), Ok)?;
+    Ok((files, config))
+}
+
+/// Names a config that is no commit by what is in it, so that a saved plan is bound to it all the same.
+fn work_tree(files: &BTreeMap<String, String>) -> Result<String, Trouble> {
+    Ok(format!("work-tree-{}", hex(&Sha256::digest(canonical::json(files)?))))
 }
 
 /// Loads `files` as of now.

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::github_bodies::{Actions, Feature, Member, Named, Org, Repo, Secrets, User, Workflow, redact};
 use crate::model::catalog::GithubSource;
@@ -246,8 +245,7 @@ impl Run<'_> {
         let stem = name.rsplit('}').next().map(|end| end.trim_matches('/').replace('/', "-")).filter(|stem| !stem.is_empty());
         let stem = stem.unwrap_or_else(|| "org".to_owned());
         let name = format!("{}/github/{}/{stem}-{number:04}.json", self.of.source, self.of.org);
-        let sha256 = Sha256::digest(answer.body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-        self.refs.push(RawRef { name, sha256, bytes: answer.body.len() as u64, redacted });
+        self.refs.push(RawRef::new(name, answer.body.as_bytes(), &kept, redacted));
         self.raw.push(kept);
     }
 }

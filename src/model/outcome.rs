@@ -63,7 +63,7 @@ pub struct Run {
     pub verb: String,
     /// Version of slm.
     pub slm: String,
-    /// The commit of the config repo, or `work-tree`.
+    /// The commit of the config repo, or `work-tree-` and a digest of its files.
     pub config: String,
     /// The instant judged at.
     pub at: Timestamp,

@@ -18,7 +18,7 @@ pub struct Plan {
     pub format: u32,
     /// The instant it was made for.
     pub at: Timestamp,
-    /// The commit of the config repo, or `work-tree`.
+    /// The commit of the config repo, or `work-tree-` and a digest of its files.
     pub config: String,
     /// SHA-256 of the canonical snapshot, lower-case hex.
     pub snapshot: String,

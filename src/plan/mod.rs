@@ -21,7 +21,7 @@ pub struct Input<'a> {
     pub snapshot: &'a Snapshot,
     /// What was judged.
     pub assessment: &'a Assessment,
-    /// The commit of the config repo, or `work-tree`.
+    /// The commit of the config repo, or `work-tree-` and a digest of its files.
     pub config: String,
     /// SHA-256 of the canonical snapshot as observed.
     pub digest: String,

@@ -45,7 +45,7 @@ fn exit_2_a_plan_with_something_to_do() {
     let world = World::scaffolded();
     world.slm(&["plan"]).exits(2).says("rotate    session-key  it has no value yet").says("Plan: 1 to rotate");
     let said = world.slm(&["plan", "--format", "json"]).exits(2).json();
-    assert_eq!((all(&said), &said["exit"]["code"]), (vec!["clean", "changes"], &json!(2)));
+    assert_eq!((all(&said), &said["exit"]["code"]), (vec!["changes"], &json!(2)));
 }
 
 #[test]
@@ -207,7 +207,10 @@ fn a_plan_made_for_another_commit_is_refused() {
     let world = World::scaffolded();
     world.slm(&["plan", "--out", "p.json"]).exits(2);
     world.edit(SESSION_KEY, "30d", "29d");
-    world.slm(&["apply", "p.json"]).exits(1).says("which is work-tree now; plan again");
+    world.slm(&["apply", "p.json"]).exits(1).says("which is work-tree-").says("plan again");
+    world.slm(&["plan", "--out", "dirty.json"]).exits(2);
+    world.edit(SESSION_KEY, "29d", "28d");
+    world.slm(&["apply", "dirty.json"]).exits(1).says("the plan was made for config work-tree-");
     world.commit();
     world.slm(&["apply", "p.json"]).exits(1).says("the plan was made for config").says("plan again");
     assert!(!world.root().join("run").exists());
