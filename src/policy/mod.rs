@@ -4,7 +4,7 @@ mod compile;
 mod native;
 pub mod oracle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cedar_policy::{Policy, Schema};
@@ -14,6 +14,9 @@ use crate::model::id::{EntityType, ExceptionId, RuleId};
 use crate::model::snapshot::Resource;
 use crate::model::time::Timestamp;
 use native::Native;
+
+/// Instants looked at before a verdict is taken never to change; two moving counts could meet without end.
+const FLIP_STEPS: usize = 100;
 
 /// Why policies could not be compiled; `slm check` reports the same with places, so this is one line.
 #[derive(Debug)]
@@ -152,19 +155,25 @@ impl Rules {
     /// when a policy of the slice is not decided natively.
     #[must_use]
     pub fn flips_at(slice: &[Rule], entity: &EntityType, resource: &Resource, now: Timestamp) -> Option<Timestamp> {
-        let mut instants = Vec::new();
-        for rule in slice {
-            rule.native.as_ref()?.thresholds(entity, resource, now, &mut instants);
+        let kind = |at| std::mem::discriminant(&Self::judge(slice, entity, resource, at));
+        let before = kind(now);
+        let mut at = now;
+        let mut instants = BTreeSet::new();
+        // Behind an instant that changes nothing, other parts of a rule are looked at.
+        for _ in 0..FLIP_STEPS {
+            let mut noted = Vec::new();
+            for rule in slice {
+                rule.native.as_ref()?.thresholds(entity, resource, at, &mut noted);
+            }
+            let seen = at.as_millisecond();
+            instants.extend(noted);
+            instants.retain(|instant| *instant > seen);
+            at = Timestamp::from_millisecond(instants.pop_first()?).ok()?;
+            if kind(at) != before {
+                return Some(at);
+            }
         }
-        let start = now.as_millisecond();
-        instants.retain(|instant| *instant > start);
-        instants.sort_unstable();
-        instants.dedup();
-        let before = std::mem::discriminant(&Self::judge(slice, entity, resource, now));
-        instants
-            .into_iter()
-            .filter_map(|instant| Timestamp::from_millisecond(instant).ok())
-            .find(|instant| std::mem::discriminant(&Self::judge(slice, entity, resource, *instant)) != before)
+        None
     }
 
     /// Asks the guards whether `action` (`rotate`, `deliver`, …) may be done.

@@ -194,3 +194,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_flip_is_found_behind_an_instant_that_changes_nothing() {
+    let day = |days: i64| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(24 * days);
+    let resource = Resource::new("it".into(), vec![("t".into(), Value::Time(day(1))), ("u".into(), Value::Time(day(2)))]);
+    let rules = rules(&[(true, "when { resource.t <= context.now && resource.u <= context.now }")]);
+    let slice = rules.slice("Control::Action::\"T-1\"");
+    assert_eq!(Rules::flips_at(slice, &"Aws::Secret".into(), &resource, day(0)), Some(day(2)));
+}
