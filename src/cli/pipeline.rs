@@ -48,19 +48,27 @@ pub(super) struct Judged {
     pub assessment: Assessment,
 }
 
-/// Reads the config files of the work tree or of `rev`, and says which commit they are.
-pub(super) fn read(global: &Global, rev: Option<&str>) -> Result<(BTreeMap<String, String>, String), Trouble> {
-    if let Some(rev) = rev {
-        return Ok((git::read_tree(&global.root, rev)?, repo::resolve(&global.root, rev)?));
-    }
-    let files = files::read_work_tree(&global.root)?;
+/// The config files of the work tree, or of `rev`.
+pub(super) fn files(global: &Global, rev: Option<&str>) -> Result<BTreeMap<String, String>, Trouble> {
+    let files = match rev {
+        Some(rev) => git::read_tree(&global.root, rev)?,
+        None => files::read_work_tree(&global.root)?,
+    };
     if files.is_empty() {
         let error = format!("`{}` holds no config repo; run `slm init` there, or name one with `--root`", global.root.display());
         return Err(Trouble { exit: Exit::Invalid, error: error.into() });
     }
+    Ok(files)
+}
+
+/// The commit that `files` are, or a name made of what is in them. Asking git whether the work tree is clean costs more than
+/// checking the config, so only what is bound to a commit asks.
+fn name(global: &Global, rev: Option<&str>, files: &BTreeMap<String, String>) -> Result<String, Trouble> {
+    if let Some(rev) = rev {
+        return Ok(repo::resolve(&global.root, rev)?);
+    }
     let clean = git::head_commit(&global.root)?.filter(|_| git::config_is_clean(&global.root).unwrap_or(false));
-    let config = clean.map_or_else(|| work_tree(&files), Ok)?;
-    Ok((files, config))
+    clean.map_or_else(|| work_tree(files), Ok)
 }
 
 /// Names a config that is no commit by what is in it, so that a saved plan is bound to it all the same.
@@ -77,7 +85,8 @@ pub(super) fn load(files: BTreeMap<String, String>) -> Checked {
 
 /// A session on a valid config repo.
 pub(super) fn open(global: &Global, rev: Option<&str>) -> Result<Session, Trouble> {
-    let (files, config) = read(global, rev)?;
+    let files = files(global, rev)?;
+    let config = name(global, rev, &files)?;
     let checked = load(files);
     let Some(catalog) = checked.catalog else {
         let errors = checked.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count() as u64;

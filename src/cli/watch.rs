@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
 
 /// Clears the terminal and shows the problems as they are now.
 fn screen(global: &Global) -> Result<(), Trouble> {
-    let (files, _) = pipeline::read(global, None)?;
+    let files = pipeline::files(global, None)?;
     let checked = pipeline::load(files);
     let mut text = String::new();
     if global.colored() {

@@ -60,7 +60,7 @@ fn read<'a>(files: &'a Files, at: Timestamp, out: &mut Vec<Diagnostic>) -> Repo<
         all.filter(move |(path, _)| path.starts_with(folder) && path.ends_with(".toml"))
     };
     let mut broken = Vec::new();
-    let settings = files.get(SETTINGS).and_then(|text| text::read(SETTINGS, text, out));
+    let settings = files.get(SETTINGS).and_then(|text| text::read(SETTINGS, text, &text::schema_of::<raw::Settings>(), out));
     if !files.contains_key(SETTINGS) {
         let place = Place { file: SETTINGS.to_owned(), span: 0..0 };
         out.push(error(
@@ -124,8 +124,9 @@ where
     T: serde::de::DeserializeOwned + schemars::JsonSchema,
 {
     let mut items = Vec::new();
+    let schema = text::schema_of::<T>();
     for (path, text) in files {
-        match text::read(path, text, out) {
+        match text::read(path, text, &schema, out) {
             Some(item) => items.push(item),
             None => broken.push(path),
         }

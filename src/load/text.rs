@@ -80,11 +80,19 @@ fn narrow(key: Range<usize>, value: &Spanned<DeValue<'_>>) -> Range<usize> {
     if value.get_ref().is_table() { key } else { value.span() }
 }
 
-/// Reads `text` as `T`, or says everything that is wrong with its shape.
-pub fn read<'a, T>(path: &'a str, text: &'a str, out: &mut Vec<Diagnostic>) -> Option<Item<'a, T>>
-where
-    T: DeserializeOwned + schemars::JsonSchema,
-{
+/// The keys a file of type `T` may have, with nothing referred to; made once for all files of a kind.
+pub fn schema_of<T: schemars::JsonSchema>() -> schemars::Schema {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<T>()
+}
+
+/// Reads `text` as `T`, whose `schema` it is, or says everything that is wrong with its shape.
+pub fn read<'a, T: DeserializeOwned>(
+    path: &'a str,
+    text: &'a str,
+    schema: &schemars::Schema,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Item<'a, T>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         out.extend(errors.iter().map(|wrong| {
@@ -94,8 +102,6 @@ where
         return None;
     }
     let before = out.len();
-    let settings = schemars::generate::SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    let schema = settings.into_generator().into_root_schema_for::<T>();
     shape(schema.as_value(), table.get_ref(), &(0..0), path, out);
     if out.len() > before {
         return None;
