@@ -4,4 +4,8 @@ pub mod decide;
 pub mod engine;
 #[cfg(test)]
 mod explore;
+pub mod gate;
+mod look;
 pub mod names;
+pub mod observation;
+mod write;

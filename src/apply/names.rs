@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::model::catalog::SecretRef;
-use crate::model::id::VersionId;
+use crate::model::id::{RegisterName, VersionId};
 
 /// Namespace of every name below. It was drawn once and is part of the stored format: changing it orphans every rotation under way.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f2a_4c1e_93d7_4b58_a0c4_5e1f_8d27_b36a);
@@ -15,25 +15,42 @@ pub use crate::model::plan::rotation_id as rotation;
 /// The version that holds attempt `n` at replacing `generation`.
 #[must_use]
 pub fn slot(secret: &SecretRef, generation: Option<&VersionId>, n: u8) -> VersionId {
-    register(secret, generation, &["slot", &n.to_string()])
+    VersionId::from(derived(secret, generation, &["slot", &n.to_string()]).to_string())
 }
 
-/// The register that says, once, whether attempt `n` is good.
+/// The version that brings back the value that `generation` replaced.
 #[must_use]
-pub fn verdict(secret: &SecretRef, generation: Option<&VersionId>, n: u8) -> VersionId {
-    register(secret, generation, &["verdict", &n.to_string()])
+pub fn rollback(secret: &SecretRef, generation: &VersionId) -> VersionId {
+    VersionId::from(derived(secret, Some(generation), &["rollback"]).to_string())
 }
 
-/// The register that says, once, whether what preceded `generation` is retired or comes back.
+/// Says, once, whether attempt `n` is good: `approve <instant>` or `reject <instant> <why>`.
 #[must_use]
-pub fn fate(secret: &SecretRef, generation: Option<&VersionId>) -> VersionId {
-    register(secret, generation, &["fate"])
+pub fn verdict(secret: &SecretRef, generation: Option<&VersionId>, n: u8) -> RegisterName {
+    register("verdict", derived(secret, generation, &["verdict", &n.to_string()]))
 }
 
-fn register(secret: &SecretRef, generation: Option<&VersionId>, what: &[&str]) -> VersionId {
+/// Says, once, whether what preceded `generation` is retired or comes back: `retire` or `rollback`.
+#[must_use]
+pub fn fate(secret: &SecretRef, generation: &VersionId) -> RegisterName {
+    register("fate", derived(secret, Some(generation), &["fate"]))
+}
+
+/// Keeps an instant of `generation` by the store's clock, written after the fact and so never too early: `promoted`, `disabled`,
+/// `refused`, `done`.
+#[must_use]
+pub fn mark(secret: &SecretRef, generation: &VersionId, what: &str) -> RegisterName {
+    register(what, derived(secret, Some(generation), &["mark", what]))
+}
+
+fn register(what: &str, name: Uuid) -> RegisterName {
+    RegisterName::from(format!("{what}-{name}"))
+}
+
+fn derived(secret: &SecretRef, generation: Option<&VersionId>, what: &[&str]) -> Uuid {
     let mut parts = vec![secret.source.as_str(), &secret.region, &secret.name, text(generation)];
     parts.extend_from_slice(what);
-    VersionId::from(Uuid::new_v5(&NAMESPACE, &delimited(&parts)).to_string())
+    Uuid::new_v5(&NAMESPACE, &delimited(&parts))
 }
 
 fn text(generation: Option<&VersionId>) -> &str {
@@ -56,11 +73,13 @@ mod tests {
     #[test]
     fn names_are_stable_and_each_register_has_its_own() {
         let (a, g) = (secret("r", "x"), VersionId::from("g"));
-        let names = [slot(&a, Some(&g), 0), slot(&a, Some(&g), 1), slot(&a, None, 0), verdict(&a, Some(&g), 0), fate(&a, Some(&g))];
-        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
-        assert_eq!(distinct.len(), names.len());
-        assert_eq!(names[0], slot(&a, Some(&g), 0));
-        assert_eq!(names[0].as_str().len(), 36);
+        let versions = [slot(&a, Some(&g), 0), slot(&a, Some(&g), 1), slot(&a, None, 0), rollback(&a, &g)];
+        let registers = [verdict(&a, Some(&g), 0), verdict(&a, Some(&g), 1), fate(&a, &g), mark(&a, &g, "done"), mark(&a, &g, "fate")];
+        let uuid = |name: &str| name[name.len() - 36..].to_owned();
+        let all = versions.iter().map(|id| uuid(id.as_str())).chain(registers.iter().map(|name| uuid(name.as_str())));
+        assert_eq!(all.collect::<std::collections::BTreeSet<_>>().len(), versions.len() + registers.len());
+        assert_eq!(versions[0].as_str(), slot(&a, Some(&g), 0).as_str());
+        assert_eq!(versions[0].as_str().len(), 36);
     }
 
     #[test]

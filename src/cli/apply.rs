@@ -12,6 +12,7 @@ use super::{Exit, Global, Said, Trouble, pipeline, wire};
 use crate::apply::engine::{Budget, Job, drive};
 use crate::host::clock::SystemClock;
 use crate::host::locker::{Locker, Signer};
+use crate::host::registers::GitRegisters;
 use crate::model::catalog::LockerSettings;
 use crate::model::outcome::{Fate, Outcome};
 use crate::model::plan::{Action, ActionKind, Plan};
@@ -111,7 +112,9 @@ async fn carry_out(session: &pipeline::Session, global: &Global, plan: &Plan, st
 async fn one(session: &pipeline::Session, global: &Global, action: &Action, stop: &AtomicBool) -> Outcome {
     let say = |fate| Outcome { action: action.kind.clone(), fate, events: Vec::new() };
     let credential = match &action.kind {
-        ActionKind::Rotate { credential, .. } | ActionKind::Deliver { credential, .. } => credential,
+        ActionKind::Rotate { credential, .. } | ActionKind::Deliver { credential, .. } | ActionKind::Finish { credential, .. } => {
+            credential
+        }
         // Collecting again is what the look after the run does; people are asked by what this run prints and records.
         ActionKind::Collect { .. } => return say(Fate::Done),
         ActionKind::Escalate { owner, .. } => return say(Fate::Waiting(format!("for {owner}"))),
@@ -129,13 +132,21 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, stop
     let fence = move || begun.elapsed() < lease;
     let consumers = wire::consumers_of(&session.catalog, credential, &global.root);
     let rotator = wire::rotator(credential);
+    let registers = match GitRegisters::open(&global.root, session.catalog.settings.locker.remote.clone()) {
+        Ok(registers) => registers,
+        Err(error) => return say(Fate::Failed(error.to_string())),
+    };
     let job = Job {
         action: &action.kind,
         credential,
         store: store.as_ref(),
         rotator: rotator.as_ref(),
+        target: None,
+        registers: &registers,
         consumers: &consumers,
         fence: &fence,
+        retire_held: None,
+        leak: false,
         budget: Budget::default(),
     };
     drive(&job, &SystemClock, stop).await

@@ -67,7 +67,7 @@ impl RenderedFile {
             Err(cause) => return Err(cause),
         };
         let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).map(VersionId::from);
-        Ok(ConsumerView { stored: line("stored"), running: line("running") })
+        Ok(ConsumerView { stored: line("stored"), running: line("running"), ..ConsumerView::default() })
     }
 
     fn note(&self, view: &ConsumerView) -> io::Result<()> {
@@ -130,7 +130,7 @@ impl Consumer for RenderedFile {
         // The file before its sidecar: a crash between the two only delivers the same again.
         fs::create_dir_all(folder)
             .and_then(|()| atomic::replace(&self.path, text.as_bytes(), self.mode))
-            .and_then(|()| self.note(&ConsumerView { stored: Some(version.clone()), running: view.running }))
+            .and_then(|()| self.note(&ConsumerView { stored: Some(version.clone()), running: view.running, ..ConsumerView::default() }))
             .map_err(|cause| from_io(&operation, &cause))
     }
 
@@ -144,7 +144,7 @@ impl Consumer for RenderedFile {
             return Ok(());
         }
         self.reload(&operation).await?;
-        let view = ConsumerView { stored: view.stored, running: Some(version.clone()) };
+        let view = ConsumerView { stored: view.stored, running: Some(version.clone()), ..ConsumerView::default() };
         self.note(&view).map_err(|cause| from_io(&operation, &cause))
     }
 }
@@ -185,7 +185,7 @@ mod tests {
         let file = file(root.path(), Some("pw={{ value }} # {{ credential }} {{ version }}\n"), Some("0640"), Some(reload));
         assert_eq!(file.observe().await.unwrap(), ConsumerView::default());
         file.deliver(&"v1".into(), &value("a<&\"b")).await.unwrap();
-        assert_eq!(file.observe().await.unwrap(), ConsumerView { stored: Some("v1".into()), running: None });
+        assert_eq!(file.observe().await.unwrap(), ConsumerView { stored: Some("v1".into()), ..ConsumerView::default() });
         file.activate(&"v1".into()).await.unwrap();
         assert_eq!(file.observe().await.unwrap().running, Some("v1".into()));
         assert_eq!(fs::read_to_string(root.path().join("reloaded")).unwrap(), "pw=a<&\"b # db v1\n");

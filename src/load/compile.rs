@@ -10,6 +10,7 @@ use crate::model::catalog::{
     RotatorConfig, SecretRef, Settings, SourceKind,
 };
 use crate::model::snapshot::Value;
+use crate::model::time::Limit;
 
 /// The catalog; `None` when something is missing that the checks complain about.
 pub fn catalog(repo: &Repo<'_>, files: &Files) -> Option<Catalog> {
@@ -95,7 +96,9 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
     let random = raw.rotator.random?;
     let consumer = |raw: raw::Consumer| {
         let file = raw.file.map(ConsumerKind::File);
-        Some(Consumer { id: raw.id.into(), kind: file.or(raw.github_actions_secret.map(ConsumerKind::GithubActionsSecret))? })
+        let kind = file.or(raw.github_actions_secret.map(ConsumerKind::GithubActionsSecret))?;
+        let max_staleness = raw.max_staleness.unwrap_or(Limit::seconds(0));
+        Some(Consumer { id: raw.id.into(), kind, canary: raw.canary, max_staleness })
     };
     Some(Credential {
         id: doc.stem.into(),
@@ -113,7 +116,9 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
             jitter: raw.policy.jitter,
             attempts: raw.policy.attempts,
             lease: raw.policy.lease,
+            allow_gap: raw.policy.allow_gap,
         },
+        gate: raw.gate.unwrap_or_default(),
         consumers: raw.consumer.into_iter().map(consumer).collect::<Option<_>>()?,
         place: doc.whole(),
     })

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use crate::model::catalog::{
-    Alphabet, AwsSource, ControlKind, FileConsumer, GitSource, GithubSecretConsumer, GithubSource, LockerSettings, Remedy,
+    Alphabet, AwsSource, ControlKind, FileConsumer, GateSettings, GitSource, GithubSecretConsumer, GithubSource, LockerSettings, Remedy,
     RunLimits, Severity, VaultSource,
 };
 use crate::model::time::{Limit, Timestamp};
@@ -199,6 +199,8 @@ pub struct Credential {
     pub rotator: Rotator,
     /// When it is due.
     pub policy: Policy,
+    /// What must hold before the old one is disabled.
+    pub gate: Option<GateSettings>,
     /// Where a new value must arrive, in order of delivery.
     #[serde(default)]
     pub consumer: Vec<Consumer>,
@@ -250,6 +252,8 @@ pub struct Policy {
     /// Lease of a rotator run.
     #[serde(default = "quarter_hour")]
     pub lease: Limit,
+    /// The longest time without a valid value while it is replaced in place; required by kinds that do so.
+    pub allow_gap: Option<Limit>,
 }
 
 fn no_jitter() -> Limit {
@@ -274,6 +278,11 @@ pub struct Consumer {
     pub file: Option<FileConsumer>,
     /// An Actions secret.
     pub github_actions_secret: Option<GithubSecretConsumer>,
+    /// It gets a new value before anybody else, and its refusal rejects the value.
+    #[serde(default)]
+    pub canary: bool,
+    /// How long it may go on with a value it has read before.
+    pub max_staleness: Option<Limit>,
 }
 
 /// `exceptions/<id>.toml`.

@@ -296,6 +296,8 @@ pub struct Credential {
     pub rotator: RotatorConfig,
     /// When it is due.
     pub policy: RotationPolicy,
+    /// What must hold before the old one is disabled.
+    pub gate: GateSettings,
     /// Where a new value must arrive, in order of delivery.
     pub consumers: Vec<Consumer>,
     /// Its file.
@@ -349,6 +351,26 @@ pub struct RotationPolicy {
     pub attempts: u8,
     /// Lease of a rotator run.
     pub lease: Limit,
+    /// The longest time for which nothing may be able to log in while a value is replaced in place; `None` forbids such kinds.
+    pub allow_gap: Option<Limit>,
+}
+
+/// What must hold before a superseded credential is disabled, and then deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct GateSettings {
+    /// It was not used for this long, as far as its target tells.
+    pub quiet: Limit,
+    /// Work begun with it has ended.
+    pub drain: bool,
+    /// It stays disabled for this long before it is deleted.
+    pub soak: Limit,
+}
+
+impl Default for GateSettings {
+    fn default() -> Self {
+        Self { quiet: Limit::seconds(4 * 3_600), drain: true, soak: Limit::days(1) }
+    }
 }
 
 /// A place where a new value must arrive and be taken into use.
@@ -358,6 +380,10 @@ pub struct Consumer {
     pub id: ConsumerId,
     /// What it is.
     pub kind: ConsumerKind,
+    /// It gets a new value before anybody else, and its refusal rejects the value.
+    pub canary: bool,
+    /// How long it may go on with a value it has read before.
+    pub max_staleness: Limit,
 }
 
 /// What a consumer is.

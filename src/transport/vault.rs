@@ -232,7 +232,7 @@ fn view(kept: &Kept) -> SecretView {
     let versions = kept.versions.iter();
     let versions =
         versions.map(|(id, version)| (id.clone(), VersionView { labels: version.labels.clone(), created: version.created }));
-    SecretView { exists: true, versions: versions.collect() }
+    SecretView { exists: true, versions: versions.collect(), ..SecretView::default() }
 }
 
 fn label(kept: &mut Kept, id: &VersionId, label: &str) {
