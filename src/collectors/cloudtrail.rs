@@ -8,6 +8,7 @@ use aws_sdk_cloudtrail::types::Trail;
 use aws_sdk_cloudtrail::{Client, config};
 use serde_json::json;
 
+use crate::model::blob::Blob;
 use crate::model::catalog::AwsSource;
 use crate::model::id::SourceId;
 use crate::model::receipt::{Operation, RawRef, Receipt};
@@ -28,7 +29,7 @@ pub struct CloudTrail {
 struct Seen {
     trails: Vec<Resource>,
     operations: Vec<Operation>,
-    raw: Vec<Vec<u8>>,
+    raw: Vec<Blob>,
     refs: Vec<RawRef>,
     /// The first thing that was not seen.
     gap: Option<Completeness>,
@@ -106,7 +107,7 @@ impl CloudTrail {
         let Some((kept, redacted)) = redact(&body) else { return };
         let name = format!("{}/cloudtrail/{}/{what}.json", self.source, self.scope);
         seen.refs.push(RawRef::new(name, &body, &kept, redacted));
-        seen.raw.push(kept);
+        seen.raw.push(Blob::compressed(&kept));
     }
 
     fn miss<E: ProvideErrorMetadata + std::error::Error + 'static>(&self, seen: &mut Seen, doing: &str, error: &SdkError<E>) {

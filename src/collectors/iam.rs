@@ -11,6 +11,7 @@ use aws_sdk_iam::{Client, config};
 use serde_json::json;
 
 use super::iam_details;
+use crate::model::blob::Blob;
 use crate::model::catalog::AwsSource;
 use crate::model::id::SourceId;
 use crate::model::receipt::{Operation, RawRef, Receipt};
@@ -44,7 +45,7 @@ struct Seen {
     credentials: Vec<Resource>,
     policies: Vec<Resource>,
     operations: Vec<Operation>,
-    raw: Vec<Vec<u8>>,
+    raw: Vec<Blob>,
     refs: Vec<RawRef>,
     /// Users, by the account summary.
     count: Option<u64>,
@@ -167,7 +168,7 @@ impl Iam {
             Err(gap) => return seen.miss(gap),
         };
         seen.refs.push(RawRef::new(format!("{}/credential-report.csv", self.folder()), &bytes, &bytes, Vec::new()));
-        seen.raw.push(bytes);
+        seen.raw.push(Blob::compressed(&bytes));
         if !whole {
             seen.miss((Unseen::Inconsistent, format!("a row of the credential report of {} cannot be read", self.scope)));
         } else if seen.count.is_some_and(|count| count != users) {

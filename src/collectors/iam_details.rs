@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use aws_sdk_iam::Client;
 use aws_sdk_iam::types::{EntityType, PolicyDetail};
 
+use crate::model::blob::Blob;
 use crate::model::receipt::RawRef;
 use crate::model::snapshot::{Resource, Unseen, Value};
 use crate::transport::aws::{Failure, Wire};
@@ -22,7 +23,7 @@ pub(super) struct Details {
     /// `Aws::Policy`: customer managed and inline.
     pub(super) policies: Vec<Resource>,
     pub(super) pages: u64,
-    pub(super) raw: Vec<Vec<u8>>,
+    pub(super) raw: Vec<Blob>,
     pub(super) refs: Vec<RawRef>,
 }
 
@@ -47,7 +48,7 @@ pub(super) async fn read(client: &Client, wire: &Wire, scope: &str, folder: &str
             let (kept, redacted) = redact(&String::from_utf8_lossy(&body));
             let name = format!("{folder}/authorization-details-{:04}.xml", details.pages);
             details.refs.push(RawRef::new(name, &body, kept.as_bytes(), redacted));
-            details.raw.push(kept.into_bytes());
+            details.raw.push(Blob::compressed(kept.as_bytes()));
         }
         for user in page.user_detail_list() {
             let arn = user.arn().unwrap_or_default();
