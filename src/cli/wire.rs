@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::collectors::cloudtrail::CloudTrail;
 use crate::collectors::consumers::Consumers;
+use crate::collectors::git::ConfigRepo;
 use crate::collectors::github::GithubOrg;
 use crate::collectors::iam::Iam;
 use crate::collectors::secrets_manager::SecretsManager;
@@ -47,8 +48,10 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path) -> Vec<Box<dyn Co
                 }
             }
             SourceKind::Github(org) => all.push(Box::new(GithubOrg::new(id.clone(), org, github(org)))),
-            // No collector of this version reads these; controls that need them say so and are no-evidence.
-            SourceKind::Git(_) => {}
+            SourceKind::Git(repo) => {
+                let locker = catalog.settings.locker.branch.clone();
+                all.push(Box::new(ConfigRepo::new(id.clone(), repo.clone(), root.to_owned(), locker)));
+            }
         }
     }
     let mut consumers = Vec::new();

@@ -2,6 +2,8 @@
 
 pub mod cloudtrail;
 pub mod consumers;
+pub mod git;
+mod git_facts;
 pub mod github;
 mod github_bodies;
 pub mod iam;
