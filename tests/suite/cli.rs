@@ -53,7 +53,7 @@ fn exit_3_nothing_is_planned_on_a_source_that_was_not_seen_whole() {
     let world = World::scaffolded();
     fs::remove_file(world.outside("slm.age-identity")).unwrap();
     let vault = fs::read(world.root().join("vault.age")).unwrap();
-    world.slm(&["status"]).exits(3).says("NOT seen whole").says("no-evidence");
+    world.slm(&["status"]).exits(5).says("NOT seen whole").says("no-evidence").says("1 held, 1 incomplete");
     world.slm(&["plan"]).exits(5).says("was not seen whole").says("held      rotate session-key");
     let said = world.slm(&["plan", "--format", "json"]).exits(5).json();
     assert!(all(&said).contains(&"incomplete") && all(&said).contains(&"held"), "{said}");
@@ -63,6 +63,31 @@ fn exit_3_nothing_is_planned_on_a_source_that_was_not_seen_whole() {
     world.slm(&["apply", "--auto-approve"]).exits(5);
     assert_eq!(fs::read(world.root().join("vault.age")).unwrap(), vault);
     assert!(!world.root().join("run").exists());
+}
+
+#[test]
+fn status_counts_what_is_due_held_and_incomplete_for_each_control_and_criterion() {
+    let world = World::scaffolded();
+    let look = |code: i32| {
+        let said = world.slm(&["status", "--format", "json"]).exits(code).json();
+        let of = |list: &str, id: &str| {
+            let found = said[list].as_array().unwrap().iter().find(|one| one["id"] == id).unwrap();
+            ["compliant", "judged", "due", "held", "incomplete"].map(|key| found[key].as_u64().unwrap())
+        };
+        (
+            of("controls", "ROT-01"),
+            of("criteria", "CC6.1"),
+            said["due"].as_array().unwrap().len(),
+            said["held"].as_array().unwrap().len(),
+        )
+    };
+    assert_eq!(look(2), ([0, 0, 1, 0, 0], [0, 0, 1, 0, 0], 1, 0), "no value yet");
+    world.slm(&["status"]).exits(2).says("0 of 0 compliant; 1 due)").says("soc2 CC6.1");
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    assert_eq!(look(0), ([1, 1, 0, 0, 0], [2, 2, 0, 0, 0], 0, 0));
+    world.slm(&["status"]).exits(0).says("1 of 1 compliant)").says("2 of 2 controls compliant");
+    fs::remove_file(world.outside("slm.age-identity")).unwrap();
+    assert_eq!(look(5), ([0, 1, 1, 1, 1], [0, 2, 2, 1, 2], 2, 1), "the rotation is held, both controls want their evidence");
 }
 
 #[test]
@@ -214,4 +239,24 @@ fn a_plan_made_for_another_commit_is_refused() {
     world.commit();
     world.slm(&["apply", "p.json"]).exits(1).says("the plan was made for config").says("plan again");
     assert!(!world.root().join("run").exists());
+}
+
+#[test]
+fn a_consumer_that_cannot_be_built_is_seen_to_be_missing() {
+    let world = World::scaffolded();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    // `slm check` takes it, because it is octal; no file is made executable as its owner, though.
+    world.edit(SESSION_KEY, "mode = \"0600\"", "mode = \"4600\"");
+    world.commit();
+    world.slm(&["check"]).exits(0);
+    let said = world.slm(&["plan", "--format", "json"]).exits(3).json();
+    assert!(all(&said).contains(&"incomplete"), "{said}");
+    let receipts = said["receipts"].as_array().unwrap();
+    let receipt = receipts.iter().find(|one| one["collector"] == "consumers").unwrap();
+    let detail = receipt["completeness"]["incomplete"]["detail"].as_str().unwrap();
+    assert!(detail.contains("session-key/app") && detail.contains("its mode is not octal"), "{detail}");
+    assert_eq!((&receipt["operations"][0]["items"], &receipt["independent_count"]), (&json!(0), &json!(1)));
+    let value = world.read("run/session.env");
+    world.slm(&["apply", "--auto-approve", "--force", "session-key"]).exits(6);
+    assert_eq!(world.read("run/session.env"), value);
 }
