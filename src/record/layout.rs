@@ -42,7 +42,7 @@ pub fn artefacts(record: &RunRecord<'_>) -> Result<BTreeMap<String, Vec<u8>>, No
     }
     if let Some(plan) = record.plan {
         files.insert(format!("plans/{id}.json"), canonical::json(plan)?);
-        files.insert(format!("outcomes/{id}.json"), canonical::json(&record.outcomes)?);
+        files.insert(format!("plans/{id}.outcomes.json"), canonical::json(&record.outcomes)?);
     }
     if let Some(assessment) = record.assessment {
         decisions(assessment, &mut files)?;
@@ -87,7 +87,7 @@ fn run_file(record: &RunRecord<'_>) -> Json {
     }
     if record.plan.is_some() {
         file["plan"] = json!(format!("plans/{}.json", record.run.id));
-        file["outcomes"] = json!(format!("outcomes/{}.json", record.run.id));
+        file["outcomes"] = json!(format!("plans/{}.outcomes.json", record.run.id));
     }
     file
 }

@@ -260,3 +260,73 @@ fn a_consumer_that_cannot_be_built_is_seen_to_be_missing() {
     world.slm(&["apply", "--auto-approve", "--force", "session-key"]).exits(6);
     assert_eq!(world.read("run/session.env"), value);
 }
+
+#[test]
+fn plans_and_outcomes_go_to_the_branch_that_is_set_for_them() {
+    let world = World::scaffolded();
+    world.edit("slm.toml", "branch = \"slm/evidence\"", "plans-branch = \"slm/plans\"\nbranch = \"slm/evidence\"");
+    world.commit();
+    let said = world.slm(&["apply", "--auto-approve", "--format", "json"]).exits(0).json();
+    let listing = |branch: &str| String::from_utf8(git(&world.root(), &["ls-tree", "-r", "--name-only", branch])).unwrap();
+    let plans = listing("slm/plans");
+    let names: Vec<&str> = plans.lines().collect();
+    let [plan, outcomes] = names[..] else { panic!("{plans}") };
+    let id = plan.strip_prefix("plans/").unwrap().strip_suffix(".json").unwrap();
+    assert_eq!(outcomes, format!("plans/{id}.outcomes.json"));
+    let read = |branch: &str, path: &str| -> Json {
+        serde_json::from_slice(&git(&world.root(), &["show", &format!("{branch}:{path}")])).unwrap()
+    };
+    assert_eq!(read("slm/plans", plan)["actions"][0]["kind"]["rotate"]["credential"], "session-key");
+    assert_eq!(read("slm/plans", outcomes), said["outcomes"]);
+    let evidence = listing("slm/evidence");
+    assert!(!evidence.contains("plans/"), "{evidence}");
+    let run = read("slm/evidence", &format!("runs/{id}.json"));
+    assert_eq!((&run["plan"], &run["outcomes"]), (&json!(plan), &json!(outcomes)));
+
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    assert_eq!(listing("slm/plans").lines().count(), 4, "each run adds its own");
+    git(&world.root(), &["fsck", "--full", "--strict"]);
+}
+
+#[test]
+fn two_applies_at_once_rotate_once_and_lose_nothing() {
+    let world = World::scaffolded();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let runs = || {
+        let listing = git(&world.root(), &["ls-tree", "-r", "--name-only", "slm/evidence", "runs/"]);
+        String::from_utf8(listing).unwrap().lines().count()
+    };
+    let versions_of = || {
+        let said = world.slm(&["explain", "ROT-01", "--format", "json"]).exits(0).json();
+        assert_eq!(said["decisions"].as_array().unwrap().len(), 1, "{said}");
+        versions(&world)
+    };
+    let mut ids = vec![versions_of().0];
+    for round in 1..=3 {
+        world.slm(&["plan", "--force", "session-key", "--out", "p.json"]).exits(2);
+        let codes: Vec<i32> = std::thread::scope(|scope| {
+            let apply = || scope.spawn(|| world.slm(&["apply", "p.json"]).code);
+            [apply(), apply()].into_iter().map(|running| running.join().unwrap()).collect()
+        });
+        assert!(codes.contains(&0) && codes.iter().all(|code| [0, 6].contains(code)), "{codes:?}");
+        let (stored, running) = versions_of();
+        assert_eq!(stored, running);
+        assert!(!ids.contains(&stored), "it was rotated");
+        ids.push(stored);
+        assert_eq!(runs(), 1 + round * 2, "each of the two is a run");
+        world.slm(&["plan"]).exits(0).says("Nothing is due.");
+    }
+    // A second rotation would have left a version between those two: each generation goes on the one before.
+    let history = git(&world.root(), &["log", "-p", "--format=", "slm/evidence", "--", "snapshot/Vault.Secret.jsonl"]);
+    let history = String::from_utf8(history).unwrap();
+    let mut seen: Vec<&str> = Vec::new();
+    for line in history.lines().filter(|line| line.starts_with('+') && !line.starts_with("+++")) {
+        let id = line.split("\"version\":{\"text\":\"").nth(1).unwrap().split('"').next().unwrap();
+        if !seen.contains(&id) {
+            seen.push(id);
+        }
+    }
+    seen.reverse();
+    assert_eq!(seen, ids);
+    git(&world.root(), &["fsck", "--full", "--strict"]);
+}
