@@ -5,6 +5,12 @@ pub mod aws;
 mod aws_failure;
 mod aws_session;
 pub mod budget;
+//! Clients of what plug-ins touch: sessions, retries, error classes, the local vault, git.
+
+pub mod atomic;
+pub mod aws;
+pub mod git;
+pub mod git_signature;
 pub mod github;
 mod github_failure;
 pub mod secrets_manager_store;
