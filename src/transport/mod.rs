@@ -4,5 +4,8 @@ pub mod atomic;
 pub mod aws;
 pub mod github;
 mod github_failure;
+mod github_graphql;
+mod github_login;
+mod github_pace;
 pub mod secrets_manager_store;
 pub mod vault;
