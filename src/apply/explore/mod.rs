@@ -45,3 +45,19 @@ fn two_runs_and_a_fault() {
     holds("server-issued, 2 runs, 0 faults", &scenario(SERVER, 2, 0));
     holds("server-issued, 2 runs, 1 fault", &scenario(SERVER, 2, 1));
 }
+
+const CLIENT: Capabilities = Capabilities { issuer: Issuer::Client, ..SERVER };
+const SINGLE: Capabilities = Capabilities { issuer: Issuer::Client, overlap: Overlap::Single, disable: false, delete: false, ..SERVER };
+
+#[test]
+fn shapes() {
+    for faults in [0, 1] {
+        for runs in [1, 2] {
+            holds("client-chosen", &scenario(CLIENT, runs, faults));
+            holds("in place", &scenario(SINGLE, runs, faults));
+            holds("unvalidated", &scenario(Capabilities::UNVALIDATED, runs, faults));
+            holds("rereadable", &scenario(Capabilities { reread: true, ..SERVER }, runs, faults));
+            holds("delete only", &scenario(Capabilities { disable: false, ..CLIENT }, runs, faults));
+        }
+    }
+}
