@@ -101,7 +101,8 @@ pub(super) async fn store(
     for slot in slots.iter_mut().chain(restore.as_mut()) {
         stand(slot, &listing);
     }
-    let ours = ours(goal, &view, attempts);
+    let explained = |id: &VersionId| Some(id) == generation || slot_ids.contains(id);
+    let ours = if view.versions.keys().all(explained) { BTreeSet::new() } else { ours(goal, &view, attempts) };
     let records = Records {
         generation,
         parent: basis.parent.as_ref(),

@@ -59,7 +59,12 @@ fn text(generation: Option<&VersionId>) -> &str {
 
 /// Each part after its length in eight big-endian bytes, so that no two lists give the same bytes.
 fn delimited(parts: &[&str]) -> Vec<u8> {
-    parts.iter().flat_map(|part| (part.len() as u64).to_be_bytes().into_iter().chain(part.bytes())).collect()
+    let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len() + 8).sum());
+    for part in parts {
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    bytes
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! consumer restarts, when a person rolls back. The runs are the real engine over an in-memory world.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -90,26 +90,49 @@ fn copy(phase: &Phase) -> Phase {
     }
 }
 
+/// 128 bits in one pass: two states of a search of millions collide with a chance of one in 10^25.
+struct Wide(u64, u64);
+
+impl Hasher for Wide {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = mix(self.0 ^ word, 0x9e37_79b9_7f4a_7c15);
+        self.1 = mix(self.1 ^ word.rotate_left(32), 0xd6e8_feb8_6659_fd93);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+fn mix(one: u64, other: u64) -> u64 {
+    let product = u128::from(one) * u128::from(other);
+    (product as u64) ^ ((product >> 64) as u64)
+}
+
 impl Node {
     fn copy(&self) -> Self {
         Self { state: self.state.clone(), runs: self.runs.iter().map(Run::copy).collect(), faults: self.faults }
     }
 
     fn key(&self) -> u128 {
-        let half = |seed: u8| {
-            let mut hasher = DefaultHasher::new();
-            seed.hash(&mut hasher);
-            self.faults.hash(&mut hasher);
-            self.state.digest(&mut hasher);
-            for run in &self.runs {
-                self.digest(run, &mut hasher);
-            }
-            hasher.finish()
-        };
-        u128::from(half(1)) << 64 | u128::from(half(2))
+        let mut hasher = Wide(1, 2);
+        self.faults.hash(&mut hasher);
+        self.state.digest(&mut hasher);
+        for run in &self.runs {
+            self.digest(run, &mut hasher);
+        }
+        u128::from(hasher.0) << 64 | u128::from(hasher.1)
     }
 
-    fn digest(&self, run: &Run, hasher: &mut DefaultHasher) {
+    fn digest(&self, run: &Run, hasher: &mut Wide) {
         let Run::On { generation, rotate, started, phase, refused } = run else { return 0_u8.hash(hasher) };
         let spent = |at: i64| (self.state.clock - at).min(1);
         (1_u8, generation, rotate, spent(*started), refused).hash(hasher);
@@ -191,7 +214,7 @@ impl Rig {
         {
             let mut inner = self.world.lock();
             inner.state = std::mem::take(&mut next.state);
-            (inner.fault, inner.met, inner.calls) = (fault, false, 0);
+            (inner.fault, inner.met) = (fault, false);
         }
         let action = self.action(generation.as_ref(), rotate);
         let validated = self.scenario.setup.capabilities.overlap != Overlap::Unvalidated;

@@ -1,6 +1,6 @@
 //! A small world in memory behind the real traits: a store, a target, registers and consumers, with one fault to spend a call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -47,6 +47,8 @@ pub enum Ablation {
     NoVerdict,
     /// A rejected credential is deleted while a run may still hand it out.
     RejectedAtOnce,
+    /// The client library sends again by itself what was not answered.
+    Retries,
     /// A version can be written twice, as with the label `AWSPENDING` on some servers.
     Overwrite,
 }
@@ -76,6 +78,8 @@ pub struct State {
     pub clock: i64,
     /// Promotions.
     pub depth: u8,
+    /// Versions about which a rejection was written down.
+    pub rejected: BTreeSet<VersionId>,
     /// Times the canary may still refuse, and the operator may still roll back.
     pub whims: u8,
 }
@@ -97,10 +101,6 @@ pub struct Inner {
     pub fault: Option<Fault>,
     /// True when the fault was met.
     pub met: bool,
-    /// Mutations that arrived or were lost.
-    pub calls: usize,
-    /// What went wrong while it went on, if anything.
-    pub broken: Option<String>,
 }
 
 #[derive(Clone)]
@@ -169,7 +169,6 @@ impl World {
 
     fn mutate<T>(&self, change: impl FnOnce(&mut State) -> Result<T, WorldError>) -> Result<T, WorldError> {
         let mut inner = self.lock();
-        inner.calls += 1;
         let fault = inner.fault.take_if(|fault| *fault != Fault::Refuses);
         inner.met |= fault.is_some();
         if fault == Some(Fault::RequestLost) {
@@ -197,6 +196,9 @@ impl State {
             return Some("I5: a credential that a person made was touched".to_owned());
         }
         let current = self.current.as_ref()?;
+        if self.rejected.contains(current) {
+            return Some("I7: what was rejected was promoted".to_owned());
+        }
         if setup.capabilities.overlap == Overlap::Single {
             let pending = (0..ATTEMPTS).map(|n| names::slot(&secret(), Some(current), n));
             let known = pending.chain([current.clone(), names::rollback(&secret(), current)]);
@@ -234,7 +236,7 @@ impl State {
     /// Hashes what can make a difference; instants count from now and no further than it matters.
     pub fn digest(&self, hasher: &mut impl Hasher) {
         let since = |at: i64, most: i64| (self.clock - at).min(most);
-        (&self.values, &self.current, &self.previous, &self.password, self.made, &self.consumers, self.depth, self.whims).hash(hasher);
+        (&self.values, &self.current, &self.previous, &self.password, self.made, &self.consumers, self.depth, self.whims, &self.rejected).hash(hasher);
         for (id, key) in &self.keys {
             (id, key.active, &key.version, since(key.created, 1)).hash(hasher);
         }
@@ -311,14 +313,18 @@ impl Rotator for World {
             return Ok(Fresh { key: self.identify(&value), value });
         }
         let Overlap::Dual { max } = self.setup.capabilities.overlap else { return Err(refusal(ErrorClass::Permanent)) };
-        let key = self.mutate(|state| {
+        let issue = |state: &mut State| {
             if state.keys.len() >= usize::from(max) {
                 return Err(refusal(ErrorClass::Transient));
             }
             state.made += 1;
             state.keys.insert(state.made, KeyState { active: true, version: None, created: state.clock, foreign: false });
             Ok(state.made)
-        })?;
+        };
+        let key = match self.mutate(issue) {
+            Err(error) if error.class == ErrorClass::Transient && self.setup.ablation == Some(Ablation::Retries) => self.mutate(issue),
+            answer => answer,
+        }?;
         Ok(Fresh { key: Some(key.to_string().into()), value: Secret::new(value_of(key)) })
     }
 
@@ -404,7 +410,13 @@ impl Registers for World {
             if changeable {
                 value.clone_into(have);
             }
-            Ok(have.clone())
+            let have = have.clone();
+            if value.starts_with("reject") && have == value {
+                let current = state.current.clone();
+                let about = (0..ATTEMPTS).find(|n| *name == names::verdict(&secret(), current.as_ref(), *n));
+                state.rejected.extend(about.map(|n| names::slot(&secret(), current.as_ref(), n)));
+            }
+            Ok(have)
         })
     }
 }
