@@ -84,3 +84,93 @@ fn width(trail: &Resource) -> (bool, u8, bool) {
     let covers = [trail.is("multi_region"), trail.is("logging"), trail.is("global_events"), all];
     (!covers.contains(&false), covers.iter().map(|one| u8::from(*one)).sum(), trail.is("logging"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::snapshot::{Completeness, Unseen};
+
+    const REGIONS: [&str; 2] = ["eu-west-1", "us-east-1"];
+
+    fn account(administrators: Option<&[&str]>) -> AwsSource {
+        AwsSource {
+            account: "1".to_owned(),
+            regions: REGIONS.map(str::to_owned).to_vec(),
+            read_role: None,
+            apply_role: None,
+            profile: None,
+            endpoint: None,
+            administrators: administrators.map(|all| all.iter().map(|&arn| arn.to_owned()).collect()),
+        }
+    }
+
+    fn population(source: &str, entity: &str, region: &str, resources: Vec<Resource>) -> Population {
+        let (source, scope, completeness) = (source.into(), format!("1/{region}"), Completeness::Complete);
+        Population { source, scope, entity: entity.into(), completeness, resources }
+    }
+
+    fn trail(id: &str, [multi_region, logging, global_events]: [bool; 3], read_write: &str) -> Resource {
+        let facts = [("multi_region", multi_region), ("logging", logging), ("global_events", global_events)];
+        let mut trail = Resource::new(id.into(), vec![("read_write".into(), Value::Text(read_write.into()))]);
+        facts.into_iter().for_each(|(name, value)| trail.set(name, Value::Bool(value)));
+        trail
+    }
+
+    /// The account, with `first` and `second` as the trails of its regions, after the join.
+    fn joined(first: Vec<Resource>, second: Vec<Resource>, mark: impl FnOnce(&mut Vec<Population>)) -> Resource {
+        let mut populations = vec![
+            population("prod", "Aws::Account", "global", vec![Resource::new("1".into(), Vec::new())]),
+            population("prod", "Aws::Trail", REGIONS[0], first),
+            population("prod", "Aws::Trail", REGIONS[1], second),
+            population("other", "Aws::Trail", REGIONS[0], vec![trail("foreign", [true; 3], "All")]),
+        ];
+        mark(&mut populations);
+        add_account_facts(&"prod".into(), &account(None), &mut populations);
+        populations.swap_remove(0).resources.swap_remove(0)
+    }
+
+    #[test]
+    fn an_account_is_as_well_covered_as_its_widest_trail() {
+        let narrow = || trail("a", [false, true, true], "All");
+        let wide = || trail("b", [true, true, true], "All");
+        let stopped = || trail("c", [true, false, true], "All");
+        for (first, second) in [(vec![narrow()], vec![wide(), stopped()]), (vec![stopped(), wide()], vec![narrow()])] {
+            let account = joined(first, second, |_| {});
+            for name in ["has_trail", "trail_multi_region", "trail_logging", "trail_global_events"] {
+                assert!(account.is(name), "{name}");
+            }
+            assert_eq!(account.text("trail_read_write"), Some("All"));
+        }
+        let account = joined(vec![narrow(), stopped()], Vec::new(), |_| {});
+        assert!(account.is("trail_logging") && !account.is("trail_multi_region"), "of two that lack one thing, the one that logs");
+    }
+
+    #[test]
+    fn an_account_seen_whole_without_a_trail_has_none() {
+        let account = joined(Vec::new(), Vec::new(), |_| {});
+        assert_eq!(account.attributes, [("has_trail".into(), Value::Bool(false))]);
+    }
+
+    #[test]
+    fn a_region_that_was_not_seen_leaves_the_account_unknown_even_beside_a_good_trail() {
+        let good = || vec![trail("b", [true; 3], "All")];
+        let cut = |all: &mut Vec<Population>| {
+            all[2].completeness = Completeness::Incomplete { cause: Unseen::Denied, detail: String::new() };
+        };
+        assert_eq!(joined(good(), Vec::new(), cut).attributes, []);
+        assert_eq!(joined(Vec::new(), Vec::new(), |all| drop(all.remove(2))).attributes, []);
+    }
+
+    #[test]
+    fn who_is_on_the_roster_is_known_only_where_there_is_one() {
+        let principals = || vec![Resource::new("arn:a".into(), Vec::new()), Resource::new("arn:b".into(), Vec::new())];
+        let on = |roster| {
+            let mut all = vec![population("prod", "Aws::Principal", "global", principals())];
+            add_account_facts(&"prod".into(), &account(roster), &mut all);
+            all[0].resources.iter().map(|one| one.get("on_roster").cloned()).collect::<Vec<_>>()
+        };
+        assert_eq!(on(Some(&["arn:b"])), [Some(Value::Bool(false)), Some(Value::Bool(true))]);
+        assert_eq!(on(Some(&[])), [Some(Value::Bool(false)), Some(Value::Bool(false))]);
+        assert_eq!(on(None), [None, None]);
+    }
+}

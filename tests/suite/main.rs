@@ -8,6 +8,9 @@
 )]
 
 mod aws;
+mod aws_iam;
+mod aws_script;
+mod aws_trail;
 mod cli;
 mod cli_aws;
 mod github;
