@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use aws_config::SdkConfig;
 use serde_json::Value as Json;
 
+use crate::model::blob::Blob;
 use crate::model::catalog::AwsSource;
 use crate::model::id::SourceId;
 use crate::model::receipt::{Operation, RawRef, Receipt};
@@ -33,7 +34,7 @@ pub(super) struct Collection<'p> {
     source_clock: Option<Timestamp>,
     foreign: bool,
     operations: Vec<Operation>,
-    raw: Vec<Vec<u8>>,
+    raw: Vec<Blob>,
     refs: Vec<RawRef>,
     gap: Option<Gap>,
     /// A count of the items from somewhere else than their list.
@@ -100,7 +101,7 @@ impl Collection<'_> {
         let Some((kept, redacted)) = redact(body) else { return };
         let name = format!("{}/{}/{}/{name}", self.place.source, self.collector, self.place.scope);
         self.refs.push(RawRef::new(name, body, &kept, redacted));
-        self.raw.push(kept);
+        self.raw.push(Blob::compressed(&kept));
     }
 
     /// Notes that something was not seen; the first such thing is the one reported.

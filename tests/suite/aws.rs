@@ -11,7 +11,7 @@ use slm::collectors::secrets_manager::SecretsManager;
 use slm::model::catalog::{AwsSource, SecretRef};
 use slm::model::id::VersionId;
 use slm::model::secret::Secret;
-use slm::model::snapshot::{Completeness, Resource, Unseen, Value};
+use slm::model::snapshot::{Completeness, Fact, Resource, Unseen};
 use slm::model::time::Timestamp;
 use slm::transport::aws::session_from;
 use slm::transport::secrets_manager_store::SecretsManagerStore;
@@ -110,7 +110,7 @@ async fn collect(endpoint: &str, region: &str) -> Collected {
 
 pub fn text(resource: &Resource, name: &str) -> String {
     match resource.get(name) {
-        Some(Value::Text(text)) => text.to_string(),
+        Some(Fact::Text(text)) => text.to_owned(),
         other => panic!("{name} is {other:?}"),
     }
 }
@@ -123,7 +123,7 @@ pub fn cause(seen: &Collected) -> Unseen {
 }
 
 pub fn everything(seen: &Collected) -> String {
-    let raw: String = seen.raw.iter().map(|raw| String::from_utf8_lossy(raw)).collect();
+    let raw: String = seen.raw.iter().map(|raw| String::from_utf8_lossy(&raw.bytes().unwrap()).into_owned()).collect();
     serde_json::to_string(&(&seen.populations, &seen.receipt)).unwrap() + &raw
 }
 
@@ -154,11 +154,11 @@ async fn every_secret_of_each_region_is_seen_with_one_request_a_page() {
     assert_eq!((population.resources.len(), population.scope.as_str()), (205, "123456789012/eu-west-1"));
     let named = |name: &str| population.resources.iter().find(|of| text(of, "name") == name).unwrap();
     assert_eq!((text(named("app/001"), "owner"), text(named("app/001"), "tier")), ("team-a".to_owned(), "gold".to_owned()));
-    assert!(matches!(named("app/001").get("created"), Some(Value::Time(_))));
+    assert!(matches!(named("app/001").get("created"), Some(Fact::Time(_))));
     assert_eq!(text(named("app/001"), "version").len(), 36);
     for (name, deleting, pending) in [("app/001", false, false), ("app/007", true, false), ("app/008", false, true)] {
         let got = (named(name).get("deleting"), named(name).get("has_pending"));
-        assert_eq!(got, (Some(&Value::Bool(deleting)), Some(&Value::Bool(pending))), "{name}");
+        assert_eq!(got, (Some(Fact::Bool(deleting)), Some(Fact::Bool(pending))), "{name}");
     }
     assert!(!everything(&seen).contains(CANARY));
 

@@ -3,7 +3,7 @@
 use slm::collectors::iam::Iam;
 use slm::model::assessment::Status;
 use slm::model::receipt::RawRef;
-use slm::model::snapshot::{Completeness, Resource, Unseen, Value};
+use slm::model::snapshot::{Completeness, Fact, Resource, Unseen};
 use slm::world::{Collected, Collector as _};
 
 use crate::aws::{ACCOUNT, CANARY, Noon, cause, config, everything, source};
@@ -75,26 +75,27 @@ async fn users_roles_credentials_and_policies_come_from_two_reports_and_no_call_
     ];
     assert_eq!(found, want);
     let account = &of(&seen, "Aws::Account")[0];
-    assert_eq!(account.get("min_password_length"), Some(&Value::Long(14)));
-    assert_eq!(account.get("password_reuse_prevention"), Some(&Value::Long(24)));
-    assert_eq!(account.get("has_iam_users"), Some(&Value::Bool(true)));
+    assert_eq!(account.get("min_password_length"), Some(Fact::Long(14)));
+    assert_eq!(account.get("password_reuse_prevention"), Some(Fact::Long(24)));
+    assert_eq!(account.get("has_iam_users"), Some(Fact::Bool(true)));
     assert_eq!(account.get("root_credentials_removed"), None, "moto does not know of a root password");
     let [alice, bob] = [0, 1].map(|at| &of(&seen, "Aws::User")[at]);
-    assert_eq!((alice.get("active_keys"), alice.get("console_access")), (Some(&Value::Long(1)), Some(&Value::Bool(false))));
-    assert_eq!((bob.get("active_keys"), bob.get("console_access")), (Some(&Value::Long(0)), Some(&Value::Bool(true))));
-    assert_eq!((alice.get("direct_policies"), bob.get("direct_policies")), (Some(&Value::Long(1)), Some(&Value::Long(0))));
+    assert_eq!((alice.get("active_keys"), alice.get("console_access")), (Some(Fact::Long(1)), Some(Fact::Bool(false))));
+    assert_eq!((bob.get("active_keys"), bob.get("console_access")), (Some(Fact::Long(0)), Some(Fact::Bool(true))));
+    assert_eq!((alice.get("direct_policies"), bob.get("direct_policies")), (Some(Fact::Long(1)), Some(Fact::Long(0))));
     let stars = of(&seen, "Aws::Policy").iter().map(|policy| policy.get("allows_star_star")).collect::<Vec<_>>();
-    assert_eq!(stars, [Some(&Value::Bool(true)), Some(&Value::Bool(false))]);
+    assert_eq!(stars, [Some(Fact::Bool(true)), Some(Fact::Bool(false))]);
     let admins: Vec<_> = of(&seen, "Aws::Principal").iter().map(|one| (one.id.as_str(), one.is("is_admin"))).collect();
     let arn = |name: &str| format!("arn:aws:iam::{ACCOUNT}:{name}");
     let (role, first, second) = (arn("role/ci"), arn("user/alice"), arn("user/bob"));
     assert_eq!(admins, [(role.as_str(), true), (first.as_str(), false), (second.as_str(), false)]);
     let ci = &of(&seen, "Aws::OidcRole")[0];
-    assert_eq!((ci.is("aud_pinned"), ci.get("sub_pinned")), (true, Some(&Value::Bool(false))));
-    assert_eq!(ci.get("max_session_seconds"), Some(&Value::Long(7200)));
+    assert_eq!((ci.is("aud_pinned"), ci.get("sub_pinned")), (true, Some(Fact::Bool(false))));
+    assert_eq!(ci.get("max_session_seconds"), Some(Fact::Long(7200)));
     assert_eq!(seen.raw.len(), 3);
     for (reference, kept) in seen.receipt.raw.iter().zip(&seen.raw) {
-        let again = RawRef::new(reference.name.clone(), kept, kept, Vec::new());
+        let kept = kept.bytes().unwrap();
+        let again = RawRef::new(reference.name.clone(), &kept, &kept, Vec::new());
         assert_eq!(reference.kept_sha256, again.kept_sha256);
         assert_eq!(reference.kept_sha256 == reference.sha256, reference.redacted.is_empty());
     }

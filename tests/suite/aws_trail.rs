@@ -7,7 +7,7 @@ use slm::collectors::cloudtrail::CloudTrail;
 use slm::collectors::iam::Iam;
 use slm::model::assessment::Status;
 use slm::model::catalog::{AwsSource, SourceKind};
-use slm::model::snapshot::{Completeness, Unseen, Value};
+use slm::model::snapshot::{Completeness, Fact, Unseen};
 use slm::world::{Clock as _, Collected, Collector as _};
 
 use crate::aws::{ACCOUNT, CANARY, Noon, cause, config, everything, source};
@@ -153,6 +153,6 @@ async fn a_trail_is_read_once_in_its_home_or_in_the_first_region_and_an_organisa
         let seen = collect_region(&aws, region).await;
         let ids: Vec<&str> = seen.populations[0].resources.iter().map(|one| one.id.as_str()).collect();
         assert_eq!(ids, want, "{region}");
-        assert_eq!(seen.populations[0].resources[0].get("read_write"), Some(&Value::Text("All".into())));
+        assert_eq!(seen.populations[0].resources[0].get("read_write"), Some(Fact::Text("All")));
     }
 }
