@@ -173,7 +173,7 @@ impl Reader<'_, '_> {
         let (report, wrong) = text.as_deref().map(Report::read).unwrap_or_default();
         self.log("iam:GetCredentialReport", report.users.len() as u64);
         if let Some(text) = text {
-            self.collection.keep_as("credential-report.csv", text.as_bytes(), |text| Some((text.to_vec(), Vec::new())));
+            self.collection.keep_as("credential-report.csv", text.as_bytes(), |text| Some((text.into(), Vec::new())));
         }
         if let Some(wrong) = wrong {
             self.collection.doubt(&wrong);

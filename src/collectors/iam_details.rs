@@ -8,7 +8,7 @@ use aws_sdk_iam::operation::get_account_authorization_details::GetAccountAuthori
 use aws_sdk_iam::types::{AttachedPolicy, EntityType, ManagedPolicyDetail, PolicyDetail, RoleDetail, UserDetail};
 use serde_json::json;
 
-use super::aws::{Collection, Tokens};
+use super::aws::{Collection, Kept, Tokens};
 use super::iam_policy::{Trust, allows_star_star, any, github_trust, grants_admin};
 use crate::model::snapshot::{Attribute, Resource, Value};
 use crate::transport::aws::{Failure, Wire};
@@ -223,7 +223,7 @@ impl Details {
 }
 
 /// `body` without the content of [`FREE`] elements, and the names of those found. Content in XML never holds a bare `<`.
-fn redact(body: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
+fn redact(body: &[u8]) -> Kept<'_> {
     let (mut kept, mut removed) = (std::str::from_utf8(body).ok()?.to_owned(), Vec::new());
     for name in FREE {
         let (open, close) = (format!("<{name}>"), format!("</{name}>"));
@@ -239,7 +239,7 @@ fn redact(body: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
         }
         kept = rest;
     }
-    Some((kept.into_bytes(), removed))
+    Some((kept.into_bytes().into(), removed))
 }
 
 #[cfg(test)]
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn what_may_hold_anything_is_removed_and_named() {
         let (kept, removed) = redact(b"<U><Tags><m>x</m></Tags><Arn>a</Arn><Tags>y</Tags></U>").unwrap();
-        assert_eq!((kept.as_slice(), removed), (b"<U><Arn>a</Arn></U>".as_slice(), vec!["Tags".to_owned()]));
+        assert_eq!((&*kept, removed), (b"<U><Arn>a</Arn></U>".as_slice(), vec!["Tags".to_owned()]));
     }
 
     #[test]

@@ -115,6 +115,8 @@ async fn an_account_is_counted_right_and_its_credential_gets_its_first_value_onc
     assert_eq!(rotations(&said), ["db"]);
     let (before, lists) = requests(&said);
     assert_eq!(lists, 2 + 1, "two pages in one region, one in the other");
+    let (identities, trails, account, consumer) = (2, 2 * 2, 5 + 1, 1);
+    assert_eq!(before, lists + identities + trails + account + consumer, "pages, and a fixed number for each account and region");
 
     let applied = world.slm(&["apply", "--auto-approve", "--format", "json"]).json();
     let rotated = &applied["outcomes"].as_array().unwrap().iter().find(|of| of["action"]["rotate"].is_object()).unwrap();
