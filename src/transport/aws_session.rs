@@ -31,6 +31,7 @@ const OPERATION: Duration = Duration::from_secs(300);
 
 /// The sessions of one run. Each is made once and shared by everything that calls there, so that a role is assumed once.
 pub struct Sessions {
+    budget: Budget,
     http: SharedHttpClient,
     made: Mutex<Vec<Made>>,
 }
@@ -46,7 +47,14 @@ impl Sessions {
     /// No session yet; every request of those to come takes from `budget`.
     #[must_use]
     pub fn new(budget: Budget) -> Self {
-        Self { http: SharedHttpClient::new(Paced { inner: client(), budget }), made: Mutex::default() }
+        let http = SharedHttpClient::new(Paced { inner: client(), budget: budget.clone() });
+        Self { budget, http, made: Mutex::default() }
+    }
+
+    /// The budget, for what else the run calls.
+    #[must_use]
+    pub fn budget(&self) -> Budget {
+        self.budget.clone()
     }
 
     /// The session for `region` of `source`: the default credential chain or a profile, then `role` when given, assumed as `name`.

@@ -145,8 +145,9 @@ async fn removed_root_credentials_count_where_the_organisation_keeps_them_away()
         (without("AccountPasswordPresent"), kept.clone(), Status::NoEvidence),
         (vec![("AccountMFAEnabled", 0), ("AccountPasswordPresent", 1), ("Users", 1)], kept.clone(), Status::NonCompliant),
     ] {
-        let script =
-            whole_account().on("GetAccountSummary", &[summary(&counts)]).on("ListOrganizationsFeatures", &[answer.clone()]);
+        let script = whole_account()
+            .on("GetAccountSummary", &[summary(&counts)])
+            .on("ListOrganizationsFeatures", std::slice::from_ref(&answer));
         let seen = collect(&script.serve()).await;
         assert_eq!(seen.receipt.completeness, Completeness::Complete, "one attribute at most is unseen: {answer:?}");
         assert_eq!(statuses(&judged(&catalog(), &[&seen]), "IAM-02"), [want], "{counts:?} {answer:?}");
