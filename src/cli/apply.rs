@@ -164,7 +164,7 @@ pub(super) fn record(
     })?;
     let message = message(run.id.as_str(), outcomes);
     let (plans, evidence) = match &settings.plans_branch {
-        Some(_) => files.into_iter().partition(|(path, _)| path.starts_with("plans/") || path.starts_with("outcomes/")),
+        Some(_) => files.into_iter().partition(|(path, _)| path.starts_with("plans/")),
         None => (BTreeMap::new(), files),
     };
     if let Some(branch) = &settings.plans_branch {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::collectors::cloudtrail::CloudTrail;
 use crate::collectors::consumers::Consumers;
+use crate::collectors::git::ConfigRepo;
 use crate::collectors::github::GithubOrg;
 use crate::collectors::iam::Iam;
 use crate::collectors::secrets_manager::SecretsManager;
@@ -15,7 +16,7 @@ use crate::host::clock::SystemClock;
 use crate::model::catalog::{
     Catalog, Consumer as Declared, ConsumerKind, Credential, GithubSource, RotatorConfig, SourceKind, VaultSource,
 };
-use crate::model::id::ConsumerId;
+use crate::model::id::{ConsumerId, VersionId};
 use crate::model::secret::Secret;
 use crate::rotators::random::Random;
 use crate::transport::aws::Sessions;
@@ -23,7 +24,7 @@ use crate::transport::budget::Budget;
 use crate::transport::github::Github;
 use crate::transport::secrets_manager_store::SecretsManagerStore;
 use crate::transport::vault::Vault;
-use crate::world::{Collector, Consumer, ErrorClass, Rotator, SecretStore, WorldError};
+use crate::world::{Collector, Consumer, ConsumerView, ErrorClass, Rotator, SecretStore, WorldError};
 
 /// Session name of reading runs, seen in CloudTrail.
 const READ_SESSION: &str = "slm-read";
@@ -52,8 +53,10 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
                 }
             }
             SourceKind::Github(org) => all.push(Box::new(GithubOrg::new(id.clone(), org, github(org)))),
-            // No collector of this version reads these; controls that need them say so and are no-evidence.
-            SourceKind::Git(_) => {}
+            SourceKind::Git(repo) => {
+                let locker = catalog.settings.locker.branch.clone();
+                all.push(Box::new(ConfigRepo::new(id.clone(), repo.clone(), root.to_owned(), locker)));
+            }
         }
     }
     let mut consumers = Vec::new();
@@ -68,22 +71,51 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
     all
 }
 
-/// The consumers of `credential` that this version can write to.
+/// Every consumer of `credential`; one that cannot be built is there all the same and refuses every call with the reason.
 pub(super) fn consumers_of(catalog: &Catalog, credential: &Credential, root: &Path) -> Vec<(ConsumerId, Box<dyn Consumer>)> {
-    let built = |declared: &Declared| Some((declared.id.clone(), consumer(catalog, credential, declared, root)?));
-    credential.consumers.iter().filter_map(built).collect()
+    let built = |declared: &Declared| {
+        let consumer = consumer(catalog, credential, declared, root);
+        (declared.id.clone(), consumer.unwrap_or_else(|error| Box::new(Unusable(error))))
+    };
+    credential.consumers.iter().map(built).collect()
 }
 
-fn consumer(catalog: &Catalog, credential: &Credential, declared: &Declared, root: &Path) -> Option<Box<dyn Consumer>> {
+fn consumer(catalog: &Catalog, credential: &Credential, declared: &Declared, root: &Path) -> Result<Box<dyn Consumer>, WorldError> {
     match &declared.kind {
-        ConsumerKind::File(file) => {
-            let file = RenderedFile::new(root.to_owned(), credential.id.clone(), file.clone()).ok()?;
-            Some(Box::new(file))
-        }
+        ConsumerKind::File(file) => Ok(Box::new(RenderedFile::new(root.to_owned(), credential.id.clone(), file.clone())?)),
         ConsumerKind::GithubActionsSecret(secret) => match catalog.settings.sources.get(&secret.source) {
-            Some(SourceKind::Github(source)) => Some(Box::new(ActionsSecret::new(github(source), &source.org, secret))),
-            _ => None,
+            Some(SourceKind::Github(source)) => Ok(Box::new(ActionsSecret::new(github(source), &source.org, secret))),
+            _ => Err(WorldError {
+                class: ErrorClass::Permanent,
+                operation: format!("use Actions secret `{}`", secret.name),
+                cause: format!("source `{}` is not a GitHub organisation", secret.source),
+            }),
         },
+    }
+}
+
+/// A consumer that the config asks for and that cannot be built.
+struct Unusable(WorldError);
+
+impl Unusable {
+    fn refuse<T>(&self) -> Result<T, WorldError> {
+        let WorldError { class, operation, cause } = &self.0;
+        Err(WorldError { class: *class, operation: operation.clone(), cause: cause.clone() })
+    }
+}
+
+#[async_trait::async_trait]
+impl Consumer for Unusable {
+    async fn observe(&self) -> Result<ConsumerView, WorldError> {
+        self.refuse()
+    }
+
+    async fn deliver(&self, _: &VersionId, _: &Secret) -> Result<(), WorldError> {
+        self.refuse()
+    }
+
+    async fn activate(&self, _: &VersionId) -> Result<(), WorldError> {
+        self.refuse()
     }
 }
 

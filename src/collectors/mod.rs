@@ -3,6 +3,8 @@
 mod aws;
 pub mod cloudtrail;
 pub mod consumers;
+pub mod git;
+mod git_facts;
 pub mod github;
 mod github_bodies;
 pub mod iam;

@@ -226,6 +226,29 @@ pub struct VaultSource {
 pub struct GitSource {
     /// Its folder, from the root of the config repo.
     pub path: String,
+    /// The branch to look at; what is checked out when absent.
+    pub branch: Option<String>,
+    /// The remote that must contain it; `origin` when absent and there is one.
+    pub remote: Option<String>,
+    /// Allowed-signers file, from the root of the config repo: whose SSH signatures count.
+    pub allowed_signers: Option<String>,
+    /// How far back commits are evidence.
+    #[serde(default = "default_window")]
+    pub window: Limit,
+    /// Commits walked at most; a walk that stops there is incomplete.
+    #[serde(default = "default_max_commits")]
+    pub max_commits: u32,
+    /// Policy documents that people must approve: folders or files, from the root of the config repo.
+    #[serde(default)]
+    pub documents: Vec<String>,
+}
+
+fn default_window() -> Limit {
+    Limit::days(365)
+}
+
+fn default_max_commits() -> u32 {
+    50_000
 }
 
 /// `slm.toml`.

@@ -13,6 +13,7 @@ mod aws_script;
 mod aws_trail;
 mod cli;
 mod cli_aws;
+mod config_repo;
 mod github;
 mod layers;
 mod record;
