@@ -9,5 +9,8 @@ pub mod git;
 pub mod git_signature;
 pub mod github;
 mod github_failure;
+mod github_graphql;
+mod github_login;
+mod github_pace;
 pub mod secrets_manager_store;
 pub mod vault;
