@@ -13,6 +13,8 @@ use cedar_policy_core::validator::typecheck::{PolicyCheck, Typechecker};
 use cedar_policy_core::validator::{ValidationMode, Validator, ValidatorSchema};
 use serde_json::Value;
 
+use super::tokens;
+
 /// The policies of one text.
 pub struct Parsed {
     /// Named `policy0…` by position.
@@ -27,6 +29,34 @@ pub struct Parsed {
 pub fn parse(text: &str) -> Result<Parsed, ParseErrors> {
     let (trees, set) = parse_policyset_to_ests_and_pset(text)?;
     Ok(Parsed { set: set.into(), trees })
+}
+
+/// Parses policies file by file, and at once where that is the same: Cedar makes its lexer anew for every text. A file that is
+/// complained about is parsed alone for the places of the complaints.
+pub fn parse_all(texts: &[&str]) -> Vec<Result<Parsed, ParseErrors>> {
+    match together(texts) {
+        Some(all) => all.into_iter().map(Ok).collect(),
+        None => texts.iter().map(|text| parse(text)).collect(),
+    }
+}
+
+fn together(texts: &[&str]) -> Option<Vec<Parsed>> {
+    let counts = texts.iter().map(|text| tokens::whole_policies(text)).collect::<Option<Vec<_>>>()?;
+    let (mut trees, set) = parse_policyset_to_ests_and_pset(&texts.join("\n")).ok()?;
+    let name = |position: usize| ast::PolicyID::from_string(format!("policy{position}"));
+    let mut from = 0;
+    let mut part = |count: usize| {
+        let (mut own, mut own_trees) = (ast::PolicySet::new(), HashMap::new());
+        for position in 0..count {
+            let there = name(from + position);
+            own.add(set.get(&there)?.new_id(name(position))).ok()?;
+            own_trees.insert(name(position), trees.remove(&there)?);
+        }
+        from += count;
+        Some(Parsed { set: own.into(), trees: own_trees })
+    };
+    let parts = counts.into_iter().map(&mut part).collect::<Option<Vec<_>>>()?;
+    trees.is_empty().then_some(parts)
 }
 
 impl Parsed {
