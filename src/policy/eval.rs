@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::native::{Arith, Compare, Expr, millis};
-use crate::model::snapshot::{Resource, Value};
+use crate::model::snapshot::{Fact, Resource};
 
 /// Why a policy could not be decided; Cedar would report an error as well.
 #[derive(Debug)]
@@ -108,10 +108,10 @@ impl<'a> Eval<'a> {
 
     fn attribute(&self, name: &Arc<str>) -> Result<Val<'a>, Failure> {
         Ok(match self.resource.get(name).ok_or_else(|| Failure::NoAttribute(name.clone()))? {
-            Value::Bool(yes) => Val::Bool(*yes),
-            Value::Long(number) => Val::Long { number: *number, source: None },
-            Value::Text(text) => Val::Text(text),
-            Value::Time(instant) => Val::Time(Affine::fixed(millis(*instant))),
+            Fact::Bool(yes) => Val::Bool(yes),
+            Fact::Long(number) => Val::Long { number, source: None },
+            Fact::Text(text) => Val::Text(text),
+            Fact::Time(instant) => Val::Time(Affine::fixed(millis(instant))),
         })
     }
 
