@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::text::{Item, error, stem, warning};
-use super::{CONTROLS, FRAMEWORKS, managed, near, raw, rules};
+use super::{CONTROLS, FRAMEWORKS, consumers, managed, near, raw, rules};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::time::Timestamp;
 
@@ -49,7 +49,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("sources can be reached", managed::sources),
     ("credentials live in one place that can store them", managed::secrets),
     ("rotation policies can be followed", managed::policies),
-    ("consumers can be delivered to", managed::consumers),
+    ("consumers can be delivered to", consumers::consumers),
     ("exceptions are approved, short and for a control", managed::exceptions),
 ];
 

@@ -6,9 +6,11 @@
 mod cedar;
 mod checks;
 mod compile;
+mod consumers;
 mod managed;
 mod near;
 pub mod raw;
+mod raw_managed;
 mod rules;
 mod text;
 mod tokens;

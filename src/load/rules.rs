@@ -52,18 +52,26 @@ pub fn read<'a>(schema: Option<&str>, files: impl Iterator<Item = (&'a str, &'a 
     let schema = schema.and_then(|text| read_schema(text, out));
     let mut rules = Rules { names: None, rules: Vec::new(), complete: true };
     let mut ids = BTreeSet::new();
+    let mut light = Vec::new();
     for (path, text) in files {
-        if let Some(heavy) = too_heavy(path, text) {
-            rules.complete = false;
-            out.push(heavy);
-            continue;
+        match too_heavy(path, text) {
+            None => light.push((path, text)),
+            Some(heavy) => {
+                rules.complete = false;
+                out.push(heavy);
+            }
         }
-        match cedar::parse(text) {
+    }
+    let texts: Vec<&str> = light.iter().map(|(_, text)| *text).collect();
+    for ((path, text), parsed) in light.into_iter().zip(cedar::parse_all(&texts)) {
+        match parsed {
             Ok(parsed) => {
                 let file = File { path, text, policies: tokens::policies(text) };
                 file.ties(&parsed, &mut ids, &mut rules.rules, out);
-                if let Some((schema, _)) = schema.as_ref().filter(|(schema, _)| !parsed.surely_valid(text, schema)) {
-                    file.validate(&Validator::new(schema.clone()), &parsed.set, out);
+                if let Some((schema, _)) = schema.as_ref().filter(|(schema, _)| !parsed.surely_valid(text, schema))
+                    && let Ok(alone) = cedar::parse(text)
+                {
+                    file.validate(&Validator::new(schema.clone()), &alone.set, out);
                 }
             }
             Err(wrong) => {
