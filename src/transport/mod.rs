@@ -6,3 +6,4 @@ pub mod github;
 mod github_failure;
 pub mod secrets_manager_store;
 pub mod vault;
+mod vault_file;

@@ -10,9 +10,12 @@
 mod aws;
 mod cli;
 mod cli_aws;
+mod file_consumer;
 mod github;
+mod killed;
 mod layers;
 mod record;
 mod rules;
 mod scale;
 mod support;
+mod vault;
