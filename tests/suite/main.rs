@@ -10,8 +10,12 @@
 mod aws;
 mod cli;
 mod cli_aws;
+mod config_repo;
 mod file_consumer;
 mod github;
+mod github_app;
+mod github_org;
+mod github_server;
 mod killed;
 mod layers;
 mod record;
