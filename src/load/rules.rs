@@ -8,7 +8,7 @@ use cedar_policy_core::validator::ValidatorSchema;
 use miette::Diagnostic as Located;
 
 use super::cedar::Parsed;
-use super::text::{error, one_line, visible, warning};
+use super::text::{error, one_line, printable, visible, warning};
 use super::{cedar, near, tokens, traps};
 use crate::model::diagnostic::{Diagnostic, Place};
 
@@ -201,7 +201,7 @@ impl File<'_> {
     /// Names a policy by its `@id` where Cedar names it by its position.
     fn named(&self, set: &PolicySet, policy: &PolicyId, mut found: Diagnostic) -> Diagnostic {
         if let Some(id) = set.annotation(policy, "id") {
-            found.message = found.message.replace(&format!("policy `{policy}`"), &format!("rule `{id}`"));
+            found.message = found.message.replace(&format!("policy `{policy}`"), &format!("rule `{}`", printable(id.to_owned())));
         }
         found
     }
