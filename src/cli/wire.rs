@@ -14,12 +14,13 @@ use crate::consumers::file::RenderedFile;
 use crate::consumers::github_actions_secret::ActionsSecret;
 use crate::host::clock::SystemClock;
 use crate::model::catalog::{
-    AwsSource, Catalog, Consumer as Declared, ConsumerKind, Credential, GithubSource, RotatorConfig, SourceKind, VaultSource,
+    Catalog, Consumer as Declared, ConsumerKind, Credential, GithubSource, RotatorConfig, SourceKind, VaultSource,
 };
 use crate::model::id::{ConsumerId, VersionId};
 use crate::model::secret::Secret;
 use crate::rotators::random::Random;
-use crate::transport::aws;
+use crate::transport::aws::Sessions;
+use crate::transport::budget::Budget;
 use crate::transport::github::Github;
 use crate::transport::secrets_manager_store::SecretsManagerStore;
 use crate::transport::vault::Vault;
@@ -30,19 +31,23 @@ const READ_SESSION: &str = "slm-read";
 /// Session name of applying runs, seen in CloudTrail.
 const APPLY_SESSION: &str = "slm-apply";
 
+/// The sessions of one run, under the rate that the catalog allows.
+pub(super) fn sessions(catalog: &Catalog) -> Sessions {
+    Sessions::new(Budget::per_second(catalog.settings.limits.requests_per_second))
+}
+
 /// Every collector the catalog asks for. None of them can write.
-pub(super) async fn collectors(catalog: &Catalog, root: &Path) -> Vec<Box<dyn Collector>> {
+pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Vec<Box<dyn Collector>> {
     let mut all: Vec<Box<dyn Collector>> = Vec::new();
     for (id, kind) in &catalog.settings.sources {
         match kind {
             SourceKind::Vault(vault) => all.push(Box::new(VaultSecrets::new(id.clone(), open_vault(vault, root)))),
             SourceKind::Aws(account) => {
-                if let Some(region) = account.regions.first() {
-                    let config = aws::session(account, region, account.read_role.as_deref(), READ_SESSION).await;
-                    all.push(Box::new(Iam::new(id.clone(), account, config)));
-                }
-                for region in &account.regions {
-                    let config = aws::session(account, region, account.read_role.as_deref(), READ_SESSION).await;
+                for (at, region) in account.regions.iter().enumerate() {
+                    let config = sessions.get(account, region, account.read_role.as_deref(), READ_SESSION).await;
+                    if at == 0 {
+                        all.push(Box::new(Iam::new(id.clone(), account, config.clone())));
+                    }
                     all.push(Box::new(CloudTrail::new(id.clone(), account, region, config.clone())));
                     all.push(Box::new(SecretsManager::new(id.clone(), account, region, config)));
                 }
@@ -128,22 +133,26 @@ pub(super) fn rotator(credential: &Credential) -> Box<dyn Rotator> {
 }
 
 /// The store that holds the value of `credential`, opened for writing.
-pub(super) async fn store(catalog: &Catalog, credential: &Credential, root: &Path) -> Result<Box<dyn SecretStore>, WorldError> {
+pub(super) async fn store(
+    catalog: &Catalog,
+    credential: &Credential,
+    root: &Path,
+    sessions: &Sessions,
+) -> Result<Box<dyn SecretStore>, WorldError> {
     let source = &credential.secret.source;
     match catalog.settings.sources.get(source) {
         Some(SourceKind::Vault(vault)) => Ok(Box::new(open_vault(vault, root))),
-        Some(SourceKind::Aws(account)) => Ok(Box::new(aws_store(source, account, &credential.secret.region).await)),
+        Some(SourceKind::Aws(account)) => {
+            let region = &credential.secret.region;
+            let config = sessions.get(account, region, account.apply_role.as_deref(), APPLY_SESSION).await;
+            Ok(Box::new(SecretsManagerStore::new().with(source.clone(), region, &config)))
+        }
         _ => Err(WorldError {
             class: ErrorClass::Permanent,
             operation: format!("open the store of `{}`", credential.id),
             cause: format!("source `{source}` cannot store secrets"),
         }),
     }
-}
-
-async fn aws_store(source: &crate::model::id::SourceId, account: &AwsSource, region: &str) -> SecretsManagerStore {
-    let config = aws::session(account, region, account.apply_role.as_deref(), APPLY_SESSION).await;
-    SecretsManagerStore::new().with(source.clone(), region, &config)
 }
 
 fn open_vault(vault: &VaultSource, root: &Path) -> Vault {

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::github_bodies::{Actions, Feature, Member, Named, Org, Repo, Secrets, User, Workflow, redact};
+use crate::model::blob::Blob;
 use crate::model::catalog::GithubSource;
 use crate::model::id::{ResourceId, SourceId};
 use crate::model::receipt::{Operation, RawRef, Receipt};
@@ -28,7 +29,7 @@ pub struct GithubOrg {
 struct Run<'a> {
     of: &'a GithubOrg,
     operations: Vec<Operation>,
-    raw: Vec<Vec<u8>>,
+    raw: Vec<Blob>,
     refs: Vec<RawRef>,
     clock: Option<Timestamp>,
 }
@@ -246,7 +247,7 @@ impl Run<'_> {
         let stem = stem.unwrap_or_else(|| "org".to_owned());
         let name = format!("{}/github/{}/{stem}-{number:04}.json", self.of.source, self.of.org);
         self.refs.push(RawRef::new(name, answer.body.as_bytes(), &kept, redacted));
-        self.raw.push(kept);
+        self.raw.push(Blob::compressed(&kept));
     }
 }
 

@@ -189,6 +189,8 @@ pub struct AwsSource {
     pub profile: Option<String>,
     /// Endpoint for every service, for emulators and private endpoints.
     pub endpoint: Option<String>,
+    /// ARNs of the users and roles approved as administrators; without it nobody can say who is one too many.
+    pub administrators: Option<Vec<String>>,
 }
 
 /// One GitHub organisation.
@@ -292,7 +294,7 @@ pub struct RunLimits {
     pub rotate_percent: u8,
     /// Requests in flight over all sources.
     pub concurrency: u16,
-    /// Requests a second to one source.
+    /// Requests a second over all sources and regions, retries included.
     pub requests_per_second: u16,
 }
 

@@ -9,7 +9,7 @@ use cedar_policy::{Policy, ResourceConstraint};
 use serde_json::Value as Json;
 
 use crate::model::id::EntityType;
-use crate::model::snapshot::{Resource, Value};
+use crate::model::snapshot::{Fact, Resource};
 use crate::model::time::Timestamp;
 
 /// A policy in native form.
@@ -234,10 +234,10 @@ impl<'a> Eval<'a> {
 
     fn attribute(&self, name: &Arc<str>) -> Result<Val<'a>, Failure> {
         Ok(match self.resource.get(name).ok_or_else(|| Failure::NoAttribute(name.clone()))? {
-            Value::Bool(yes) => Val::Bool(*yes),
-            Value::Long(number) => Val::Long { number: *number, source: None },
-            Value::Text(text) => Val::Text(text),
-            Value::Time(instant) => Val::Time(Affine::fixed(instant.as_millisecond())),
+            Fact::Bool(yes) => Val::Bool(yes),
+            Fact::Long(number) => Val::Long { number, source: None },
+            Fact::Text(text) => Val::Text(text),
+            Fact::Time(instant) => Val::Time(Affine::fixed(instant.as_millisecond())),
         })
     }
 

@@ -10,15 +10,15 @@ use cedar_policy::{
 
 use super::{GuardFacts, Rules, Verdict};
 use crate::model::id::{EntityType, RuleId};
-use crate::model::snapshot::{Resource, Value};
+use crate::model::snapshot::{Fact, Resource};
 use crate::model::time::Timestamp;
 
-fn expression(value: &Value) -> RestrictedExpression {
-    match value {
-        Value::Bool(yes) => RestrictedExpression::new_bool(*yes),
-        Value::Long(number) => RestrictedExpression::new_long(*number),
-        Value::Text(text) => RestrictedExpression::new_string(text.to_string()),
-        Value::Time(instant) => datetime(*instant),
+fn expression(fact: Fact<'_>) -> RestrictedExpression {
+    match fact {
+        Fact::Bool(yes) => RestrictedExpression::new_bool(yes),
+        Fact::Long(number) => RestrictedExpression::new_long(number),
+        Fact::Text(text) => RestrictedExpression::new_string(text.to_string()),
+        Fact::Time(instant) => datetime(instant),
     }
 }
 
@@ -57,7 +57,7 @@ pub fn authorize(
 }
 
 fn attributes(resource: &Resource) -> HashMap<String, RestrictedExpression> {
-    resource.attributes.iter().map(|(name, value)| (name.to_string(), expression(value))).collect()
+    resource.facts().map(|(name, fact)| (name.to_string(), expression(fact))).collect()
 }
 
 fn ask(

@@ -16,7 +16,7 @@ use slm::consumers::github_actions_secret::ActionsSecret;
 use slm::model::catalog::{GithubSecretConsumer, GithubSource};
 use slm::model::id::VersionId;
 use slm::model::secret::Secret;
-use slm::model::snapshot::{Completeness, Unseen, Value};
+use slm::model::snapshot::{Completeness, Fact, Unseen, Value};
 use slm::model::time::Timestamp;
 use slm::transport::github::Github;
 use slm::world::{Clock, Collected, Collector, Consumer, ConsumerView, ErrorClass, WorldError};
@@ -351,7 +351,7 @@ async fn collect(server: &Server, token: Option<&str>) -> Collected {
     let config = GithubSource { org: "acme".to_owned(), token_env: "T".to_owned(), base_url: Some(root.clone()) };
     let token = token.map(|token| Secret::new(token.as_bytes().to_vec()));
     let seen = GithubOrg::new("org".into(), &config, Github::new(Some(&root), token)).collect(&Noon).await;
-    let raw: Vec<_> = seen.raw.iter().map(|raw| String::from_utf8_lossy(raw)).collect();
+    let raw: Vec<_> = seen.raw.iter().map(|raw| String::from_utf8_lossy(&raw.bytes().unwrap()).into_owned()).collect();
     let all = format!("{:?} {:?} {raw:?}", seen.populations, seen.receipt);
     assert!(!all.contains(CANARY) && !all.contains(TOKEN), "{all}");
     seen
@@ -385,13 +385,14 @@ async fn an_organisation_is_read_to_its_last_page() {
         ("members_without_2fa", Value::Long(1)),
         ("two_factor_required", Value::Bool(true)),
     ];
-    assert_eq!(org.attributes, known.map(|(name, value)| (name.into(), value)));
+    let seen_of_org: Vec<_> = org.facts().map(|(name, fact)| (&**name, fact.owned())).collect();
+    assert_eq!(seen_of_org, known);
 
     let repos = &seen.populations[1].resources;
     let ids: Vec<_> = repos.iter().map(|repo| repo.id.as_str()).collect();
     assert_eq!(ids, ["github:acme/a", "github:acme/b", "github:acme/c"]);
-    assert_eq!((repos[0].is("public"), repos[0].get("secret_scanning")), (true, Some(&Value::Bool(false))));
-    assert_eq!((repos[1].is("public"), repos[1].get("secret_scanning")), (false, Some(&Value::Bool(true))));
+    assert_eq!((repos[0].is("public"), repos[0].get("secret_scanning")), (true, Some(Fact::Bool(false))));
+    assert_eq!((repos[1].is("public"), repos[1].get("secret_scanning")), (false, Some(Fact::Bool(true))));
     for hidden in ["archived", "secret_scanning", "push_protection", "default_branch_protected"] {
         assert_eq!(repos[2].get(hidden), None, "{hidden}");
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use slm::host::git::{Locker, Signer, config_is_clean, head_commit, read_tree};
+use slm::model::blob::Blob;
 use slm::model::catalog::LockerSettings;
 use slm::model::time::Timestamp;
 
@@ -88,11 +89,23 @@ fn a_file_beside_the_same_run_is_kept() {
 }
 
 #[test]
+fn what_was_compressed_before_is_read_back_as_it_was() {
+    let repo = repo();
+    let locker = locker(repo.path(), None, None);
+    let page = r#"{"SecretList":[]}"#.repeat(9_000);
+    let files = BTreeMap::from([("raw/r1/page.json".to_owned(), Blob::compressed(page.as_bytes()))]);
+    locker.append(|_| files.clone(), "run r1", at(0)).unwrap();
+    fsck(repo.path());
+    assert_eq!(git(repo.path(), &["show", "slm/evidence:raw/r1/page.json"]), page);
+    assert_eq!(git(repo.path(), &["cat-file", "-s", "slm/evidence:raw/r1/page.json"]), format!("{}\n", page.len()));
+}
+
+#[test]
 fn a_path_that_leaves_the_tree_is_refused() {
     let repo = repo();
     let locker = locker(repo.path(), None, None);
     for path in ["../x", "a//b", "/x", "a/.GIT/config", "a/./b"] {
-        assert!(locker.append(|_| BTreeMap::from([(path.to_owned(), Vec::new())]), "x", at(0)).is_err(), "{path}");
+        assert!(locker.append(|_| BTreeMap::from([(path.to_owned(), Vec::<u8>::new())]), "x", at(0)).is_err(), "{path}");
     }
 }
 
