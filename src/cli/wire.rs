@@ -21,7 +21,7 @@ use crate::model::secret::Secret;
 use crate::rotators::random::Random;
 use crate::transport::aws::Sessions;
 use crate::transport::budget::Budget;
-use crate::transport::github::Github;
+use crate::transport::github::{Github, Login};
 use crate::transport::secrets_manager_store::SecretsManagerStore;
 use crate::transport::vault::Vault;
 use crate::world::{Collector, Consumer, ConsumerView, ErrorClass, Rotator, SecretStore, WorldError};
@@ -119,10 +119,14 @@ impl Consumer for Unusable {
     }
 }
 
-/// A client of `source`; without its token it refuses every call.
+/// A client of `source`; without its token or key it refuses every call.
 fn github(source: &GithubSource) -> Github {
-    let token = std::env::var(&source.token_env).ok().map(|token| Secret::new(token.into_bytes()));
-    Github::new(source.base_url.as_deref(), token)
+    let from = |name: &str| std::env::var(name).ok().map(|text| Secret::new(text.into_bytes()));
+    let login = match &source.app {
+        Some(app) => Login::App { id: app.id, installation: app.installation, key: from(&app.key_env) },
+        None => Login::Token(source.token_env.as_deref().and_then(from)),
+    };
+    Github::new(source.base_url.as_deref(), login)
 }
 
 /// What makes new values for `credential`.

@@ -194,20 +194,53 @@ pub struct AwsSource {
 }
 
 /// One GitHub organisation.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct GithubSource {
     /// Its login.
     pub org: String,
-    /// Environment variable that holds the token.
-    #[serde(default = "default_token_env")]
-    pub token_env: String,
+    /// Environment variable that holds the token; exactly one of this and `app`.
+    pub token_env: Option<String>,
+    /// The GitHub App that reads and writes; exactly one of this and `token-env`.
+    pub app: Option<GithubApp>,
     /// API root for GitHub Enterprise Server or an emulator.
     pub base_url: Option<String>,
+    /// Reads the secrets of every repository and environment too: three calls a repository and one an environment.
+    #[serde(default)]
+    pub repo_secrets: bool,
+    /// `owner/name` of repositories where a merge needs two approvals.
+    #[serde(default)]
+    pub critical_repos: Vec<String>,
+    /// Names of environments that are production; `production` when absent.
+    pub production_environments: Option<Vec<String>>,
+    /// What was approved by whoever reviewed it here.
+    #[serde(default)]
+    pub approved: GithubApproved,
 }
 
-fn default_token_env() -> String {
-    "GITHUB_TOKEN".to_owned()
+/// A GitHub App and its installation in the organisation.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GithubApp {
+    /// The App's number.
+    pub id: u64,
+    /// The installation's number.
+    pub installation: u64,
+    /// Environment variable that holds the App's private key as PEM text.
+    pub key_env: String,
+}
+
+/// Approvals on record for one organisation; what is not named is not approved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct GithubApproved {
+    /// `owner/name` of repositories that may be public.
+    pub public_repos: Vec<String>,
+    /// Resource ids of deploy keys that may write.
+    pub write_keys: Vec<String>,
+    /// Outside collaborators by login, each with the end of the approval: RFC 3339 text.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub collaborators: BTreeMap<String, Timestamp>,
 }
 
 /// The local vault: one age-encrypted file.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use slm::collectors::git::ConfigRepo;
 use slm::model::catalog::GitSource;
-use slm::model::snapshot::{Completeness, Population, Resource, Unseen, Value};
+use slm::model::snapshot::{Completeness, Fact, Population, Resource, Unseen};
 use slm::model::time::{Limit, Timestamp};
 use slm::world::{Clock, Collected, Collector as _};
 
@@ -132,7 +132,7 @@ fn cause(population: &Population) -> Unseen {
 
 fn yes(one: &Resource, name: &str) -> Option<bool> {
     match one.get(name) {
-        Some(Value::Bool(yes)) => Some(*yes),
+        Some(Fact::Bool(yes)) => Some(yes),
         _ => None,
     }
 }
@@ -212,7 +212,7 @@ async fn approvals_count_once_and_not_by_those_who_made_the_change() {
     let seen = repo.look(settings()).await;
     for (id, count, own) in [(&own, 0, true), (&by_name, 0, true), (&other, 1, false), (&brought, 1, false)] {
         let one = commit(&seen, id);
-        assert_eq!((one.get("independent_approvals"), yes(one, "self_approved")), (Some(&Value::Long(count)), Some(own)), "{id}");
+        assert_eq!((one.get("independent_approvals"), yes(one, "self_approved")), (Some(Fact::Long(count)), Some(own)), "{id}");
     }
     assert_eq!(commit(&seen, &brought).text("landed_by"), Some(merge.as_str()));
     assert_eq!(commit(&seen, &brought).text("author"), Some("ann <ann@example.org>"));
