@@ -8,6 +8,10 @@ use crate::model::id::SourceId;
 use crate::model::snapshot::{Attribute, Population, Resource, Snapshot, Value};
 use crate::model::time::Limit;
 
+/// Attributes that [`join`] adds, by entity type.
+pub const EMITS: &[(&str, &[&str])] =
+    &[("Aws::Secret", &["declared", "max_age_days", "owner"]), ("Vault::Secret", &["declared", "max_age_days", "owner"])];
+
 /// Adds to `snapshot` what only the catalog knows, and what is known of an account from its regions.
 #[must_use]
 pub fn join(catalog: &Catalog, mut snapshot: Snapshot) -> Snapshot {

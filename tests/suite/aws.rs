@@ -21,7 +21,7 @@ use slm::transport::aws::session_from;
 use slm::transport::secrets_manager_store::SecretsManagerStore;
 use slm::world::{Clock, Collected, Collector, ErrorClass, PENDING, SecretStore, WorldError};
 
-use crate::support::Server;
+use crate::support::{Server, declared};
 
 const ACCOUNT: &str = "123456789012";
 const CANARY: &str = "canary-7f3a91-never-shown";
@@ -109,7 +109,7 @@ async fn config(endpoint: &str, region: &str, role: Option<&str>) -> SdkConfig {
 
 async fn collect(endpoint: &str, region: &str) -> Collected {
     let config = config(endpoint, region, None).await;
-    SecretsManager::new("prod".into(), &source(endpoint), region, config).collect(&Noon).await
+    declared(SecretsManager::new("prod".into(), &source(endpoint), region, config).collect(&Noon).await)
 }
 
 fn text(resource: &Resource, name: &str) -> String {
@@ -341,7 +341,7 @@ async fn populated(endpoint: &str) -> Collected {
     iam.create_policy().policy_name("all").policy_document(policy("*")).description(CANARY).send().await.unwrap();
     iam.put_user_policy().user_name("alice").policy_name("some").policy_document(policy("s3:*")).send().await.unwrap();
     iam.update_account_password_policy().minimum_password_length(14).password_reuse_prevention(24).send().await.unwrap();
-    Iam::new("prod".into(), &source(endpoint), config).collect(&Noon).await
+    declared(Iam::new("prod".into(), &source(endpoint), config).collect(&Noon).await)
 }
 
 /// A trail that logs, as collected.
@@ -356,7 +356,7 @@ async fn trailed(endpoint: &str) -> Collected {
     let request = trails.create_trail().name("main").s3_bucket_name("logs").is_multi_region_trail(true);
     request.send().await.unwrap();
     trails.start_logging().name("main").send().await.unwrap();
-    CloudTrail::new("prod".into(), &source(endpoint), "us-east-1", config).collect(&Noon).await
+    declared(CloudTrail::new("prod".into(), &source(endpoint), "us-east-1", config).collect(&Noon).await)
 }
 
 #[tokio::test]

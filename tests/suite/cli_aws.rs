@@ -222,10 +222,11 @@ fn refusing(status: u16, canary: &str) -> (String, Arc<AtomicUsize>) {
 fn nothing_that_a_service_says_when_it_refuses_is_found_anywhere() {
     let canary = format!("CANARY-refusal-{}", std::process::id() ^ 0x0bad_cafe);
     let token = format!("CANARY-token-{}", std::process::id());
-    for status in [400, 403, 500] {
+    let look = &|status: u16| {
         let ((cloud, calls), (forge, requests)) = (refusing(status, &canary), refusing(status, &canary));
         let world = world(&cloud, &canary).with("RUST_LOG", "trace").with("GITHUB_TOKEN", &token);
-        let source = format!("\n[source.org]\ngithub = {{ org = \"acme\", base-url = \"{forge}\" }}\n");
+        let source =
+            format!("\n[source.org]\ngithub = {{ org = \"acme\", token-env = \"GITHUB_TOKEN\", base-url = \"{forge}\" }}\n");
         world.write("slm.toml", &(settings(&REGIONS[..1], &cloud) + &source));
         world.commit();
         let mut heard: Vec<(String, Vec<u8>)> = Vec::new();
@@ -244,5 +245,8 @@ fn nothing_that_a_service_says_when_it_refuses_is_found_anywhere() {
                 assert!(!contains(bytes, needle), "{status}: found in {what}: {}", String::from_utf8_lossy(bytes));
             }
         }
-    }
+    };
+    std::thread::scope(|scope| {
+        [400, 403, 500].into_iter().for_each(|status| drop(scope.spawn(move || look(status))));
+    });
 }

@@ -10,7 +10,7 @@ use slm::model::snapshot::{Completeness, Fact, Population, Resource, Unseen};
 use slm::model::time::{Limit, Timestamp};
 use slm::world::{Clock, Collected, Collector as _};
 
-use crate::support::World;
+use crate::support::{World, declared};
 
 struct At(Timestamp);
 
@@ -95,7 +95,7 @@ impl Repo {
 
     async fn look(&self, settings: GitSource) -> Collected {
         let at = At(Timestamp::from_second(TODAY).unwrap());
-        ConfigRepo::new("repo".into(), settings, self.root(), "slm/evidence".to_owned()).collect(&at).await
+        declared(ConfigRepo::new("repo".into(), settings, self.root(), "slm/evidence".to_owned()).collect(&at).await)
     }
 }
 

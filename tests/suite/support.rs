@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
+use slm::world::Collected;
 
 /// An emulator on a port of its own, ended on drop.
 pub struct Server {
@@ -238,4 +239,21 @@ fn part_of_schema(schema: &str, wanted: &[String], ids: &[&str]) -> String {
         }
     }
     text
+}
+
+/// Asserts that what was collected is what collectors declare, by which `slm check` tells what nothing observes.
+#[track_caller]
+pub fn declared(seen: Collected) -> Collected {
+    let all = || slm::collectors::EMITS.iter().copied().flatten();
+    for population in &seen.populations {
+        let known: Vec<&str> = all()
+            .filter(|(entity, _)| *entity == population.entity.as_str())
+            .flat_map(|(_, names)| names.iter().copied())
+            .collect();
+        assert!(!known.is_empty(), "nothing declares {}", population.entity);
+        for (name, _) in population.resources.iter().flat_map(|resource| resource.facts()) {
+            assert!(known.contains(&name.as_ref()), "{name} of {} is not declared", population.entity);
+        }
+    }
+    seen
 }
