@@ -156,8 +156,8 @@ fn exit_7_nothing_is_applied_on_top_of_broken_evidence() {
     let world = World::scaffolded();
     world.slm(&["apply", "--auto-approve"]).exits(0);
     let root = world.root();
-    let pack = fs::read_dir(root.join(".git/objects/pack")).unwrap().map(|one| one.unwrap().path());
-    let pack = pack.filter(|path| path.extension().is_some_and(|extension| extension == "pack")).next().unwrap();
+    let mut packs = fs::read_dir(root.join(".git/objects/pack")).unwrap().map(|one| one.unwrap().path());
+    let pack = packs.find(|path| path.extension().is_some_and(|extension| extension == "pack")).unwrap();
     let loose = world.outside("evidence.pack");
     fs::rename(&pack, &loose).unwrap();
     fs::remove_file(pack.with_extension("idx")).unwrap();

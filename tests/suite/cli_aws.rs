@@ -102,7 +102,7 @@ async fn an_account_is_counted_right_and_its_credential_gets_its_first_value_onc
     let west = client(&server, REGIONS[0]).await;
     let create = |at: usize| {
         let request = west.create_secret().name(format!("plain/{at:03}")).secret_string("x");
-        let request = if at < 150 && at % 3 == 0 { request.tags(tag("owner", "team-a")) } else { request };
+        let request = if at < 150 && at.is_multiple_of(3) { request.tags(tag("owner", "team-a")) } else { request };
         async move { drop(request.send().await.unwrap()) }
     };
     join_all((0..150).map(create)).await;
