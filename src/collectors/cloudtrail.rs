@@ -16,6 +16,21 @@ use crate::model::snapshot::{Resource, Value};
 use crate::transport::aws::{Failure, Wire, instant};
 use crate::world::{Clock, Collected, Collector, ErrorClass};
 
+/// Entity types and the attributes this collector can observe of them.
+pub const EMITS: &[(&str, &[&str])] = &[(
+    "Aws::Trail",
+    &[
+        "delivery_error",
+        "global_events",
+        "kms_encrypted",
+        "last_delivery",
+        "logging",
+        "multi_region",
+        "read_write",
+        "validation_enabled",
+    ],
+)];
+
 /// Reads the trails of one account and region.
 pub struct CloudTrail {
     place: Place,

@@ -18,6 +18,23 @@ use crate::model::time::Timestamp;
 use crate::transport::github::{Answer, Failure, Github, segment};
 use crate::world::{Clock, Collected, Collector};
 
+/// Entity types and the attributes this collector can observe of them.
+pub const EMITS: &[(&str, &[&str])] = &[
+    (
+        "GitHub::Org",
+        &[
+            "actions_can_approve",
+            "allowed_actions",
+            "base_permission",
+            "default_token_read_only",
+            "members_without_2fa",
+            "two_factor_required",
+        ],
+    ),
+    ("GitHub::Repo", &["archived", "public", "push_protection", "secret_scanning"]),
+    ("GitHub::Secret", &["updated_at"]),
+];
+
 /// Reads one organisation.
 pub struct GithubOrg {
     source: SourceId,

@@ -26,6 +26,29 @@ const DEFAULT_PASSWORD_LENGTH: i64 = 8;
 /// What an account outside an organization is told, or one whose organization cannot remove root credentials.
 const NOT_CENTRAL: [&str; 3] = ["OrganizationNotFound", "OrganizationNotInAllFeaturesMode", "ServiceAccessNotEnabled"];
 
+/// Entity types and the attributes this collector can observe of them.
+pub const EMITS: &[(&str, &[&str])] = &[
+    ("Aws::AccessKey", &["active", "created"]),
+    (
+        "Aws::Account",
+        &[
+            "has_iam_users",
+            "min_password_length",
+            "password_reuse_prevention",
+            "root_access_keys",
+            "root_credentials_removed",
+            "root_ever_used",
+            "root_last_used",
+            "root_mfa",
+        ],
+    ),
+    ("Aws::Credential", &["created", "enabled", "last_activity"]),
+    ("Aws::OidcRole", &["aud_pinned", "max_session_seconds", "sub_pinned"]),
+    ("Aws::Policy", &["allows_star_star"]),
+    ("Aws::Principal", &["is_admin"]),
+    ("Aws::User", &["active_keys", "console_access", "direct_policies", "mfa_active", "newest_key_created"]),
+];
+
 /// Reads the users and credentials of one account.
 pub struct Iam {
     place: Place,

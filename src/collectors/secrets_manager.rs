@@ -25,6 +25,28 @@ const PAGE: i32 = 100;
 /// Tags whose values are kept; all others may hold anything.
 const TAGS: [&str; 3] = ["owner", "tier", ROTATED_TAG];
 
+/// Entity types and the attributes this collector can observe of them.
+pub const EMITS: &[(&str, &[&str])] = &[(
+    "Aws::Secret",
+    &[
+        "created",
+        "deleting",
+        "has_pending",
+        "is_replica",
+        "last_changed",
+        "last_rotated",
+        "managed_by",
+        "name",
+        "owner",
+        "pending_since",
+        "rotation_enabled",
+        "rotation_rule",
+        "slm_pending",
+        "tier",
+        "version",
+    ],
+)];
+
 /// Reads the secrets of one account and region.
 pub struct SecretsManager {
     place: Place,

@@ -8,6 +8,14 @@ use crate::model::id::SourceId;
 use crate::model::snapshot::{Attribute, Population, Resource, Snapshot, Value};
 use crate::model::time::Limit;
 
+/// Attributes that [`join`] adds, by entity type.
+pub const EMITS: &[(&str, &[&str])] = &[
+    ("Aws::Account", &["has_trail", "trail_global_events", "trail_logging", "trail_multi_region", "trail_read_write"]),
+    ("Aws::Principal", &["on_roster"]),
+    ("Aws::Secret", &["declared", "max_age_days", "owner"]),
+    ("Vault::Secret", &["declared", "max_age_days", "owner"]),
+];
+
 /// Adds to `snapshot` what only the catalog knows, and what is known of an account from its regions.
 #[must_use]
 pub fn join(catalog: &Catalog, mut snapshot: Snapshot) -> Snapshot {

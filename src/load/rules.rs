@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use cedar_policy::{ActionConstraint, Effect, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{ActionConstraint, Effect, PolicyId, PolicySet, ResourceConstraint, Schema, ValidationMode, Validator};
 use cedar_policy_core::validator::ValidatorSchema;
 use miette::Diagnostic as Located;
 
 use super::cedar::Parsed;
 use super::text::{error, one_line, printable, visible, warning};
-use super::{cedar, near, tokens, traps};
+use super::{cedar, near, observed, tokens, traps};
 use crate::model::diagnostic::{Diagnostic, Place};
 
 /// Where the schema stands.
@@ -27,6 +27,10 @@ pub struct Rule {
     pub permits: bool,
     /// The whole policy.
     pub place: Place,
+    /// The one entity type it is limited to.
+    pub only: Option<String>,
+    /// Attributes of the resource it reads, and where.
+    pub reads: Vec<(String, Range<usize>)>,
 }
 
 /// Names the schema declares.
@@ -160,9 +164,16 @@ impl File<'_> {
             let kind = |wanted: &str| !actions.is_empty() && actions.iter().all(|uid| uid.type_name().to_string() == wanted);
             if kind(CONTROL) {
                 let permits = policy.effect() == Effect::Permit;
+                let only = match policy.resource_constraint() {
+                    ResourceConstraint::Is(only) | ResourceConstraint::IsIn(only, _) => Some(only.to_string()),
+                    ResourceConstraint::Any | ResourceConstraint::Eq(_) | ResourceConstraint::In(_) => None,
+                };
+                let (text, from) = (self.text.get(place.span.clone()).unwrap_or_default(), place.span.start);
+                let reads = observed::reads(text).into_iter();
+                let reads: Vec<_> = reads.map(|(name, span)| (name.to_owned(), from + span.start..from + span.end)).collect();
                 rules.extend(actions.iter().map(|uid| {
                     let control = uid.id().unescaped().to_owned();
-                    Rule { control, permits, place: place.clone() }
+                    Rule { control, permits, place: place.clone(), only: only.clone(), reads: reads.clone() }
                 }));
             } else if !kind(GUARD) {
                 let help = format!("name one action, as in `action == {CONTROL}::\"ROT-01\"` or `action == {GUARD}::\"rotate\"`");

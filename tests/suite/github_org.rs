@@ -9,6 +9,7 @@ use slm::transport::github::Login;
 use slm::world::{Clock, Collected, Collector};
 
 use crate::github_server::{CANARY, Server, TOKEN};
+use crate::support::declared;
 
 struct Noon;
 
@@ -59,7 +60,7 @@ fn organisation() -> Server {
 async fn collect(server: &Server, token: Option<&str>) -> Collected {
     let config = GithubSource { org: "acme".to_owned(), ..GithubSource::default() };
     let login = Login::Token(token.map(|token| Secret::new(token.as_bytes().to_vec())));
-    let seen = GithubOrg::new("org".into(), &config, server.login(login)).collect(&Noon).await;
+    let seen = declared(GithubOrg::new("org".into(), &config, server.login(login)).collect(&Noon).await);
     let raw: Vec<_> = seen.raw.iter().map(|raw| String::from_utf8_lossy(&raw.bytes().unwrap()).into_owned()).collect();
     let all = format!("{:?} {:?} {raw:?}", seen.populations, seen.receipt);
     assert!(!all.contains(CANARY) && !all.contains(TOKEN), "{all}");
