@@ -12,6 +12,7 @@ mod cli;
 mod cli_aws;
 mod github;
 mod github_app;
+mod github_controls;
 mod github_org;
 mod github_server;
 mod layers;
