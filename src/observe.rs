@@ -2,6 +2,7 @@
 
 use futures::StreamExt as _;
 
+use crate::model::blob::Blob;
 use crate::model::snapshot::Snapshot;
 use crate::world::{Clock, Collected, Collector};
 
@@ -10,7 +11,7 @@ pub struct Observed {
     /// Populations and receipts, sorted.
     pub snapshot: Snapshot,
     /// Raw bytes by name, as named in the receipts.
-    pub raw: Vec<(String, Vec<u8>)>,
+    pub raw: Vec<(String, Blob)>,
 }
 
 /// Runs `collectors`, at most `concurrency` at once. Never fails: what was not seen is marked so.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
+use crate::model::blob::Blob;
 use crate::model::catalog::SecretRef;
 use crate::model::id::{SourceId, VersionId};
 use crate::model::receipt::Receipt;
@@ -24,7 +25,7 @@ pub struct Collected {
     /// Proof of the collection.
     pub receipt: Receipt,
     /// Bytes as received, in the order of `receipt.raw`.
-    pub raw: Vec<Vec<u8>>,
+    pub raw: Vec<Blob>,
 }
 
 /// Reads facts from one scope of one source.

@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::github_bodies::{redact, redact_graph};
 use super::github_graph::Listed;
+use crate::model::blob::Blob;
 use crate::model::catalog::GithubSource;
 use crate::model::id::{ResourceId, SourceId};
 use crate::model::receipt::{Operation, RawRef};
@@ -65,7 +66,7 @@ pub struct Run<'a> {
     pub config: &'a GithubSource,
     pub github: &'a Github,
     pub operations: Vec<Operation>,
-    pub raw: Vec<Vec<u8>>,
+    pub raw: Vec<Blob>,
     pub refs: Vec<RawRef>,
     pub clock: Option<Timestamp>,
     /// True once the source took our login.
@@ -179,7 +180,7 @@ impl Run<'_> {
         let below = if name.contains("{repo}") { "repo-" } else { "" };
         let name = format!("{}/github/{}/{below}{stem}-{number:04}.json", self.source, self.config.org);
         self.refs.push(RawRef::new(name, answer.body.as_bytes(), &kept, removed));
-        self.raw.push(kept);
+        self.raw.push(Blob::compressed(&kept));
     }
 }
 

@@ -8,6 +8,7 @@ use aws_sdk_secretsmanager::types::SecretListEntry;
 use aws_sdk_secretsmanager::{Client, config};
 use serde_json::json;
 
+use crate::model::blob::Blob;
 use crate::model::catalog::AwsSource;
 use crate::model::id::{ResourceId, SourceId};
 use crate::model::receipt::{RawRef, Receipt};
@@ -35,7 +36,7 @@ struct Pages {
     resources: BTreeMap<ResourceId, Resource>,
     count: u64,
     items: u64,
-    raw: Vec<Vec<u8>>,
+    raw: Vec<Blob>,
     refs: Vec<RawRef>,
 }
 
@@ -100,7 +101,7 @@ impl SecretsManager {
         let Some((kept, redacted)) = redact(body) else { return };
         let name = format!("{}/secrets-manager/{}/{:04}.json", self.source, self.scope, pages.count);
         pages.refs.push(RawRef::new(name, body, &kept, redacted));
-        pages.raw.push(kept);
+        pages.raw.push(Blob::compressed(&kept));
     }
 }
 

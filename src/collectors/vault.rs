@@ -112,6 +112,7 @@ mod tests {
     use super::*;
     use crate::model::catalog::SecretRef;
     use crate::model::secret::Secret;
+    use crate::model::snapshot::Fact;
     use crate::model::time::Timestamp;
     use crate::world::SecretStore;
 
@@ -132,11 +133,11 @@ mod tests {
         let collector = VaultSecrets::new("v".into(), vault.clone());
         let seen = collector.collect(&Fixed).await.populations.remove(0);
         assert_eq!(seen.resources[0].id.as_str(), "vault:v/db");
-        assert_eq!(seen.resources[0].get("version"), Some(&Value::Text("a".into())));
-        assert_eq!(seen.resources[0].get("has_pending"), Some(&Value::Bool(false)));
+        assert_eq!(seen.resources[0].get("version"), Some(Fact::Text("a")));
+        assert_eq!(seen.resources[0].get("has_pending"), Some(Fact::Bool(false)));
         vault.put(&secret, &"b".into(), &Secret::new(b"CANARY".to_vec())).await.unwrap();
         let seen = collector.collect(&Fixed).await;
-        assert_eq!(seen.populations[0].resources[0].get("has_pending"), Some(&Value::Bool(true)));
+        assert_eq!(seen.populations[0].resources[0].get("has_pending"), Some(Fact::Bool(true)));
         assert!(seen.populations[0].resources[0].get("pending_since").is_some());
         assert!(!format!("{:?} {:?}", seen.populations, seen.receipt).contains("CANARY"));
     }

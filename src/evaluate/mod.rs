@@ -117,7 +117,7 @@ fn status_of(
     for (name, wanted) in &control.applies_where {
         match resource.get(name) {
             None => return (Status::NoEvidence, Because::Missing(vec![name.clone()])),
-            Some(value) if value != wanted => return (Status::NotApplicable, Because::OutOfScope),
+            Some(fact) if fact != wanted.fact() => return (Status::NotApplicable, Because::OutOfScope),
             Some(_) => {}
         }
     }
@@ -138,7 +138,7 @@ fn status_of(
 fn observed(slice: &[Rule], control: &Control, resource: &Resource) -> Vec<(Arc<str>, Value)> {
     let asked = control.requires.iter().chain(control.applies_where.iter().map(|(name, _)| name));
     let wanted: BTreeSet<&Arc<str>> = asked.chain(slice.iter().flat_map(Rule::reads)).collect();
-    wanted.into_iter().filter_map(|name| resource.get(name).map(|value| (name.clone(), value.clone()))).collect()
+    wanted.into_iter().filter_map(|name| resource.get(name).map(|fact| (name.clone(), fact.owned()))).collect()
 }
 
 /// A control has a gap when any of its decisions is no-evidence. One without decisions has none: its populations were seen whole and

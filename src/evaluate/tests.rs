@@ -4,6 +4,7 @@ use super::*;
 use crate::evaluate::join::join;
 use crate::model::catalog::*;
 use crate::model::diagnostic::Place;
+use crate::model::snapshot::Fact;
 use crate::model::time::Limit;
 
 const RULES: &str = r#"
@@ -329,7 +330,7 @@ fn the_tier_of_a_secret_decides_its_limit_and_an_unknown_tier_gives_none() {
         let world = world().bare("a", &tier);
         let joined = join(&world.catalog, world.snapshot);
         let seen = &joined.populations[0].resources[0];
-        assert_eq!(seen.get("max_age_days"), days.map(Value::Long).as_ref());
+        assert_eq!(seen.get("max_age_days"), days.map(Fact::Long));
         assert!(!seen.is("declared"));
     }
 }

@@ -12,6 +12,7 @@ use ssh_key::{HashAlg, LineEnding, PrivateKey};
 use super::git::{broken, failed};
 use super::pack::{Kind, Pack};
 use super::tree;
+use crate::model::blob::Blob;
 use crate::model::catalog::LockerSettings;
 use crate::model::time::Timestamp;
 use crate::world::{ErrorClass, WorldError};
@@ -75,9 +76,9 @@ impl Locker {
     /// # Errors
     /// [`ErrorClass::Conflict`] when other writers came first too often; when the remote cannot be reached the commit is kept
     /// locally and goes out with the next one.
-    pub fn append(
+    pub fn append<B: Into<Blob>>(
         &self,
-        build: impl Fn(Option<&Tree<'_>>) -> BTreeMap<String, Vec<u8>>,
+        build: impl Fn(Option<&Tree<'_>>) -> BTreeMap<String, B>,
         message: &str,
         at: Timestamp,
     ) -> Result<CommitId, WorldError> {
@@ -131,12 +132,12 @@ impl Locker {
         }
     }
 
-    fn commit(
+    fn commit<B: Into<Blob>>(
         &self,
         repo: &Repository,
         local: Option<Oid>,
         theirs: Option<Oid>,
-        build: &impl Fn(Option<&Tree<'_>>) -> BTreeMap<String, Vec<u8>>,
+        build: &impl Fn(Option<&Tree<'_>>) -> BTreeMap<String, B>,
         message: &str,
         at: Timestamp,
     ) -> io::Result<Oid> {
@@ -145,7 +146,8 @@ impl Locker {
         let base = base_tree(repo, &parents, &folder)?;
         let tree = base.map(|id| repo.find_tree(id)).transpose().map_err(io::Error::other)?;
         let mut pack = Pack::default();
-        let root = tree::with_files(repo, base, &build(tree.as_ref()), &mut pack)?;
+        let files = build(tree.as_ref()).into_iter().map(|(path, file)| (path, file.into())).collect();
+        let root = tree::with_files(repo, base, &files, &mut pack)?;
         let commit = self.text(root, &parents, message, at)?;
         let id = pack.add(Kind::Commit, &commit)?;
         pack.write(&folder)?;

@@ -5,9 +5,11 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use flate2::{Compress, Compression, FlushCompress, Status};
+use flate2::Compress;
 use git2::Oid;
 use sha1::{Digest, Sha1};
+
+use crate::model::blob::{self, Blob};
 
 /// Type bits of a pack entry.
 #[derive(Clone, Copy)]
@@ -46,13 +48,7 @@ pub struct Pack {
 
 impl Default for Pack {
     fn default() -> Self {
-        // Level 1: half the time of level 6 for a fifth more space; `git gc` packs it tighter when it comes by.
-        Self {
-            bytes: b"PACK\0\0\0\x02\0\0\0\0".to_vec(),
-            entries: Vec::new(),
-            known: HashSet::new(),
-            deflate: Compress::new(Compression::new(1), true),
-        }
+        Self { bytes: b"PACK\0\0\0\x02\0\0\0\0".to_vec(), entries: Vec::new(), known: HashSet::new(), deflate: blob::compressor() }
     }
 }
 
@@ -77,11 +73,29 @@ impl Pack {
     /// # Errors
     /// When it cannot be compressed.
     pub fn add(&mut self, kind: Kind, bytes: &[u8]) -> io::Result<Oid> {
+        self.entry(kind, bytes, |pack| blob::deflate(&mut pack.deflate, bytes, &mut pack.bytes))
+    }
+
+    /// Adds a file; what is compressed already is taken as it is.
+    ///
+    /// # Errors
+    /// When it cannot be compressed, or its stream is not whole.
+    pub fn add_file(&mut self, file: &Blob) -> io::Result<Oid> {
+        match file {
+            Blob::Plain(bytes) => self.add(Kind::Blob, bytes),
+            Blob::Zlib { stream, .. } => self.entry(Kind::Blob, &file.bytes()?, |pack| {
+                pack.bytes.extend_from_slice(stream);
+                Ok(())
+            }),
+        }
+    }
+
+    fn entry(&mut self, kind: Kind, bytes: &[u8], body: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<Oid> {
         let id = raw_id(kind, bytes);
         if self.known.insert(id) {
             let offset = self.bytes.len();
             self.entry_header(kind, bytes.len());
-            self.deflate(bytes)?;
+            body(self)?;
             let mut crc = flate2::Crc::new();
             crc.update(&self.bytes[offset..]);
             self.entries.push(Entry { id, crc: crc.sum(), offset: offset as u64 });
@@ -99,18 +113,6 @@ impl Pack {
             rest >>= 7;
         }
         self.bytes.push(byte);
-    }
-
-    fn deflate(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.deflate.reset();
-        loop {
-            let read = usize::try_from(self.deflate.total_in()).map_err(io::Error::other)?;
-            self.bytes.reserve(bytes.len() - read + 64);
-            match self.deflate.compress_vec(&bytes[read..], &mut self.bytes, FlushCompress::Finish)? {
-                Status::StreamEnd => return Ok(()),
-                Status::Ok | Status::BufError => {}
-            }
-        }
     }
 
     /// Writes pack and index into `folder` (`objects/pack`), each flushed to disk, the index last because it makes them visible.

@@ -6,6 +6,7 @@ use std::io;
 use git2::{ObjectType, Oid, Repository};
 
 use super::pack::{Kind, Pack, id_of};
+use crate::model::blob::Blob;
 
 const FOLDER: i32 = 0o040_000;
 const FILE: i32 = 0o100_644;
@@ -16,11 +17,11 @@ type Entries = BTreeMap<Vec<u8>, (i32, Oid)>;
 ///
 /// # Errors
 /// When a path is not fit for git, or a tree cannot be read.
-pub fn with_files(repo: &Repository, base: Option<Oid>, files: &BTreeMap<String, Vec<u8>>, pack: &mut Pack) -> io::Result<Oid> {
+pub fn with_files(repo: &Repository, base: Option<Oid>, files: &BTreeMap<String, Blob>, pack: &mut Pack) -> io::Result<Oid> {
     if let Some(path) = files.keys().find(|path| !fit(path)) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{path}` is not fit for a path in git")));
     }
-    let all: Vec<_> = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+    let all: Vec<_> = files.iter().map(|(path, bytes)| (path.as_str(), bytes)).collect();
     put(repo, base, &all, pack)
 }
 
@@ -50,19 +51,20 @@ fn fit(path: &str) -> bool {
 }
 
 /// `files` are sorted and relative to this folder.
-fn put(repo: &Repository, base: Option<Oid>, files: &[(&str, &[u8])], pack: &mut Pack) -> io::Result<Oid> {
+fn put(repo: &Repository, base: Option<Oid>, files: &[(&str, &Blob)], pack: &mut Pack) -> io::Result<Oid> {
     let mut entries = read(repo, base)?;
-    let mut folders = BTreeMap::<&str, Vec<(&str, &[u8])>>::new();
+    let mut folders = BTreeMap::<&str, Vec<(&str, &Blob)>>::new();
     for (path, bytes) in files {
         if let Some((folder, rest)) = path.split_once('/') {
             folders.entry(folder).or_default().push((rest, bytes));
             continue;
         }
-        let id = id_of(Kind::Blob, bytes).map_err(io::Error::other)?;
-        if entries.get(path.as_bytes()) != Some(&(FILE, id)) {
-            pack.add(Kind::Blob, bytes)?;
-            entries.insert(path.as_bytes().to_vec(), (FILE, id));
+        let have = entries.get(path.as_bytes()).filter(|(mode, _)| *mode == FILE).map(|(_, id)| *id);
+        if have.is_some() && have == id_of(Kind::Blob, &bytes.bytes()?).ok() {
+            continue;
         }
+        let id = pack.add_file(bytes)?;
+        entries.insert(path.as_bytes().to_vec(), (FILE, id));
     }
     for (folder, files) in folders {
         let below = entries.get(folder.as_bytes()).filter(|(mode, _)| *mode == FOLDER).map(|(_, id)| *id);

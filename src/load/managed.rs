@@ -51,6 +51,18 @@ pub fn sources(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
     for (name, source) in &raw.source {
         let given = [source.aws.is_some(), source.github.is_some(), source.vault.is_some(), source.git.is_some()];
         one_kind(doc, &["source", name], &given, "`aws`, `github`, `vault` or `git`", out);
+        if let Some(git) = &source.git {
+            for (key, zero) in [("window", git.window <= Limit::seconds(0)), ("max-commits", git.max_commits == 0)] {
+                if zero {
+                    out.push(error(
+                        "slm::bad-limit",
+                        doc.at(&["source", name, "git", key]),
+                        format!("`{key}` of 0 sees nothing"),
+                        None,
+                    ));
+                }
+            }
+        }
         if let Some(github) = &source.github {
             github_source(doc, name, github, out);
         }

@@ -371,6 +371,11 @@ fn settings_and_sources_are_in_range() {
         "exactly one",
     );
     world().with("slm.toml", "[source.prod]", "[limits]\nrotate-percent = 101\n[source.prod]").says("slm::bad-limit", "101", "");
+    for key in ["window = \"0s\"", "max-commits = 0"] {
+        let git = format!("[source.here]\ngit = {{ path = \".\", {key} }}\n[source.prod]");
+        let value = key.rsplit(' ').next().unwrap();
+        world().with("slm.toml", "[source.prod]", &git).says("slm::bad-limit", value, "");
+    }
     world().with("slm.toml", "[source.prod]", "[limits]\nconcurrency = 0\n[source.prod]").says("slm::bad-limit", "0", "");
     world().with("slm.toml", "[source.prod]", "[tiers]\ndefault = \"standrd\"\n[source.prod]").says(
         "slm::unknown-tier",

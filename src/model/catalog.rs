@@ -189,6 +189,8 @@ pub struct AwsSource {
     pub profile: Option<String>,
     /// Endpoint for every service, for emulators and private endpoints.
     pub endpoint: Option<String>,
+    /// ARNs of the users and roles approved as administrators; without it nobody can say who is one too many.
+    pub administrators: Option<Vec<String>>,
 }
 
 /// One GitHub organisation.
@@ -257,6 +259,29 @@ pub struct VaultSource {
 pub struct GitSource {
     /// Its folder, from the root of the config repo.
     pub path: String,
+    /// The branch to look at; what is checked out when absent.
+    pub branch: Option<String>,
+    /// The remote that must contain it; `origin` when absent and there is one.
+    pub remote: Option<String>,
+    /// Allowed-signers file, from the root of the config repo: whose SSH signatures count.
+    pub allowed_signers: Option<String>,
+    /// How far back commits are evidence.
+    #[serde(default = "default_window")]
+    pub window: Limit,
+    /// Commits walked at most; a walk that stops there is incomplete.
+    #[serde(default = "default_max_commits")]
+    pub max_commits: u32,
+    /// Policy documents that people must approve: folders or files, from the root of the config repo.
+    #[serde(default)]
+    pub documents: Vec<String>,
+}
+
+fn default_window() -> Limit {
+    Limit::days(365)
+}
+
+fn default_max_commits() -> u32 {
+    50_000
 }
 
 /// `slm.toml`.
@@ -302,7 +327,7 @@ pub struct RunLimits {
     pub rotate_percent: u8,
     /// Requests in flight over all sources.
     pub concurrency: u16,
-    /// Requests a second to one source.
+    /// Requests a second over all sources and regions, retries included.
     pub requests_per_second: u16,
 }
 

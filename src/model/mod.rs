@@ -1,8 +1,10 @@
 //! Plain data, no I/O: the words of the domain, shared by every stage.
 
 pub mod assessment;
+pub mod blob;
 pub mod catalog;
 pub mod diagnostic;
+pub mod fact;
 pub mod id;
 pub mod outcome;
 pub mod plan;

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::fact::Facts;
+pub use super::fact::{Fact, Value};
 use super::id::{EntityType, ResourceId, SourceId};
 use super::receipt::Receipt;
 use super::time::Timestamp;
@@ -14,30 +17,15 @@ pub const SECRET_ENTITIES: [&str; 2] = ["Aws::Secret", "Vault::Secret"];
 /// The entity type of a consumer's acknowledgement.
 pub const CONSUMER_ENTITY: &str = "Slm::Consumer";
 
-/// One observed value.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Value {
-    /// Yes or no.
-    Bool(bool),
-    /// A whole number.
-    Long(i64),
-    /// Text.
-    Text(Arc<str>),
-    /// An instant; Cedar sees whole milliseconds.
-    Time(Timestamp),
-}
-
 /// One attribute of a resource: its name in the Cedar schema and the observed value.
 pub type Attribute = (Arc<str>, Value);
 
-/// Anything observed that a control speaks about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Anything observed that a control speaks about. What could not be read is absent, never guessed. A clone shares everything.
+#[derive(Clone)]
 pub struct Resource {
     /// Unique inside its entity type.
     pub id: ResourceId,
-    /// Sorted by name. What could not be read is absent, never guessed.
-    pub attributes: Vec<Attribute>,
+    facts: Facts,
 }
 
 impl Resource {
@@ -45,14 +33,23 @@ impl Resource {
     #[must_use]
     pub fn new(id: ResourceId, mut attributes: Vec<Attribute>) -> Self {
         attributes.sort_by(|a, b| a.0.cmp(&b.0));
-        Self { id, attributes }
+        let facts: Vec<_> = attributes.iter().map(|(name, value)| (&**name, value.fact())).collect();
+        let facts = Facts::new(id.as_str(), &facts);
+        Self { id, facts }
+    }
+
+    /// A resource with `facts` that are sorted by name.
+    #[must_use]
+    pub fn of(id: ResourceId, facts: &[(&str, Fact<'_>)]) -> Self {
+        let facts = Facts::new(id.as_str(), facts);
+        Self { id, facts }
     }
 
     /// The observed text of `name`.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.get(name) {
-            Some(Value::Text(text)) => Some(text),
+            Some(Fact::Text(text)) => Some(text),
             _ => None,
         }
     }
@@ -61,7 +58,7 @@ impl Resource {
     #[must_use]
     pub fn instant(&self, name: &str) -> Option<Timestamp> {
         match self.get(name) {
-            Some(Value::Time(instant)) => Some(*instant),
+            Some(Fact::Time(instant)) => Some(instant),
             _ => None,
         }
     }
@@ -69,21 +66,69 @@ impl Resource {
     /// True when `name` was observed to be true.
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
-        self.get(name) == Some(&Value::Bool(true))
+        self.get(name) == Some(Fact::Bool(true))
     }
 
-    /// Sets `name`, keeping the order.
+    /// Sets `name`.
     pub fn set(&mut self, name: &str, value: Value) {
-        match self.attributes.binary_search_by(|(key, _)| key.as_ref().cmp(name)) {
-            Ok(at) => self.attributes[at].1 = value,
-            Err(at) => self.attributes.insert(at, (Arc::from(name), value)),
-        }
+        let others = self.facts().filter(|(have, _)| &***have != name).map(|(have, fact)| (have.clone(), fact.owned()));
+        *self = Self::new(self.id.clone(), others.chain([(Arc::from(name), value)]).collect());
+    }
+
+    /// Sets `known`, which many resources share: they are kept once, and not with each.
+    pub fn share(&mut self, known: &[(&str, Value)]) {
+        self.facts.share(known);
     }
 
     /// The observed value of `name`.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.attributes.binary_search_by(|(key, _)| key.as_ref().cmp(name)).ok().map(|at| &self.attributes[at].1)
+    pub fn get(&self, name: &str) -> Option<Fact<'_>> {
+        self.facts.get(self.id.as_str(), name)
+    }
+
+    /// Every attribute, sorted by name.
+    pub fn facts(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, Fact<'_>)> {
+        self.facts.iter(self.id.as_str())
+    }
+}
+
+impl PartialEq for Resource {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.facts().eq(other.facts())
+    }
+}
+
+impl Eq for Resource {}
+
+impl std::fmt::Debug for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resource").field("id", &self.id).field("attributes", &self.facts().collect::<Vec<_>>()).finish()
+    }
+}
+
+impl Serialize for Resource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Attributes<'a>(&'a Resource);
+        impl Serialize for Attributes<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_seq(self.0.facts())
+            }
+        }
+        let mut out = serializer.serialize_struct("Resource", 2)?;
+        out.serialize_field("id", &self.id)?;
+        out.serialize_field("attributes", &Attributes(self))?;
+        out.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Resource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Raw {
+            id: ResourceId,
+            attributes: Vec<Attribute>,
+        }
+        Raw::deserialize(deserializer).map(|Raw { id, attributes }| Self::new(id, attributes))
     }
 }
 

@@ -7,9 +7,10 @@ use sha2::{Digest, Sha256};
 
 use super::canonical::{self, NotCanonical};
 use crate::model::assessment::{Assessment, Decision, Subject, Tally};
+use crate::model::blob::Blob;
 use crate::model::outcome::{Outcome, Run};
 use crate::model::plan::Plan;
-use crate::model::snapshot::{Population, Snapshot, Value};
+use crate::model::snapshot::{Fact, Population, Snapshot, Value};
 
 /// Everything one run leaves behind.
 pub struct RunRecord<'a> {
@@ -18,7 +19,7 @@ pub struct RunRecord<'a> {
     /// What it saw.
     pub snapshot: &'a Snapshot,
     /// Bytes as received: path below `raw/<run>/`, bytes.
-    pub raw: &'a [(String, Vec<u8>)],
+    pub raw: &'a [(String, Blob)],
     /// What it judged.
     pub assessment: Option<&'a Assessment>,
     /// What it planned.
@@ -33,22 +34,20 @@ pub struct RunRecord<'a> {
 ///
 /// # Errors
 /// When something in it has no canonical form.
-pub fn artefacts(record: &RunRecord<'_>) -> Result<BTreeMap<String, Vec<u8>>, NotCanonical> {
+pub fn artefacts(record: &RunRecord<'_>) -> Result<BTreeMap<String, Blob>, NotCanonical> {
     let id = &record.run.id;
     let mut files = BTreeMap::new();
-    files.insert(format!("runs/{id}.json"), canonical::json(&run_file(record))?);
-    for (name, bytes) in record.raw {
-        files.insert(raw_path(record, name), bytes.clone());
-    }
+    files.insert(format!("runs/{id}.json"), canonical::json(&run_file(record)?)?);
     if let Some(plan) = record.plan {
         files.insert(format!("plans/{id}.json"), canonical::json(plan)?);
-        files.insert(format!("outcomes/{id}.json"), canonical::json(&record.outcomes)?);
+        files.insert(format!("plans/{id}.outcomes.json"), canonical::json(&record.outcomes)?);
     }
     if let Some(assessment) = record.assessment {
         decisions(assessment, &mut files)?;
     }
     snapshot(record.snapshot, &mut files)?;
-    Ok(files)
+    let raw = record.raw.iter().map(|(name, kept)| (raw_path(record, name), kept.clone()));
+    Ok(files.into_iter().map(|(path, bytes)| (path, Blob::from(bytes))).chain(raw).collect())
 }
 
 fn raw_path(record: &RunRecord<'_>, name: &str) -> String {
@@ -56,7 +55,7 @@ fn raw_path(record: &RunRecord<'_>, name: &str) -> String {
 }
 
 /// The index of the run: who, when, what was seen and how completely, and where the rest stands.
-fn run_file(record: &RunRecord<'_>) -> Json {
+fn run_file(record: &RunRecord<'_>) -> Result<Json, NotCanonical> {
     let populations: Vec<_> = record
         .snapshot
         .populations
@@ -65,11 +64,14 @@ fn run_file(record: &RunRecord<'_>) -> Json {
             json!({ "source": source, "scope": scope, "entity": entity, "completeness": completeness, "resources": resources.len() })
         })
         .collect();
-    let raw: Vec<_> = record
+    let raw: Vec<Json> = record
         .raw
         .iter()
-        .map(|(name, bytes)| json!({ "path": raw_path(record, name), "sha256": hex(&Sha256::digest(bytes)), "bytes": bytes.len() }))
-        .collect();
+        .map(|(name, kept)| {
+            let bytes = kept.bytes().map_err(|error| NotCanonical::new(error.to_string()))?;
+            Ok(json!({ "path": raw_path(record, name), "sha256": hex(&Sha256::digest(&bytes)), "bytes": bytes.len() }))
+        })
+        .collect::<Result<_, NotCanonical>>()?;
     let mut file = json!({
         "format": 1,
         "run": record.run,
@@ -87,9 +89,9 @@ fn run_file(record: &RunRecord<'_>) -> Json {
     }
     if record.plan.is_some() {
         file["plan"] = json!(format!("plans/{}.json", record.run.id));
-        file["outcomes"] = json!(format!("outcomes/{}.json", record.run.id));
+        file["outcomes"] = json!(format!("plans/{}.outcomes.json", record.run.id));
     }
-    file
+    Ok(file)
 }
 
 fn by_control(assessment: &Assessment) -> Json {
@@ -151,11 +153,8 @@ fn snapshot(snapshot: &Snapshot, files: &mut BTreeMap<String, Vec<u8>>) -> Resul
         let mut resources: Vec<_> = population.resources.iter().collect();
         resources.sort_by(|a, b| a.id.cmp(&b.id));
         for resource in resources {
-            let attributes: Map<_, _> = resource
-                .attributes
-                .iter()
-                .map(|(name, value)| Ok((name.to_string(), typed(value)?)))
-                .collect::<Result<_, NotCanonical>>()?;
+            let attributes: Map<_, _> =
+                resource.facts().map(|(name, fact)| Ok((name.to_string(), typed(fact)?))).collect::<Result<_, NotCanonical>>()?;
             let line =
                 json!({ "source": population.source, "scope": population.scope, "id": resource.id, "attributes": attributes });
             file.extend_from_slice(&canonical::json(&line)?);
@@ -164,8 +163,8 @@ fn snapshot(snapshot: &Snapshot, files: &mut BTreeMap<String, Vec<u8>>) -> Resul
     Ok(())
 }
 
-fn typed(value: &Value) -> Result<Json, NotCanonical> {
-    serde_json::to_value(value).map_err(|error| NotCanonical::new(error.to_string()))
+fn typed(fact: Fact<'_>) -> Result<Json, NotCanonical> {
+    serde_json::to_value(fact).map_err(|error| NotCanonical::new(error.to_string()))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -190,7 +189,7 @@ mod tests {
         }
     }
 
-    fn files(run: &str, decisions: Vec<Decision>) -> BTreeMap<String, Vec<u8>> {
+    fn files(run: &str, decisions: Vec<Decision>) -> BTreeMap<String, Blob> {
         let at = "2026-11-24T05:00:00Z".parse().unwrap();
         let run = Run { id: run.into(), verb: "record".into(), slm: "0.1.0".into(), config: "work-tree".into(), at };
         let population = Population {
@@ -202,7 +201,7 @@ mod tests {
         };
         let snapshot = Snapshot { taken: at, populations: vec![population], receipts: vec![] };
         let assessment = Assessment { at, decisions, gaps: vec![], unused_exceptions: vec![] };
-        let raw = [("main/list.json".to_owned(), b"{}".to_vec())];
+        let raw = [("main/list.json".to_owned(), Blob::compressed(b"{}"))];
         let result = json!({ "exit": 0 });
         artefacts(&RunRecord {
             run: &run,
@@ -225,7 +224,7 @@ mod tests {
     #[test]
     fn another_run_of_the_same_world_changes_only_its_own_files() {
         let (one, two) = (files("r1", vec![decision("a", Status::Compliant)]), files("r2", vec![decision("a", Status::Compliant)]));
-        let shared = |files: &BTreeMap<String, Vec<u8>>| -> BTreeMap<String, Vec<u8>> {
+        let shared = |files: &BTreeMap<String, Blob>| -> BTreeMap<String, Blob> {
             files
                 .iter()
                 .filter(|(path, _)| !path.contains("/r1") && !path.contains("/r2"))
@@ -241,7 +240,7 @@ mod tests {
     fn a_decision_reads_as_one_line() {
         let files = files("r1", vec![decision("a", Status::NonCompliant)]);
         assert_eq!(
-            String::from_utf8_lossy(&files["decisions/ROT-01.jsonl"]),
+            String::from_utf8_lossy(&files["decisions/ROT-01.jsonl"].bytes().unwrap()),
             "{\"because\":\"nothing-permits\",\"entity\":\"Aws::Secret\",\"flips_at\":null,\"observed\":{\"rotationEnabled\":false},\
              \"resource\":\"a\",\"status\":\"non-compliant\"}\n"
         );

@@ -15,7 +15,7 @@ use slm::model::catalog::{AwsSource, SecretRef};
 use slm::model::id::VersionId;
 use slm::model::receipt::RawRef;
 use slm::model::secret::Secret;
-use slm::model::snapshot::{Completeness, Resource, Unseen, Value};
+use slm::model::snapshot::{Completeness, Fact, Resource, Unseen};
 use slm::model::time::Timestamp;
 use slm::transport::aws::session_from;
 use slm::transport::secrets_manager_store::SecretsManagerStore;
@@ -97,6 +97,7 @@ fn source(endpoint: &str) -> AwsSource {
         apply_role: None,
         profile: None,
         endpoint: Some(endpoint.to_owned()),
+        administrators: None,
     }
 }
 
@@ -113,7 +114,7 @@ async fn collect(endpoint: &str, region: &str) -> Collected {
 
 fn text(resource: &Resource, name: &str) -> String {
     match resource.get(name) {
-        Some(Value::Text(text)) => text.to_string(),
+        Some(Fact::Text(text)) => text.to_owned(),
         other => panic!("{name} is {other:?}"),
     }
 }
@@ -126,7 +127,7 @@ fn cause(seen: &Collected) -> Unseen {
 }
 
 fn everything(seen: &Collected) -> String {
-    let raw: String = seen.raw.iter().map(|raw| String::from_utf8_lossy(raw)).collect();
+    let raw: String = seen.raw.iter().map(|raw| String::from_utf8_lossy(&raw.bytes().unwrap()).into_owned()).collect();
     serde_json::to_string(&(&seen.populations, &seen.receipt)).unwrap() + &raw
 }
 
@@ -157,11 +158,11 @@ async fn every_secret_of_each_region_is_seen_with_one_request_a_page() {
     assert_eq!((population.resources.len(), population.scope.as_str()), (205, "123456789012/eu-west-1"));
     let named = |name: &str| population.resources.iter().find(|of| text(of, "name") == name).unwrap();
     assert_eq!((text(named("app/001"), "owner"), text(named("app/001"), "tier")), ("team-a".to_owned(), "gold".to_owned()));
-    assert!(matches!(named("app/001").get("created"), Some(Value::Time(_))));
+    assert!(matches!(named("app/001").get("created"), Some(Fact::Time(_))));
     assert_eq!(text(named("app/001"), "version").len(), 36);
     for (name, deleting, pending) in [("app/001", false, false), ("app/007", true, false), ("app/008", false, true)] {
         let got = (named(name).get("deleting"), named(name).get("has_pending"));
-        assert_eq!(got, (Some(&Value::Bool(deleting)), Some(&Value::Bool(pending))), "{name}");
+        assert_eq!(got, (Some(Fact::Bool(deleting)), Some(Fact::Bool(pending))), "{name}");
     }
     assert!(!everything(&seen).contains(CANARY));
 
@@ -305,18 +306,19 @@ async fn users_their_credentials_and_policies_come_from_two_reports_and_no_call_
     let want = [("Aws::AccessKey", 1), ("Aws::Account", 1), ("Aws::Credential", 2), ("Aws::Policy", 2), ("Aws::User", 2)];
     assert_eq!(found, want);
     let account = &seen.populations[1].resources[0];
-    assert_eq!(account.get("min_password_length"), Some(&Value::Long(14)));
-    assert_eq!(account.get("password_reuse_prevention"), Some(&Value::Long(24)));
-    assert_eq!(account.get("has_iam_users"), Some(&Value::Bool(true)));
+    assert_eq!(account.get("min_password_length"), Some(Fact::Long(14)));
+    assert_eq!(account.get("password_reuse_prevention"), Some(Fact::Long(24)));
+    assert_eq!(account.get("has_iam_users"), Some(Fact::Bool(true)));
     let [alice, bob] = [0, 1].map(|at| &seen.populations[4].resources[at]);
-    assert_eq!((alice.get("active_keys"), alice.get("console_access")), (Some(&Value::Long(1)), Some(&Value::Bool(false))));
-    assert_eq!((bob.get("active_keys"), bob.get("console_access")), (Some(&Value::Long(0)), Some(&Value::Bool(true))));
-    assert_eq!((alice.get("direct_policies"), bob.get("direct_policies")), (Some(&Value::Long(1)), Some(&Value::Long(0))));
+    assert_eq!((alice.get("active_keys"), alice.get("console_access")), (Some(Fact::Long(1)), Some(Fact::Bool(false))));
+    assert_eq!((bob.get("active_keys"), bob.get("console_access")), (Some(Fact::Long(0)), Some(Fact::Bool(true))));
+    assert_eq!((alice.get("direct_policies"), bob.get("direct_policies")), (Some(Fact::Long(1)), Some(Fact::Long(0))));
     let stars = seen.populations[3].resources.iter().map(|policy| policy.get("allows_star_star")).collect::<Vec<_>>();
-    assert_eq!(stars, [Some(&Value::Bool(true)), Some(&Value::Bool(false))]);
+    assert_eq!(stars, [Some(Fact::Bool(true)), Some(Fact::Bool(false))]);
     assert_eq!(seen.raw.len(), 2);
     for (reference, kept) in seen.receipt.raw.iter().zip(&seen.raw) {
-        let again = RawRef::new(reference.name.clone(), kept, kept, Vec::new());
+        let kept = kept.bytes().unwrap();
+        let again = RawRef::new(reference.name.clone(), &kept, &kept, Vec::new());
         assert_eq!(reference.kept_sha256, again.kept_sha256);
         assert_eq!(reference.kept_sha256 == reference.sha256, reference.redacted.is_empty());
     }

@@ -39,7 +39,7 @@ async fn a_control_over_github_needs_something_exactly_when_its_attributes_are_n
     let seen = collect_as(&server, Some(TOKEN), &GithubSource { repo_secrets: true, ..config }).await;
     let mut collected: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for population in &seen.populations {
-        let attributes = population.resources.iter().flat_map(|resource| &resource.attributes);
+        let attributes = population.resources.iter().flat_map(|resource| resource.facts());
         collected.entry(population.entity.to_string()).or_default().extend(attributes.map(|(name, _)| name.to_string()));
     }
     let catalog = shipped();

@@ -10,6 +10,7 @@
 mod aws;
 mod cli;
 mod cli_aws;
+mod config_repo;
 mod github;
 mod github_app;
 mod github_controls;
