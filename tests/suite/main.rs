@@ -13,6 +13,7 @@ mod cli_aws;
 mod config_repo;
 mod github;
 mod github_app;
+mod github_contract;
 mod github_controls;
 mod github_org;
 mod github_server;
