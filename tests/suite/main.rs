@@ -17,6 +17,8 @@ mod config_repo;
 mod file_consumer;
 mod github;
 mod github_app;
+mod github_contract;
+mod github_controls;
 mod github_org;
 mod github_server;
 mod killed;
