@@ -389,7 +389,7 @@ fn an_organisation_is_logged_in_to_in_one_way_and_names_its_own_repositories() {
     let app = "app = { id = 1, installation = 2, key-env = \"KEY\" }";
     let token = "token-env = \"TOKEN\"";
     assert_eq!(world().with("slm.toml", token, app).found(), []);
-    world().with("slm.toml", &format!(", {token}"), "").says("slm::not-one-kind", "{ org = \"acme\" }", "`token-env` or `app`");
+    world().with("slm.toml", &format!(", {token}"), "").says("slm::not-one-kind", "github", "`token-env` or `app`");
     world().with("slm.toml", token, &format!("{token}, {app}")).says("slm::not-one-kind", "github", "exactly one");
     let critical = |repo: &str| world().with("slm.toml", token, &format!("{token}, critical-repos = [\"{repo}\"]"));
     assert_eq!(critical("Acme/app").found(), []);
