@@ -1,6 +1,6 @@
 //! One GitHub organisation: its settings, people from outside, repositories with what guards them, and secrets by name, never a value.
 //!
-//! Requests for R repositories: 8 and one a page of each list, R/100 of REST and R/50 of GraphQL for all repositories together.
+//! Requests: 12, and one a further page of each list; R repositories take R/100 of REST and R/50 of GraphQL.
 //! Secrets of repositories and environments are read on request alone, with a call for each.
 
 use async_trait::async_trait;
