@@ -1,18 +1,23 @@
 //! AWS Secrets Manager: the list of secrets of one region, with their metadata and never a value.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::ops::Range;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::primitives::DateTime;
 use aws_sdk_secretsmanager::types::SecretListEntry;
 use aws_sdk_secretsmanager::{Client, config};
+use serde::Deserialize;
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::model::blob::Blob;
 use crate::model::catalog::AwsSource;
 use crate::model::id::{ResourceId, SourceId};
 use crate::model::receipt::{RawRef, Receipt};
-use crate::model::snapshot::{Completeness, Population, Resource, Unseen, Value};
+use crate::model::snapshot::{Completeness, Fact, Population, Resource, Unseen, Value};
 use crate::transport::aws::{Failure, ROTATED_TAG, Wire, WireLog, identity, instant};
 use crate::world::{Clock, Collected, Collector, PENDING};
 
@@ -33,7 +38,7 @@ pub struct SecretsManager {
 /// What the pages read so far gave.
 #[derive(Default)]
 struct Pages {
-    resources: BTreeMap<ResourceId, Resource>,
+    resources: Vec<Resource>,
     count: u64,
     items: u64,
     raw: Vec<Blob>,
@@ -90,7 +95,7 @@ impl SecretsManager {
         for entry in entries {
             pages.items += 1;
             match resource(entry, &self.region) {
-                Some(resource) => _ = pages.resources.insert(resource.id.clone(), resource),
+                Some(resource) => pages.resources.push(resource),
                 None => all = false,
             }
         }
@@ -142,7 +147,7 @@ impl Collector for SecretsManager {
             scope: self.scope.clone(),
             entity: "Aws::Secret".into(),
             completeness: completeness.clone(),
-            resources: pages.resources.into_values().collect(),
+            resources: sorted(pages.resources),
         };
         let receipt = Receipt {
             source: self.source.clone(),
@@ -165,8 +170,25 @@ fn incomplete(cause: Unseen, detail: String) -> Completeness {
     Completeness::Incomplete { cause, detail }
 }
 
-fn text(of: &str) -> Option<Value> {
-    Some(Value::Text(of.into()))
+/// `resources` by id; of one that was listed twice, as when it moved between pages, what was listed last.
+fn sorted(mut resources: Vec<Resource>) -> Vec<Resource> {
+    resources.sort_by(|a, b| a.id.cmp(&b.id));
+    resources.dedup_by(|later, kept| {
+        let same = later.id == kept.id;
+        if same {
+            std::mem::swap(later, kept);
+        }
+        same
+    });
+    resources.shrink_to_fit();
+    resources
+}
+
+fn moment(at: Option<&DateTime>) -> Option<Fact<'static>> {
+    match instant(at) {
+        Some(Value::Time(at)) => Some(Fact::Time(at)),
+        _ => None,
+    }
 }
 
 /// The resource `entry` describes in `region`; `None` without an ARN.
@@ -184,45 +206,97 @@ fn resource(entry: &SecretListEntry, region: &str) -> Option<Resource> {
     let ours = stages.map(|all| all.values().any(|labels| has(labels, PENDING) && !has(labels, "AWSCURRENT")));
     // A rotation that AWS did not drive leaves no date in the list; ours leaves a tag, true only for the version it names.
     let noted = tag(ROTATED_TAG).split_once(' ').filter(|(version, _)| Some(*version) == current.map(String::as_str));
-    let noted = noted.and_then(|(_, at)| at.parse().ok()).map(Value::Time);
-    let attributes = [
-        ("created", instant(entry.created_date())),
-        ("deleting", Some(Value::Bool(entry.deleted_date().is_some()))),
-        ("has_pending", pending.map(Value::Bool)),
-        ("is_replica", Some(Value::Bool(entry.primary_region().is_some_and(|primary| primary != region)))),
-        ("last_changed", instant(entry.last_changed_date())),
-        ("last_rotated", noted.or_else(|| instant(entry.last_rotated_date()))),
-        ("managed_by", text(entry.owning_service().unwrap_or_default())),
-        ("name", entry.name().and_then(text)),
-        ("owner", text(tag("owner"))),
-        ("rotation_enabled", Some(Value::Bool(entry.rotation_enabled().unwrap_or_default()))),
-        ("rotation_rule", rule.as_deref().and_then(text)),
-        ("slm_pending", ours.map(Value::Bool)),
-        ("tier", text(tag("tier"))),
-        ("version", current.and_then(|id| text(id))),
+    let noted = noted.and_then(|(_, at)| at.parse().ok()).map(Fact::Time);
+    // By name, as `Resource::of` wants them.
+    let facts = [
+        ("created", moment(entry.created_date())),
+        ("deleting", Some(Fact::Bool(entry.deleted_date().is_some()))),
+        ("has_pending", pending.map(Fact::Bool)),
+        ("is_replica", Some(Fact::Bool(entry.primary_region().is_some_and(|primary| primary != region)))),
+        ("last_changed", moment(entry.last_changed_date())),
+        ("last_rotated", noted.or_else(|| moment(entry.last_rotated_date()))),
+        ("managed_by", Some(Fact::Text(entry.owning_service().unwrap_or_default()))),
+        ("name", entry.name().map(Fact::Text)),
+        ("owner", Some(Fact::Text(tag("owner")))),
+        ("rotation_enabled", Some(Fact::Bool(entry.rotation_enabled().unwrap_or_default()))),
+        ("rotation_rule", rule.as_deref().map(Fact::Text)),
+        ("slm_pending", ours.map(Fact::Bool)),
+        ("tier", Some(Fact::Text(tag("tier")))),
+        ("version", current.map(|id| Fact::Text(id))),
     ];
-    let known = attributes.into_iter().filter_map(|(name, value)| value.map(|value| (name.into(), value))).collect();
-    Some(Resource::new(id, known))
+    let known: Vec<_> = facts.into_iter().filter_map(|(name, fact)| fact.map(|fact| (name, fact))).collect();
+    Some(Resource::of(id, &known))
+}
+
+/// The parts of a page that may hold anything, where they stand in it.
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(rename = "SecretList", borrow)]
+    list: Option<Vec<Listed<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Listed<'a> {
+    #[serde(rename = "Description", borrow)]
+    description: Option<&'a RawValue>,
+    #[serde(rename = "Tags", borrow)]
+    tags: Option<Vec<Tag<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Tag<'a> {
+    #[serde(rename = "Key", borrow, default)]
+    key: Cow<'a, str>,
+    #[serde(rename = "Value", borrow)]
+    value: Option<&'a RawValue>,
 }
 
 /// `body` without descriptions and without the values of tags other than [`TAGS`], and the pointers of what was removed, `*` for
-/// any index. A body with nothing to remove is kept byte by byte; one that is not JSON is not kept.
-fn redact(body: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
-    let mut page: serde_json::Value = serde_json::from_slice(body).ok()?;
+/// any index. What is kept is kept byte by byte; a body that is no page is not kept at all.
+fn redact(body: &[u8]) -> Option<(Cow<'_, [u8]>, Vec<String>)> {
+    let page: Page<'_> = serde_json::from_slice(body).ok()?;
     let mut removed = BTreeSet::new();
-    for secret in page.get_mut("SecretList").and_then(|list| list.as_array_mut()).into_iter().flatten() {
-        if secret.as_object_mut().is_some_and(|secret| secret.remove("Description").is_some()) {
+    let mut cuts = Vec::new();
+    for secret in page.list.iter().flatten() {
+        if let Some(value) = secret.description {
             removed.insert("/SecretList/*/Description");
+            cuts.push(member(body, value)?);
         }
-        for tag in secret.get_mut("Tags").and_then(|tags| tags.as_array_mut()).into_iter().flatten() {
-            let kept = tag.get("Key").and_then(|key| key.as_str()).is_some_and(|key| TAGS.contains(&key));
-            if !kept && tag.as_object_mut().is_some_and(|tag| tag.remove("Value").is_some()) {
-                removed.insert("/SecretList/*/Tags/*/Value");
-            }
+        for value in secret.tags.iter().flatten().filter(|tag| !TAGS.contains(&&*tag.key)).filter_map(|tag| tag.value) {
+            removed.insert("/SecretList/*/Tags/*/Value");
+            cuts.push(member(body, value)?);
         }
     }
-    let kept = if removed.is_empty() { body.to_vec() } else { serde_json::to_vec(&page).ok()? };
-    Some((kept, removed.into_iter().map(str::to_owned).collect()))
+    if cuts.is_empty() {
+        return Some((Cow::Borrowed(body), Vec::new()));
+    }
+    cuts.sort_unstable_by_key(|cut| cut.start);
+    let mut kept = Vec::with_capacity(body.len());
+    let mut at = 0;
+    for cut in cuts {
+        kept.extend_from_slice(body.get(at..cut.start)?);
+        at = cut.end;
+    }
+    kept.extend_from_slice(body.get(at..)?);
+    Some((Cow::Owned(kept), removed.into_iter().map(str::to_owned).collect()))
+}
+
+/// Where the member of an object that ends in `value` stands in `body`: its name, the value and one comma. `value` is a part of
+/// `body`, and its name has no quote in it.
+fn member(body: &[u8], value: &RawValue) -> Option<Range<usize>> {
+    let first = (value.get().as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let before = |end: usize| body.get(..end)?.iter().rposition(|byte| !blank(byte));
+    let colon = before(first).filter(|at| body[*at] == b':')?;
+    let closing = before(colon).filter(|at| body[*at] == b'"')?;
+    let opening = body[..closing].iter().rposition(|byte| *byte == b'"')?;
+    let last = first + value.get().len();
+    let next = last + body.get(last..)?.iter().position(|byte| !blank(byte))?;
+    if body[next] == b',' {
+        return Some(opening..next + 1);
+    }
+    let previous = before(opening)?;
+    Some(if body[previous] == b',' { previous..last } else { opening..last })
 }
 
 #[cfg(test)]
@@ -235,16 +309,45 @@ mod tests {
             br#"{"SecretList":[{"Name":"a","Description":"x1","Tags":[{"Key":"owner","Value":"ops"},{"Key":"k","Value":"x2"}]}]}"#;
         let (kept, redacted) = redact(body).unwrap();
         assert_eq!(
-            String::from_utf8(kept).unwrap(),
+            String::from_utf8_lossy(&kept),
             r#"{"SecretList":[{"Name":"a","Tags":[{"Key":"owner","Value":"ops"},{"Key":"k"}]}]}"#
         );
         assert_eq!(redacted, ["/SecretList/*/Description", "/SecretList/*/Tags/*/Value"]);
     }
 
     #[test]
-    fn a_page_with_nothing_to_remove_is_kept_byte_by_byte() {
-        let body = br#"{ "SecretList" : [] }"#;
-        assert_eq!(redact(body).unwrap(), (body.to_vec(), vec![]));
+    fn what_stays_of_a_page_stays_byte_by_byte() {
+        for (body, wanted) in [
+            (r#"{ "SecretList" : [] }"#, r#"{ "SecretList" : [] }"#),
+            (r#"{"SecretList":[{"Description":"\"}, x"}]}"#, r#"{"SecretList":[{}]}"#),
+            (r#"{"SecretList":[{"CreatedDate":1.70E9 , "Description" : "x" }]}"#, r#"{"SecretList":[{"CreatedDate":1.70E9  }]}"#),
+            (r#"{"SecretList":[{ "Description" :{"a":[1]}, "Name":"é"}]}"#, r#"{"SecretList":[{  "Name":"é"}]}"#),
+            (
+                r#"{"SecretList":[{"Tags":[{"Value":"x","Key":"k"},{"Value":"x"}]}]}"#,
+                r#"{"SecretList":[{"Tags":[{"Key":"k"},{}]}]}"#,
+            ),
+            (r#"{"SecretList":[{"Tags":null,"D\u0065scription":"x"}]}"#, r#"{"SecretList":[{"Tags":null}]}"#),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&redact(body.as_bytes()).unwrap().0), wanted);
+        }
+    }
+
+    #[test]
+    fn what_is_no_page_is_not_kept() {
+        for body in ["", "{", r#"{"SecretList":[{"Description":"x","Description":"y"}]}"#, r#"{"SecretList":"x"}"#] {
+            assert!(redact(body.as_bytes()).is_none(), "{body}");
+        }
+    }
+
+    #[test]
+    fn of_a_secret_listed_twice_the_last_is_kept() {
+        let secret =
+            |arn: &str, name: &str| resource(&SecretListEntry::builder().arn(arn).name(name).build(), "eu-west-1").unwrap();
+        let all = sorted(vec![secret("b", "one"), secret("a", "two"), secret("b", "three")]);
+        assert_eq!(
+            all.iter().map(|it| (it.id.as_str(), it.text("name").unwrap())).collect::<Vec<_>>(),
+            [("a", "two"), ("b", "three")]
+        );
     }
 
     #[test]
