@@ -104,6 +104,7 @@ fn measure(endpoint: &str, secrets: usize) {
         apply_role: None,
         profile: None,
         endpoint: Some(endpoint.to_owned()),
+        administrators: None,
     };
     let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "test", None, None, "bench");
     let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).credentials_provider(credentials);

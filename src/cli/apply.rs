@@ -120,7 +120,7 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, stop
     let Some(credential) = session.catalog.credentials.get(credential) else {
         return say(Fate::Stale("the credential is not declared any more".to_owned()));
     };
-    let store = match wire::store(&session.catalog, credential, &global.root).await {
+    let store = match wire::store(&session.catalog, credential, &global.root, &session.sessions).await {
         Ok(store) => store,
         Err(error) => return say(Fate::Failed(error.to_string())),
     };
@@ -164,7 +164,7 @@ pub(super) fn record(
     })?;
     let message = message(run.id.as_str(), outcomes);
     let (plans, evidence) = match &settings.plans_branch {
-        Some(_) => files.into_iter().partition(|(path, _)| path.starts_with("plans/") || path.starts_with("outcomes/")),
+        Some(_) => files.into_iter().partition(|(path, _)| path.starts_with("plans/")),
         None => (BTreeMap::new(), files),
     };
     if let Some(branch) = &settings.plans_branch {

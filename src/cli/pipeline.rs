@@ -21,6 +21,7 @@ use crate::observe::{Observed, observe};
 use crate::plan::{Input, lint, plan};
 use crate::policy::Rules;
 use crate::record::canonical;
+use crate::transport::aws::Sessions;
 use crate::world::Clock as _;
 
 /// What `slm check` looks at.
@@ -37,6 +38,8 @@ pub(super) struct Session {
     /// The commit of the config repo, or `work-tree-` and a digest.
     pub config: String,
     pub at: Timestamp,
+    /// How AWS is called.
+    pub sessions: Sessions,
 }
 
 /// One look at the world, judged.
@@ -94,7 +97,8 @@ pub(super) fn open(global: &Global, rev: Option<&str>) -> Result<Session, Troubl
         return Err(Trouble { exit: Exit::Invalid, error: error.into() });
     };
     let rules = Rules::compile(&catalog)?;
-    Ok(Session { catalog, rules, config, at: SystemClock.now() })
+    let sessions = wire::sessions(&catalog);
+    Ok(Session { catalog, rules, config, at: SystemClock.now(), sessions })
 }
 
 impl Session {
@@ -109,7 +113,7 @@ impl Session {
     }
 
     async fn judge_at(&self, global: &Global, at: Timestamp) -> Judged {
-        let collectors = wire::collectors(&self.catalog, &global.root).await;
+        let collectors = wire::collectors(&self.catalog, &global.root, &self.sessions).await;
         let spinner = global.spinner(format!("observing {}", crate::report::words::count(collectors.len() as u64, "scope")));
         let observed = observe(&collectors, &SystemClock, usize::from(self.catalog.settings.limits.concurrency)).await;
         spinner.finish_and_clear();

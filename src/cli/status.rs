@@ -20,7 +20,10 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     if tally.get(&Status::NonCompliant).is_some_and(|count| *count > 0) {
         exits.push(Exit::Changes);
     }
-    let human = report::status::human(&session.catalog, &judged.snapshot, &judged.assessment);
-    let json = report::status::json(&session.catalog, &judged.snapshot, &judged.assessment);
-    Ok(Said::new(exits, human, json))
+    // What is due and what is held is the plan's to say; nothing that writes is built for it.
+    let plan = session.plan(&judged, &[])?;
+    exits.extend(super::plan::plan_exits(&plan));
+    let seen =
+        report::status::Seen { catalog: &session.catalog, snapshot: &judged.snapshot, assessment: &judged.assessment, plan: &plan };
+    Ok(Said::new(exits, report::status::human(&seen), report::status::json(&seen)))
 }

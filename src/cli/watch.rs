@@ -12,7 +12,7 @@ use crate::host::files;
 use crate::report::diagnostics;
 
 /// Editors save in several steps; a burst is one save.
-const SETTLE: Duration = Duration::from_millis(20);
+const SETTLE: Duration = Duration::from_millis(10);
 
 /// Arguments of `slm watch`.
 #[derive(clap::Args)]

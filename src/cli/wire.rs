@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::collectors::cloudtrail::CloudTrail;
 use crate::collectors::consumers::Consumers;
+use crate::collectors::git::ConfigRepo;
 use crate::collectors::github::GithubOrg;
 use crate::collectors::iam::Iam;
 use crate::collectors::secrets_manager::SecretsManager;
@@ -13,42 +14,49 @@ use crate::consumers::file::RenderedFile;
 use crate::consumers::github_actions_secret::ActionsSecret;
 use crate::host::clock::SystemClock;
 use crate::model::catalog::{
-    AwsSource, Catalog, Consumer as Declared, ConsumerKind, Credential, GithubSource, RotatorConfig, SourceKind, VaultSource,
+    Catalog, Consumer as Declared, ConsumerKind, Credential, GithubSource, RotatorConfig, SourceKind, VaultSource,
 };
-use crate::model::id::ConsumerId;
+use crate::model::id::{ConsumerId, VersionId};
 use crate::model::secret::Secret;
 use crate::rotators::random::Random;
-use crate::transport::aws;
-use crate::transport::github::Github;
+use crate::transport::aws::Sessions;
+use crate::transport::budget::Budget;
+use crate::transport::github::{Github, Login};
 use crate::transport::secrets_manager_store::SecretsManagerStore;
 use crate::transport::vault::Vault;
-use crate::world::{Collector, Consumer, ErrorClass, Rotator, SecretStore, WorldError};
+use crate::world::{Collector, Consumer, ConsumerView, ErrorClass, Rotator, SecretStore, WorldError};
 
 /// Session name of reading runs, seen in CloudTrail.
 const READ_SESSION: &str = "slm-read";
 /// Session name of applying runs, seen in CloudTrail.
 const APPLY_SESSION: &str = "slm-apply";
 
+/// The sessions of one run, under the rate that the catalog allows.
+pub(super) fn sessions(catalog: &Catalog) -> Sessions {
+    Sessions::new(Budget::per_second(catalog.settings.limits.requests_per_second))
+}
+
 /// Every collector the catalog asks for. None of them can write.
-pub(super) async fn collectors(catalog: &Catalog, root: &Path) -> Vec<Box<dyn Collector>> {
+pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Vec<Box<dyn Collector>> {
     let mut all: Vec<Box<dyn Collector>> = Vec::new();
     for (id, kind) in &catalog.settings.sources {
         match kind {
             SourceKind::Vault(vault) => all.push(Box::new(VaultSecrets::new(id.clone(), open_vault(vault, root)))),
             SourceKind::Aws(account) => {
-                if let Some(region) = account.regions.first() {
-                    let config = aws::session(account, region, account.read_role.as_deref(), READ_SESSION).await;
-                    all.push(Box::new(Iam::new(id.clone(), account, config)));
-                }
-                for region in &account.regions {
-                    let config = aws::session(account, region, account.read_role.as_deref(), READ_SESSION).await;
+                for (at, region) in account.regions.iter().enumerate() {
+                    let config = sessions.get(account, region, account.read_role.as_deref(), READ_SESSION).await;
+                    if at == 0 {
+                        all.push(Box::new(Iam::new(id.clone(), account, config.clone())));
+                    }
                     all.push(Box::new(CloudTrail::new(id.clone(), account, region, config.clone())));
                     all.push(Box::new(SecretsManager::new(id.clone(), account, region, config)));
                 }
             }
             SourceKind::Github(org) => all.push(Box::new(GithubOrg::new(id.clone(), org, github(org)))),
-            // No collector of this version reads these; controls that need them say so and are no-evidence.
-            SourceKind::Git(_) => {}
+            SourceKind::Git(repo) => {
+                let locker = catalog.settings.locker.branch.clone();
+                all.push(Box::new(ConfigRepo::new(id.clone(), repo.clone(), root.to_owned(), locker)));
+            }
         }
     }
     let mut consumers = Vec::new();
@@ -63,29 +71,62 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path) -> Vec<Box<dyn Co
     all
 }
 
-/// The consumers of `credential` that this version can write to.
+/// Every consumer of `credential`; one that cannot be built is there all the same and refuses every call with the reason.
 pub(super) fn consumers_of(catalog: &Catalog, credential: &Credential, root: &Path) -> Vec<(ConsumerId, Box<dyn Consumer>)> {
-    let built = |declared: &Declared| Some((declared.id.clone(), consumer(catalog, credential, declared, root)?));
-    credential.consumers.iter().filter_map(built).collect()
+    let built = |declared: &Declared| {
+        let consumer = consumer(catalog, credential, declared, root);
+        (declared.id.clone(), consumer.unwrap_or_else(|error| Box::new(Unusable(error))))
+    };
+    credential.consumers.iter().map(built).collect()
 }
 
-fn consumer(catalog: &Catalog, credential: &Credential, declared: &Declared, root: &Path) -> Option<Box<dyn Consumer>> {
+fn consumer(catalog: &Catalog, credential: &Credential, declared: &Declared, root: &Path) -> Result<Box<dyn Consumer>, WorldError> {
     match &declared.kind {
-        ConsumerKind::File(file) => {
-            let file = RenderedFile::new(root.to_owned(), credential.id.clone(), file.clone()).ok()?;
-            Some(Box::new(file))
-        }
+        ConsumerKind::File(file) => Ok(Box::new(RenderedFile::new(root.to_owned(), credential.id.clone(), file.clone())?)),
         ConsumerKind::GithubActionsSecret(secret) => match catalog.settings.sources.get(&secret.source) {
-            Some(SourceKind::Github(source)) => Some(Box::new(ActionsSecret::new(github(source), &source.org, secret))),
-            _ => None,
+            Some(SourceKind::Github(source)) => Ok(Box::new(ActionsSecret::new(github(source), &source.org, secret))),
+            _ => Err(WorldError {
+                class: ErrorClass::Permanent,
+                operation: format!("use Actions secret `{}`", secret.name),
+                cause: format!("source `{}` is not a GitHub organisation", secret.source),
+            }),
         },
     }
 }
 
-/// A client of `source`; without its token it refuses every call.
+/// A consumer that the config asks for and that cannot be built.
+struct Unusable(WorldError);
+
+impl Unusable {
+    fn refuse<T>(&self) -> Result<T, WorldError> {
+        let WorldError { class, operation, cause } = &self.0;
+        Err(WorldError { class: *class, operation: operation.clone(), cause: cause.clone() })
+    }
+}
+
+#[async_trait::async_trait]
+impl Consumer for Unusable {
+    async fn observe(&self) -> Result<ConsumerView, WorldError> {
+        self.refuse()
+    }
+
+    async fn deliver(&self, _: &VersionId, _: &Secret) -> Result<(), WorldError> {
+        self.refuse()
+    }
+
+    async fn activate(&self, _: &VersionId) -> Result<(), WorldError> {
+        self.refuse()
+    }
+}
+
+/// A client of `source`; without its token or key it refuses every call.
 fn github(source: &GithubSource) -> Github {
-    let token = std::env::var(&source.token_env).ok().map(|token| Secret::new(token.into_bytes()));
-    Github::new(source.base_url.as_deref(), token)
+    let from = |name: &str| std::env::var(name).ok().map(|text| Secret::new(text.into_bytes()));
+    let login = match &source.app {
+        Some(app) => Login::App { id: app.id, installation: app.installation, key: from(&app.key_env) },
+        None => Login::Token(source.token_env.as_deref().and_then(from)),
+    };
+    Github::new(source.base_url.as_deref(), login)
 }
 
 /// What makes new values for `credential`.
@@ -96,22 +137,26 @@ pub(super) fn rotator(credential: &Credential) -> Box<dyn Rotator> {
 }
 
 /// The store that holds the value of `credential`, opened for writing.
-pub(super) async fn store(catalog: &Catalog, credential: &Credential, root: &Path) -> Result<Box<dyn SecretStore>, WorldError> {
+pub(super) async fn store(
+    catalog: &Catalog,
+    credential: &Credential,
+    root: &Path,
+    sessions: &Sessions,
+) -> Result<Box<dyn SecretStore>, WorldError> {
     let source = &credential.secret.source;
     match catalog.settings.sources.get(source) {
         Some(SourceKind::Vault(vault)) => Ok(Box::new(open_vault(vault, root))),
-        Some(SourceKind::Aws(account)) => Ok(Box::new(aws_store(source, account, &credential.secret.region).await)),
+        Some(SourceKind::Aws(account)) => {
+            let region = &credential.secret.region;
+            let config = sessions.get(account, region, account.apply_role.as_deref(), APPLY_SESSION).await;
+            Ok(Box::new(SecretsManagerStore::new().with(source.clone(), region, &config)))
+        }
         _ => Err(WorldError {
             class: ErrorClass::Permanent,
             operation: format!("open the store of `{}`", credential.id),
             cause: format!("source `{source}` cannot store secrets"),
         }),
     }
-}
-
-async fn aws_store(source: &crate::model::id::SourceId, account: &AwsSource, region: &str) -> SecretsManagerStore {
-    let config = aws::session(account, region, account.apply_role.as_deref(), APPLY_SESSION).await;
-    SecretsManagerStore::new().with(source.clone(), region, &config)
 }
 
 fn open_vault(vault: &VaultSource, root: &Path) -> Vault {

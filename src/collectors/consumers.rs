@@ -8,7 +8,7 @@ use crate::model::id::{ConsumerId, CredentialId, EntityType, ResourceId, SourceI
 use crate::model::receipt::{Operation, Receipt};
 use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, Resource, Unseen, Value};
 use crate::model::time::Timestamp;
-use crate::world::{Clock, Collected, Collector, Consumer, ErrorClass};
+use crate::world::{Clock, Collected, Collector, Consumer, ErrorClass, WorldError};
 
 /// Reads every consumer's acknowledgement; it never delivers.
 pub struct Consumers {
@@ -41,7 +41,7 @@ impl Collector for Consumers {
     async fn collect(&self, clock: &dyn Clock) -> Collected {
         let started = clock.now();
         let mut resources = Vec::new();
-        let mut completeness = Completeness::Complete;
+        let mut unseen = Vec::new();
         for (credential, id, consumer) in &self.consumers {
             match consumer.observe().await {
                 Ok(view) => {
@@ -52,18 +52,29 @@ impl Collector for Consumers {
                     attributes.extend(view.running.map(|version| (Arc::from("running"), text(version.as_str()))));
                     resources.push(Resource::new(ResourceId::from(format!("{credential}/{id}")), attributes));
                 }
-                Err(error) => {
-                    let cause = if error.class == ErrorClass::Denied { Unseen::Denied } else { Unseen::Unreachable };
-                    completeness = Completeness::Incomplete { cause, detail: error.to_string() };
-                }
+                Err(error) => unseen.push((format!("{credential}/{id}"), error)),
             }
         }
+        let completeness = completeness(&unseen);
         resources.sort_by(|a, b| a.id.cmp(&b.id));
         let receipt = self.receipt(completeness.clone(), resources.len() as u64, started, clock.now());
         let entity = EntityType::from(CONSUMER_ENTITY);
         let population = Population { source: self.source.clone(), scope: ".".to_owned(), entity, completeness, resources };
         Collected { populations: vec![population], receipt, raw: Vec::new() }
     }
+}
+
+/// Says which consumer was not seen and why, and how many more were not.
+fn completeness(unseen: &[(String, WorldError)]) -> Completeness {
+    let Some((name, error)) = unseen.first() else { return Completeness::Complete };
+    let cause = match error.class {
+        ErrorClass::Denied => Unseen::Denied,
+        // Looking again does not help: a person must change something.
+        ErrorClass::Permanent => Unseen::NotCollected,
+        ErrorClass::NotFound | ErrorClass::Conflict | ErrorClass::Transient => Unseen::Unreachable,
+    };
+    let more = if unseen.len() > 1 { format!("; {} more were not seen", unseen.len() - 1) } else { String::new() };
+    Completeness::Incomplete { cause, detail: format!("consumer `{name}`: {error}{more}") }
 }
 
 impl Consumers {

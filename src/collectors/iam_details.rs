@@ -1,17 +1,25 @@
-//! The part of `iam` that reads who has which policy: `GetAccountAuthorizationDetails`, one list of pages for a whole account.
+//! The part of `iam` that reads who has which policy and whom each role trusts: `GetAccountAuthorizationDetails`, one list of pages for
+//! a whole account, and `ListRoles` when a role trusts GitHub, for the length of its sessions.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_iam::Client;
-use aws_sdk_iam::types::{EntityType, PolicyDetail};
+use aws_sdk_iam::operation::get_account_authorization_details::GetAccountAuthorizationDetailsOutput as Page;
+use aws_sdk_iam::types::{AttachedPolicy, EntityType, ManagedPolicyDetail, PolicyDetail, RoleDetail, UserDetail};
+use serde_json::json;
 
-use crate::model::blob::Blob;
-use crate::model::receipt::RawRef;
-use crate::model::snapshot::{Resource, Unseen, Value};
+use super::aws::{Collection, Tokens};
+use super::iam_policy::{Trust, allows_star_star, any, github_trust, grants_admin};
+use crate::model::snapshot::{Attribute, Resource, Value};
 use crate::transport::aws::{Failure, Wire};
 
-/// Entities a page: the most that the operation gives.
-pub(super) const PAGE: i32 = 1000;
+/// Items a page: the most that the operations give.
+const PAGE: i32 = 1000;
+/// What is asked for. AWS lists those of its own policies that are attached, which says what their holders may do.
+const KINDS: [EntityType; 5] =
+    [EntityType::User, EntityType::Group, EntityType::Role, EntityType::LocalManagedPolicy, EntityType::AwsManagedPolicy];
+/// What the lists of [`KINDS`] are called.
+const LISTS: [&str; 4] = ["users", "groups", "roles", "policies"];
 /// Elements that may hold anything; removed before an answer is kept.
 const FREE: [&str; 3] = ["AssumeRolePolicyDocument", "Description", "Tags"];
 
@@ -22,114 +30,201 @@ pub(super) struct Details {
     pub(super) users: HashMap<String, i64>,
     /// `Aws::Policy`: customer managed and inline.
     pub(super) policies: Vec<Resource>,
-    pub(super) pages: u64,
-    pub(super) raw: Vec<Blob>,
-    pub(super) refs: Vec<RawRef>,
+    /// Roles that trust GitHub, by ARN.
+    trusts: BTreeMap<String, Trust>,
+    /// Longest session of those, in seconds.
+    sessions: HashMap<String, i64>,
+    /// What the managed policies grant, by ARN, and groups by name.
+    managed: HashMap<String, Option<bool>>,
+    groups: HashMap<String, Holds>,
+    /// Users and roles by ARN.
+    holders: Vec<(String, Holds)>,
+    /// Which of [`LISTS`] any page had.
+    lists: [bool; LISTS.len()],
 }
 
-/// Reads every page; `folder` is where the answers are kept. The gap is the reason why the list broke off.
-pub(super) async fn read(client: &Client, wire: &Wire, scope: &str, folder: &str) -> (Details, Option<(Unseen, String)>) {
+/// The policies of one user, group or role.
+#[derive(Default)]
+struct Holds {
+    inline: Vec<Option<bool>>,
+    managed: Vec<Option<String>>,
+    groups: Vec<String>,
+}
+
+/// Reads every page; what breaks off or is missing is noted in `collection`.
+pub(super) async fn read(client: &Client, wire: &Wire, collection: &mut Collection<'_>) -> Details {
     let mut details = Details::default();
-    let mut marker = None;
-    let mut seen = BTreeSet::new();
-    let kinds = [EntityType::User, EntityType::Group, EntityType::Role, EntityType::LocalManagedPolicy];
-    loop {
-        let request = client.get_account_authorization_details().max_items(PAGE).set_filter(Some(kinds.to_vec()));
-        let page = match request.set_marker(marker).send().await {
-            Ok(page) => page,
-            Err(error) => {
-                let (failure, number) = (Failure::of(&error), details.pages + 1);
-                let detail = format!("could not list the authorization details of {scope}, page {number}: {failure}");
-                return (details, Some((failure.unseen(), detail)));
-            }
-        };
-        details.pages += 1;
-        if let Some(body) = wire.take_body() {
-            let (kept, redacted) = redact(&String::from_utf8_lossy(&body));
-            let name = format!("{folder}/authorization-details-{:04}.xml", details.pages);
-            details.refs.push(RawRef::new(name, &body, kept.as_bytes(), redacted));
-            details.raw.push(Blob::compressed(kept.as_bytes()));
-        }
-        for user in page.user_detail_list() {
-            let arn = user.arn().unwrap_or_default();
-            let direct = user.user_policy_list().len() + user.attached_managed_policies().len();
-            details.users.insert(arn.to_owned(), i64::try_from(direct).unwrap_or(i64::MAX));
-            details.inline(arn, user.user_policy_list());
-        }
-        for group in page.group_detail_list() {
-            details.inline(group.arn().unwrap_or_default(), group.group_policy_list());
-        }
-        for role in page.role_detail_list() {
-            details.inline(role.arn().unwrap_or_default(), role.role_policy_list());
-        }
-        for policy in page.policies() {
-            let version = policy.policy_version_list().iter().find(|version| version.is_default_version());
-            details.policy(policy.arn().unwrap_or_default(), version.and_then(|version| version.document()));
-        }
-        let next = page.marker().filter(|_| page.is_truncated());
-        let Some(next) = next else {
-            let cut = page.is_truncated();
-            let detail = || (Unseen::Inconsistent, format!("the authorization details of {scope} stop without a marker"));
-            return (details, cut.then(detail));
-        };
-        if !seen.insert(next.to_owned()) {
-            let detail = format!("page {} of the authorization details of {scope} repeats a marker", details.pages);
-            return (details, Some((Unseen::Inconsistent, detail)));
-        }
-        marker = Some(next.to_owned());
+    let whole = details.pages(client, wire, collection).await;
+    let items = (details.holders.len() + details.groups.len() + details.managed.len()) as u64;
+    let kinds: Vec<_> = KINDS.iter().map(EntityType::as_str).collect();
+    collection.log("iam:GetAccountAuthorizationDetails", json!({ "Filter": kinds, "MaxItems": PAGE }), items, wire.take());
+    if whole && let Some(at) = details.lists.iter().position(|had| !had) {
+        collection.doubt(&format!("the authorization details have no list of {}", LISTS[at]));
     }
+    if !details.trusts.is_empty() {
+        details.sessions(client, wire, collection).await;
+        let items = details.sessions.len() as u64;
+        collection.log("iam:ListRoles", json!({ "MaxItems": PAGE }), items, wire.take());
+    }
+    details
 }
 
 impl Details {
-    fn inline(&mut self, owner: &str, policies: &[PolicyDetail]) {
-        for policy in policies {
-            self.policy(&format!("{owner}#{}", policy.policy_name().unwrap_or_default()), policy.policy_document());
+    /// True when the list was read to its end.
+    async fn pages(&mut self, client: &Client, wire: &Wire, collection: &mut Collection<'_>) -> bool {
+        let (mut marker, mut tokens, mut number) = (None, Tokens::default(), 0);
+        loop {
+            number += 1;
+            let request = client.get_account_authorization_details().max_items(PAGE).set_filter(Some(KINDS.to_vec()));
+            let page = match request.set_marker(marker).send().await {
+                Ok(page) => page,
+                Err(error) => {
+                    collection.failed(&format!("list the authorization details, page {number},"), &Failure::of(&error));
+                    return false;
+                }
+            };
+            collection.keep(wire, &format!("authorization-details-{number:04}.xml"), redact);
+            self.page(&page, collection);
+            match tokens.next(page.is_truncated(), page.marker()) {
+                Ok(None) => return true,
+                Ok(next) => marker = next,
+                Err(wrong) => {
+                    collection.doubt(&format!("the list of authorization details cannot be followed: {wrong} on page {number}"));
+                    return false;
+                }
+            }
         }
+    }
+
+    async fn sessions(&mut self, client: &Client, wire: &Wire, collection: &mut Collection<'_>) {
+        let (mut marker, mut tokens, mut number) = (None, Tokens::default(), 0);
+        loop {
+            number += 1;
+            let page = match client.list_roles().max_items(PAGE).set_marker(marker).send().await {
+                Ok(page) => page,
+                Err(error) => return collection.failed(&format!("list the roles, page {number},"), &Failure::of(&error)),
+            };
+            collection.keep(wire, &format!("roles-{number:04}.xml"), redact);
+            let known = page.roles().iter().filter_map(|role| Some((role.arn().to_owned(), role.max_session_duration()?.into())));
+            self.sessions.extend(known);
+            match tokens.next(page.is_truncated(), page.marker()) {
+                Ok(None) => return,
+                Ok(next) => marker = next,
+                Err(wrong) => return collection.doubt(&format!("the list of roles cannot be followed: {wrong} on page {number}")),
+            }
+        }
+    }
+
+    fn page(&mut self, page: &Page, collection: &mut Collection<'_>) {
+        let had = [
+            page.user_detail_list.is_some(),
+            page.group_detail_list.is_some(),
+            page.role_detail_list.is_some(),
+            page.policies.is_some(),
+        ];
+        self.lists.iter_mut().zip(had).for_each(|(list, had)| *list |= had);
+        let mut named = true;
+        for user in page.user_detail_list() {
+            named &= self.user(user).is_some();
+        }
+        for group in page.group_detail_list() {
+            let (Some(arn), Some(name)) = (group.arn(), group.group_name()) else {
+                named = false;
+                continue;
+            };
+            let holds = self.holds(arn, group.group_policy_list(), group.attached_managed_policies());
+            self.groups.insert(name.to_owned(), holds);
+        }
+        for role in page.role_detail_list() {
+            match self.role(role) {
+                Some(true) => {}
+                Some(false) => collection.doubt("the trust policy of a role cannot be read"),
+                None => named = false,
+            }
+        }
+        for policy in page.policies() {
+            named &= self.managed(policy).is_some();
+        }
+        if !named {
+            collection.doubt("the authorization details hold something without a name");
+        }
+    }
+
+    /// A list that is absent from an entry is empty: AWS leaves it out.
+    fn user(&mut self, user: &UserDetail) -> Option<()> {
+        let arn = user.arn()?;
+        let direct = user.user_policy_list().len() + user.attached_managed_policies().len();
+        self.users.insert(arn.to_owned(), i64::try_from(direct).ok()?);
+        let mut holds = self.holds(arn, user.user_policy_list(), user.attached_managed_policies());
+        holds.groups = user.group_list().to_vec();
+        self.holders.push((arn.to_owned(), holds));
+        Some(())
+    }
+
+    /// Whether its trust policy could be read; `None` without a name.
+    fn role(&mut self, role: &RoleDetail) -> Option<bool> {
+        let arn = role.arn()?;
+        let holds = self.holds(arn, role.role_policy_list(), role.attached_managed_policies());
+        self.holders.push((arn.to_owned(), holds));
+        let Some(trust) = role.assume_role_policy_document().and_then(github_trust) else { return Some(false) };
+        self.trusts.extend(trust.map(|trust| (arn.to_owned(), trust)));
+        Some(true)
+    }
+
+    fn managed(&mut self, policy: &ManagedPolicyDetail) -> Option<()> {
+        let arn = policy.arn()?;
+        let version = policy.policy_version_list().iter().find(|version| version.is_default_version());
+        let document = version.and_then(|version| version.document());
+        // The policies of AWS itself are nobody's to change.
+        if !arn.contains(":iam::aws:") {
+            self.policy(arn, document);
+        }
+        self.managed.insert(arn.to_owned(), document.and_then(grants_admin));
+        Some(())
+    }
+
+    fn holds(&mut self, owner: &str, inline: &[PolicyDetail], attached: &[AttachedPolicy]) -> Holds {
+        for policy in inline {
+            self.policy(&format!("{owner}#{}", policy.policy_name().unwrap_or("?")), policy.policy_document());
+        }
+        let inline = inline.iter().map(|policy| policy.policy_document().and_then(grants_admin)).collect();
+        let managed = attached.iter().map(|policy| policy.policy_arn().map(str::to_owned)).collect();
+        Holds { inline, managed, groups: Vec::new() }
     }
 
     fn policy(&mut self, id: &str, document: Option<&str>) {
         let all = document.and_then(allows_star_star).map(|all| ("allows_star_star".into(), Value::Bool(all)));
         self.policies.push(Resource::new(id.into(), all.into_iter().collect()));
     }
-}
 
-/// Whether a policy document grants every action on every resource; a condition does not excuse it. `None` when it cannot be read.
-fn allows_star_star(document: &str) -> Option<bool> {
-    let json = if document.starts_with('{') { document.to_owned() } else { decoded(document)? };
-    let policy: serde_json::Value = serde_json::from_str(&json).ok()?;
-    let statements = match policy.get("Statement")? {
-        serde_json::Value::Array(all) => all.iter().collect(),
-        one => vec![one],
-    };
-    let all = |statement: &serde_json::Value, key: &str| match statement.get(key) {
-        Some(serde_json::Value::String(one)) => is_all(one),
-        Some(serde_json::Value::Array(many)) => many.iter().filter_map(|one| one.as_str()).any(is_all),
-        _ => false,
-    };
-    let allows = |statement: &&serde_json::Value| statement.get("Effect").and_then(|effect| effect.as_str()) == Some("Allow");
-    Some(statements.into_iter().filter(allows).any(|statement| all(statement, "Action") && all(statement, "Resource")))
-}
-
-/// True for `*`, `*:*` and their like.
-fn is_all(pattern: &str) -> bool {
-    pattern.contains('*') && pattern.bytes().all(|byte| byte == b'*' || byte == b':')
-}
-
-/// `text` without percent encoding.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut parts = text.split('%');
-    bytes.extend_from_slice(parts.next()?.as_bytes());
-    for part in parts {
-        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
-        bytes.extend_from_slice(part.get(2..)?.as_bytes());
+    /// Whether `holds` makes an administrator; a policy or a group that was not seen may.
+    fn admin(&self, holds: &Holds) -> Option<bool> {
+        let managed = |arn: &Option<String>| self.managed.get(arn.as_ref()?).copied().flatten();
+        let groups = holds.groups.iter().map(|name| self.admin(self.groups.get(name)?));
+        any(holds.inline.iter().copied().chain(holds.managed.iter().map(managed)).chain(groups))
     }
-    String::from_utf8(bytes).ok()
+
+    /// `Aws::Principal`: users and roles.
+    pub(super) fn principals(&self) -> Vec<Resource> {
+        let facts = |holds| self.admin(holds).map(|admin| ("is_admin".into(), Value::Bool(admin)));
+        self.holders.iter().map(|(arn, holds)| Resource::new(arn.into(), facts(holds).into_iter().collect())).collect()
+    }
+
+    /// `Aws::OidcRole`: roles that trust GitHub.
+    pub(super) fn oidc_roles(&self) -> Vec<Resource> {
+        let resource = |(arn, trust): (&String, &Trust)| {
+            let mut facts: Vec<Attribute> =
+                vec![("aud_pinned".into(), Value::Bool(trust.aud_pinned)), ("sub_pinned".into(), Value::Bool(trust.sub_pinned))];
+            facts.extend(self.sessions.get(arn).map(|seconds| ("max_session_seconds".into(), Value::Long(*seconds))));
+            Resource::new(arn.into(), facts)
+        };
+        self.trusts.iter().map(resource).collect()
+    }
 }
 
 /// `body` without the content of [`FREE`] elements, and the names of those found. Content in XML never holds a bare `<`.
-fn redact(body: &str) -> (String, Vec<String>) {
-    let (mut kept, mut removed) = (body.to_owned(), Vec::new());
+fn redact(body: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
+    let (mut kept, mut removed) = (std::str::from_utf8(body).ok()?.to_owned(), Vec::new());
     for name in FREE {
         let (open, close) = (format!("<{name}>"), format!("</{name}>"));
         let mut parts = kept.split(&open);
@@ -144,7 +239,7 @@ fn redact(body: &str) -> (String, Vec<String>) {
         }
         kept = rest;
     }
-    (kept, removed)
+    Some((kept.into_bytes(), removed))
 }
 
 #[cfg(test)]
@@ -152,25 +247,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_all_actions_on_all_resources_is_an_administrator() {
-        for (statement, want) in [
-            (r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#, true),
-            (r#"[{"Effect":"Allow","Action":["s3:Get*","*:*"],"Resource":["*"]}]"#, true),
-            (r#"[{"Effect":"Deny","Action":"*","Resource":"*"}]"#, false),
-            (r#"[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]"#, false),
-            (r#"[{"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::a"}]"#, false),
-        ] {
-            assert_eq!(allows_star_star(&format!(r#"{{"Statement":{statement}}}"#)), Some(want), "{statement}");
-        }
-        let encoded =
-            "%7B%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22*%22%2C%22Resource%22%3A%22*%22%7D%7D";
-        assert_eq!(allows_star_star(encoded), Some(true));
-        assert_eq!((allows_star_star("%7B%"), allows_star_star("{")), (None, None));
+    fn what_may_hold_anything_is_removed_and_named() {
+        let (kept, removed) = redact(b"<U><Tags><m>x</m></Tags><Arn>a</Arn><Tags>y</Tags></U>").unwrap();
+        assert_eq!((kept.as_slice(), removed), (b"<U><Arn>a</Arn></U>".as_slice(), vec!["Tags".to_owned()]));
     }
 
     #[test]
-    fn what_may_hold_anything_is_removed_and_named() {
-        let (kept, removed) = redact("<U><Tags><m>x</m></Tags><Arn>a</Arn><Tags>y</Tags></U>");
-        assert_eq!((kept.as_str(), removed), ("<U><Arn>a</Arn></U>", vec!["Tags".to_owned()]));
+    fn a_policy_or_a_group_that_was_not_seen_may_make_an_administrator() {
+        let mut details = Details::default();
+        details.managed.insert("arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned(), Some(false));
+        details.managed.insert("arn:aws:iam::aws:policy/AdministratorAccess".to_owned(), Some(true));
+        let holds = |managed: &[&str], groups: &[&str]| Holds {
+            inline: vec![Some(false)],
+            managed: managed.iter().map(|name| Some(format!("arn:aws:iam::aws:policy/{name}"))).collect(),
+            groups: groups.iter().map(|&name| name.to_owned()).collect(),
+        };
+        details.groups.insert("admins".to_owned(), holds(&["AdministratorAccess"], &[]));
+        for (managed, groups, want) in [
+            (&["ReadOnlyAccess"][..], &[][..], Some(false)),
+            (&["ReadOnlyAccess", "AdministratorAccess"], &[], Some(true)),
+            (&["ReadOnlyAccess"], &["admins"], Some(true)),
+            (&["Unseen"], &[], None),
+            (&["ReadOnlyAccess"], &["unseen"], None),
+            (&["Unseen", "AdministratorAccess"], &[], Some(true)),
+        ] {
+            assert_eq!(details.admin(&holds(managed, groups)), want, "{managed:?} {groups:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::checks::Repo;
 use super::text::{Doc, Item, error, warning};
 use super::{near, raw};
-use crate::model::catalog::{FileConsumer, GithubSecretConsumer};
+use crate::model::catalog::{FileConsumer, GithubSecretConsumer, GithubSource};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::time::Limit;
 
@@ -51,6 +51,21 @@ pub fn sources(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
     for (name, source) in &raw.source {
         let given = [source.aws.is_some(), source.github.is_some(), source.vault.is_some(), source.git.is_some()];
         one_kind(doc, &["source", name], &given, "`aws`, `github`, `vault` or `git`", out);
+        if let Some(git) = &source.git {
+            for (key, zero) in [("window", git.window <= Limit::seconds(0)), ("max-commits", git.max_commits == 0)] {
+                if zero {
+                    out.push(error(
+                        "slm::bad-limit",
+                        doc.at(&["source", name, "git", key]),
+                        format!("`{key}` of 0 sees nothing"),
+                        None,
+                    ));
+                }
+            }
+        }
+        if let Some(github) = &source.github {
+            github_source(doc, name, github, out);
+        }
         let Some(aws) = &source.aws else { continue };
         if aws.account.len() != 12 || !aws.account.bytes().all(|byte| byte.is_ascii_digit()) {
             let message = format!("`{}` is not an AWS account id", aws.account);
@@ -65,6 +80,25 @@ pub fn sources(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
             let help = "name every region in scope, as in `regions = [\"eu-west-1\"]`".to_owned();
             let place = doc.at(&["source", name, "aws", "regions"]);
             out.push(error("slm::no-regions", place, format!("source `{name}` has no region in scope"), Some(help)));
+        }
+    }
+}
+
+/// There is one way to log in, and repositories named are of the organisation: a name misspelt would weaken a rule in silence.
+fn github_source(doc: &Doc<'_>, name: &str, github: &GithubSource, out: &mut Vec<Diagnostic>) {
+    let given = [github.token_env.is_some(), github.app.is_some()];
+    one_kind(doc, &["source", name, "github"], &given, "`token-env` or `app`", out);
+    let owned = format!("{}/", github.org);
+    let own = |repo: &str| {
+        let end = repo.get(owned.len()..).filter(|end| !end.is_empty() && !end.contains('/'));
+        end.is_some() && repo.get(..owned.len()).is_some_and(|owner| owner.eq_ignore_ascii_case(&owned))
+    };
+    let lists = [(&github.critical_repos, &["critical-repos"][..]), (&github.approved.public_repos, &["approved", "public-repos"])];
+    for (repos, keys) in lists {
+        for (index, repo) in repos.iter().enumerate().filter(|(_, repo)| !own(repo)) {
+            let place = doc.at(&[&["source", name, "github"], keys, &[&index.to_string()]].concat());
+            let help = Some(format!("write `{owned}NAME`"));
+            out.push(error("slm::bad-repo", place, format!("`{repo}` is not a repository of `{}`", github.org), help));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The text of a config repo becomes the catalog, or everything that is wrong with it.
 //!
-//! `text` reads one TOML file with places, `raw` is its exact shape, `rules` is the Cedar side, `checks` compares files with each
+//! `text` reads one TOML file with places, `raw` is its exact shape, `rules` is the Cedar side through the parser in `cedar`, `checks` compares files with each
 //! other, `compile` makes the model.
 
+mod cedar;
 mod checks;
 mod compile;
 mod managed;

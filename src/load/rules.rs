@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::str::FromStr;
 
-use cedar_policy::{ActionConstraint, Effect, PolicyId, PolicySet, Schema, SchemaFragment, ValidationMode, Validator};
+use cedar_policy::{ActionConstraint, Effect, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy_core::validator::ValidatorSchema;
 use miette::Diagnostic as Located;
 
-use super::near;
+use super::cedar::Parsed;
 use super::text::{error, one_line, visible, warning};
-use super::{tokens, traps};
+use super::{cedar, near, tokens, traps};
 use crate::model::diagnostic::{Diagnostic, Place};
 
 /// Where the schema stands.
@@ -52,24 +52,23 @@ pub fn read<'a>(schema: Option<&str>, files: impl Iterator<Item = (&'a str, &'a 
     let schema = schema.and_then(|text| read_schema(text, out));
     let mut rules = Rules { names: None, rules: Vec::new(), complete: true };
     let mut ids = BTreeSet::new();
-    let validator = schema.as_ref().map(|(schema, _)| Validator::new(schema.clone()));
     for (path, text) in files {
         if let Some(heavy) = too_heavy(path, text) {
             rules.complete = false;
             out.push(heavy);
             continue;
         }
-        match PolicySet::from_str(text) {
-            Ok(set) => {
+        match cedar::parse(text) {
+            Ok(parsed) => {
                 let file = File { path, text, policies: tokens::policies(text) };
-                file.ties(&set, &mut ids, &mut rules.rules, out);
-                if let Some(validator) = &validator {
-                    file.validate(validator, &set, out);
+                file.ties(&parsed, &mut ids, &mut rules.rules, out);
+                if let Some((schema, _)) = schema.as_ref().filter(|(schema, _)| !parsed.surely_valid(text, schema)) {
+                    file.validate(&Validator::new(schema.clone()), &parsed.set, out);
                 }
             }
             Err(wrong) => {
                 rules.complete = false;
-                out.extend(wrong.iter().map(|wrong| cedar("slm::cedar-syntax", (path, text), wrong, 0..0)));
+                out.extend(wrong.iter().map(|wrong| complaint("slm::cedar-syntax", (path, text), wrong, 0..0)));
             }
         }
     }
@@ -88,12 +87,13 @@ fn read_schema(text: &str, out: &mut Vec<Diagnostic>) -> Option<(Schema, Names)>
             schema
         }
         Err(wrong) => {
-            out.push(cedar("slm::cedar-schema", (SCHEMA, text), &wrong, 0..0));
+            out.push(complaint("slm::cedar-schema", (SCHEMA, text), &wrong, 0..0));
             return None;
         }
     };
-    let json = SchemaFragment::from_cedarschema_str(text).ok().and_then(|(fragment, _)| fragment.to_json_value().ok())?;
-    let entities = schema.entity_types().map(|name| (name.to_string(), attributes(&json, &name.to_string()))).collect();
+    let kinds = AsRef::<ValidatorSchema>::as_ref(&schema).entity_types();
+    let attributes = kinds.map(|kind| (kind.name().to_string(), kind.attributes().keys().map(ToString::to_string).collect()));
+    let entities = attributes.collect();
     let actions = schema.actions().filter(|uid| uid.type_name().to_string() == CONTROL);
     let judged = |uid| schema.resources_for_action(uid).into_iter().flatten().map(ToString::to_string).collect();
     let controls = actions.map(|uid| (uid.id().unescaped().to_owned(), judged(uid))).collect();
@@ -112,13 +112,6 @@ fn too_heavy(path: &str, text: &str) -> Option<Diagnostic> {
     ))
 }
 
-/// The attributes of an entity type in the JSON form of the schema, where the shape of an entity is always a record.
-fn attributes(schema: &serde_json::Value, entity: &str) -> BTreeSet<String> {
-    let (namespace, name) = entity.rsplit_once("::").unwrap_or(("", entity));
-    let record = &schema[namespace]["entityTypes"][name]["shape"];
-    record["attributes"].as_object().map(|attributes| attributes.keys().cloned().collect()).unwrap_or_default()
-}
-
 struct File<'a> {
     path: &'a str,
     text: &'a str,
@@ -127,8 +120,8 @@ struct File<'a> {
 
 impl File<'_> {
     /// Ties every policy to its control or guard.
-    fn ties(&self, set: &PolicySet, ids: &mut BTreeSet<String>, rules: &mut Vec<Rule>, out: &mut Vec<Diagnostic>) {
-        for template in set.templates() {
+    fn ties(&self, parsed: &Parsed, ids: &mut BTreeSet<String>, rules: &mut Vec<Rule>, out: &mut Vec<Diagnostic>) {
+        for template in parsed.set.templates() {
             let message = "a policy with slots is a template, and templates are never linked";
             out.push(error(
                 "slm::cedar-template",
@@ -137,11 +130,11 @@ impl File<'_> {
                 Some("write the entity in place of the slot".to_owned()),
             ));
         }
-        let mut policies: Vec<_> = set.policies().collect();
+        let mut policies: Vec<_> = parsed.set.policies().collect();
         policies.sort_by_key(|policy| self.span(policy.id()).start);
         for policy in policies {
             let place = self.place(policy.id());
-            match policy.annotation("id") {
+            match policy.annotations().find_map(|(key, id)| (key == "id").then_some(id)) {
                 None | Some("") => {
                     let help = "annotate it as in `@id(\"ROT-01\")`".to_owned();
                     out.push(error("slm::policy-without-id", place.clone(), "policy without `@id`", Some(help)));
@@ -172,7 +165,9 @@ impl File<'_> {
                     Some(help),
                 ));
             }
-            if let Ok(json) = policy.to_json() {
+            if traps::may_be_in(self.text.get(place.span.clone()).unwrap_or_default())
+                && let Some(json) = parsed.json(policy.id())
+            {
                 out.extend(traps::find(&json, self.text, &place));
             }
         }
@@ -185,11 +180,11 @@ impl File<'_> {
             out.push(self.named(
                 set,
                 wrong.policy_id(),
-                cedar("slm::cedar-type", (self.path, self.text), wrong, self.span(wrong.policy_id())),
+                complaint("slm::cedar-type", (self.path, self.text), wrong, self.span(wrong.policy_id())),
             ));
         }
         for wrong in result.validation_warnings() {
-            let found = cedar("slm::cedar-warning", (self.path, self.text), wrong, self.span(wrong.policy_id()));
+            let found = complaint("slm::cedar-warning", (self.path, self.text), wrong, self.span(wrong.policy_id()));
             let found = Diagnostic { severity: crate::model::diagnostic::Severity::Warning, ..found };
             out.push(self.named(set, wrong.policy_id(), found));
         }
@@ -220,7 +215,7 @@ fn whole(path: &str) -> Place {
 }
 
 /// What Cedar says, at the first place it names.
-fn cedar(code: &'static str, (path, text): (&str, &str), wrong: &dyn Located, otherwise: Range<usize>) -> Diagnostic {
+fn complaint(code: &'static str, (path, text): (&str, &str), wrong: &dyn Located, otherwise: Range<usize>) -> Diagnostic {
     let label = wrong.labels().and_then(|mut labels| labels.next());
     let span = label.map_or(otherwise, |label| visible(text, label.offset()..label.offset().saturating_add(label.len())));
     let help = wrong.help().map(|help| one_line(&help.to_string()));

@@ -8,7 +8,7 @@ use crate::model::id::{ControlId, CredentialId};
 const SETTINGS_TOML: &str = r#"[source.prod]
 aws = { account = "123456789012", regions = ["eu-west-1"] }
 [source.org]
-github = { org = "acme" }
+github = { org = "acme", token-env = "TOKEN" }
 [source.local]
 vault = { path = "vault.age", identity = "key.txt" }
 "#;
@@ -365,14 +365,39 @@ fn traps_with_instants_are_pointed_at() {
 fn settings_and_sources_are_in_range() {
     world().with("slm.toml", "123456789012", "1234").says("slm::bad-account", "\"1234\"", "twelve");
     world().with("slm.toml", "[\"eu-west-1\"]", "[]").says("slm::no-regions", "[]", "regions");
-    world().with("slm.toml", "github = { org = \"acme\" }\n", "").mentions("slm::not-one-kind", "org", "exactly one");
+    world().with("slm.toml", "github = { org = \"acme\", token-env = \"TOKEN\" }\n", "").mentions(
+        "slm::not-one-kind",
+        "org",
+        "exactly one",
+    );
     world().with("slm.toml", "[source.prod]", "[limits]\nrotate-percent = 101\n[source.prod]").says("slm::bad-limit", "101", "");
+    for key in ["window = \"0s\"", "max-commits = 0"] {
+        let git = format!("[source.here]\ngit = {{ path = \".\", {key} }}\n[source.prod]");
+        let value = key.rsplit(' ').next().unwrap();
+        world().with("slm.toml", "[source.prod]", &git).says("slm::bad-limit", value, "");
+    }
     world().with("slm.toml", "[source.prod]", "[limits]\nconcurrency = 0\n[source.prod]").says("slm::bad-limit", "0", "");
     world().with("slm.toml", "[source.prod]", "[tiers]\ndefault = \"standrd\"\n[source.prod]").says(
         "slm::unknown-tier",
         "\"standrd\"",
         "did you mean `standard`?",
     );
+}
+
+#[test]
+fn an_organisation_is_logged_in_to_in_one_way_and_names_its_own_repositories() {
+    let app = "app = { id = 1, installation = 2, key-env = \"KEY\" }";
+    let token = "token-env = \"TOKEN\"";
+    assert_eq!(world().with("slm.toml", token, app).found(), []);
+    world().with("slm.toml", &format!(", {token}"), "").says("slm::not-one-kind", "{ org = \"acme\" }", "`token-env` or `app`");
+    world().with("slm.toml", token, &format!("{token}, {app}")).says("slm::not-one-kind", "github", "exactly one");
+    let critical = |repo: &str| world().with("slm.toml", token, &format!("{token}, critical-repos = [\"{repo}\"]"));
+    assert_eq!(critical("Acme/app").found(), []);
+    for foreign in ["app", "other/app", "acme/", "acme/a/b"] {
+        critical(foreign).says("slm::bad-repo", &format!("\"{foreign}\""), "write `acme/NAME`");
+    }
+    let public = format!("{token}, approved = {{ public-repos = [\"other/app\"] }}");
+    world().with("slm.toml", token, &public).says("slm::bad-repo", "\"other/app\"", "write `acme/NAME`");
 }
 
 #[test]

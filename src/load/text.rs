@@ -106,7 +106,7 @@ pub fn read<'a, T: DeserializeOwned>(
     if out.len() > before {
         return None;
     }
-    match toml::from_str::<T>(text) {
+    match T::deserialize(toml::de::Deserializer::from(table.clone())) {
         Ok(raw) => Some(Item { doc: Doc { path, stem: stem(path), table: table.into_inner() }, raw }),
         Err(wrong) => {
             let message = one_line(wrong.message());

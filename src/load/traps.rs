@@ -11,6 +11,11 @@ use crate::model::diagnostic::{Diagnostic, Place};
 /// Depth at which looking stops; people nest less, and the stack is finite.
 const DEPTH: usize = 200;
 
+/// False when `policy` has none of the words that make a trap, so that its JSON form need not be made.
+pub fn may_be_in(policy: &str) -> bool {
+    ["durationSince", "toDays", "toHours"].iter().any(|word| policy.contains(word))
+}
+
 /// The traps in one policy in Cedar's JSON form; `place` is the policy in `text`.
 pub fn find(policy: &Value, text: &str, place: &Place) -> Vec<Diagnostic> {
     let mut walk = Walk { text, place, permits: policy["effect"] == "permit", found: Vec::new() };
@@ -34,7 +39,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Looks at `expr`; `facts` hold wherever it is evaluated, and `positive` says that making it true helps the policy to apply.
-    fn expr(&mut self, expr: &Value, facts: &[Value], positive: bool, depth: usize) {
+    fn expr(&mut self, expr: &Value, facts: &[&Value], positive: bool, depth: usize) {
         if depth > DEPTH {
             return;
         }
@@ -71,7 +76,7 @@ impl Walk<'_> {
     }
 
     /// Looks at the lesser side of a comparison.
-    fn compare(&mut self, lesser: &Value, or_equal: bool, facts: &[Value], positive: bool) {
+    fn compare(&mut self, lesser: &Value, or_equal: bool, facts: &[&Value], positive: bool) {
         self.truncates(lesser, or_equal);
         if !(self.permits && positive) {
             return;
@@ -110,13 +115,13 @@ impl Walk<'_> {
 }
 
 /// Adds what is known to hold when `expr` does.
-fn conjuncts(expr: &Value, known: &mut Vec<Value>, depth: usize) {
+fn conjuncts<'e>(expr: &'e Value, known: &mut Vec<&'e Value>, depth: usize) {
     match expr.get("&&") {
         Some(both) if depth <= DEPTH => {
             conjuncts(&both["left"], known, depth + 1);
             conjuncts(&both["right"], known, depth + 1);
         }
-        _ => known.push(expr.clone()),
+        _ => known.push(expr),
     }
 }
 

@@ -189,23 +189,58 @@ pub struct AwsSource {
     pub profile: Option<String>,
     /// Endpoint for every service, for emulators and private endpoints.
     pub endpoint: Option<String>,
+    /// ARNs of the users and roles approved as administrators; without it nobody can say who is one too many.
+    pub administrators: Option<Vec<String>>,
 }
 
 /// One GitHub organisation.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct GithubSource {
     /// Its login.
     pub org: String,
-    /// Environment variable that holds the token.
-    #[serde(default = "default_token_env")]
-    pub token_env: String,
+    /// Environment variable that holds the token; exactly one of this and `app`.
+    pub token_env: Option<String>,
+    /// The GitHub App that reads and writes; exactly one of this and `token-env`.
+    pub app: Option<GithubApp>,
     /// API root for GitHub Enterprise Server or an emulator.
     pub base_url: Option<String>,
+    /// Reads the secrets of every repository and environment too: three calls a repository and one an environment.
+    #[serde(default)]
+    pub repo_secrets: bool,
+    /// `owner/name` of repositories where a merge needs two approvals.
+    #[serde(default)]
+    pub critical_repos: Vec<String>,
+    /// Names of environments that are production; `production` when absent.
+    pub production_environments: Option<Vec<String>>,
+    /// What was approved by whoever reviewed it here.
+    #[serde(default)]
+    pub approved: GithubApproved,
 }
 
-fn default_token_env() -> String {
-    "GITHUB_TOKEN".to_owned()
+/// A GitHub App and its installation in the organisation.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GithubApp {
+    /// The App's number.
+    pub id: u64,
+    /// The installation's number.
+    pub installation: u64,
+    /// Environment variable that holds the App's private key as PEM text.
+    pub key_env: String,
+}
+
+/// Approvals on record for one organisation; what is not named is not approved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct GithubApproved {
+    /// `owner/name` of repositories that may be public.
+    pub public_repos: Vec<String>,
+    /// Resource ids of deploy keys that may write.
+    pub write_keys: Vec<String>,
+    /// Outside collaborators by login, each with the end of the approval: RFC 3339 text.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub collaborators: BTreeMap<String, Timestamp>,
 }
 
 /// The local vault: one age-encrypted file.
@@ -224,6 +259,29 @@ pub struct VaultSource {
 pub struct GitSource {
     /// Its folder, from the root of the config repo.
     pub path: String,
+    /// The branch to look at; what is checked out when absent.
+    pub branch: Option<String>,
+    /// The remote that must contain it; `origin` when absent and there is one.
+    pub remote: Option<String>,
+    /// Allowed-signers file, from the root of the config repo: whose SSH signatures count.
+    pub allowed_signers: Option<String>,
+    /// How far back commits are evidence.
+    #[serde(default = "default_window")]
+    pub window: Limit,
+    /// Commits walked at most; a walk that stops there is incomplete.
+    #[serde(default = "default_max_commits")]
+    pub max_commits: u32,
+    /// Policy documents that people must approve: folders or files, from the root of the config repo.
+    #[serde(default)]
+    pub documents: Vec<String>,
+}
+
+fn default_window() -> Limit {
+    Limit::days(365)
+}
+
+fn default_max_commits() -> u32 {
+    50_000
 }
 
 /// `slm.toml`.
@@ -269,7 +327,7 @@ pub struct RunLimits {
     pub rotate_percent: u8,
     /// Requests in flight over all sources.
     pub concurrency: u16,
-    /// Requests a second to one source.
+    /// Requests a second over all sources and regions, retries included.
     pub requests_per_second: u16,
 }
 

@@ -13,7 +13,7 @@ use crate::model::catalog::Catalog;
 use crate::model::id::{EntityType, ExceptionId, RuleId};
 use crate::model::snapshot::Resource;
 use crate::model::time::Timestamp;
-use native::Native;
+use native::{Native, millis};
 
 /// Instants looked at before a verdict is taken never to change; two moving counts could meet without end.
 const FLIP_STEPS: usize = 100;
@@ -165,7 +165,7 @@ impl Rules {
             for rule in slice {
                 rule.native.as_ref()?.thresholds(entity, resource, at, &mut noted);
             }
-            let seen = at.as_millisecond();
+            let seen = millis(at);
             instants.extend(noted);
             instants.retain(|instant| *instant > seen);
             at = Timestamp::from_millisecond(instants.pop_first()?).ok()?;
@@ -192,7 +192,7 @@ impl Rule {
 
     fn holds(&self, entity: &EntityType, resource: &Resource, now: Timestamp) -> Result<bool, String> {
         match &self.native {
-            Some(native) => native.holds(entity, resource, now.as_millisecond()).map_err(|error| error.to_string()),
+            Some(native) => native.holds(entity, resource, millis(now)).map_err(|error| error.to_string()),
             None => oracle::holds(&self.policy, entity, resource, now),
         }
     }

@@ -176,7 +176,7 @@ impl Native {
     /// Adds the instants (milliseconds) at which a comparison that was looked at may change.
     pub(super) fn thresholds(&self, entity: &EntityType, resource: &Resource, now: Timestamp, instants: &mut Vec<i64>) {
         if self.matches(entity, resource) {
-            let mut eval = Eval { resource, now: now.as_millisecond(), instants: Some(instants) };
+            let mut eval = Eval { resource, now: millis(now), instants: Some(instants) };
             for condition in &self.conditions {
                 let _ = eval.truth(condition);
             }
@@ -237,7 +237,7 @@ impl<'a> Eval<'a> {
             Fact::Bool(yes) => Val::Bool(yes),
             Fact::Long(number) => Val::Long { number, source: None },
             Fact::Text(text) => Val::Text(text),
-            Fact::Time(instant) => Val::Time(Affine::fixed(instant.as_millisecond())),
+            Fact::Time(instant) => Val::Time(Affine::fixed(millis(instant))),
         })
     }
 
@@ -357,7 +357,7 @@ fn call(name: &str, arguments: &[Json]) -> Option<Expr> {
     let second = || expr(arguments.get(1)?).map(Box::new);
     match name {
         "duration" => duration_ms(text()?).map(Expr::Span),
-        "datetime" => text()?.parse::<Timestamp>().ok().map(|instant| Expr::Time(instant.as_millisecond())),
+        "datetime" => text()?.parse::<Timestamp>().ok().map(|instant| Expr::Time(millis(instant))),
         "durationSince" => Some(Expr::Since(first()?, second()?)),
         "offset" => Some(Expr::Offset(first()?, second()?)),
         "toMilliseconds" => Some(Expr::Count(1, first()?)),
@@ -376,6 +376,12 @@ fn literal(json: &Json) -> Option<Expr> {
         Json::String(text) => Some(Expr::Text(Arc::from(text.as_str()))),
         _ => None,
     }
+}
+
+/// Whole milliseconds since 1970 of the last of them not after `instant`, as Cedar's text form cuts it off.
+pub(super) fn millis(instant: Timestamp) -> i64 {
+    // Both count towards 1970.
+    instant.as_millisecond() - i64::from(instant.subsec_nanosecond() % 1_000_000 < 0)
 }
 
 /// Cedar's duration text, one unit at a time: `90d`, `24h`, `1d12h`; `None` for a form we leave to Cedar.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicySet, Request,
+    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicySet, Request, Response,
     RestrictedExpression,
 };
 
@@ -42,48 +42,57 @@ pub fn authorize(
     resource: &Resource,
     now: Timestamp,
 ) -> Result<Decision, String> {
-    let policies = rules.slice(action).iter().map(|rule| rule.policy.clone());
-    let set = PolicySet::from_policies(policies).map_err(|error| error.to_string())?;
-    ask(
-        &set,
-        "Slm::Collector",
-        action,
-        entity.as_str(),
-        resource.id.as_str(),
-        attributes(resource),
-        [("now".to_owned(), datetime(now))],
-    )
-    .map(|(decision, _)| decision)
+    let (request, entities) = question(action, entity, resource, now)?;
+    answer(&Authorizer::new().is_authorized(&request, &policies(rules, action)?, &entities)).map(|(decision, _)| decision)
+}
+
+/// The policies of `action` as Cedar takes them.
+///
+/// # Errors
+/// When two have the same id.
+pub fn policies(rules: &Rules, action: &str) -> Result<PolicySet, String> {
+    PolicySet::from_policies(rules.slice(action).iter().map(|rule| rule.policy.clone())).map_err(|error| error.to_string())
+}
+
+/// What Cedar is asked about `resource`.
+///
+/// # Errors
+/// When a name does not parse.
+pub fn question(action: &str, entity: &EntityType, resource: &Resource, now: Timestamp) -> Result<(Request, Entities), String> {
+    let context = [("now".to_owned(), datetime(now))];
+    request("Slm::Collector", action, uid(entity.as_str(), resource.id.as_str())?, attributes(resource), context)
+}
+
+/// The decision and the ids of the policies that made it; any error is an error.
+///
+/// # Errors
+/// When a policy failed.
+pub fn answer(response: &Response) -> Result<(Decision, Vec<String>), String> {
+    if let Some(first) = response.diagnostics().errors().map(ToString::to_string).min() {
+        return Err(first);
+    }
+    let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+    reasons.sort();
+    Ok((response.decision(), reasons))
 }
 
 fn attributes(resource: &Resource) -> HashMap<String, RestrictedExpression> {
     resource.facts().map(|(name, fact)| (name.to_string(), expression(fact))).collect()
 }
 
-fn ask(
-    set: &PolicySet,
+fn request(
     principal: &str,
     action: &str,
-    entity: &str,
-    id: &str,
+    resource: EntityUid,
     attributes: HashMap<String, RestrictedExpression>,
     context: impl IntoIterator<Item = (String, RestrictedExpression)>,
-) -> Result<(Decision, Vec<String>), String> {
-    let resource_uid = uid(entity, id)?;
-    let entity = Entity::new(resource_uid.clone(), attributes, HashSet::new()).map_err(|error| error.to_string())?;
+) -> Result<(Request, Entities), String> {
+    let entity = Entity::new(resource.clone(), attributes, HashSet::new()).map_err(|error| error.to_string())?;
     let entities = Entities::from_entities([entity], None).map_err(|error| error.to_string())?;
     let context = Context::from_pairs(context).map_err(|error| error.to_string())?;
     let action = EntityUid::from_str(action).map_err(|error| error.to_string())?;
-    let request = Request::new(uid(principal, "slm")?, action, resource_uid, context, None).map_err(|error| error.to_string())?;
-    let response = Authorizer::new().is_authorized(&request, set, &entities);
-    let mut errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
-    errors.sort();
-    if let Some(first) = errors.into_iter().next() {
-        return Err(first);
-    }
-    let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
-    reasons.sort();
-    Ok((response.decision(), reasons))
+    let request = Request::new(uid(principal, "slm")?, action, resource, context, None).map_err(|error| error.to_string())?;
+    Ok((request, entities))
 }
 
 /// Whether one policy is satisfied, permit or forbid alike.
@@ -93,17 +102,12 @@ pub(super) fn holds(policy: &Policy, entity: &EntityType, resource: &Resource, n
         _ => return Err("the policy does not name one action".to_owned()),
     };
     let set = PolicySet::from_policies([policy.clone()]).map_err(|error| error.to_string())?;
-    let context = [("now".to_owned(), datetime(now))];
-    let (_, reasons) = ask(&set, "Slm::Collector", &action, entity.as_str(), resource.id.as_str(), attributes(resource), context)?;
-    Ok(!reasons.is_empty())
+    let (request, entities) = question(&action, entity, resource, now)?;
+    answer(&Authorizer::new().is_authorized(&request, &set, &entities)).map(|(_, reasons)| !reasons.is_empty())
 }
 
 pub(super) fn guard(rules: &Rules, action: &str, facts: &GuardFacts, now: Timestamp) -> Verdict {
     let action = format!("Slm::Action::{action:?}");
-    let set = match PolicySet::from_policies(rules.slice(&action).iter().map(|rule| rule.policy.clone())) {
-        Ok(set) => set,
-        Err(error) => return Verdict::Error(error.to_string()),
-    };
     let attributes = HashMap::from([
         ("owner".to_owned(), RestrictedExpression::new_string(facts.owner.clone())),
         ("overlap".to_owned(), RestrictedExpression::new_long(facts.overlap)),
@@ -115,7 +119,12 @@ pub(super) fn guard(rules: &Rules, action: &str, facts: &GuardFacts, now: Timest
         ("share_percent".to_owned(), RestrictedExpression::new_long(facts.share_percent)),
         ("incomplete".to_owned(), RestrictedExpression::new_bool(facts.incomplete)),
     ];
-    match ask(&set, "Slm::Runner", &action, "Slm::Credential", &facts.credential, attributes, context) {
+    let answered = policies(rules, &action).and_then(|set| {
+        let credential = uid("Slm::Credential", &facts.credential)?;
+        let (request, entities) = request("Slm::Runner", &action, credential, attributes, context)?;
+        answer(&Authorizer::new().is_authorized(&request, &set, &entities))
+    });
+    match answered {
         Err(error) => Verdict::Error(error),
         Ok((Decision::Allow, reasons)) => Verdict::Permitted(reasons.iter().map(RuleId::from).collect()),
         Ok((Decision::Deny, reasons)) if reasons.is_empty() => Verdict::NothingPermits,

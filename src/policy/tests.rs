@@ -59,8 +59,7 @@ fn policy(condition: &str) -> Policy {
     Policy::parse(None, text).unwrap()
 }
 
-/// An instant of 2026 or far from it. Below 1970 in whole milliseconds only: there Cedar's text form is cut towards the past and
-/// the native one towards 1970.
+/// An instant of 2026 or far from it, or near 1970, with and without a part of a millisecond.
 fn instant() -> impl Strategy<Value = Timestamp> {
     let base: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
     let day = 86_400_000_i64;
@@ -71,11 +70,10 @@ fn instant() -> impl Strategy<Value = Timestamp> {
         2 => -200 * day..200 * day,
         1 => Just(-80_000 * day),
         1 => Just(400_000 * day),
+        2 => (-2_i64..3).prop_map(move |ms| ms - base.as_millisecond()),
     ];
-    (ms, prop_oneof![3 => Just(0_i64), 1 => 0_i64..1_000_000]).prop_map(move |(ms, ns)| {
-        let whole = base + jiff::SignedDuration::from_millis(ms);
-        if whole < Timestamp::UNIX_EPOCH { whole } else { whole + jiff::SignedDuration::from_nanos(ns) }
-    })
+    (ms, prop_oneof![3 => Just(0_i64), 1 => 0_i64..1_000_000])
+        .prop_map(move |(ms, ns)| base + jiff::SignedDuration::from_millis(ms) + jiff::SignedDuration::from_nanos(ns))
 }
 
 fn long() -> impl Strategy<Value = i64> {
@@ -150,7 +148,7 @@ proptest! {
         for (condition, policy, native) in &*COMPILED {
             for entity in ["Aws::Secret", "Vault::Secret"] {
                 let entity = EntityType::from(entity);
-                let ours = native.holds(&entity, &resource, now.as_millisecond()).map_err(|error| error.to_string());
+                let ours = native.holds(&entity, &resource, millis(now)).map_err(|error| error.to_string());
                 let theirs = oracle::holds(policy, &entity, &resource, now);
                 prop_assert_eq!(ours.clone().ok(), theirs.clone().ok(), "{}: {:?} {:?}", condition, ours, theirs);
             }
@@ -192,6 +190,20 @@ proptest! {
         for at in later.into_iter().filter(|at| *at > now && flips.is_none_or(|flips| at.as_millisecond() < flips.as_millisecond())) {
             prop_assert!(kind(at) == kind(now), "{} changes at {} already, not at {:?}", condition, at, flips);
         }
+    }
+}
+
+#[test]
+fn a_part_of_a_millisecond_is_cut_off_towards_the_past_also_before_1970() {
+    let rules = rules(&[(true, "when { resource.t <= context.now }")]);
+    let (action, entity) = ("Control::Action::\"T-1\"", EntityType::from("Aws::Secret"));
+    for (ns, then, met) in [(-1, -1, true), (-1, 0, true), (0, -1, false), (-1_000_000, -1_000_001, false), (999_999, 0, true)] {
+        let resource = Resource::new("it".into(), vec![("t".into(), Value::Time(Timestamp::from_nanosecond(ns).unwrap()))]);
+        let now = Timestamp::from_nanosecond(then).unwrap();
+        let verdict = Rules::judge(rules.slice(action), &entity, &resource, now);
+        assert_eq!(verdict == Verdict::Permitted(vec!["0".into()]), met, "{ns} {then}");
+        let cedar = oracle::holds(&rules.slice(action)[0].policy, &entity, &resource, now);
+        assert_eq!(cedar, Ok(met), "{ns} {then}");
     }
 }
 

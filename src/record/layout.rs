@@ -40,7 +40,7 @@ pub fn artefacts(record: &RunRecord<'_>) -> Result<BTreeMap<String, Blob>, NotCa
     files.insert(format!("runs/{id}.json"), canonical::json(&run_file(record)?)?);
     if let Some(plan) = record.plan {
         files.insert(format!("plans/{id}.json"), canonical::json(plan)?);
-        files.insert(format!("outcomes/{id}.json"), canonical::json(&record.outcomes)?);
+        files.insert(format!("plans/{id}.outcomes.json"), canonical::json(&record.outcomes)?);
     }
     if let Some(assessment) = record.assessment {
         decisions(assessment, &mut files)?;
@@ -89,7 +89,7 @@ fn run_file(record: &RunRecord<'_>) -> Result<Json, NotCanonical> {
     }
     if record.plan.is_some() {
         file["plan"] = json!(format!("plans/{}.json", record.run.id));
-        file["outcomes"] = json!(format!("outcomes/{}.json", record.run.id));
+        file["outcomes"] = json!(format!("plans/{}.outcomes.json", record.run.id));
     }
     Ok(file)
 }

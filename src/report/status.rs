@@ -1,4 +1,4 @@
-//! Where things stand: per control and per criterion, with denominators.
+//! Where things stand: per control and per criterion, what is compliant, due, held and incomplete, with denominators.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,10 +6,24 @@ use std::fmt::Write as _;
 use serde_json::{Value as Json, json};
 
 use super::words;
-use crate::model::assessment::{Assessment, Status, Tally};
+use crate::model::assessment::{Assessment, Because, Status, Tally};
 use crate::model::catalog::Catalog;
-use crate::model::id::{ControlId, CriterionId, FrameworkId};
+use crate::model::id::{ControlId, CredentialId, CriterionId, FrameworkId};
+use crate::model::plan::{ActionKind, Plan};
+use crate::model::receipt::Receipt;
 use crate::model::snapshot::Snapshot;
+
+/// Everything a status is made of.
+pub struct Seen<'a> {
+    /// The config repo.
+    pub catalog: &'a Catalog,
+    /// What was observed.
+    pub snapshot: &'a Snapshot,
+    /// What was judged.
+    pub assessment: &'a Assessment,
+    /// What is due, and what of it is held.
+    pub plan: &'a Plan,
+}
 
 const ORDER: [Status; 5] = [Status::NonCompliant, Status::NoEvidence, Status::Excepted, Status::Compliant, Status::NotApplicable];
 
@@ -17,10 +31,14 @@ fn of(tally: &Tally, status: Status) -> u64 {
     tally.get(&status).copied().unwrap_or(0)
 }
 
-/// `3 of 120 compliant`-style counts; the denominator leaves out not-applicable and says so.
+/// The denominator: it leaves out not-applicable.
+fn judged(tally: &Tally) -> u64 {
+    tally.iter().filter(|(status, _)| **status != Status::NotApplicable).map(|(_, count)| count).sum()
+}
+
+/// `3 of 120 compliant`-style counts; what the denominator leaves out is named.
 fn fraction(tally: &Tally) -> String {
-    let judged: u64 = tally.iter().filter(|(status, _)| **status != Status::NotApplicable).map(|(_, count)| count).sum();
-    let mut parts = vec![format!("{} of {judged} compliant", of(tally, Status::Compliant))];
+    let mut parts = vec![format!("{} of {} compliant", of(tally, Status::Compliant), judged(tally))];
     for status in [Status::Excepted, Status::NonCompliant, Status::NoEvidence, Status::NotApplicable] {
         if of(tally, status) > 0 {
             parts.push(format!("{} {}", of(tally, status), status.word()));
@@ -34,40 +52,126 @@ fn word(tally: &Tally) -> &'static str {
     ORDER.iter().find(|status| of(tally, **status) > 0).map_or("not-applicable", |status| status.word())
 }
 
-type Criteria = BTreeMap<(FrameworkId, CriterionId), Vec<ControlId>>;
+/// What stands open.
+#[derive(Clone, Copy, Default)]
+struct Open {
+    /// Actions of the plan.
+    due: u64,
+    /// Actions held back.
+    held: u64,
+    /// Populations not seen to their end.
+    incomplete: u64,
+}
 
-fn criteria(catalog: &Catalog) -> Criteria {
-    let mut all = Criteria::new();
-    for framework in catalog.frameworks.values() {
-        for id in framework.criteria.keys() {
-            all.insert((framework.id.clone(), id.clone()), Vec::new());
+impl Open {
+    fn text(self) -> String {
+        let parts = [(self.due, "due"), (self.held, "held"), (self.incomplete, "incomplete")];
+        let parts: Vec<String> =
+            parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+        if parts.is_empty() { String::new() } else { format!("; {}", parts.join(", ")) }
+    }
+}
+
+/// One control as it stands.
+struct Standing {
+    tally: Tally,
+    open: Open,
+}
+
+/// One criterion as it stands; controls that apply to nothing are out of its denominator.
+#[derive(Default)]
+struct Met {
+    controls: u64,
+    judged: u64,
+    compliant: u64,
+    open: Open,
+}
+
+fn standings(seen: &Seen<'_>) -> BTreeMap<ControlId, Standing> {
+    let mut all: BTreeMap<ControlId, Standing> =
+        seen.catalog.controls.keys().map(|id| (id.clone(), Standing { tally: Tally::new(), open: Open::default() })).collect();
+    for decision in &seen.assessment.decisions {
+        let Some(one) = all.get_mut(&decision.control) else { continue };
+        *one.tally.entry(decision.status).or_default() += 1;
+        one.open.incomplete += u64::from(matches!(decision.because, Because::Unseen { .. }));
+    }
+    for action in &seen.plan.actions {
+        for id in &action.controls {
+            all.entry(id.clone()).and_modify(|one| one.open.due += 1);
         }
     }
-    for control in catalog.controls.values() {
+    for held in &seen.plan.held {
+        for id in controls(seen.catalog, &held.kind) {
+            all.entry(id).and_modify(|one| one.open.held += 1);
+        }
+    }
+    all
+}
+
+/// The controls an action is for.
+fn controls(catalog: &Catalog, kind: &ActionKind) -> Vec<ControlId> {
+    let served = |id: &CredentialId| catalog.credentials.get(id).map(|credential| credential.satisfies.clone()).unwrap_or_default();
+    match kind {
+        ActionKind::Rotate { credential, .. } | ActionKind::Deliver { credential, .. } => served(credential),
+        ActionKind::Collect { control } | ActionKind::Escalate { control, .. } | ActionKind::Adopt { control, .. } => {
+            vec![control.clone()]
+        }
+    }
+}
+
+/// Every criterion, also one without a control. An action that serves two controls of a criterion counts once for it.
+fn criteria(seen: &Seen<'_>, standings: &BTreeMap<ControlId, Standing>) -> BTreeMap<(FrameworkId, CriterionId), Met> {
+    let frameworks = seen.catalog.frameworks.values();
+    let ids = frameworks.flat_map(|framework| framework.criteria.keys().map(|id| (framework.id.clone(), id.clone())));
+    let mut all: BTreeMap<_, Met> = ids.map(|id| (id, Met::default())).collect();
+    for control in seen.catalog.controls.values() {
+        let Some(standing) = standings.get(&control.id) else { continue };
+        let word = word(&standing.tally);
         for (framework, ids) in &control.criteria {
             for id in ids {
-                all.entry((framework.clone(), id.clone())).or_default().push(control.id.clone());
+                let met = all.entry((framework.clone(), id.clone())).or_default();
+                met.controls += 1;
+                met.judged += u64::from(word != Status::NotApplicable.word());
+                met.compliant += u64::from(word == Status::Compliant.word());
+                met.open.incomplete += standing.open.incomplete;
             }
         }
+    }
+    for action in &seen.plan.actions {
+        action.criteria.iter().for_each(|id| drop(all.entry(id.clone()).and_modify(|met| met.open.due += 1)));
+    }
+    for held in &seen.plan.held {
+        let mut ids: Vec<_> = controls(seen.catalog, &held.kind)
+            .iter()
+            .filter_map(|id| seen.catalog.controls.get(id))
+            .flat_map(|control| &control.criteria)
+            .flat_map(|(framework, ids)| ids.iter().map(|id| (framework.clone(), id.clone())))
+            .collect();
+        ids.sort();
+        ids.dedup();
+        ids.into_iter().for_each(|id| drop(all.entry(id).and_modify(|met| met.open.held += 1)));
     }
     all
 }
 
 /// The status for a terminal.
 #[must_use]
-pub fn human(catalog: &Catalog, snapshot: &Snapshot, assessment: &Assessment) -> String {
+pub fn human(seen: &Seen<'_>) -> String {
+    let standings = standings(seen);
+    let criteria = criteria(seen, &standings);
     let mut text = String::new();
-    for control in catalog.controls.values() {
-        let tally = assessment.tally(Some(&control.id));
-        let _ = writeln!(text, "{:<13} {:<8} {}  ({})", word(&tally), control.id, control.title, fraction(&tally));
+    for control in seen.catalog.controls.values() {
+        let Some(Standing { tally, open }) = standings.get(&control.id) else { continue };
+        let _ = writeln!(text, "{:<13} {:<8} {}  ({}{})", word(tally), control.id, control.title, fraction(tally), open.text());
     }
-    text.push('\n');
-    for framework in catalog.frameworks.values() {
+    for framework in seen.catalog.frameworks.values() {
+        text.push('\n');
         let (mut met, mut covered) = (0, 0);
-        for ((_, _), controls) in criteria(catalog).iter().filter(|((id, _), _)| *id == framework.id) {
-            let statuses: Vec<&str> = controls.iter().map(|id| word(&assessment.tally(Some(id)))).collect();
-            covered += u64::from(!controls.is_empty());
-            met += u64::from(!controls.is_empty() && statuses.iter().all(|word| matches!(*word, "compliant" | "not-applicable")));
+        for ((_, id), one) in criteria.iter().filter(|((of, _), _)| *of == framework.id) {
+            covered += u64::from(one.controls > 0);
+            met += u64::from(one.controls > 0 && one.compliant == one.judged);
+            let (compliant, judged, open) = (one.compliant, one.judged, one.open.text());
+            let _ = writeln!(text, "{} {id}: {compliant} of {judged} controls compliant{open}", framework.id);
         }
         let all = framework.criteria.len();
         let _ = writeln!(
@@ -76,30 +180,48 @@ pub fn human(catalog: &Catalog, snapshot: &Snapshot, assessment: &Assessment) ->
             framework.id
         );
     }
-    for receipt in &snapshot.receipts {
-        let seen = if receipt.completeness.is_complete() { "seen whole" } else { "NOT seen whole" };
+    text.push('\n');
+    for receipt in &seen.snapshot.receipts {
+        let whole = if receipt.completeness.is_complete() { "seen whole" } else { "NOT seen whole" };
         let requests = words::count(receipt.requests(), "request");
-        let _ = writeln!(text, "source {} {} {}: {seen}, {requests}", receipt.source, receipt.collector, receipt.scope);
+        let _ = writeln!(text, "source {} {} {}: {whole}, {requests}", receipt.source, receipt.collector, receipt.scope);
     }
-    let total = assessment.tally(None);
-    let _ = writeln!(text, "\n{}.", fraction(&total));
+    let total = seen.assessment.tally(None);
+    let (due, held) = (seen.plan.actions.len(), seen.plan.held.len());
+    let _ = writeln!(text, "\n{}; {due} due, {held} held.", fraction(&total));
     text
 }
 
 /// The status as JSON.
 #[must_use]
-pub fn json(catalog: &Catalog, snapshot: &Snapshot, assessment: &Assessment) -> Json {
-    let controls: Vec<Json> = catalog
+pub fn json(seen: &Seen<'_>) -> Json {
+    let standings = standings(seen);
+    let controls: Vec<Json> = seen
+        .catalog
         .controls
         .values()
-        .map(|control| {
-            let tally = assessment.tally(Some(&control.id));
-            json!({ "id": control.id, "status": word(&tally), "decisions": tally, "owner": control.owner })
+        .filter_map(|control| {
+            let Standing { tally, open } = standings.get(&control.id)?;
+            Some(json!({
+                "id": control.id, "status": word(tally), "decisions": tally, "owner": control.owner,
+                "compliant": of(tally, Status::Compliant), "judged": judged(tally),
+                "due": open.due, "held": open.held, "incomplete": open.incomplete,
+            }))
         })
         .collect();
-    let requests: u64 = snapshot.receipts.iter().map(crate::model::receipt::Receipt::requests).sum();
+    let criteria: Vec<Json> = criteria(seen, &standings)
+        .into_iter()
+        .map(|((framework, id), met)| {
+            json!({
+                "framework": framework, "id": id, "controls": met.controls, "compliant": met.compliant, "judged": met.judged,
+                "due": met.open.due, "held": met.open.held, "incomplete": met.open.incomplete,
+            })
+        })
+        .collect();
+    let requests: u64 = seen.snapshot.receipts.iter().map(Receipt::requests).sum();
     json!({
-        "at": assessment.at, "controls": controls, "decisions": assessment.tally(None), "gaps": assessment.gaps,
-        "unused-exceptions": assessment.unused_exceptions, "requests": requests, "receipts": snapshot.receipts,
+        "at": seen.assessment.at, "controls": controls, "criteria": criteria, "decisions": seen.assessment.tally(None),
+        "due": seen.plan.actions, "held": seen.plan.held, "gaps": seen.assessment.gaps,
+        "unused-exceptions": seen.assessment.unused_exceptions, "requests": requests, "receipts": seen.snapshot.receipts,
     })
 }

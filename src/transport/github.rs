@@ -1,39 +1,46 @@
-//! GitHub's REST API: one authenticated client, a log of what was sent, and bounded retries.
+//! GitHub's REST and GraphQL APIs: one authenticated client, a log of what was sent, bounded retries and bounded waiting.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use octocrab::Octocrab;
-use octocrab::service::middleware::retry::RetryConfig;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 pub use super::github_failure::Failure;
-use crate::model::secret::Secret;
+use super::github_failure::{Ended, not_sent, refused};
+pub use super::github_graphql::Omitted;
+use super::github_graphql::limited;
+pub use super::github_login::Login;
+use super::github_pace::{self as pace, Pace};
 use crate::model::time::Timestamp;
 
 /// The API root of github.com.
 const PUBLIC: &str = "https://api.github.com";
-/// Attempts for one request, the first included.
+/// Where the REST API of GitHub Enterprise Server is below its `/api`; GraphQL is beside it.
+const SERVER: &str = "/v3";
+/// Attempts for one request, the first included; waiting for a rate limit is none.
 const ATTEMPTS: u32 = 3;
 /// Wait before the second attempt; it doubles from there.
 const BACKOFF: Duration = Duration::from_millis(200);
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(20);
 
-/// A client for one API root and one token. It calls nobody when it has no token: what an anonymous caller sees is never taken
-/// for the whole.
+/// A client for one API root and one login.
 pub struct Github {
     base: String,
-    token: Option<Secret>,
-    client: OnceLock<Octocrab>,
+    login: Login,
+    rest: OnceLock<Octocrab>,
+    graph: OnceLock<Octocrab>,
+    pace: Pace,
     log: Mutex<GithubLog>,
 }
 
 /// What was sent since the log was last taken.
 #[derive(Default)]
 pub struct GithubLog {
-    /// Requests sent, retries included.
+    /// Requests sent, retries included; those by which an App fetches its tokens are not.
     pub requests: u64,
     /// Request ids of the answers, in order.
     pub request_ids: Vec<String>,
@@ -42,6 +49,7 @@ pub struct GithubLog {
 }
 
 /// An answer with a status below 300.
+#[derive(Debug)]
 pub struct Answer {
     /// The body as received.
     pub body: String,
@@ -56,11 +64,33 @@ impl std::fmt::Debug for Github {
 }
 
 impl Github {
-    /// A client of `base_url`, or of github.com, that calls with `token`. Nothing is sent yet.
+    /// A client of `base_url`, or of github.com, that calls as `login`. Nothing is sent yet.
     #[must_use]
-    pub fn new(base_url: Option<&str>, token: Option<Secret>) -> Self {
+    pub fn new(base_url: Option<&str>, login: Login) -> Self {
         let base = base_url.unwrap_or(PUBLIC).trim_end_matches('/').to_owned();
-        Self { base, token, client: OnceLock::new(), log: Mutex::default() }
+        Self { base, login, rest: OnceLock::new(), graph: OnceLock::new(), pace: Pace::default(), log: Mutex::default() }
+    }
+
+    /// Waits `budget` at most for rate limits, over all calls; two minutes unless set.
+    #[must_use]
+    pub fn waiting(mut self, budget: Duration) -> Self {
+        self.pace = Pace::of(budget);
+        self
+    }
+
+    /// The App and installation it calls as; `None` for a token, whose holder only the source knows.
+    #[must_use]
+    pub fn app(&self) -> Option<String> {
+        match self.login {
+            Login::App { id, installation, .. } => Some(format!("app {id}, installation {installation}")),
+            Login::Token(_) => None,
+        }
+    }
+
+    /// True for GitHub Enterprise Server, which has no Codespaces.
+    #[must_use]
+    pub fn is_server(&self) -> bool {
+        self.base.ends_with(SERVER)
     }
 
     /// Takes the log and begins a new one.
@@ -86,30 +116,33 @@ impl Github {
         self.send(method, route, Some(&body)).await
     }
 
+    /// Asks `query`, which changes nothing. An answer may hold errors beside data or without: see [`Answer::graph`].
+    ///
+    /// # Errors
+    /// Any status but 2xx, no answer, and a rate limit, which GraphQL tells with status 200.
+    pub async fn query(&self, query: &str, variables: &serde_json::Value) -> Result<Answer, Failure> {
+        self.send("QUERY", "/graphql", Some(&json!({ "query": query, "variables": variables }))).await
+    }
+
     async fn send(&self, method: &str, route: &str, body: Option<&serde_json::Value>) -> Result<Answer, Failure> {
-        let client = self.client()?;
-        let mut wait = BACKOFF;
+        let client = self.client(method)?;
+        let mut backoff = BACKOFF;
         let mut attempt = 1;
         loop {
             let sent = tokio::time::timeout(ANSWER, self.once(client, method, route, body)).await;
-            match sent.unwrap_or(Err(Failure::NoAnswer)) {
-                Err(failure) if failure.may_pass() && attempt < ATTEMPTS => {
-                    tokio::time::sleep(wait).await;
-                    wait *= 2;
+            match sent.unwrap_or_else(|_| Err(Failure::NoAnswer.into())) {
+                Err(Ended(_, Some(wait))) if self.pace.take(wait) => tokio::time::sleep(wait).await,
+                Err(Ended(failure, _)) if failure.may_pass() && attempt < ATTEMPTS => {
+                    tokio::time::sleep(backoff).await;
+                    backoff *= 2;
                     attempt += 1;
                 }
-                ended => return ended,
+                ended => return ended.map_err(|Ended(failure, _)| failure),
             }
         }
     }
 
-    async fn once(
-        &self,
-        client: &Octocrab,
-        method: &str,
-        route: &str,
-        body: Option<&serde_json::Value>,
-    ) -> Result<Answer, Failure> {
+    async fn once(&self, client: &Octocrab, method: &str, route: &str, body: Option<&serde_json::Value>) -> Result<Answer, Ended> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).requests += 1;
         let answer = match method {
             "GET" => client._get(route).await,
@@ -117,19 +150,19 @@ impl Github {
             "PATCH" => client._patch(route, body).await,
             _ => client._post(route, body).await,
         };
-        let answer = answer.map_err(|_| Failure::NoAnswer)?;
-        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let answer = answer.map_err(|error| not_sent(&error))?;
+        let headers = answer.headers().clone();
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         self.note(header("x-github-request-id"), header("date"));
         let status = answer.status().as_u16();
-        let limited = header("retry-after").is_some() || header("x-ratelimit-remaining") == Some("0");
-        match status {
-            200..=299 => {}
-            429 => return Err(Failure::Throttled(status)),
-            403 if limited => return Err(Failure::Throttled(status)),
-            _ => return Err(Failure::Status(status)),
+        let body = client.body_to_string(answer).await.map_err(|_| Failure::NoAnswer)?;
+        if !(200..=299).contains(&status) {
+            return Err(refused(status, header, &body));
         }
         let next = header("link").and_then(next_link).map(|link| self.route(link));
-        let body = client.body_to_string(answer).await.map_err(|_| Failure::NoAnswer)?;
+        if method == "QUERY" && limited(&body) {
+            return Err(Ended(Failure::Throttled(status), pace::asked(header).or(Some(pace::UNSAID))));
+        }
         Ok(Answer { body, next })
     }
 
@@ -149,27 +182,17 @@ impl Github {
         route.map(str::to_owned).ok_or(Failure::ForeignLink)
     }
 
-    fn client(&self) -> Result<&Octocrab, Failure> {
-        if let Some(client) = self.client.get() {
+    fn client(&self, method: &str) -> Result<&Octocrab, Failure> {
+        let beside = self.base.strip_suffix(SERVER).filter(|_| method == "QUERY");
+        let (made, base) = beside.map_or((&self.rest, self.base.as_str()), |base| (&self.graph, base));
+        if let Some(client) = made.get() {
             return Ok(client);
         }
         if !self.base.starts_with("https://") && !is_local(&self.base) {
             return Err(Failure::BadRoot);
         }
-        let token = self.token.as_ref().and_then(|token| token.expose_text().ok()).map(str::trim);
-        // A token that is no header text would make the client panic.
-        let usable = |token: &&str| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-        let token = token.filter(usable).ok_or(Failure::NoToken)?;
-        // It fails only when a provider is installed, which is as good.
-        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-        let builder = Octocrab::builder().base_uri(self.base.as_str()).map_err(|_| Failure::BadRoot)?;
-        let client = builder
-            .personal_token(token.to_owned())
-            .add_retry_config(RetryConfig::None)
-            .set_connect_timeout(Some(Duration::from_secs(3)))
-            .build()
-            .map_err(|_| Failure::BadRoot)?;
-        Ok(self.client.get_or_init(|| client))
+        let client = self.login.client(base)?;
+        Ok(made.get_or_init(|| client))
     }
 }
 
@@ -212,10 +235,11 @@ fn next_link(header: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::secret::Secret;
 
     #[test]
     fn a_next_page_is_followed_on_our_own_host_alone() {
-        let github = Github::new(Some("https://ghe.example.com/api/v3/"), None);
+        let github = Github::new(Some("https://ghe.example.com/api/v3/"), Login::Token(None));
         let link = next_link(
             "<https://ghe.example.com/api/v3/x?page=1>; rel=\"prev\", <https://ghe.example.com/api/v3/x?page=3>; rel=\"next\"",
         );
@@ -244,7 +268,7 @@ mod tests {
     async fn nothing_is_sent_without_a_usable_token() {
         for token in [None, Some(""), Some("two\nlines")] {
             let token = token.map(|token| Secret::new(token.as_bytes().to_vec()));
-            let github = Github::new(Some("http://127.0.0.1:9"), token);
+            let github = Github::new(Some("http://127.0.0.1:9"), Login::Token(token));
             assert_eq!(github.get("/user").await.err(), Some(Failure::NoToken));
             assert_eq!(github.take_log().requests, 0);
         }

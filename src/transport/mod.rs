@@ -1,8 +1,16 @@
-//! Clients shared by two plug-ins or more: sessions, retries, error classes, the local vault.
+//! Clients of what plug-ins touch: sessions, the rate of requests, retries, error classes, the local vault, git.
 
 pub mod atomic;
 pub mod aws;
+mod aws_failure;
+mod aws_session;
+pub mod budget;
+pub mod git;
+pub mod git_signature;
 pub mod github;
 mod github_failure;
+mod github_graphql;
+mod github_login;
+mod github_pace;
 pub mod secrets_manager_store;
 pub mod vault;

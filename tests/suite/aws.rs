@@ -97,6 +97,7 @@ fn source(endpoint: &str) -> AwsSource {
         apply_role: None,
         profile: None,
         endpoint: Some(endpoint.to_owned()),
+        administrators: None,
     }
 }
 

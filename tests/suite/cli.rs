@@ -53,7 +53,7 @@ fn exit_3_nothing_is_planned_on_a_source_that_was_not_seen_whole() {
     let world = World::scaffolded();
     fs::remove_file(world.outside("slm.age-identity")).unwrap();
     let vault = fs::read(world.root().join("vault.age")).unwrap();
-    world.slm(&["status"]).exits(3).says("NOT seen whole").says("no-evidence");
+    world.slm(&["status"]).exits(5).says("NOT seen whole").says("no-evidence").says("1 held, 1 incomplete");
     world.slm(&["plan"]).exits(5).says("was not seen whole").says("held      rotate session-key");
     let said = world.slm(&["plan", "--format", "json"]).exits(5).json();
     assert!(all(&said).contains(&"incomplete") && all(&said).contains(&"held"), "{said}");
@@ -63,6 +63,31 @@ fn exit_3_nothing_is_planned_on_a_source_that_was_not_seen_whole() {
     world.slm(&["apply", "--auto-approve"]).exits(5);
     assert_eq!(fs::read(world.root().join("vault.age")).unwrap(), vault);
     assert!(!world.root().join("run").exists());
+}
+
+#[test]
+fn status_counts_what_is_due_held_and_incomplete_for_each_control_and_criterion() {
+    let world = World::scaffolded();
+    let look = |code: i32| {
+        let said = world.slm(&["status", "--format", "json"]).exits(code).json();
+        let of = |list: &str, id: &str| {
+            let found = said[list].as_array().unwrap().iter().find(|one| one["id"] == id).unwrap();
+            ["compliant", "judged", "due", "held", "incomplete"].map(|key| found[key].as_u64().unwrap())
+        };
+        (
+            of("controls", "ROT-01"),
+            of("criteria", "CC6.1"),
+            said["due"].as_array().unwrap().len(),
+            said["held"].as_array().unwrap().len(),
+        )
+    };
+    assert_eq!(look(2), ([0, 0, 1, 0, 0], [0, 0, 1, 0, 0], 1, 0), "no value yet");
+    world.slm(&["status"]).exits(2).says("0 of 0 compliant; 1 due)").says("soc2 CC6.1");
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    assert_eq!(look(0), ([1, 1, 0, 0, 0], [2, 2, 0, 0, 0], 0, 0));
+    world.slm(&["status"]).exits(0).says("1 of 1 compliant)").says("2 of 2 controls compliant");
+    fs::remove_file(world.outside("slm.age-identity")).unwrap();
+    assert_eq!(look(5), ([0, 1, 1, 1, 1], [0, 2, 2, 1, 2], 2, 1), "the rotation is held, both controls want their evidence");
 }
 
 #[test]
@@ -214,4 +239,94 @@ fn a_plan_made_for_another_commit_is_refused() {
     world.commit();
     world.slm(&["apply", "p.json"]).exits(1).says("the plan was made for config").says("plan again");
     assert!(!world.root().join("run").exists());
+}
+
+#[test]
+fn a_consumer_that_cannot_be_built_is_seen_to_be_missing() {
+    let world = World::scaffolded();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    // `slm check` takes it, because it is octal; no file is made executable as its owner, though.
+    world.edit(SESSION_KEY, "mode = \"0600\"", "mode = \"4600\"");
+    world.commit();
+    world.slm(&["check"]).exits(0);
+    let said = world.slm(&["plan", "--format", "json"]).exits(3).json();
+    assert!(all(&said).contains(&"incomplete"), "{said}");
+    let receipts = said["receipts"].as_array().unwrap();
+    let receipt = receipts.iter().find(|one| one["collector"] == "consumers").unwrap();
+    let detail = receipt["completeness"]["incomplete"]["detail"].as_str().unwrap();
+    assert!(detail.contains("session-key/app") && detail.contains("its mode is not octal"), "{detail}");
+    assert_eq!((&receipt["operations"][0]["items"], &receipt["independent_count"]), (&json!(0), &json!(1)));
+    let value = world.read("run/session.env");
+    world.slm(&["apply", "--auto-approve", "--force", "session-key"]).exits(6);
+    assert_eq!(world.read("run/session.env"), value);
+}
+
+#[test]
+fn plans_and_outcomes_go_to_the_branch_that_is_set_for_them() {
+    let world = World::scaffolded();
+    world.edit("slm.toml", "branch = \"slm/evidence\"", "plans-branch = \"slm/plans\"\nbranch = \"slm/evidence\"");
+    world.commit();
+    let said = world.slm(&["apply", "--auto-approve", "--format", "json"]).exits(0).json();
+    let listing = |branch: &str| String::from_utf8(git(&world.root(), &["ls-tree", "-r", "--name-only", branch])).unwrap();
+    let plans = listing("slm/plans");
+    let names: Vec<&str> = plans.lines().collect();
+    let [plan, outcomes] = names[..] else { panic!("{plans}") };
+    let id = plan.strip_prefix("plans/").unwrap().strip_suffix(".json").unwrap();
+    assert_eq!(outcomes, format!("plans/{id}.outcomes.json"));
+    let read = |branch: &str, path: &str| -> Json {
+        serde_json::from_slice(&git(&world.root(), &["show", &format!("{branch}:{path}")])).unwrap()
+    };
+    assert_eq!(read("slm/plans", plan)["actions"][0]["kind"]["rotate"]["credential"], "session-key");
+    assert_eq!(read("slm/plans", outcomes), said["outcomes"]);
+    let evidence = listing("slm/evidence");
+    assert!(!evidence.contains("plans/"), "{evidence}");
+    let run = read("slm/evidence", &format!("runs/{id}.json"));
+    assert_eq!((&run["plan"], &run["outcomes"]), (&json!(plan), &json!(outcomes)));
+
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    assert_eq!(listing("slm/plans").lines().count(), 4, "each run adds its own");
+    git(&world.root(), &["fsck", "--full", "--strict"]);
+}
+
+#[test]
+fn two_applies_at_once_rotate_once_and_lose_nothing() {
+    let world = World::scaffolded();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let runs = || {
+        let listing = git(&world.root(), &["ls-tree", "-r", "--name-only", "slm/evidence", "runs/"]);
+        String::from_utf8(listing).unwrap().lines().count()
+    };
+    let versions_of = || {
+        let said = world.slm(&["explain", "ROT-01", "--format", "json"]).exits(0).json();
+        assert_eq!(said["decisions"].as_array().unwrap().len(), 1, "{said}");
+        versions(&world)
+    };
+    let mut ids = vec![versions_of().0];
+    for round in 1..=3 {
+        world.slm(&["plan", "--force", "session-key", "--out", "p.json"]).exits(2);
+        let codes: Vec<i32> = std::thread::scope(|scope| {
+            let apply = || scope.spawn(|| world.slm(&["apply", "p.json"]).code);
+            [apply(), apply()].into_iter().map(|running| running.join().unwrap()).collect()
+        });
+        assert!(codes.contains(&0) && codes.iter().all(|code| [0, 6].contains(code)), "{codes:?}");
+        let (stored, running) = versions_of();
+        assert_eq!(stored, running);
+        assert!(!ids.contains(&stored), "it was rotated");
+        ids.push(stored);
+        assert_eq!(runs(), 1 + round * 2, "each of the two is a run");
+        world.slm(&["plan"]).exits(0).says("Nothing is due.");
+    }
+    // A second rotation would have left a version between those two: each generation goes on the one before.
+    let history = git(&world.root(), &["log", "-p", "--format=", "slm/evidence", "--", "snapshot/Vault.Secret.jsonl"]);
+    let history = String::from_utf8(history).unwrap();
+    let mut seen: Vec<&str> = Vec::new();
+    for line in history.lines().filter(|line| line.starts_with('+') && !line.starts_with("+++")) {
+        let id = line.split("\"version\":{\"text\":\"").nth(1).unwrap().split('"').next().unwrap();
+        if !seen.contains(&id) {
+            seen.push(id);
+        }
+    }
+    seen.reverse();
+    assert_eq!(seen, ids);
+    git(&world.root(), &["fsck", "--full", "--strict"]);
 }

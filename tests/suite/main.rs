@@ -10,7 +10,11 @@
 mod aws;
 mod cli;
 mod cli_aws;
+mod config_repo;
 mod github;
+mod github_app;
+mod github_org;
+mod github_server;
 mod layers;
 mod record;
 mod rules;

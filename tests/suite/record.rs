@@ -149,13 +149,14 @@ fn a_signed_commit_verifies_with_git() {
 const WRITERS: usize = 10;
 const RUNS_EACH: usize = 2;
 
-/// Ten clones push to one remote at once; afterwards every run is there.
-fn ten_writers(bare: &Path, remote: &str) {
+/// Clones of `writers`, each with `settings`, push to one remote at once; afterwards every run is there.
+fn all_at_once(writers: usize, bare: &Path, remote: &str, settings: &[(&str, &str)]) {
     std::thread::scope(|scope| {
-        for writer in 0..WRITERS {
+        for writer in 0..writers {
             scope.spawn(move || {
                 let clone = repo();
                 git(clone.path(), &["remote", "add", "origin", remote]);
+                settings.iter().for_each(|(key, value)| drop(git(clone.path(), &["config", key, value])));
                 let locker = locker(clone.path(), Some("origin"), None);
                 for run in 0..RUNS_EACH {
                     locker.append(|_| files(&format!("w{writer}-{run}"), "compliant"), "run", at(0)).unwrap();
@@ -166,9 +167,9 @@ fn ten_writers(bare: &Path, remote: &str) {
     });
     fsck(bare);
     let runs = listing(bare, "slm/evidence").into_iter().filter(|path| path.starts_with("runs/")).count();
-    assert_eq!(runs, WRITERS * RUNS_EACH);
+    assert_eq!(runs, writers * RUNS_EACH);
     let commits = git(bare, &["rev-list", "--count", "--no-merges", "slm/evidence"]);
-    assert_eq!(commits.trim(), (WRITERS * RUNS_EACH).to_string());
+    assert_eq!(commits.trim(), (writers * RUNS_EACH).to_string());
 }
 
 fn bare() -> tempfile::TempDir {
@@ -185,7 +186,7 @@ fn bare() -> tempfile::TempDir {
 fn ten_writers_over_file_lose_nothing() {
     let folder = bare();
     let bare = folder.path().join("locker.git");
-    ten_writers(&bare, &format!("file://{}", bare.display()));
+    all_at_once(WRITERS, &bare, &format!("file://{}", bare.display()), &[]);
 }
 
 struct Server(Child);
@@ -204,7 +205,75 @@ fn ten_writers_over_smart_http_lose_nothing() {
     let mut server = Server(Command::new("python3").arg(script).arg(folder.path()).stdout(Stdio::piped()).spawn().unwrap());
     let mut port = String::new();
     BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut port).unwrap();
-    ten_writers(&folder.path().join("locker.git"), &format!("http://127.0.0.1:{}/locker.git", port.trim()));
+    all_at_once(WRITERS, &folder.path().join("locker.git"), &format!("http://127.0.0.1:{}/locker.git", port.trim()), &[]);
+}
+
+/// An OpenSSH server that lets one new key run git in `folder`, and the command that reaches it; `None` where there is no server.
+fn sshd(folder: &Path) -> Option<(Server, u16, String)> {
+    let program = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"].into_iter().map(Path::new).find(|path| path.exists())?;
+    let key = |name: &str| {
+        let path = folder.join(name);
+        let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"]).arg(&path).status();
+        assert!(made.unwrap().success());
+        std::fs::read_to_string(path.with_extension("pub")).unwrap()
+    };
+    let (host, id) = (key("host"), key("id"));
+    let shell = Command::new("git").arg("--exec-path").output().unwrap();
+    let shell = Path::new(String::from_utf8(shell.stdout).unwrap().trim()).join("git-shell");
+    let allowed = format!("restrict,command=\"{} -c \\\"$SSH_ORIGINAL_COMMAND\\\"\" {id}", shell.display());
+    std::fs::write(folder.join("authorized_keys"), allowed).unwrap();
+    // Where a server that was started by root keeps what it gives up.
+    let _ = std::fs::create_dir_all("/run/sshd");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let at = folder.display();
+    let config = format!(
+        "Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/host\nAuthorizedKeysFile {at}/authorized_keys\nPidFile none\n\
+         PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\nStrictModes no\n\
+         UsePAM no\nMaxStartups 100\n"
+    );
+    std::fs::write(folder.join("sshd_config"), config).unwrap();
+    std::fs::write(folder.join("known_hosts"), format!("[127.0.0.1]:{port} {host}")).unwrap();
+    let log = std::fs::File::create(folder.join("sshd.log")).unwrap();
+    let child = Command::new(program).args(["-D", "-e", "-f"]).arg(folder.join("sshd_config")).stderr(log).spawn().unwrap();
+    let server = Server(child);
+    let began = std::time::Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        let log = || std::fs::read_to_string(folder.join("sshd.log")).unwrap();
+        assert!(began.elapsed().as_secs() < 20, "sshd does not listen: {}", log());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let reach = format!("ssh -F none -i {at}/id -o UserKnownHostsFile={at}/known_hosts -o IdentitiesOnly=yes -o BatchMode=yes");
+    Some((server, port, reach))
+}
+
+#[test]
+fn writers_over_ssh_lose_nothing() {
+    let folder = bare();
+    let Some((_server, port, reach)) = sshd(folder.path()) else {
+        eprintln!("skipped: there is no sshd; `scripts/emulators.sh install` as root installs it");
+        return;
+    };
+    let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
+    let bare = folder.path().join("locker.git");
+    let remote = format!("ssh://{}@127.0.0.1:{port}{}", user.trim(), bare.display());
+    all_at_once(4, &bare, &remote, &[("core.sshCommand", &reach)]);
+
+    // A host with another key is not spoken to, and the run is kept here.
+    let other = sshd_key(folder.path(), port);
+    let clone = repo();
+    git(clone.path(), &["config", "core.sshCommand", &reach.replace("known_hosts", &other)]);
+    let ours = locker(clone.path(), Some(&remote), None);
+    let error = ours.append(|_| files("mitm", "compliant"), "run", at(9)).unwrap_err();
+    assert_eq!(error.class, slm::world::ErrorClass::Transient, "{error}");
+    assert_eq!(git(clone.path(), &["rev-list", "--count", "slm/evidence"]).trim(), "1");
+    assert!(!listing(&bare, "slm/evidence").contains(&"runs/mitm.json".to_owned()));
+}
+
+/// A file of known hosts, inside `folder`, that expects another key at `port`.
+fn sshd_key(folder: &Path, port: u16) -> String {
+    let id = std::fs::read_to_string(folder.join("id.pub")).unwrap();
+    std::fs::write(folder.join("other_hosts"), format!("[127.0.0.1]:{port} {id}")).unwrap();
+    "other_hosts".to_owned()
 }
 
 #[test]

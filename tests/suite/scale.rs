@@ -31,6 +31,7 @@ fn source(account: &str, endpoint: &str) -> AwsSource {
         apply_role: None,
         profile: None,
         endpoint: Some(endpoint.to_owned()),
+        administrators: None,
     }
 }
 

@@ -1,0 +1,123 @@
+//! AWS sessions: one for each account, region and role, with bounded retries, all under one rate of requests.
+
+use std::time::Duration;
+
+use aws_config::identity::IdentityCache;
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_sdk_sts::config::{RuntimeComponents, SharedCredentialsProvider, SharedHttpClient};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Builder, ConnectorBuilder};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use tokio::sync::Mutex;
+
+use super::budget::Budget;
+use crate::model::catalog::AwsSource;
+
+/// Attempts for one request, the first included.
+const ATTEMPTS: u32 = 4;
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long an answer may take to begin, from when the request was sent: waiting for the budget does not count.
+const ANSWER: Duration = Duration::from_secs(15);
+/// How long an operation may take with its retries and its waits for the budget.
+const OPERATION: Duration = Duration::from_secs(300);
+
+/// The sessions of one run. Each is made once and shared by everything that calls there, so that a role is assumed once.
+pub struct Sessions {
+    http: SharedHttpClient,
+    made: Mutex<Vec<Made>>,
+}
+
+struct Made {
+    source: AwsSource,
+    region: String,
+    role: Option<String>,
+    config: SdkConfig,
+}
+
+impl Sessions {
+    /// No session yet; every request of those to come takes from `budget`.
+    #[must_use]
+    pub fn new(budget: Budget) -> Self {
+        Self { http: SharedHttpClient::new(Paced { inner: client(), budget }), made: Mutex::default() }
+    }
+
+    /// The session for `region` of `source`: the default credential chain or a profile, then `role` when given, assumed as `name`.
+    pub async fn get(&self, source: &AwsSource, region: &str, role: Option<&str>, name: &str) -> SdkConfig {
+        let mut made = self.made.lock().await;
+        let same = |one: &&Made| one.source == *source && one.region == region && one.role.as_deref() == role;
+        if let Some(found) = made.iter().find(same) {
+            return found.config.clone();
+        }
+        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(self.http.clone());
+        let config = session_from(loader, source, region, role, name).await;
+        let (region, role) = (region.to_owned(), role.map(str::to_owned));
+        made.push(Made { source: source.clone(), region, role, config: config.clone() });
+        config
+    }
+}
+
+/// One session on top of `loader`, whose credentials replace the default chain when it has any; under no budget but its own.
+pub async fn session_from(loader: ConfigLoader, source: &AwsSource, region: &str, role: Option<&str>, name: &str) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(ANSWER).operation_timeout(OPERATION).build();
+    let retries = RetryConfig::standard()
+        .with_max_attempts(ATTEMPTS)
+        .with_initial_backoff(Duration::from_millis(200))
+        .with_max_backoff(Duration::from_secs(5));
+    let loader = loader.region(Region::new(region.to_owned())).retry_config(retries).timeout_config(timeouts);
+    // Assuming a role is a request like any other, and may have to wait.
+    let mut loader = loader.identity_cache(IdentityCache::lazy().load_timeout(OPERATION).build());
+    if let Some(profile) = &source.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(endpoint) = &source.endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    let base = loader.load().await;
+    let Some(role) = role else { return base };
+    let provider =
+        AssumeRoleProvider::builder(role).session_name(name).region(Region::new(region.to_owned())).configure(&base).build().await;
+    base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+}
+
+/// The client the SDK takes by itself. It connects to nothing yet.
+fn client() -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector = ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        connector.set_proxy_config(Some(ProxyConfig::from_env()));
+        connector.build()
+    })
+}
+
+/// A client whose every request, retries and assumed roles included, takes from the budget before it is sent.
+#[derive(Debug)]
+struct Paced<T> {
+    inner: T,
+    budget: Budget,
+}
+
+impl HttpClient for Paced<SharedHttpClient> {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(Paced { inner, budget: self.budget.clone() })
+    }
+}
+
+impl HttpConnector for Paced<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (inner, budget) = (self.inner.clone(), self.budget.clone());
+        HttpConnectorFuture::new(async move {
+            budget.take().await;
+            inner.call(request).await
+        })
+    }
+}

@@ -1,0 +1,217 @@
+//! A small GitHub with state: it opens sealed boxes, checks the tokens of Apps and answers recorded true shapes.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use crypto_box::SecretKey;
+use rand_core::OsRng;
+use serde_json::{Value as Json, json};
+use slm::consumers::github_actions_secret::ActionsSecret;
+use slm::model::catalog::GithubSecretConsumer;
+use slm::model::secret::Secret;
+use slm::transport::github::{Github, Login};
+
+use crate::github_app::App;
+
+pub const TOKEN: &str = "canary-token-55aa-never-shown";
+pub const CANARY: &str = "canary-value-91be-never-shown";
+
+/// What the server answers before it looks at its state: status, headers, body.
+type Script = (u16, String, String);
+
+/// What the server holds.
+pub struct State {
+    pub root: String,
+    /// Tokens it takes.
+    pub tokens: Vec<String>,
+    /// The App whose tokens it makes.
+    pub app: Option<App>,
+    key: SecretKey,
+    key_id: u32,
+    /// Refusals with 422 still to come: the key is replaced each time.
+    pub stale: u32,
+    /// Opened values by route.
+    pub secrets: BTreeMap<String, String>,
+    /// Bodies of the last write by route, without the sealed value.
+    pub written: BTreeMap<String, Json>,
+    pub variables: BTreeMap<String, String>,
+    /// Answers by method and route, before anything else.
+    pub scripts: BTreeMap<String, Script>,
+    /// Answers given once each, before those.
+    pub once: BTreeMap<String, Vec<Script>>,
+    /// Method and route of every request.
+    pub seen: Vec<String>,
+}
+
+/// A server on a port of its own.
+#[derive(Clone)]
+pub struct Server {
+    state: Arc<Mutex<State>>,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let root = format!("http://{}", listener.local_addr().unwrap());
+        let state = State {
+            root,
+            tokens: vec![TOKEN.to_owned()],
+            app: None,
+            key: SecretKey::generate(&mut OsRng),
+            key_id: 1,
+            stale: 0,
+            secrets: BTreeMap::new(),
+            written: BTreeMap::new(),
+            variables: BTreeMap::new(),
+            scripts: BTreeMap::new(),
+            once: BTreeMap::new(),
+            seen: Vec::new(),
+        };
+        let server = Self { state: Arc::new(Mutex::new(state)) };
+        let shared = Arc::clone(&server.state);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                serve(stream.unwrap(), &shared);
+            }
+        });
+        server
+    }
+
+    pub fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.state.lock().unwrap())
+    }
+
+    pub fn script(&self, request: &str, status: u16, headers: &str, body: &str) {
+        let script = (status, headers.to_owned(), body.to_owned());
+        self.with(|state| state.scripts.insert(request.to_owned(), script));
+    }
+
+    pub fn client(&self) -> Github {
+        self.login(Login::Token(Some(Secret::new(TOKEN.as_bytes().to_vec()))))
+    }
+
+    /// A client that waits three seconds for rate limits at most.
+    pub fn login(&self, login: Login) -> Github {
+        Github::new(Some(&self.with(|state| state.root.clone())), login).waiting(Duration::from_secs(3))
+    }
+
+    pub fn secret(&self, repo: Option<&str>, environment: Option<&str>) -> ActionsSecret {
+        let config = GithubSecretConsumer {
+            source: "org".into(),
+            repo: repo.map(str::to_owned),
+            environment: environment.map(str::to_owned),
+            name: "SESSION_KEY".to_owned(),
+        };
+        ActionsSecret::new(self.client(), "acme", &config)
+    }
+}
+
+fn serve(mut stream: TcpStream, state: &Mutex<State>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let (mut first, mut length, mut bearer) = (String::new(), 0, String::new());
+    reader.read_line(&mut first).unwrap_or(0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) <= 2 {
+            break;
+        }
+        if let Some(("authorization", value)) = line.trim_end().split_once(": ") {
+            bearer = value.strip_prefix("Bearer ").unwrap_or_default().to_owned();
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let mut words = first.split_whitespace();
+    let (method, route) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let body: Json = serde_json::from_slice(&body).unwrap_or_default();
+    let asked = match graphql(&body) {
+        Some(asked) => format!("{method} {route} {asked}"),
+        None => format!("{method} {route}"),
+    };
+    let mut state = state.lock().unwrap();
+    state.seen.push(asked.clone());
+    let (status, headers, answer) = state.reply(method, route, &asked, &bearer, &body);
+    let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n{headers}", answer.len());
+    let head = format!("{head}date: Tue, 24 Nov 2026 06:00:00 GMT\r\nx-github-request-id: AB:1\r\n\r\n");
+    let _ = stream.write_all((head + &answer).as_bytes());
+}
+
+/// The name of the query in `body` and where it goes on.
+fn graphql(body: &Json) -> Option<String> {
+    let name = body["query"].as_str()?.strip_prefix("query ")?.split(|character: char| !character.is_alphanumeric()).next()?;
+    Some(format!("{name} {}", body["variables"]["after"].as_str().unwrap_or("-")))
+}
+
+impl State {
+    fn reply(&mut self, method: &str, route: &str, asked: &str, bearer: &str, body: &Json) -> Script {
+        if let Some(script) = self.once.get_mut(asked).and_then(Vec::pop) {
+            return script;
+        }
+        if let Some(app) =
+            self.app.as_mut().filter(|app| route.ends_with(&format!("/app/installations/{}/access_tokens", app.installation)))
+        {
+            let (status, token, answer) = app.token(bearer);
+            self.tokens.extend(token);
+            return (status, String::new(), answer.to_string());
+        }
+        if !self.tokens.iter().any(|token| token == bearer) {
+            return (401, String::new(), "{}".to_owned());
+        }
+        self.scripts.get(asked).cloned().unwrap_or_else(|| {
+            let (status, answer) = self.answer(method, route, body);
+            (status, String::new(), answer.to_string())
+        })
+    }
+
+    fn answer(&mut self, method: &str, route: &str, body: &Json) -> (u16, Json) {
+        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+        if method == "GET" && route.ends_with("/secrets/public-key") {
+            let key = STANDARD.encode(self.key.public_key().as_bytes());
+            return (200, json!({ "key_id": self.key_id.to_string(), "key": key }));
+        }
+        if method == "PUT" && route.contains("/secrets/") {
+            if self.stale > 0 {
+                self.stale -= 1;
+                self.key_id += 1;
+                self.key = SecretKey::generate(&mut OsRng);
+            }
+            let shared = route.starts_with("/orgs/");
+            if text("key_id") != self.key_id.to_string() || shared != body["visibility"].is_string() {
+                return (422, json!({ "message": CANARY }));
+            }
+            let value = self.key.unseal(&STANDARD.decode(text("encrypted_value")).unwrap()).unwrap();
+            let known = self.secrets.insert(route.to_owned(), String::from_utf8(value).unwrap()).is_some();
+            let mut rest = body.clone();
+            rest.as_object_mut().unwrap().remove("encrypted_value");
+            self.written.insert(route.to_owned(), rest);
+            return (if known { 204 } else { 201 }, json!({}));
+        }
+        let named = format!("{route}/{}", text("name"));
+        match method {
+            "GET" if route.contains("/variables/") => match self.variables.get(route) {
+                Some(value) => {
+                    (200, json!({ "name": route.rsplit('/').next(), "value": value, "updated_at": "2026-11-24T06:00:00Z" }))
+                }
+                None => (404, json!({ "message": "Not Found" })),
+            },
+            "PATCH" if self.variables.contains_key(route) => {
+                self.variables.insert(route.to_owned(), text("value"));
+                (204, json!({}))
+            }
+            "POST" if route.ends_with("/variables") && self.variables.contains_key(&named) => (409, json!({})),
+            "POST" if route.ends_with("/variables") => {
+                self.variables.insert(named, text("value"));
+                (201, json!({}))
+            }
+            _ => (404, json!({ "message": "Not Found" })),
+        }
+    }
+}
