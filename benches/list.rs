@@ -106,6 +106,10 @@ fn client(endpoint: &str, secrets: usize) -> Figures {
 /// Lists and judges once and prints CPU seconds of either, the greatest resident MB and the requests sent.
 fn measure(endpoint: &str, secrets: usize) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let now = SystemClock.now();
+    let files = Files(read_work_tree(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap());
+    let catalog = load(&files, now).catalog.unwrap();
+    let rules = Rules::compile(&catalog).unwrap();
     let aws = AwsSource {
         account: ACCOUNT.to_owned(),
         regions: vec![REGION.to_owned()],
@@ -125,10 +129,6 @@ fn measure(endpoint: &str, secrets: usize) {
     let population = &collected.populations[0];
     assert!(population.completeness.is_complete(), "{:?}", population.completeness);
     assert_eq!(population.resources.len(), secrets);
-    let now = SystemClock.now();
-    let files = Files(read_work_tree(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap());
-    let catalog = load(&files, now).catalog.unwrap();
-    let rules = Rules::compile(&catalog).unwrap();
     let before = cpu();
     let snapshot = Snapshot { taken: now, populations: collected.populations, receipts: vec![collected.receipt] };
     let joined = join(&catalog, snapshot.clone());

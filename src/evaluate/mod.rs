@@ -45,7 +45,8 @@ fn judge_control(
 ) {
     let slice = rules.slice(&format!("Control::Action::{:?}", control.id.as_str()));
     let stale_at = control.evidence_ttl.after(taken);
-    decisions.begin(&control.id, observes(slice, control));
+    let judged = control.entities.iter().filter_map(|entity| by_entity.get(entity)).flatten();
+    decisions.begin(&control.id, observes(slice, control), judged.map(|(population, _)| population.resources.len()).sum());
     let mut observed = false;
     for entity in &control.entities {
         for (population, first) in by_entity.get(entity).into_iter().flatten() {

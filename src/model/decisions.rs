@@ -48,14 +48,15 @@ impl Decisions {
     /// Takes in `resources`, so that they can be judged; the number of the first.
     pub fn members(&mut self, entity: &EntityType, resources: &[Resource]) -> usize {
         let first = self.members.len();
+        self.members.reserve_exact(resources.len());
         self.groups.push((first, entity.clone()));
         self.members.extend_from_slice(resources);
         first
     }
 
-    /// Begins the decisions of `control`, which rest on the values named in `observes`. Controls come in order.
-    pub fn begin(&mut self, control: &ControlId, observes: Vec<Arc<str>>) {
-        self.blocks.push(Block { control: control.clone(), observes, rows: Vec::new(), others: Vec::new() });
+    /// Begins the decisions of `control`, which rest on the values named in `observes`, with room for `rows`. Controls come in order.
+    pub fn begin(&mut self, control: &ControlId, observes: Vec<Arc<str>>, rows: usize) {
+        self.blocks.push(Block { control: control.clone(), observes, rows: Vec::with_capacity(rows), others: Vec::new() });
     }
 
     /// Judges a member for the control begun last. An instant is kept in whole milliseconds.
@@ -88,7 +89,6 @@ impl Decisions {
             if !block.rows.is_sorted_by_key(subject) {
                 block.rows.sort_by(|a, b| subject(a).cmp(&subject(b)));
             }
-            block.rows.shrink_to_fit();
             block.others.sort_by(|a, b| a.subject.cmp(&b.subject));
         }
     }
@@ -167,7 +167,7 @@ impl From<Vec<Decision>> for Decisions {
         let mut decisions = Self::default();
         for decision in all {
             if decisions.blocks.last().is_none_or(|block| block.control != decision.control) {
-                decisions.begin(&decision.control, Vec::new());
+                decisions.begin(&decision.control, Vec::new(), 0);
             }
             decisions.add(decision);
         }
@@ -212,7 +212,7 @@ mod tests {
         let mut decisions = Decisions::default();
         let one = decisions.members(&"A".into(), &[secret("y"), secret("z")]);
         let two = decisions.members(&"A".into(), &[secret("x")]);
-        decisions.begin(&"C-1".into(), vec!["b".into(), "c".into()]);
+        decisions.begin(&"C-1".into(), vec!["b".into(), "c".into()], 3);
         let flips = Timestamp::from_second(5).unwrap();
         decisions.judge(one + 1, Status::NonCompliant, Because::NothingPermits, None);
         decisions.judge(two, Status::Compliant, Because::Permitted(vec!["r".into()]), Some(flips));
