@@ -160,7 +160,9 @@ pub(super) fn refuse_bad(plan: &Plan, catalog: &Catalog) -> Result<(), Trouble> 
 
 /// SHA-256 of what was observed, without instants of our own clock.
 pub(super) fn digest(snapshot: &Snapshot) -> Result<String, Trouble> {
-    Ok(hex(&Sha256::digest(canonical::json(&snapshot.populations)?)))
+    let mut hash = Sha256::new();
+    canonical::populations(&snapshot.populations, |bytes| hash.update(bytes))?;
+    Ok(hex(&hash.finalize()))
 }
 
 fn hex(bytes: &[u8]) -> String {

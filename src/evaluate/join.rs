@@ -27,8 +27,8 @@ pub fn join(catalog: &Catalog, mut snapshot: Snapshot) -> Snapshot {
     for population in &mut snapshot.populations {
         if population.holds_secrets() {
             for at in 0..population.resources.len() {
-                let declared = catalog.declared_as(population, &population.resources[at]).cloned();
-                add_secret_facts(&catalog.settings, &mut population.resources[at], declared.as_ref());
+                let declared = catalog.declared_as(population, &population.resources[at]);
+                add_secret_facts(&catalog.settings, &mut population.resources[at], declared);
             }
         }
     }
@@ -36,18 +36,17 @@ pub fn join(catalog: &Catalog, mut snapshot: Snapshot) -> Snapshot {
 }
 
 fn add_secret_facts(settings: &Settings, resource: &mut Resource, declared: Option<&Credential>) {
-    let tier = resource.text("tier").filter(|tier| !tier.is_empty()).unwrap_or(&settings.default_tier).to_owned();
-    let limit = settings.tiers.get(&tier).copied();
+    let tier = resource.text("tier").filter(|tier| !tier.is_empty()).unwrap_or(&settings.default_tier);
+    let limit = settings.tiers.get(tier);
     // The tier decides, not the credential's own period: a file may not loosen the control it serves. An unknown tier yields no limit, so the control has no evidence: never a guess.
-    if let Some(limit) = limit {
-        resource.set("max_age_days", Value::Long(limit.as_seconds() / Limit::DAY));
-    }
-    resource.set("declared", Value::Bool(declared.is_some()));
-    if let Some(credential) = declared
-        && resource.text("owner").is_none_or(str::is_empty)
-    {
-        resource.set("owner", Value::Text(Arc::from(credential.owner.as_str())));
-    }
+    let owner = declared.filter(|_| resource.text("owner").is_none_or(str::is_empty)).map(|credential| &credential.owner);
+    let known = [
+        Some(("declared", Value::Bool(declared.is_some()))),
+        limit.map(|limit| ("max_age_days", Value::Long(limit.as_seconds() / Limit::DAY))),
+        owner.map(|owner| ("owner", Value::Text(Arc::from(owner.as_str())))),
+    ];
+    let known: Vec<_> = known.into_iter().flatten().collect();
+    resource.share(&known);
 }
 
 /// Adds to the account of `source` what its trails say, and to its principals whether they are on the roster.

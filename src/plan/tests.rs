@@ -194,7 +194,7 @@ impl World {
         self.consumers.resources.sort_by(|a, b| a.id.cmp(&b.id));
         let rules = Rules::compile(&self.catalog).unwrap();
         let snapshot = Snapshot { taken: now(), populations: vec![self.consumers, self.vault], receipts: Vec::new() };
-        let assessment = Assessment { at: now(), decisions: self.decisions, gaps: self.gaps, unused_exceptions: Vec::new() };
+        let assessment = Assessment { at: now(), decisions: self.decisions.into(), gaps: self.gaps, unused_exceptions: Vec::new() };
         let plan = plan(&Input {
             catalog: &self.catalog,
             rules: &rules,

@@ -85,9 +85,36 @@ impl Ran {
 
 /// Runs the built binary in `at`, without the environment of the caller.
 pub fn slm(at: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_slm"));
+    ran(command(at, arguments, env).output().unwrap())
+}
+
+/// The same, and the most memory it held at any time, in MB of a million bytes. `SLM_BIN` names another binary to run.
+pub fn slm_measured(at: &Path, arguments: &[&str], env: &[(&str, &str)]) -> (Ran, f64) {
+    let child = command(at, arguments, env).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let watch = std::thread::spawn(move || {
+        let mut peak = 0.0_f64;
+        // The line is gone as soon as the process has ended.
+        while let Some(kb) = fs::read_to_string(&status).ok().and_then(|text| {
+            text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<f64>().ok())
+        }) {
+            peak = peak.max(kb * 1024.0 / 1e6);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        peak
+    });
+    let output = child.wait_with_output().unwrap();
+    (ran(output), watch.join().unwrap())
+}
+
+fn command(at: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(std::env::var_os("SLM_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_slm").into()));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", at).env("GIT_CONFIG_GLOBAL", "/dev/null");
-    let Output { status, stdout, stderr } = command.current_dir(at).args(arguments).envs(env.iter().copied()).output().unwrap();
+    command.current_dir(at).args(arguments).envs(env.iter().copied());
+    command
+}
+
+fn ran(Output { status, stdout, stderr }: Output) -> Ran {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
 }
