@@ -221,7 +221,7 @@ pub fn judged(catalog: &Catalog, seen: &[&Collected]) -> Assessment {
 
 /// The statuses that resources have under `control`.
 pub fn statuses(assessment: &Assessment, control: &str) -> Vec<Status> {
-    let of = |one: &&Decision| one.control.as_str() == control && matches!(one.subject, Subject::Resource { .. });
+    let of = |one: &Decision| one.control.as_str() == control && matches!(one.subject, Subject::Resource { .. });
     assessment.decisions.iter().filter(of).map(|one| one.status).collect()
 }
 
@@ -232,7 +232,7 @@ pub fn assert_populations_unseen(catalog: &Catalog, assessment: &Assessment, see
     for control in catalog.controls.values() {
         for population in seen.populations.iter().filter(|population| control.entities.contains(&population.entity)) {
             assert!(!population.completeness.is_complete(), "{what}: {}", population.entity);
-            let whole = |one: &&Decision| {
+            let whole = |one: &Decision| {
                 one.control == control.id
                     && matches!(&one.subject, Subject::Population { entity, .. } if *entity == population.entity)
             };
