@@ -1,6 +1,6 @@
 //! The pure part of slm, compiled from its own files.
 //!
-//! `load`, `policy` and the two small modules name nothing but `model`, which `tests/suite/layers.rs` keeps true; so a fuzzer needs
+//! `load`, `policy` and the two small modules name nothing but `model` and each other, which `tests/suite/layers.rs` keeps true; so a fuzzer needs
 //! no client of any vendor and builds in minutes.
 
 #![forbid(unsafe_code)]
