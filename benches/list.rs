@@ -1,4 +1,5 @@
-//! `list.*` and `growth.list`: the real collector lists 100 000 secrets of a Secrets Manager that costs it nothing.
+//! `list.*` and `growth.list`: the real collector lists 100 000 secrets of a Secrets Manager that costs it nothing, and what it saw is
+//! joined and judged under the shipped catalogue as in `slm plan`, everything of it held until the end.
 //!
 //! The same binary plays three parts, by argument: the answering side (`serve`) and each client (`measure`) are processes of their
 //! own, so that `/proc/self` of a client is about the client alone.
@@ -8,16 +9,22 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use aws_config::BehaviorVersion;
 use aws_sdk_secretsmanager::config::Credentials;
 use slm::collectors::secrets_manager::SecretsManager;
+use slm::evaluate::{evaluate, join::join};
 use slm::host::clock::SystemClock;
+use slm::host::files::read_work_tree;
+use slm::load::{Files, load};
 use slm::model::catalog::AwsSource;
+use slm::model::snapshot::Snapshot;
+use slm::policy::Rules;
 use slm::transport::aws::session_from;
-use slm::world::Collector;
+use slm::world::{Clock as _, Collector};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -30,6 +37,7 @@ const REGION: &str = "eu-west-1";
 /// What one client saw of itself.
 struct Figures {
     cpu_s: f64,
+    judge_s: f64,
     rss_mb: f64,
     requests: u64,
 }
@@ -60,6 +68,7 @@ fn compare() {
         if share == 1 {
             print("list.cpu_s", it.cpu_s, "s", &against);
             print("list.requests", it.requests as f64, "requests", &against);
+            print("list.judge_cpu_s", it.judge_s, "s", &against);
             print("list.rss_mb", it.rss_mb, "MB", &against);
         }
         print(
@@ -91,12 +100,16 @@ fn client(endpoint: &str, secrets: usize) -> Figures {
     assert!(output.status.success(), "the client failed");
     let text = String::from_utf8(output.stdout).unwrap();
     let numbers: Vec<f64> = text.split_whitespace().map(|number| number.parse().unwrap()).collect();
-    Figures { cpu_s: numbers[0], rss_mb: numbers[1], requests: numbers[2] as u64 }
+    Figures { cpu_s: numbers[0], judge_s: numbers[1], rss_mb: numbers[2], requests: numbers[3] as u64 }
 }
 
-/// Lists once and prints CPU seconds, the greatest resident MB and the requests sent.
+/// Lists and judges once and prints CPU seconds of either, the greatest resident MB and the requests sent.
 fn measure(endpoint: &str, secrets: usize) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let now = SystemClock.now();
+    let files = Files(read_work_tree(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap());
+    let catalog = load(&files, now).catalog.unwrap();
+    let rules = Rules::compile(&catalog).unwrap();
     let aws = AwsSource {
         account: ACCOUNT.to_owned(),
         regions: vec![REGION.to_owned()],
@@ -116,7 +129,14 @@ fn measure(endpoint: &str, secrets: usize) {
     let population = &collected.populations[0];
     assert!(population.completeness.is_complete(), "{:?}", population.completeness);
     assert_eq!(population.resources.len(), secrets);
-    println!("{spent} {} {}", rss_mb(), collected.receipt.requests());
+    let before = cpu();
+    let snapshot = Snapshot { taken: now, populations: collected.populations, receipts: vec![collected.receipt] };
+    let joined = join(&catalog, snapshot.clone());
+    let assessment = evaluate(&catalog, &rules, &joined, now);
+    let judged = cpu() - before;
+    assert!(assessment.decisions.len() > 3 * secrets, "{} decisions", assessment.decisions.len());
+    println!("{spent} {judged} {} {}", rss_mb(), snapshot.receipts[0].requests());
+    drop(collected.raw);
 }
 
 /// Answers `POST /<secrets>/` on any port; the address is printed first. A page is made once and costs a copy after that.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The AWS stand-ins the integration tests start by themselves.
 #   scripts/emulators.sh install           make .cache/venv-moto and .cache/venv-roto when missing, and sshd where it may
-#   scripts/emulators.sh path moto|roto    print the server binary; exit 1 when it is not installed
+#   scripts/emulators.sh path moto|roto|github    print the server binary; exit 1 when it is not installed
 set -eu
 cache=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)/.cache
 
@@ -20,11 +20,25 @@ sshd() {
     } >/dev/null 2>&1 || echo "sshd could not be installed; its test is skipped" >&2
 }
 
+# GitHub's published descriptions, and Prism, which checks requests against them; without npm those tests say that they are skipped.
+github() {
+    dir=$cache/node-github
+    [ -f "$(server github)" ] && [ -d "$dir/node_modules/@octokit/openapi" ] && [ -d "$dir/node_modules/graphql" ] && return 0
+    if command -v npm >/dev/null; then
+        mkdir -p "$dir"
+        [ -f "$dir/package.json" ] || echo '{"private":true}' > "$dir/package.json"
+        (cd "$dir" && npm install --ignore-scripts --no-audit --no-fund --silent @stoplight/prism-cli@5.16.0 @octokit/openapi@23.0.2 \
+            @octokit/graphql-schema@15.26.1 graphql@16) >/dev/null 2>&1 && return 0
+    fi
+    echo "GitHub's descriptions could not be installed with npm; their tests are skipped" >&2
+}
+
 server() { # NAME
     case $1 in
         moto) echo "$cache/venv-moto/bin/moto_server" ;;
         roto) echo "$cache/venv-roto/bin/roto-server" ;;
-        *) echo "unknown emulator \`$1\`; there are \`moto\` and \`roto\`" >&2; exit 2 ;;
+        github) echo "$cache/node-github/node_modules/@stoplight/prism-cli/dist/index.js" ;;
+        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\` and \`github\`" >&2; exit 2 ;;
     esac
 }
 
@@ -33,10 +47,11 @@ case ${1:-} in
         venv moto "$(server moto)" 'moto[server]==5.2.5'
         venv roto "$(server roto)" 'roto-aws==0.10.1'
         sshd
+        github
         ;;
     path)
         binary=$(server "${2:-}")
-        [ -x "$binary" ] || { echo "$2 is not installed; run scripts/emulators.sh install" >&2; exit 1; }
+        [ -f "$binary" ] || { echo "$2 is not installed; run scripts/emulators.sh install" >&2; exit 1; }
         echo "$binary"
         ;;
     *) sed -n '2,4s/^# *//p' "$0" >&2; exit 2 ;;

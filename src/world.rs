@@ -157,8 +157,14 @@ pub struct Capabilities {
 
 impl Capabilities {
     /// A value that we choose and nobody else validates.
-    pub const UNVALIDATED: Self =
-        Self { issuer: Issuer::Client, overlap: Overlap::Unvalidated, reread: false, follows: false, disable: false, delete: false };
+    pub const UNVALIDATED: Self = Self {
+        issuer: Issuer::Client,
+        overlap: Overlap::Unvalidated,
+        reread: false,
+        follows: false,
+        disable: false,
+        delete: false,
+    };
 }
 
 /// Who chooses the value.

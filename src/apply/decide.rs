@@ -352,8 +352,7 @@ fn create(o: &Observation) -> Option<Step> {
     match o.capabilities.overlap {
         Overlap::Dual { max } if o.keys.len() < usize::from(max) => Some(Step::Act(Mutation::Create { slot })),
         Overlap::Dual { max } => {
-            let foreign: Vec<&str> =
-                o.keys.iter().filter(|key| key.role == Role::Foreign).map(|key| key.id.as_str()).collect();
+            let foreign: Vec<&str> = o.keys.iter().filter(|key| key.role == Role::Foreign).map(|key| key.id.as_str()).collect();
             let whose = if foreign.is_empty() { String::new() } else { format!(", {} not made by slm", foreign.join(", ")) };
             Some(Step::Blocked(format!("all {max} credentials exist{whose}")))
         }

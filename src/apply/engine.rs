@@ -13,9 +13,7 @@ use crate::model::id::{ConsumerId, KeyId, RotationId, VersionId};
 use crate::model::outcome::{Event, Fate, Outcome};
 use crate::model::plan::ActionKind;
 use crate::model::secret::Secret;
-use crate::world::{
-    Clock, Consumer, ErrorClass, Fresh, KeyChange, Listing, Registers, Rotator, SecretStore, Target, WorldError,
-};
+use crate::world::{Clock, Consumer, ErrorClass, Fresh, KeyChange, Listing, Registers, Rotator, SecretStore, Target, WorldError};
 
 /// Set when the run should stop at the next safe point.
 pub type StopFlag = AtomicBool;
@@ -312,7 +310,8 @@ impl<'a> Engine<'a> {
                 told("prepared", slot)
             }
             Mutation::Close { slot, condemned } => {
-                let value = super::observation::tombstone(condemned).map_err(|cause| permanent("close a slot", &cause.to_string()))?;
+                let value =
+                    super::observation::tombstone(condemned).map_err(|cause| permanent("close a slot", &cause.to_string()))?;
                 store.put(goal.secret, slot, &value).await?;
                 told("closed", slot)
             }
@@ -409,7 +408,8 @@ impl<'a> Engine<'a> {
 
     /// The consumer, if the generation seen is in force and the lease lasts at the last moment before the effect.
     async fn still(&self, goal: &Goal<'_>, id: &ConsumerId, basis: &Basis) -> Result<&'a dyn Consumer, WorldError> {
-        let refuse = |class, cause: &str| WorldError { class, operation: format!("bring `{id}` up to date"), cause: cause.to_owned() };
+        let refuse =
+            |class, cause: &str| WorldError { class, operation: format!("bring `{id}` up to date"), cause: cause.to_owned() };
         if self.job.store.describe(goal.secret).await?.current() != basis.generation.as_ref() {
             return Err(refuse(ErrorClass::Conflict, "another version is current now"));
         }

@@ -41,7 +41,9 @@ pub struct Reading<'a> {
 /// Whether the old credential may be ended. That every consumer runs the current version was checked before.
 #[must_use]
 pub fn gate(of: &Reading<'_>) -> Gate {
-    let Some(promoted) = of.promoted else { return Gate::Shut("it is not known since when the new version is in force".to_owned()) };
+    let Some(promoted) = of.promoted else {
+        return Gate::Shut("it is not known since when the new version is in force".to_owned());
+    };
     if let Some(why) = of.held {
         return Gate::Shut(why.to_owned());
     }
@@ -96,7 +98,9 @@ mod tests {
         assert_eq!(gate(&reading()), Gate::Open);
         assert!(matches!(gate(&Reading { now: at(99), ..reading() }), Gate::Until(late, _) if late == at(100)));
         assert!(matches!(gate(&Reading { lease: Limit::seconds(200), ..reading() }), Gate::Until(late, _) if late == at(200)));
-        assert!(matches!(gate(&Reading { target_now: at(999), ..reading() }), Gate::Until(late, why) if late == at(1_000) && why.contains("job")));
+        assert!(
+            matches!(gate(&Reading { target_now: at(999), ..reading() }), Gate::Until(late, why) if late == at(1_000) && why.contains("job"))
+        );
         assert!(matches!(gate(&Reading { promoted: None, ..reading() }), Gate::Shut(_)));
         assert!(matches!(gate(&Reading { held: Some("frozen"), ..reading() }), Gate::Shut(why) if why == "frozen"));
         let run = ["run 1".to_owned()];

@@ -117,8 +117,7 @@ pub(super) async fn store(
         let gone = key.created.map_or(Timestamp::MAX, |created| lease.after(created));
         records.role(key, server, (listing.now < gone).then_some(gone))
     };
-    let keys: Vec<Key> =
-        listing.keys.iter().map(|key| Key { id: key.id.clone(), active: key.active, role: role(key) }).collect();
+    let keys: Vec<Key> = listing.keys.iter().map(|key| Key { id: key.id.clone(), active: key.active, role: role(key) }).collect();
     let marks = generation.map(|generation| marks(goal, generation, &registers)).unwrap_or_default();
     let single = capabilities.overlap == Overlap::Single;
     let installed = listing.keys.iter().filter(|_| single).find_map(|key| key.version.clone());
@@ -239,8 +238,7 @@ async fn registers(
 
 fn marks(goal: &Goal<'_>, generation: &VersionId, registers: &BTreeMap<RegisterName, String>) -> Marks {
     let read = |mark: Mark| registers.get(&names::mark(goal.secret, generation, mark.as_str()))?.parse().ok();
-    let (promoted, disabled, refused, done) =
-        (read(Mark::Promoted), read(Mark::Disabled), read(Mark::Refused), read(Mark::Done));
+    let (promoted, disabled, refused, done) = (read(Mark::Promoted), read(Mark::Disabled), read(Mark::Refused), read(Mark::Done));
     Marks { promoted, disabled, refused, done }
 }
 
@@ -274,4 +272,3 @@ pub(super) fn sight(seen: Result<crate::world::ConsumerView, WorldError>) -> (Si
 pub(super) fn is_canary(job: &Job<'_>, id: &ConsumerId) -> bool {
     job.credential.consumers.iter().any(|consumer| consumer.id == *id && consumer.canary)
 }
-

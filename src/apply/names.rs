@@ -79,7 +79,8 @@ mod tests {
     fn names_are_stable_and_each_register_has_its_own() {
         let (a, g) = (secret("r", "x"), VersionId::from("g"));
         let versions = [slot(&a, Some(&g), 0), slot(&a, Some(&g), 1), slot(&a, None, 0), rollback(&a, &g)];
-        let registers = [verdict(&a, Some(&g), 0), verdict(&a, Some(&g), 1), fate(&a, &g), mark(&a, &g, "done"), mark(&a, &g, "fate")];
+        let registers =
+            [verdict(&a, Some(&g), 0), verdict(&a, Some(&g), 1), fate(&a, &g), mark(&a, &g, "done"), mark(&a, &g, "fate")];
         let uuid = |name: &str| name[name.len() - 36..].to_owned();
         let all = versions.iter().map(|id| uuid(id.as_str())).chain(registers.iter().map(|name| uuid(name.as_str())));
         assert_eq!(all.collect::<std::collections::BTreeSet<_>>().len(), versions.len() + registers.len());

@@ -13,6 +13,7 @@ use crate::apply::engine::{Budget, Job, drive};
 use crate::host::clock::SystemClock;
 use crate::host::locker::{Locker, Signer};
 use crate::host::registers::GitRegisters;
+use crate::host::repo;
 use crate::model::catalog::LockerSettings;
 use crate::model::outcome::{Fate, Outcome};
 use crate::model::plan::{Action, ActionKind, Plan};
@@ -54,6 +55,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
         );
         return Ok(Said::new(vec![Exit::Held], human, json!({ "plan": plan, "applied": false })));
     }
+    // Nothing is changed that could not be recorded beside what was recorded before.
+    repo::intact(&global.root, &session.catalog.settings.locker.branch)
+        .map_err(|error| Trouble { exit: Exit::Integrity, error: error.into() })?;
     let stop = stop_on_ctrl_c();
     let outcomes = pipeline::block_on(carry_out(&session, global, &plan, &stop))?;
     // What is recorded is the world after the run: the same look a later plan would take.

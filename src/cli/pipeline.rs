@@ -82,7 +82,7 @@ fn work_tree(files: &BTreeMap<String, String>) -> Result<String, Trouble> {
 /// Loads `files` as of now.
 pub(super) fn load(files: BTreeMap<String, String>) -> Checked {
     let files = Files(files);
-    let loaded = crate::load::load(&files, SystemClock.now());
+    let loaded = crate::load::load_against(&files, SystemClock.now(), Some(&wire::observed()));
     Checked { files: files.0, catalog: loaded.catalog, diagnostics: loaded.diagnostics }
 }
 
@@ -122,6 +122,8 @@ impl Session {
             tracing::info!(source = %receipt.source, collector = receipt.collector, scope = receipt.scope, complete, requests, "collected");
         }
         let snapshot = join(&self.catalog, observed.snapshot.clone());
+        // INVARIANT: `slm check` judges by what collectors declare, so what they bring home is declared.
+        debug_assert!(wire::undeclared(&snapshot).is_empty(), "not declared: {:?}", wire::undeclared(&snapshot));
         let assessment = evaluate(&self.catalog, &self.rules, &snapshot, at);
         Judged { observed, snapshot, assessment }
     }
@@ -158,7 +160,9 @@ pub(super) fn refuse_bad(plan: &Plan, catalog: &Catalog) -> Result<(), Trouble> 
 
 /// SHA-256 of what was observed, without instants of our own clock.
 pub(super) fn digest(snapshot: &Snapshot) -> Result<String, Trouble> {
-    Ok(hex(&Sha256::digest(canonical::json(&snapshot.populations)?)))
+    let mut hash = Sha256::new();
+    canonical::populations(&snapshot.populations, |bytes| hash.update(bytes))?;
+    Ok(hex(&hash.finalize()))
 }
 
 fn hex(bytes: &[u8]) -> String {

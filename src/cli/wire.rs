@@ -12,12 +12,15 @@ use crate::collectors::secrets_manager::SecretsManager;
 use crate::collectors::vault::VaultSecrets;
 use crate::consumers::file::RenderedFile;
 use crate::consumers::github_actions_secret::ActionsSecret;
+use crate::evaluate::join;
 use crate::host::clock::SystemClock;
+use crate::load::Observed;
 use crate::model::catalog::{
     Catalog, Consumer as Declared, ConsumerKind, Credential, GithubSource, RotatorConfig, SourceKind, VaultSource,
 };
 use crate::model::id::{ConsumerId, VersionId};
 use crate::model::secret::Secret;
+use crate::model::snapshot::Snapshot;
 use crate::rotators::random::Random;
 use crate::transport::aws::Sessions;
 use crate::transport::budget::Budget;
@@ -34,6 +37,28 @@ const APPLY_SESSION: &str = "slm-apply";
 /// The sessions of one run, under the rate that the catalog allows.
 pub(super) fn sessions(catalog: &Catalog) -> Sessions {
     Sessions::new(Budget::per_second(catalog.settings.limits.requests_per_second))
+}
+
+/// What collectors observe and what the catalog adds, by entity type.
+pub(super) fn observed() -> Observed {
+    let mut all = Observed::new();
+    for (entity, attributes) in crate::collectors::EMITS.iter().copied().chain([join::EMITS]).flatten() {
+        all.entry(entity).or_default().extend(*attributes);
+    }
+    all
+}
+
+/// What is in `snapshot` and not in [`observed`]: entity type and attribute.
+pub(super) fn undeclared(snapshot: &Snapshot) -> Vec<(String, String)> {
+    let observed = observed();
+    let mut wrong = Vec::new();
+    for population in &snapshot.populations {
+        let known = observed.get(population.entity.as_str());
+        let names = population.resources.iter().flat_map(|resource| resource.facts().map(|(name, _)| name));
+        let strange = names.filter(|name| known.is_none_or(|known| !known.contains(name.as_ref())));
+        wrong.extend(strange.map(|name| (population.entity.to_string(), name.to_string())));
+    }
+    wrong
 }
 
 /// Every collector the catalog asks for. None of them can write.

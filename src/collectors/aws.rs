@@ -1,5 +1,6 @@
 //! What every collector of AWS does the same way: it asks who it is, keeps what was asked and answered, and notes what it did not see.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use aws_config::SdkConfig;
@@ -16,6 +17,9 @@ use crate::world::{Clock, Collected};
 
 /// Why something was not seen: the class, and one line for people.
 pub(super) type Gap = (Unseen, String);
+
+/// What is kept of an answer and the names of what was taken away; `None` keeps nothing of it.
+pub(super) type Kept<'a> = Option<(Cow<'a, [u8]>, Vec<String>)>;
 
 /// One account and region, or `global`: where the answers belong, and how to ask.
 pub(super) struct Place {
@@ -90,14 +94,14 @@ impl Collection<'_> {
     }
 
     /// Keeps the last answer as `name`, less what `redact` takes away; an answer that it cannot read is not kept.
-    pub(super) fn keep(&mut self, wire: &Wire, name: &str, redact: impl FnOnce(&[u8]) -> Option<(Vec<u8>, Vec<String>)>) {
+    pub(super) fn keep(&mut self, wire: &Wire, name: &str, redact: impl FnOnce(&[u8]) -> Kept<'_>) {
         if let Some(body) = wire.take_body() {
             self.keep_as(name, &body, redact);
         }
     }
 
     /// Keeps `body` as `name`, likewise.
-    pub(super) fn keep_as(&mut self, name: &str, body: &[u8], redact: impl FnOnce(&[u8]) -> Option<(Vec<u8>, Vec<String>)>) {
+    pub(super) fn keep_as(&mut self, name: &str, body: &[u8], redact: impl FnOnce(&[u8]) -> Kept<'_>) {
         let Some((kept, redacted)) = redact(body) else { return };
         let name = format!("{}/{}/{}/{name}", self.place.source, self.collector, self.place.scope);
         self.refs.push(RawRef::new(name, body, &kept, redacted));

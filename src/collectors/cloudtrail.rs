@@ -9,12 +9,27 @@ use aws_sdk_cloudtrail::types::{AdvancedEventSelector, EventSelector, ReadWriteT
 use aws_sdk_cloudtrail::{Client, config};
 use serde_json::json;
 
-use super::aws::{Collection, Place};
+use super::aws::{Collection, Kept, Place};
 use crate::model::catalog::AwsSource;
 use crate::model::id::SourceId;
 use crate::model::snapshot::{Resource, Value};
 use crate::transport::aws::{Failure, Wire, instant};
 use crate::world::{Clock, Collected, Collector, ErrorClass};
+
+/// Entity types and the attributes this collector can observe of them.
+pub const EMITS: &[(&str, &[&str])] = &[(
+    "Aws::Trail",
+    &[
+        "delivery_error",
+        "global_events",
+        "kms_encrypted",
+        "last_delivery",
+        "logging",
+        "multi_region",
+        "read_write",
+        "validation_enabled",
+    ],
+)];
 
 /// Reads the trails of one account and region.
 pub struct CloudTrail {
@@ -182,16 +197,16 @@ fn of_advanced(selector: &AdvancedEventSelector) -> Option<Logged> {
 }
 
 /// `body` without the names of advanced selectors, which may hold anything.
-fn redact(body: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
+fn redact(body: &[u8]) -> Kept<'_> {
     let mut answer: serde_json::Value = serde_json::from_slice(body).ok()?;
     let mut removed = false;
     for selector in answer.get_mut("AdvancedEventSelectors").and_then(|all| all.as_array_mut()).into_iter().flatten() {
         removed |= selector.as_object_mut().is_some_and(|selector| selector.remove("Name").is_some());
     }
     if !removed {
-        return Some((body.to_vec(), Vec::new()));
+        return Some((body.into(), Vec::new()));
     }
-    Some((serde_json::to_vec(&answer).ok()?, vec!["/AdvancedEventSelectors/*/Name".to_owned()]))
+    Some((serde_json::to_vec(&answer).ok()?.into(), vec!["/AdvancedEventSelectors/*/Name".to_owned()]))
 }
 
 #[async_trait]

@@ -10,6 +10,9 @@ use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, Resource
 use crate::model::time::Timestamp;
 use crate::world::{Clock, Collected, Collector, Consumer, ErrorClass, WorldError};
 
+/// Entity types and the attributes this collector can observe of them.
+pub const EMITS: &[(&str, &[&str])] = &[("Slm::Consumer", &["consumer", "credential", "running", "stored"])];
+
 /// Reads every consumer's acknowledgement; it never delivers.
 pub struct Consumers {
     source: SourceId,

@@ -25,6 +25,33 @@ const DISTANT: &str = "Git::Remote";
 const EXCEPTION: &str = "Slm::Exception";
 const DOCUMENT: &str = "Slm::Document";
 
+/// Entity types and the attributes this collector can observe of them.
+pub const EMITS: &[(&str, &[&str])] = &[
+    (
+        "Git::Commit",
+        &[
+            "approvers",
+            "author",
+            "committed_at",
+            "committer",
+            "independent_approvals",
+            "is_merge",
+            "landed_at",
+            "landed_by",
+            "on_remote",
+            "self_approved",
+            "signature",
+            "signature_verified",
+            "signer",
+            "signing_key",
+        ],
+    ),
+    ("Git::Remote", &["archived", "blocks_deletion", "blocks_force_push"]),
+    ("Git::Repo", &["branch", "is_config_repo", "remote_state", "rewound", "tip"]),
+    ("Slm::Document", &["approved_at", "approver", "author"]),
+    ("Slm::Exception", &["approved_at", "approver", "expires", "reason", "requester"]),
+];
+
 /// Observes one repository.
 pub struct ConfigRepo {
     source: SourceId,

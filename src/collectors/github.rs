@@ -1,54 +1,76 @@
-//! One GitHub organisation: its settings, its repositories and its Actions secrets by name, never a value.
+//! One GitHub organisation: its settings, people from outside, repositories with what guards them, and secrets by name, never a value.
 //!
-//! What lists do not answer is absent: rules of branches, deploy keys, and secrets of repositories and environments.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Requests: 12, and one a further page of each list; R repositories take R/100 of REST and R/50 of GraphQL.
+//! Secrets of repositories and environments are read on request alone, with a call for each.
 
 use async_trait::async_trait;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::github_bodies::{Actions, Feature, Member, Named, Org, Repo, Secrets, User, Workflow, redact};
-use crate::model::blob::Blob;
+use super::github_bodies::{Actions, Member, Org, User, Workflow};
+use super::github_graph::Saml;
+use super::github_run::{Found, Run, incomplete, known, text};
 use crate::model::catalog::GithubSource;
-use crate::model::id::{ResourceId, SourceId};
-use crate::model::receipt::{Operation, RawRef, Receipt};
-use crate::model::snapshot::{Attribute, Completeness, Population, Resource, Unseen, Value};
-use crate::model::time::Timestamp;
-use crate::transport::github::{Answer, Failure, Github, segment};
+use crate::model::id::SourceId;
+use crate::model::receipt::Receipt;
+use crate::model::snapshot::{Attribute, Completeness, Unseen, Value};
+use crate::transport::github::{Github, segment};
 use crate::world::{Clock, Collected, Collector};
+
+const SAML: &str = include_str!("github_saml.graphql");
+
+/// Entity types and the attributes this collector can observe of them.
+pub const EMITS: &[(&str, &[&str])] = &[
+    ("GitHub::Collaborator", &["approved", "end_date"]),
+    ("GitHub::DeployKey", &["created_at", "read_only", "write_approved"]),
+    ("GitHub::Environment", &["branch_restricted", "prevent_self_review", "production", "required_reviewers"]),
+    (
+        "GitHub::Org",
+        &[
+            "actions_can_approve",
+            "allowed_actions",
+            "base_permission",
+            "default_token_read_only",
+            "members_unlinked",
+            "members_without_2fa",
+            "saml_enabled",
+            "two_factor_required",
+        ],
+    ),
+    (
+        "GitHub::Repo",
+        &[
+            "archived",
+            "blocks_deletion",
+            "blocks_force_push",
+            "default_branch_protected",
+            "dependabot_alerts",
+            "dismiss_stale_reviews",
+            "last_push_approval",
+            "min_approvals",
+            "public",
+            "public_approved",
+            "push_protection",
+            "required_approvals",
+            "required_checks",
+            "secret_scanning",
+            "strict_checks",
+        ],
+    ),
+    ("GitHub::Secret", &["updated_at"]),
+];
 
 /// Reads one organisation.
 pub struct GithubOrg {
     source: SourceId,
-    org: String,
+    config: GithubSource,
     github: Github,
-}
-
-/// One collection under way.
-struct Run<'a> {
-    of: &'a GithubOrg,
-    operations: Vec<Operation>,
-    raw: Vec<Blob>,
-    refs: Vec<RawRef>,
-    clock: Option<Timestamp>,
 }
 
 impl GithubOrg {
     /// A collector of the organisation of `config`, named `source`, that calls with `github`.
     #[must_use]
     pub fn new(source: SourceId, config: &GithubSource, github: Github) -> Self {
-        Self { source, org: config.org.clone(), github }
-    }
-
-    fn population(&self, entity: &str, completeness: Completeness, resources: BTreeMap<ResourceId, Resource>) -> Population {
-        Population {
-            source: self.source.clone(),
-            scope: self.org.clone(),
-            entity: entity.into(),
-            completeness,
-            resources: resources.into_values().collect(),
-        }
+        Self { source, config: config.clone(), github }
     }
 }
 
@@ -63,32 +85,43 @@ impl Collector for GithubOrg {
     }
 
     fn scope(&self) -> &str {
-        &self.org
+        &self.config.org
     }
 
     async fn collect(&self, clock: &dyn Clock) -> Collected {
         let started = clock.now();
-        let mut run = Run { of: self, operations: Vec::new(), raw: Vec::new(), refs: Vec::new(), clock: None };
+        let mut run = Run {
+            source: &self.source,
+            config: &self.config,
+            github: &self.github,
+            operations: Vec::new(),
+            raw: Vec::new(),
+            refs: Vec::new(),
+            clock: None,
+            known: false,
+        };
         let caller = run.caller().await;
-        let (org, org_seen, expected) = run.org().await;
-        let (repos, repos_seen) = run.repos(expected).await;
-        let (secrets, secrets_seen) = run.secrets().await;
-        let all = [&org_seen, &repos_seen, &secrets_seen];
-        let completeness = all.into_iter().find(|seen| !seen.is_complete()).cloned().unwrap_or(Completeness::Complete);
-        let beyond =
-            incomplete(Unseen::NotCollected, "secrets of repositories, environments and Dependabot are not read".to_owned());
-        let secrets_seen = if secrets_seen.is_complete() { beyond } else { secrets_seen };
-        let populations = vec![
-            self.population("GitHub::Org", org_seen, org),
-            self.population("GitHub::Repo", repos_seen, repos),
-            self.population("GitHub::Secret", secrets_seen, secrets),
+        let (org, expected) = run.org().await;
+        let below = run.below(expected).await;
+        let people = run.collaborators().await;
+        let secrets = run.secrets(&below).await;
+        let found = [
+            ("GitHub::Collaborator", people),
+            ("GitHub::DeployKey", below.keys),
+            ("GitHub::Environment", below.environments),
+            ("GitHub::Org", org),
+            ("GitHub::Repo", below.repos),
+            ("GitHub::Secret", secrets),
         ];
+        // What was never meant to be read is said by its population; the collection is whole without it.
+        let meant = |seen: &&Completeness| !matches!(seen, Completeness::Incomplete { cause: Unseen::NotCollected, .. });
+        let broken = found.iter().map(|(_, found)| &found.seen).filter(meant).find(|seen| !seen.is_complete());
         let receipt = Receipt {
             source: self.source.clone(),
             collector: self.name().to_owned(),
-            scope: self.org.clone(),
+            scope: self.config.org.clone(),
             caller,
-            completeness,
+            completeness: broken.cloned().unwrap_or(Completeness::Complete),
             operations: run.operations,
             independent_count: expected,
             source_clock: run.clock,
@@ -96,183 +129,108 @@ impl Collector for GithubOrg {
             ended: clock.now(),
             raw: run.refs,
         };
-        Collected { populations, receipt, raw: run.raw }
+        let raw = run.raw;
+        let populations =
+            found.into_iter().map(|(entity, found)| found.population(&self.source, &self.config.org, entity)).collect();
+        Collected { populations, receipt, raw }
     }
 }
 
-type Seen = (BTreeMap<ResourceId, Resource>, Completeness);
-
 impl Run<'_> {
-    /// Who we are; an App has no user, so that a refusal here says nothing.
+    /// Who we are; an App has no user.
     async fn caller(&mut self) -> Option<String> {
-        let (pages, _) = self.pages::<User>("GET /user", "/user", |_| 1, false).await;
-        pages.into_iter().next().map(|user| user.login)
+        if let Some(app) = self.github.app() {
+            return Some(app);
+        }
+        let read = self.list::<User>("GET /user", "/user", |_| 1, false).await;
+        read.pages.into_iter().next().map(|user| user.login)
     }
 
     /// The organisation, and how many repositories it says it has.
-    async fn org(&mut self) -> (BTreeMap<ResourceId, Resource>, Completeness, Option<u64>) {
-        let home = format!("/orgs/{}", segment(&self.of.org));
-        let (orgs, seen) = self.pages::<Org>("GET /orgs/{org}", &home, |_| 1, true).await;
-        let mut causes = vec![seen];
-        let Some(org) = orgs.into_iter().next() else {
-            return (BTreeMap::new(), first(causes), None);
-        };
+    async fn org(&mut self) -> (Found, Option<u64>) {
+        let home = format!("/orgs/{}", segment(&self.config.org));
+        let read = self.list::<Org>("GET /orgs/{org}", &home, |_| 1, true).await;
+        let mut found = Found::new();
+        found.lacks(&read.seen);
+        let Some(org) = read.pages.into_iter().next() else { return (found, None) };
         // INVARIANT: another organisation's settings are never read as this one's.
-        if !org.login.eq_ignore_ascii_case(&self.of.org) {
-            causes.push(incomplete(
-                Unseen::Inconsistent,
-                format!("the source answers for another organisation than {}", self.of.org),
-            ));
-            return (BTreeMap::new(), first(causes), None);
+        if !org.login.eq_ignore_ascii_case(&self.config.org) {
+            let detail = format!("the source answers for another organisation than {}", self.config.org);
+            found.lacks(&incomplete(Unseen::Inconsistent, detail));
+            return (found, None);
         }
-        let mut attributes: Vec<Attribute> = Vec::new();
-        let mut set = |name: &str, value: Option<Value>| attributes.extend(value.map(|value| (name.into(), value)));
-        set("two_factor_required", org.two_factor_requirement_enabled.map(Value::Bool));
-        set("base_permission", org.default_repository_permission.as_deref().map(text));
-
         let route = format!("{home}/members?filter=2fa_disabled&per_page=100");
-        let name = "GET /orgs/{org}/members";
-        let (members, seen) = self.pages::<Vec<Member>>(name, &route, |page| page.len() as u64, true).await;
-        let count: usize = members.iter().map(Vec::len).sum();
-        set("members_without_2fa", i64::try_from(count).ok().filter(|_| seen.is_complete()).map(Value::Long));
-        causes.push(seen);
+        let count = |page: &Vec<Member>| page.len() as u64;
+        let members = self.list::<Vec<Member>>("GET /orgs/{org}/members", &route, count, true).await;
+        found.lacks(&members.seen);
+        let without: usize = members.pages.iter().map(Vec::len).sum();
+        let mut attributes = known([
+            ("base_permission", org.default_repository_permission.as_deref().map(text)),
+            ("members_without_2fa", i64::try_from(without).ok().filter(|_| members.seen.is_complete()).map(Value::Long)),
+            ("two_factor_required", org.two_factor_requirement_enabled.map(Value::Bool)),
+        ]);
+        attributes.extend(self.workflows(&mut found, &home).await);
+        attributes.extend(self.saml(&mut found).await);
+        found.add(format!("github:{}", org.login), attributes);
+        (found, org.public_repos.zip(org.total_private_repos).map(|(public, private)| public + private))
+    }
 
+    async fn workflows(&mut self, found: &mut Found, home: &str) -> Vec<Attribute> {
         let route = format!("{home}/actions/permissions");
-        let (found, seen) = self.pages::<Actions>("GET /orgs/{org}/actions/permissions", &route, |_| 1, true).await;
-        causes.push(seen);
-        set("allowed_actions", found.first().and_then(|found| found.allowed_actions.as_deref()).map(text));
-
+        let actions = self.list::<Actions>("GET /orgs/{org}/actions/permissions", &route, |_| 1, true).await;
+        found.lacks(&actions.seen);
         let route = format!("{route}/workflow");
-        let (found, seen) = self.pages::<Workflow>("GET /orgs/{org}/actions/permissions/workflow", &route, |_| 1, true).await;
-        causes.push(seen);
-        let flow = found.first();
-        set("default_token_read_only", flow.map(|flow| Value::Bool(flow.default_workflow_permissions == "read")));
-        set("actions_can_approve", flow.map(|flow| Value::Bool(flow.can_approve_pull_request_reviews)));
-
-        let id = ResourceId::from(format!("github:{}", org.login));
-        let expected = org.public_repos.zip(org.total_private_repos).map(|(public, private)| public + private);
-        (BTreeMap::from([(id.clone(), Resource::new(id, attributes))]), first(causes), expected)
+        let flow = self.list::<Workflow>("GET /orgs/{org}/actions/permissions/workflow", &route, |_| 1, true).await;
+        found.lacks(&flow.seen);
+        let flow = flow.pages.first();
+        known([
+            ("actions_can_approve", flow.map(|flow| Value::Bool(flow.can_approve_pull_request_reviews))),
+            ("allowed_actions", actions.pages.first().and_then(|found| found.allowed_actions.as_deref()).map(text)),
+            ("default_token_read_only", flow.map(|flow| Value::Bool(flow.default_workflow_permissions == "read"))),
+        ])
     }
 
-    async fn repos(&mut self, expected: Option<u64>) -> Seen {
-        let route = format!("/orgs/{}/repos?type=all&per_page=100", segment(&self.of.org));
-        let (pages, mut seen) = self.pages::<Vec<Repo>>("GET /orgs/{org}/repos", &route, |page| page.len() as u64, true).await;
-        let repos: BTreeMap<_, _> = pages.iter().flatten().map(repository).collect();
-        if seen.is_complete() {
-            seen = match expected {
-                // GitHub leaves out what the caller may not see, without a word.
-                None => incomplete(Unseen::Denied, format!("the token may not know how many repositories {} has", self.of.org)),
-                Some(count) if count != repos.len() as u64 => {
-                    let detail = format!("{} says it has {count} repositories, the list holds {}", self.of.org, repos.len());
-                    incomplete(Unseen::Inconsistent, detail)
-                }
-                Some(_) => seen,
-            };
+    /// Single sign-on. No provider is one that is not shown, unless an owner asks.
+    async fn saml(&mut self, found: &mut Found) -> Vec<Attribute> {
+        let given = json!({ "org": self.config.org, "after": null });
+        let read = self.ask::<Saml>("graphql-saml", SAML, given).await;
+        read.omitted.iter().for_each(|omitted| found.lacks(&read.left_out(omitted)));
+        found.lacks(&read.seen);
+        let Some(org) = read.pages.first().and_then(|page| page.organization.as_ref()) else { return Vec::new() };
+        if !read.seen.is_complete() || !read.omitted.is_empty() {
+            return Vec::new();
         }
-        (repos, seen)
-    }
-
-    async fn secrets(&mut self) -> Seen {
-        let route = format!("/orgs/{}/actions/secrets?per_page=100", segment(&self.of.org));
-        let name = "GET /orgs/{org}/actions/secrets";
-        let (pages, mut seen) = self.pages::<Secrets>(name, &route, |page| page.secrets.len() as u64, true).await;
-        let resource = |secret: &Named| {
-            let id = ResourceId::from(format!("github:{}/actions/{}", self.of.org, secret.name));
-            (id.clone(), Resource::new(id, vec![("updated_at".into(), Value::Time(secret.updated_at))]))
-        };
-        let secrets: BTreeMap<_, _> = pages.iter().flat_map(|page| &page.secrets).map(resource).collect();
-        let counted = pages.last().is_none_or(|page| page.total_count == secrets.len() as u64);
-        if seen.is_complete() && !counted {
-            seen = incomplete(Unseen::Inconsistent, format!("the count of the secrets of {} differs from their list", self.of.org));
+        if org.saml_identity_provider.is_none() {
+            let none = (org.viewer_can_administer == Some(true)).then_some(Value::Bool(false));
+            return known([("saml_enabled", none)]);
         }
-        (secrets, seen)
+        let whole = read.pages.iter().all(|page| page.identities().is_some_and(|page| page.shown()));
+        let linked: std::collections::BTreeSet<String> = read
+            .pages
+            .iter()
+            .filter_map(Saml::identities)
+            .flat_map(|page| page.items())
+            .filter_map(|identity| identity.user.as_ref().map(|user| user.login.to_ascii_lowercase()))
+            .collect();
+        let linked = i64::try_from(linked.len()).ok().filter(|_| whole);
+        let unlinked =
+            org.members_with_role.as_ref().zip(linked).map(|(members, linked)| Value::Long((members.total_count - linked).max(0)));
+        known([("members_unlinked", unlinked), ("saml_enabled", Some(Value::Bool(true)))])
     }
 
-    /// Reads `route` and what follows it to the end; bodies are kept when `keep` is set.
-    async fn pages<T: DeserializeOwned>(
-        &mut self,
-        name: &str,
-        route: &str,
-        count: fn(&T) -> u64,
-        keep: bool,
-    ) -> (Vec<T>, Completeness) {
-        let (mut pages, mut items) = (Vec::new(), 0);
-        let mut followed = BTreeSet::new();
-        let mut next = route.to_owned();
-        let completeness = loop {
-            let number = pages.len() + 1;
-            let failed = |failure: Failure| {
-                incomplete(failure.unseen(), format!("could not {name} of {}, page {number}: {failure}", self.of.org))
-            };
-            let answer = match self.of.github.get(&next).await {
-                Ok(answer) => answer,
-                Err(failure) => break failed(failure),
-            };
-            let page: T = match answer.read() {
-                Ok(page) => page,
-                Err(failure) => break failed(failure),
-            };
-            if keep {
-                self.keep(name, number, &answer);
-            }
-            items += count(&page);
-            pages.push(page);
-            let link = match answer.next {
-                None => break Completeness::Complete,
-                Some(Err(failure)) => break failed(failure),
-                Some(Ok(link)) => link,
-            };
-            followed.insert(std::mem::replace(&mut next, link));
-            if followed.contains(&next) {
-                let detail = format!("page {number} of {name} of {} leads back", self.of.org);
-                break incomplete(Unseen::Inconsistent, detail);
-            }
-        };
-        let log = self.of.github.take_log();
-        self.clock = self.clock.or(log.clock);
-        self.operations.push(Operation {
-            name: format!("github:{name}"),
-            parameters: json!({ "route": route }),
-            pages: pages.len() as u64,
-            requests: log.requests,
-            items,
-            request_ids: log.request_ids,
-        });
-        (pages, completeness)
+    /// Those who have access without being members.
+    async fn collaborators(&mut self) -> Found {
+        let route = format!("/orgs/{}/outside_collaborators?per_page=100", segment(&self.config.org));
+        let count = |page: &Vec<Member>| page.len() as u64;
+        let read = self.list::<Vec<Member>>("GET /orgs/{org}/outside_collaborators", &route, count, true).await;
+        let mut found = Found::new();
+        found.lacks(&read.seen);
+        for person in read.pages.iter().flatten() {
+            let mut approvals = self.config.approved.collaborators.iter();
+            let until = approvals.find(|(login, _)| login.eq_ignore_ascii_case(&person.login)).map(|(_, until)| *until);
+            let attributes = known([("approved", Some(Value::Bool(until.is_some()))), ("end_date", until.map(Value::Time))]);
+            found.add(format!("github:{}/collaborators/{}", self.config.org, person.login), attributes);
+        }
+        found
     }
-
-    fn keep(&mut self, name: &str, number: usize, answer: &Answer) {
-        let Some((kept, redacted)) = redact(answer.body.as_bytes()) else { return };
-        let stem = name.rsplit('}').next().map(|end| end.trim_matches('/').replace('/', "-")).filter(|stem| !stem.is_empty());
-        let stem = stem.unwrap_or_else(|| "org".to_owned());
-        let name = format!("{}/github/{}/{stem}-{number:04}.json", self.of.source, self.of.org);
-        self.refs.push(RawRef::new(name, answer.body.as_bytes(), &kept, redacted));
-        self.raw.push(Blob::compressed(&kept));
-    }
-}
-
-fn incomplete(cause: Unseen, detail: String) -> Completeness {
-    Completeness::Incomplete { cause, detail }
-}
-
-fn first(all: Vec<Completeness>) -> Completeness {
-    all.into_iter().find(|seen| !seen.is_complete()).unwrap_or(Completeness::Complete)
-}
-
-fn text(of: &str) -> Value {
-    Value::Text(of.into())
-}
-
-fn repository(repo: &Repo) -> (ResourceId, Resource) {
-    let id = ResourceId::from(format!("github:{}", repo.full_name));
-    let security = repo.security_and_analysis.as_ref();
-    let on = |feature: &Feature| Value::Bool(feature.status == "enabled");
-    let attributes = [
-        ("archived", repo.archived.map(Value::Bool)),
-        ("public", Some(Value::Bool(!repo.private))),
-        ("push_protection", security.and_then(|of| of.secret_scanning_push_protection.as_ref()).map(on)),
-        ("secret_scanning", security.and_then(|of| of.secret_scanning.as_ref()).map(on)),
-    ];
-    let known = attributes.into_iter().filter_map(|(name, value)| value.map(|value| (name.into(), value))).collect();
-    (id.clone(), Resource::new(id, known))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use super::github_graph;
 use crate::model::time::Timestamp;
 
 /// Fields of bodies that are kept; all others may hold anything: descriptions, addresses, clone tokens.
@@ -58,9 +59,12 @@ pub struct Org {
     pub total_private_repos: Option<u64>,
 }
 
-/// One member; the count is all we need.
+/// One member, or one who is none but has access.
 #[derive(Deserialize)]
-pub struct Member {}
+pub struct Member {
+    /// Its login.
+    pub login: String,
+}
 
 /// What may run.
 #[derive(Deserialize)]
@@ -140,17 +144,40 @@ pub fn redact(body: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
     Some((kept, removed.into_iter().collect()))
 }
 
+/// `body` of GraphQL with the fields of [`github_graph::KEPT`] alone, at any depth; otherwise as [`redact`].
+pub fn redact_graph(body: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
+    let mut answer: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let mut removed = BTreeSet::new();
+    strip_deep(&mut answer, "", &mut removed);
+    let kept = if removed.is_empty() { body.to_vec() } else { serde_json::to_vec(&answer).ok()? };
+    Some((kept, removed.into_iter().collect()))
+}
+
+fn strip_deep(value: &mut serde_json::Value, at: &str, removed: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| strip_deep(item, &format!("{at}/*"), removed)),
+        serde_json::Value::Object(fields) => {
+            fields.retain(|name, _| retain(&github_graph::KEPT, name, at, removed));
+            fields.iter_mut().for_each(|(name, value)| strip_deep(value, &format!("{at}/{name}"), removed));
+        }
+        _ => {}
+    }
+}
+
+/// True when `name` is in `kept`; otherwise its pointer below `at` is noted.
+fn retain(kept: &[&str], name: &str, at: &str, removed: &mut BTreeSet<String>) -> bool {
+    let keep = kept.contains(&name);
+    if !keep {
+        removed.insert(format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")));
+    }
+    keep
+}
+
 fn strip(value: &mut serde_json::Value, at: &str, removed: &mut BTreeSet<String>) {
     match value {
         serde_json::Value::Array(items) => items.iter_mut().for_each(|item| strip(item, &format!("{at}/*"), removed)),
         serde_json::Value::Object(fields) => {
-            fields.retain(|name, _| {
-                let keep = KEPT.contains(&name.as_str());
-                if !keep {
-                    removed.insert(format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")));
-                }
-                keep
-            });
+            fields.retain(|name, _| retain(&KEPT, name, at, removed));
             if let Some(secrets) = fields.get_mut("secrets") {
                 strip(secrets, &format!("{at}/secrets"), removed);
             }
@@ -169,6 +196,14 @@ mod tests {
         let (kept, redacted) = redact(body).unwrap();
         assert_eq!(String::from_utf8(kept).unwrap(), r#"[{"full_name":"a/b"}]"#);
         assert_eq!(redacted, ["/*/description", "/*/owner", "/*/temp_clone_token"]);
+    }
+
+    #[test]
+    fn a_graphql_body_is_reduced_at_any_depth() {
+        let body = br#"{"data":{"node":{"deployKeys":{"nodes":[{"id":"K","title":"x"}]}}},"errors":[{"message":"y"}]}"#;
+        let (kept, redacted) = redact_graph(body).unwrap();
+        assert_eq!(String::from_utf8(kept).unwrap(), r#"{"data":{"node":{"deployKeys":{"nodes":[{"id":"K"}]}}}}"#);
+        assert_eq!(redacted, ["/data/node/deployKeys/nodes/*/title", "/errors"]);
     }
 
     #[test]

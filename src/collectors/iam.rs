@@ -26,6 +26,29 @@ const DEFAULT_PASSWORD_LENGTH: i64 = 8;
 /// What an account outside an organization is told, or one whose organization cannot remove root credentials.
 const NOT_CENTRAL: [&str; 3] = ["OrganizationNotFound", "OrganizationNotInAllFeaturesMode", "ServiceAccessNotEnabled"];
 
+/// Entity types and the attributes this collector can observe of them.
+pub const EMITS: &[(&str, &[&str])] = &[
+    ("Aws::AccessKey", &["active", "created"]),
+    (
+        "Aws::Account",
+        &[
+            "has_iam_users",
+            "min_password_length",
+            "password_reuse_prevention",
+            "root_access_keys",
+            "root_credentials_removed",
+            "root_ever_used",
+            "root_last_used",
+            "root_mfa",
+        ],
+    ),
+    ("Aws::Credential", &["created", "enabled", "last_activity"]),
+    ("Aws::OidcRole", &["aud_pinned", "max_session_seconds", "sub_pinned"]),
+    ("Aws::Policy", &["allows_star_star"]),
+    ("Aws::Principal", &["is_admin"]),
+    ("Aws::User", &["active_keys", "console_access", "direct_policies", "mfa_active", "newest_key_created"]),
+];
+
 /// Reads the users and credentials of one account.
 pub struct Iam {
     place: Place,
@@ -80,11 +103,10 @@ impl Reader<'_, '_> {
         let answer = self.client.get_account_summary().send().await;
         let all = match answer {
             Ok(answer) => {
-                let map = answer.summary_map.filter(|all| !all.is_empty());
-                if map.is_none() {
-                    self.collection.doubt("the account summary is empty");
+                if answer.summary_map().is_none_or(|all| !all.contains_key(&SummaryKeyType::Users)) {
+                    self.collection.doubt("the account summary does not count the users");
                 }
-                map
+                answer.summary_map
             }
             Err(error) => {
                 self.collection.failed("read the account summary", &Failure::of(&error));
@@ -105,47 +127,50 @@ impl Reader<'_, '_> {
 
     /// Whether the credentials of root are gone and its organization keeps them so: unknown to a member account, which may not ask.
     async fn root_credentials(&mut self, summary: &Summary) {
+        // A device is a credential too: removing them takes it away.
         let parts = [
+            SummaryKeyType::AccountMfaEnabled,
             SummaryKeyType::AccountPasswordPresent,
             SummaryKeyType::AccountAccessKeysPresent,
             SummaryKeyType::AccountSigningCertificatesPresent,
         ]
         .map(|part| summary.get(&part).map(|count| *count > 0));
-        if parts.contains(&Some(true)) {
-            return self.account.push(("root_credentials_removed".into(), Value::Bool(false)));
-        }
-        let central = match self.client.list_organizations_features().send().await {
-            Ok(answer) => answer.enabled_features.map(|all| all.contains(&FeatureType::RootCredentialsManagement)),
-            Err(error) => {
-                let failure = Failure::of(&error);
-                let told = failure.code.as_deref().is_some_and(|code| NOT_CENTRAL.iter().any(|known| code.starts_with(known)));
-                // A refusal leaves one attribute unseen; anything else may have cut off more.
-                if !told && failure.unseen() != Unseen::Denied {
-                    self.collection.failed("list the organization's features", &failure);
-                }
-                told.then_some(false)
-            }
-        };
-        self.log("iam:ListOrganizationsFeatures", u64::from(central == Some(true)));
-        let removed = match central {
-            Some(true) => parts.iter().all(|part| *part == Some(false)).then_some(true),
-            other => other,
+        let removed = if parts.contains(&Some(true)) {
+            Some(false)
+        } else if parts.contains(&None) {
+            None
+        } else {
+            self.kept_away().await
         };
         self.account.extend(removed.map(|removed| ("root_credentials_removed".into(), Value::Bool(removed))));
     }
 
+    /// Whether the organization keeps root credentials away. Nothing but one attribute rests on the answer, so that its want is no gap.
+    async fn kept_away(&mut self) -> Option<bool> {
+        let answer = self.client.list_organizations_features().send().await;
+        let kept = match &answer {
+            Ok(answer) => answer.enabled_features.as_ref().map(|all| all.contains(&FeatureType::RootCredentialsManagement)),
+            Err(error) => {
+                let code = Failure::of(error).code;
+                code.is_some_and(|code| NOT_CENTRAL.iter().any(|known| code.starts_with(known))).then_some(false)
+            }
+        };
+        let features = answer.ok().and_then(|answer| answer.enabled_features).map_or(0, |all| all.len() as u64);
+        self.log("iam:ListOrganizationsFeatures", features);
+        kept
+    }
+
     async fn password_policy(&mut self) {
         let (length, reuse) = match self.client.get_account_password_policy().send().await {
-            Ok(answer) => match answer.password_policy {
+            Ok(answer) => {
+                let policy = answer.password_policy.and_then(|policy| Some((policy.minimum_password_length?, policy)));
+                if policy.is_none() {
+                    self.collection.doubt("the password policy does not say how long a password is");
+                }
                 // A policy that does not remember passwords leaves the number out.
-                Some(policy) => {
-                    (policy.minimum_password_length.map(i64::from), Some(policy.password_reuse_prevention.map_or(0, i64::from)))
-                }
-                None => {
-                    self.collection.doubt("the answer about the password policy is empty");
-                    (None, None)
-                }
-            },
+                let facts = policy.map(|(length, policy)| (length.into(), policy.password_reuse_prevention.map_or(0, i64::from)));
+                facts.unzip()
+            }
             Err(error) => match Failure::of(&error) {
                 failure if failure.class() == ErrorClass::NotFound => (Some(DEFAULT_PASSWORD_LENGTH), Some(0)),
                 failure => {
@@ -171,7 +196,7 @@ impl Reader<'_, '_> {
         let (report, wrong) = text.as_deref().map(Report::read).unwrap_or_default();
         self.log("iam:GetCredentialReport", report.users.len() as u64);
         if let Some(text) = text {
-            self.collection.keep_as("credential-report.csv", text.as_bytes(), |text| Some((text.to_vec(), Vec::new())));
+            self.collection.keep_as("credential-report.csv", text.as_bytes(), |text| Some((text.into(), Vec::new())));
         }
         if let Some(wrong) = wrong {
             self.collection.doubt(&wrong);

@@ -8,7 +8,7 @@ use aws_sdk_iam::operation::get_account_authorization_details::GetAccountAuthori
 use aws_sdk_iam::types::{AttachedPolicy, EntityType, ManagedPolicyDetail, PolicyDetail, RoleDetail, UserDetail};
 use serde_json::json;
 
-use super::aws::{Collection, Tokens};
+use super::aws::{Collection, Kept, Tokens};
 use super::iam_policy::{Trust, allows_star_star, any, github_trust, grants_admin};
 use crate::model::snapshot::{Attribute, Resource, Value};
 use crate::transport::aws::{Failure, Wire};
@@ -47,7 +47,7 @@ pub(super) struct Details {
 #[derive(Default)]
 struct Holds {
     inline: Vec<Option<bool>>,
-    managed: Vec<Option<String>>,
+    managed: Vec<String>,
     groups: Vec<String>,
 }
 
@@ -132,8 +132,10 @@ impl Details {
                 named = false;
                 continue;
             };
-            let holds = self.holds(arn, group.group_policy_list(), group.attached_managed_policies());
-            self.groups.insert(name.to_owned(), holds);
+            match self.holds(arn, group.group_policy_list(), group.attached_managed_policies()) {
+                Some(holds) => drop(self.groups.insert(name.to_owned(), holds)),
+                None => named = false,
+            }
         }
         for role in page.role_detail_list() {
             match self.role(role) {
@@ -155,7 +157,7 @@ impl Details {
         let arn = user.arn()?;
         let direct = user.user_policy_list().len() + user.attached_managed_policies().len();
         self.users.insert(arn.to_owned(), i64::try_from(direct).ok()?);
-        let mut holds = self.holds(arn, user.user_policy_list(), user.attached_managed_policies());
+        let mut holds = self.holds(arn, user.user_policy_list(), user.attached_managed_policies())?;
         holds.groups = user.group_list().to_vec();
         self.holders.push((arn.to_owned(), holds));
         Some(())
@@ -164,7 +166,7 @@ impl Details {
     /// Whether its trust policy could be read; `None` without a name.
     fn role(&mut self, role: &RoleDetail) -> Option<bool> {
         let arn = role.arn()?;
-        let holds = self.holds(arn, role.role_policy_list(), role.attached_managed_policies());
+        let holds = self.holds(arn, role.role_policy_list(), role.attached_managed_policies())?;
         self.holders.push((arn.to_owned(), holds));
         let Some(trust) = role.assume_role_policy_document().and_then(github_trust) else { return Some(false) };
         self.trusts.extend(trust.map(|trust| (arn.to_owned(), trust)));
@@ -183,13 +185,14 @@ impl Details {
         Some(())
     }
 
-    fn holds(&mut self, owner: &str, inline: &[PolicyDetail], attached: &[AttachedPolicy]) -> Holds {
+    /// What `owner` holds; `None` when a policy has no name.
+    fn holds(&mut self, owner: &str, inline: &[PolicyDetail], attached: &[AttachedPolicy]) -> Option<Holds> {
         for policy in inline {
-            self.policy(&format!("{owner}#{}", policy.policy_name().unwrap_or("?")), policy.policy_document());
+            self.policy(&format!("{owner}#{}", policy.policy_name()?), policy.policy_document());
         }
         let inline = inline.iter().map(|policy| policy.policy_document().and_then(grants_admin)).collect();
-        let managed = attached.iter().map(|policy| policy.policy_arn().map(str::to_owned)).collect();
-        Holds { inline, managed, groups: Vec::new() }
+        let managed = attached.iter().map(|policy| policy.policy_arn().map(str::to_owned)).collect::<Option<_>>()?;
+        Some(Holds { inline, managed, groups: Vec::new() })
     }
 
     fn policy(&mut self, id: &str, document: Option<&str>) {
@@ -199,7 +202,7 @@ impl Details {
 
     /// Whether `holds` makes an administrator; a policy or a group that was not seen may.
     fn admin(&self, holds: &Holds) -> Option<bool> {
-        let managed = |arn: &Option<String>| self.managed.get(arn.as_ref()?).copied().flatten();
+        let managed = |arn: &String| self.managed.get(arn).copied().flatten();
         let groups = holds.groups.iter().map(|name| self.admin(self.groups.get(name)?));
         any(holds.inline.iter().copied().chain(holds.managed.iter().map(managed)).chain(groups))
     }
@@ -223,7 +226,7 @@ impl Details {
 }
 
 /// `body` without the content of [`FREE`] elements, and the names of those found. Content in XML never holds a bare `<`.
-fn redact(body: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
+fn redact(body: &[u8]) -> Kept<'_> {
     let (mut kept, mut removed) = (std::str::from_utf8(body).ok()?.to_owned(), Vec::new());
     for name in FREE {
         let (open, close) = (format!("<{name}>"), format!("</{name}>"));
@@ -239,7 +242,7 @@ fn redact(body: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
         }
         kept = rest;
     }
-    Some((kept.into_bytes(), removed))
+    Some((kept.into_bytes().into(), removed))
 }
 
 #[cfg(test)]
@@ -249,7 +252,7 @@ mod tests {
     #[test]
     fn what_may_hold_anything_is_removed_and_named() {
         let (kept, removed) = redact(b"<U><Tags><m>x</m></Tags><Arn>a</Arn><Tags>y</Tags></U>").unwrap();
-        assert_eq!((kept.as_slice(), removed), (b"<U><Arn>a</Arn></U>".as_slice(), vec!["Tags".to_owned()]));
+        assert_eq!((&*kept, removed), (b"<U><Arn>a</Arn></U>".as_slice(), vec!["Tags".to_owned()]));
     }
 
     #[test]
@@ -259,7 +262,7 @@ mod tests {
         details.managed.insert("arn:aws:iam::aws:policy/AdministratorAccess".to_owned(), Some(true));
         let holds = |managed: &[&str], groups: &[&str]| Holds {
             inline: vec![Some(false)],
-            managed: managed.iter().map(|name| Some(format!("arn:aws:iam::aws:policy/{name}"))).collect(),
+            managed: managed.iter().map(|name| format!("arn:aws:iam::aws:policy/{name}")).collect(),
             groups: groups.iter().map(|&name| name.to_owned()).collect(),
         };
         details.groups.insert("admins".to_owned(), holds(&["AdministratorAccess"], &[]));

@@ -33,8 +33,24 @@ pub(super) struct Trust {
 
 /// Whether `document` grants every action on every resource; a condition does not excuse it.
 pub(super) fn allows_star_star(document: &str) -> Option<bool> {
-    let all = |statement: &Json, key| texts(statement, key).is_some_and(|all| all.iter().any(|one| is_all(one)));
-    Some(allowing(document)?.iter().any(|statement| all(statement, "Action") && all(statement, "Resource")))
+    let all = |statement: &Json, key, but| match (texts(statement, key), statement.get(but)) {
+        (Some(all), _) => Some(all.iter().any(|one| is_all(one))),
+        // What is left out may be anything but everything.
+        (None, Some(_)) if statement.get(key).is_none() => Some(false),
+        _ => None,
+    };
+    any(allowing(document)?
+        .iter()
+        .map(|statement| both(all(statement, "Action", "NotAction"), all(statement, "Resource", "NotResource"))))
+}
+
+/// True when both are true, false when one is false.
+fn both(one: Option<bool>, other: Option<bool>) -> Option<bool> {
+    match (one, other) {
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        (Some(true), Some(true)) => Some(true),
+        _ => None,
+    }
 }
 
 /// Whether `document` makes its holder an administrator: it grants every action, or one of [`ESCALATION`], on every resource. What
@@ -68,11 +84,7 @@ fn grant(statement: &Json) -> Option<bool> {
         Some(_) => Some(false),
         None => None,
     };
-    match (powerful, everywhere) {
-        (Some(false), _) | (_, Some(false)) => Some(false),
-        (Some(true), Some(true)) if statement.get("Condition").is_none() => Some(true),
-        _ => None,
-    }
+    both(powerful, everywhere).filter(|grants| !grants || statement.get("Condition").is_none())
 }
 
 /// True when a resource pattern can match something of IAM.
@@ -85,7 +97,11 @@ fn reaches_iam(pattern: &str) -> bool {
 pub(super) fn github_trust(document: &str) -> Option<Option<Trust>> {
     let mut trust: Option<Trust> = None;
     for statement in allowing(document)? {
-        let principals = statement.get("Principal").and_then(|principal| texts(principal, "Federated")).unwrap_or_default();
+        // Without a principal it trusts all but some; in a text, everybody, whom a condition may still tell apart.
+        let principals = match statement.get("Principal")?.get("Federated") {
+            Some(federated) => list(federated)?,
+            None => Vec::new(),
+        };
         for arn in &principals {
             let Some((_, provider)) = arn.split_once(":oidc-provider/") else { continue };
             if provider != GITHUB && !provider.starts_with(&format!("{GITHUB}/")) {
@@ -198,6 +214,15 @@ mod tests {
         ] {
             assert_eq!(allows_star_star(&policy(statement)), Some(want), "{statement}");
         }
+        for (statement, want) in [
+            (r#"{"Effect":"Allow","Action":7,"Resource":"*"}"#, None),
+            (r#"{"Effect":"Allow","Action":"*"}"#, None),
+            (r#"[{"Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Allow"}]"#, Some(true)),
+            (r#"[{"Effect":"Allow","Action":"s3:*","Resource":"*"},{"Effect":"Allow"}]"#, None),
+            (r#"{"Effect":"Allow","NotAction":"s3:*","Resource":"*"}"#, Some(false)),
+        ] {
+            assert_eq!(allows_star_star(&policy(statement)), want, "{statement}");
+        }
         let encoded =
             "%7B%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22*%22%2C%22Resource%22%3A%22*%22%7D%7D";
         assert_eq!(allows_star_star(encoded), Some(true));
@@ -262,6 +287,8 @@ mod tests {
         assert_eq!(github_trust(&policy(&statement("example.com", "{}"))), Some(None));
         assert!(github_trust(&policy(&statement(&format!("{GITHUB}/octo-enterprise"), "{}"))).unwrap().is_some());
         assert_eq!(github_trust(&policy(r#"{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"}}"#)), Some(None));
-        assert_eq!(github_trust("{"), None);
+        for unreadable in ["{", &policy(r#"{"Effect":"Allow"}"#), &policy(r#"{"Effect":"Allow","Principal":{"Federated":{}}}"#)] {
+            assert_eq!(github_trust(unreadable), None, "{unreadable}");
+        }
     }
 }

@@ -148,6 +148,7 @@ fn instant(row: &Row<'_>, column: &str) -> Option<Option<Timestamp>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::snapshot::Fact;
 
     const ALICE: &str = "alice,arn:aws:iam::1:user/alice,true,no_information,2026-01-01T00:00:00+00:00,true,true,\
                          2026-02-01T00:00:00+00:00,N/A,false,N/A,N/A";
@@ -162,7 +163,7 @@ mod tests {
     fn a_user_has_a_credential_for_its_password_and_each_key() {
         let (report, wrong) = read(&[ROOT, ALICE]);
         assert_eq!((wrong, report.users.len(), report.keys.len(), report.credentials.len()), (None, 1, 1, 2));
-        assert_eq!(report.users[0].get("active_keys"), Some(Value::Long(1).fact()));
+        assert_eq!(report.users[0].get("active_keys"), Some(Fact::Long(1)));
         assert_eq!(report.credentials[0].get("last_activity"), None, "a password never used counts from its creation");
         assert_eq!(report.root.len(), 2);
     }

@@ -7,9 +7,18 @@ pub mod git;
 mod git_facts;
 pub mod github;
 mod github_bodies;
+mod github_branch;
+mod github_graph;
+mod github_repos;
+mod github_run;
+mod github_secrets;
 pub mod iam;
 mod iam_details;
 mod iam_policy;
 mod iam_report;
 pub mod secrets_manager;
 pub mod vault;
+
+/// Entity types and the attributes of them that collectors observe: one line a collector, which declares its own.
+pub const EMITS: &[&[(&str, &[&str])]] =
+    &[cloudtrail::EMITS, consumers::EMITS, git::EMITS, github::EMITS, iam::EMITS, secrets_manager::EMITS, vault::EMITS];

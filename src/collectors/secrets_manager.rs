@@ -1,19 +1,23 @@
 //! AWS Secrets Manager: the list of secrets of one region, with their metadata and never a value.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::ops::Range;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::primitives::DateTime;
 use aws_sdk_secretsmanager::types::SecretListEntry;
 use aws_sdk_secretsmanager::{Client, config};
+use serde::Deserialize;
 use serde_json::json;
+use serde_json::value::RawValue;
 
-use crate::model::blob::Blob;
+use super::aws::{Collection, Kept, Place, Tokens};
 use crate::model::catalog::AwsSource;
 use crate::model::id::{ResourceId, SourceId};
-use crate::model::receipt::{RawRef, Receipt};
-use crate::model::snapshot::{Completeness, Population, Resource, Unseen, Value};
-use crate::transport::aws::{Failure, ROTATED_TAG, Wire, WireLog, identity, instant};
+use crate::model::snapshot::{Fact, Resource, Unseen, Value};
+use crate::transport::aws::{Failure, ROTATED_TAG, Wire, instant};
 use crate::world::{Clock, Collected, Collector, PENDING};
 
 /// Secrets a page: the most that `ListSecrets` gives.
@@ -21,87 +25,75 @@ const PAGE: i32 = 100;
 /// Tags whose values are kept; all others may hold anything.
 const TAGS: [&str; 3] = ["owner", "tier", ROTATED_TAG];
 
+/// Entity types and the attributes this collector can observe of them.
+pub const EMITS: &[(&str, &[&str])] = &[(
+    "Aws::Secret",
+    &[
+        "created",
+        "deleting",
+        "has_pending",
+        "is_replica",
+        "last_changed",
+        "last_rotated",
+        "managed_by",
+        "name",
+        "owner",
+        "pending_since",
+        "rotation_enabled",
+        "rotation_rule",
+        "slm_pending",
+        "tier",
+        "version",
+    ],
+)];
+
 /// Reads the secrets of one account and region.
 pub struct SecretsManager {
-    source: SourceId,
-    account: String,
+    place: Place,
     region: String,
-    scope: String,
-    config: SdkConfig,
-}
-
-/// What the pages read so far gave.
-#[derive(Default)]
-struct Pages {
-    resources: BTreeMap<ResourceId, Resource>,
-    count: u64,
-    items: u64,
-    raw: Vec<Blob>,
-    refs: Vec<RawRef>,
 }
 
 impl SecretsManager {
     /// A collector of `region` of `aws`, named `source`, that calls with `config`.
     #[must_use]
     pub fn new(source: SourceId, aws: &AwsSource, region: &str, config: SdkConfig) -> Self {
-        let scope = format!("{}/{region}", aws.account);
-        Self { source, account: aws.account.clone(), region: region.to_owned(), scope, config }
+        Self { place: Place::new(source, aws, region, config), region: region.to_owned() }
     }
 
-    async fn list(&self, pages: &mut Pages) -> (Completeness, WireLog) {
+    async fn read(&self, collection: &mut Collection<'_>) -> Vec<Resource> {
         let wire = Wire::default();
-        let client = Client::from_conf(config::Builder::from(&self.config).interceptor(wire.clone()).build());
-        let mut token = None;
-        let mut seen = BTreeSet::new();
-        let completeness = loop {
+        let client = Client::from_conf(config::Builder::from(&self.place.config).interceptor(wire.clone()).build());
+        let scope = &self.place.scope;
+        let (mut found, mut items, mut number) = (Vec::new(), 0, 0);
+        let (mut token, mut tokens) = (None, Tokens::default());
+        let gap = loop {
+            number += 1;
             let request = client.list_secrets().max_results(PAGE).include_planned_deletion(true).set_next_token(token);
             let page = match request.send().await {
                 Ok(page) => page,
                 Err(error) => {
                     let failure = Failure::of(&error);
-                    let number = pages.count + 1;
-                    break incomplete(
-                        failure.unseen(),
-                        format!("could not list secrets of {}, page {number}: {failure}", self.scope),
-                    );
+                    break Some((failure.unseen(), format!("could not list secrets of {scope}, page {number}: {failure}")));
                 }
             };
-            pages.count += 1;
-            if let Some(body) = wire.take_body() {
-                self.keep(pages, &body);
+            collection.keep(&wire, &format!("{number:04}.json"), redact);
+            let before = found.len();
+            found.extend(page.secret_list().iter().filter_map(|entry| resource(entry, &self.region)));
+            items += page.secret_list().len();
+            if found.len() - before < page.secret_list().len() {
+                let detail = format!("page {number} of the secrets of {scope} names a secret without an ARN");
+                break Some((Unseen::Inconsistent, detail));
             }
-            let all = self.add(pages, page.secret_list());
-            if !all {
-                let detail = format!("page {} of the secrets of {} names a secret without an ARN", pages.count, self.scope);
-                break incomplete(Unseen::Inconsistent, detail);
+            match tokens.next(page.next_token().is_some(), page.next_token()) {
+                Ok(None) => break None,
+                Ok(next) => token = next,
+                Err(wrong) => break Some((Unseen::Inconsistent, format!("the secrets of {scope}, page {number}: {wrong}"))),
             }
-            let Some(next) = page.next_token() else { break Completeness::Complete };
-            if !seen.insert(next.to_owned()) {
-                let detail = format!("page {} of the secrets of {} repeats a page token", pages.count, self.scope);
-                break incomplete(Unseen::Inconsistent, detail);
-            }
-            token = Some(next.to_owned());
         };
-        (completeness, wire.take())
-    }
-
-    fn add(&self, pages: &mut Pages, entries: &[SecretListEntry]) -> bool {
-        let mut all = true;
-        for entry in entries {
-            pages.items += 1;
-            match resource(entry, &self.region) {
-                Some(resource) => _ = pages.resources.insert(resource.id.clone(), resource),
-                None => all = false,
-            }
-        }
-        all
-    }
-
-    fn keep(&self, pages: &mut Pages, body: &[u8]) {
-        let Some((kept, redacted)) = redact(body) else { return };
-        let name = format!("{}/secrets-manager/{}/{:04}.json", self.source, self.scope, pages.count);
-        pages.refs.push(RawRef::new(name, body, &kept, redacted));
-        pages.raw.push(Blob::compressed(&kept));
+        gap.into_iter().for_each(|gap| collection.miss(gap));
+        let parameters = json!({ "IncludePlannedDeletion": true, "MaxResults": PAGE });
+        collection.log("secretsmanager:ListSecrets", parameters, items as u64, wire.take());
+        sorted(found)
     }
 }
 
@@ -112,61 +104,39 @@ impl Collector for SecretsManager {
     }
 
     fn source(&self) -> &SourceId {
-        &self.source
+        &self.place.source
     }
 
     fn scope(&self) -> &str {
-        &self.scope
+        &self.place.scope
     }
 
     async fn collect(&self, clock: &dyn Clock) -> Collected {
-        let started = clock.now();
-        let (caller, mut completeness, asked) = identity(&self.config, &self.account, &self.scope).await;
-        let mut source_clock = asked.clock;
-        let answered = u64::from(caller.is_some());
-        let mut operations = vec![asked.operation("sts:GetCallerIdentity", json!({}), answered, answered)];
-        let mut pages = Pages::default();
-        // INVARIANT: another account's secrets are never read as this one's.
-        let foreign = matches!(completeness, Completeness::Incomplete { cause: Unseen::Inconsistent, .. });
-        if !foreign {
-            let (listed, log) = self.list(&mut pages).await;
-            source_clock = source_clock.or(log.clock);
-            let parameters = json!({ "IncludePlannedDeletion": true, "MaxResults": PAGE });
-            operations.push(log.operation("secretsmanager:ListSecrets", parameters, pages.count, pages.items));
-            if completeness.is_complete() {
-                completeness = listed;
-            }
-        }
-        let population = Population {
-            source: self.source.clone(),
-            scope: self.scope.clone(),
-            entity: "Aws::Secret".into(),
-            completeness: completeness.clone(),
-            resources: pages.resources.into_values().collect(),
-        };
-        let receipt = Receipt {
-            source: self.source.clone(),
-            collector: self.name().to_owned(),
-            scope: self.scope.clone(),
-            caller,
-            completeness,
-            operations,
-            independent_count: None,
-            source_clock,
-            started,
-            ended: clock.now(),
-            raw: pages.refs,
-        };
-        Collected { populations: vec![population], receipt, raw: pages.raw }
+        let mut collection = self.place.begin(self.name(), clock).await;
+        let secrets = if collection.may_read() { self.read(&mut collection).await } else { Vec::new() };
+        collection.end(clock, vec![("Aws::Secret", secrets)])
     }
 }
 
-fn incomplete(cause: Unseen, detail: String) -> Completeness {
-    Completeness::Incomplete { cause, detail }
+/// `resources` by id; of one that was listed twice, as when it moved between pages, what was listed last.
+fn sorted(mut resources: Vec<Resource>) -> Vec<Resource> {
+    resources.sort_by(|a, b| a.id.cmp(&b.id));
+    resources.dedup_by(|later, kept| {
+        let same = later.id == kept.id;
+        if same {
+            std::mem::swap(later, kept);
+        }
+        same
+    });
+    resources.shrink_to_fit();
+    resources
 }
 
-fn text(of: &str) -> Option<Value> {
-    Some(Value::Text(of.into()))
+fn moment(at: Option<&DateTime>) -> Option<Fact<'static>> {
+    match instant(at) {
+        Some(Value::Time(at)) => Some(Fact::Time(at)),
+        _ => None,
+    }
 }
 
 /// The resource `entry` describes in `region`; `None` without an ARN.
@@ -184,45 +154,97 @@ fn resource(entry: &SecretListEntry, region: &str) -> Option<Resource> {
     let ours = stages.map(|all| all.values().any(|labels| has(labels, PENDING) && !has(labels, "AWSCURRENT")));
     // A rotation that AWS did not drive leaves no date in the list; ours leaves a tag, true only for the version it names.
     let noted = tag(ROTATED_TAG).split_once(' ').filter(|(version, _)| Some(*version) == current.map(String::as_str));
-    let noted = noted.and_then(|(_, at)| at.parse().ok()).map(Value::Time);
-    let attributes = [
-        ("created", instant(entry.created_date())),
-        ("deleting", Some(Value::Bool(entry.deleted_date().is_some()))),
-        ("has_pending", pending.map(Value::Bool)),
-        ("is_replica", Some(Value::Bool(entry.primary_region().is_some_and(|primary| primary != region)))),
-        ("last_changed", instant(entry.last_changed_date())),
-        ("last_rotated", noted.or_else(|| instant(entry.last_rotated_date()))),
-        ("managed_by", text(entry.owning_service().unwrap_or_default())),
-        ("name", entry.name().and_then(text)),
-        ("owner", text(tag("owner"))),
-        ("rotation_enabled", Some(Value::Bool(entry.rotation_enabled().unwrap_or_default()))),
-        ("rotation_rule", rule.as_deref().and_then(text)),
-        ("slm_pending", ours.map(Value::Bool)),
-        ("tier", text(tag("tier"))),
-        ("version", current.and_then(|id| text(id))),
+    let noted = noted.and_then(|(_, at)| at.parse().ok()).map(Fact::Time);
+    // By name, as `Resource::of` wants them.
+    let facts = [
+        ("created", moment(entry.created_date())),
+        ("deleting", Some(Fact::Bool(entry.deleted_date().is_some()))),
+        ("has_pending", pending.map(Fact::Bool)),
+        ("is_replica", Some(Fact::Bool(entry.primary_region().is_some_and(|primary| primary != region)))),
+        ("last_changed", moment(entry.last_changed_date())),
+        ("last_rotated", noted.or_else(|| moment(entry.last_rotated_date()))),
+        ("managed_by", Some(Fact::Text(entry.owning_service().unwrap_or_default()))),
+        ("name", entry.name().map(Fact::Text)),
+        ("owner", Some(Fact::Text(tag("owner")))),
+        ("rotation_enabled", Some(Fact::Bool(entry.rotation_enabled().unwrap_or_default()))),
+        ("rotation_rule", rule.as_deref().map(Fact::Text)),
+        ("slm_pending", ours.map(Fact::Bool)),
+        ("tier", Some(Fact::Text(tag("tier")))),
+        ("version", current.map(|id| Fact::Text(id))),
     ];
-    let known = attributes.into_iter().filter_map(|(name, value)| value.map(|value| (name.into(), value))).collect();
-    Some(Resource::new(id, known))
+    let known: Vec<_> = facts.into_iter().filter_map(|(name, fact)| fact.map(|fact| (name, fact))).collect();
+    Some(Resource::of(id, &known))
+}
+
+/// The parts of a page that may hold anything, where they stand in it.
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(rename = "SecretList", borrow)]
+    list: Option<Vec<Listed<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Listed<'a> {
+    #[serde(rename = "Description", borrow)]
+    description: Option<&'a RawValue>,
+    #[serde(rename = "Tags", borrow)]
+    tags: Option<Vec<Tag<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Tag<'a> {
+    #[serde(rename = "Key", borrow, default)]
+    key: Cow<'a, str>,
+    #[serde(rename = "Value", borrow)]
+    value: Option<&'a RawValue>,
 }
 
 /// `body` without descriptions and without the values of tags other than [`TAGS`], and the pointers of what was removed, `*` for
-/// any index. A body with nothing to remove is kept byte by byte; one that is not JSON is not kept.
-fn redact(body: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
-    let mut page: serde_json::Value = serde_json::from_slice(body).ok()?;
+/// any index. What is kept is kept byte by byte; a body that is no page is not kept at all.
+fn redact(body: &[u8]) -> Kept<'_> {
+    let page: Page<'_> = serde_json::from_slice(body).ok()?;
     let mut removed = BTreeSet::new();
-    for secret in page.get_mut("SecretList").and_then(|list| list.as_array_mut()).into_iter().flatten() {
-        if secret.as_object_mut().is_some_and(|secret| secret.remove("Description").is_some()) {
+    let mut cuts = Vec::new();
+    for secret in page.list.iter().flatten() {
+        if let Some(value) = secret.description {
             removed.insert("/SecretList/*/Description");
+            cuts.push(member(body, value)?);
         }
-        for tag in secret.get_mut("Tags").and_then(|tags| tags.as_array_mut()).into_iter().flatten() {
-            let kept = tag.get("Key").and_then(|key| key.as_str()).is_some_and(|key| TAGS.contains(&key));
-            if !kept && tag.as_object_mut().is_some_and(|tag| tag.remove("Value").is_some()) {
-                removed.insert("/SecretList/*/Tags/*/Value");
-            }
+        for value in secret.tags.iter().flatten().filter(|tag| !TAGS.contains(&&*tag.key)).filter_map(|tag| tag.value) {
+            removed.insert("/SecretList/*/Tags/*/Value");
+            cuts.push(member(body, value)?);
         }
     }
-    let kept = if removed.is_empty() { body.to_vec() } else { serde_json::to_vec(&page).ok()? };
-    Some((kept, removed.into_iter().map(str::to_owned).collect()))
+    if cuts.is_empty() {
+        return Some((Cow::Borrowed(body), Vec::new()));
+    }
+    cuts.sort_unstable_by_key(|cut| cut.start);
+    let mut kept = Vec::with_capacity(body.len());
+    let mut at = 0;
+    for cut in cuts {
+        kept.extend_from_slice(body.get(at..cut.start)?);
+        at = cut.end;
+    }
+    kept.extend_from_slice(body.get(at..)?);
+    Some((Cow::Owned(kept), removed.into_iter().map(str::to_owned).collect()))
+}
+
+/// Where the member of an object that ends in `value` stands in `body`: its name, the value and one comma. `value` is a part of
+/// `body`, and its name has no quote in it.
+fn member(body: &[u8], value: &RawValue) -> Option<Range<usize>> {
+    let first = (value.get().as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let before = |end: usize| body.get(..end)?.iter().rposition(|byte| !blank(byte));
+    let colon = before(first).filter(|at| body[*at] == b':')?;
+    let closing = before(colon).filter(|at| body[*at] == b'"')?;
+    let opening = body[..closing].iter().rposition(|byte| *byte == b'"')?;
+    let last = first + value.get().len();
+    let next = last + body.get(last..)?.iter().position(|byte| !blank(byte))?;
+    if body[next] == b',' {
+        return Some(opening..next + 1);
+    }
+    let previous = before(opening)?;
+    Some(if body[previous] == b',' { previous..last } else { opening..last })
 }
 
 #[cfg(test)]
@@ -235,16 +257,45 @@ mod tests {
             br#"{"SecretList":[{"Name":"a","Description":"x1","Tags":[{"Key":"owner","Value":"ops"},{"Key":"k","Value":"x2"}]}]}"#;
         let (kept, redacted) = redact(body).unwrap();
         assert_eq!(
-            String::from_utf8(kept).unwrap(),
+            String::from_utf8_lossy(&kept),
             r#"{"SecretList":[{"Name":"a","Tags":[{"Key":"owner","Value":"ops"},{"Key":"k"}]}]}"#
         );
         assert_eq!(redacted, ["/SecretList/*/Description", "/SecretList/*/Tags/*/Value"]);
     }
 
     #[test]
-    fn a_page_with_nothing_to_remove_is_kept_byte_by_byte() {
-        let body = br#"{ "SecretList" : [] }"#;
-        assert_eq!(redact(body).unwrap(), (body.to_vec(), vec![]));
+    fn what_stays_of_a_page_stays_byte_by_byte() {
+        for (body, wanted) in [
+            (r#"{ "SecretList" : [] }"#, r#"{ "SecretList" : [] }"#),
+            (r#"{"SecretList":[{"Description":"\"}, x"}]}"#, r#"{"SecretList":[{}]}"#),
+            (r#"{"SecretList":[{"CreatedDate":1.70E9 , "Description" : "x" }]}"#, r#"{"SecretList":[{"CreatedDate":1.70E9  }]}"#),
+            (r#"{"SecretList":[{ "Description" :{"a":[1]}, "Name":"é"}]}"#, r#"{"SecretList":[{  "Name":"é"}]}"#),
+            (
+                r#"{"SecretList":[{"Tags":[{"Value":"x","Key":"k"},{"Value":"x"}]}]}"#,
+                r#"{"SecretList":[{"Tags":[{"Key":"k"},{}]}]}"#,
+            ),
+            (r#"{"SecretList":[{"Tags":null,"D\u0065scription":"x"}]}"#, r#"{"SecretList":[{"Tags":null}]}"#),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&redact(body.as_bytes()).unwrap().0), wanted);
+        }
+    }
+
+    #[test]
+    fn what_is_no_page_is_not_kept() {
+        for body in ["", "{", r#"{"SecretList":[{"Description":"x","Description":"y"}]}"#, r#"{"SecretList":"x"}"#] {
+            assert!(redact(body.as_bytes()).is_none(), "{body}");
+        }
+    }
+
+    #[test]
+    fn of_a_secret_listed_twice_the_last_is_kept() {
+        let secret =
+            |arn: &str, name: &str| resource(&SecretListEntry::builder().arn(arn).name(name).build(), "eu-west-1").unwrap();
+        let all = sorted(vec![secret("b", "one"), secret("a", "two"), secret("b", "three")]);
+        assert_eq!(
+            all.iter().map(|it| (it.id.as_str(), it.text("name").unwrap())).collect::<Vec<_>>(),
+            [("a", "two"), ("b", "three")]
+        );
     }
 
     #[test]

@@ -8,6 +8,25 @@ use crate::model::snapshot::{Attribute, Completeness, Population, Resource, Unse
 use crate::transport::vault::{Listed, Vault};
 use crate::world::{Clock, Collected, Collector, ErrorClass, PENDING, WorldError};
 
+/// Entity types and the attributes this collector can observe of them.
+pub const EMITS: &[(&str, &[&str])] = &[(
+    "Vault::Secret",
+    &[
+        "created",
+        "deleting",
+        "has_pending",
+        "is_replica",
+        "last_rotated",
+        "managed_by",
+        "name",
+        "owner",
+        "pending_since",
+        "rotation_enabled",
+        "slm_pending",
+        "version",
+    ],
+)];
+
 /// Lists one vault.
 pub struct VaultSecrets {
     source: SourceId,

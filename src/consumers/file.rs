@@ -1,5 +1,6 @@
 //! A file rendered on this machine, with a sidecar `<path>.slm` that says which version it holds and which one runs.
 
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -18,6 +19,10 @@ use crate::world::{Consumer, ConsumerView, ErrorClass, WorldError};
 
 /// How long a reload command may take.
 const RELOAD_TIMEOUT: Duration = Duration::from_mins(1);
+/// How often the folder is tried: ten seconds in all, where a delivery takes milliseconds.
+const HOLD_TRIES: u32 = if cfg!(test) { 3 } else { 500 };
+/// Pause between two tries.
+const HOLD_PAUSE: Duration = Duration::from_millis(20);
 /// Steps a template may take: far above any configuration file, far below a second.
 const FUEL: u64 = 100_000;
 /// A file that holds a secret is its owner's alone unless the config repo says otherwise.
@@ -68,6 +73,21 @@ impl RenderedFile {
         };
         let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).map(VersionId::from);
         Ok(ConsumerView { stored: line("stored"), running: line("running"), ..ConsumerView::default() })
+    }
+
+    /// Holds off other writers in the folder of the file until it is dropped. Where folders cannot be locked, only the check of the
+    /// version in force before each delivery stands between two writers.
+    async fn hold(&self) -> io::Result<fs::File> {
+        let path = self.path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(path)?;
+        let folder = fs::File::open(path)?;
+        for _ in 0..HOLD_TRIES {
+            match folder.try_lock() {
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(HOLD_PAUSE).await,
+                Ok(()) | Err(TryLockError::Error(_)) => return Ok(folder),
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::WouldBlock, "another process holds its folder"))
     }
 
     fn note(&self, view: &ConsumerView) -> io::Result<()> {
@@ -121,30 +141,36 @@ impl Consumer for RenderedFile {
 
     async fn deliver(&self, version: &VersionId, value: &Secret) -> Result<(), WorldError> {
         let operation = format!("write file `{}`", self.config.path);
-        let view = self.view().map_err(|cause| from_io(&operation, &cause))?;
+        let io = |cause| from_io(&operation, &cause);
+        let _held = self.hold().await.map_err(io)?;
+        let view = self.view().map_err(io)?;
         if view.stored.as_ref() == Some(version) {
             return Ok(());
         }
         let text = self.render(version, value)?;
-        let folder = self.path.parent().unwrap_or(Path::new("."));
         // The file before its sidecar: a crash between the two only delivers the same again.
-        fs::create_dir_all(folder)
-            .and_then(|()| atomic::replace(&self.path, text.as_bytes(), self.mode))
-            .and_then(|()| self.note(&ConsumerView { stored: Some(version.clone()), running: view.running, ..ConsumerView::default() }))
-            .map_err(|cause| from_io(&operation, &cause))
+        atomic::replace(&self.path, text.as_bytes(), self.mode)
+            .and_then(|()| {
+                self.note(&ConsumerView { running: view.running, stored: Some(version.clone()), ..ConsumerView::default() })
+            })
+            .map_err(io)
     }
 
     async fn activate(&self, version: &VersionId) -> Result<(), WorldError> {
         let operation = format!("reload file `{}`", self.config.path);
-        let view = self.view().map_err(|cause| from_io(&operation, &cause))?;
-        if view.stored.as_ref() != Some(version) {
-            return Err(failure(ErrorClass::Conflict, &operation, "it holds another version"));
-        }
-        if view.running.as_ref() == Some(version) {
+        let look = || {
+            let view = self.view().map_err(|cause| from_io(&operation, &cause))?;
+            let other = || failure(ErrorClass::Conflict, &operation, "it holds another version");
+            if view.stored.as_ref() == Some(version) { Ok(view.running.as_ref() == Some(version)) } else { Err(other()) }
+        };
+        if look()? {
             return Ok(());
         }
         self.reload(&operation).await?;
-        let view = ConsumerView { stored: view.stored, running: Some(version.clone()), ..ConsumerView::default() };
+        // Another writer may have come meanwhile; then nobody knows which version was loaded.
+        let _held = self.hold().await.map_err(|cause| from_io(&operation, &cause))?;
+        look()?;
+        let view = ConsumerView { stored: Some(version.clone()), running: Some(version.clone()), ..ConsumerView::default() };
         self.note(&view).map_err(|cause| from_io(&operation, &cause))
     }
 }
@@ -215,6 +241,17 @@ mod tests {
         }
         file.deliver(&"v1".into(), &value("x")).await.unwrap();
         assert_eq!(fs::read_to_string(root.path().join("sub/app.ini")).unwrap(), "x");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_stays_held_is_an_error_and_not_the_end() {
+        let root = tempfile::tempdir().unwrap();
+        let file = file(root.path(), None, None, None);
+        let held = file.hold().await.unwrap();
+        let error = file.deliver(&"v1".into(), &value("x")).await.unwrap_err();
+        assert_eq!((error.class, root.path().join("sub/app.ini").exists()), (ErrorClass::Transient, false));
+        drop(held);
+        file.deliver(&"v1".into(), &value("x")).await.unwrap();
     }
 
     #[tokio::test]

@@ -8,6 +8,14 @@ use crate::model::id::SourceId;
 use crate::model::snapshot::{Attribute, Population, Resource, Snapshot, Value};
 use crate::model::time::Limit;
 
+/// Attributes that [`join`] adds, by entity type.
+pub const EMITS: &[(&str, &[&str])] = &[
+    ("Aws::Account", &["has_trail", "trail_global_events", "trail_logging", "trail_multi_region", "trail_read_write"]),
+    ("Aws::Principal", &["on_roster"]),
+    ("Aws::Secret", &["declared", "max_age_days", "owner"]),
+    ("Vault::Secret", &["declared", "max_age_days", "owner"]),
+];
+
 /// Adds to `snapshot` what only the catalog knows, and what is known of an account from its regions.
 #[must_use]
 pub fn join(catalog: &Catalog, mut snapshot: Snapshot) -> Snapshot {
@@ -19,8 +27,8 @@ pub fn join(catalog: &Catalog, mut snapshot: Snapshot) -> Snapshot {
     for population in &mut snapshot.populations {
         if population.holds_secrets() {
             for at in 0..population.resources.len() {
-                let declared = catalog.declared_as(population, &population.resources[at]).cloned();
-                add_secret_facts(&catalog.settings, &mut population.resources[at], declared.as_ref());
+                let declared = catalog.declared_as(population, &population.resources[at]);
+                add_secret_facts(&catalog.settings, &mut population.resources[at], declared);
             }
         }
     }
@@ -28,18 +36,17 @@ pub fn join(catalog: &Catalog, mut snapshot: Snapshot) -> Snapshot {
 }
 
 fn add_secret_facts(settings: &Settings, resource: &mut Resource, declared: Option<&Credential>) {
-    let tier = resource.text("tier").filter(|tier| !tier.is_empty()).unwrap_or(&settings.default_tier).to_owned();
-    let limit = settings.tiers.get(&tier).copied();
+    let tier = resource.text("tier").filter(|tier| !tier.is_empty()).unwrap_or(&settings.default_tier);
+    let limit = settings.tiers.get(tier);
     // The tier decides, not the credential's own period: a file may not loosen the control it serves. An unknown tier yields no limit, so the control has no evidence: never a guess.
-    if let Some(limit) = limit {
-        resource.set("max_age_days", Value::Long(limit.as_seconds() / Limit::DAY));
-    }
-    resource.set("declared", Value::Bool(declared.is_some()));
-    if let Some(credential) = declared
-        && resource.text("owner").is_none_or(str::is_empty)
-    {
-        resource.set("owner", Value::Text(Arc::from(credential.owner.as_str())));
-    }
+    let owner = declared.filter(|_| resource.text("owner").is_none_or(str::is_empty)).map(|credential| &credential.owner);
+    let known = [
+        Some(("declared", Value::Bool(declared.is_some()))),
+        limit.map(|limit| ("max_age_days", Value::Long(limit.as_seconds() / Limit::DAY))),
+        owner.map(|owner| ("owner", Value::Text(Arc::from(owner.as_str())))),
+    ];
+    let known: Vec<_> = known.into_iter().flatten().collect();
+    resource.share(&known);
 }
 
 /// Adds to the account of `source` what its trails say, and to its principals whether they are on the roster.
@@ -83,4 +90,94 @@ fn width(trail: &Resource) -> (bool, u8, bool) {
     let all = trail.text("read_write") == Some("All");
     let covers = [trail.is("multi_region"), trail.is("logging"), trail.is("global_events"), all];
     (!covers.contains(&false), covers.iter().map(|one| u8::from(*one)).sum(), trail.is("logging"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::snapshot::{Completeness, Fact, Unseen};
+
+    const REGIONS: [&str; 2] = ["eu-west-1", "us-east-1"];
+
+    fn account(administrators: Option<&[&str]>) -> AwsSource {
+        AwsSource {
+            account: "1".to_owned(),
+            regions: REGIONS.map(str::to_owned).to_vec(),
+            read_role: None,
+            apply_role: None,
+            profile: None,
+            endpoint: None,
+            administrators: administrators.map(|all| all.iter().map(|&arn| arn.to_owned()).collect()),
+        }
+    }
+
+    fn population(source: &str, entity: &str, region: &str, resources: Vec<Resource>) -> Population {
+        let (source, scope, completeness) = (source.into(), format!("1/{region}"), Completeness::Complete);
+        Population { source, scope, entity: entity.into(), completeness, resources }
+    }
+
+    fn trail(id: &str, [multi_region, logging, global_events]: [bool; 3], read_write: &str) -> Resource {
+        let facts = [("multi_region", multi_region), ("logging", logging), ("global_events", global_events)];
+        let mut trail = Resource::new(id.into(), vec![("read_write".into(), Value::Text(read_write.into()))]);
+        facts.into_iter().for_each(|(name, value)| trail.set(name, Value::Bool(value)));
+        trail
+    }
+
+    /// The account, with `first` and `second` as the trails of its regions, after the join.
+    fn joined(first: Vec<Resource>, second: Vec<Resource>, mark: impl FnOnce(&mut Vec<Population>)) -> Resource {
+        let mut populations = vec![
+            population("prod", "Aws::Account", "global", vec![Resource::new("1".into(), Vec::new())]),
+            population("prod", "Aws::Trail", REGIONS[0], first),
+            population("prod", "Aws::Trail", REGIONS[1], second),
+            population("other", "Aws::Trail", REGIONS[0], vec![trail("foreign", [true; 3], "All")]),
+        ];
+        mark(&mut populations);
+        add_account_facts(&"prod".into(), &account(None), &mut populations);
+        populations.swap_remove(0).resources.swap_remove(0)
+    }
+
+    #[test]
+    fn an_account_is_as_well_covered_as_its_widest_trail() {
+        let narrow = || trail("a", [false, true, true], "All");
+        let wide = || trail("b", [true, true, true], "All");
+        let stopped = || trail("c", [true, false, true], "All");
+        for (first, second) in [(vec![narrow()], vec![wide(), stopped()]), (vec![stopped(), wide()], vec![narrow()])] {
+            let account = joined(first, second, |_| {});
+            for name in ["has_trail", "trail_multi_region", "trail_logging", "trail_global_events"] {
+                assert!(account.is(name), "{name}");
+            }
+            assert_eq!(account.text("trail_read_write"), Some("All"));
+        }
+        let account = joined(vec![narrow(), stopped()], Vec::new(), |_| {});
+        assert!(account.is("trail_logging") && !account.is("trail_multi_region"), "of two that lack one thing, the one that logs");
+    }
+
+    #[test]
+    fn an_account_seen_whole_without_a_trail_has_none() {
+        let account = joined(Vec::new(), Vec::new(), |_| {});
+        assert_eq!((account.facts().len(), account.get("has_trail")), (1, Some(Fact::Bool(false))));
+    }
+
+    #[test]
+    fn a_region_that_was_not_seen_leaves_the_account_unknown_even_beside_a_good_trail() {
+        let good = || vec![trail("b", [true; 3], "All")];
+        let cut = |all: &mut Vec<Population>| {
+            all[2].completeness = Completeness::Incomplete { cause: Unseen::Denied, detail: String::new() };
+        };
+        assert_eq!(joined(good(), Vec::new(), cut).facts().len(), 0);
+        assert_eq!(joined(Vec::new(), Vec::new(), |all| drop(all.remove(2))).facts().len(), 0);
+    }
+
+    #[test]
+    fn who_is_on_the_roster_is_known_only_where_there_is_one() {
+        let principals = || vec![Resource::new("arn:a".into(), Vec::new()), Resource::new("arn:b".into(), Vec::new())];
+        let on = |roster| {
+            let mut all = vec![population("prod", "Aws::Principal", "global", principals())];
+            add_account_facts(&"prod".into(), &account(roster), &mut all);
+            all[0].resources.iter().map(|one| one.get("on_roster").map(Fact::owned)).collect::<Vec<_>>()
+        };
+        assert_eq!(on(Some(&["arn:b"])), [Some(Value::Bool(false)), Some(Value::Bool(true))]);
+        assert_eq!(on(Some(&[])), [Some(Value::Bool(false)), Some(Value::Bool(false))]);
+        assert_eq!(on(None), [None, None]);
+    }
 }

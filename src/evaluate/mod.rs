@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use crate::model::assessment::{Assessment, Because, Decision, Gap, Status, Subject};
 use crate::model::catalog::{Catalog, Control};
+use crate::model::decisions::Decisions;
 use crate::model::id::{EntityType, ExceptionId};
-use crate::model::snapshot::{Completeness, Population, Resource, Snapshot, Unseen, Value};
+use crate::model::snapshot::{Completeness, Population, Resource, Snapshot, Unseen};
 use crate::model::time::Timestamp;
 use crate::policy::{Rule, Rules, Verdict};
 
@@ -19,48 +20,57 @@ use crate::policy::{Rule, Rules, Verdict};
 /// and is empty leaves a control without decisions.
 #[must_use]
 pub fn evaluate(catalog: &Catalog, rules: &Rules, snapshot: &Snapshot, at: Timestamp) -> Assessment {
-    let mut by_entity: BTreeMap<&EntityType, Vec<&Population>> = BTreeMap::new();
+    let mut decisions = Decisions::default();
+    let mut by_entity: BTreeMap<&EntityType, Vec<(&Population, usize)>> = BTreeMap::new();
     for population in &snapshot.populations {
-        by_entity.entry(&population.entity).or_default().push(population);
+        let first = decisions.members(&population.entity, &population.resources);
+        by_entity.entry(&population.entity).or_default().push((population, first));
     }
-    let mut decisions = Vec::new();
     let mut gaps = Vec::new();
     for control in catalog.controls.values() {
-        let first = decisions.len();
         judge_control(&mut decisions, rules, &by_entity, control, snapshot.taken, at);
-        decisions[first..].sort_by(|a: &Decision, b: &Decision| a.subject.cmp(&b.subject));
-        gaps.extend(gap(control, &decisions[first..]));
+        gaps.extend(gap(control, &decisions));
     }
     let unused_exceptions = unused(catalog, &decisions);
     Assessment { at, decisions, gaps, unused_exceptions }
 }
 
 fn judge_control(
-    decisions: &mut Vec<Decision>,
+    decisions: &mut Decisions,
     rules: &Rules,
-    by_entity: &BTreeMap<&EntityType, Vec<&Population>>,
+    by_entity: &BTreeMap<&EntityType, Vec<(&Population, usize)>>,
     control: &Control,
     taken: Timestamp,
     at: Timestamp,
 ) {
     let slice = rules.slice(&format!("Control::Action::{:?}", control.id.as_str()));
     let stale_at = control.evidence_ttl.after(taken);
+    let judged = control.entities.iter().filter_map(|entity| by_entity.get(entity)).flatten();
+    decisions.begin(&control.id, observes(slice, control), judged.map(|(population, _)| population.resources.len()).sum());
     let mut observed = false;
     for entity in &control.entities {
-        for population in by_entity.get(entity).into_iter().flatten() {
+        for (population, first) in by_entity.get(entity).into_iter().flatten() {
             observed = true;
             if let Completeness::Incomplete { cause, detail } = &population.completeness {
-                decisions.push(unseen(control, entity, Some(population), *cause, detail.clone()));
+                decisions.add(unseen(control, entity, Some(population), *cause, detail.clone()));
             }
-            for resource in &population.resources {
-                decisions.push(judge_one(slice, control, population, resource, stale_at, at));
+            for (at_member, resource) in (*first..).zip(&population.resources) {
+                let (status, because) = status_of(slice, control, population, resource, stale_at, at);
+                // Only what the rule makes of time: when the evidence goes stale moves with every run, and would make every run a
+                // change.
+                let flips_at = match status {
+                    Status::NotApplicable | Status::NoEvidence => None,
+                    _ => Rules::flips_at(slice, entity, resource, at),
+                };
+                decisions.judge(at_member, status, because, flips_at);
             }
         }
     }
     if !observed && let Some(entity) = control.entities.first() {
         let detail = control.needs.clone().map_or_else(|| format!("no source holds `{entity}`"), |needs| format!("needs {needs}"));
-        decisions.push(unseen(control, entity, None, Unseen::NotCollected, detail));
+        decisions.add(unseen(control, entity, None, Unseen::NotCollected, detail));
     }
+    decisions.end();
 }
 
 fn unseen(control: &Control, entity: &EntityType, population: Option<&Population>, cause: Unseen, detail: String) -> Decision {
@@ -75,31 +85,6 @@ fn unseen(control: &Control, entity: &EntityType, population: Option<&Population
         because: Because::Unseen { cause, detail },
         observed: Vec::new(),
         flips_at: None,
-    }
-}
-
-fn judge_one(
-    slice: &[Rule],
-    control: &Control,
-    population: &Population,
-    resource: &Resource,
-    stale_at: Timestamp,
-    at: Timestamp,
-) -> Decision {
-    let entity = &population.entity;
-    let (status, because) = status_of(slice, control, population, resource, stale_at, at);
-    // Only what the rule makes of time: when the evidence goes stale moves with every run, and would make every run a change.
-    let flips_at = match status {
-        Status::NotApplicable | Status::NoEvidence => None,
-        _ => Rules::flips_at(slice, entity, resource, at),
-    };
-    Decision {
-        control: control.id.clone(),
-        subject: Subject::Resource { entity: entity.clone(), id: resource.id.clone() },
-        status,
-        because,
-        observed: observed(slice, control, resource),
-        flips_at,
     }
 }
 
@@ -134,32 +119,33 @@ fn status_of(
     }
 }
 
-/// What the decision rests on: the attributes the control asks for and those its rules read.
-fn observed(slice: &[Rule], control: &Control, resource: &Resource) -> Vec<(Arc<str>, Value)> {
+/// What decisions of `control` rest on: the attributes it asks for and those its rules read.
+fn observes(slice: &[Rule], control: &Control) -> Vec<Arc<str>> {
     let asked = control.requires.iter().chain(control.applies_where.iter().map(|(name, _)| name));
     let wanted: BTreeSet<&Arc<str>> = asked.chain(slice.iter().flat_map(Rule::reads)).collect();
-    wanted.into_iter().filter_map(|name| resource.get(name).map(|fact| (name.clone(), fact.owned()))).collect()
+    wanted.into_iter().cloned().collect()
 }
 
 /// A control has a gap when any of its decisions is no-evidence. One without decisions has none: its populations were seen whole and
 /// are empty.
-fn gap(control: &Control, decisions: &[Decision]) -> Option<Gap> {
-    let without = decisions.iter().filter(|decision| decision.status == Status::NoEvidence).count();
-    let first = decisions.iter().find(|decision| decision.status == Status::NoEvidence)?;
-    let detail = match &first.because {
+fn gap(control: &Control, decisions: &Decisions) -> Option<Gap> {
+    let mut without = decisions.reasons_of(&control.id).filter(|(status, _)| *status == Status::NoEvidence);
+    let (_, because) = without.next()?;
+    let detail = match because {
         Because::Unseen { detail, .. } => detail.clone(),
         Because::Missing(names) => format!("`{}` was not observed", names.join("`, `")),
         Because::EvaluationError(error) => error.clone(),
         _ => "the evidence is older than the control allows".to_owned(),
     };
-    let reason = if without == 1 { detail } else { format!("{without} subjects; first: {detail}") };
+    let others = without.count();
+    let reason = if others == 0 { detail } else { format!("{} subjects; first: {detail}", others + 1) };
     Some(Gap { control: control.id.clone(), reason })
 }
 
-fn unused(catalog: &Catalog, decisions: &[Decision]) -> Vec<ExceptionId> {
+fn unused(catalog: &Catalog, decisions: &Decisions) -> Vec<ExceptionId> {
     let used: BTreeSet<&ExceptionId> = decisions
-        .iter()
-        .filter_map(|decision| match &decision.because {
+        .reasons()
+        .filter_map(|(_, _, because)| match because {
             Because::Exception(id) => Some(id),
             _ => None,
         })

@@ -4,7 +4,7 @@ use super::*;
 use crate::evaluate::join::join;
 use crate::model::catalog::*;
 use crate::model::diagnostic::Place;
-use crate::model::snapshot::Fact;
+use crate::model::snapshot::{Fact, Value};
 use crate::model::time::Limit;
 
 const RULES: &str = r#"
@@ -146,10 +146,14 @@ impl World {
 
     /// The only decision.
     fn one(&self) -> Decision {
-        let decisions = self.judge().decisions;
+        let decisions: Vec<Decision> = self.judge().decisions.iter().collect();
         assert_eq!(decisions.len(), 1, "{decisions:?}");
         decisions[0].clone()
     }
+}
+
+fn first(assessment: &Assessment) -> Decision {
+    assessment.decisions.iter().next().unwrap()
 }
 
 fn verdict(world: &World) -> (Status, Because) {
@@ -230,8 +234,9 @@ fn a_required_attribute_that_was_not_seen_is_no_evidence_whatever_the_rule_says(
 fn evidence_is_stale_after_its_time_and_not_at_it() {
     let world = world().secret("a", 1);
     let at = |seconds: i64| world.judge_at(Limit::seconds(86_400 + seconds).after(now()));
-    assert_eq!(at(0).decisions[0].status, Status::Compliant);
-    assert_eq!((at(1).decisions[0].status, &at(1).decisions[0].because), (Status::NoEvidence, &Because::Stale));
+    assert_eq!(first(&at(0)).status, Status::Compliant);
+    let stale = first(&at(1));
+    assert_eq!((stale.status, stale.because), (Status::NoEvidence, Because::Stale));
     assert_eq!(at(1).gaps[0].reason, "the evidence is older than the control allows");
 }
 
@@ -255,7 +260,7 @@ fn a_population_cut_off_is_no_evidence_and_what_was_seen_of_it_is_judged() {
     let assessment = world().secret("a", 91).secret("b", 1).cut_off().judge();
     let statuses: Vec<Status> = assessment.decisions.iter().map(|decision| decision.status).collect();
     assert_eq!(statuses, [Status::NonCompliant, Status::Compliant, Status::NoEvidence]);
-    assert!(matches!(assessment.decisions[2].subject, Subject::Population { .. }));
+    assert!(matches!(assessment.decisions.iter().last().unwrap().subject, Subject::Population { .. }));
     assert_eq!(assessment.gaps[0].reason, "could not list page 3");
 }
 
@@ -299,8 +304,8 @@ fn a_decision_flips_at_the_first_millisecond_over_its_limit() {
     let flips = world.one().flips_at.unwrap();
     assert_eq!(flips, Limit::days(90).after(ago(80)) + jiff::SignedDuration::from_millis(1));
     let before = flips - jiff::SignedDuration::from_millis(1);
-    assert_eq!(world.judge_at(before).decisions[0].status, Status::Compliant);
-    assert_eq!(world.judge_at(flips).decisions[0].status, Status::NonCompliant);
+    assert_eq!(first(&world.judge_at(before)).status, Status::Compliant);
+    assert_eq!(first(&world.judge_at(flips)).status, Status::NonCompliant);
 }
 
 #[test]
@@ -319,7 +324,7 @@ fn what_time_does_not_change_never_flips() {
 fn decisions_are_sorted_and_the_same_each_time() {
     let world = world().secret("c", 91).secret("a", 1).secret("b", 91).cut_off();
     let first = world.judge();
-    assert!(first.decisions.is_sorted_by_key(|decision| decision.subject.clone()));
+    assert!(first.decisions.iter().is_sorted_by_key(|decision| decision.subject));
     assert!((0..10).all(|_| world.judge() == first));
 }
 

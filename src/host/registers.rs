@@ -38,7 +38,8 @@ impl GitRegisters {
             None => REFS,
             Some(remote) => {
                 let spec = format!("+{REFS}/{rotation}/*:{FETCHED}/{rotation}/*");
-                let output = self.git(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, &spec], &operation)?;
+                let output =
+                    self.git(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, &spec], &operation)?;
                 if !output.status.success() {
                     return Err(failed(ErrorClass::Transient, &operation, first_line(&output)));
                 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use git2::{IndexAddOption, Repository, Signature, Time};
+use git2::{ErrorCode, IndexAddOption, ObjectType, Repository, Signature, Time, TreeWalkMode, TreeWalkResult};
 
 use crate::model::time::Timestamp;
 use crate::world::{ErrorClass, WorldError};
@@ -38,6 +38,36 @@ pub fn init_and_commit(root: &Path, message: &str, at: Timestamp) -> Result<Stri
         Ok(repo.commit(Some("HEAD"), &who, &who, message, &tree, &[])?.to_string())
     };
     all().map_err(|error| failed("commit the config repo", error.message()))
+}
+
+/// Whether everything at the tip of `branch` is there and is what its name says; a branch that does not exist is.
+///
+/// # Errors
+/// When an object is missing or altered.
+pub fn intact(root: &Path, branch: &str) -> Result<(), WorldError> {
+    let read = || -> Result<(), git2::Error> {
+        let repo = Repository::discover(root)?;
+        let tip = match repo.refname_to_id(&format!("refs/heads/{branch}")) {
+            Ok(tip) => tip,
+            Err(error) if error.code() == ErrorCode::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let odb = repo.odb()?;
+        let mut missing = None;
+        // Reading a tree compares it with its name, at every depth; of files only that they are there.
+        repo.find_commit(tip)?
+            .tree()?
+            .walk(TreeWalkMode::PreOrder, |folder, entry| {
+                let lost = entry.kind() == Some(ObjectType::Blob) && !odb.exists(entry.id());
+                if lost {
+                    missing = Some(format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes())));
+                }
+                if lost { TreeWalkResult::Abort } else { TreeWalkResult::Ok }
+            })
+            .or_else(|error| if missing.is_some() { Ok(()) } else { Err(error) })?;
+        missing.map_or(Ok(()), |path| Err(git2::Error::from_str(&format!("`{path}` is missing"))))
+    };
+    read().map_err(|error| failed(&format!("read the evidence on `{branch}`"), error.message()))
 }
 
 /// What `git fsck --full` and the log of `branch` say.

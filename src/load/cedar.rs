@@ -13,6 +13,8 @@ use cedar_policy_core::validator::typecheck::{PolicyCheck, Typechecker};
 use cedar_policy_core::validator::{ValidationMode, Validator, ValidatorSchema};
 use serde_json::Value;
 
+use super::tokens;
+
 /// The policies of one text.
 pub struct Parsed {
     /// Named `policy0…` by position.
@@ -27,6 +29,34 @@ pub struct Parsed {
 pub fn parse(text: &str) -> Result<Parsed, ParseErrors> {
     let (trees, set) = parse_policyset_to_ests_and_pset(text)?;
     Ok(Parsed { set: set.into(), trees })
+}
+
+/// Parses policies file by file, and at once where that is the same: Cedar makes its lexer anew for every text. A file that is
+/// complained about is parsed alone for the places of the complaints.
+pub fn parse_all(texts: &[&str]) -> Vec<Result<Parsed, ParseErrors>> {
+    match together(texts) {
+        Some(all) => all.into_iter().map(Ok).collect(),
+        None => texts.iter().map(|text| parse(text)).collect(),
+    }
+}
+
+fn together(texts: &[&str]) -> Option<Vec<Parsed>> {
+    let counts = texts.iter().map(|text| tokens::whole_policies(text)).collect::<Option<Vec<_>>>()?;
+    let (mut trees, set) = parse_policyset_to_ests_and_pset(&texts.join("\n")).ok()?;
+    let name = |position: usize| ast::PolicyID::from_string(format!("policy{position}"));
+    let mut from = 0;
+    let mut part = |count: usize| {
+        let (mut own, mut own_trees) = (ast::PolicySet::new(), HashMap::new());
+        for position in 0..count {
+            let there = name(from + position);
+            own.add(set.get(&there)?.new_id(name(position))).ok()?;
+            own_trees.insert(name(position), trees.remove(&there)?);
+        }
+        from += count;
+        Some(Parsed { set: own.into(), trees: own_trees })
+    };
+    let parts = counts.into_iter().map(&mut part).collect::<Option<Vec<_>>>()?;
+    trees.is_empty().then_some(parts)
 }
 
 impl Parsed {
@@ -67,4 +97,75 @@ fn surely_valid(policy: &ast::Template, schema: &ValidatorSchema) -> bool {
         }
     }
     applies
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEMA: &str =
+        "entity U; entity G; entity A in [G] { n?: Long, s?: String, t?: datetime }; entity B; entity C enum [\"x\"];
+        action a, c appliesTo { principal: [U], resource: [A, B], context: { now: datetime } };
+        action b appliesTo { principal: [A], resource: [B], context: {} };";
+
+    /// What the validator has nothing to say about, most of it surely.
+    const VALID: [&str; 5] = [
+        "permit (principal is U, action == Action::\"a\", resource is A) when { resource has n && resource.n < 3 };",
+        "forbid (principal, action == Action::\"b\", resource);",
+        "permit (principal, action == Action::\"a\", resource == A::\"x\") when { context.now < datetime(\"2026-01-01\") };",
+        "permit (principal, action == Action::\"a\", resource in G::\"x\") unless { principal == U::\"x\" };",
+        "permit (principal == U::\"x\", action == Action::\"a\", resource is A) when { resource has s && resource.s like \"*\" };",
+    ];
+
+    const WRONG: [&str; 12] = [
+        "permit (principal, action == Action::\"a\", resource is A) when { resource.n < 3 };",
+        "permit (principal, action == Action::\"a\", resource is A) when { resource has n && resource.n == \"3\" };",
+        "permit (principal, action == Action::\"a\", resource) when { resource has n && resource.n + true == 1 };",
+        "permit (principal, action == Action::\"a\", resource is U);",
+        "permit (principal, action == Action::\"b\", resource is A);",
+        "permit (principal is B, action == Action::\"a\", resource);",
+        "permit (principal, action == Action::\"z\", resource);",
+        "permit (principal, action == Action::\"a\", resource is Z);",
+        "permit (principal, action == Action::\"a\", resource) when { false };",
+        "permit (principal, action == Action::\"a\", resource) when { principal == C::\"y\" };",
+        "permit (principal, action == Action::\"a\", resource is A) when { resource has s && resource.s == \"p\u{0430}y\" };",
+        "permit (principal, action == Action::\"b\", resource) when { context.now == principal.t };",
+    ];
+
+    #[test]
+    fn what_is_surely_valid_is_valid() {
+        let schema = Schema::from_cedarschema_str(SCHEMA).unwrap().0;
+        let validator = cedar_policy::Validator::new(schema.clone());
+        let mut sure = 0;
+        for text in VALID.iter().chain(&WRONG) {
+            let parsed = parse(text).unwrap();
+            let said = validator.validate(&parsed.set, cedar_policy::ValidationMode::Strict);
+            assert_eq!(said.validation_passed_without_warnings(), VALID.contains(text), "{text} {said}");
+            sure += usize::from(parsed.surely_valid(text, &schema));
+            assert!(!WRONG.contains(text) || !parsed.surely_valid(text, &schema), "{text}");
+        }
+        assert_eq!(sure, 4, "a principal that is one entity is left to the validator");
+    }
+
+    #[test]
+    fn files_are_parsed_at_once_as_they_are_alone() {
+        let texts = [format!("// {{\n{}{}// end;", VALID[0], VALID[1]), String::new(), VALID[2].to_owned()];
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        assert!(together(&texts).is_some());
+        for (text, parsed) in texts.iter().zip(parse_all(&texts)) {
+            let (parsed, alone) = (parsed.unwrap(), parse(text).unwrap());
+            assert_eq!(parsed.set, alone.set);
+            assert!(alone.set.policies().all(|policy| parsed.json(policy.id()) == policy.to_json().ok()));
+        }
+    }
+
+    #[test]
+    fn a_policy_does_not_run_into_the_next_file() {
+        for halves in
+            [["permit (principal, action,", "resource);"], ["permit (principal, action, resource) when { \"", "\" == \"\" };"]]
+        {
+            assert!(parse(&halves.join("\n")).is_ok(), "{halves:?}");
+            assert!(parse_all(&halves).iter().all(Result::is_err), "{halves:?}");
+        }
+    }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::observed::{self, Observed};
 use super::text::{Item, error, stem, warning};
-use super::{CONTROLS, FRAMEWORKS, managed, near, raw, rules};
+use super::{CONTROLS, FRAMEWORKS, consumers, managed, near, raw, rules};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::time::Timestamp;
 
@@ -11,6 +12,8 @@ use crate::model::time::Timestamp;
 pub struct Repo<'a> {
     /// Decides which exceptions have expired.
     pub at: Timestamp,
+    /// What collectors observe; `None` when that is not to be judged.
+    pub observed: Option<&'a Observed>,
     /// `slm.toml`.
     pub settings: Option<Item<'a, raw::Settings>>,
     /// `controls/frameworks/*.toml`.
@@ -45,11 +48,12 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("controls have an owner, a population and evidence that can be fresh", controls),
     ("controls and rules belong together", pairs),
     ("populations and attributes exist in the schema", vocabulary),
+    ("attributes are observed, or `needs` says that they are not", observed::observed),
     ("settings are in range", managed::settings),
     ("sources can be reached", managed::sources),
     ("credentials live in one place that can store them", managed::secrets),
     ("rotation policies can be followed", managed::policies),
-    ("consumers can be delivered to", managed::consumers),
+    ("consumers can be delivered to", consumers::consumers),
     ("exceptions are approved, short and for a control", managed::exceptions),
 ];
 

@@ -6,9 +6,12 @@
 mod cedar;
 mod checks;
 mod compile;
+mod consumers;
 mod managed;
 mod near;
+mod observed;
 pub mod raw;
+mod raw_managed;
 mod rules;
 mod text;
 mod tokens;
@@ -20,6 +23,7 @@ use crate::model::catalog::Catalog;
 use crate::model::diagnostic::{Diagnostic, Place, Severity};
 use crate::model::time::Timestamp;
 use checks::Repo;
+pub use observed::Observed;
 use text::{Item, error};
 
 /// The files of a config repo: path from its root with `/`, and text. Only `slm.toml` and what stands under `controls/`, `policies/`,
@@ -38,8 +42,14 @@ pub struct Loaded {
 /// Loads the config repo. `at` decides which exceptions have expired.
 #[must_use]
 pub fn load(files: &Files, at: Timestamp) -> Loaded {
+    load_against(files, at, None)
+}
+
+/// The same, and says which controls read what nothing of `observed` is.
+#[must_use]
+pub fn load_against(files: &Files, at: Timestamp, observed: Option<&Observed>) -> Loaded {
     let mut diagnostics = Vec::new();
-    let repo = read(files, at, &mut diagnostics);
+    let repo = read(files, at, observed, &mut diagnostics);
     for (_, check) in checks::CHECKS {
         check(&repo, &mut diagnostics);
     }
@@ -54,7 +64,7 @@ fn key(found: &Diagnostic) -> (&str, usize, &'static str, &str) {
 }
 
 /// Reads every file by itself.
-fn read<'a>(files: &'a Files, at: Timestamp, out: &mut Vec<Diagnostic>) -> Repo<'a> {
+fn read<'a>(files: &'a Files, at: Timestamp, observed: Option<&'a Observed>, out: &mut Vec<Diagnostic>) -> Repo<'a> {
     let files = &files.0;
     let toml = |folder: &'static str| {
         let all = files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
@@ -85,6 +95,7 @@ fn read<'a>(files: &'a Files, at: Timestamp, out: &mut Vec<Diagnostic>) -> Repo<
     let rules = rules::read(schema, cedar, out);
     Repo {
         at,
+        observed,
         settings,
         frameworks: all(toml(FRAMEWORKS), &mut broken, out),
         controls: all(toml(CONTROLS).filter(|(path, _)| !path.starts_with(FRAMEWORKS)), &mut broken, out),
@@ -137,3 +148,5 @@ where
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_mutation;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
+pub use super::raw_managed::{Consumer, Credential, Exception, Policy, Random, Rotator, Secret};
 use crate::model::catalog::{
-    Alphabet, AwsSource, ControlKind, FileConsumer, GateSettings, GitSource, GithubSecretConsumer, GithubSource, LockerSettings, Remedy,
-    RunLimits, Severity, VaultSource,
+    AwsSource, ControlKind, GitSource, GithubSource, LockerSettings, Remedy, RunLimits, Severity, VaultSource,
 };
-use crate::model::time::{Limit, Timestamp};
+use crate::model::time::Limit;
 
 /// `controls/<family>/<ID>.toml`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -180,146 +180,4 @@ pub struct Source {
     pub vault: Option<VaultSource>,
     /// A git repository on this machine.
     pub git: Option<GitSource>,
-}
-
-/// `credentials/<id>.toml`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Credential {
-    /// What it is, in words.
-    pub title: String,
-    /// Who answers for it.
-    pub owner: String,
-    /// Controls it is rotated for.
-    #[serde(default)]
-    pub satisfies: Vec<String>,
-    /// Where its value lives.
-    pub secret: Secret,
-    /// How a new value comes about.
-    pub rotator: Rotator,
-    /// When it is due.
-    pub policy: Policy,
-    /// What must hold before the old one is disabled.
-    pub gate: Option<GateSettings>,
-    /// Where a new value must arrive, in order of delivery.
-    #[serde(default)]
-    pub consumer: Vec<Consumer>,
-}
-
-/// `[secret]` of a credential.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Secret {
-    /// The source that stores it.
-    pub source: String,
-    /// Its name in the store.
-    pub name: String,
-    /// Required for AWS, absent for a vault.
-    pub region: Option<String>,
-}
-
-/// `[rotator]` of a credential: exactly one kind.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Rotator {
-    /// A value we choose and nobody else validates.
-    pub random: Option<Random>,
-}
-
-/// `random = { .. }` of a rotator.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Random {
-    /// Characters; at least 16.
-    pub length: u16,
-    /// Characters a value is made of.
-    #[serde(default)]
-    pub alphabet: Alphabet,
-}
-
-/// `[policy]` of a credential.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Policy {
-    /// Greatest age before it is due.
-    pub rotate_every: Limit,
-    /// It becomes due up to this much earlier.
-    #[serde(default = "no_jitter")]
-    pub jitter: Limit,
-    /// Attempts for one rotation before a person is asked.
-    #[serde(default = "five")]
-    pub attempts: u8,
-    /// Lease of a rotator run.
-    #[serde(default = "quarter_hour")]
-    pub lease: Limit,
-    /// The longest time without a valid value while it is replaced in place; required by kinds that do so.
-    pub allow_gap: Option<Limit>,
-}
-
-fn no_jitter() -> Limit {
-    Limit::seconds(0)
-}
-
-fn five() -> u8 {
-    5
-}
-
-fn quarter_hour() -> Limit {
-    Limit::seconds(15 * 60)
-}
-
-/// `[[consumer]]` of a credential: an id and exactly one kind.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Consumer {
-    /// Unique in its credential.
-    pub id: String,
-    /// A file rendered on this machine.
-    pub file: Option<FileConsumer>,
-    /// An Actions secret.
-    pub github_actions_secret: Option<GithubSecretConsumer>,
-    /// It gets a new value before anybody else, and its refusal rejects the value.
-    #[serde(default)]
-    pub canary: bool,
-    /// How long it may go on with a value it has read before.
-    pub max_staleness: Option<Limit>,
-}
-
-/// `exceptions/<id>.toml`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Exception {
-    /// The control it lifts.
-    pub control: String,
-    /// The one resource it lifts it for.
-    pub resource: String,
-    /// Why.
-    pub reason: String,
-    /// What stands in for the control meanwhile.
-    pub compensating: String,
-    /// The ticket it was discussed in.
-    pub ticket: String,
-    /// Who asked.
-    pub requester: String,
-    /// Who approved; never the requester.
-    pub approver: String,
-    /// When it was approved: RFC 3339.
-    #[serde(deserialize_with = "instant")]
-    #[schemars(with = "String")]
-    pub approved: Timestamp,
-    /// When it lapses: RFC 3339.
-    #[serde(deserialize_with = "instant")]
-    #[schemars(with = "String")]
-    pub expires: Timestamp,
-}
-
-/// An instant as RFC 3339 text or as a TOML offset date-time.
-fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-    let value = toml::Value::deserialize(deserializer)?;
-    let text = match &value {
-        toml::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    text.parse()
-        .map_err(|_| serde::de::Error::custom(format!("`{text}` is not an instant; write one as in `2026-01-31T12:00:00Z`")))
 }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use cedar_policy::{ActionConstraint, Effect, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{ActionConstraint, Effect, PolicyId, PolicySet, ResourceConstraint, Schema, ValidationMode, Validator};
 use cedar_policy_core::validator::ValidatorSchema;
 use miette::Diagnostic as Located;
 
 use super::cedar::Parsed;
-use super::text::{error, one_line, visible, warning};
-use super::{cedar, near, tokens, traps};
+use super::text::{error, one_line, printable, visible, warning};
+use super::{cedar, near, observed, tokens, traps};
 use crate::model::diagnostic::{Diagnostic, Place};
 
 /// Where the schema stands.
@@ -27,6 +27,10 @@ pub struct Rule {
     pub permits: bool,
     /// The whole policy.
     pub place: Place,
+    /// The one entity type it is limited to.
+    pub only: Option<String>,
+    /// Attributes of the resource it reads, and where.
+    pub reads: Vec<(String, Range<usize>)>,
 }
 
 /// Names the schema declares.
@@ -52,18 +56,26 @@ pub fn read<'a>(schema: Option<&str>, files: impl Iterator<Item = (&'a str, &'a 
     let schema = schema.and_then(|text| read_schema(text, out));
     let mut rules = Rules { names: None, rules: Vec::new(), complete: true };
     let mut ids = BTreeSet::new();
+    let mut light = Vec::new();
     for (path, text) in files {
-        if let Some(heavy) = too_heavy(path, text) {
-            rules.complete = false;
-            out.push(heavy);
-            continue;
+        match too_heavy(path, text) {
+            None => light.push((path, text)),
+            Some(heavy) => {
+                rules.complete = false;
+                out.push(heavy);
+            }
         }
-        match cedar::parse(text) {
+    }
+    let texts: Vec<&str> = light.iter().map(|(_, text)| *text).collect();
+    for ((path, text), parsed) in light.into_iter().zip(cedar::parse_all(&texts)) {
+        match parsed {
             Ok(parsed) => {
                 let file = File { path, text, policies: tokens::policies(text) };
                 file.ties(&parsed, &mut ids, &mut rules.rules, out);
-                if let Some((schema, _)) = schema.as_ref().filter(|(schema, _)| !parsed.surely_valid(text, schema)) {
-                    file.validate(&Validator::new(schema.clone()), &parsed.set, out);
+                if let Some((schema, _)) = schema.as_ref().filter(|(schema, _)| !parsed.surely_valid(text, schema))
+                    && let Ok(alone) = cedar::parse(text)
+                {
+                    file.validate(&Validator::new(schema.clone()), &alone.set, out);
                 }
             }
             Err(wrong) => {
@@ -152,9 +164,16 @@ impl File<'_> {
             let kind = |wanted: &str| !actions.is_empty() && actions.iter().all(|uid| uid.type_name().to_string() == wanted);
             if kind(CONTROL) {
                 let permits = policy.effect() == Effect::Permit;
+                let only = match policy.resource_constraint() {
+                    ResourceConstraint::Is(only) | ResourceConstraint::IsIn(only, _) => Some(only.to_string()),
+                    ResourceConstraint::Any | ResourceConstraint::Eq(_) | ResourceConstraint::In(_) => None,
+                };
+                let (text, from) = (self.text.get(place.span.clone()).unwrap_or_default(), place.span.start);
+                let reads = observed::reads(text).into_iter();
+                let reads: Vec<_> = reads.map(|(name, span)| (name.to_owned(), from + span.start..from + span.end)).collect();
                 rules.extend(actions.iter().map(|uid| {
                     let control = uid.id().unescaped().to_owned();
-                    Rule { control, permits, place: place.clone() }
+                    Rule { control, permits, place: place.clone(), only: only.clone(), reads: reads.clone() }
                 }));
             } else if !kind(GUARD) {
                 let help = format!("name one action, as in `action == {CONTROL}::\"ROT-01\"` or `action == {GUARD}::\"rotate\"`");
@@ -193,7 +212,7 @@ impl File<'_> {
     /// Names a policy by its `@id` where Cedar names it by its position.
     fn named(&self, set: &PolicySet, policy: &PolicyId, mut found: Diagnostic) -> Diagnostic {
         if let Some(id) = set.annotation(policy, "id") {
-            found.message = found.message.replace(&format!("policy `{policy}`"), &format!("rule `{id}`"));
+            found.message = found.message.replace(&format!("policy `{policy}`"), &format!("rule `{}`", printable(id.to_owned())));
         }
         found
     }

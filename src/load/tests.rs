@@ -389,7 +389,7 @@ fn an_organisation_is_logged_in_to_in_one_way_and_names_its_own_repositories() {
     let app = "app = { id = 1, installation = 2, key-env = \"KEY\" }";
     let token = "token-env = \"TOKEN\"";
     assert_eq!(world().with("slm.toml", token, app).found(), []);
-    world().with("slm.toml", &format!(", {token}"), "").says("slm::not-one-kind", "{ org = \"acme\" }", "`token-env` or `app`");
+    world().with("slm.toml", &format!(", {token}"), "").says("slm::not-one-kind", "github", "`token-env` or `app`");
     world().with("slm.toml", token, &format!("{token}, {app}")).says("slm::not-one-kind", "github", "exactly one");
     let critical = |repo: &str| world().with("slm.toml", token, &format!("{token}, critical-repos = [\"{repo}\"]"));
     assert_eq!(critical("Acme/app").found(), []);
@@ -512,4 +512,50 @@ proptest! {
             }
         }
     }
+}
+
+/// Loads with `attributes` of access keys observed; everything it complains about, with the words pointed at.
+fn against(world: &World, attributes: &[&'static str]) -> Vec<(&'static str, String, String)> {
+    let observed = Observed::from([("Aws::AccessKey", attributes.iter().copied().collect())]);
+    let loaded = load_against(&world.0, "2026-02-01T00:00:00Z".parse().unwrap(), Some(&observed));
+    assert!(loaded.catalog.is_some(), "the repo can be used all the same");
+    let words = |place: &Place| self::words(world, place);
+    loaded.diagnostics.iter().map(|found| (found.code, words(&found.place), found.help.clone().unwrap_or_default())).collect()
+}
+
+fn words(world: &World, place: &Place) -> String {
+    let at = &world.0.0[&place.file][place.span.clone()];
+    format!("{}:{at}", place.file.rsplit('/').next().unwrap())
+}
+
+#[test]
+fn what_nothing_observes_is_pointed_at_where_it_is_read() {
+    assert_eq!(against(&world(), &["active", "created"]), []);
+    let unobserved = "slm::unobserved-attribute";
+    let found = against(&world(), &["active"]);
+    assert_eq!(found, [(unobserved, "rot.cedar:created".to_owned(), "say in `needs` of the control what is missing".to_owned())]);
+    let found = against(&world(), &["actives", "created"]);
+    assert_eq!(found, [(unobserved, "ROT-01.toml:active".to_owned(), "did you mean `actives`?".to_owned())]);
+    assert_eq!(against(&world(), &[]).len(), 2);
+    // The rule is for access keys alone; that roles have a date is asked by the control.
+    let schema = "entity AccessKey = { \"active\"?: Bool, \"created\"?: datetime };";
+    let both = world()
+        .with(rules::SCHEMA, schema, &format!("{schema}\n  entity Role = {{ \"created\"?: datetime }};"))
+        .with(rules::SCHEMA, "resource: [Aws::AccessKey], context: { now", "resource: [Aws::AccessKey, Aws::Role], context: { now")
+        .with(CONTROL_PATH, "[\"Aws::AccessKey\"]", "[\"Aws::AccessKey\", \"Aws::Role\"]")
+        .with(CONTROL_PATH, "[population.where]\nactive = true\n", "");
+    let found = against(&both, &["created"]);
+    assert_eq!(
+        found.iter().map(|(code, words, _)| (*code, words.as_str())).collect::<Vec<_>>(),
+        [(unobserved, "ROT-01.toml:\"created\"")]
+    );
+}
+
+#[test]
+fn a_control_says_what_it_needs_as_long_as_it_does() {
+    let needy = || world().with(CONTROL_PATH, "artefact", "needs = \"a collector\"\nartefact");
+    assert_eq!(against(&needy(), &["created"]), []);
+    let found = against(&needy(), &["active", "created"]);
+    assert_eq!(found, [("slm::needless-needs", "ROT-01.toml:\"a collector\"".to_owned(), "delete `needs`".to_owned())]);
+    assert_eq!(needy().found(), [], "without a table nothing is said");
 }

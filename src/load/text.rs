@@ -207,7 +207,8 @@ pub fn error(code: &'static str, place: Place, message: impl Into<String>, help:
     Diagnostic { code, severity: Severity::Error, place, message: printable(message.into()), help: help.map(printable) }
 }
 
-fn printable(text: String) -> String {
+/// `text` with control characters as escapes.
+pub fn printable(text: String) -> String {
     if !text.contains(char::is_control) {
         return text;
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::decisions::Decisions;
 use super::id::{ControlId, EntityType, ExceptionId, ResourceId, RuleId, SourceId};
 use super::snapshot::{Unseen, Value};
 use super::time::Timestamp;
@@ -113,7 +114,7 @@ pub struct Assessment {
     /// The instant every rule saw as `context.now`.
     pub at: Timestamp,
     /// Sorted by (control, subject).
-    pub decisions: Vec<Decision>,
+    pub decisions: Decisions,
     /// Controls without fresh, complete evidence.
     pub gaps: Vec<Gap>,
     /// Exceptions that decided nothing.
@@ -137,8 +138,8 @@ impl Assessment {
     #[must_use]
     pub fn tally(&self, control: Option<&ControlId>) -> Tally {
         let mut tally = Tally::new();
-        for decision in self.decisions.iter().filter(|decision| control.is_none_or(|id| decision.control == *id)) {
-            *tally.entry(decision.status).or_default() += 1;
+        for (_, status, _) in self.decisions.reasons().filter(|(id, _, _)| control.is_none_or(|wanted| wanted == *id)) {
+            *tally.entry(status).or_default() += 1;
         }
         tally
     }

@@ -3,6 +3,7 @@
 pub mod assessment;
 pub mod blob;
 pub mod catalog;
+pub mod decisions;
 pub mod diagnostic;
 pub mod fact;
 pub mod id;

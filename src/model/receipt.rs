@@ -44,7 +44,9 @@ impl RawRef {
     #[must_use]
     pub fn new(name: String, received: &[u8], kept: &[u8], redacted: Vec<String>) -> Self {
         let hash = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { name, sha256: hash(received), bytes: received.len() as u64, redacted, kept_sha256: hash(kept) }
+        let sha256: String = hash(received);
+        let kept_sha256 = if redacted.is_empty() { sha256.clone() } else { hash(kept) };
+        Self { name, sha256, bytes: received.len() as u64, redacted, kept_sha256 }
     }
 }
 

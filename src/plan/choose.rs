@@ -191,22 +191,21 @@ pub(super) fn findings(input: &Input<'_>) -> Vec<Action> {
     let mut actions = Vec::new();
     for gap in &input.assessment.gaps {
         let observable = input.catalog.controls.get(&gap.control).is_some_and(|control| control.needs.is_none());
-        let decisions = input.assessment.decisions.iter().filter(|decision| decision.control == gap.control);
-        if observable && decisions.into_iter().any(retry_helps) {
+        let mut reasons = input.assessment.decisions.reasons_of(&gap.control);
+        if observable && reasons.any(|(status, because)| retry_helps(status, because)) {
             let kind = ActionKind::Collect { control: gap.control.clone() };
             actions.push(action(input, kind, Reason::NoEvidence(gap.reason.clone()), &gap.control));
         }
     }
-    let breaches = input.assessment.decisions.iter().filter(|decision| decision.status == Status::NonCompliant);
-    for decision in breaches {
-        actions.extend(breach(input, decision));
+    for decision in input.assessment.decisions.select(|_, status, _| status == Status::NonCompliant) {
+        actions.extend(breach(input, &decision));
     }
     actions
 }
 
 /// Whether reading again can close the gap: not when no source holds the population.
-fn retry_helps(decision: &Decision) -> bool {
-    decision.status == Status::NoEvidence && !matches!(&decision.because, Because::Unseen { cause: Unseen::NotCollected, .. })
+fn retry_helps(status: Status, because: &Because) -> bool {
+    status == Status::NoEvidence && !matches!(because, Because::Unseen { cause: Unseen::NotCollected, .. })
 }
 
 fn breach(input: &Input<'_>, decision: &Decision) -> Option<Action> {

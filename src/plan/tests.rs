@@ -85,7 +85,13 @@ fn credential(id: &str) -> Credential {
         satisfies: vec!["ROT-01".into()],
         secret: SecretRef { source: "local".into(), region: ".".to_owned(), name: format!("app/{id}") },
         rotator: RotatorConfig::Random { length: 40, alphabet: Alphabet::Alnum },
-        policy: RotationPolicy { rotate_every: Limit::days(30), jitter: Limit::days(0), attempts: 3, lease: Limit::seconds(3600), allow_gap: None },
+        policy: RotationPolicy {
+            rotate_every: Limit::days(30),
+            jitter: Limit::days(0),
+            attempts: 3,
+            lease: Limit::seconds(3600),
+            allow_gap: None,
+        },
         gate: GateSettings::default(),
         consumers: ["app", "worker"].map(consumer).into(),
         place: place(),
@@ -197,7 +203,7 @@ impl World {
         self.consumers.resources.sort_by(|a, b| a.id.cmp(&b.id));
         let rules = Rules::compile(&self.catalog).unwrap();
         let snapshot = Snapshot { taken: now(), populations: vec![self.consumers, self.vault], receipts: Vec::new() };
-        let assessment = Assessment { at: now(), decisions: self.decisions, gaps: self.gaps, unused_exceptions: Vec::new() };
+        let assessment = Assessment { at: now(), decisions: self.decisions.into(), gaps: self.gaps, unused_exceptions: Vec::new() };
         let plan = plan(&Input {
             catalog: &self.catalog,
             rules: &rules,

@@ -1,6 +1,7 @@
 //! Cedar: rules and guards compiled once, sliced by action, decided natively where the shape is common, with Cedar as the oracle.
 
 mod compile;
+mod eval;
 mod native;
 pub mod oracle;
 

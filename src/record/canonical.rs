@@ -5,6 +5,8 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::model::snapshot::Population;
+
 /// Why a value has no canonical form.
 #[derive(Debug)]
 pub struct NotCanonical(String);
@@ -34,6 +36,30 @@ pub fn json(value: &impl Serialize) -> Result<Vec<u8>, NotCanonical> {
     write(&value, &mut out)?;
     out.push(b'\n');
     Ok(out)
+}
+
+/// The canonical line of `populations`, part by part: all of it at once is many times what they are in memory.
+///
+/// # Errors
+/// As [`json`].
+pub fn populations(populations: &[Population], mut sink: impl FnMut(&[u8])) -> Result<(), NotCanonical> {
+    let mut put = |before: &str, line: &[u8]| {
+        sink(before.as_bytes());
+        sink(line.strip_suffix(b"\n").unwrap_or(line));
+    };
+    for (at, Population { source, scope, entity, completeness, resources }) in populations.iter().enumerate() {
+        put(if at == 0 { "[{\"completeness\":" } else { ",{\"completeness\":" }, &json(completeness)?);
+        put(",\"entity\":", &json(entity)?);
+        put(",\"resources\":[", b"");
+        for (at, resource) in resources.iter().enumerate() {
+            put(if at == 0 { "" } else { "," }, &json(resource)?);
+        }
+        put("],\"scope\":", &json(scope)?);
+        put(",\"source\":", &json(source)?);
+        put("}", b"");
+    }
+    put(if populations.is_empty() { "[]\n" } else { "]\n" }, b"");
+    Ok(())
 }
 
 fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), NotCanonical> {
@@ -80,11 +106,28 @@ fn write_text(text: &str, out: &mut Vec<u8>) -> Result<(), NotCanonical> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::snapshot::{Completeness, Fact, Resource};
 
     #[test]
     fn keys_are_sorted_at_every_depth_and_nothing_is_spaced() {
         let value: Value = serde_json::from_str(r#"{"b": [1, {"z": null, "a": "x\n"}], "a": true}"#).unwrap();
         assert_eq!(json(&value).unwrap(), b"{\"a\":true,\"b\":[1,{\"a\":\"x\\n\",\"z\":null}]}\n");
+    }
+
+    #[test]
+    fn populations_part_by_part_are_the_same_line() {
+        let population = |scope: &str, ids: &[&str]| Population {
+            source: "main".into(),
+            scope: scope.to_owned(),
+            entity: "Aws::Secret".into(),
+            completeness: Completeness::Complete,
+            resources: ids.iter().map(|id| Resource::of((*id).into(), &[("n", Fact::Text("x\n")), ("o", Fact::Long(1))])).collect(),
+        };
+        for all in [vec![], vec![population("a", &[])], vec![population("a", &["x", "y"]), population("b", &["z"])]] {
+            let mut parts = Vec::new();
+            populations(&all, |bytes| parts.extend_from_slice(bytes)).unwrap();
+            assert_eq!(String::from_utf8(parts), String::from_utf8(json(&all).unwrap()));
+        }
     }
 
     #[test]

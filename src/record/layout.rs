@@ -96,8 +96,8 @@ fn run_file(record: &RunRecord<'_>) -> Result<Json, NotCanonical> {
 
 fn by_control(assessment: &Assessment) -> Json {
     let mut tallies = BTreeMap::<&str, Tally>::new();
-    for decision in &assessment.decisions {
-        *tallies.entry(decision.control.as_str()).or_default().entry(decision.status).or_default() += 1;
+    for (control, status, _) in assessment.decisions.reasons() {
+        *tallies.entry(control.as_str()).or_default().entry(status).or_default() += 1;
     }
     tallies.into_iter().map(|(control, counts)| (control.to_owned(), tally(&counts))).collect::<Map<_, _>>().into()
 }
@@ -108,10 +108,8 @@ fn tally(counts: &Tally) -> Json {
 
 /// One file a control, one line a subject, in the order of the subjects: a line moves only when its subject comes or goes.
 fn decisions(assessment: &Assessment, files: &mut BTreeMap<String, Vec<u8>>) -> Result<(), NotCanonical> {
-    let mut sorted: Vec<_> = assessment.decisions.iter().collect();
-    sorted.sort_by(|a, b| (&a.control, &a.subject).cmp(&(&b.control, &b.subject)));
-    for decision in sorted {
-        let line = canonical::json(&decision_line(decision))?;
+    for decision in assessment.decisions.iter() {
+        let line = canonical::json(&decision_line(&decision))?;
         files.entry(format!("decisions/{}.jsonl", decision.control)).or_default().extend_from_slice(&line);
     }
     Ok(())
@@ -200,7 +198,7 @@ mod tests {
             resources: vec![Resource::new("b".into(), vec![]), Resource::new("a".into(), vec![("n".into(), Value::Long(1))])],
         };
         let snapshot = Snapshot { taken: at, populations: vec![population], receipts: vec![] };
-        let assessment = Assessment { at, decisions, gaps: vec![], unused_exceptions: vec![] };
+        let assessment = Assessment { at, decisions: decisions.into(), gaps: vec![], unused_exceptions: vec![] };
         let raw = [("main/list.json".to_owned(), Blob::compressed(b"{}"))];
         let result = json!({ "exit": 0 });
         artefacts(&RunRecord {

@@ -9,8 +9,8 @@ use crate::policy::Rules;
 
 /// Decisions about `name`, a control id or a resource id.
 #[must_use]
-pub fn matching<'a>(assessment: &'a Assessment, name: &str) -> Vec<&'a Decision> {
-    let about = |decision: &&Decision| {
+pub fn matching(assessment: &Assessment, name: &str) -> Vec<Decision> {
+    let about = |decision: &Decision| {
         decision.control.as_str() == name || matches!(&decision.subject, Subject::Resource { id, .. } if id.as_str() == name)
     };
     assessment.decisions.iter().filter(about).collect()
@@ -18,7 +18,7 @@ pub fn matching<'a>(assessment: &'a Assessment, name: &str) -> Vec<&'a Decision>
 
 /// The explanation for a terminal.
 #[must_use]
-pub fn human(catalog: &Catalog, rules: &Rules, assessment: &Assessment, decisions: &[&Decision]) -> String {
+pub fn human(catalog: &Catalog, rules: &Rules, assessment: &Assessment, decisions: &[Decision]) -> String {
     let mut text = String::new();
     let mut last: Option<&Control> = None;
     for decision in decisions {

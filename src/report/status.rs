@@ -90,10 +90,10 @@ struct Met {
 fn standings(seen: &Seen<'_>) -> BTreeMap<ControlId, Standing> {
     let mut all: BTreeMap<ControlId, Standing> =
         seen.catalog.controls.keys().map(|id| (id.clone(), Standing { tally: Tally::new(), open: Open::default() })).collect();
-    for decision in &seen.assessment.decisions {
-        let Some(one) = all.get_mut(&decision.control) else { continue };
-        *one.tally.entry(decision.status).or_default() += 1;
-        one.open.incomplete += u64::from(matches!(decision.because, Because::Unseen { .. }));
+    for (control, status, because) in seen.assessment.decisions.reasons() {
+        let Some(one) = all.get_mut(control) else { continue };
+        *one.tally.entry(status).or_default() += 1;
+        one.open.incomplete += u64::from(matches!(because, Because::Unseen { .. }));
     }
     for action in &seen.plan.actions {
         for id in &action.controls {

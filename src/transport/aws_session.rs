@@ -31,6 +31,7 @@ const OPERATION: Duration = Duration::from_secs(300);
 
 /// The sessions of one run. Each is made once and shared by everything that calls there, so that a role is assumed once.
 pub struct Sessions {
+    budget: Budget,
     http: SharedHttpClient,
     made: Mutex<Vec<Made>>,
 }
@@ -46,7 +47,14 @@ impl Sessions {
     /// No session yet; every request of those to come takes from `budget`.
     #[must_use]
     pub fn new(budget: Budget) -> Self {
-        Self { http: SharedHttpClient::new(Paced { inner: client(), budget }), made: Mutex::default() }
+        let http = SharedHttpClient::new(Paced { inner: client(), budget: budget.clone() });
+        Self { budget, http, made: Mutex::default() }
+    }
+
+    /// The budget, for what else the run calls.
+    #[must_use]
+    pub fn budget(&self) -> Budget {
+        self.budget.clone()
     }
 
     /// The session for `region` of `source`: the default credential chain or a profile, then `role` when given, assumed as `name`.
@@ -56,8 +64,8 @@ impl Sessions {
         if let Some(found) = made.iter().find(same) {
             return found.config.clone();
         }
-        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(self.http.clone());
-        let config = session_from(loader, source, region, role, name).await;
+        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+        let config = session_from(loader.http_client(self.http.clone()), source, region, role, name).await;
         let (region, role) = (region.to_owned(), role.map(str::to_owned));
         made.push(Made { source: source.clone(), region, role, config: config.clone() });
         config
@@ -119,5 +127,69 @@ impl HttpConnector for Paced<SharedHttpConnector> {
             budget.take().await;
             inner.call(request).await
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sts::config::Credentials;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+
+    use super::*;
+
+    /// A network that is down.
+    #[derive(Debug)]
+    struct Down;
+
+    impl HttpClient for Down {
+        fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+            SharedHttpConnector::new(Down)
+        }
+    }
+
+    impl HttpConnector for Down {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            HttpConnectorFuture::ready(Err(ConnectorError::io("down".into())))
+        }
+    }
+
+    fn source() -> AwsSource {
+        AwsSource {
+            account: "123456789012".to_owned(),
+            regions: vec!["eu-west-1".to_owned()],
+            read_role: None,
+            apply_role: None,
+            profile: None,
+            endpoint: Some("http://127.0.0.1:9".to_owned()),
+            administrators: None,
+        }
+    }
+
+    async fn call(budget: &Budget, role: Option<&str>) {
+        let http = SharedHttpClient::new(Paced { inner: SharedHttpClient::new(Down), budget: budget.clone() });
+        let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "test", None, None, "test");
+        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).credentials_provider(credentials).http_client(http);
+        let config = session_from(loader, &source(), "eu-west-1", role, "test").await;
+        aws_sdk_sts::Client::new(&config).get_caller_identity().send().await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn every_attempt_takes_from_the_budget_and_so_does_assuming_a_role() {
+        let budget = Budget::slow(100);
+        call(&budget, None).await;
+        assert_eq!(budget.taken(), u64::from(ATTEMPTS));
+        let budget = Budget::slow(100);
+        call(&budget, Some("arn:aws:iam::123456789012:role/read")).await;
+        assert!(budget.taken() >= 1, "nothing but assuming the role was tried");
+    }
+
+    #[tokio::test]
+    async fn a_session_is_made_once_for_each_account_region_and_role() {
+        let sessions = Sessions::new(Budget::per_second(1));
+        for (region, role) in [("eu-west-1", None), ("eu-west-1", Some("r")), ("us-east-1", None), ("eu-west-1", None)] {
+            let config = sessions.get(&source(), region, role, "test").await;
+            assert_eq!(config.region().map(AsRef::as_ref), Some(region));
+        }
+        assert_eq!(sessions.made.lock().await.len(), 3);
     }
 }

@@ -14,3 +14,4 @@ mod github_login;
 mod github_pace;
 pub mod secrets_manager_store;
 pub mod vault;
+mod vault_file;

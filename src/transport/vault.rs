@@ -3,31 +3,27 @@
 //! Every call is short and works on the whole file, so it runs where it is called and holds the lock across no await.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use age::secrecy::ExposeSecret;
-use age::x25519::Identity;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::atomic;
+use super::vault_file::{Content, Kept, Version, error, from_io, key, new_key};
 use crate::model::catalog::SecretRef;
 use crate::model::id::VersionId;
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
-use crate::world::{CURRENT, Clock, ErrorClass, PENDING, SecretStore, SecretView, VersionView, WorldError};
+use crate::world::{CURRENT, Clock, ErrorClass, PENDING, SecretStore, SecretView, WorldError};
 
 /// Label of the version that was in force before.
 const PREVIOUS: &str = "AWSPREVIOUS";
-/// Version of the format inside the encryption.
-const FORMAT: u32 = 1;
 
 /// A vault file and the identity file that opens it.
 #[derive(Clone)]
@@ -48,31 +44,6 @@ pub struct Listed {
     pub view: SecretView,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Content {
-    format: u32,
-    secrets: BTreeMap<String, Kept>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Kept {
-    created: Timestamp,
-    versions: BTreeMap<VersionId, Version>,
-}
-
-#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-#[serde(deny_unknown_fields)]
-struct Version {
-    #[zeroize(skip)]
-    created: Timestamp,
-    #[zeroize(skip)]
-    labels: Vec<String>,
-    /// Base64.
-    value: String,
-}
-
 impl Vault {
     /// A vault at `path`, opened by the age identity in the file `identity`. Nothing is read yet.
     #[must_use]
@@ -86,18 +57,13 @@ impl Vault {
     /// [`ErrorClass::Conflict`] when one of the files exists, [`ErrorClass::Permanent`] when it cannot be written.
     pub fn create(path: PathBuf, identity: PathBuf, clock: Arc<dyn Clock>) -> Result<Self, WorldError> {
         let operation = format!("create vault `{}`", path.display());
+        let _lock = lock(&path).map_err(|cause| from_io(&operation, &cause))?;
         if path.exists() {
             return Err(error(ErrorClass::Conflict, &operation, "it exists"));
         }
-        let text = Identity::generate().to_string();
-        let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&identity).and_then(|mut file| {
-            file.write_all(text.expose_secret().as_bytes())?;
-            file.write_all(b"\n")?;
-            file.sync_all()
-        });
-        written.map_err(|cause| from_io(&operation, &cause))?;
+        new_key(&identity).map_err(|cause| from_io(&operation, &cause))?;
         let vault = Self::open(path, identity, clock);
-        vault.save(&operation, &Content { format: FORMAT, secrets: BTreeMap::new() })?;
+        vault.save(&operation, &vault.path, &Content::empty())?;
         Ok(vault)
     }
 
@@ -106,7 +72,7 @@ impl Vault {
     /// # Errors
     /// When the identity file cannot be read.
     pub fn recipient(&self) -> Result<String, WorldError> {
-        Ok(self.key("read the identity of the vault")?.to_public().to_string())
+        Ok(key(&self.identity, "read the identity of the vault")?.to_public().to_string())
     }
 
     /// Every secret by name, without values.
@@ -116,45 +82,19 @@ impl Vault {
     pub fn list(&self) -> Result<Vec<Listed>, WorldError> {
         let content = self.load("list the vault")?;
         let listed =
-            content.secrets.iter().map(|(name, kept)| Listed { name: name.clone(), created: kept.created, view: view(kept) });
+            content.secrets.iter().map(|(name, kept)| Listed { name: name.clone(), created: kept.created, view: kept.view() });
         Ok(listed.collect())
     }
 
-    fn key(&self, operation: &str) -> Result<Identity, WorldError> {
-        let text = Zeroizing::new(std::fs::read_to_string(&self.identity).map_err(|cause| match cause.kind() {
-            io::ErrorKind::NotFound => error(ErrorClass::Denied, operation, "the identity file is missing"),
-            _ => from_io(operation, &cause),
-        })?);
-        let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
-        line.parse().map_err(|_| error(ErrorClass::Denied, operation, "the identity file holds no age identity"))
-    }
-
     fn load(&self, operation: &str) -> Result<Content, WorldError> {
-        let key = self.key(operation)?;
-        let bytes = std::fs::read(&self.path).map_err(|cause| from_io(operation, &cause))?;
-        let plain = Zeroizing::new(age::decrypt(&key, &bytes).map_err(|cause| match cause {
-            age::DecryptError::NoMatchingKeys => error(ErrorClass::Denied, operation, "this identity does not open the vault"),
-            _ => error(ErrorClass::Permanent, operation, "the vault is damaged"),
-        })?);
-        // The cause is left out: it could quote what it failed to read.
-        let content: Content =
-            serde_json::from_slice(&plain).map_err(|_| error(ErrorClass::Permanent, operation, "the vault has another format"))?;
-        if content.format != FORMAT {
-            return Err(error(ErrorClass::Permanent, operation, "the vault was written by another version of slm"));
-        }
-        Ok(content)
+        let key = key(&self.identity, operation)?;
+        let bytes = fs::read(&self.path).map_err(|cause| from_io(operation, &cause))?;
+        Content::open(&bytes, &key, operation)
     }
 
-    fn save(&self, operation: &str, content: &Content) -> Result<(), WorldError> {
-        let recipient = self.key(operation)?.to_public();
-        let versions = content.secrets.values().flat_map(|kept| kept.versions.values());
-        let room: usize = versions.map(|version| version.value.len() + 512).sum::<usize>() + content.secrets.len() * 512 + 1024;
-        // Room for all, so that growing leaves no copy behind.
-        let mut plain = Zeroizing::new(Vec::with_capacity(room));
-        serde_json::to_writer(&mut *plain, content)
-            .map_err(|_| error(ErrorClass::Permanent, operation, "it could not be encoded"))?;
-        let bytes = age::encrypt(&recipient, &plain).map_err(|_| error(ErrorClass::Permanent, operation, "encryption failed"))?;
-        atomic::replace(&self.path, &bytes, 0o600).map_err(|cause| from_io(operation, &cause))
+    fn save(&self, operation: &str, path: &Path, content: &Content) -> Result<(), WorldError> {
+        let bytes = content.seal(&key(&self.identity, operation)?, operation)?;
+        atomic::replace(path, &bytes, 0o600).map_err(|cause| from_io(operation, &cause))
     }
 
     /// Loads, changes and saves under an exclusive lock; saves nothing when `change` says there is nothing to save.
@@ -163,10 +103,12 @@ impl Vault {
         operation: &str,
         change: impl FnOnce(&mut Content, Timestamp) -> Result<bool, (ErrorClass, &'static str)>,
     ) -> Result<(), WorldError> {
-        let _lock = lock(&self.path).map_err(|cause| from_io(operation, &cause))?;
+        // Every name of the file is one lock, and a link to it stays a link.
+        let path = fs::canonicalize(&self.path).map_err(|cause| from_io(operation, &cause))?;
+        let _lock = lock(&path).map_err(|cause| from_io(operation, &cause))?;
         let mut content = self.load(operation)?;
         match change(&mut content, self.clock.now()) {
-            Ok(true) => self.save(operation, &content),
+            Ok(true) => self.save(operation, &path, &content),
             Ok(false) => Ok(()),
             Err((class, cause)) => Err(error(class, operation, cause)),
         }
@@ -177,7 +119,7 @@ impl Vault {
 impl SecretStore for Vault {
     async fn describe(&self, secret: &SecretRef) -> Result<SecretView, WorldError> {
         let content = self.load(&format!("describe `{}`", secret.name))?;
-        Ok(content.secrets.get(&secret.name).map(view).unwrap_or_default())
+        Ok(content.secrets.get(&secret.name).map(Kept::view).unwrap_or_default())
     }
 
     async fn read(&self, secret: &SecretRef, version: &VersionId) -> Result<Secret, WorldError> {
@@ -201,7 +143,7 @@ impl SecretStore for Vault {
                     Err((ErrorClass::Conflict, "the version holds another value"))
                 };
             }
-            unlabel(kept, PENDING);
+            kept.unlabel(PENDING);
             let value = std::mem::take(&mut *encoded);
             kept.versions.insert(version.clone(), Version { created: now, labels: vec![PENDING.to_owned()], value });
             Ok(true)
@@ -214,37 +156,17 @@ impl SecretStore for Vault {
             if !kept.versions.contains_key(to) {
                 return Err((ErrorClass::NotFound, "there is no such version"));
             }
-            if view(kept).current() != from {
+            if kept.view().current() != from {
                 return Err((ErrorClass::Conflict, "another version is current now"));
             }
-            unlabel(kept, CURRENT);
+            kept.unlabel(CURRENT);
             if let Some(previous) = from {
-                unlabel(kept, PREVIOUS);
-                label(kept, previous, PREVIOUS);
+                kept.unlabel(PREVIOUS);
+                kept.label(previous, PREVIOUS);
             }
-            label(kept, to, CURRENT);
+            kept.label(to, CURRENT);
             Ok(true)
         })
-    }
-}
-
-fn view(kept: &Kept) -> SecretView {
-    let versions = kept.versions.iter();
-    let versions =
-        versions.map(|(id, version)| (id.clone(), VersionView { labels: version.labels.clone(), created: version.created }));
-    SecretView { exists: true, versions: versions.collect(), ..SecretView::default() }
-}
-
-fn label(kept: &mut Kept, id: &VersionId, label: &str) {
-    if let Some(version) = kept.versions.get_mut(id) {
-        version.labels.push(label.to_owned());
-        version.labels.sort();
-    }
-}
-
-fn unlabel(kept: &mut Kept, label: &str) {
-    for version in kept.versions.values_mut() {
-        version.labels.retain(|have| have != label);
     }
 }
 
@@ -255,20 +177,6 @@ fn lock(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(PathBuf::from(beside))?;
     file.lock()?;
     Ok(file)
-}
-
-fn error(class: ErrorClass, operation: &str, cause: &str) -> WorldError {
-    WorldError { class, operation: operation.to_owned(), cause: cause.to_owned() }
-}
-
-fn from_io(operation: &str, cause: &io::Error) -> WorldError {
-    let class = match cause.kind() {
-        io::ErrorKind::NotFound => ErrorClass::NotFound,
-        io::ErrorKind::PermissionDenied => ErrorClass::Denied,
-        io::ErrorKind::AlreadyExists => ErrorClass::Conflict,
-        _ => ErrorClass::Transient,
-    };
-    error(class, operation, &cause.to_string())
 }
 
 #[cfg(test)]

@@ -1,19 +1,15 @@
 //! AWS for real: moto and roto for state, a scripted server for lists that break off.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::net::TcpListener;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::Credentials;
 use aws_sdk_secretsmanager::types::Tag;
-use slm::collectors::cloudtrail::CloudTrail;
-use slm::collectors::iam::Iam;
 use slm::collectors::secrets_manager::SecretsManager;
 use slm::model::catalog::{AwsSource, SecretRef};
 use slm::model::id::VersionId;
-use slm::model::receipt::RawRef;
 use slm::model::secret::Secret;
 use slm::model::snapshot::{Completeness, Fact, Resource, Unseen};
 use slm::model::time::Timestamp;
@@ -23,8 +19,8 @@ use slm::world::{Clock, Collected, Collector, ErrorClass, PENDING, SecretStore, 
 
 use crate::support::Server;
 
-const ACCOUNT: &str = "123456789012";
-const CANARY: &str = "canary-7f3a91-never-shown";
+pub const ACCOUNT: &str = "123456789012";
+pub const CANARY: &str = "canary-7f3a91-never-shown";
 const V1: &str = "11111111-1111-5111-8111-111111111111";
 const V2: &str = "22222222-2222-5222-8222-222222222222";
 const V3: &str = "33333333-3333-5333-8333-333333333333";
@@ -63,7 +59,7 @@ fn scripted(pages: Vec<(u16, String)>) -> String {
     endpoint
 }
 
-fn identity() -> String {
+pub fn identity() -> String {
     format!(
         "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
          <Arn>arn:aws:iam::{ACCOUNT}:user/reader</Arn><UserId>A</UserId><Account>{ACCOUNT}</Account>\
@@ -81,7 +77,7 @@ fn refusal(code: &str) -> (u16, String) {
     (400, format!(r#"{{"__type":"{code}","message":"{CANARY}"}}"#))
 }
 
-struct Noon;
+pub struct Noon;
 
 impl Clock for Noon {
     fn now(&self) -> Timestamp {
@@ -89,7 +85,7 @@ impl Clock for Noon {
     }
 }
 
-fn source(endpoint: &str) -> AwsSource {
+pub fn source(endpoint: &str) -> AwsSource {
     AwsSource {
         account: ACCOUNT.to_owned(),
         regions: vec!["eu-west-1".to_owned()],
@@ -101,7 +97,7 @@ fn source(endpoint: &str) -> AwsSource {
     }
 }
 
-async fn config(endpoint: &str, region: &str, role: Option<&str>) -> SdkConfig {
+pub async fn config(endpoint: &str, region: &str, role: Option<&str>) -> SdkConfig {
     let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "test", None, None, "test");
     let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).credentials_provider(credentials);
     session_from(loader, &source(endpoint), region, role, "slm-test").await
@@ -112,21 +108,21 @@ async fn collect(endpoint: &str, region: &str) -> Collected {
     SecretsManager::new("prod".into(), &source(endpoint), region, config).collect(&Noon).await
 }
 
-fn text(resource: &Resource, name: &str) -> String {
+pub fn text(resource: &Resource, name: &str) -> String {
     match resource.get(name) {
         Some(Fact::Text(text)) => text.to_owned(),
         other => panic!("{name} is {other:?}"),
     }
 }
 
-fn cause(seen: &Collected) -> Unseen {
+pub fn cause(seen: &Collected) -> Unseen {
     match &seen.receipt.completeness {
         Completeness::Incomplete { cause, .. } => *cause,
         Completeness::Complete => panic!("complete"),
     }
 }
 
-fn everything(seen: &Collected) -> String {
+pub fn everything(seen: &Collected) -> String {
     let raw: String = seen.raw.iter().map(|raw| String::from_utf8_lossy(&raw.bytes().unwrap()).into_owned()).collect();
     serde_json::to_string(&(&seen.populations, &seen.receipt)).unwrap() + &raw
 }
@@ -294,94 +290,4 @@ async fn a_region_out_of_scope_is_not_reached() {
     let mut elsewhere = secret();
     elsewhere.region = "ap-south-1".to_owned();
     assert_eq!(class(store("http://127.0.0.1:9").await.describe(&elsewhere).await), ErrorClass::Permanent);
-}
-
-#[tokio::test]
-async fn users_their_credentials_and_policies_come_from_two_reports_and_no_call_per_user() {
-    let server = Server::moto();
-    let seen = populated(&server.endpoint).await;
-    assert_eq!(seen.receipt.completeness, Completeness::Complete);
-    assert_eq!((seen.receipt.requests(), seen.receipt.independent_count), (6, Some(2)));
-    let found: Vec<_> = seen.populations.iter().map(|of| (of.entity.as_str(), of.resources.len())).collect();
-    let want = [("Aws::AccessKey", 1), ("Aws::Account", 1), ("Aws::Credential", 2), ("Aws::Policy", 2), ("Aws::User", 2)];
-    assert_eq!(found, want);
-    let account = &seen.populations[1].resources[0];
-    assert_eq!(account.get("min_password_length"), Some(Fact::Long(14)));
-    assert_eq!(account.get("password_reuse_prevention"), Some(Fact::Long(24)));
-    assert_eq!(account.get("has_iam_users"), Some(Fact::Bool(true)));
-    let [alice, bob] = [0, 1].map(|at| &seen.populations[4].resources[at]);
-    assert_eq!((alice.get("active_keys"), alice.get("console_access")), (Some(Fact::Long(1)), Some(Fact::Bool(false))));
-    assert_eq!((bob.get("active_keys"), bob.get("console_access")), (Some(Fact::Long(0)), Some(Fact::Bool(true))));
-    assert_eq!((alice.get("direct_policies"), bob.get("direct_policies")), (Some(Fact::Long(1)), Some(Fact::Long(0))));
-    let stars = seen.populations[3].resources.iter().map(|policy| policy.get("allows_star_star")).collect::<Vec<_>>();
-    assert_eq!(stars, [Some(Fact::Bool(true)), Some(Fact::Bool(false))]);
-    assert_eq!(seen.raw.len(), 2);
-    for (reference, kept) in seen.receipt.raw.iter().zip(&seen.raw) {
-        let kept = kept.bytes().unwrap();
-        let again = RawRef::new(reference.name.clone(), &kept, &kept, Vec::new());
-        assert_eq!(reference.kept_sha256, again.kept_sha256);
-        assert_eq!(reference.kept_sha256 == reference.sha256, reference.redacted.is_empty());
-    }
-    assert!(!everything(&seen).contains(CANARY));
-}
-
-/// An account with a user of each kind and a policy of each kind, as collected.
-async fn populated(endpoint: &str) -> Collected {
-    let config = config(endpoint, "us-east-1", None).await;
-    let iam = aws_sdk_iam::Client::new(&config);
-    let note = aws_sdk_iam::types::Tag::builder().key("note").value(CANARY).build().unwrap();
-    for name in ["alice", "bob"] {
-        iam.create_user().user_name(name).tags(note.clone()).send().await.unwrap();
-    }
-    iam.create_access_key().user_name("alice").send().await.unwrap();
-    iam.create_login_profile().user_name("bob").password(CANARY).send().await.unwrap();
-    let policy = |action: &str| {
-        format!(r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#)
-    };
-    iam.create_policy().policy_name("all").policy_document(policy("*")).description(CANARY).send().await.unwrap();
-    iam.put_user_policy().user_name("alice").policy_name("some").policy_document(policy("s3:*")).send().await.unwrap();
-    iam.update_account_password_policy().minimum_password_length(14).password_reuse_prevention(24).send().await.unwrap();
-    Iam::new("prod".into(), &source(endpoint), config).collect(&Noon).await
-}
-
-/// A trail that logs, as collected.
-async fn trailed(endpoint: &str) -> Collected {
-    let config = config(endpoint, "us-east-1", None).await;
-    let trails = aws_sdk_cloudtrail::Client::new(&config);
-    // A bucket, for which no SDK is linked.
-    let host = endpoint.trim_start_matches("http://");
-    let mut s3 = TcpStream::connect(host).unwrap();
-    write!(s3, "PUT /logs HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
-    s3.read_to_end(&mut Vec::new()).unwrap();
-    let request = trails.create_trail().name("main").s3_bucket_name("logs").is_multi_region_trail(true);
-    request.send().await.unwrap();
-    trails.start_logging().name("main").send().await.unwrap();
-    CloudTrail::new("prod".into(), &source(endpoint), "us-east-1", config).collect(&Noon).await
-}
-
-#[tokio::test]
-async fn every_control_that_needs_nothing_more_finds_its_attributes_on_a_full_resource() {
-    let server = Server::moto();
-    let (iam, trail) = (populated(&server.endpoint).await, trailed(&server.endpoint).await);
-    assert_eq!(trail.receipt.completeness, Completeness::Complete);
-    assert_eq!(trail.receipt.requests(), 4, "a fixed few for each trail");
-    let files = slm::load::Files(slm::host::files::read_work_tree(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap());
-    let catalog = slm::load::load(&files, Noon.now()).catalog.unwrap();
-    let mut wrong = Vec::new();
-    let mut looked = 0;
-    for control in catalog.controls.values().filter(|control| control.needs.is_none()) {
-        for population in iam.populations.iter().chain(&trail.populations) {
-            if !control.entities.contains(&population.entity) {
-                continue;
-            }
-            looked += 1;
-            let wanted: Vec<_> = control.requires.iter().chain(control.applies_where.iter().map(|(name, _)| name)).collect();
-            let full = population.resources.iter().any(|one| wanted.iter().all(|name| one.get(name).is_some()));
-            if !full {
-                wrong.push(format!("{}: {wanted:?} of {}", control.id, population.entity));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(looked, 10);
 }

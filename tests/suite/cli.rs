@@ -140,6 +140,38 @@ fn exit_6_a_failed_reload_is_resumed_without_a_second_rotation() {
 }
 
 #[test]
+fn exit_7_nothing_is_applied_on_top_of_broken_evidence() {
+    let world = World::scaffolded();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let before = (versions(&world), world.read("run/session.env"));
+    let packs = world.root().join(".git/objects/pack");
+    for entry in fs::read_dir(&packs).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let force = ["apply", "--auto-approve", "--force", "session-key"];
+    world.slm(&force).exits(7).says("could not read the evidence on `slm/evidence`");
+    assert_eq!((versions(&world), world.read("run/session.env")), before);
+
+    // One file is gone, and everything else is there.
+    let world = World::scaffolded();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let root = world.root();
+    let mut packs = fs::read_dir(root.join(".git/objects/pack")).unwrap().map(|one| one.unwrap().path());
+    let pack = packs.find(|path| path.extension().is_some_and(|extension| extension == "pack")).unwrap();
+    let loose = world.outside("evidence.pack");
+    fs::rename(&pack, &loose).unwrap();
+    fs::remove_file(pack.with_extension("idx")).unwrap();
+    let input = fs::File::open(&loose).unwrap();
+    let unpacked = std::process::Command::new("git").current_dir(&root).args(["unpack-objects", "-q"]).stdin(input).status();
+    assert!(unpacked.unwrap().success());
+    world.slm(&["plan"]).exits(0);
+    let blob = String::from_utf8(git(&root, &["rev-parse", "slm/evidence:decisions/ROT-01.jsonl"])).unwrap();
+    let blob = blob.trim();
+    fs::remove_file(root.join(".git/objects").join(&blob[..2]).join(&blob[2..])).unwrap();
+    world.slm(&force).exits(7).says("`decisions/ROT-01.jsonl` is missing");
+}
+
+#[test]
 fn exit_64_bad_usage() {
     let world = World::new();
     for arguments in [&["plan", "--nope"][..], &["nope"], &["apply", "p.json", "--auto-approve"], &["explain"], &[]] {

@@ -1,7 +1,7 @@
 //! The collector of the config repository against repositories made with real git.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use slm::collectors::git::ConfigRepo;
@@ -10,7 +10,7 @@ use slm::model::snapshot::{Completeness, Fact, Population, Resource, Unseen};
 use slm::model::time::{Limit, Timestamp};
 use slm::world::{Clock, Collected, Collector as _};
 
-use crate::support::{World, copy};
+use crate::support::{World, declared};
 
 struct At(Timestamp);
 
@@ -95,7 +95,7 @@ impl Repo {
 
     async fn look(&self, settings: GitSource) -> Collected {
         let at = At(Timestamp::from_second(TODAY).unwrap());
-        ConfigRepo::new("repo".into(), settings, self.root(), "slm/evidence".to_owned()).collect(&at).await
+        declared(ConfigRepo::new("repo".into(), settings, self.root(), "slm/evidence".to_owned()).collect(&at).await)
     }
 }
 
@@ -341,27 +341,7 @@ async fn exceptions_and_documents_show_who_asked_and_who_approved() {
 #[test]
 fn a_branch_that_was_rewound_since_the_last_run_is_a_breach() {
     let world = World::new();
-    let shipped = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
-    for path in ["controls/chg/CHG-16.toml", "policies/guards.cedar"] {
-        world.write(path, &shipped(path));
-    }
-    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("controls/frameworks"), &world.root().join("controls/frameworks"));
-    let rules = shipped("policies/chg.cedar");
-    world.write("policies/chg.cedar", &rules[rules.find("@id(\"CHG-16\")").unwrap()..]);
-    let schema = shipped("policies/schema.cedarschema");
-    let part = |from: &str, to: &str| {
-        let start = schema.find(from).unwrap();
-        &schema[start..start + schema[start..].find(to).unwrap()]
-    };
-    let action = part("action \"CHG-16\"", "\n");
-    let slm = format!(
-        "namespace Slm {{ entity Collector; {} }}",
-        part("entity Runner", "entity AccessReview").to_owned() + part("action \"rotate\"", "}\n\n")
-    );
-    world.write(
-        "policies/schema.cedarschema",
-        &format!("{}\n{slm}\nnamespace Control {{ {action} }}\n", part("namespace Git {", "namespace GitHub")),
-    );
+    world.ship(&["CHG-16"]);
     world.write("slm.toml", "[source.here]\ngit = { path = \".\" }\n[tiers]\ndefault = \"a\"\nlimits = { a = \"30d\" }\n");
     world.commit();
     let status = || {

@@ -1,6 +1,6 @@
 //! A small GitHub with state: it opens sealed boxes, checks the tokens of Apps and answers recorded true shapes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -44,6 +44,8 @@ pub struct State {
     pub scripts: BTreeMap<String, Script>,
     /// Answers given once each, before those.
     pub once: BTreeMap<String, Vec<Script>>,
+    /// Every request of REST as it came: method, route, media type asked for, body.
+    pub sent: BTreeSet<[String; 4]>,
     /// Method and route of every request.
     pub seen: Vec<String>,
 }
@@ -70,6 +72,7 @@ impl Server {
             variables: BTreeMap::new(),
             scripts: BTreeMap::new(),
             once: BTreeMap::new(),
+            sent: BTreeSet::new(),
             seen: Vec::new(),
         };
         let server = Self { state: Arc::new(Mutex::new(state)) };
@@ -113,7 +116,7 @@ impl Server {
 
 fn serve(mut stream: TcpStream, state: &Mutex<State>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let (mut first, mut length, mut bearer) = (String::new(), 0, String::new());
+    let (mut first, mut length, mut bearer, mut accept) = (String::new(), 0, String::new(), String::new());
     reader.read_line(&mut first).unwrap_or(0);
     loop {
         let mut line = String::new();
@@ -123,6 +126,9 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) {
         if let Some(("authorization", value)) = line.trim_end().split_once(": ") {
             bearer = value.strip_prefix("Bearer ").unwrap_or_default().to_owned();
         }
+        if let Some(("accept", value)) = line.trim_end().split_once(": ") {
+            value.clone_into(&mut accept);
+        }
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();
         }
@@ -131,6 +137,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) {
     reader.read_exact(&mut body).unwrap();
     let mut words = first.split_whitespace();
     let (method, route) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let text = String::from_utf8_lossy(&body).into_owned();
     let body: Json = serde_json::from_slice(&body).unwrap_or_default();
     let asked = match graphql(&body) {
         Some(asked) => format!("{method} {route} {asked}"),
@@ -138,6 +145,9 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) {
     };
     let mut state = state.lock().unwrap();
     state.seen.push(asked.clone());
+    if route != "/graphql" {
+        state.sent.insert([method.to_owned(), route.to_owned(), accept, text]);
+    }
     let (status, headers, answer) = state.reply(method, route, &asked, &bearer, &body);
     let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n{headers}", answer.len());
     let head = format!("{head}date: Tue, 24 Nov 2026 06:00:00 GMT\r\nx-github-request-id: AB:1\r\n\r\n");

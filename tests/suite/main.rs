@@ -8,15 +8,23 @@
 )]
 
 mod aws;
+mod aws_iam;
+mod aws_script;
+mod aws_trail;
 mod cli;
 mod cli_aws;
 mod config_repo;
+mod file_consumer;
 mod github;
 mod github_app;
+mod github_contract;
+mod github_controls;
 mod github_org;
 mod github_server;
+mod killed;
 mod layers;
 mod record;
 mod rules;
 mod scale;
 mod support;
+mod vault;

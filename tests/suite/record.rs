@@ -256,7 +256,7 @@ fn writers_over_ssh_lose_nothing() {
     let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
     let bare = folder.path().join("locker.git");
     let remote = format!("ssh://{}@127.0.0.1:{port}{}", user.trim(), bare.display());
-    all_at_once(4, &bare, &remote, &[("core.sshCommand", &reach)]);
+    all_at_once(3, &bare, &remote, &[("core.sshCommand", &reach)]);
 
     // A host with another key is not spoken to, and the run is kept here.
     let other = sshd_key(folder.path(), port);

@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 use slm::model::catalog::AwsSource;
 use slm::transport::aws::session_from;
 
-use crate::support::{Server, copy, git, slm};
+use crate::support::{Server, copy, git, slm_measured};
 
 const FIRST: &str = "111111111111";
 const SECOND: &str = "222222222222";
@@ -154,7 +154,13 @@ fn two_accounts_are_judged_as_they_were_made_with_one_request_a_page() {
         make_secrets(&session(SECOND, DENIED, &moto.endpoint).await, 3).await;
     });
     let repo = config(&moto.endpoint, &refusing(&moto.endpoint));
-    let status = slm(repo.path(), &["status", "--format", "json"], &KEYS).exits(3).json();
+    let (ran, peak) = slm_measured(repo.path(), &["status", "--format", "json"], &KEYS);
+    let status = ran.exits(3).json();
+    let against = "1003 secrets, 200 users, 2 accounts, 2 regions of each";
+    let figure = format!(r#"{{"figure":"integration.rss_mb","value":{peak:.1},"unit":"MB","against":"{against}"}}"#);
+    // A debug build maps ten times the code.
+    assert!(peak > 1.0 && (peak <= 60.0 || std::env::var_os("SLM_BIN").is_none()), "{figure}");
+    writeln!(std::io::stdout(), "{figure}").unwrap();
 
     // 1,003 secrets were made where we may look: one in ten has an unknown tier, and the refused region is no evidence as a whole.
     assert_eq!(count(&status, "ROT-01", "compliant"), 2 * 450 + 2, "new secrets within their tier");

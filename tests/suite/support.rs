@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
+use slm::world::Collected;
 
 /// An emulator on a port of its own, ended on drop.
 pub struct Server {
@@ -84,9 +85,36 @@ impl Ran {
 
 /// Runs the built binary in `at`, without the environment of the caller.
 pub fn slm(at: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_slm"));
+    ran(command(at, arguments, env).output().unwrap())
+}
+
+/// The same, and the most memory it held at any time, in MB of a million bytes. `SLM_BIN` names another binary to run.
+pub fn slm_measured(at: &Path, arguments: &[&str], env: &[(&str, &str)]) -> (Ran, f64) {
+    let child = command(at, arguments, env).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let watch = std::thread::spawn(move || {
+        let mut peak = 0.0_f64;
+        // The line is gone as soon as the process has ended.
+        while let Some(kb) = fs::read_to_string(&status).ok().and_then(|text| {
+            text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<f64>().ok())
+        }) {
+            peak = peak.max(kb * 1024.0 / 1e6);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        peak
+    });
+    let output = child.wait_with_output().unwrap();
+    (ran(output), watch.join().unwrap())
+}
+
+fn command(at: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(std::env::var_os("SLM_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_slm").into()));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", at).env("GIT_CONFIG_GLOBAL", "/dev/null");
-    let Output { status, stdout, stderr } = command.current_dir(at).args(arguments).envs(env.iter().copied()).output().unwrap();
+    command.current_dir(at).args(arguments).envs(env.iter().copied());
+    command
+}
+
+fn ran(Output { status, stdout, stderr }: Output) -> Ran {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
 }
@@ -169,6 +197,29 @@ impl World {
         self.write(path, &text.replace(from, to));
     }
 
+    /// Writes the shipped controls `ids` with their rules, the guards, and what these need of the schema: reading all of it takes a
+    /// debug build a second.
+    pub fn ship(&self, ids: &[&str]) {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let shipped = |path: &str| fs::read_to_string(here.join(path)).unwrap();
+        copy(&here.join("controls/frameworks"), &self.root().join("controls/frameworks"));
+        self.write("policies/guards.cedar", &shipped("policies/guards.cedar"));
+        let mut wanted = vec!["Slm::Collector".to_owned(), "Slm::Runner".to_owned(), "Slm::Credential".to_owned()];
+        let mut rules = String::new();
+        for id in ids {
+            let family = id.split('-').next().unwrap().to_lowercase();
+            let control = shipped(&format!("controls/{family}/{id}.toml"));
+            let table: toml::Table = toml::from_str(&control).unwrap();
+            wanted.extend(table["population"]["entities"].as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()));
+            self.write(&format!("controls/{family}/{id}.toml"), &control);
+            let all = shipped(&format!("policies/{family}.cedar"));
+            let rule = &all[all.find(&format!("@id(\"{id}\")")).unwrap()..];
+            rules.push_str(&rule[..rule.find("};\n").unwrap() + 3]);
+        }
+        self.write("policies/rules.cedar", &rules);
+        self.write("policies/schema.cedarschema", &part_of_schema(&shipped("policies/schema.cedarschema"), &wanted, ids));
+    }
+
     pub fn commit(&self) {
         let root = self.root();
         git(&root, &["init", "-q", "-b", "main"]);
@@ -193,4 +244,43 @@ pub fn copy(from: &Path, to: &Path) {
             fs::copy(entry.path(), target).unwrap();
         }
     }
+}
+
+/// The entity types `wanted` and the actions `ids` of `schema`, and every guard.
+fn part_of_schema(schema: &str, wanted: &[String], ids: &[&str]) -> String {
+    let (mut text, mut namespace, mut keep) = (String::new(), "", true);
+    for line in schema.lines() {
+        let word = |start: &str| line.strip_prefix(start).map(|rest| rest.split([' ', ';', '"']).next().unwrap());
+        if let Some(name) = word("namespace ") {
+            (namespace, keep) = (name, true);
+        } else if let Some(name) = word("  entity ") {
+            keep = wanted.contains(&format!("{namespace}::{name}"));
+        } else if let Some(name) = word("  action \"") {
+            keep = namespace != "Control" || ids.contains(&name);
+        } else if line == "}" {
+            keep = true;
+        }
+        if keep && !line.trim_start().starts_with("//") {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// Asserts that what was collected is what collectors declare, by which `slm check` tells what nothing observes.
+#[track_caller]
+pub fn declared(seen: Collected) -> Collected {
+    let all = || slm::collectors::EMITS.iter().copied().flatten();
+    for population in &seen.populations {
+        let known: Vec<&str> = all()
+            .filter(|(entity, _)| *entity == population.entity.as_str())
+            .flat_map(|(_, names)| names.iter().copied())
+            .collect();
+        assert!(!known.is_empty(), "nothing declares {}", population.entity);
+        for (name, _) in population.resources.iter().flat_map(|resource| resource.facts()) {
+            assert!(known.contains(&name.as_ref()), "{name} of {} is not declared", population.entity);
+        }
+    }
+    seen
 }

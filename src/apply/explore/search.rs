@@ -56,7 +56,13 @@ pub struct Found {
 /// One run of slm.
 enum Run {
     Off,
-    On { generation: Option<VersionId>, rotate: bool, started: i64, phase: Phase, refused: BTreeMap<ConsumerId, (VersionId, String)> },
+    On {
+        generation: Option<VersionId>,
+        rotate: bool,
+        started: i64,
+        phase: Phase,
+        refused: BTreeMap<ConsumerId, (VersionId, String)>,
+    },
 }
 
 struct Node {
@@ -185,7 +191,13 @@ impl Rig {
             satisfies: Vec::new(),
             secret: secret(),
             rotator: RotatorConfig::Random { length: 8, alphabet: Alphabet::Hex },
-            policy: RotationPolicy { rotate_every: Limit::days(1), jitter: Limit::days(0), attempts: ATTEMPTS, lease, allow_gap: None },
+            policy: RotationPolicy {
+                rotate_every: Limit::days(1),
+                jitter: Limit::days(0),
+                attempts: ATTEMPTS,
+                lease,
+                allow_gap: None,
+            },
             gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(TICK) },
             consumers: (0..count).map(declared).collect(),
             place: Place { file: String::new(), span: 0..0 },
@@ -198,7 +210,9 @@ impl Rig {
         let rotation = names::rotation(&credential, generation);
         let consumers = self.consumers.iter().map(|(id, _)| id.clone()).collect();
         match (rotate, generation) {
-            (false, Some(generation)) => ActionKind::Finish { credential, secret, generation: generation.clone(), rotation, consumers },
+            (false, Some(generation)) => {
+                ActionKind::Finish { credential, secret, generation: generation.clone(), rotation, consumers }
+            }
             _ => ActionKind::Rotate { credential, secret, generation: generation.cloned(), rotation, consumers },
         }
     }
@@ -219,8 +233,7 @@ impl Rig {
         let action = self.action(generation.as_ref(), rotate);
         let validated = self.scenario.setup.capabilities.overlap != Overlap::Unvalidated;
         let fence = || self.leased.load(Ordering::Relaxed);
-        let budget =
-            Budget { retries: u8::MAX - 1, pause: Duration::ZERO, trials: 1, between: Duration::ZERO, settle: 0 };
+        let budget = Budget { retries: u8::MAX - 1, pause: Duration::ZERO, trials: 1, between: Duration::ZERO, settle: 0 };
         let job = Job {
             action: &action,
             credential: &self.credential,
@@ -441,10 +454,11 @@ fn way(rig: &Rig, first: &Node, from: &[(u32, u16)], mut at: u32) -> Vec<String>
         names.push(name);
         node = next;
     }
-    let keys: Vec<String> = node.state.keys.iter().map(|(id, key)| format!("{id}{}", if key.active { "" } else { " off" })).collect();
-    let held = |id: &Option<VersionId>| id.as_ref().and_then(|id| number(node.state.values.get(id)?));
-    let consumers: Vec<_> = node.state.consumers.iter().map(|[stored, running]| (held(stored), held(running))).collect();
+    let keys: Vec<String> =
+        node.state.keys.iter().map(|(id, key)| format!("{id}{}", if key.active { "" } else { " off" })).collect();
+    let current = node.state.current.as_ref().and_then(|id| number(node.state.values.get(id)?));
+    let consumers: Vec<_> = node.state.consumers.iter().map(|[stored, running]| (number(&stored.value), number(&running.value))).collect();
     let registers: Vec<_> = node.state.registers.iter().map(|(name, text)| format!("{}={text}", &name.as_str()[..7])).collect();
-    names.push(format!("end: current {:?} keys {keys:?} consumers {consumers:?} {registers:?}", held(&node.state.current)));
+    names.push(format!("end: current {:?} keys {keys:?} consumers {consumers:?} {registers:?}", current));
     names
 }

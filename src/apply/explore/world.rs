@@ -61,6 +61,13 @@ pub struct KeyState {
     pub foreign: bool,
 }
 
+/// A version at a consumer, and the value it was given as that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Held {
+    pub version: Option<VersionId>,
+    pub value: Vec<u8>,
+}
+
 /// Everything that lasts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
@@ -72,8 +79,8 @@ pub struct State {
     pub password: Vec<u8>,
     pub made: u8,
     pub registers: BTreeMap<RegisterName, String>,
-    /// Stored and running version of each consumer.
-    pub consumers: Vec<[Option<VersionId>; 2]>,
+    /// What each consumer stores and what it runs.
+    pub consumers: Vec<[Held; 2]>,
     /// Ticks.
     pub clock: i64,
     /// Promotions.
@@ -146,12 +153,13 @@ impl World {
                 keys.insert(2, key(true));
             }
         }
+        let held = Held { version: Some(generation.clone()), value: value_of(1) };
         let state = State {
             values: BTreeMap::from([(generation.clone(), value_of(1))]),
             current: Some(generation.clone()),
             password: value_of(1),
             made: 1 + u8::from(setup.foreign),
-            consumers: vec![[Some(generation.clone()), Some(generation)]; setup.consumers],
+            consumers: vec![[held.clone(), held]; setup.consumers],
             keys,
             ..State::default()
         };
@@ -182,10 +190,13 @@ impl World {
 impl State {
     /// True when the value of `version` is let in.
     pub fn works(&self, setup: &Setup, version: &VersionId) -> bool {
-        let Some(value) = self.values.get(version) else { return false };
+        self.values.get(version).is_some_and(|value| self.lets_in(setup, value))
+    }
+
+    fn lets_in(&self, setup: &Setup, value: &[u8]) -> bool {
         match setup.capabilities.overlap {
             Overlap::Unvalidated => true,
-            Overlap::Single => *value == self.password,
+            Overlap::Single => value == self.password,
             Overlap::Dual { .. } => number(value).and_then(|key| self.keys.get(&key)).is_some_and(|key| key.active),
         }
     }
@@ -208,14 +219,15 @@ impl State {
         if !self.works(setup, current) {
             return Some(format!("I2: the current version {current} does not work"));
         }
-        let stranded = self.consumers.iter().position(|[_, running]| running.as_ref().is_some_and(|id| !self.works(setup, id)));
+        let stranded = self.consumers.iter().position(|[_, running]| !self.lets_in(setup, &running.value));
         stranded.filter(|_| !leak).map(|n| format!("I1: consumer {n} runs a version that does not work"))
     }
 
     /// True when nothing is left to do and exactly one credential of ours is let in.
     pub fn is_goal(&self, setup: &Setup, wanted: u8) -> bool {
         let Some(current) = self.current.as_ref().filter(|_| self.depth >= wanted) else { return false };
-        let adopted = self.consumers.iter().all(|[stored, running]| stored.as_ref() == Some(current) && running.as_ref() == Some(current));
+        let adopted =
+            self.consumers.iter().all(|[stored, running]| stored == running && running.version.as_ref() == Some(current));
         let validated = setup.capabilities.overlap != Overlap::Unvalidated;
         let alone = self.keys.values().filter(|key| !key.foreign).count() <= 1 || !setup.capabilities.delete;
         let one = self.keys.values().filter(|key| !key.foreign && key.active).count() == 1;
@@ -228,7 +240,8 @@ impl State {
         let spent = |n: u8| {
             let id = names::slot(&secret(), self.current.as_ref(), n);
             let rejected = self.registers.get(&names::verdict(&secret(), self.current.as_ref(), n));
-            self.values.get(&id).is_some_and(|value| number(value).is_none()) || rejected.is_some_and(|text| text.starts_with("reject"))
+            self.values.get(&id).is_some_and(|value| number(value).is_none())
+                || rejected.is_some_and(|text| text.starts_with("reject"))
         };
         (0..ATTEMPTS).all(spent)
     }
@@ -236,7 +249,18 @@ impl State {
     /// Hashes what can make a difference; instants count from now and no further than it matters.
     pub fn digest(&self, hasher: &mut impl Hasher) {
         let since = |at: i64, most: i64| (self.clock - at).min(most);
-        (&self.values, &self.current, &self.previous, &self.password, self.made, &self.consumers, self.depth, self.whims, &self.rejected).hash(hasher);
+        (
+            &self.values,
+            &self.current,
+            &self.previous,
+            &self.password,
+            self.made,
+            &self.consumers,
+            self.depth,
+            self.whims,
+            &self.rejected,
+        )
+            .hash(hasher);
         for (id, key) in &self.keys {
             (id, key.active, &key.version, since(key.created, 1)).hash(hasher);
         }
@@ -322,7 +346,9 @@ impl Rotator for World {
             Ok(state.made)
         };
         let key = match self.mutate(issue) {
-            Err(error) if error.class == ErrorClass::Transient && self.setup.ablation == Some(Ablation::Retries) => self.mutate(issue),
+            Err(error) if error.class == ErrorClass::Transient && self.setup.ablation == Some(Ablation::Retries) => {
+                self.mutate(issue)
+            }
             answer => answer,
         }?;
         Ok(Fresh { key: Some(key.to_string().into()), value: Secret::new(value_of(key)) })
@@ -397,7 +423,9 @@ impl Registers for World {
     async fn read(&self, _: &RotationId, names: &[RegisterName]) -> Result<BTreeMap<RegisterName, String>, WorldError> {
         let inner = self.lock();
         let old = |text: &String| match text.strip_prefix("reject ") {
-            Some(_) if self.setup.ablation == Some(Ablation::RejectedAtOnce) => format!("reject {} long ago", Timestamp::UNIX_EPOCH - std::time::Duration::from_secs(9_999)),
+            Some(_) if self.setup.ablation == Some(Ablation::RejectedAtOnce) => {
+                format!("reject {} long ago", Timestamp::UNIX_EPOCH - std::time::Duration::from_secs(9_999))
+            }
             _ => text.clone(),
         };
         Ok(names.iter().filter_map(|name| Some((name.clone(), old(inner.state.registers.get(name)?)))).collect())
@@ -429,13 +457,12 @@ impl Consumer for Spot {
     async fn observe(&self) -> Result<ConsumerView, WorldError> {
         let inner = self.0.lock();
         let [stored, running] = inner.state.consumers[self.1].clone();
-        Ok(ConsumerView { stored, running, draining: Vec::new() })
+        Ok(ConsumerView { stored: stored.version, running: running.version, draining: Vec::new() })
     }
 
     async fn deliver(&self, version: &VersionId, value: &Secret) -> Result<(), WorldError> {
         self.0.mutate(|state| {
-            assert_eq!(state.values.get(version).map(Vec::as_slice), Some(value.expose()), "a consumer was given another value");
-            state.consumers[self.1][0] = Some(version.clone());
+            state.consumers[self.1][0] = Held { version: Some(version.clone()), value: value.expose().to_vec() };
             Ok(())
         })
     }

@@ -1,0 +1,294 @@
+//! IAM: an account on moto, and a scripted one that refuses, breaks off, contradicts itself or leaves out what it must say.
+
+use slm::collectors::iam::Iam;
+use slm::model::assessment::Status;
+use slm::model::receipt::RawRef;
+use slm::model::snapshot::{Completeness, Fact, Resource, Unseen};
+use slm::world::{Collected, Collector as _};
+
+use crate::aws::{ACCOUNT, CANARY, Noon, cause, config, everything, source};
+use crate::aws_script::{
+    Answer, END, FIRST, HEAD, MORE, SECOND, Script, assert_populations_unseen, catalog, details, judged, refused, report, rows,
+    says, statuses, summary, whole_account,
+};
+use crate::support::{Server, World, copy};
+
+async fn collect(endpoint: &str) -> Collected {
+    Iam::new("prod".into(), &source(endpoint), config(endpoint, "us-east-1", None).await).collect(&Noon).await
+}
+
+/// An account with a user of each kind and a policy of each kind, as collected.
+pub async fn populated(endpoint: &str) -> Collected {
+    let iam = aws_sdk_iam::Client::new(&config(endpoint, "us-east-1", None).await);
+    let note = aws_sdk_iam::types::Tag::builder().key("note").value(CANARY).build().unwrap();
+    for name in ["alice", "bob"] {
+        iam.create_user().user_name(name).tags(note.clone()).send().await.unwrap();
+    }
+    iam.create_access_key().user_name("alice").send().await.unwrap();
+    iam.create_login_profile().user_name("bob").password(CANARY).send().await.unwrap();
+    let policy = |action: &str| {
+        format!(r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#)
+    };
+    let all = iam.create_policy().policy_name("all").policy_document(policy("*")).description(CANARY).send().await.unwrap();
+    iam.put_user_policy().user_name("alice").policy_name("some").policy_document(policy("s3:*")).send().await.unwrap();
+    iam.update_account_password_policy().minimum_password_length(14).password_reuse_prevention(24).send().await.unwrap();
+    let key = "token.actions.githubusercontent.com";
+    let trust = format!(
+        r#"{{"Statement":[{{"Effect":"Allow","Principal":{{"Federated":"arn:aws:iam::{ACCOUNT}:oidc-provider/{key}"}},
+        "Action":"sts:AssumeRoleWithWebIdentity","Condition":{{"StringEquals":{{"{key}:aud":"sts.amazonaws.com"}},
+        "StringLike":{{"{key}:sub":"repo:o/*"}}}}}}]}}"#
+    );
+    iam.create_role().role_name("ci").assume_role_policy_document(trust).max_session_duration(7200).send().await.unwrap();
+    iam.attach_role_policy().role_name("ci").policy_arn(all.policy.unwrap().arn.unwrap()).send().await.unwrap();
+    collect(endpoint).await
+}
+
+fn of<'c>(seen: &'c Collected, entity: &str) -> &'c [Resource] {
+    &seen.populations.iter().find(|population| population.entity.as_str() == entity).unwrap().resources
+}
+
+#[tokio::test]
+async fn users_roles_credentials_and_policies_come_from_two_reports_and_no_call_per_user() {
+    let server = Server::moto();
+    let seen = populated(&server.endpoint).await;
+    assert_eq!(seen.receipt.completeness, Completeness::Complete);
+    let calls: Vec<_> = seen.receipt.operations.iter().map(|of| (of.name.as_str(), of.requests)).collect();
+    let want = [
+        ("sts:GetCallerIdentity", 1),
+        ("iam:GetAccountSummary", 1),
+        ("iam:GetAccountPasswordPolicy", 1),
+        ("iam:GenerateCredentialReport", 1),
+        ("iam:GetCredentialReport", 1),
+        ("iam:GetAccountAuthorizationDetails", 1),
+        ("iam:ListRoles", 1),
+    ];
+    assert_eq!((calls.as_slice(), seen.receipt.independent_count), (want.as_slice(), Some(2)));
+    let found: Vec<_> = seen.populations.iter().map(|of| (of.entity.as_str(), of.resources.len())).collect();
+    let want = [
+        ("Aws::AccessKey", 1),
+        ("Aws::Account", 1),
+        ("Aws::Credential", 2),
+        ("Aws::OidcRole", 1),
+        ("Aws::Policy", 2),
+        ("Aws::Principal", 3),
+        ("Aws::User", 2),
+    ];
+    assert_eq!(found, want);
+    let account = &of(&seen, "Aws::Account")[0];
+    assert_eq!(account.get("min_password_length"), Some(Fact::Long(14)));
+    assert_eq!(account.get("password_reuse_prevention"), Some(Fact::Long(24)));
+    assert_eq!(account.get("has_iam_users"), Some(Fact::Bool(true)));
+    assert_eq!(account.get("root_credentials_removed"), None, "moto does not know of a root password");
+    let [alice, bob] = [0, 1].map(|at| &of(&seen, "Aws::User")[at]);
+    assert_eq!((alice.get("active_keys"), alice.get("console_access")), (Some(Fact::Long(1)), Some(Fact::Bool(false))));
+    assert_eq!((bob.get("active_keys"), bob.get("console_access")), (Some(Fact::Long(0)), Some(Fact::Bool(true))));
+    assert_eq!((alice.get("direct_policies"), bob.get("direct_policies")), (Some(Fact::Long(1)), Some(Fact::Long(0))));
+    let stars = of(&seen, "Aws::Policy").iter().map(|policy| policy.get("allows_star_star")).collect::<Vec<_>>();
+    assert_eq!(stars, [Some(Fact::Bool(true)), Some(Fact::Bool(false))]);
+    let admins: Vec<_> = of(&seen, "Aws::Principal").iter().map(|one| (one.id.as_str(), one.is("is_admin"))).collect();
+    let arn = |name: &str| format!("arn:aws:iam::{ACCOUNT}:{name}");
+    let (role, first, second) = (arn("role/ci"), arn("user/alice"), arn("user/bob"));
+    assert_eq!(admins, [(role.as_str(), true), (first.as_str(), false), (second.as_str(), false)]);
+    let ci = &of(&seen, "Aws::OidcRole")[0];
+    assert_eq!((ci.is("aud_pinned"), ci.get("sub_pinned")), (true, Some(Fact::Bool(false))));
+    assert_eq!(ci.get("max_session_seconds"), Some(Fact::Long(7200)));
+    assert_eq!(seen.raw.len(), 3);
+    for (reference, kept) in seen.receipt.raw.iter().zip(&seen.raw) {
+        let kept = kept.bytes().unwrap();
+        let again = RawRef::new(reference.name.clone(), &kept, &kept, Vec::new());
+        assert_eq!(reference.kept_sha256, again.kept_sha256);
+        assert_eq!(reference.kept_sha256 == reference.sha256, reference.redacted.is_empty());
+    }
+    assert!(!everything(&seen).contains(CANARY));
+}
+
+#[tokio::test]
+async fn an_account_seen_whole_has_its_controls_decided() {
+    let seen = collect(&whole_account().serve()).await;
+    assert_eq!(seen.receipt.completeness, Completeness::Complete);
+    assert_eq!(seen.receipt.requests(), 5 + 2 + 1, "a fixed five, two pages of details, one of roles");
+    let judged = judged(&catalog(), &[&seen]);
+    for (control, want) in [
+        ("IAM-01", &[Status::Compliant][..]),
+        ("IAM-02", &[Status::Compliant]),
+        ("IAM-03", &[Status::Compliant]),
+        ("IAM-04", &[Status::Compliant]),
+        ("IAM-05", &[Status::Compliant, Status::Compliant]),
+        ("IAM-06", &[Status::Compliant]),
+        ("IAM-07", &[Status::Compliant]),
+        ("IAM-08", &[Status::Compliant]),
+        ("IAM-09", &[Status::NotApplicable, Status::Compliant]),
+        ("IAM-10", &[Status::Compliant]),
+    ] {
+        assert_eq!(statuses(&judged, control), want, "{control}: {:?}", judged.gaps);
+    }
+}
+
+#[tokio::test]
+async fn removed_root_credentials_count_where_the_organisation_keeps_them_away() {
+    let none: Vec<_> =
+        ["AccountMFAEnabled", "AccountPasswordPresent", "AccountAccessKeysPresent", "AccountSigningCertificatesPresent"]
+            .iter()
+            .map(|&part| (part, 0))
+            .chain([("Users", 1)])
+            .collect();
+    let features = |inner: &str| says("ListOrganizationsFeatures", &format!("<EnabledFeatures>{inner}</EnabledFeatures>"));
+    let kept = features("<member>RootCredentialsManagement</member>");
+    let without = |part: &str| none.iter().copied().filter(|(name, _)| *name != part).collect::<Vec<_>>();
+    for (counts, answer, want) in [
+        (none.clone(), kept.clone(), Status::Compliant),
+        (none.clone(), features("<member>RootSessions</member>"), Status::NonCompliant),
+        (none.clone(), refused("OrganizationNotFoundException"), Status::NonCompliant),
+        (none.clone(), refused("AccountNotManagementOrDelegatedAdministratorException"), Status::NoEvidence),
+        (none.clone(), refused("AccessDenied"), Status::NoEvidence),
+        (none.clone(), says("ListOrganizationsFeatures", ""), Status::NoEvidence),
+        (without("AccountPasswordPresent"), kept.clone(), Status::NoEvidence),
+        (vec![("AccountMFAEnabled", 0), ("AccountPasswordPresent", 1), ("Users", 1)], kept.clone(), Status::NonCompliant),
+    ] {
+        let script = whole_account()
+            .on("GetAccountSummary", &[summary(&counts)])
+            .on("ListOrganizationsFeatures", std::slice::from_ref(&answer));
+        let seen = collect(&script.serve()).await;
+        assert_eq!(seen.receipt.completeness, Completeness::Complete, "one attribute at most is unseen: {answer:?}");
+        assert_eq!(statuses(&judged(&catalog(), &[&seen]), "IAM-02"), [want], "{counts:?} {answer:?}");
+    }
+}
+
+/// One thing wrong with an account: what is answered instead, why it is not seen, requests of that operation, and the controls that
+/// must not decide about anything.
+struct Wrong<'w> {
+    operation: &'w str,
+    answers: Vec<Answer>,
+    cause: Unseen,
+    requests: u64,
+    undecided: &'w [&'w str],
+}
+
+/// Collects a whole account but for `wrong`, and asserts that nothing is made of what was not seen.
+async fn goes(wrong: Wrong<'_>) {
+    let Wrong { operation, answers, cause: why, requests, undecided } = wrong;
+    let seen = collect(&whole_account().on(operation, &answers).serve()).await;
+    let what = format!("{operation} {why:?} {:?}", seen.receipt.completeness);
+    assert_eq!(cause(&seen), why, "{what}");
+    let found = seen.receipt.operations.iter().find(|of| of.name == format!("iam:{operation}")).expect(&what);
+    assert_eq!(found.requests, requests, "{what}");
+    let catalog = catalog();
+    let judged = judged(&catalog, &[&seen]);
+    assert_populations_unseen(&catalog, &judged, &seen, &what);
+    for control in undecided {
+        let decided = statuses(&judged, control).into_iter().filter(|status| *status != Status::NoEvidence).count();
+        assert_eq!(decided, 0, "{what}: {control}");
+    }
+    assert!(!everything(&seen).contains(CANARY), "{what}");
+}
+
+const OF_SUMMARY: &[&str] = &["IAM-01", "IAM-02", "IAM-06"];
+const OF_REPORT: &[&str] = &["IAM-03", "IAM-04", "IAM-05", "IAM-08", "ROT-03", "ROT-04"];
+/// Alice's group is on the second page, so whether she is an administrator is not known.
+const OF_SECOND: &[&str] = &["IAM-09"];
+
+#[tokio::test]
+async fn a_refusal_anywhere_is_no_evidence() {
+    let pages = |second: Answer| vec![details(&["user"], MORE), second];
+    for (operation, answers, cause, requests, undecided) in [
+        ("GetAccountSummary", vec![refused("AccessDenied")], Unseen::Denied, 1, OF_SUMMARY),
+        ("GetAccountSummary", vec![refused("Throttling")], Unseen::Throttled, 4, OF_SUMMARY),
+        ("GetAccountSummary", vec![refused("ExpiredToken")], Unseen::Expired, 1, OF_SUMMARY),
+        ("GetAccountPasswordPolicy", vec![refused("AccessDenied")], Unseen::Denied, 1, &["IAM-06"]),
+        ("GenerateCredentialReport", vec![refused("AccessDenied")], Unseen::Denied, 1, OF_REPORT),
+        ("GetCredentialReport", vec![refused("AccessDenied")], Unseen::Denied, 1, OF_REPORT),
+        ("GetCredentialReport", vec![refused("ReportInProgress"), refused("ExpiredToken")], Unseen::Expired, 2, OF_REPORT),
+        ("GetAccountAuthorizationDetails", vec![refused("AccessDenied")], Unseen::Denied, 1, &["IAM-07", "IAM-09", "IAM-10"]),
+        ("GetAccountAuthorizationDetails", pages(refused("AccessDenied")), Unseen::Denied, 2, OF_SECOND),
+        ("GetAccountAuthorizationDetails", pages(refused("ExpiredToken")), Unseen::Expired, 2, OF_SECOND),
+        ("GetAccountAuthorizationDetails", pages(refused("Throttling")), Unseen::Throttled, 5, OF_SECOND),
+        ("ListRoles", vec![refused("AccessDenied")], Unseen::Denied, 1, &["IAM-10"]),
+    ] {
+        goes(Wrong { operation, answers, cause, requests, undecided }).await;
+    }
+}
+
+#[tokio::test]
+async fn a_credential_report_that_is_never_ready_is_no_evidence() {
+    let (operation, answers, cause) = ("GetCredentialReport", vec![refused("ReportInProgress")], Unseen::NotReady);
+    goes(Wrong { operation, answers, cause, requests: 6, undecided: OF_REPORT }).await;
+}
+
+#[tokio::test]
+async fn a_list_of_pages_that_cannot_be_followed_is_no_evidence() {
+    let cut = "<IsTruncated>true</IsTruncated>";
+    let operation = "GetAccountAuthorizationDetails";
+    for (second, requests) in [(details(&[], MORE), 2), (details(&[], cut), 2)] {
+        let answers = vec![details(&["user"], MORE), second];
+        goes(Wrong { operation, answers, cause: Unseen::Inconsistent, requests, undecided: OF_SECOND }).await;
+    }
+    let answers = vec![says("ListRoles", &format!("<Roles/>{cut}"))];
+    goes(Wrong { operation: "ListRoles", answers, cause: Unseen::Inconsistent, requests: 1, undecided: &["IAM-10"] }).await;
+}
+
+#[tokio::test]
+async fn what_is_left_out_of_an_answer_is_not_read_as_nothing() {
+    let lists = "GetAccountAuthorizationDetails";
+    for (operation, answers, requests, undecided) in [
+        ("GetAccountSummary", vec![says("GetAccountSummary", "")], 1, OF_SUMMARY),
+        ("GetAccountSummary", vec![summary(&[])], 1, OF_SUMMARY),
+        ("GetAccountPasswordPolicy", vec![says("GetAccountPasswordPolicy", "")], 1, &["IAM-06"][..]),
+        ("GetCredentialReport", vec![says("GetCredentialReport", "")], 1, OF_REPORT),
+        ("GetCredentialReport", vec![report("")], 1, OF_REPORT),
+        ("GetCredentialReport", vec![report(&rows())], 1, OF_REPORT),
+        ("GetCredentialReport", vec![report(&HEAD.replace("mfa_active", "mfa"))], 1, OF_REPORT),
+        (
+            "GetCredentialReport",
+            vec![report(&format!("{HEAD}\n{}", rows().replace(",true,true", ",true")))],
+            1,
+            &["IAM-04", "ROT-03"],
+        ),
+        (lists, vec![says(lists, END)], 1, &["IAM-07", "IAM-09", "IAM-10"]),
+        (lists, vec![says(lists, &format!("<UserDetailList/><GroupDetailList/><Policies/>{END}"))], 1, &["IAM-09", "IAM-10"]),
+    ] {
+        goes(Wrong { operation, answers, cause: Unseen::Inconsistent, requests, undecided }).await;
+    }
+}
+
+#[tokio::test]
+async fn lists_spread_over_pages_are_one_list() {
+    let script = whole_account().on("GetAccountAuthorizationDetails", &[details(FIRST, MORE), details(SECOND, END)]);
+    let seen = collect(&script.serve()).await;
+    assert_eq!(of(&seen, "Aws::Principal").iter().filter(|one| one.is("is_admin")).count(), 1);
+}
+
+/// The shipped catalogue over the account that `script` plays.
+fn world(script: Script) -> World {
+    let world = World::new()
+        .with("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .with("AWS_SECRET_ACCESS_KEY", "test")
+        .with("AWS_EC2_METADATA_DISABLED", "true")
+        .with("NO_PROXY", "127.0.0.1");
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["controls", "policies"] {
+        copy(&here.join(folder), &world.root().join(folder));
+    }
+    let endpoint = script.serve();
+    world.write(
+        "slm.toml",
+        &format!("[source.prod.aws]\naccount = \"{ACCOUNT}\"\nregions = [\"eu-west-1\"]\nendpoint = \"{endpoint}\"\nadministrators = []\n"),
+    );
+    world
+}
+
+#[test]
+fn the_binary_says_incomplete_where_it_was_refused_and_decides_nothing_there() {
+    let look = |script: Script| world(script).slm(&["status", "--format", "json"]).exits(3).json();
+    let decided = |said: &serde_json::Value, control: &str| {
+        let controls = said["controls"].as_array().unwrap();
+        controls.iter().find(|one| one["id"] == control).unwrap()["decisions"].clone()
+    };
+    let whole = look(whole_account());
+    assert_eq!(decided(&whole, "IAM-01")["compliant"], 1, "the control that is broken below works");
+    assert_eq!(decided(&whole, "IAM-09")["non-compliant"], 1, "alice is not on a roster of nobody");
+    let counts = decided(&look(whole_account().on("GetAccountSummary", &[refused("AccessDenied")])), "IAM-01");
+    assert_eq!(counts["no-evidence"], 2, "the population, and the account in it: {counts}");
+    for status in ["compliant", "non-compliant", "excepted", "not-applicable"] {
+        assert!(counts[status].as_u64().is_none_or(|count| count == 0), "{counts}");
+    }
+}
