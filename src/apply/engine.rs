@@ -114,6 +114,8 @@ pub(super) enum Phase {
     Listed(Listing),
     /// Decided and not yet performed.
     Decided(Mutation, Box<Basis>),
+    /// About a consumer, and the generation was just seen to be in force still.
+    Ready(Mutation, Box<Basis>),
     /// Issued by the server and recorded nowhere yet.
     Holding(VersionId, Fresh),
     /// Issued by the server and never to be recorded, because its slot is taken.
@@ -166,7 +168,8 @@ impl<'a> Engine<'a> {
                 None => self.look(&goal, Listing::default()).await,
             },
             Phase::Listed(listing) => self.look(&goal, listing).await,
-            Phase::Decided(mutation, basis) => self.perform(&goal, mutation, &basis).await,
+            Phase::Decided(mutation, basis) if about(&mutation).is_some() => self.make_ready(&goal, mutation, basis).await,
+            Phase::Decided(mutation, basis) | Phase::Ready(mutation, basis) => self.perform(&goal, mutation, &basis).await,
             Phase::Holding(slot, fresh) => self.record(&goal, slot, fresh).await,
             Phase::Dropping(key) => self.drop_key(&key).await,
         }
@@ -251,10 +254,7 @@ impl<'a> Engine<'a> {
         if !(self.job.fence)() {
             return Some(Fate::Waiting("the lease is spent".to_owned()));
         }
-        let consumer = match &mutation {
-            Mutation::Deliver { consumer, version } | Mutation::Activate { consumer, version } => Some((consumer, version)),
-            _ => None,
-        };
+        let consumer = about(&mutation);
         if let Some((id, version)) = consumer {
             let asked = self.asked.entry(id.clone()).or_default();
             *asked = asked.saturating_add(1);
@@ -331,11 +331,11 @@ impl<'a> Engine<'a> {
             }
             Mutation::Deliver { consumer, version } => {
                 let value = store.read(goal.secret, version).await?;
-                self.still(goal, consumer, basis).await?.deliver(version, &value).await?;
+                self.fenced(consumer)?.deliver(version, &value).await?;
                 told("delivered", version)
             }
             Mutation::Activate { consumer, version } => {
-                self.still(goal, consumer, basis).await?.activate(version).await?;
+                self.fenced(consumer)?.activate(version).await?;
                 told("activated", version)
             }
             Mutation::Change { key, change } => {
@@ -406,13 +406,24 @@ impl<'a> Engine<'a> {
         self.job.target.ok_or_else(|| permanent(&format!("reach what lets {what} in"), "this kind has no target"))
     }
 
-    /// The consumer, if the generation seen is in force and the lease lasts at the last moment before the effect.
-    async fn still(&self, goal: &Goal<'_>, id: &ConsumerId, basis: &Basis) -> Result<&'a dyn Consumer, WorldError> {
+    /// The generation must be in force at the last moment before an effect on a consumer. What happens after this look is why
+    /// there is a lease: nothing is retired before every run that looked has lost its own.
+    async fn make_ready(&mut self, goal: &Goal<'_>, mutation: Mutation, basis: Box<Basis>) -> Option<Fate> {
+        match self.job.store.describe(goal.secret).await {
+            Ok(view) if view.current() == basis.generation.as_ref() => {
+                self.phase = Phase::Ready(mutation, basis);
+                None
+            }
+            // Another version is current now: look again.
+            Ok(_) => None,
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// The consumer, if the lease lasts.
+    fn fenced(&self, id: &ConsumerId) -> Result<&'a dyn Consumer, WorldError> {
         let refuse =
             |class, cause: &str| WorldError { class, operation: format!("bring `{id}` up to date"), cause: cause.to_owned() };
-        if self.job.store.describe(goal.secret).await?.current() != basis.generation.as_ref() {
-            return Err(refuse(ErrorClass::Conflict, "another version is current now"));
-        }
         if !(self.job.fence)() {
             return Err(refuse(ErrorClass::Transient, "the lease is spent"));
         }
@@ -443,6 +454,14 @@ impl<'a> Engine<'a> {
             version: version.cloned(),
             consumer: consumer.to_owned(),
         });
+    }
+}
+
+/// The consumer that `mutation` has an effect on, and the version it is given.
+fn about(mutation: &Mutation) -> Option<(&ConsumerId, &VersionId)> {
+    match mutation {
+        Mutation::Deliver { consumer, version } | Mutation::Activate { consumer, version } => Some((consumer, version)),
+        _ => None,
     }
 }
 

@@ -88,6 +88,7 @@ fn copy(phase: &Phase) -> Phase {
         Phase::Idle => Phase::Idle,
         Phase::Listed(listing) => Phase::Listed(listing.clone()),
         Phase::Decided(mutation, basis) => Phase::Decided(mutation.clone(), basis.clone()),
+        Phase::Ready(mutation, basis) => Phase::Ready(mutation.clone(), basis.clone()),
         Phase::Holding(slot, fresh) => {
             let value = Secret::new(fresh.value.expose().to_vec());
             Phase::Holding(slot.clone(), Fresh { key: fresh.key.clone(), value })
@@ -151,11 +152,12 @@ impl Node {
                     (&key.id, key.active, &key.version, age).hash(hasher);
                 }
             }
-            Phase::Decided(mutation, basis) => {
-                (2_u8, mutation, &basis.generation, &basis.parent, spent(basis.now.as_second() / TICK)).hash(hasher);
+            Phase::Decided(mutation, basis) | Phase::Ready(mutation, basis) => {
+                let step = 2 + u8::from(matches!(phase, Phase::Ready(..)));
+                (step, mutation, &basis.generation, &basis.parent, spent(basis.now.as_second() / TICK)).hash(hasher);
             }
-            Phase::Holding(slot, fresh) => (3_u8, slot, &fresh.key).hash(hasher),
-            Phase::Dropping(key) => (4_u8, key).hash(hasher),
+            Phase::Holding(slot, fresh) => (4_u8, slot, &fresh.key).hash(hasher),
+            Phase::Dropping(key) => (5_u8, key).hash(hasher),
         }
     }
 }
@@ -357,7 +359,8 @@ fn word(phase: &Phase) -> &'static str {
         Phase::Listed(_) => "looks and decides",
         Phase::Holding(..) => "records",
         Phase::Dropping(_) => "drops",
-        Phase::Decided(mutation, _) => match mutation {
+        Phase::Decided(Mutation::Deliver { .. } | Mutation::Activate { .. }, _) => "looks once more",
+        Phase::Decided(mutation, _) | Phase::Ready(mutation, _) => match mutation {
             Mutation::Create { .. } => "creates",
             Mutation::Prepare { .. } => "prepares",
             Mutation::Adopt { .. } => "adopts",

@@ -27,6 +27,8 @@ pub struct Setup {
     pub consumers: usize,
     /// The first consumer is a canary.
     pub canary: bool,
+    /// Consumers begin without any value.
+    pub late: bool,
     /// A second credential that a person made.
     pub foreign: bool,
     pub ablation: Option<Ablation>,
@@ -153,7 +155,8 @@ impl World {
                 keys.insert(2, key(true));
             }
         }
-        let held = Held { version: Some(generation.clone()), value: value_of(1) };
+        let first = Held { version: Some(generation.clone()), value: value_of(1) };
+        let held = if setup.late { Held::default() } else { first };
         let state = State {
             values: BTreeMap::from([(generation.clone(), value_of(1))]),
             current: Some(generation.clone()),
@@ -219,7 +222,7 @@ impl State {
         if !self.works(setup, current) {
             return Some(format!("I2: the current version {current} does not work"));
         }
-        let stranded = self.consumers.iter().position(|[_, running]| !self.lets_in(setup, &running.value));
+        let stranded = self.consumers.iter().position(|[_, running]| running.version.is_some() && !self.lets_in(setup, &running.value));
         stranded.filter(|_| !leak).map(|n| format!("I1: consumer {n} runs a version that does not work"))
     }
 
