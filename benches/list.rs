@@ -131,11 +131,11 @@ fn measure(endpoint: &str, secrets: usize) {
     assert_eq!(population.resources.len(), secrets);
     let before = cpu();
     let snapshot = Snapshot { taken: now, populations: collected.populations, receipts: vec![collected.receipt] };
-    let joined = join(&catalog, snapshot.clone());
+    let joined = join(&catalog, snapshot);
     let assessment = evaluate(&catalog, &rules, &joined, now);
     let judged = cpu() - before;
     assert!(assessment.decisions.len() > 3 * secrets, "{} decisions", assessment.decisions.len());
-    println!("{spent} {judged} {} {}", rss_mb(), snapshot.receipts[0].requests());
+    println!("{spent} {judged} {} {}", rss_mb(), joined.receipts[0].requests());
     drop(collected.raw);
 }
 

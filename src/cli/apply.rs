@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let saved = args.plan.as_ref().map(|path| saved(path, &session)).transpose()?;
     let plan = match saved {
         Some(plan) => plan,
-        None => session.plan(&pipeline::block_on(session.judge(global))?, &forced)?,
+        None => session.plan(&pipeline::block_on(session.judge(global))??, &forced)?,
     };
     if args.plan.is_none() && !args.auto_approve {
         let mut human = report::plan::human(&plan);
@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let stop = stop_on_ctrl_c();
     let outcomes = pipeline::block_on(carry_out(&session, global, &plan, &stop))?;
     // What is recorded is the world after the run: the same look a later plan would take.
-    let after = pipeline::block_on(session.judge_now(global))?;
+    let after = pipeline::block_on(session.judge_now(global))??;
     let result = json!({ "outcomes": outcomes });
     let commit = record(&session, global, &after, &plan, &outcomes, &result)?;
     let mut exits = pipeline::exits(&after);
@@ -171,7 +171,7 @@ pub(super) fn record(
     let files = artefacts(&RunRecord {
         run: &run,
         snapshot: &judged.snapshot,
-        raw: &judged.observed.raw,
+        raw: &judged.raw,
         assessment: Some(&judged.assessment),
         plan: Some(plan),
         outcomes,

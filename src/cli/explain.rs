@@ -18,7 +18,7 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, args.rev.as_deref())?;
-    let judged = pipeline::block_on(session.judge(global))?;
+    let judged = pipeline::block_on(session.judge(global))??;
     let decisions = explain::matching(&judged.assessment, &args.name);
     if decisions.is_empty() {
         let near = session.catalog.controls.keys().find(|id| strsim::damerau_levenshtein(id.as_str(), &args.name) <= 2);

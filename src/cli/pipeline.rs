@@ -10,6 +10,7 @@ use crate::host::clock::SystemClock;
 use crate::host::{files, git, repo};
 use crate::load::Files;
 use crate::model::assessment::Assessment;
+use crate::model::blob::Blob;
 use crate::model::catalog::Catalog;
 use crate::model::diagnostic::{Diagnostic, Severity};
 use crate::model::id::{CredentialId, RunId};
@@ -44,10 +45,12 @@ pub(super) struct Session {
 
 /// One look at the world, judged.
 pub(super) struct Judged {
-    /// As observed.
-    pub observed: Observed,
-    /// Joined with the catalog.
+    /// What was observed, joined with the catalog.
     pub snapshot: Snapshot,
+    /// SHA-256 of it as it was observed, without instants of our own clock.
+    pub digest: String,
+    /// Raw bytes by name, as named in the receipts.
+    pub raw: Vec<(String, Blob)>,
     pub assessment: Assessment,
 }
 
@@ -103,29 +106,31 @@ pub(super) fn open(global: &Global, rev: Option<&str>) -> Result<Session, Troubl
 
 impl Session {
     /// Observes everything in scope and judges it at the session's instant.
-    pub(super) async fn judge(&self, global: &Global) -> Judged {
+    pub(super) async fn judge(&self, global: &Global) -> Result<Judged, Trouble> {
         self.judge_at(global, self.at).await
     }
 
     /// The same, at the instant it is now.
-    pub(super) async fn judge_now(&self, global: &Global) -> Judged {
+    pub(super) async fn judge_now(&self, global: &Global) -> Result<Judged, Trouble> {
         self.judge_at(global, SystemClock.now()).await
     }
 
-    async fn judge_at(&self, global: &Global, at: Timestamp) -> Judged {
+    async fn judge_at(&self, global: &Global, at: Timestamp) -> Result<Judged, Trouble> {
         let collectors = wire::collectors(&self.catalog, &global.root, &self.sessions).await;
         let spinner = global.spinner(format!("observing {}", crate::report::words::count(collectors.len() as u64, "scope")));
-        let observed = observe(&collectors, &SystemClock, usize::from(self.catalog.settings.limits.concurrency)).await;
+        let Observed { snapshot, raw } =
+            observe(&collectors, &SystemClock, usize::from(self.catalog.settings.limits.concurrency)).await;
         spinner.finish_and_clear();
-        for receipt in &observed.snapshot.receipts {
+        for receipt in &snapshot.receipts {
             let (complete, requests) = (receipt.completeness.is_complete(), receipt.requests());
             tracing::info!(source = %receipt.source, collector = receipt.collector, scope = receipt.scope, complete, requests, "collected");
         }
-        let snapshot = join(&self.catalog, observed.snapshot.clone());
+        let digest = digest(&snapshot)?;
+        let snapshot = join(&self.catalog, snapshot);
         // INVARIANT: `slm check` judges by what collectors declare, so what they bring home is declared.
         debug_assert!(wire::undeclared(&snapshot).is_empty(), "not declared: {:?}", wire::undeclared(&snapshot));
         let assessment = evaluate(&self.catalog, &self.rules, &snapshot, at);
-        Judged { observed, snapshot, assessment }
+        Ok(Judged { snapshot, digest, raw, assessment })
     }
 
     /// Makes and lints the plan.
@@ -136,7 +141,7 @@ impl Session {
             snapshot: &judged.snapshot,
             assessment: &judged.assessment,
             config: self.config.clone(),
-            digest: digest(&judged.observed.snapshot)?,
+            digest: judged.digest.clone(),
             forced,
         });
         refuse_bad(&made, &self.catalog)?;
@@ -159,7 +164,7 @@ pub(super) fn refuse_bad(plan: &Plan, catalog: &Catalog) -> Result<(), Trouble> 
 }
 
 /// SHA-256 of what was observed, without instants of our own clock.
-pub(super) fn digest(snapshot: &Snapshot) -> Result<String, Trouble> {
+fn digest(snapshot: &Snapshot) -> Result<String, Trouble> {
     let mut hash = Sha256::new();
     canonical::populations(&snapshot.populations, |bytes| hash.update(bytes))?;
     Ok(hex(&hash.finalize()))
@@ -171,14 +176,14 @@ fn hex(bytes: &[u8]) -> String {
 
 /// How a look at the world ended: incomplete when a source was not seen whole, or a control has no evidence.
 pub(super) fn exits(judged: &Judged) -> Vec<Exit> {
-    let unseen = judged.observed.snapshot.receipts.iter().any(|receipt| !receipt.completeness.is_complete());
+    let unseen = judged.snapshot.receipts.iter().any(|receipt| !receipt.completeness.is_complete());
     if unseen || !judged.assessment.gaps.is_empty() { vec![Exit::Incomplete] } else { vec![Exit::Clean] }
 }
 
 /// What was not seen, for people; empty when everything was.
 pub(super) fn blind_spots(judged: &Judged, controls: usize) -> String {
     let mut text = String::new();
-    for receipt in judged.observed.snapshot.receipts.iter().filter(|receipt| !receipt.completeness.is_complete()) {
+    for receipt in judged.snapshot.receipts.iter().filter(|receipt| !receipt.completeness.is_complete()) {
         text.push_str(&format!("Source {} {} {} was not seen whole.\n", receipt.source, receipt.collector, receipt.scope));
     }
     if !judged.assessment.gaps.is_empty() {

@@ -30,7 +30,7 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, args.rev.as_deref())?;
     let forced = known(&session, &args.force)?;
-    let judged = pipeline::block_on(session.judge(global))?;
+    let judged = pipeline::block_on(session.judge(global))??;
     let plan = session.plan(&judged, &forced)?;
     if let Some(path) = &args.out {
         std::fs::write(path, canonical::json(&plan)?)?;
@@ -39,11 +39,11 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     exits.extend(plan_exits(&plan));
     let mut human = if args.markdown { report::plan::markdown(&plan)? } else { report::plan::human(&plan) };
     human.push_str(&pipeline::blind_spots(&judged, session.catalog.controls.len()));
-    let requests: u64 = judged.observed.snapshot.receipts.iter().map(crate::model::receipt::Receipt::requests).sum();
+    let requests: u64 = judged.snapshot.receipts.iter().map(crate::model::receipt::Receipt::requests).sum();
     Ok(Said::new(
         exits,
         human,
-        json!({ "plan": plan, "gaps": judged.assessment.gaps, "requests": requests, "receipts": judged.observed.snapshot.receipts }),
+        json!({ "plan": plan, "gaps": judged.assessment.gaps, "requests": requests, "receipts": judged.snapshot.receipts }),
     ))
 }
 

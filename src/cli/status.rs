@@ -14,7 +14,7 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, args.rev.as_deref())?;
-    let judged = pipeline::block_on(session.judge(global))?;
+    let judged = pipeline::block_on(session.judge(global))??;
     let mut exits = pipeline::exits(&judged);
     let tally = judged.assessment.tally(None);
     if tally.get(&Status::NonCompliant).is_some_and(|count| *count > 0) {

@@ -133,7 +133,7 @@ impl Collection<'_> {
         let population = |(entity, mut resources): (&str, Vec<Resource>)| {
             resources.sort_by(|a, b| a.id.cmp(&b.id));
             let (source, scope, completeness) = (source.clone(), scope.clone(), completeness.clone());
-            Population { source, scope, entity: entity.into(), completeness, resources }
+            Population { source, scope, entity: entity.into(), completeness, resources: resources.into() }
         };
         let populations = found.into_iter().map(population).collect();
         let receipt = Receipt {

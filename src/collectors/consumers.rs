@@ -62,7 +62,8 @@ impl Collector for Consumers {
         resources.sort_by(|a, b| a.id.cmp(&b.id));
         let receipt = self.receipt(completeness.clone(), resources.len() as u64, started, clock.now());
         let entity = EntityType::from(CONSUMER_ENTITY);
-        let population = Population { source: self.source.clone(), scope: ".".to_owned(), entity, completeness, resources };
+        let population =
+            Population { source: self.source.clone(), scope: ".".to_owned(), entity, completeness, resources: resources.into() };
         Collected { populations: vec![population], receipt, raw: Vec::new() }
     }
 }

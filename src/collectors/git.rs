@@ -126,7 +126,7 @@ impl Collector for ConfigRepo {
             scope: self.scope().to_owned(),
             entity: EntityType::from(entity),
             completeness,
-            resources,
+            resources: Arc::new(resources),
         };
         let receipt = Receipt {
             source: self.source.clone(),

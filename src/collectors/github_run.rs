@@ -45,7 +45,7 @@ impl Found {
             scope: scope.to_owned(),
             entity: entity.into(),
             completeness: self.seen,
-            resources: self.resources.into_values().collect(),
+            resources: self.resources.into_values().collect::<Vec<_>>().into(),
         }
     }
 }

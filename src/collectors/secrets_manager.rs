@@ -120,7 +120,17 @@ impl Collector for SecretsManager {
 
 /// `resources` by id; of one that was listed twice, as when it moved between pages, what was listed last.
 fn sorted(mut resources: Vec<Resource>) -> Vec<Resource> {
-    resources.sort_by(|a, b| a.id.cmp(&b.id));
+    // In place: a stable sort of the resources themselves wants room for all of them once more, just when most is held.
+    let mut order: Vec<usize> = (0..resources.len()).collect();
+    order.sort_by(|a, b| resources[*a].id.cmp(&resources[*b].id));
+    for at in 0..order.len() {
+        let mut from = order[at];
+        while from < at {
+            // What was there has been swapped away since.
+            from = order[from];
+        }
+        resources.swap(at, from);
+    }
     resources.dedup_by(|later, kept| {
         let same = later.id == kept.id;
         if same {
@@ -296,6 +306,14 @@ mod tests {
             all.iter().map(|it| (it.id.as_str(), it.text("name").unwrap())).collect::<Vec<_>>(),
             [("a", "two"), ("b", "three")]
         );
+    }
+
+    #[test]
+    fn any_order_of_pages_comes_out_by_id() {
+        let secret = |number: u32| resource(&SecretListEntry::builder().arn(format!("{number:04}")).build(), "eu-west-1").unwrap();
+        let shuffled = (0..1_000_u32).map(|at| secret(at * 7_919 % 1_000)).collect();
+        let wanted: Vec<String> = (0..1_000).map(|at| format!("{at:04}")).collect();
+        assert_eq!(sorted(shuffled).iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), wanted);
     }
 
     #[test]

@@ -110,7 +110,8 @@ impl Collector for VaultSecrets {
             raw: Vec::new(),
         };
         let (source, scope) = (self.source.clone(), self.scope().to_owned());
-        let population = Population { source, scope, entity: EntityType::from("Vault::Secret"), completeness, resources };
+        let population =
+            Population { source, scope, entity: EntityType::from("Vault::Secret"), completeness, resources: resources.into() };
         Collected { populations: vec![population], receipt, raw: Vec::new() }
     }
 }

@@ -26,10 +26,12 @@ pub fn join(catalog: &Catalog, mut snapshot: Snapshot) -> Snapshot {
     }
     for population in &mut snapshot.populations {
         if population.holds_secrets() {
-            for at in 0..population.resources.len() {
-                let declared = catalog.declared_as(population, &population.resources[at]);
-                add_secret_facts(&catalog.settings, &mut population.resources[at], declared);
+            let mut resources = std::mem::take(&mut population.resources);
+            for resource in Arc::make_mut(&mut resources) {
+                let declared = catalog.declared_as(population, resource);
+                add_secret_facts(&catalog.settings, resource, declared);
             }
+            population.resources = resources;
         }
     }
     snapshot
@@ -53,7 +55,7 @@ fn add_secret_facts(settings: &Settings, resource: &mut Resource, declared: Opti
 fn add_account_facts(source: &SourceId, account: &AwsSource, populations: &mut [Population]) {
     let trail = trail_facts(source, account, populations);
     for population in populations.iter_mut().filter(|population| population.source == *source) {
-        for resource in &mut population.resources {
+        for resource in Arc::make_mut(&mut population.resources) {
             match (population.entity.as_str(), &account.administrators) {
                 ("Aws::Account", _) => trail.iter().flatten().for_each(|(name, value)| resource.set(name, value.clone())),
                 ("Aws::Principal", Some(roster)) => {
@@ -74,7 +76,7 @@ fn trail_facts(source: &SourceId, account: &AwsSource, populations: &[Population
         let seen = populations.iter().find(|population| {
             population.entity.as_str() == "Aws::Trail" && population.source == *source && population.region() == region
         });
-        trails.extend(&seen.filter(|population| population.completeness.is_complete())?.resources);
+        trails.extend(seen.filter(|population| population.completeness.is_complete())?.resources.iter());
     }
     let mut facts = vec![("has_trail".into(), Value::Bool(!trails.is_empty()))];
     if let Some(widest) = trails.into_iter().max_by_key(|trail| width(trail)) {
@@ -113,7 +115,7 @@ mod tests {
 
     fn population(source: &str, entity: &str, region: &str, resources: Vec<Resource>) -> Population {
         let (source, scope, completeness) = (source.into(), format!("1/{region}"), Completeness::Complete);
-        Population { source, scope, entity: entity.into(), completeness, resources }
+        Population { source, scope, entity: entity.into(), completeness, resources: resources.into() }
     }
 
     fn trail(id: &str, [multi_region, logging, global_events]: [bool; 3], read_write: &str) -> Resource {
@@ -133,7 +135,7 @@ mod tests {
         ];
         mark(&mut populations);
         add_account_facts(&"prod".into(), &account(None), &mut populations);
-        populations.swap_remove(0).resources.swap_remove(0)
+        populations.swap_remove(0).resources[0].clone()
     }
 
     #[test]

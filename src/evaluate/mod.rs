@@ -54,7 +54,7 @@ fn judge_control(
             if let Completeness::Incomplete { cause, detail } = &population.completeness {
                 decisions.add(unseen(control, entity, Some(population), *cause, detail.clone()));
             }
-            for (at_member, resource) in (*first..).zip(&population.resources) {
+            for (at_member, resource) in (*first..).zip(population.resources.iter()) {
                 let (status, because) = status_of(slice, control, population, resource, stale_at, at);
                 // Only what the rule makes of time: when the evidence goes stale moves with every run, and would make every run a
                 // change.

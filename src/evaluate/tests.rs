@@ -81,7 +81,7 @@ fn world() -> World {
         scope: ".".to_owned(),
         entity: "Vault::Secret".into(),
         completeness: Completeness::Complete,
-        resources: Vec::new(),
+        resources: Arc::default(),
     };
     World { catalog, snapshot: Snapshot { taken: now(), populations: vec![vault], receipts: Vec::new() } }
 }
@@ -102,7 +102,7 @@ impl World {
 
     fn bare(self, id: &str, facts: &[(&str, Value)]) -> Self {
         let facts = facts.iter().map(|(name, value)| (Arc::from(*name), value.clone())).collect();
-        self.with(|world| world.snapshot.populations[0].resources.push(Resource::new(id.into(), facts)))
+        self.with(|world| Arc::make_mut(&mut world.snapshot.populations[0].resources).push(Resource::new(id.into(), facts)))
     }
 
     /// A managed secret `days` old.
@@ -111,7 +111,9 @@ impl World {
     }
 
     fn public(self) -> Self {
-        self.with(|world| world.snapshot.populations[0].resources.last_mut().unwrap().set("public", Value::Bool(true)))
+        self.with(|world| {
+            Arc::make_mut(&mut world.snapshot.populations[0].resources).last_mut().unwrap().set("public", Value::Bool(true))
+        })
     }
 
     fn cut_off(self) -> Self {

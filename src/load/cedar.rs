@@ -26,6 +26,7 @@ pub struct Parsed {
 ///
 /// # Errors
 /// Everything wrong with the text.
+#[expect(clippy::result_large_err, reason = "Cedar's own error; there is one a file at most")]
 pub fn parse(text: &str) -> Result<Parsed, ParseErrors> {
     let (trees, set) = parse_policyset_to_ests_and_pset(text)?;
     Ok(Parsed { set: set.into(), trees })
@@ -33,6 +34,7 @@ pub fn parse(text: &str) -> Result<Parsed, ParseErrors> {
 
 /// Parses policies file by file, and at once where that is the same: Cedar makes its lexer anew for every text. A file that is
 /// complained about is parsed alone for the places of the complaints.
+#[expect(clippy::result_large_err, reason = "Cedar's own error; there is one a file at most")]
 pub fn parse_all(texts: &[&str]) -> Vec<Result<Parsed, ParseErrors>> {
     match together(texts) {
         Some(all) => all.into_iter().map(Ok).collect(),

@@ -14,12 +14,18 @@ use super::time::Timestamp;
 #[derive(Clone, Default)]
 pub struct Decisions {
     /// Resources that may have been judged, by population.
-    members: Vec<Resource>,
-    /// Where the members of each population begin, and their type.
-    groups: Vec<(usize, EntityType)>,
+    groups: Vec<Group>,
     reasons: Vec<(Status, Because)>,
     known: BTreeMap<(Status, Because), usize>,
     blocks: Vec<Block>,
+}
+
+/// The members of one population, numbered from `first`.
+#[derive(Clone)]
+struct Group {
+    first: usize,
+    entity: EntityType,
+    members: Arc<Vec<Resource>>,
 }
 
 /// The decisions of one control.
@@ -46,11 +52,9 @@ const NEVER: i64 = i64::MAX;
 
 impl Decisions {
     /// Takes in `resources`, so that they can be judged; the number of the first.
-    pub fn members(&mut self, entity: &EntityType, resources: &[Resource]) -> usize {
-        let first = self.members.len();
-        self.members.reserve_exact(resources.len());
-        self.groups.push((first, entity.clone()));
-        self.members.extend_from_slice(resources);
+    pub fn members(&mut self, entity: &EntityType, resources: &Arc<Vec<Resource>>) -> usize {
+        let first = self.groups.last().map_or(0, |last| last.first + last.members.len());
+        self.groups.push(Group { first, entity: entity.clone(), members: resources.clone() });
         first
     }
 
@@ -83,9 +87,12 @@ impl Decisions {
 
     /// Ends the control begun last: its decisions are sorted by subject.
     pub fn end(&mut self) {
-        let (members, groups) = (&self.members, &self.groups);
+        let groups = &self.groups;
         if let Some(block) = self.blocks.last_mut() {
-            let subject = |row: &Row| (entity_of(groups, row.member as usize), &members[row.member as usize].id);
+            let subject = |row: &Row| {
+                let (entity, member) = member(groups, row.member as usize);
+                (entity, &member.id)
+            };
             if !block.rows.is_sorted_by_key(subject) {
                 block.rows.sort_by(|a, b| subject(a).cmp(&subject(b)));
             }
@@ -142,12 +149,12 @@ impl Decisions {
     }
 
     fn decision(&self, block: &Block, row: Row) -> Decision {
-        let member = &self.members[row.member as usize];
+        let (entity, member) = member(&self.groups, row.member as usize);
         let (status, because) = &self.reasons[row.reason as usize];
         let observed = block.observes.iter().filter_map(|name| Some((name.clone(), member.get(name)?.owned()))).collect();
         Decision {
             control: block.control.clone(),
-            subject: Subject::Resource { entity: entity_of(&self.groups, row.member as usize).clone(), id: member.id.clone() },
+            subject: Subject::Resource { entity: entity.clone(), id: member.id.clone() },
             status: *status,
             because: because.clone(),
             observed,
@@ -157,8 +164,9 @@ impl Decisions {
 }
 
 /// INVARIANT: a member is taken in with its group, so that a group begins at or before it.
-fn entity_of(groups: &[(usize, EntityType)], member: usize) -> &EntityType {
-    &groups[groups.partition_point(|(first, _)| *first <= member) - 1].1
+fn member(groups: &[Group], at: usize) -> (&EntityType, &Resource) {
+    let group = &groups[groups.partition_point(|group| group.first <= at) - 1];
+    (&group.entity, &group.members[at - group.first])
 }
 
 impl From<Vec<Decision>> for Decisions {
@@ -210,8 +218,8 @@ mod tests {
     fn what_was_judged_is_read_again_in_order() {
         let secret = |id: &str| Resource::new(id.into(), vec![("a".into(), Value::Long(1)), ("b".into(), Value::Bool(true))]);
         let mut decisions = Decisions::default();
-        let one = decisions.members(&"A".into(), &[secret("y"), secret("z")]);
-        let two = decisions.members(&"A".into(), &[secret("x")]);
+        let one = decisions.members(&"A".into(), &vec![secret("y"), secret("z")].into());
+        let two = decisions.members(&"A".into(), &vec![secret("x")].into());
         decisions.begin(&"C-1".into(), vec!["b".into(), "c".into()], 3);
         let flips = Timestamp::from_second(5).unwrap();
         decisions.judge(one + 1, Status::NonCompliant, Because::NothingPermits, None);

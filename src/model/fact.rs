@@ -62,12 +62,15 @@ impl Fact<'_> {
     }
 }
 
+/// What was added to a shape, and the shape it made.
+type Derived = (Vec<(Arc<str>, Value)>, Arc<Shape>);
+
 /// Which facts a resource has: names in order, and where each value is. Shared by all resources that have the same.
 #[derive(Debug)]
 struct Shape {
     places: Vec<(Arc<str>, Place)>,
     /// What was made of it by [`Shape::with`].
-    derived: Mutex<Vec<(Vec<(Arc<str>, Value)>, Arc<Self>)>>,
+    derived: Mutex<Vec<Derived>>,
 }
 
 #[derive(Clone, Debug)]

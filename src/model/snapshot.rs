@@ -186,8 +186,8 @@ pub struct Population {
     pub entity: EntityType,
     /// Whether all of it was seen.
     pub completeness: Completeness,
-    /// Sorted by id.
-    pub resources: Vec<Resource>,
+    /// Sorted by id. Decisions about them share them.
+    pub resources: Arc<Vec<Resource>>,
 }
 
 impl Population {

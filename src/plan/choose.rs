@@ -135,7 +135,7 @@ fn consumers_behind(input: &Input<'_>, credential: &Credential, version: &Versio
         .populations
         .iter()
         .filter(|population| population.entity.as_str() == CONSUMER_ENTITY)
-        .flat_map(|population| &population.resources)
+        .flat_map(|population| population.resources.iter())
         .filter(|resource| resource.text("credential") == Some(credential.id.as_str()))
         .filter_map(|resource| resource.text("consumer").map(|id| (id, resource)))
         .collect();

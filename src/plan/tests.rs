@@ -49,7 +49,7 @@ fn population(entity: &str) -> Population {
         scope: ".".to_owned(),
         entity: entity.into(),
         completeness: Completeness::Complete,
-        resources: Vec::new(),
+        resources: Arc::default(),
     }
 }
 
@@ -151,20 +151,20 @@ impl World {
     fn secret(mut self, name: &str, facts: &[(&str, Value)]) -> Self {
         let mut facts: Vec<_> = facts.iter().map(|(name, value)| (Arc::from(*name), value.clone())).collect();
         facts.push((Arc::from("name"), text(name)));
-        self.vault.resources.push(Resource::new(name.into(), facts));
+        Arc::make_mut(&mut self.vault.resources).push(Resource::new(name.into(), facts));
         self
     }
 
     fn fact(mut self, id: &str, name: &str, value: Value) -> Self {
         let resource = format!("app/{id}");
-        self.vault.resources.iter_mut().find(|it| it.id.as_str() == resource).unwrap().set(name, value);
+        Arc::make_mut(&mut self.vault.resources).iter_mut().find(|it| it.id.as_str() == resource).unwrap().set(name, value);
         self
     }
 
     fn acknowledged(mut self, id: &str, consumer: &str, stored: &str, running: &str) -> Self {
         let facts = [("credential", id), ("consumer", consumer), ("stored", stored), ("running", running)];
         let facts = facts.map(|(name, value)| (Arc::from(name), text(value)));
-        self.consumers.resources.push(Resource::new(format!("{id}/{consumer}").into(), facts.into()));
+        Arc::make_mut(&mut self.consumers.resources).push(Resource::new(format!("{id}/{consumer}").into(), facts.into()));
         self
     }
 
@@ -199,8 +199,8 @@ impl World {
     }
 
     fn plan(mut self) -> Plan {
-        self.vault.resources.sort_by(|a, b| a.id.cmp(&b.id));
-        self.consumers.resources.sort_by(|a, b| a.id.cmp(&b.id));
+        Arc::make_mut(&mut self.vault.resources).sort_by(|a, b| a.id.cmp(&b.id));
+        Arc::make_mut(&mut self.consumers.resources).sort_by(|a, b| a.id.cmp(&b.id));
         let rules = Rules::compile(&self.catalog).unwrap();
         let snapshot = Snapshot { taken: now(), populations: vec![self.consumers, self.vault], receipts: Vec::new() };
         let assessment = Assessment { at: now(), decisions: self.decisions.into(), gaps: self.gaps, unused_exceptions: Vec::new() };

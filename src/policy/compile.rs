@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cedar_policy::{ActionConstraint, Effect as CedarEffect, Policy, PolicyId, PolicySet, Schema};
+use cedar_policy::{ActionConstraint, Effect as CedarEffect, Policy, PolicyId, PolicySet};
 
 use super::native::Native;
 use super::{Effect, Rule, Rules, RulesError};
@@ -14,7 +14,6 @@ use crate::model::id::{EntityType, ExceptionId, RuleId};
 use crate::model::time::Timestamp;
 
 pub(super) fn compile(catalog: &Catalog) -> Result<Rules, RulesError> {
-    let schema = Schema::from_cedarschema_str(&catalog.schema.text).map_err(|error| RulesError(error.to_string()))?.0;
     let mut slices: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
     for file in &catalog.policies {
         add(&mut slices, &file.path, &file.text, None)?;
@@ -25,7 +24,7 @@ pub(super) fn compile(catalog: &Catalog) -> Result<Rules, RulesError> {
             add(&mut slices, "", &permit(exception, entity), Some(&exception.id))?;
         }
     }
-    Ok(Rules { slices, schema })
+    Ok(Rules { slices })
 }
 
 fn add(

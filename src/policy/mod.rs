@@ -8,7 +8,7 @@ pub mod oracle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use cedar_policy::{Policy, Schema};
+use cedar_policy::Policy;
 
 use crate::model::catalog::Catalog;
 use crate::model::id::{EntityType, ExceptionId, RuleId};
@@ -59,7 +59,6 @@ pub struct Rule {
 /// Every policy of a catalog, sliced by action.
 pub struct Rules {
     slices: BTreeMap<String, Vec<Rule>>,
-    schema: Schema,
 }
 
 /// What the policies of one action say of one resource. Rule ids are sorted.
@@ -101,7 +100,7 @@ impl Rules {
     /// own dates.
     ///
     /// # Errors
-    /// When the schema or a policy does not parse.
+    /// When a policy does not parse.
     pub fn compile(catalog: &Catalog) -> Result<Self, RulesError> {
         compile::compile(catalog)
     }
@@ -110,12 +109,6 @@ impl Rules {
     #[must_use]
     pub fn slice(&self, action: &str) -> &[Rule] {
         self.slices.get(action).map_or(&[], Vec::as_slice)
-    }
-
-    /// The compiled schema.
-    #[must_use]
-    pub fn schema(&self) -> &Schema {
-        &self.schema
     }
 
     /// How many policies are decided natively, and how many there are.

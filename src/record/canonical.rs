@@ -121,7 +121,11 @@ mod tests {
             scope: scope.to_owned(),
             entity: "Aws::Secret".into(),
             completeness: Completeness::Complete,
-            resources: ids.iter().map(|id| Resource::of((*id).into(), &[("n", Fact::Text("x\n")), ("o", Fact::Long(1))])).collect(),
+            resources: ids
+                .iter()
+                .map(|id| Resource::of((*id).into(), &[("n", Fact::Text("x\n")), ("o", Fact::Long(1))]))
+                .collect::<Vec<_>>()
+                .into(),
         };
         for all in [vec![], vec![population("a", &[])], vec![population("a", &["x", "y"]), population("b", &["z"])]] {
             let mut parts = Vec::new();

@@ -195,7 +195,8 @@ mod tests {
             scope: "111122223333/eu-west-1".into(),
             entity: "Aws::Secret".into(),
             completeness: Completeness::Complete,
-            resources: vec![Resource::new("b".into(), vec![]), Resource::new("a".into(), vec![("n".into(), Value::Long(1))])],
+            resources: vec![Resource::new("b".into(), vec![]), Resource::new("a".into(), vec![("n".into(), Value::Long(1))])]
+                .into(),
         };
         let snapshot = Snapshot { taken: at, populations: vec![population], receipts: vec![] };
         let assessment = Assessment { at, decisions: decisions.into(), gaps: vec![], unused_exceptions: vec![] };

@@ -19,6 +19,7 @@ fn root() -> &'static Path {
 }
 
 /// The file of Prism, or `None` when GitHub's descriptions are not installed.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn prism() -> Option<PathBuf> {
     let path = Command::new(root().join("scripts/emulators.sh")).args(["path", "github"]).output().unwrap();
     if !path.status.success() {

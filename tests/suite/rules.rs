@@ -74,7 +74,7 @@ fn world(case: &Case, now: Timestamp) -> Snapshot {
         scope: ".".to_owned(),
         entity: EntityType::from(&case.entity),
         completeness: Completeness::Complete,
-        resources: vec![Resource::new(ResourceId::from("it"), attributes)],
+        resources: vec![Resource::new(ResourceId::from("it"), attributes)].into(),
     };
     Snapshot { taken: now, populations: vec![population], receipts: Vec::new() }
 }
