@@ -378,7 +378,3 @@ fn finish(o: &Observation) -> Step {
     }
     if o.marks.done.is_none() { Step::Act(Mutation::Mark(Mark::Done)) } else { Step::Done }
 }
-
-#[cfg(test)]
-#[path = "decide_tests.rs"]
-mod tests;

@@ -5,86 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::decide::{Mutation, Step, decide};
+use super::job::{Goal, Job, goal};
 use super::look::{self, Basis, Seen};
-use super::names;
 use super::observation::{Place, Sight};
-use crate::model::catalog::{Credential, SecretRef};
 use crate::model::id::{ConsumerId, KeyId, RotationId, VersionId};
+use crate::model::names;
 use crate::model::outcome::{Event, Fate, Outcome};
 use crate::model::plan::ActionKind;
-use crate::model::secret::Secret;
-use crate::world::{Clock, Consumer, ErrorClass, Fresh, KeyChange, Listing, Registers, Rotator, SecretStore, Target, WorldError};
+use crate::world::{Clock, Consumer, ErrorClass, Fresh, Listing, WorldError};
 
 /// Set when the run should stop at the next safe point.
 pub type StopFlag = AtomicBool;
-
-/// One action and the world it needs.
-pub struct Job<'a> {
-    /// A rotation, a delivery, or the end of an earlier rotation; others are refused.
-    pub action: &'a ActionKind,
-    /// The credential it is about.
-    pub credential: &'a Credential,
-    /// Where its value lives.
-    pub store: &'a dyn SecretStore,
-    /// Makes new values.
-    pub rotator: &'a dyn Rotator,
-    /// Where values are valid; `None` when nobody validates them.
-    pub target: Option<&'a dyn Target>,
-    /// Where is written, once, what was decided.
-    pub registers: &'a dyn Registers,
-    /// Its consumers; one that the action names and is missing here counts as unseen.
-    pub consumers: &'a [(ConsumerId, Box<dyn Consumer>)],
-    /// True while the lease lasts, by a monotonic clock; asked before each effect.
-    pub fence: &'a (dyn Fn() -> bool + Send + Sync),
-    /// Why the old credential may not be ended now, if so.
-    pub retire_held: Option<String>,
-    /// True when the old value is in wrong hands: it is ended at once.
-    pub leak: bool,
-    /// How long it may try.
-    pub budget: Budget,
-}
-
-/// How long one drive may try.
-#[derive(Clone, Copy, Debug)]
-pub struct Budget {
-    /// Failures in a row before giving up until the next run.
-    pub retries: u8,
-    /// Pause after the first failure; doubled after each further one.
-    pub pause: Duration,
-    /// Times a new value must be let in, in a row, before it is approved.
-    pub trials: u8,
-    /// Pause between them.
-    pub between: Duration,
-    /// A new credential that is refused may still be on its way for this long, in seconds.
-    pub settle: i64,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self { retries: 5, pause: Duration::from_millis(200), trials: 3, between: Duration::from_secs(5), settle: 300 }
-    }
-}
-
-/// What the action asks for.
-pub(super) struct Goal<'a> {
-    /// Where the value lives.
-    pub secret: &'a SecretRef,
-    /// The version current when it was planned.
-    pub generation: Option<&'a VersionId>,
-    /// Whether it is to be left.
-    pub rotate: bool,
-    /// Whether what came before is to be ended.
-    pub tail: bool,
-    credential: &'a crate::model::id::CredentialId,
-    consumers: &'a [ConsumerId],
-}
-
-impl Goal<'_> {
-    /// Where the registers of `generation` are kept.
-    pub(super) fn namespace(&self, generation: Option<&VersionId>) -> RotationId {
-        names::rotation(self.credential, generation)
-    }
-}
 
 /// Drives `job` to its end.
 pub async fn drive(job: &Job<'_>, clock: &dyn Clock, stop: &StopFlag) -> Outcome {
@@ -124,11 +55,11 @@ pub(super) enum Phase {
 
 /// A drive that is taken one half-step at a time: observe and decide, then perform.
 pub struct Engine<'a> {
-    job: &'a Job<'a>,
+    pub(super) job: &'a Job<'a>,
     clock: &'a dyn Clock,
     rotation: RotationId,
     pub(super) phase: Phase,
-    failures: u8,
+    pub(super) failures: u8,
     /// Effects asked of each consumer. Only ever makes us more careful.
     asked: BTreeMap<ConsumerId, u8>,
     /// Consumers that will not take a version any more in this drive, and why.
@@ -246,7 +177,7 @@ impl<'a> Engine<'a> {
         sight
     }
 
-    fn consumer(&self, id: &ConsumerId) -> Option<&'a dyn Consumer> {
+    pub(super) fn consumer(&self, id: &ConsumerId) -> Option<&'a dyn Consumer> {
         self.job.consumers.iter().find(|(have, _)| have == id).map(|(_, consumer)| consumer.as_ref())
     }
 
@@ -283,129 +214,6 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Performs `mutation`; gives what is to be told about it.
-    async fn effect(
-        &mut self,
-        goal: &Goal<'_>,
-        mutation: &Mutation,
-        basis: &Basis,
-    ) -> Result<Vec<(&'static str, Option<VersionId>)>, WorldError> {
-        let store = self.job.store;
-        let told = |step, version: &VersionId| Ok(vec![(step, Some(version.clone()))]);
-        match mutation {
-            Mutation::Create { slot } => {
-                let current = self.current(goal, basis).await?;
-                let fresh = self.job.rotator.create(slot, current.as_ref()).await?;
-                self.phase = Phase::Holding(slot.clone(), fresh);
-                told("created", slot)
-            }
-            Mutation::Prepare { slot } => {
-                let current = self.current(goal, basis).await?;
-                store.put(goal.secret, slot, &self.job.rotator.create(slot, current.as_ref()).await?.value).await?;
-                told("prepared", slot)
-            }
-            Mutation::Adopt { slot, key } => {
-                let value = self.target(key.as_str())?.reread(key).await?;
-                store.put(goal.secret, slot, &value).await?;
-                told("prepared", slot)
-            }
-            Mutation::Close { slot, condemned } => {
-                let value =
-                    super::observation::tombstone(condemned).map_err(|cause| permanent("close a slot", &cause.to_string()))?;
-                store.put(goal.secret, slot, &value).await?;
-                told("closed", slot)
-            }
-            Mutation::Restore { to } => {
-                let parent = basis.parent.as_ref().ok_or_else(|| permanent("bring a value back", "nothing was before"))?;
-                store.put(goal.secret, to, &store.read(goal.secret, parent).await?).await?;
-                told("restored", to)
-            }
-            Mutation::Promote { from, to } => {
-                store.promote(goal.secret, from.as_ref(), to).await?;
-                told("promoted", to)
-            }
-            Mutation::Install { version, over } => {
-                let value = store.read(goal.secret, version).await?;
-                self.target(version.as_str())?.install(&value, version, over.as_ref()).await?;
-                told("installed", version)
-            }
-            Mutation::Deliver { consumer, version } => {
-                let value = store.read(goal.secret, version).await?;
-                self.fenced(consumer)?.deliver(version, &value).await?;
-                told("delivered", version)
-            }
-            Mutation::Activate { consumer, version } => {
-                self.fenced(consumer)?.activate(version).await?;
-                told("activated", version)
-            }
-            Mutation::Change { key, change } => {
-                self.target(key.as_str())?.change(key, *change).await?;
-                let step = match change {
-                    KeyChange::Disable => "disabled",
-                    KeyChange::Enable => "enabled",
-                    KeyChange::Delete => "deleted",
-                };
-                Ok(vec![(step, None)])
-            }
-            Mutation::Judge { .. } | Mutation::Reject { .. } | Mutation::Fate(_) | Mutation::Prove | Mutation::Mark(_) => {
-                self.write(goal, mutation, basis).await
-            }
-        }
-    }
-
-    /// The value in force, for rotators whose next one follows from it.
-    async fn current(&self, goal: &Goal<'_>, basis: &Basis) -> Result<Option<Secret>, WorldError> {
-        match &basis.generation {
-            Some(generation) if self.job.rotator.capabilities().follows => {
-                self.job.store.read(goal.secret, generation).await.map(Some)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Keeps what the server issued, or makes it go away when its slot is taken.
-    async fn record(&mut self, goal: &Goal<'_>, slot: VersionId, fresh: Fresh) -> Option<Fate> {
-        if !(self.job.fence)() {
-            return Some(Fate::Waiting("the lease is spent".to_owned()));
-        }
-        match self.job.store.put(goal.secret, &slot, &fresh.value).await {
-            Ok(()) => {
-                self.failures = 0;
-                self.event("recorded", Some(&slot), "");
-                None
-            }
-            Err(error) if error.class == ErrorClass::Conflict => match fresh.key {
-                Some(key) => {
-                    self.phase = Phase::Dropping(key);
-                    None
-                }
-                None => self.failed(&error),
-            },
-            Err(error) => self.failed(&error),
-        }
-    }
-
-    async fn drop_key(&mut self, key: &KeyId) -> Option<Fate> {
-        if !(self.job.fence)() {
-            return Some(Fate::Waiting("the lease is spent".to_owned()));
-        }
-        let gone = match self.target(key.as_str()) {
-            Ok(target) => target.change(key, KeyChange::Delete).await,
-            Err(error) => Err(error),
-        };
-        match gone {
-            Ok(()) => {
-                self.event("dropped", None, "");
-                None
-            }
-            Err(error) => self.failed(&error),
-        }
-    }
-
-    pub(super) fn target(&self, what: &str) -> Result<&'a dyn Target, WorldError> {
-        self.job.target.ok_or_else(|| permanent(&format!("reach what lets {what} in"), "this kind has no target"))
-    }
-
     /// The generation must be in force at the last moment before an effect on a consumer. What happens after this look is why
     /// there is a lease: nothing is retired before every run that looked has lost its own.
     async fn make_ready(&mut self, goal: &Goal<'_>, mutation: Mutation, basis: Box<Basis>) -> Option<Fate> {
@@ -420,16 +228,6 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// The consumer, if the lease lasts.
-    fn fenced(&self, id: &ConsumerId) -> Result<&'a dyn Consumer, WorldError> {
-        let refuse =
-            |class, cause: &str| WorldError { class, operation: format!("bring `{id}` up to date"), cause: cause.to_owned() };
-        if !(self.job.fence)() {
-            return Err(refuse(ErrorClass::Transient, "the lease is spent"));
-        }
-        self.consumer(id).ok_or_else(|| refuse(ErrorClass::Permanent, "it cannot be reached from here"))
-    }
-
     /// Any failure: observe again, unless a person must act or patience is used up.
     pub(super) fn failed(&mut self, error: &WorldError) -> Option<Fate> {
         self.failures = self.failures.saturating_add(1);
@@ -441,11 +239,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    pub(super) fn job(&self) -> &'a Job<'a> {
-        self.job
-    }
-
-    fn event(&mut self, step: &str, version: Option<&VersionId>, consumer: &str) {
+    pub(super) fn event(&mut self, step: &str, version: Option<&VersionId>, consumer: &str) {
         self.events.push(Event {
             at: self.clock.now(),
             credential: self.job.credential.id.clone(),
@@ -461,27 +255,6 @@ impl<'a> Engine<'a> {
 fn about(mutation: &Mutation) -> Option<(&ConsumerId, &VersionId)> {
     match mutation {
         Mutation::Deliver { consumer, version } | Mutation::Activate { consumer, version } => Some((consumer, version)),
-        _ => None,
-    }
-}
-
-pub(super) fn permanent(operation: &str, cause: &str) -> WorldError {
-    WorldError { class: ErrorClass::Permanent, operation: operation.to_owned(), cause: cause.to_owned() }
-}
-
-fn goal<'a>(job: &Job<'a>) -> Option<Goal<'a>> {
-    let credential = &job.credential.id;
-    match job.action {
-        ActionKind::Rotate { secret, generation, consumers, .. } => {
-            let tail = job.target.is_some();
-            Some(Goal { secret, generation: generation.as_ref(), rotate: true, tail, credential, consumers })
-        }
-        ActionKind::Finish { secret, generation, consumers, .. } => {
-            Some(Goal { secret, generation: Some(generation), rotate: false, tail: true, credential, consumers })
-        }
-        ActionKind::Deliver { secret, generation, consumers, .. } => {
-            Some(Goal { secret, generation: Some(generation), rotate: false, tail: false, credential, consumers })
-        }
         _ => None,
     }
 }

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::decide::Mark;
-use super::engine::{Goal, Job};
 use super::gate::{Reading, gate, soaked};
-use super::names;
+use super::job::{Goal, Job};
 use super::observation::{
     Content, Ending, Key, Marks, Observation, Place, Records, Role, Sight, Slot, Verdict, condemned, last_use,
 };
 use crate::model::id::{ConsumerId, RegisterName, VersionId};
+use crate::model::names;
 use crate::model::outcome::Fate;
 use crate::model::time::{Limit, Timestamp};
 use crate::world::{Clock, ErrorClass, Issuer, Listing, Overlap, SecretView, WorldError};
@@ -77,83 +77,107 @@ pub(super) async fn store(
         let now = generation.map_or_else(|| "nothing".to_owned(), |id| format!("version {id}"));
         return Ok(Seen::Stale(Fate::Stale(format!("{now} is current in `{}` now", goal.secret.name))));
     }
-    let attempts = job.credential.policy.attempts;
     let due = goal.rotate && generation == goal.generation;
-    let slot_ids: Vec<VersionId> = (0..attempts).map(|n| names::slot(goal.secret, generation, n)).collect();
-    let contents = contents(job, goal, &view, &slot_ids, due).await?;
+    let attempts = job.credential.policy.attempts;
+    let ids: Vec<VersionId> = (0..attempts).map(|n| names::slot(goal.secret, generation, n)).collect();
+    let contents = contents(job, goal, &view, &ids, due).await?;
     let registers = registers(job, goal, generation, attempts).await?;
     let consumers = consumers().await;
-    let lease = job.credential.policy.lease;
-    let slot = |n: u8, id: &VersionId| Slot {
-        id: id.clone(),
-        content: contents.get(id).cloned().unwrap_or(Content::Absent),
-        verdict: registers.get(&names::verdict(goal.secret, generation, n)).and_then(|text| verdict(text, lease, basis.now)),
-        over: None,
-        installed: false,
-    };
-    // Slots matter when something is to be made, and when something is to be ended; a bare delivery looks at none.
-    let numbered = (0..attempts).zip(&slot_ids).filter(|_| due || goal.tail);
-    let mut slots: Vec<Slot> = numbered.map(|(n, id)| slot(n, id)).collect();
-    let mut restore = basis.parent.as_ref().zip(generation).map(|(_, generation)| {
-        let id = names::rollback(goal.secret, generation);
-        Slot { content: contents.get(&id).cloned().unwrap_or(Content::Absent), id, verdict: None, over: None, installed: false }
-    });
-    for slot in slots.iter_mut().chain(restore.as_mut()) {
-        stand(slot, &listing);
+    let read = Read { job, goal, basis: &basis, view: &view, listing: &listing, contents, registers, due };
+    Ok(Seen::Whole(Box::new((read.observation(ids, consumers), basis))))
+}
+
+/// Everything that was read, to be classified.
+struct Read<'a> {
+    job: &'a Job<'a>,
+    goal: &'a Goal<'a>,
+    basis: &'a Basis,
+    view: &'a SecretView,
+    listing: &'a Listing,
+    contents: BTreeMap<VersionId, Content>,
+    registers: BTreeMap<RegisterName, String>,
+    due: bool,
+}
+
+impl Read<'_> {
+    fn observation(&self, ids: Vec<VersionId>, consumers: Vec<Place>) -> Observation {
+        let (job, goal, listing) = (self.job, self.goal, self.listing);
+        let generation = self.basis.generation.as_ref();
+        let capabilities = job.rotator.capabilities();
+        let (slots, restore) = self.slots(&ids);
+        let keys = self.keys(&ids, &slots, restore.as_ref());
+        let marks = generation.map(|generation| marks(goal, generation, &self.registers)).unwrap_or_default();
+        let single = capabilities.overlap == Overlap::Single;
+        let old = listing.keys.iter().zip(&keys).filter(|(_, key)| key.role == Role::Older).map(|(view, _)| view);
+        let gate = gate(&Reading {
+            now: self.basis.now,
+            promoted: marks.promoted,
+            lease: job.credential.policy.lease,
+            staleness: staleness(job),
+            draining: &draining(&consumers, job),
+            target_now: listing.now,
+            last_use: last_use(old),
+            quiet: job.credential.gate.quiet,
+            behind: &self.view.behind,
+            held: job.retire_held.as_deref(),
+        });
+        let soak = job.credential.gate.soak;
+        Observation {
+            capabilities,
+            generation: generation.cloned(),
+            due: self.due,
+            leak: job.leak,
+            tail: goal.tail,
+            soaked: marks.disabled.map(|since| soaked(since, soak, self.basis.now)),
+            slots,
+            restore,
+            fate: generation.and_then(|generation| Ending::read(self.registers.get(&names::fate(goal.secret, generation))?)),
+            keys,
+            installed: listing.keys.iter().filter(|_| single).find_map(|key| key.version.clone()),
+            consumers,
+            marks,
+            gate,
+            leased: (job.fence)(),
+        }
     }
-    let explained = |id: &VersionId| Some(id) == generation || slot_ids.contains(id);
-    let ours = if view.versions.keys().all(explained) { BTreeSet::new() } else { ours(goal, &view, attempts) };
-    let records = Records {
-        generation,
-        parent: basis.parent.as_ref(),
-        contents: &contents,
-        ours: &ours,
-        slots: &slots,
-        restore: restore.as_ref(),
-    };
-    let capabilities = job.rotator.capabilities();
-    let server = capabilities.issuer == Issuer::Server;
-    let role = |key: &crate::world::KeyView| {
-        let gone = key.created.map_or(Timestamp::MAX, |created| lease.after(created));
-        records.role(key, server, (listing.now < gone).then_some(gone))
-    };
-    let keys: Vec<Key> = listing.keys.iter().map(|key| Key { id: key.id.clone(), active: key.active, role: role(key) }).collect();
-    let marks = generation.map(|generation| marks(goal, generation, &registers)).unwrap_or_default();
-    let single = capabilities.overlap == Overlap::Single;
-    let installed = listing.keys.iter().filter(|_| single).find_map(|key| key.version.clone());
-    let fate = generation.and_then(|generation| Ending::read(registers.get(&names::fate(goal.secret, generation))?));
-    let old = listing.keys.iter().zip(&keys).filter(|(_, key)| key.role == Role::Older).map(|(view, _)| view);
-    let gate = gate(&Reading {
-        now: basis.now,
-        promoted: marks.promoted,
-        lease,
-        staleness: staleness(job),
-        draining: &draining(&consumers, job),
-        target_now: listing.now,
-        last_use: last_use(old),
-        quiet: job.credential.gate.quiet,
-        behind: &view.behind,
-        held: job.retire_held.as_deref(),
-    });
-    let soak = job.credential.gate.soak;
-    let observation = Observation {
-        capabilities,
-        generation: basis.generation.clone(),
-        due,
-        leak: job.leak,
-        tail: goal.tail,
-        soaked: marks.disabled.map(|since| soaked(since, soak, basis.now)),
-        slots,
-        restore,
-        fate,
-        keys,
-        installed,
-        consumers,
-        marks,
-        gate,
-        leased: (job.fence)(),
-    };
-    Ok(Seen::Whole(Box::new((observation, basis))))
+
+    /// Slots matter when something is to be made, and when something is to be ended; a bare delivery looks at none.
+    fn slots(&self, ids: &[VersionId]) -> (Vec<Slot>, Option<Slot>) {
+        let generation = self.basis.generation.as_ref();
+        let slot = |id: VersionId, verdict| {
+            let content = self.contents.get(&id).cloned().unwrap_or(Content::Absent);
+            let mut slot = Slot { id, content, verdict, over: None, installed: false };
+            stand(&mut slot, self.listing);
+            slot
+        };
+        let lease = self.job.credential.policy.lease;
+        let verdict = |n| {
+            let text = self.registers.get(&names::verdict(self.goal.secret, generation, n))?;
+            verdict(text, lease, self.basis.now)
+        };
+        let numbered = (0..).zip(ids).filter(|_| self.due || self.goal.tail);
+        let slots = numbered.map(|(n, id)| slot(id.clone(), verdict(n))).collect();
+        let restore = self.basis.parent.as_ref().and(generation);
+        (slots, restore.map(|generation| slot(names::rollback(self.goal.secret, generation), None)))
+    }
+
+    fn keys(&self, ids: &[VersionId], slots: &[Slot], restore: Option<&Slot>) -> Vec<Key> {
+        let generation = self.basis.generation.as_ref();
+        let explained = |id: &VersionId| Some(id) == generation || ids.contains(id);
+        let all_explained = self.view.versions.keys().all(explained);
+        let attempts = self.job.credential.policy.attempts;
+        let ours = if all_explained { BTreeSet::new() } else { ours(self.goal, self.view, attempts) };
+        let records =
+            Records { generation, parent: self.basis.parent.as_ref(), contents: &self.contents, ours: &ours, slots, restore };
+        let server = self.job.rotator.capabilities().issuer == Issuer::Server;
+        let lease = self.job.credential.policy.lease;
+        let now = self.listing.now;
+        let role = |key: &crate::world::KeyView| {
+            let gone = key.created.map_or(Timestamp::MAX, |created| lease.after(created));
+            records.role(key, server, (now < gone).then_some(gone))
+        };
+        self.listing.keys.iter().map(|key| Key { id: key.id.clone(), active: key.active, role: role(key) }).collect()
+    }
 }
 
 /// How the credential in `slot` stands at the target.

@@ -1,13 +1,13 @@
 //! What is written once: verdicts, fates, and the instants of what was seen.
 
 use super::decide::{Mark, Mutation};
-use super::engine::{Engine, Goal, permanent};
+use super::effect::{Told, permanent};
+use super::engine::Engine;
+use super::job::Goal;
 use super::look::Basis;
-use super::names;
 use crate::model::id::{RegisterName, VersionId};
+use crate::model::names;
 use crate::world::{ErrorClass, Trial, WorldError};
-
-type Told = Vec<(&'static str, Option<VersionId>)>;
 
 impl Engine<'_> {
     /// Performs a mutation that writes a register.
@@ -33,7 +33,7 @@ impl Engine<'_> {
 
     /// Shows the value of `slot` to its target, several times, and writes down what came of it.
     async fn judge(&self, goal: &Goal<'_>, slot: &VersionId, basis: &Basis) -> Result<Told, WorldError> {
-        let job = self.job();
+        let job = self.job;
         let value = job.store.read(goal.secret, slot).await?;
         let key = job.rotator.identify(&value);
         for trial in 0..job.budget.trials.max(1) {
@@ -68,7 +68,7 @@ impl Engine<'_> {
     }
 
     fn verdict_of(&self, goal: &Goal<'_>, slot: &VersionId, basis: &Basis) -> Result<RegisterName, WorldError> {
-        let attempts = 0..self.job().credential.policy.attempts;
+        let attempts = 0..self.job.credential.policy.attempts;
         let generation = basis.generation.as_ref();
         let mut found = attempts.filter(|n| names::slot(goal.secret, generation, *n) == *slot);
         let n = found.next().ok_or_else(|| permanent("write a verdict", "it is about no attempt of ours"))?;
@@ -78,8 +78,8 @@ impl Engine<'_> {
     /// Shows the value before this generation to its target: it must be refused.
     async fn prove(&self, goal: &Goal<'_>, basis: &Basis) -> Result<Told, WorldError> {
         let parent = basis.parent.as_ref().ok_or_else(|| permanent("try the old value", "nothing was before"))?;
-        let value = self.job().store.read(goal.secret, parent).await?;
-        match self.job().rotator.verify(&value).await? {
+        let value = self.job.store.read(goal.secret, parent).await?;
+        match self.job.rotator.verify(&value).await? {
             Trial::Refused(_) => self.mark(goal, Mark::Refused, basis).await,
             Trial::Accepted => {
                 let operation = format!("see version {parent} refused");
@@ -97,7 +97,7 @@ impl Engine<'_> {
     }
 
     async fn once(&self, goal: &Goal<'_>, basis: &Basis, name: &RegisterName, value: &str) -> Result<String, WorldError> {
-        self.job().registers.write_once(&goal.namespace(basis.generation.as_ref()), name, value).await
+        self.job.registers.write_once(&goal.namespace(basis.generation.as_ref()), name, value).await
     }
 }
 

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 
 use super::{Exit, Global, Said, Trouble, pipeline, wire};
-use crate::apply::engine::{Budget, Job, drive};
+use crate::apply::engine::drive;
+use crate::apply::job::{Budget, Job};
 use crate::host::clock::SystemClock;
 use crate::host::locker::{Locker, Signer};
 use crate::host::registers::GitRegisters;

@@ -186,7 +186,7 @@ mod tests {
         let local = repo();
         let registers = GitRegisters::open(local.path(), Some(local.path().join("gone").to_string_lossy().into_owned())).unwrap();
         let (rotation, name) = (RotationId::from("r"), RegisterName::from("fate-1"));
-        assert_eq!(registers.read_now(&rotation, &[name.clone()]).unwrap_err().class, ErrorClass::Transient);
+        assert_eq!(registers.read_now(&rotation, std::slice::from_ref(&name)).unwrap_err().class, ErrorClass::Transient);
         assert!(registers.write_now(&rotation, &name, "retire").is_err());
     }
 }

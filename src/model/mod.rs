@@ -7,6 +7,7 @@ pub mod decisions;
 pub mod diagnostic;
 pub mod fact;
 pub mod id;
+pub mod names;
 pub mod outcome;
 pub mod plan;
 pub mod receipt;

@@ -9,14 +9,15 @@ use std::time::Duration;
 use futures::FutureExt as _;
 
 use super::super::decide::Mutation;
-use super::super::engine::{Budget, Engine, Job, Phase};
-use super::super::names;
+use super::super::engine::{Engine, Phase};
+use super::super::job::{Budget, Job};
 use super::world::{ATTEMPTS, Ablation, Fault, Fixed, Setup, Spot, State, TICK, World, number, secret};
 use crate::model::catalog::{
     Alphabet, Consumer as Declared, ConsumerKind, Credential, FileConsumer, GateSettings, RotationPolicy, RotatorConfig,
 };
 use crate::model::diagnostic::Place;
 use crate::model::id::{ConsumerId, VersionId};
+use crate::model::names;
 use crate::model::plan::ActionKind;
 use crate::model::secret::Secret;
 use crate::model::time::Limit;
@@ -185,7 +186,7 @@ impl Rig {
             canary: n == 0 && scenario.setup.canary,
             max_staleness: Limit::seconds(0),
         };
-        let lease = if scenario.setup.ablation == Some(Ablation::NoLease) { Limit::seconds(0) } else { Limit::seconds(TICK) };
+        let lease = if scenario.setup.unfenced() { Limit::seconds(0) } else { Limit::seconds(TICK) };
         let credential = Credential {
             id: "db".into(),
             title: String::new(),
@@ -225,7 +226,7 @@ impl Rig {
         let Run::On { generation, rotate, started, phase, refused } = std::mem::replace(&mut next.runs[who], Run::Off) else {
             return None;
         };
-        let unfenced = self.scenario.setup.ablation == Some(Ablation::NoLease);
+        let unfenced = self.scenario.setup.unfenced();
         self.leased.store(unfenced || node.state.clock == started, Ordering::Relaxed);
         {
             let mut inner = self.world.lock();
@@ -460,7 +461,8 @@ fn way(rig: &Rig, first: &Node, from: &[(u32, u16)], mut at: u32) -> Vec<String>
     let keys: Vec<String> =
         node.state.keys.iter().map(|(id, key)| format!("{id}{}", if key.active { "" } else { " off" })).collect();
     let current = node.state.current.as_ref().and_then(|id| number(node.state.values.get(id)?));
-    let consumers: Vec<_> = node.state.consumers.iter().map(|[stored, running]| (number(&stored.value), number(&running.value))).collect();
+    let consumers: Vec<_> =
+        node.state.consumers.iter().map(|[stored, running]| (number(&stored.value), number(&running.value))).collect();
     let registers: Vec<_> = node.state.registers.iter().map(|(name, text)| format!("{}={text}", &name.as_str()[..7])).collect();
     names.push(format!("end: current {:?} keys {keys:?} consumers {consumers:?} {registers:?}", current));
     names

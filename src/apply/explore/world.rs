@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
-use super::super::names;
 use crate::model::catalog::SecretRef;
 use crate::model::id::{KeyId, RegisterName, RotationId, VersionId};
+use crate::model::names;
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 use crate::world::{
@@ -37,7 +37,8 @@ pub struct Setup {
 /// A part of the protocol that is left out, to see that it is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ablation {
-    /// An unknown credential is deleted at once.
+    /// An unknown credential is deleted at once. Leases are left out as well: while they hold, they alone keep a run from recording
+    /// what another has condemned, and the tombstone is there for the day they do not.
     NoTombstone,
     /// Effects are not fenced, and nothing waits for a lease.
     NoLease,
@@ -53,6 +54,13 @@ pub enum Ablation {
     Retries,
     /// A version can be written twice, as with the label `AWSPENDING` on some servers.
     Overwrite,
+}
+
+impl Setup {
+    /// True when no lease ends a run.
+    pub fn unfenced(&self) -> bool {
+        matches!(self.ablation, Some(Ablation::NoLease | Ablation::NoTombstone))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -222,15 +230,15 @@ impl State {
         if !self.works(setup, current) {
             return Some(format!("I2: the current version {current} does not work"));
         }
-        let stranded = self.consumers.iter().position(|[_, running]| running.version.is_some() && !self.lets_in(setup, &running.value));
+        let stranded =
+            self.consumers.iter().position(|[_, running]| running.version.is_some() && !self.lets_in(setup, &running.value));
         stranded.filter(|_| !leak).map(|n| format!("I1: consumer {n} runs a version that does not work"))
     }
 
     /// True when nothing is left to do and exactly one credential of ours is let in.
     pub fn is_goal(&self, setup: &Setup, wanted: u8) -> bool {
         let Some(current) = self.current.as_ref().filter(|_| self.depth >= wanted) else { return false };
-        let adopted =
-            self.consumers.iter().all(|[stored, running]| stored == running && running.version.as_ref() == Some(current));
+        let adopted = self.consumers.iter().all(|[stored, running]| stored == running && running.version.as_ref() == Some(current));
         let validated = setup.capabilities.overlap != Overlap::Unvalidated;
         let alone = self.keys.values().filter(|key| !key.foreign).count() <= 1 || !setup.capabilities.delete;
         let one = self.keys.values().filter(|key| !key.foreign && key.active).count() == 1;

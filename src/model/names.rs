@@ -2,15 +2,15 @@
 
 use uuid::Uuid;
 
-use crate::model::catalog::SecretRef;
-use crate::model::id::{RegisterName, VersionId};
+use super::catalog::SecretRef;
+use super::id::{RegisterName, VersionId};
 
 /// Namespace of every name below. It was drawn once and is part of the stored format: changing it orphans every rotation under way.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f2a_4c1e_93d7_4b58_a0c4_5e1f_8d27_b36a);
 /// Stands for the generation of a secret without a value.
 const NO_GENERATION: &str = "none";
 
-pub use crate::model::plan::rotation_id as rotation;
+pub use super::plan::rotation_id as rotation;
 
 /// The version that holds attempt `n` at replacing `generation`.
 #[must_use]
