@@ -128,7 +128,8 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, stop
     let Some(credential) = session.catalog.credentials.get(credential) else {
         return say(Fate::Stale("the credential is not declared any more".to_owned()));
     };
-    let store = match wire::store(&session.catalog, credential, &global.root, &session.sessions).await {
+    let name = session_name(&action.kind);
+    let store = match wire::store(&session.catalog, credential, &global.root, &session.sessions, &name).await {
         Ok(store) => store,
         Err(error) => return say(Fate::Failed(error.to_string())),
     };
@@ -136,7 +137,10 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, stop
     let begun = Instant::now();
     let fence = move || begun.elapsed() < lease;
     let consumers = wire::consumers_of(&session.catalog, credential, &global.root);
-    let rotator = wire::rotator(credential);
+    let kind = match wire::kind(&session.catalog, credential, &session.sessions, &name).await {
+        Ok(kind) => kind,
+        Err(error) => return say(Fate::Failed(error.to_string())),
+    };
     let registers = match GitRegisters::open(&global.root, session.catalog.settings.locker.remote.clone()) {
         Ok(registers) => registers,
         Err(error) => return say(Fate::Failed(error.to_string())),
@@ -145,8 +149,8 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, stop
         action: &action.kind,
         credential,
         store: store.as_ref(),
-        rotator: rotator.as_ref(),
-        target: None,
+        rotator: kind.rotator.as_ref(),
+        target: kind.target.as_deref(),
         registers: &registers,
         consumers: &consumers,
         fence: &fence,
@@ -155,6 +159,14 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, stop
         budget: Budget::default(),
     };
     drive(&job, &SystemClock, stop).await
+}
+
+/// Names the rotation in the logs of the sources: `slm-9f2c41d07ab3`.
+fn session_name(kind: &ActionKind) -> String {
+    match kind {
+        ActionKind::Rotate { rotation, .. } | ActionKind::Finish { rotation, .. } => format!("slm-{rotation}"),
+        _ => "slm-apply".to_owned(),
+    }
 }
 
 /// Commits the run to the locker.

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-use crate::model::catalog::{Alphabet, FileConsumer, GateSettings, GithubSecretConsumer};
+use crate::model::catalog::{FileConsumer, GateSettings, GithubSecretConsumer};
+use crate::model::rotator::{IamAccessKey, RandomValue, RotatorConfig};
 use crate::model::time::{Limit, Timestamp};
 
 /// `credentials/<id>.toml`.
@@ -47,18 +48,26 @@ pub struct Secret {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Rotator {
     /// A value we choose and nobody else validates.
-    pub random: Option<Random>,
+    pub random: Option<RandomValue>,
+    /// An access key of an IAM user.
+    pub aws_iam_access_key: Option<IamAccessKey>,
 }
 
-/// `random = { .. }` of a rotator.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Random {
-    /// Characters; at least 16.
-    pub length: u16,
-    /// Characters a value is made of.
-    #[serde(default)]
-    pub alphabet: Alphabet,
+impl Rotator {
+    /// Every kind by name, with what was given of it.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<(&'static str, Option<RotatorConfig>)> {
+        vec![
+            ("random", self.random.clone().map(RotatorConfig::Random)),
+            ("aws-iam-access-key", self.aws_iam_access_key.clone().map(RotatorConfig::AwsIamAccessKey)),
+        ]
+    }
+
+    /// The one kind that was given.
+    #[must_use]
+    pub fn kind(&self) -> Option<RotatorConfig> {
+        self.kinds().into_iter().find_map(|(_, kind)| kind)
+    }
 }
 
 /// `[policy]` of a credential.

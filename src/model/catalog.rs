@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::diagnostic::Place;
 use super::id::{ConsumerId, ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
+use super::rotator::RotatorConfig;
 use super::snapshot::{Population, Resource, Value};
 use super::time::{Limit, Timestamp};
 
@@ -371,31 +372,6 @@ pub struct SecretRef {
     pub region: String,
     /// Its name in the store.
     pub name: String,
-}
-
-/// How a new value comes about. One variant a rotator kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RotatorConfig {
-    /// A value we choose and nobody else validates.
-    Random {
-        /// Characters.
-        length: u16,
-        /// `alnum`, `hex` or `base64url`.
-        alphabet: Alphabet,
-    },
-}
-
-/// Characters a generated value is made of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Alphabet {
-    /// `A-Z a-z 0-9`: safe in every template.
-    #[default]
-    Alnum,
-    /// `0-9 a-f`.
-    Hex,
-    /// `A-Z a-z 0-9 - _`.
-    Base64url,
 }
 
 /// When a credential is due.

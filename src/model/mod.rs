@@ -11,6 +11,7 @@ pub mod names;
 pub mod outcome;
 pub mod plan;
 pub mod receipt;
+pub mod rotator;
 pub mod secret;
 pub mod snapshot;
 pub mod time;

@@ -9,6 +9,7 @@ use crate::model::catalog::*;
 use crate::model::diagnostic::Place;
 use crate::model::id::{ConsumerId, ControlId, ResourceId, VersionId};
 use crate::model::plan::{Action, ActionKind, HeldBecause, Reason, rotation_id};
+use crate::model::rotator::{Alphabet, RandomValue, RotatorConfig};
 use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, Resource, Unseen, Value};
 use crate::model::time::{Limit, Timestamp};
 
@@ -84,7 +85,7 @@ fn credential(id: &str) -> Credential {
         owner: "platform".to_owned(),
         satisfies: vec!["ROT-01".into()],
         secret: SecretRef { source: "local".into(), region: ".".to_owned(), name: format!("app/{id}") },
-        rotator: RotatorConfig::Random { length: 40, alphabet: Alphabet::Alnum },
+        rotator: RotatorConfig::Random(RandomValue { length: 40, alphabet: Alphabet::Alnum }),
         policy: RotationPolicy {
             rotate_every: Limit::days(30),
             jitter: Limit::days(0),

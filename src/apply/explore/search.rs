@@ -12,13 +12,12 @@ use super::super::decide::Mutation;
 use super::super::engine::{Engine, Phase};
 use super::super::job::{Budget, Job};
 use super::world::{ATTEMPTS, Ablation, Fault, Fixed, Setup, Spot, State, TICK, World, number, secret};
-use crate::model::catalog::{
-    Alphabet, Consumer as Declared, ConsumerKind, Credential, FileConsumer, GateSettings, RotationPolicy, RotatorConfig,
-};
+use crate::model::catalog::{Consumer as Declared, ConsumerKind, Credential, FileConsumer, GateSettings, RotationPolicy};
 use crate::model::diagnostic::Place;
 use crate::model::id::{ConsumerId, VersionId};
 use crate::model::names;
 use crate::model::plan::ActionKind;
+use crate::model::rotator::{Alphabet, RandomValue, RotatorConfig};
 use crate::model::secret::Secret;
 use crate::model::time::Limit;
 use crate::world::{Consumer, Fresh, KeyChange, Overlap};
@@ -193,7 +192,7 @@ impl Rig {
             owner: String::new(),
             satisfies: Vec::new(),
             secret: secret(),
-            rotator: RotatorConfig::Random { length: 8, alphabet: Alphabet::Hex },
+            rotator: RotatorConfig::Random(RandomValue { length: 8, alphabet: Alphabet::Hex }),
             policy: RotationPolicy {
                 rotate_every: Limit::days(1),
                 jitter: Limit::days(0),
