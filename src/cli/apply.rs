@@ -13,13 +13,14 @@ use crate::apply::engine::drive;
 use crate::apply::job::{Budget, Job};
 use crate::host::clock::SystemClock;
 use crate::host::locker::{Locker, Signer};
-use crate::host::registers::GitRegisters;
 use crate::host::repo;
-use crate::model::catalog::LockerSettings;
+use crate::model::catalog::{Credential, LockerSettings};
 use crate::model::outcome::{Fate, Outcome};
 use crate::model::plan::{Action, ActionKind, Plan};
+use crate::plan::guard;
 use crate::record::{RunRecord, artefacts};
 use crate::report;
+use crate::world::Clock as _;
 
 /// Arguments of `slm apply`.
 #[derive(clap::Args)]
@@ -129,7 +130,7 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, stop
         return say(Fate::Stale("the credential is not declared any more".to_owned()));
     };
     let name = session_name(&action.kind);
-    let store = match wire::store(&session.catalog, credential, &global.root, &session.sessions, &name).await {
+    let store = match wire::store(&session.catalog, credential, &global.root, &session.sessions, wire::Access::Apply(&name)).await {
         Ok(store) => store,
         Err(error) => return say(Fate::Failed(error.to_string())),
     };
@@ -141,20 +142,17 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, stop
         Ok(kind) => kind,
         Err(error) => return say(Fate::Failed(error.to_string())),
     };
-    let registers = match GitRegisters::open(&global.root, session.catalog.settings.locker.remote.clone()) {
-        Ok(registers) => registers,
-        Err(error) => return say(Fate::Failed(error.to_string())),
-    };
+    let registers = wire::registers(&session.catalog, &global.root);
     let job = Job {
         action: &action.kind,
         credential,
         store: store.as_ref(),
         rotator: kind.rotator.as_ref(),
         target: kind.target.as_deref(),
-        registers: &registers,
+        registers: registers.as_ref(),
         consumers: &consumers,
         fence: &fence,
-        retire_held: None,
+        retire_held: may_retire(session, credential),
         leak: false,
         budget: Budget::default(),
     };
@@ -167,6 +165,14 @@ fn session_name(kind: &ActionKind) -> String {
         ActionKind::Rotate { rotation, .. } | ActionKind::Finish { rotation, .. } => format!("slm-{rotation}"),
         _ => "slm-apply".to_owned(),
     }
+}
+
+/// Why the guards do not permit to end what `credential` left behind, if so; asked again here, for the plan may be old.
+fn may_retire(session: &pipeline::Session, credential: &Credential) -> Option<String> {
+    let at = SystemClock.now();
+    guard::guard(&session.rules, credential, "retire", guard::Share::default(), at)
+        .err()
+        .map(|because| report::words::held(&because))
 }
 
 /// Commits the run to the locker.

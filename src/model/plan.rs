@@ -116,6 +116,8 @@ pub enum Reason {
     NoValue,
     /// A rotation was begun and not finished.
     HalfDone,
+    /// What the last rotation replaced is not ended yet.
+    NotRetired,
     /// Older than its limit.
     TooOld {
         /// When the current value came about.

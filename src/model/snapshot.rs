@@ -16,6 +16,8 @@ pub const SECRET_ENTITIES: [&str; 2] = ["Aws::Secret", "Vault::Secret"];
 
 /// The entity type of a consumer's acknowledgement.
 pub const CONSUMER_ENTITY: &str = "Slm::Consumer";
+/// How far the last rotation of a credential has come.
+pub const ROTATION_ENTITY: &str = "Slm::Rotation";
 
 /// One attribute of a resource: its name in the Cedar schema and the observed value.
 pub type Attribute = (Arc<str>, Value);

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::Input;
+use super::guard::{Share, guard};
 use crate::model::assessment::{Because, Decision, Status, Subject};
 use crate::model::catalog::{Catalog, Credential, Remedy};
 use crate::model::id::{ConsumerId, ControlId, CriterionId, FrameworkId, ResourceId, VersionId};
 use crate::model::plan::{Action, ActionKind, Held, HeldBecause, Reason};
-use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, Resource, SECRET_ENTITIES, Unseen};
+use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, ROTATION_ENTITY, Resource, SECRET_ENTITIES, Unseen};
 use crate::model::time::Limit;
-use crate::policy::{GuardFacts, Verdict};
 
 /// A credential as observed: its store's population, and the resource when it exists.
 struct Seen<'a> {
@@ -42,7 +42,12 @@ pub(super) fn credentials(input: &Input<'_>, held: &mut Vec<Held>) -> Vec<Action
         } else if counts && rotations >= allowed {
             Err(HeldBecause::ShareLimit { allowed })
         } else {
-            permitted(input, credential, &kind, rotations, managed)
+            let verb = match kind {
+                ActionKind::Deliver { .. } => "deliver",
+                ActionKind::Finish { .. } => "retire",
+                _ => "rotate",
+            };
+            guard(input.rules, credential, verb, Share { rotations, managed }, input.assessment.at)
         };
         match because {
             Err(because) => held.push(Held { kind, reason, because }),
@@ -94,6 +99,9 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
     if resource.is("slm_pending") {
         return Some((rotate(credential, Some(version)), Reason::HalfDone));
     }
+    if is_open(input, credential, &version) {
+        return Some((finish(credential, version), Reason::NotRetired));
+    }
     let behind = consumers_behind(input, credential, &version);
     if !behind.is_empty() {
         let secret = credential.secret.clone();
@@ -129,6 +137,26 @@ fn rotate(credential: &Credential, generation: Option<VersionId>) -> ActionKind 
     }
 }
 
+/// True when the rotation that made `version` current was seen not to be at its end.
+fn is_open(input: &Input<'_>, credential: &Credential, version: &VersionId) -> bool {
+    let rotations = input.snapshot.populations.iter().filter(|population| population.entity.as_str() == ROTATION_ENTITY);
+    let mut found = rotations.flat_map(|population| population.resources.iter());
+    found.any(|resource| {
+        let is_it = resource.text("credential") == Some(credential.id.as_str());
+        is_it && resource.text("generation") == Some(version.as_str()) && resource.is("open")
+    })
+}
+
+fn finish(credential: &Credential, generation: VersionId) -> ActionKind {
+    ActionKind::Finish {
+        credential: credential.id.clone(),
+        secret: credential.secret.clone(),
+        rotation: crate::model::plan::rotation_id(&credential.id, Some(&generation)),
+        generation,
+        consumers: credential.consumers.iter().map(|consumer| consumer.id.clone()).collect(),
+    }
+}
+
 fn consumers_behind(input: &Input<'_>, credential: &Credential, version: &VersionId) -> Vec<ConsumerId> {
     let acknowledged: BTreeMap<&str, &Resource> = input
         .snapshot
@@ -144,35 +172,6 @@ fn consumers_behind(input: &Input<'_>, credential: &Credential, version: &Versio
         seen.is_some_and(|resource| ["stored", "running"].iter().any(|name| resource.text(name) != Some(version.as_str())))
     };
     credential.consumers.iter().map(|consumer| &consumer.id).filter(behind).cloned().collect()
-}
-
-fn permitted(
-    input: &Input<'_>,
-    credential: &Credential,
-    kind: &ActionKind,
-    rotations: u64,
-    managed: u64,
-) -> Result<Vec<crate::model::id::RuleId>, HeldBecause> {
-    let can = credential.rotator.capabilities();
-    let (overlap, verifiable) = (can.overlap.count(), can.validated());
-    // The share before this action: one rotation is always possible, however few credentials there are.
-    let share = (rotations * 100).checked_div(managed).unwrap_or(0);
-    let facts = GuardFacts {
-        credential: credential.id.to_string(),
-        owner: credential.owner.clone(),
-        overlap,
-        verifiable,
-        consumers: i64::try_from(credential.consumers.len()).unwrap_or(i64::MAX),
-        share_percent: i64::try_from(share).unwrap_or(100),
-        incomplete: false,
-    };
-    let verb = if matches!(kind, ActionKind::Deliver { .. }) { "deliver" } else { "rotate" };
-    match input.rules.guard(verb, &facts, input.assessment.at) {
-        Verdict::Permitted(rules) => Ok(rules),
-        Verdict::Forbidden(rules) => Err(HeldBecause::Forbidden(rules)),
-        Verdict::Error(error) => Err(HeldBecause::GuardError(error)),
-        Verdict::NothingPermits | Verdict::Excepted(_) => Err(HeldBecause::NothingPermits),
-    }
 }
 
 fn criteria(catalog: &Catalog, controls: &[ControlId]) -> Vec<(FrameworkId, CriterionId)> {
