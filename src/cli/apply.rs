@@ -137,7 +137,7 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, stop
     let lease = Duration::from_secs(u64::try_from(credential.policy.lease.as_seconds()).unwrap_or(0));
     let begun = Instant::now();
     let fence = move || begun.elapsed() < lease;
-    let consumers = wire::consumers_of(&session.catalog, credential, &global.root);
+    let consumers = wire::consumers_of(&session.catalog, credential, &global.root, &session.sessions);
     let kind = match wire::kind(&session.catalog, credential, &session.sessions, &name).await {
         Ok(kind) => kind,
         Err(error) => return say(Fate::Failed(error.to_string())),

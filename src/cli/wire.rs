@@ -82,7 +82,7 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
                     all.push(Box::new(SecretsManager::new(id.clone(), account, region, config)));
                 }
             }
-            SourceKind::Github(org) => all.push(Box::new(GithubOrg::new(id.clone(), org, github(org)))),
+            SourceKind::Github(org) => all.push(Box::new(GithubOrg::new(id.clone(), org, github(org, sessions)))),
             SourceKind::Git(repo) => {
                 let locker = catalog.settings.locker.branch.clone();
                 all.push(Box::new(ConfigRepo::new(id.clone(), repo.clone(), root.to_owned(), locker)));
@@ -91,7 +91,7 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
     }
     let mut consumers = Vec::new();
     for credential in catalog.credentials.values() {
-        for (id, consumer) in consumers_of(catalog, credential, root) {
+        for (id, consumer) in consumers_of(catalog, credential, root, sessions) {
             consumers.push((credential.id.clone(), id, consumer));
         }
     }
@@ -136,19 +136,30 @@ pub(super) enum Access<'a> {
 }
 
 /// Every consumer of `credential`; one that cannot be built is there all the same and refuses every call with the reason.
-pub(super) fn consumers_of(catalog: &Catalog, credential: &Credential, root: &Path) -> Vec<(ConsumerId, Box<dyn Consumer>)> {
+pub(super) fn consumers_of(
+    catalog: &Catalog,
+    credential: &Credential,
+    root: &Path,
+    sessions: &Sessions,
+) -> Vec<(ConsumerId, Box<dyn Consumer>)> {
     let built = |declared: &Declared| {
-        let consumer = consumer(catalog, credential, declared, root);
+        let consumer = consumer(catalog, credential, declared, root, sessions);
         (declared.id.clone(), consumer.unwrap_or_else(|error| Box::new(Unusable(error))))
     };
     credential.consumers.iter().map(built).collect()
 }
 
-fn consumer(catalog: &Catalog, credential: &Credential, declared: &Declared, root: &Path) -> Result<Box<dyn Consumer>, WorldError> {
+fn consumer(
+    catalog: &Catalog,
+    credential: &Credential,
+    declared: &Declared,
+    root: &Path,
+    sessions: &Sessions,
+) -> Result<Box<dyn Consumer>, WorldError> {
     match &declared.kind {
         ConsumerKind::File(file) => Ok(Box::new(RenderedFile::new(root.to_owned(), credential.id.clone(), file.clone())?)),
         ConsumerKind::GithubActionsSecret(secret) => match catalog.settings.sources.get(&secret.source) {
-            Some(SourceKind::Github(source)) => Ok(Box::new(ActionsSecret::new(github(source), &source.org, secret))),
+            Some(SourceKind::Github(source)) => Ok(Box::new(ActionsSecret::new(github(source, sessions), &source.org, secret))),
             _ => Err(WorldError {
                 class: ErrorClass::Permanent,
                 operation: format!("use Actions secret `{}`", secret.name),
@@ -213,14 +224,14 @@ impl Consumer for Unusable {
     }
 }
 
-/// A client of `source`; without its token or key it refuses every call.
-fn github(source: &GithubSource) -> Github {
+/// A client of `source` under the budget of the run; without its token or key it refuses every call.
+fn github(source: &GithubSource, sessions: &Sessions) -> Github {
     let from = |name: &str| std::env::var(name).ok().map(|text| Secret::new(text.into_bytes()));
     let login = match &source.app {
         Some(app) => Login::App { id: app.id, installation: app.installation, key: from(&app.key_env) },
         None => Login::Token(source.token_env.as_deref().and_then(from)),
     };
-    Github::new(source.base_url.as_deref(), login)
+    Github::new(source.base_url.as_deref(), login).under(sessions.budget())
 }
 
 /// What makes new values, and what lets them in.
