@@ -20,7 +20,7 @@ pub const CONSUMER_ENTITY: &str = "Slm::Consumer";
 /// One attribute of a resource: its name in the Cedar schema and the observed value.
 pub type Attribute = (Arc<str>, Value);
 
-/// Anything observed that a control speaks about. What could not be read is absent, never guessed. A clone shares everything.
+/// Anything observed that a control speaks about. What could not be read is absent, never guessed.
 #[derive(Clone)]
 pub struct Resource {
     /// Unique inside its entity type.
