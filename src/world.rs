@@ -6,8 +6,9 @@ use async_trait::async_trait;
 
 use crate::model::blob::Blob;
 use crate::model::catalog::SecretRef;
-use crate::model::id::{SourceId, VersionId};
+use crate::model::id::{KeyId, RegisterName, RotationId, SourceId, VersionId};
 use crate::model::receipt::Receipt;
+pub use crate::model::rotator::{Capabilities, Issuer, Overlap};
 use crate::model::secret::Secret;
 use crate::model::snapshot::Population;
 use crate::model::time::Timestamp;
@@ -91,6 +92,10 @@ pub struct SecretView {
     pub exists: bool,
     /// Versions by id. A listed version may still have no value.
     pub versions: BTreeMap<VersionId, VersionView>,
+    /// The store's clock when it answered; `None` when it does not tell.
+    pub now: Option<Timestamp>,
+    /// Replicas that do not serve the current version yet.
+    pub behind: Vec<String>,
 }
 
 impl SecretView {
@@ -98,6 +103,12 @@ impl SecretView {
     #[must_use]
     pub fn current(&self) -> Option<&VersionId> {
         self.labelled(CURRENT)
+    }
+
+    /// The version that was in force before.
+    #[must_use]
+    pub fn previous(&self) -> Option<&VersionId> {
+        self.labelled(PREVIOUS)
     }
 
     /// The version that carries `label`.
@@ -109,6 +120,8 @@ impl SecretView {
 
 /// Label of the version in force.
 pub const CURRENT: &str = "AWSCURRENT";
+/// Label of the version that was in force before.
+pub const PREVIOUS: &str = "AWSPREVIOUS";
 /// Label of our own slot; `AWSPENDING` belongs to AWS and is never touched.
 pub const PENDING: &str = "SLM-PENDING";
 
@@ -126,33 +139,106 @@ pub trait SecretStore: Send + Sync {
     async fn promote(&self, secret: &SecretRef, from: Option<&VersionId>, to: &VersionId) -> Result<(), WorldError>;
 }
 
-/// What a rotator kind can do; the engine looks at nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capabilities {
-    /// Who chooses the value.
-    pub issuer: Issuer,
-    /// Credentials valid at once.
-    pub max_active: u8,
-    /// Whether somebody else validates the value, so that it can be tried before promotion.
-    pub verifiable: bool,
+/// A new credential.
+pub struct Fresh {
+    /// As its target names it; `None` when there is no target.
+    pub key: Option<KeyId>,
+    /// What is stored.
+    pub value: Secret,
 }
 
-/// Who chooses the value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Issuer {
-    /// We do; it can be stored before it takes effect.
-    Client,
-    /// The server does; it is shown once.
-    Server,
+/// What the target says to a credential that is shown to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trial {
+    /// It lets it in.
+    Accepted,
+    /// It refuses it, for this reason; never the value.
+    Refused(String),
 }
 
-/// Makes new values for one credential.
+/// Makes new credentials and tries them.
 #[async_trait]
 pub trait Rotator: Send + Sync {
     /// What this kind can do.
     fn capabilities(&self) -> Capabilities;
-    /// A new value. For [`Issuer::Client`] this changes nothing outside.
-    async fn create(&self) -> Result<Secret, WorldError>;
+    /// The name under which the target lists the credential in `value`; `None` when it cannot be told or there is no target.
+    fn identify(&self, value: &Secret) -> Option<KeyId>;
+    /// A new credential to be kept in `slot`. For [`Issuer::Client`] this changes nothing outside; for [`Issuer::Server`] it must
+    /// be sent once and never again by itself. `current` is the value in force.
+    async fn create(&self, slot: &VersionId, current: Option<&Secret>) -> Result<Fresh, WorldError>;
+    /// Shows `value` to the target.
+    async fn verify(&self, value: &Secret) -> Result<Trial, WorldError>;
+}
+
+/// One credential as its target lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyView {
+    /// Its name there.
+    pub id: KeyId,
+    /// False when it is refused although it exists.
+    pub active: bool,
+    /// The version it was made or installed for, when the target keeps that.
+    pub version: Option<VersionId>,
+    /// When it came about, by the target's clock.
+    pub created: Option<Timestamp>,
+    /// Its last use by anybody.
+    pub last_used: LastUse,
+    /// True when it is provably ours to remove.
+    pub ours: bool,
+}
+
+/// When a credential was used last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LastUse {
+    /// The target does not tell.
+    Untold,
+    /// Never.
+    Never,
+    /// At this instant by the target's clock, by what it says.
+    At(Timestamp, String),
+}
+
+/// Every credential at a target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The target's clock.
+    pub now: Timestamp,
+    /// All of them: an incomplete list is an error.
+    pub keys: Vec<KeyView>,
+}
+
+/// What is done to a credential at its target. Each is the same when done twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyChange {
+    /// Refused from now, can be undone.
+    Disable,
+    /// Let in again.
+    Enable,
+    /// Gone for ever.
+    Delete,
+}
+
+/// Where credentials are valid.
+#[async_trait]
+pub trait Target: Send + Sync {
+    /// Lists every credential there.
+    async fn list(&self) -> Result<Listing, WorldError>;
+    /// Has `value` let in as `version`, over the version `over` that was seen under the same name; [`ErrorClass::Conflict`] when
+    /// another is there by now. Only for [`Issuer::Client`].
+    async fn install(&self, value: &Secret, version: &VersionId, over: Option<&VersionId>) -> Result<(), WorldError>;
+    /// Reads again what was issued as `key`. Only with [`Capabilities::reread`].
+    async fn reread(&self, key: &KeyId) -> Result<Secret, WorldError>;
+    /// Changes the state of `key`; one that does not exist is gone.
+    async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError>;
+}
+
+/// Names that are written once and never change: who decides first decides for all.
+#[async_trait]
+pub trait Registers: Send + Sync {
+    /// Reads those of `names` that were written.
+    async fn read(&self, rotation: &RotationId, names: &[RegisterName]) -> Result<BTreeMap<RegisterName, String>, WorldError>;
+    /// Writes `value` unless the register was written; gives what is in it now.
+    async fn write_once(&self, rotation: &RotationId, name: &RegisterName, value: &str) -> Result<String, WorldError>;
 }
 
 /// What a consumer reports about itself.
@@ -162,6 +248,8 @@ pub struct ConsumerView {
     pub stored: Option<VersionId>,
     /// The version it runs.
     pub running: Option<VersionId>,
+    /// Work begun with an earlier version and not ended, one line each.
+    pub draining: Vec<String>,
 }
 
 /// A place where a new value must arrive.

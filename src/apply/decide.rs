@@ -1,61 +1,23 @@
 //! What to do next, from what was just seen: a pure, total function. First rule that matches wins.
+//!
+//! The order is the protocol. Consumers come before everything that could strand one; what was left behind is ended before
+//! anything new begins; and nothing is deleted that some run could still record or hand out.
 
-use crate::model::id::{ConsumerId, VersionId};
-use crate::world::{Capabilities, ConsumerView, Issuer};
+use std::collections::BTreeSet;
 
-/// Everything the decision rests on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observation {
-    /// What the rotator's kind can do.
-    pub capabilities: Capabilities,
-    /// The version in force.
-    pub generation: Option<VersionId>,
-    /// True when this generation is to be left.
-    pub due: bool,
-    /// Slots of this generation in order of attempt; as many as attempts are allowed.
-    pub slots: Vec<Slot>,
-    /// Consumers in order of delivery.
-    pub consumers: Vec<(ConsumerId, Sight)>,
-    /// True while we may still have effects.
-    pub leased: bool,
-}
-
-/// One write-once slot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slot {
-    /// Its name in the store.
-    pub id: VersionId,
-    /// What is in it.
-    pub content: Content,
-}
-
-/// What a slot holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// The store does not list it.
-    Absent,
-    /// Listed, but without a value.
-    Empty,
-    /// A new value.
-    Value,
-}
-
-/// How a consumer was seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sight {
-    /// It reported.
-    Seen(ConsumerView),
-    /// It did not, for this reason; it counts as not adopted.
-    Unseen(String),
-}
+use super::gate::Gate;
+use super::observation::{Content, Ending, Observation, Place, Role, Sight, Slot, Verdict};
+use crate::model::id::{ConsumerId, KeyId, VersionId};
+use crate::model::time::Timestamp;
+use crate::world::{Issuer, KeyChange, Overlap};
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Do this one thing, then observe again.
     Act(Mutation),
-    /// Time or another run brings the next step.
-    Wait(String),
+    /// Time or somebody else brings the next step; the instant, when it is known.
+    Wait(Option<Timestamp>, String),
     /// A person must act.
     Blocked(String),
     /// Nothing is left to do.
@@ -63,12 +25,55 @@ pub enum Step {
 }
 
 /// One change to the world.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Mutation {
-    /// Make a value and keep it in `slot`.
-    CreateAndPut {
+    /// Have the server issue a credential, to be recorded in `slot` next.
+    Create {
         /// Which.
         slot: VersionId,
+    },
+    /// Make a value and keep it in `slot`; it has no effect yet.
+    Prepare {
+        /// Which.
+        slot: VersionId,
+    },
+    /// Keep in `slot` what was issued as `key` and not recorded.
+    Adopt {
+        /// Which.
+        slot: VersionId,
+        /// What.
+        key: KeyId,
+    },
+    /// Close `slot` for ever, so that nobody can record these keys.
+    Close {
+        /// Which.
+        slot: VersionId,
+        /// Keys that were seen and are in no slot.
+        condemned: BTreeSet<KeyId>,
+    },
+    /// Have the target let in the value of `version`.
+    Install {
+        /// Which.
+        version: VersionId,
+        /// Seen under the same name there.
+        over: Option<VersionId>,
+    },
+    /// Try the value of `slot` and write down the verdict.
+    Judge {
+        /// Which.
+        slot: VersionId,
+    },
+    /// Write down that `slot` is rejected.
+    Reject {
+        /// Which.
+        slot: VersionId,
+        /// Why.
+        why: String,
+    },
+    /// Keep the value before this generation as the version that brings it back.
+    Restore {
+        /// Which.
+        to: VersionId,
     },
     /// Put the value of `to` in force.
     Promote {
@@ -91,145 +96,285 @@ pub enum Mutation {
         /// What.
         version: VersionId,
     },
+    /// Change the state of a credential at its target.
+    Change {
+        /// Which.
+        key: KeyId,
+        /// How.
+        change: KeyChange,
+    },
+    /// Decide, once, about the value before this generation.
+    Fate(Ending),
+    /// Show the value before this generation to the target, and keep the instant at which it was refused.
+    Prove,
+    /// Keep the instant of this observation.
+    Mark(Mark),
+}
+
+/// What an instant is kept for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mark {
+    /// The generation is in force.
+    Promoted,
+    /// What came before is disabled.
+    Disabled,
+    /// What came before is refused.
+    Refused,
+    /// Nothing is left to end.
+    Done,
+}
+
+impl Mark {
+    /// The fixed word in names and events.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Promoted => "promoted",
+            Self::Disabled => "disabled",
+            Self::Refused => "refused",
+            Self::Done => "done",
+        }
+    }
 }
 
 /// The next step. Nothing acts once the lease is spent.
 #[must_use]
-pub fn decide(observation: &Observation) -> Step {
-    let step = deliver(observation)
-        .or_else(|| activate(observation))
-        .or_else(|| unseen(observation))
-        .unwrap_or_else(|| rotate(observation));
+pub fn decide(o: &Observation) -> Step {
+    let step = roll_back(o)
+        .or_else(|| note_promotion(o))
+        .or_else(|| in_place(o))
+        .or_else(|| consumers(o))
+        .or_else(|| delete_condemned(o))
+        .or_else(|| unseen(o))
+        .or_else(|| end_rejected(o))
+        .or_else(|| retire(o))
+        .or_else(|| promote(o))
+        .or_else(|| close_unknown(o))
+        .or_else(|| create(o))
+        .unwrap_or_else(|| finish(o));
     match step {
-        Step::Act(_) if !observation.leased => Step::Wait("the lease is spent".to_owned()),
+        Step::Act(_) if !o.leased => Step::Wait(None, "the lease is spent".to_owned()),
         step => step,
     }
 }
 
-/// A consumer stores another version than the one in force.
-fn deliver(observation: &Observation) -> Option<Step> {
-    let version = observation.generation.as_ref()?;
-    seen(observation)
-        .find(|(_, view)| view.stored.as_ref() != Some(version))
-        .map(|(consumer, _)| Step::Act(Mutation::Deliver { consumer: consumer.clone(), version: version.clone() }))
+/// It was decided that the value before comes back: as a new generation, so that no run of the old one can act on it.
+fn roll_back(o: &Observation) -> Option<Step> {
+    let (Some(Ending::Rollback), Some(slot)) = (o.fate, &o.restore) else { return None };
+    let Content::Value(name) = &slot.content else {
+        return match slot.content {
+            Content::Tombstone(_) => Some(Step::Blocked(format!("version {} cannot bring a value back", slot.id))),
+            _ => Some(Step::Act(Mutation::Restore { to: slot.id.clone() })),
+        };
+    };
+    if let Some(name) = name.as_ref().filter(|_| o.capabilities.overlap != Overlap::Single) {
+        // A credential that is gone cannot come back: go on as if nobody had asked.
+        let key = o.keys.iter().find(|key| key.id == *name)?;
+        if !key.active {
+            return Some(Step::Act(Mutation::Change { key: name.clone(), change: KeyChange::Enable }));
+        }
+    }
+    if o.capabilities.overlap == Overlap::Single && !slot.installed {
+        return Some(Step::Act(Mutation::Install { version: slot.id.clone(), over: slot.over.clone() }));
+    }
+    Some(Step::Act(Mutation::Promote { from: o.generation.clone(), to: slot.id.clone() }))
 }
 
-/// A consumer runs another version than the one in force.
-fn activate(observation: &Observation) -> Option<Step> {
-    let version = observation.generation.as_ref()?;
-    seen(observation)
-        .find(|(_, view)| view.running.as_ref() != Some(version))
-        .map(|(consumer, _)| Step::Act(Mutation::Activate { consumer: consumer.clone(), version: version.clone() }))
+/// The time after which nobody can hand out the old value counts from here.
+fn note_promotion(o: &Observation) -> Option<Step> {
+    let wanted = o.tail && o.generation.is_some() && o.marks.promoted.is_none() && o.older().next().is_some();
+    wanted.then_some(Step::Act(Mutation::Mark(Mark::Promoted)))
 }
 
-/// A consumer that cannot be seen holds everything that follows.
-fn unseen(observation: &Observation) -> Option<Step> {
-    observation.consumers.iter().find_map(|(consumer, sight)| match sight {
-        Sight::Unseen(reason) => Some(Step::Blocked(format!("consumer `{consumer}` was not seen: {reason}"))),
-        Sight::Seen(_) => None,
+/// A target that keeps one value has a new one: nothing may come between that and the promotion.
+fn in_place(o: &Observation) -> Option<Step> {
+    if o.capabilities.overlap != Overlap::Single {
+        return None;
+    }
+    if o.due && o.candidate().is_some_and(|slot| slot.installed) {
+        return promote(o);
+    }
+    let (now, generation) = (o.installed.as_ref()?, o.generation.as_ref()?);
+    if now == generation || o.candidate().is_some_and(|slot| slot.id == *now) {
+        return None;
+    }
+    if o.slots.iter().any(|slot| slot.id == *now && slot.rejected()) {
+        return Some(Step::Act(Mutation::Install { version: generation.clone(), over: Some(now.clone()) }));
+    }
+    Some(Step::Blocked(format!("the target has version {now}, which is neither current nor an attempt of ours")))
+}
+
+/// The version `place` must run.
+fn wanted<'a>(o: &'a Observation, place: &Place) -> Option<&'a VersionId> {
+    let early = place.canary && o.due && o.capabilities.overlap != Overlap::Single;
+    let tried = o.candidate().filter(|slot| early && ready(o, slot));
+    tried.map(|slot| &slot.id).or(o.generation.as_ref())
+}
+
+/// True when the value of `slot` is let in, as far as anybody can tell without trying it.
+fn ready(o: &Observation, slot: &Slot) -> bool {
+    o.capabilities.overlap == Overlap::Unvalidated || slot.installed
+}
+
+/// A consumer stores, or runs, another version than it must.
+fn consumers(o: &Observation) -> Option<Step> {
+    let seen = || {
+        o.consumers.iter().filter_map(|place| match &place.sight {
+            Sight::Seen(view) => Some((place, view, wanted(o, place)?)),
+            _ => None,
+        })
+    };
+    let stored = seen().find(|(_, view, version)| view.stored.as_ref() != Some(*version));
+    let deliver = stored.map(|(place, _, version)| Mutation::Deliver { consumer: place.id.clone(), version: version.clone() });
+    let running = || seen().find(|(_, view, version)| view.running.as_ref() != Some(*version));
+    let activate =
+        || running().map(|(place, _, version)| Mutation::Activate { consumer: place.id.clone(), version: version.clone() });
+    deliver.or_else(activate).map(Step::Act)
+}
+
+/// Nobody can ever use what is condemned.
+fn delete_condemned(o: &Observation) -> Option<Step> {
+    let key = o.keys.iter().find(|key| key.role == Role::Condemned)?;
+    Some(Step::Act(Mutation::Change { key: key.id.clone(), change: KeyChange::Delete }))
+}
+
+/// A canary that refuses a value rejects it; any other consumer that cannot be seen holds everything that follows, unless the old
+/// value is in wrong hands.
+fn unseen(o: &Observation) -> Option<Step> {
+    o.consumers.iter().find_map(|place| match &place.sight {
+        Sight::Refused(version, why) if place.canary && o.candidate().is_some_and(|slot| slot.id == *version) => {
+            let why = format!("consumer `{}` refused it: {why}", place.id);
+            Some(Step::Act(Mutation::Reject { slot: version.clone(), why }))
+        }
+        Sight::Unseen(why) | Sight::Refused(_, why) if !o.leak => {
+            Some(Step::Blocked(format!("consumer `{}` was not seen: {why}", place.id)))
+        }
+        _ => None,
     })
 }
 
-/// Every consumer runs the version in force: leave it when that is due.
-fn rotate(observation: &Observation) -> Step {
-    if !observation.due {
+/// What was rejected is ended once no run and no consumer can still hold it.
+fn end_rejected(o: &Observation) -> Option<Step> {
+    let held = |slot: &Slot| {
+        o.consumers.iter().any(|place| match &place.sight {
+            Sight::Seen(view) => view.stored.as_ref() == Some(&slot.id) || view.running.as_ref() == Some(&slot.id),
+            _ => true,
+        })
+    };
+    let ended = |slot: &Slot| slot.verdict == Some(Verdict::Reject { settled: true }) && !held(slot);
+    let key = o.keys.iter().find(|key| match &key.role {
+        Role::Rejected(id) => o.slots.iter().any(|slot| slot.id == *id && ended(slot)) && (key.active || o.capabilities.delete),
+        _ => false,
+    })?;
+    let change = if o.capabilities.delete { KeyChange::Delete } else { KeyChange::Disable };
+    Some(Step::Act(Mutation::Change { key: key.id.clone(), change }))
+}
+
+/// Credentials of an earlier generation are disabled, shown to be refused, and deleted, once the gate is open.
+fn retire(o: &Observation) -> Option<Step> {
+    if !o.tail {
+        return None;
+    }
+    let first = o.older().next()?;
+    match &o.gate {
+        Gate::Until(late, why) if !o.leak => return Some(Step::Wait(Some(*late), why.clone())),
+        Gate::Shut(why) if !o.leak => return Some(Step::Wait(None, why.clone())),
+        _ => {}
+    }
+    if o.fate.is_none() {
+        return Some(Step::Act(Mutation::Fate(Ending::Retire)));
+    }
+    if o.capabilities.disable {
+        if let Some(key) = o.older().find(|key| key.active) {
+            return Some(Step::Act(Mutation::Change { key: key.id.clone(), change: KeyChange::Disable }));
+        }
+        if o.marks.disabled.is_none() {
+            return Some(Step::Act(Mutation::Mark(Mark::Disabled)));
+        }
+        if o.marks.refused.is_none() && o.restore.is_some() {
+            return Some(Step::Act(Mutation::Prove));
+        }
+        match &o.soaked {
+            Some(Gate::Until(late, why)) if !o.leak => return Some(Step::Wait(Some(*late), why.clone())),
+            Some(Gate::Shut(why)) => return Some(Step::Wait(None, why.clone())),
+            _ => {}
+        }
+    }
+    Some(Step::Act(Mutation::Change { key: first.id.clone(), change: KeyChange::Delete }))
+}
+
+/// A new value is let in, tried, and put in force.
+fn promote(o: &Observation) -> Option<Step> {
+    let slot = o.candidate().filter(|_| o.due)?;
+    let validated = o.capabilities.overlap != Overlap::Unvalidated;
+    if validated && o.capabilities.issuer == Issuer::Client && !slot.installed {
+        return Some(Step::Act(Mutation::Install { version: slot.id.clone(), over: slot.over.clone() }));
+    }
+    let judged = validated || o.consumers.iter().any(|place| place.canary);
+    if judged && slot.verdict.is_none() {
+        return Some(Step::Act(Mutation::Judge { slot: slot.id.clone() }));
+    }
+    Some(Step::Act(Mutation::Promote { from: o.generation.clone(), to: slot.id.clone() }))
+}
+
+/// A credential of ours that is in no slot was lost by its maker, once no maker can be left. It is never deleted before the slot
+/// in which it could be recorded is closed.
+fn close_unknown(o: &Observation) -> Option<Step> {
+    let unknown = || {
+        o.keys.iter().filter_map(|key| match key.role {
+            Role::Unknown { wait } => Some((&key.id, wait)),
+            _ => None,
+        })
+    };
+    let (first, _) = unknown().next()?;
+    if let Some(late) = unknown().filter_map(|(_, wait)| wait).max() {
+        let late = Some(late).filter(|late| *late < Timestamp::MAX);
+        return Some(Step::Wait(late, format!("credential {first} may still be recorded by the run that made it")));
+    }
+    let Some(slot) = o.open_slot() else { return Some(spent(o)) };
+    let slot = slot.id.clone();
+    if o.capabilities.reread && o.due {
+        return Some(Step::Act(Mutation::Adopt { slot, key: first.clone() }));
+    }
+    Some(Step::Act(Mutation::Close { slot, condemned: unknown().map(|(id, _)| id.clone()).collect() }))
+}
+
+/// Everything is in order and the generation is to be left.
+fn create(o: &Observation) -> Option<Step> {
+    if !o.due {
+        return None;
+    }
+    let Some(slot) = o.open_slot() else { return Some(spent(o)) };
+    let slot = slot.id.clone();
+    if o.capabilities.issuer == Issuer::Client {
+        return Some(Step::Act(Mutation::Prepare { slot }));
+    }
+    match o.capabilities.overlap {
+        Overlap::Dual { max } if o.keys.len() < usize::from(max) => Some(Step::Act(Mutation::Create { slot })),
+        Overlap::Dual { max } => {
+            let foreign: Vec<&str> = o.keys.iter().filter(|key| key.role == Role::Foreign).map(|key| key.id.as_str()).collect();
+            let whose = if foreign.is_empty() { String::new() } else { format!(", {} not made by slm", foreign.join(", ")) };
+            Some(Step::Blocked(format!("all {max} credentials exist{whose}")))
+        }
+        Overlap::Single | Overlap::Unvalidated => {
+            Some(Step::Blocked("a server that issues a value must let two in at once".to_owned()))
+        }
+    }
+}
+
+fn spent(o: &Observation) -> Step {
+    Step::Blocked(format!("all {} attempts are used up; find out why before raising `attempts`", o.slots.len()))
+}
+
+/// Nothing is left to end: that the old value is refused is shown once, and the end is noted.
+fn finish(o: &Observation) -> Step {
+    let validated = o.capabilities.overlap != Overlap::Unvalidated;
+    if !o.tail || !validated || o.restore.is_none() {
         return Step::Done;
     }
-    if observation.capabilities.issuer == Issuer::Server || observation.capabilities.verifiable {
-        return Step::Blocked("this version rotates only values that we choose and nobody else validates".to_owned());
+    let ended = o.fate == Some(Ending::Retire) || o.capabilities.overlap == Overlap::Single;
+    if ended && o.marks.refused.is_none() {
+        return Step::Act(Mutation::Prove);
     }
-    // Client-chosen and unverifiable: nothing can reject a slot, so the first one decides.
-    match observation.slots.first() {
-        None => Step::Blocked("no attempt is allowed".to_owned()),
-        Some(Slot { id, content: Content::Value }) => {
-            Step::Act(Mutation::Promote { from: observation.generation.clone(), to: id.clone() })
-        }
-        Some(Slot { id, content: Content::Absent | Content::Empty }) => Step::Act(Mutation::CreateAndPut { slot: id.clone() }),
-    }
-}
-
-fn seen(observation: &Observation) -> impl Iterator<Item = (&ConsumerId, &ConsumerView)> {
-    observation.consumers.iter().filter_map(|(consumer, sight)| match sight {
-        Sight::Seen(view) => Some((consumer, view)),
-        Sight::Unseen(_) => None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn version() -> impl Strategy<Value = Option<VersionId>> {
-        proptest::option::of((0..4_u8).prop_map(|n| VersionId::from(format!("v{n}"))))
-    }
-
-    fn sight() -> impl Strategy<Value = Sight> {
-        prop_oneof![
-            4 => (version(), version()).prop_map(|(stored, running)| Sight::Seen(ConsumerView { stored, running })),
-            1 => Just(Sight::Unseen("denied".to_owned())),
-        ]
-    }
-
-    fn observation() -> impl Strategy<Value = Observation> {
-        let capabilities = (any::<bool>(), any::<bool>()).prop_map(|(server, verifiable)| Capabilities {
-            issuer: if server { Issuer::Server } else { Issuer::Client },
-            max_active: 1,
-            verifiable,
-        });
-        let content = prop_oneof![Just(Content::Absent), Just(Content::Empty), Just(Content::Value)];
-        let slots = proptest::collection::vec(content, 0..4).prop_map(|contents| {
-            contents.into_iter().enumerate().map(|(n, content)| Slot { id: format!("s{n}").into(), content }).collect()
-        });
-        let consumers = proptest::collection::vec(sight(), 0..4).prop_map(|sights| {
-            sights.into_iter().enumerate().map(|(n, sight)| (ConsumerId::from(format!("c{n}")), sight)).collect::<Vec<_>>()
-        });
-        (capabilities, version(), any::<bool>(), slots, consumers, any::<bool>()).prop_map(
-            |(capabilities, generation, due, slots, consumers, leased)| Observation {
-                capabilities,
-                generation,
-                due,
-                slots,
-                consumers,
-                leased,
-            },
-        )
-    }
-
-    fn adopted(observation: &Observation) -> bool {
-        observation.consumers.iter().all(|(_, sight)| match sight {
-            Sight::Seen(view) => {
-                observation.generation.is_none()
-                    || (view.stored == observation.generation && view.running == observation.generation)
-            }
-            Sight::Unseen(_) => false,
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn every_step_is_allowed_by_what_was_seen(seen in observation()) {
-            let step = decide(&seen);
-            prop_assert_eq!(&step, &decide(&seen));
-            match &step {
-                Step::Act(_) if !seen.leased => prop_assert!(false, "acted without a lease"),
-                Step::Act(Mutation::Promote { from, to }) => {
-                    prop_assert!(seen.due && adopted(&seen) && *from == seen.generation);
-                    prop_assert!(seen.slots.iter().any(|slot| slot.id == *to && slot.content == Content::Value));
-                }
-                Step::Act(Mutation::CreateAndPut { slot }) => {
-                    prop_assert!(seen.due && adopted(&seen));
-                    prop_assert!(seen.slots.iter().all(|have| have.content != Content::Value || have.id != *slot));
-                }
-                Step::Act(Mutation::Deliver { consumer, version } | Mutation::Activate { consumer, version }) => {
-                    prop_assert_eq!(Some(version), seen.generation.as_ref());
-                    prop_assert!(seen.consumers.iter().any(|(id, sight)| id == consumer && matches!(sight, Sight::Seen(_))));
-                }
-                Step::Done => prop_assert!(!seen.due && adopted(&seen)),
-                Step::Wait(_) => prop_assert!(!seen.leased),
-                Step::Blocked(_) => {}
-            }
-        }
-    }
+    if o.marks.done.is_none() { Step::Act(Mutation::Mark(Mark::Done)) } else { Step::Done }
 }

@@ -4,64 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::decide::{Content, Mutation, Observation, Sight, Slot, Step, decide};
-use super::names;
-use crate::model::catalog::{Credential, SecretRef};
-use crate::model::id::{ConsumerId, RotationId, VersionId};
+use super::decide::{Mutation, Step, decide};
+use super::job::{Goal, Job, goal};
+use super::look::{self, Basis, Seen};
+use super::observation::{Place, Sight};
+use crate::model::id::{ConsumerId, KeyId, RotationId, VersionId};
+use crate::model::names;
 use crate::model::outcome::{Event, Fate, Outcome};
 use crate::model::plan::ActionKind;
-use crate::world::{Clock, Consumer, ErrorClass, Rotator, SecretStore, WorldError};
+use crate::world::{Clock, Consumer, ErrorClass, Fresh, Listing, WorldError};
 
 /// Set when the run should stop at the next safe point.
 pub type StopFlag = AtomicBool;
-
-/// One action and the world it needs.
-pub struct Job<'a> {
-    /// A rotation or a delivery; others are refused.
-    pub action: &'a ActionKind,
-    /// The credential it is about.
-    pub credential: &'a Credential,
-    /// Where its value lives.
-    pub store: &'a dyn SecretStore,
-    /// Makes new values.
-    pub rotator: &'a dyn Rotator,
-    /// Its consumers; one that the action names and is missing here counts as unseen.
-    pub consumers: &'a [(ConsumerId, Box<dyn Consumer>)],
-    /// True while the lease lasts, by a monotonic clock; asked before each effect.
-    pub fence: &'a (dyn Fn() -> bool + Send + Sync),
-    /// How long it may try.
-    pub budget: Budget,
-}
-
-/// How long one drive may try.
-#[derive(Clone, Copy, Debug)]
-pub struct Budget {
-    /// Failures in a row before giving up until the next run.
-    pub retries: u8,
-    /// Pause after the first failure; doubled after each further one.
-    pub pause: Duration,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self { retries: 5, pause: Duration::from_millis(200) }
-    }
-}
-
-/// What the action asks for.
-struct Goal<'a> {
-    secret: &'a SecretRef,
-    /// The version current when it was planned.
-    generation: Option<&'a VersionId>,
-    rotate: bool,
-    consumers: &'a [ConsumerId],
-}
 
 /// Drives `job` to its end.
 pub async fn drive(job: &Job<'_>, clock: &dyn Clock, stop: &StopFlag) -> Outcome {
     let mut engine = Engine::new(job, clock);
     let fate = loop {
-        if stop.load(Ordering::Relaxed) {
+        if stop.load(Ordering::Relaxed) && engine.is_safe() {
             break Fate::Stopped("asked to stop; resume will go on".to_owned());
         }
         if let Some(fate) = engine.step().await {
@@ -75,18 +35,35 @@ pub async fn drive(job: &Job<'_>, clock: &dyn Clock, stop: &StopFlag) -> Outcome
     engine.finish(fate)
 }
 
+/// Where a drive stands between two half-steps. Losing it loses nothing but time, and a credential that nobody has seen.
+#[derive(Default)]
+pub(super) enum Phase {
+    /// Nothing is known.
+    #[default]
+    Idle,
+    /// The target was listed.
+    Listed(Listing),
+    /// Decided and not yet performed.
+    Decided(Mutation, Box<Basis>),
+    /// About a consumer, and the generation was just seen to be in force still.
+    Ready(Mutation, Box<Basis>),
+    /// Issued by the server and recorded nowhere yet.
+    Holding(VersionId, Fresh),
+    /// Issued by the server and never to be recorded, because its slot is taken.
+    Dropping(KeyId),
+}
+
 /// A drive that is taken one half-step at a time: observe and decide, then perform.
 pub struct Engine<'a> {
-    job: &'a Job<'a>,
+    pub(super) job: &'a Job<'a>,
     clock: &'a dyn Clock,
     rotation: RotationId,
-    /// Decided and not yet performed.
-    next: Option<Mutation>,
-    failures: u8,
+    pub(super) phase: Phase,
+    pub(super) failures: u8,
     /// Effects asked of each consumer. Only ever makes us more careful.
     asked: BTreeMap<ConsumerId, u8>,
-    /// Consumers that will not take part any more in this drive, and why.
-    refused: BTreeMap<ConsumerId, String>,
+    /// Consumers that will not take a version any more in this drive, and why.
+    pub(super) refused: BTreeMap<ConsumerId, (VersionId, String)>,
     /// The last failure to see a consumer that may pass by itself.
     passing: Option<WorldError>,
     events: Vec<Event>,
@@ -97,29 +74,51 @@ impl<'a> Engine<'a> {
     #[must_use]
     pub fn new(job: &'a Job<'a>, clock: &'a dyn Clock) -> Self {
         let rotation = match job.action {
-            ActionKind::Rotate { rotation, .. } => rotation.clone(),
+            ActionKind::Rotate { rotation, .. } | ActionKind::Finish { rotation, .. } => rotation.clone(),
             ActionKind::Deliver { generation, .. } => names::rotation(&job.credential.id, Some(generation)),
             _ => names::rotation(&job.credential.id, None),
         };
-        let (asked, refused) = (BTreeMap::new(), BTreeMap::new());
-        Self { job, clock, rotation, next: None, failures: 0, asked, refused, passing: None, events: Vec::new() }
+        let (asked, refused, phase) = (BTreeMap::new(), BTreeMap::new(), Phase::Idle);
+        Self { job, clock, rotation, phase, failures: 0, asked, refused, passing: None, events: Vec::new() }
     }
 
     /// One half-step; the fate when the drive has ended.
     pub async fn step(&mut self) -> Option<Fate> {
-        let Some(goal) = goal(self.job.action) else {
+        let Some(goal) = goal(self.job) else {
             return Some(Fate::Blocked("only rotations and deliveries are driven here".to_owned()));
         };
-        match self.next.take() {
-            Some(mutation) => self.perform(&goal, mutation).await,
-            None => self.look(&goal).await,
+        match std::mem::take(&mut self.phase) {
+            Phase::Idle => match self.job.target {
+                Some(target) => match target.list().await {
+                    Ok(listing) => {
+                        self.phase = Phase::Listed(listing);
+                        None
+                    }
+                    Err(error) => self.failed(&error),
+                },
+                None => self.look(&goal, Listing::default()).await,
+            },
+            Phase::Listed(listing) => self.look(&goal, listing).await,
+            Phase::Decided(mutation, basis) if about(&mutation).is_some() => self.make_ready(&goal, mutation, basis).await,
+            Phase::Decided(mutation, basis) | Phase::Ready(mutation, basis) => self.perform(&goal, mutation, &basis).await,
+            Phase::Holding(slot, fresh) => self.record(&goal, slot, fresh).await,
+            Phase::Dropping(key) => self.drop_key(&key).await,
         }
+    }
+
+    /// True when stopping here leaves nothing that only this drive knows.
+    #[must_use]
+    pub fn is_safe(&self) -> bool {
+        !matches!(self.phase, Phase::Holding(..) | Phase::Dropping(_))
     }
 
     /// How long to wait before the next half-step.
     #[must_use]
     pub fn pause(&self) -> Duration {
-        if self.failures == 0 { Duration::ZERO } else { self.job.budget.pause * (1 << u32::from(self.failures - 1).min(6)) }
+        if self.failures == 0 || !self.is_safe() {
+            return Duration::ZERO;
+        }
+        self.job.budget.pause * (1 << u32::from(self.failures - 1).min(6))
     }
 
     /// The outcome of a drive that ended with `fate`.
@@ -128,18 +127,21 @@ impl<'a> Engine<'a> {
         Outcome { action: self.job.action.clone(), fate, events: self.events }
     }
 
-    async fn look(&mut self, goal: &Goal<'_>) -> Option<Fate> {
-        let observation = match self.observe(goal).await {
-            Ok(Ok(observation)) => observation,
-            Ok(Err(stale)) => return Some(stale),
+    async fn look(&mut self, goal: &Goal<'_>, listing: Listing) -> Option<Fate> {
+        self.passing = None;
+        let seen = look::store(self.job, goal, self.clock, listing, async || self.places(goal).await).await;
+        let (observation, basis) = match seen {
+            Ok(Seen::Whole(whole)) => *whole,
+            Ok(Seen::Stale(fate)) => return Some(fate),
             Err(error) => return self.failed(&error),
         };
         match decide(&observation) {
             Step::Act(mutation) => {
-                self.next = Some(mutation);
+                self.phase = Phase::Decided(mutation, Box::new(basis));
                 None
             }
-            Step::Wait(why) => Some(Fate::Waiting(why)),
+            Step::Wait(Some(late), why) => Some(Fate::Waiting(format!("until {late}: {why}"))),
+            Step::Wait(None, why) => Some(Fate::Waiting(why)),
             Step::Blocked(why) => match self.passing.take() {
                 Some(error) => self.failed(&error),
                 None => Some(Fate::Blocked(why)),
@@ -155,128 +157,79 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// What is there now, or why the action is stale.
-    async fn observe(&mut self, goal: &Goal<'_>) -> Result<Result<Observation, Fate>, WorldError> {
-        self.passing = None;
-        let view = self.job.store.describe(goal.secret).await?;
-        let generation = view.current().cloned();
-        let here = generation.as_ref() == goal.generation;
-        let attempts = self.job.credential.policy.attempts;
-        let happened =
-            goal.rotate && (0..attempts).any(|n| generation.as_ref() == Some(&names::slot(goal.secret, goal.generation, n)));
-        if !here && !happened {
-            let now = generation.map_or_else(|| "nothing".to_owned(), |id| format!("version {id}"));
-            return Ok(Err(Fate::Stale(format!("{now} is current in `{}` now", goal.secret.name))));
-        }
-        let mut slots = Vec::new();
-        for n in 0..if here && goal.rotate { attempts } else { 0 } {
-            let id = names::slot(goal.secret, generation.as_ref(), n);
-            let content = if view.versions.contains_key(&id) { self.content(goal, &id).await? } else { Content::Absent };
-            slots.push(Slot { id, content });
-        }
-        let mut consumers = Vec::new();
+    async fn places(&mut self, goal: &Goal<'_>) -> Vec<Place> {
+        let mut places = Vec::new();
         for id in goal.consumers {
-            consumers.push((id.clone(), self.sight(id).await));
+            places.push(Place { id: id.clone(), canary: look::is_canary(self.job, id), sight: self.sight(id).await });
         }
-        let (capabilities, leased) = (self.job.rotator.capabilities(), (self.job.fence)());
-        Ok(Ok(Observation { capabilities, generation, due: here && goal.rotate, slots, consumers, leased }))
-    }
-
-    async fn content(&self, goal: &Goal<'_>, id: &VersionId) -> Result<Content, WorldError> {
-        match self.job.store.read(goal.secret, id).await {
-            Ok(_) => Ok(Content::Value),
-            Err(error) if error.class == ErrorClass::NotFound => Ok(Content::Empty),
-            Err(error) => Err(error),
-        }
+        places
     }
 
     async fn sight(&mut self, id: &ConsumerId) -> Sight {
-        if let Some(why) = self.refused.get(id) {
-            return Sight::Unseen(why.clone());
+        if let Some((version, why)) = self.refused.get(id) {
+            return Sight::Refused(version.clone(), why.clone());
         }
         let Some(consumer) = self.consumer(id) else {
             return Sight::Unseen("it cannot be reached from here".to_owned());
         };
-        match consumer.observe().await {
-            Ok(view) => Sight::Seen(view),
-            Err(error) => {
-                let why = error.to_string();
-                if !matches!(error.class, ErrorClass::Denied | ErrorClass::Permanent) {
-                    self.passing = Some(error);
-                }
-                Sight::Unseen(why)
-            }
-        }
+        let (sight, passing) = look::sight(consumer.observe().await);
+        self.passing = passing.or(self.passing.take());
+        sight
     }
 
-    fn consumer(&self, id: &ConsumerId) -> Option<&'a dyn Consumer> {
+    pub(super) fn consumer(&self, id: &ConsumerId) -> Option<&'a dyn Consumer> {
         self.job.consumers.iter().find(|(have, _)| have == id).map(|(_, consumer)| consumer.as_ref())
     }
 
-    async fn perform(&mut self, goal: &Goal<'_>, mutation: Mutation) -> Option<Fate> {
+    async fn perform(&mut self, goal: &Goal<'_>, mutation: Mutation, basis: &Basis) -> Option<Fate> {
         if !(self.job.fence)() {
             return Some(Fate::Waiting("the lease is spent".to_owned()));
         }
-        let (step, version, consumer) = match &mutation {
-            Mutation::CreateAndPut { slot } => ("prepared", slot, None),
-            Mutation::Promote { to, .. } => ("promoted", to, None),
-            Mutation::Deliver { consumer, version } => ("delivered", version, Some(consumer)),
-            Mutation::Activate { consumer, version } => ("activated", version, Some(consumer)),
-        };
-        if let Some(id) = consumer {
+        let consumer = about(&mutation);
+        if let Some((id, version)) = consumer {
             let asked = self.asked.entry(id.clone()).or_default();
             *asked = asked.saturating_add(1);
             if *asked > self.job.budget.retries.saturating_mul(2).saturating_add(2) {
-                self.refused.insert(id.clone(), format!("it was asked {asked} times and does not run version {version}"));
+                let why = format!("it was asked {asked} times and does not run version {version}");
+                self.refused.insert(id.clone(), (version.clone(), why));
                 return None;
             }
         }
-        match (self.effect(goal, &mutation).await, consumer) {
-            (Ok(()), _) => {
+        match (self.effect(goal, &mutation, basis).await, consumer) {
+            (Ok(done), _) => {
                 self.failures = 0;
-                self.event(step, Some(version), consumer.map_or("", ConsumerId::as_str));
+                if let Mutation::Reject { .. } = &mutation {
+                    self.refused.clear();
+                }
+                for (step, version) in done {
+                    self.event(step, version.as_ref(), consumer.map_or("", |(id, _)| id.as_str()));
+                }
                 None
             }
-            (Err(error), Some(id)) if matches!(error.class, ErrorClass::Denied | ErrorClass::Permanent) => {
-                self.refused.insert(id.clone(), error.to_string());
+            (Err(error), Some((id, version))) if matches!(error.class, ErrorClass::Denied | ErrorClass::Permanent) => {
+                self.refused.insert(id.clone(), (version.clone(), error.to_string()));
                 None
             }
             (Err(error), _) => self.failed(&error),
         }
     }
 
-    async fn effect(&self, goal: &Goal<'_>, mutation: &Mutation) -> Result<(), WorldError> {
-        let store = self.job.store;
-        match mutation {
-            Mutation::CreateAndPut { slot } => store.put(goal.secret, slot, &self.job.rotator.create().await?).await,
-            Mutation::Promote { from, to } => store.promote(goal.secret, from.as_ref(), to).await,
-            Mutation::Deliver { consumer, version } => {
-                let value = store.read(goal.secret, version).await?;
-                let target = self.still_current(goal, consumer, version).await?;
-                target.deliver(version, &value).await
+    /// The generation must be in force at the last moment before an effect on a consumer. What happens after this look is why
+    /// there is a lease: nothing is retired before every run that looked has lost its own.
+    async fn make_ready(&mut self, goal: &Goal<'_>, mutation: Mutation, basis: Box<Basis>) -> Option<Fate> {
+        match self.job.store.describe(goal.secret).await {
+            Ok(view) if view.current() == basis.generation.as_ref() => {
+                self.phase = Phase::Ready(mutation, basis);
+                None
             }
-            Mutation::Activate { consumer, version } => self.still_current(goal, consumer, version).await?.activate(version).await,
+            // Another version is current now: look again.
+            Ok(_) => None,
+            Err(error) => self.failed(&error),
         }
-    }
-
-    /// The consumer, if `version` is in force and the lease lasts at the last moment before the effect.
-    async fn still_current(&self, goal: &Goal<'_>, id: &ConsumerId, version: &VersionId) -> Result<&'a dyn Consumer, WorldError> {
-        let refuse = |class, cause: &str| WorldError {
-            class,
-            operation: format!("bring `{id}` to version {version}"),
-            cause: cause.to_owned(),
-        };
-        if self.job.store.describe(goal.secret).await?.current() != Some(version) {
-            return Err(refuse(ErrorClass::Conflict, "another version is current now"));
-        }
-        if !(self.job.fence)() {
-            return Err(refuse(ErrorClass::Transient, "the lease is spent"));
-        }
-        self.consumer(id).ok_or_else(|| refuse(ErrorClass::Permanent, "it cannot be reached from here"))
     }
 
     /// Any failure: observe again, unless a person must act or patience is used up.
-    fn failed(&mut self, error: &WorldError) -> Option<Fate> {
+    pub(super) fn failed(&mut self, error: &WorldError) -> Option<Fate> {
         self.failures = self.failures.saturating_add(1);
         match error.class {
             ErrorClass::Denied | ErrorClass::Permanent => Some(Fate::Blocked(error.to_string())),
@@ -286,7 +239,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn event(&mut self, step: &str, version: Option<&VersionId>, consumer: &str) {
+    pub(super) fn event(&mut self, step: &str, version: Option<&VersionId>, consumer: &str) {
         self.events.push(Event {
             at: self.clock.now(),
             credential: self.job.credential.id.clone(),
@@ -298,14 +251,10 @@ impl<'a> Engine<'a> {
     }
 }
 
-fn goal(action: &ActionKind) -> Option<Goal<'_>> {
-    match action {
-        ActionKind::Rotate { secret, generation, consumers, .. } => {
-            Some(Goal { secret, generation: generation.as_ref(), rotate: true, consumers })
-        }
-        ActionKind::Deliver { secret, generation, consumers, .. } => {
-            Some(Goal { secret, generation: Some(generation), rotate: false, consumers })
-        }
+/// The consumer that `mutation` has an effect on, and the version it is given.
+fn about(mutation: &Mutation) -> Option<(&ConsumerId, &VersionId)> {
+    match mutation {
+        Mutation::Deliver { consumer, version } | Mutation::Activate { consumer, version } => Some((consumer, version)),
         _ => None,
     }
 }

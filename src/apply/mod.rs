@@ -1,7 +1,12 @@
 //! The rotation engine: observe, decide, perform one thing, observe again. It has no memory, so resuming is starting.
 
 pub mod decide;
+mod effect;
 pub mod engine;
 #[cfg(test)]
 mod explore;
-pub mod names;
+pub mod gate;
+pub mod job;
+mod look;
+pub mod observation;
+mod write;

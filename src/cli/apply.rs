@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 
 use super::{Exit, Global, Said, Trouble, pipeline, wire};
-use crate::apply::engine::{Budget, Job, drive};
+use crate::apply::engine::drive;
+use crate::apply::job::{Budget, Job};
 use crate::host::clock::SystemClock;
 use crate::host::locker::{Locker, Signer};
+use crate::host::registers::GitRegisters;
 use crate::host::repo;
 use crate::model::catalog::LockerSettings;
 use crate::model::outcome::{Fate, Outcome};
@@ -115,7 +117,9 @@ async fn carry_out(session: &pipeline::Session, global: &Global, plan: &Plan, st
 async fn one(session: &pipeline::Session, global: &Global, action: &Action, stop: &AtomicBool) -> Outcome {
     let say = |fate| Outcome { action: action.kind.clone(), fate, events: Vec::new() };
     let credential = match &action.kind {
-        ActionKind::Rotate { credential, .. } | ActionKind::Deliver { credential, .. } => credential,
+        ActionKind::Rotate { credential, .. } | ActionKind::Deliver { credential, .. } | ActionKind::Finish { credential, .. } => {
+            credential
+        }
         // Collecting again is what the look after the run does; people are asked by what this run prints and records.
         ActionKind::Collect { .. } => return say(Fate::Done),
         ActionKind::Escalate { owner, .. } => return say(Fate::Waiting(format!("for {owner}"))),
@@ -124,7 +128,8 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, stop
     let Some(credential) = session.catalog.credentials.get(credential) else {
         return say(Fate::Stale("the credential is not declared any more".to_owned()));
     };
-    let store = match wire::store(&session.catalog, credential, &global.root, &session.sessions).await {
+    let name = session_name(&action.kind);
+    let store = match wire::store(&session.catalog, credential, &global.root, &session.sessions, &name).await {
         Ok(store) => store,
         Err(error) => return say(Fate::Failed(error.to_string())),
     };
@@ -132,17 +137,36 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, stop
     let begun = Instant::now();
     let fence = move || begun.elapsed() < lease;
     let consumers = wire::consumers_of(&session.catalog, credential, &global.root);
-    let rotator = wire::rotator(credential);
+    let kind = match wire::kind(&session.catalog, credential, &session.sessions, &name).await {
+        Ok(kind) => kind,
+        Err(error) => return say(Fate::Failed(error.to_string())),
+    };
+    let registers = match GitRegisters::open(&global.root, session.catalog.settings.locker.remote.clone()) {
+        Ok(registers) => registers,
+        Err(error) => return say(Fate::Failed(error.to_string())),
+    };
     let job = Job {
         action: &action.kind,
         credential,
         store: store.as_ref(),
-        rotator: rotator.as_ref(),
+        rotator: kind.rotator.as_ref(),
+        target: kind.target.as_deref(),
+        registers: &registers,
         consumers: &consumers,
         fence: &fence,
+        retire_held: None,
+        leak: false,
         budget: Budget::default(),
     };
     drive(&job, &SystemClock, stop).await
+}
+
+/// Names the rotation in the logs of the sources: `slm-9f2c41d07ab3`.
+fn session_name(kind: &ActionKind) -> String {
+    match kind {
+        ActionKind::Rotate { rotation, .. } | ActionKind::Finish { rotation, .. } => format!("slm-{rotation}"),
+        _ => "slm-apply".to_owned(),
+    }
 }
 
 /// Commits the run to the locker.

@@ -16,23 +16,23 @@ use crate::evaluate::join;
 use crate::host::clock::SystemClock;
 use crate::load::Observed;
 use crate::model::catalog::{
-    Catalog, Consumer as Declared, ConsumerKind, Credential, GithubSource, RotatorConfig, SourceKind, VaultSource,
+    AwsSource, Catalog, Consumer as Declared, ConsumerKind, Credential, GithubSource, SourceKind, VaultSource,
 };
-use crate::model::id::{ConsumerId, VersionId};
+use crate::model::id::{ConsumerId, SourceId, VersionId};
+use crate::model::rotator::RotatorConfig;
 use crate::model::secret::Secret;
 use crate::model::snapshot::Snapshot;
+use crate::rotators::aws_iam_access_key::AccessKeys;
 use crate::rotators::random::Random;
 use crate::transport::aws::Sessions;
 use crate::transport::budget::Budget;
 use crate::transport::github::{Github, Login};
 use crate::transport::secrets_manager_store::SecretsManagerStore;
 use crate::transport::vault::Vault;
-use crate::world::{Collector, Consumer, ConsumerView, ErrorClass, Rotator, SecretStore, WorldError};
+use crate::world::{Collector, Consumer, ConsumerView, ErrorClass, Rotator, SecretStore, Target, WorldError};
 
 /// Session name of reading runs, seen in CloudTrail.
 const READ_SESSION: &str = "slm-read";
-/// Session name of applying runs, seen in CloudTrail.
-const APPLY_SESSION: &str = "slm-apply";
 
 /// The sessions of one run, under the rate that the catalog allows.
 pub(super) fn sessions(catalog: &Catalog) -> Sessions {
@@ -154,10 +154,48 @@ fn github(source: &GithubSource) -> Github {
     Github::new(source.base_url.as_deref(), login)
 }
 
-/// What makes new values for `credential`.
-pub(super) fn rotator(credential: &Credential) -> Box<dyn Rotator> {
-    match credential.rotator {
-        RotatorConfig::Random { length, alphabet } => Box::new(Random::new(length, alphabet)),
+/// What makes new values, and what lets them in.
+pub(super) struct Kind {
+    /// Makes and tries.
+    pub rotator: Arc<dyn Rotator>,
+    /// Lets in; `None` when nobody does.
+    pub target: Option<Arc<dyn Target>>,
+}
+
+impl Kind {
+    fn with_target<T: Rotator + Target + 'static>(both: T) -> Self {
+        let both = Arc::new(both);
+        Self { rotator: Arc::clone(&both) as Arc<dyn Rotator>, target: Some(both) }
+    }
+}
+
+/// The kind of `credential`, opened for writing; `session` names it in the logs of the source.
+pub(super) async fn kind(
+    catalog: &Catalog,
+    credential: &Credential,
+    sessions: &Sessions,
+    session: &str,
+) -> Result<Kind, WorldError> {
+    match &credential.rotator {
+        RotatorConfig::Random(random) => Ok(Kind { rotator: Arc::new(Random::new(random)), target: None }),
+        RotatorConfig::AwsIamAccessKey(key) => {
+            let source = key.source.as_ref().unwrap_or(&credential.secret.source);
+            let account = account(catalog, source)?;
+            let region = account.regions.first().map_or("us-east-1", String::as_str);
+            let config = sessions.get(account, region, account.apply_role.as_deref(), session).await;
+            Ok(Kind::with_target(AccessKeys::new(key, config)))
+        }
+    }
+}
+
+fn account<'a>(catalog: &'a Catalog, source: &SourceId) -> Result<&'a AwsSource, WorldError> {
+    match catalog.settings.sources.get(source) {
+        Some(SourceKind::Aws(account)) => Ok(account),
+        _ => Err(WorldError {
+            class: ErrorClass::Permanent,
+            operation: format!("reach source `{source}`"),
+            cause: "it is not an AWS account".to_owned(),
+        }),
     }
 }
 
@@ -167,13 +205,14 @@ pub(super) async fn store(
     credential: &Credential,
     root: &Path,
     sessions: &Sessions,
+    session: &str,
 ) -> Result<Box<dyn SecretStore>, WorldError> {
     let source = &credential.secret.source;
     match catalog.settings.sources.get(source) {
         Some(SourceKind::Vault(vault)) => Ok(Box::new(open_vault(vault, root))),
         Some(SourceKind::Aws(account)) => {
             let region = &credential.secret.region;
-            let config = sessions.get(account, region, account.apply_role.as_deref(), APPLY_SESSION).await;
+            let config = sessions.get(account, region, account.apply_role.as_deref(), session).await;
             Ok(Box::new(SecretsManagerStore::new().with(source.clone(), region, &config)))
         }
         _ => Err(WorldError {

@@ -72,7 +72,7 @@ impl RenderedFile {
             Err(cause) => return Err(cause),
         };
         let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).map(VersionId::from);
-        Ok(ConsumerView { stored: line("stored"), running: line("running") })
+        Ok(ConsumerView { stored: line("stored"), running: line("running"), ..ConsumerView::default() })
     }
 
     /// Holds off other writers in the folder of the file until it is dropped. Where folders cannot be locked, only the check of the
@@ -150,7 +150,9 @@ impl Consumer for RenderedFile {
         let text = self.render(version, value)?;
         // The file before its sidecar: a crash between the two only delivers the same again.
         atomic::replace(&self.path, text.as_bytes(), self.mode)
-            .and_then(|()| self.note(&ConsumerView { stored: Some(version.clone()), running: view.running }))
+            .and_then(|()| {
+                self.note(&ConsumerView { running: view.running, stored: Some(version.clone()), ..ConsumerView::default() })
+            })
             .map_err(io)
     }
 
@@ -168,7 +170,7 @@ impl Consumer for RenderedFile {
         // Another writer may have come meanwhile; then nobody knows which version was loaded.
         let _held = self.hold().await.map_err(|cause| from_io(&operation, &cause))?;
         look()?;
-        let view = ConsumerView { stored: Some(version.clone()), running: Some(version.clone()) };
+        let view = ConsumerView { stored: Some(version.clone()), running: Some(version.clone()), ..ConsumerView::default() };
         self.note(&view).map_err(|cause| from_io(&operation, &cause))
     }
 }
@@ -209,7 +211,7 @@ mod tests {
         let file = file(root.path(), Some("pw={{ value }} # {{ credential }} {{ version }}\n"), Some("0640"), Some(reload));
         assert_eq!(file.observe().await.unwrap(), ConsumerView::default());
         file.deliver(&"v1".into(), &value("a<&\"b")).await.unwrap();
-        assert_eq!(file.observe().await.unwrap(), ConsumerView { stored: Some("v1".into()), running: None });
+        assert_eq!(file.observe().await.unwrap(), ConsumerView { stored: Some("v1".into()), ..ConsumerView::default() });
         file.activate(&"v1".into()).await.unwrap();
         assert_eq!(file.observe().await.unwrap().running, Some("v1".into()));
         assert_eq!(fs::read_to_string(root.path().join("reloaded")).unwrap(), "pw=a<&\"b # db v1\n");

@@ -172,7 +172,7 @@ impl Consumer for ActionsSecret {
         // Anybody may write into a variable: what cannot be a version id is none.
         let plain = value.len() <= VERSION_LIMIT && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         let version = (plain && !value.is_empty()).then(|| VersionId::from(value));
-        Ok(ConsumerView { stored: version.clone(), running: version })
+        Ok(ConsumerView { stored: version.clone(), running: version, ..ConsumerView::default() })
     }
 
     /// Writes every time it is asked: the variable alone does not prove that the secret still holds what it names.

@@ -245,7 +245,7 @@ fn base_tree(repo: &Repository, parents: &[Oid], folder: &Path) -> io::Result<Op
 }
 
 /// `line` with what stands between `//` and `@` in a URL taken out.
-fn without_credentials(line: &str) -> String {
+pub(super) fn without_credentials(line: &str) -> String {
     line.split(' ')
         .map(|word| match (word.find("//"), word.rfind('@')) {
             (Some(start), Some(end)) if start < end => format!("{}{}", &word[..start + 2], &word[end + 1..]),

@@ -5,5 +5,6 @@ pub mod files;
 pub mod git;
 pub mod locker;
 pub mod pack;
+pub mod registers;
 pub mod repo;
 pub mod tree;

@@ -6,10 +6,11 @@ use super::checks::Repo;
 use super::text::Item;
 use super::{Files, is_policy, raw, rules};
 use crate::model::catalog::{
-    Catalog, Consumer, ConsumerKind, Control, Credential, Criterion, Exception, Framework, PolicyFile, RotationPolicy,
-    RotatorConfig, SecretRef, Settings, SourceKind,
+    Catalog, Consumer, ConsumerKind, Control, Credential, Criterion, Exception, Framework, PolicyFile, RotationPolicy, SecretRef,
+    Settings, SourceKind,
 };
 use crate::model::snapshot::Value;
+use crate::model::time::Limit;
 
 /// The catalog; `None` when something is missing that the checks complain about.
 pub fn catalog(repo: &Repo<'_>, files: &Files) -> Option<Catalog> {
@@ -92,10 +93,11 @@ fn framework(Item { doc, raw }: &Item<'_, raw::Framework>) -> Framework {
 
 fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credential> {
     let raw = raw.clone();
-    let random = raw.rotator.random?;
     let consumer = |raw: raw::Consumer| {
         let file = raw.file.map(ConsumerKind::File);
-        Some(Consumer { id: raw.id.into(), kind: file.or(raw.github_actions_secret.map(ConsumerKind::GithubActionsSecret))? })
+        let kind = file.or(raw.github_actions_secret.map(ConsumerKind::GithubActionsSecret))?;
+        let max_staleness = raw.max_staleness.unwrap_or(Limit::seconds(0));
+        Some(Consumer { id: raw.id.into(), kind, canary: raw.canary, max_staleness })
     };
     Some(Credential {
         id: doc.stem.into(),
@@ -107,13 +109,15 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
             region: raw.secret.region.unwrap_or_else(|| ".".to_owned()),
             name: raw.secret.name,
         },
-        rotator: RotatorConfig::Random { length: random.length, alphabet: random.alphabet },
+        rotator: raw.rotator.kind()?,
         policy: RotationPolicy {
             rotate_every: raw.policy.rotate_every,
             jitter: raw.policy.jitter,
             attempts: raw.policy.attempts,
             lease: raw.policy.lease,
+            allow_gap: raw.policy.allow_gap,
         },
+        gate: raw.gate.unwrap_or_default(),
         consumers: raw.consumer.into_iter().map(consumer).collect::<Option<_>>()?,
         place: doc.whole(),
     })

@@ -12,6 +12,7 @@ mod near;
 mod observed;
 pub mod raw;
 mod raw_managed;
+mod rotators;
 mod rules;
 mod text;
 mod tokens;

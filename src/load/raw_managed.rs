@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-use crate::model::catalog::{Alphabet, FileConsumer, GithubSecretConsumer};
+use crate::model::catalog::{FileConsumer, GateSettings, GithubSecretConsumer};
+use crate::model::rotator::{IamAccessKey, RandomValue, RotatorConfig};
 use crate::model::time::{Limit, Timestamp};
 
 /// `credentials/<id>.toml`.
@@ -23,6 +24,8 @@ pub struct Credential {
     pub rotator: Rotator,
     /// When it is due.
     pub policy: Policy,
+    /// What must hold before the old one is disabled.
+    pub gate: Option<GateSettings>,
     /// Where a new value must arrive, in order of delivery.
     #[serde(default)]
     pub consumer: Vec<Consumer>,
@@ -45,18 +48,26 @@ pub struct Secret {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Rotator {
     /// A value we choose and nobody else validates.
-    pub random: Option<Random>,
+    pub random: Option<RandomValue>,
+    /// An access key of an IAM user.
+    pub aws_iam_access_key: Option<IamAccessKey>,
 }
 
-/// `random = { .. }` of a rotator.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Random {
-    /// Characters; at least 16.
-    pub length: u16,
-    /// Characters a value is made of.
-    #[serde(default)]
-    pub alphabet: Alphabet,
+impl Rotator {
+    /// Every kind by name, with what was given of it.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<(&'static str, Option<RotatorConfig>)> {
+        vec![
+            ("random", self.random.clone().map(RotatorConfig::Random)),
+            ("aws-iam-access-key", self.aws_iam_access_key.clone().map(RotatorConfig::AwsIamAccessKey)),
+        ]
+    }
+
+    /// The one kind that was given.
+    #[must_use]
+    pub fn kind(&self) -> Option<RotatorConfig> {
+        self.kinds().into_iter().find_map(|(_, kind)| kind)
+    }
 }
 
 /// `[policy]` of a credential.
@@ -74,6 +85,8 @@ pub struct Policy {
     /// Lease of a rotator run.
     #[serde(default = "quarter_hour")]
     pub lease: Limit,
+    /// The longest time without a valid value while it is replaced in place; required by kinds that do so.
+    pub allow_gap: Option<Limit>,
 }
 
 fn no_jitter() -> Limit {
@@ -98,6 +111,11 @@ pub struct Consumer {
     pub file: Option<FileConsumer>,
     /// An Actions secret.
     pub github_actions_secret: Option<GithubSecretConsumer>,
+    /// It gets a new value before anybody else, and its refusal rejects the value.
+    #[serde(default)]
+    pub canary: bool,
+    /// How long it may go on with a value it has read before.
+    pub max_staleness: Option<Limit>,
 }
 
 /// `exceptions/<id>.toml`.

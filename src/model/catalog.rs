@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::diagnostic::Place;
 use super::id::{ConsumerId, ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
+use super::rotator::RotatorConfig;
 use super::snapshot::{Population, Resource, Value};
 use super::time::{Limit, Timestamp};
 
@@ -354,6 +355,8 @@ pub struct Credential {
     pub rotator: RotatorConfig,
     /// When it is due.
     pub policy: RotationPolicy,
+    /// What must hold before the old one is disabled.
+    pub gate: GateSettings,
     /// Where a new value must arrive, in order of delivery.
     pub consumers: Vec<Consumer>,
     /// Its file.
@@ -371,31 +374,6 @@ pub struct SecretRef {
     pub name: String,
 }
 
-/// How a new value comes about. One variant a rotator kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RotatorConfig {
-    /// A value we choose and nobody else validates.
-    Random {
-        /// Characters.
-        length: u16,
-        /// `alnum`, `hex` or `base64url`.
-        alphabet: Alphabet,
-    },
-}
-
-/// Characters a generated value is made of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Alphabet {
-    /// `A-Z a-z 0-9`: safe in every template.
-    #[default]
-    Alnum,
-    /// `0-9 a-f`.
-    Hex,
-    /// `A-Z a-z 0-9 - _`.
-    Base64url,
-}
-
 /// When a credential is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RotationPolicy {
@@ -407,6 +385,26 @@ pub struct RotationPolicy {
     pub attempts: u8,
     /// Lease of a rotator run.
     pub lease: Limit,
+    /// The longest time for which nothing may be able to log in while a value is replaced in place; `None` forbids such kinds.
+    pub allow_gap: Option<Limit>,
+}
+
+/// What must hold before a superseded credential is disabled, and then deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct GateSettings {
+    /// It was not used for this long, as far as its target tells.
+    pub quiet: Limit,
+    /// Work begun with it has ended.
+    pub drain: bool,
+    /// It stays disabled for this long before it is deleted.
+    pub soak: Limit,
+}
+
+impl Default for GateSettings {
+    fn default() -> Self {
+        Self { quiet: Limit::seconds(4 * 3_600), drain: true, soak: Limit::days(1) }
+    }
 }
 
 /// A place where a new value must arrive and be taken into use.
@@ -416,6 +414,10 @@ pub struct Consumer {
     pub id: ConsumerId,
     /// What it is.
     pub kind: ConsumerKind,
+    /// It gets a new value before anybody else, and its refusal rejects the value.
+    pub canary: bool,
+    /// How long it may go on with a value it has read before.
+    pub max_staleness: Limit,
 }
 
 /// What a consumer is.

@@ -64,3 +64,7 @@ id!(/// One rotation of one credential away from one generation: 12 hex digits.
     RotationId);
 id!(/// One pass of the pipeline.
     RunId);
+id!(/// A credential as the system that validates it names it: an access key id, a user, a fingerprint. Not a secret.
+    KeyId);
+id!(/// A write-once register of one rotation: `verdict-` or `fate-` and a name that is derived.
+    RegisterName);

@@ -72,6 +72,19 @@ pub enum ActionKind {
         /// Those known or presumed to run another.
         consumers: Vec<ConsumerId>,
     },
+    /// End what the last rotation left behind: wait until nobody uses the old value, disable it, delete it.
+    Finish {
+        /// Which.
+        credential: CredentialId,
+        /// Where its value lives.
+        secret: SecretRef,
+        /// The version in force.
+        generation: VersionId,
+        /// Names the rotation that made it current.
+        rotation: RotationId,
+        /// All of them, in order of delivery.
+        consumers: Vec<ConsumerId>,
+    },
     /// Read a control's evidence again.
     Collect {
         /// Which.

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::Input;
 use crate::model::assessment::{Because, Decision, Status, Subject};
-use crate::model::catalog::{Catalog, Credential, Remedy, RotatorConfig};
+use crate::model::catalog::{Catalog, Credential, Remedy};
 use crate::model::id::{ConsumerId, ControlId, CriterionId, FrameworkId, ResourceId, VersionId};
 use crate::model::plan::{Action, ActionKind, Held, HeldBecause, Reason};
 use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, Resource, SECRET_ENTITIES, Unseen};
@@ -153,9 +153,8 @@ fn permitted(
     rotations: u64,
     managed: u64,
 ) -> Result<Vec<crate::model::id::RuleId>, HeldBecause> {
-    let (overlap, verifiable) = match credential.rotator {
-        RotatorConfig::Random { .. } => (1, false),
-    };
+    let can = credential.rotator.capabilities();
+    let (overlap, verifiable) = (can.overlap.count(), can.validated());
     // The share before this action: one rotation is always possible, however few credentials there are.
     let share = (rotations * 100).checked_div(managed).unwrap_or(0);
     let facts = GuardFacts {

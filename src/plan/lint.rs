@@ -21,7 +21,8 @@ pub fn lint(plan: &Plan, catalog: &Catalog) -> Vec<String> {
                 }
                 (credential, secret, consumers)
             }
-            ActionKind::Deliver { credential, secret, consumers, .. } => (credential, secret, consumers),
+            ActionKind::Deliver { credential, secret, consumers, .. }
+            | ActionKind::Finish { credential, secret, consumers, .. } => (credential, secret, consumers),
             ActionKind::Collect { .. } | ActionKind::Escalate { .. } | ActionKind::Adopt { .. } => continue,
         };
         if action.permitted_by.is_empty() {

@@ -10,7 +10,7 @@ pub(super) fn order(actions: &mut [Action]) {
 fn rank(action: &Action) -> (u8, i64) {
     match (&action.kind, &action.reason) {
         (ActionKind::Rotate { .. }, Reason::HalfDone) => (0, 0),
-        (ActionKind::Deliver { .. }, _) => (1, 0),
+        (ActionKind::Deliver { .. } | ActionKind::Finish { .. }, _) => (1, 0),
         (ActionKind::Rotate { .. }, Reason::Forced) => (2, 0),
         (ActionKind::Rotate { .. }, Reason::NoValue) => (3, 0),
         (ActionKind::Rotate { .. }, Reason::TooOld { since, .. }) => (4, since.as_second()),

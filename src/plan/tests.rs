@@ -9,6 +9,7 @@ use crate::model::catalog::*;
 use crate::model::diagnostic::Place;
 use crate::model::id::{ConsumerId, ControlId, ResourceId, VersionId};
 use crate::model::plan::{Action, ActionKind, HeldBecause, Reason, rotation_id};
+use crate::model::rotator::{Alphabet, RandomValue, RotatorConfig};
 use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, Resource, Unseen, Value};
 use crate::model::time::{Limit, Timestamp};
 
@@ -84,8 +85,15 @@ fn credential(id: &str) -> Credential {
         owner: "platform".to_owned(),
         satisfies: vec!["ROT-01".into()],
         secret: SecretRef { source: "local".into(), region: ".".to_owned(), name: format!("app/{id}") },
-        rotator: RotatorConfig::Random { length: 40, alphabet: Alphabet::Alnum },
-        policy: RotationPolicy { rotate_every: Limit::days(30), jitter: Limit::days(0), attempts: 3, lease: Limit::seconds(3600) },
+        rotator: RotatorConfig::Random(RandomValue { length: 40, alphabet: Alphabet::Alnum }),
+        policy: RotationPolicy {
+            rotate_every: Limit::days(30),
+            jitter: Limit::days(0),
+            attempts: 3,
+            lease: Limit::seconds(3600),
+            allow_gap: None,
+        },
+        gate: GateSettings::default(),
         consumers: ["app", "worker"].map(consumer).into(),
         place: place(),
     }
@@ -95,6 +103,8 @@ fn consumer(id: &str) -> Consumer {
     Consumer {
         id: id.into(),
         kind: ConsumerKind::File(FileConsumer { path: id.to_owned(), template: None, mode: None, reload: None }),
+        canary: false,
+        max_staleness: Limit::seconds(0),
     }
 }
 
@@ -219,6 +229,7 @@ fn line(kind: &ActionKind) -> String {
         ActionKind::Deliver { credential, generation, consumers, .. } => {
             format!("deliver {credential} {generation} {}", names(consumers))
         }
+        ActionKind::Finish { credential, generation, .. } => format!("finish {credential} {generation}"),
         ActionKind::Collect { control } => format!("collect {control}"),
         ActionKind::Escalate { control, resource, owner } => {
             format!("escalate {control} {} {owner}", resource.as_ref().map_or("all", ResourceId::as_str))

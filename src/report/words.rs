@@ -67,6 +67,7 @@ pub fn action(kind: &ActionKind) -> (&'static str, String) {
     match kind {
         ActionKind::Rotate { credential, .. } => ("rotate", credential.to_string()),
         ActionKind::Deliver { credential, .. } => ("deliver", credential.to_string()),
+        ActionKind::Finish { credential, .. } => ("finish", credential.to_string()),
         ActionKind::Collect { control } => ("collect", control.to_string()),
         ActionKind::Escalate { control, resource: Some(resource), .. } => ("escalate", format!("{control} {resource}")),
         ActionKind::Escalate { control, resource: None, .. } => ("escalate", control.to_string()),

@@ -1,3 +1,4 @@
 //! Rotators: one file a kind.
 
+pub mod aws_iam_access_key;
 pub mod random;

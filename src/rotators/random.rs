@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use rand_core::{OsRng, RngCore};
 use zeroize::Zeroizing;
 
-use crate::model::catalog::Alphabet;
+use crate::model::id::{KeyId, VersionId};
+use crate::model::rotator::{Alphabet, RandomValue};
 use crate::model::secret::Secret;
-use crate::world::{Capabilities, ErrorClass, Issuer, Rotator, WorldError};
+use crate::world::{Capabilities, ErrorClass, Fresh, Rotator, Trial, WorldError};
 
 /// Draws characters uniformly from an alphabet.
 #[derive(Clone, Copy, Debug)]
@@ -16,20 +17,24 @@ pub struct Random {
 }
 
 impl Random {
-    /// Values of `length` characters of `alphabet`.
+    /// Values as in `declared`.
     #[must_use]
-    pub fn new(length: u16, alphabet: Alphabet) -> Self {
-        Self { length, alphabet }
+    pub fn new(declared: &RandomValue) -> Self {
+        Self { length: declared.length, alphabet: declared.alphabet }
     }
 }
 
 #[async_trait]
 impl Rotator for Random {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { issuer: Issuer::Client, max_active: 1, verifiable: false }
+        Capabilities::UNVALIDATED
     }
 
-    async fn create(&self) -> Result<Secret, WorldError> {
+    fn identify(&self, _: &Secret) -> Option<KeyId> {
+        None
+    }
+
+    async fn create(&self, _: &VersionId, _: Option<&Secret>) -> Result<Fresh, WorldError> {
         let letters = letters(self.alphabet);
         // The greatest multiple of the alphabet's size in a byte: a byte at or above it would favour the first letters.
         let bound = 256 - 256 % letters.len();
@@ -45,7 +50,11 @@ impl Rotator for Random {
             let fair = bytes.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < bound);
             value.extend(fair.map(|byte| letters[byte % letters.len()]).take(length - value.len()));
         }
-        Ok(Secret::new(value))
+        Ok(Fresh { key: None, value: Secret::new(value) })
+    }
+
+    async fn verify(&self, _: &Secret) -> Result<Trial, WorldError> {
+        Ok(Trial::Accepted)
     }
 }
 
@@ -64,7 +73,7 @@ mod tests {
     #[tokio::test]
     async fn values_have_the_length_and_only_letters_of_the_alphabet() {
         for alphabet in [Alphabet::Alnum, Alphabet::Hex, Alphabet::Base64url] {
-            let value = Random::new(200, alphabet).create().await.unwrap();
+            let value = Random::new(&RandomValue { length: 200, alphabet }).create(&"slot".into(), None).await.unwrap().value;
             assert_eq!(value.expose().len(), 200);
             assert!(value.expose().iter().all(|byte| letters(alphabet).contains(byte)));
         }
@@ -72,7 +81,11 @@ mod tests {
 
     #[tokio::test]
     async fn every_letter_comes_about_equally_often() {
-        let value = Random::new(62_000, Alphabet::Alnum).create().await.unwrap();
+        let value = Random::new(&RandomValue { length: 62_000, alphabet: Alphabet::Alnum })
+            .create(&"slot".into(), None)
+            .await
+            .unwrap()
+            .value;
         for letter in letters(Alphabet::Alnum) {
             let count = value.expose().iter().filter(|byte| *byte == letter).count();
             assert!((750..1_250).contains(&count), "{count}"); // 1000 expected, standard deviation 32

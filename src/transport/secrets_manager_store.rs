@@ -136,7 +136,7 @@ impl SecretStore for SecretsManagerStore {
         if found.version_ids_to_stages().into_iter().flatten().any(|(id, _)| !versions.contains_key(id.as_str())) {
             return Err(unclear("the two lists of versions disagree"));
         }
-        Ok(SecretView { exists: true, versions })
+        Ok(SecretView { exists: true, versions, ..SecretView::default() })
     }
 
     async fn read(&self, secret: &SecretRef, version: &VersionId) -> Result<Secret, WorldError> {

@@ -88,7 +88,7 @@ impl Kept {
         let versions = self.versions.iter();
         let versions =
             versions.map(|(id, version)| (id.clone(), VersionView { labels: version.labels.clone(), created: version.created }));
-        SecretView { exists: true, versions: versions.collect() }
+        SecretView { exists: true, versions: versions.collect(), ..SecretView::default() }
     }
 
     /// Attaches `label` to version `id`.

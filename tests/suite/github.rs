@@ -17,7 +17,7 @@ fn value(of: &str) -> Secret {
 }
 
 fn at(version: &str) -> ConsumerView {
-    ConsumerView { stored: Some(version.into()), running: Some(version.into()) }
+    ConsumerView { stored: Some(version.into()), running: Some(version.into()), draining: Vec::new() }
 }
 
 fn class<T>(result: Result<T, WorldError>) -> ErrorClass {

@@ -1,0 +1,159 @@
+//! Performs what was decided: one change to the world each.
+
+use super::decide::Mutation;
+use super::engine::{Engine, Phase};
+use super::job::Goal;
+use super::look::Basis;
+use super::observation::tombstone;
+use crate::model::id::{ConsumerId, KeyId, VersionId};
+use crate::model::outcome::Fate;
+use crate::model::secret::Secret;
+use crate::world::{Consumer, ErrorClass, Fresh, KeyChange, Target, WorldError};
+
+/// Steps to be told, each with the version it is about.
+pub(super) type Told = Vec<(&'static str, Option<VersionId>)>;
+
+impl<'a> Engine<'a> {
+    /// Performs `mutation`; gives what is to be told about it.
+    pub(super) async fn effect(&mut self, goal: &Goal<'_>, mutation: &Mutation, basis: &Basis) -> Result<Told, WorldError> {
+        let store = self.job.store;
+        let told = |step, version: &VersionId| Ok(vec![(step, Some(version.clone()))]);
+        match mutation {
+            Mutation::Create { slot } => {
+                let current = self.current(goal, basis).await?;
+                let fresh = self.job.rotator.create(slot, current.as_ref()).await?;
+                self.phase = Phase::Holding(slot.clone(), fresh);
+                told("created", slot)
+            }
+            Mutation::Prepare { slot } => {
+                let current = self.current(goal, basis).await?;
+                store.put(goal.secret, slot, &self.job.rotator.create(slot, current.as_ref()).await?.value).await?;
+                told("prepared", slot)
+            }
+            Mutation::Adopt { slot, key } => {
+                let value = self.target(key.as_str())?.reread(key).await?;
+                store.put(goal.secret, slot, &value).await?;
+                told("prepared", slot)
+            }
+            Mutation::Close { slot, condemned } => {
+                let value = tombstone(condemned).map_err(|cause| permanent("close a slot", &cause.to_string()))?;
+                store.put(goal.secret, slot, &value).await?;
+                told("closed", slot)
+            }
+            Mutation::Restore { to } => {
+                let parent = basis.parent.as_ref().ok_or_else(|| permanent("bring a value back", "nothing was before"))?;
+                store.put(goal.secret, to, &store.read(goal.secret, parent).await?).await?;
+                told("restored", to)
+            }
+            Mutation::Promote { from, to } => {
+                store.promote(goal.secret, from.as_ref(), to).await?;
+                told("promoted", to)
+            }
+            Mutation::Install { .. } | Mutation::Deliver { .. } | Mutation::Activate { .. } | Mutation::Change { .. } => {
+                self.outside(goal, mutation).await
+            }
+            Mutation::Judge { .. } | Mutation::Reject { .. } | Mutation::Fate(_) | Mutation::Prove | Mutation::Mark(_) => {
+                self.write(goal, mutation, basis).await
+            }
+        }
+    }
+
+    /// A change to a target or a consumer.
+    async fn outside(&self, goal: &Goal<'_>, mutation: &Mutation) -> Result<Told, WorldError> {
+        let store = self.job.store;
+        let told = |step, version: &VersionId| Ok(vec![(step, Some(version.clone()))]);
+        match mutation {
+            Mutation::Install { version, over } => {
+                let value = store.read(goal.secret, version).await?;
+                self.target(version.as_str())?.install(&value, version, over.as_ref()).await?;
+                told("installed", version)
+            }
+            Mutation::Deliver { consumer, version } => {
+                let value = store.read(goal.secret, version).await?;
+                self.fenced(consumer)?.deliver(version, &value).await?;
+                told("delivered", version)
+            }
+            Mutation::Activate { consumer, version } => {
+                self.fenced(consumer)?.activate(version).await?;
+                told("activated", version)
+            }
+            Mutation::Change { key, change } => {
+                self.target(key.as_str())?.change(key, *change).await?;
+                let step = match change {
+                    KeyChange::Disable => "disabled",
+                    KeyChange::Enable => "enabled",
+                    KeyChange::Delete => "deleted",
+                };
+                Ok(vec![(step, None)])
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The value in force, for rotators whose next one follows from it.
+    async fn current(&self, goal: &Goal<'_>, basis: &Basis) -> Result<Option<Secret>, WorldError> {
+        match &basis.generation {
+            Some(generation) if self.job.rotator.capabilities().follows => {
+                self.job.store.read(goal.secret, generation).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Keeps what the server issued, or makes it go away when its slot is taken.
+    pub(super) async fn record(&mut self, goal: &Goal<'_>, slot: VersionId, fresh: Fresh) -> Option<Fate> {
+        if !(self.job.fence)() {
+            return Some(Fate::Waiting("the lease is spent".to_owned()));
+        }
+        match self.job.store.put(goal.secret, &slot, &fresh.value).await {
+            Ok(()) => {
+                self.failures = 0;
+                self.event("recorded", Some(&slot), "");
+                None
+            }
+            Err(error) if error.class == ErrorClass::Conflict => match fresh.key {
+                Some(key) => {
+                    self.phase = Phase::Dropping(key);
+                    None
+                }
+                None => self.failed(&error),
+            },
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    pub(super) async fn drop_key(&mut self, key: &KeyId) -> Option<Fate> {
+        if !(self.job.fence)() {
+            return Some(Fate::Waiting("the lease is spent".to_owned()));
+        }
+        let gone = match self.target(key.as_str()) {
+            Ok(target) => target.change(key, KeyChange::Delete).await,
+            Err(error) => Err(error),
+        };
+        match gone {
+            Ok(()) => {
+                self.event("dropped", None, "");
+                None
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    pub(super) fn target(&self, what: &str) -> Result<&'a dyn Target, WorldError> {
+        self.job.target.ok_or_else(|| permanent(&format!("reach what lets {what} in"), "this kind has no target"))
+    }
+
+    /// The consumer, if the lease lasts.
+    fn fenced(&self, id: &ConsumerId) -> Result<&'a dyn Consumer, WorldError> {
+        let refuse =
+            |class, cause: &str| WorldError { class, operation: format!("bring `{id}` up to date"), cause: cause.to_owned() };
+        if !(self.job.fence)() {
+            return Err(refuse(ErrorClass::Transient, "the lease is spent"));
+        }
+        self.consumer(id).ok_or_else(|| refuse(ErrorClass::Permanent, "it cannot be reached from here"))
+    }
+}
+
+pub(super) fn permanent(operation: &str, cause: &str) -> WorldError {
+    WorldError { class: ErrorClass::Permanent, operation: operation.to_owned(), cause: cause.to_owned() }
+}

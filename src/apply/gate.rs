@@ -1,0 +1,117 @@
+//! Whether what an earlier generation left behind may be ended now; pure.
+
+use crate::model::time::{Limit, Timestamp};
+
+/// An answer of the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// It may.
+    Open,
+    /// Not before this instant, for this reason.
+    Until(Timestamp, String),
+    /// Not before something happens.
+    Shut(String),
+}
+
+/// What the gate looks at, all of one observation.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    /// The store's clock.
+    pub now: Timestamp,
+    /// When the generation was in force at the latest, by the store's clock.
+    pub promoted: Option<Timestamp>,
+    /// No run has effects for longer than this.
+    pub lease: Limit,
+    /// The longest time for which a consumer goes on with what it has read.
+    pub staleness: Limit,
+    /// Work begun with the old value and not ended.
+    pub draining: &'a [String],
+    /// The target's clock.
+    pub target_now: Timestamp,
+    /// The last use of the old credential and by what, by the target's clock.
+    pub last_use: Option<(Timestamp, String)>,
+    /// It must have been unused for this long.
+    pub quiet: Limit,
+    /// Replicas that do not serve the current version.
+    pub behind: &'a [String],
+    /// Why nobody permits it, if so.
+    pub held: Option<&'a str>,
+}
+
+/// Whether the old credential may be ended. That every consumer runs the current version was checked before.
+#[must_use]
+pub fn gate(of: &Reading<'_>) -> Gate {
+    let Some(promoted) = of.promoted else {
+        return Gate::Shut("it is not known since when the new version is in force".to_owned());
+    };
+    if let Some(why) = of.held {
+        return Gate::Shut(why.to_owned());
+    }
+    let late = of.lease.max(of.staleness).after(promoted);
+    if of.now < late {
+        return Gate::Until(late, "a run or a consumer may still hold the old version".to_owned());
+    }
+    if !of.behind.is_empty() {
+        return Gate::Shut(format!("replicas are behind: {}", of.behind.join(", ")));
+    }
+    if !of.draining.is_empty() {
+        return Gate::Shut(format!("work begun with the old version goes on: {}", of.draining.join(", ")));
+    }
+    match &of.last_use {
+        Some((at, by)) if of.quiet.after(*at) > of.target_now => Gate::Until(of.quiet.after(*at), format!("used at {at} by {by}")),
+        _ => Gate::Open,
+    }
+}
+
+/// Whether what was disabled by `disabled` may be deleted.
+#[must_use]
+pub fn soaked(disabled: Timestamp, soak: Limit, now: Timestamp) -> Gate {
+    let late = soak.after(disabled);
+    if now < late { Gate::Until(late, "it stays disabled for a while before it is deleted".to_owned()) } else { Gate::Open }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::new(second, 0).unwrap()
+    }
+
+    fn reading() -> Reading<'static> {
+        Reading {
+            now: at(100),
+            promoted: Some(at(0)),
+            lease: Limit::seconds(60),
+            staleness: Limit::seconds(100),
+            draining: &[],
+            target_now: at(1_000),
+            last_use: Some((at(900), "job".to_owned())),
+            quiet: Limit::seconds(100),
+            behind: &[],
+            held: None,
+        }
+    }
+
+    #[test]
+    fn it_opens_only_when_every_condition_holds() {
+        assert_eq!(gate(&reading()), Gate::Open);
+        assert!(matches!(gate(&Reading { now: at(99), ..reading() }), Gate::Until(late, _) if late == at(100)));
+        assert!(matches!(gate(&Reading { lease: Limit::seconds(200), ..reading() }), Gate::Until(late, _) if late == at(200)));
+        assert!(
+            matches!(gate(&Reading { target_now: at(999), ..reading() }), Gate::Until(late, why) if late == at(1_000) && why.contains("job"))
+        );
+        assert!(matches!(gate(&Reading { promoted: None, ..reading() }), Gate::Shut(_)));
+        assert!(matches!(gate(&Reading { held: Some("frozen"), ..reading() }), Gate::Shut(why) if why == "frozen"));
+        let run = ["run 1".to_owned()];
+        assert!(matches!(gate(&Reading { draining: &run, ..reading() }), Gate::Shut(why) if why.contains("run 1")));
+        assert!(matches!(gate(&Reading { behind: &run, ..reading() }), Gate::Shut(_)));
+        assert_eq!(gate(&Reading { last_use: None, ..reading() }), Gate::Open);
+    }
+
+    #[test]
+    fn soaking_ends_at_its_limit() {
+        assert!(matches!(soaked(at(0), Limit::seconds(10), at(9)), Gate::Until(late, _) if late == at(10)));
+        assert_eq!(soaked(at(0), Limit::seconds(10), at(10)), Gate::Open);
+    }
+}

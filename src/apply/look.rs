@@ -1,0 +1,298 @@
+//! Reads the world and classifies it for [`super::decide`]. Credentials at the target are listed before the store is read, and
+//! the store before the consumers: what is seen unrecorded was unrecorded before anything else was looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::decide::Mark;
+use super::gate::{Reading, gate, soaked};
+use super::job::{Goal, Job};
+use super::observation::{
+    Content, Ending, Key, Marks, Observation, Place, Records, Role, Sight, Slot, Verdict, condemned, last_use,
+};
+use crate::model::id::{ConsumerId, RegisterName, VersionId};
+use crate::model::names;
+use crate::model::outcome::Fate;
+use crate::model::time::{Limit, Timestamp};
+use crate::world::{Clock, ErrorClass, Issuer, Listing, Overlap, SecretView, WorldError};
+
+/// Where an observation was made from; what is performed on it refers to the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Basis {
+    /// The version in force.
+    pub generation: Option<VersionId>,
+    /// The version in force before, when we promoted this one.
+    pub parent: Option<VersionId>,
+    /// The store's clock.
+    pub now: Timestamp,
+    /// The target's clock.
+    pub target_now: Timestamp,
+}
+
+/// What [`store`] brings back.
+pub(super) enum Seen {
+    /// To be decided on.
+    Whole(Box<(Observation, Basis)>),
+    /// The action does not fit the world any more.
+    Stale(Fate),
+}
+
+impl Basis {
+    fn new(job: &Job<'_>, goal: &Goal<'_>, view: &SecretView, listing: &Listing, clock: &dyn Clock) -> Self {
+        let generation = view.current().cloned();
+        let attempts = job.credential.policy.attempts;
+        let made_by_us = |parent: &VersionId| {
+            generation.as_ref().is_some_and(|generation| {
+                *generation == names::rollback(goal.secret, parent)
+                    || (0..attempts).any(|n| *generation == names::slot(goal.secret, Some(parent), n))
+            })
+        };
+        let parent = view.previous().filter(|parent| made_by_us(parent)).cloned();
+        Self { parent, generation, now: view.now.unwrap_or_else(|| clock.now()), target_now: listing.now }
+    }
+}
+
+/// True when `generation` is what the action was made for, or what carrying it out makes of it.
+fn expected(job: &Job<'_>, goal: &Goal<'_>, generation: Option<&VersionId>) -> bool {
+    if generation == goal.generation {
+        return true;
+    }
+    let Some(now) = generation else { return false };
+    let back = |from: Option<&VersionId>| from.is_some_and(|from| *now == names::rollback(goal.secret, from));
+    let slots = (0..job.credential.policy.attempts).map(|n| names::slot(goal.secret, goal.generation, n));
+    back(goal.generation) || (goal.rotate && slots.into_iter().any(|slot| *now == slot || back(Some(&slot))))
+}
+
+/// Reads the store, the registers and the consumers.
+pub(super) async fn store(
+    job: &Job<'_>,
+    goal: &Goal<'_>,
+    clock: &dyn Clock,
+    listing: Listing,
+    consumers: impl AsyncFnOnce() -> Vec<Place>,
+) -> Result<Seen, WorldError> {
+    let view = job.store.describe(goal.secret).await?;
+    let basis = Basis::new(job, goal, &view, &listing, clock);
+    let generation = basis.generation.as_ref();
+    if !expected(job, goal, generation) {
+        let now = generation.map_or_else(|| "nothing".to_owned(), |id| format!("version {id}"));
+        return Ok(Seen::Stale(Fate::Stale(format!("{now} is current in `{}` now", goal.secret.name))));
+    }
+    let due = goal.rotate && generation == goal.generation;
+    let attempts = job.credential.policy.attempts;
+    let ids: Vec<VersionId> = (0..attempts).map(|n| names::slot(goal.secret, generation, n)).collect();
+    let contents = contents(job, goal, &view, &ids, due).await?;
+    let registers = registers(job, goal, generation, attempts).await?;
+    let consumers = consumers().await;
+    let read = Read { job, goal, basis: &basis, view: &view, listing: &listing, contents, registers, due };
+    Ok(Seen::Whole(Box::new((read.observation(ids, consumers), basis))))
+}
+
+/// Everything that was read, to be classified.
+struct Read<'a> {
+    job: &'a Job<'a>,
+    goal: &'a Goal<'a>,
+    basis: &'a Basis,
+    view: &'a SecretView,
+    listing: &'a Listing,
+    contents: BTreeMap<VersionId, Content>,
+    registers: BTreeMap<RegisterName, String>,
+    due: bool,
+}
+
+impl Read<'_> {
+    fn observation(&self, ids: Vec<VersionId>, consumers: Vec<Place>) -> Observation {
+        let (job, goal, listing) = (self.job, self.goal, self.listing);
+        let generation = self.basis.generation.as_ref();
+        let capabilities = job.rotator.capabilities();
+        let (slots, restore) = self.slots(&ids);
+        let keys = self.keys(&ids, &slots, restore.as_ref());
+        let marks = generation.map(|generation| marks(goal, generation, &self.registers)).unwrap_or_default();
+        let single = capabilities.overlap == Overlap::Single;
+        let old = listing.keys.iter().zip(&keys).filter(|(_, key)| key.role == Role::Older).map(|(view, _)| view);
+        let gate = gate(&Reading {
+            now: self.basis.now,
+            promoted: marks.promoted,
+            lease: job.credential.policy.lease,
+            staleness: staleness(job),
+            draining: &draining(&consumers, job),
+            target_now: listing.now,
+            last_use: last_use(old),
+            quiet: job.credential.gate.quiet,
+            behind: &self.view.behind,
+            held: job.retire_held.as_deref(),
+        });
+        let soak = job.credential.gate.soak;
+        Observation {
+            capabilities,
+            generation: generation.cloned(),
+            due: self.due,
+            leak: job.leak,
+            tail: goal.tail,
+            soaked: marks.disabled.map(|since| soaked(since, soak, self.basis.now)),
+            slots,
+            restore,
+            fate: generation.and_then(|generation| Ending::read(self.registers.get(&names::fate(goal.secret, generation))?)),
+            keys,
+            installed: listing.keys.iter().filter(|_| single).find_map(|key| key.version.clone()),
+            consumers,
+            marks,
+            gate,
+            leased: (job.fence)(),
+        }
+    }
+
+    /// Slots matter when something is to be made, and when something is to be ended; a bare delivery looks at none.
+    fn slots(&self, ids: &[VersionId]) -> (Vec<Slot>, Option<Slot>) {
+        let generation = self.basis.generation.as_ref();
+        let slot = |id: VersionId, verdict| {
+            let content = self.contents.get(&id).cloned().unwrap_or(Content::Absent);
+            let mut slot = Slot { id, content, verdict, over: None, installed: false };
+            stand(&mut slot, self.listing);
+            slot
+        };
+        let lease = self.job.credential.policy.lease;
+        let verdict = |n| {
+            let text = self.registers.get(&names::verdict(self.goal.secret, generation, n))?;
+            verdict(text, lease, self.basis.now)
+        };
+        let numbered = (0..).zip(ids).filter(|_| self.due || self.goal.tail);
+        let slots = numbered.map(|(n, id)| slot(id.clone(), verdict(n))).collect();
+        let restore = self.basis.parent.as_ref().and(generation);
+        (slots, restore.map(|generation| slot(names::rollback(self.goal.secret, generation), None)))
+    }
+
+    fn keys(&self, ids: &[VersionId], slots: &[Slot], restore: Option<&Slot>) -> Vec<Key> {
+        let generation = self.basis.generation.as_ref();
+        let explained = |id: &VersionId| Some(id) == generation || ids.contains(id);
+        let all_explained = self.view.versions.keys().all(explained);
+        let attempts = self.job.credential.policy.attempts;
+        let ours = if all_explained { BTreeSet::new() } else { ours(self.goal, self.view, attempts) };
+        let records =
+            Records { generation, parent: self.basis.parent.as_ref(), contents: &self.contents, ours: &ours, slots, restore };
+        let server = self.job.rotator.capabilities().issuer == Issuer::Server;
+        let lease = self.job.credential.policy.lease;
+        let now = self.listing.now;
+        let role = |key: &crate::world::KeyView| {
+            let gone = key.created.map_or(Timestamp::MAX, |created| lease.after(created));
+            records.role(key, server, (now < gone).then_some(gone))
+        };
+        self.listing.keys.iter().map(|key| Key { id: key.id.clone(), active: key.active, role: role(key) }).collect()
+    }
+}
+
+/// How the credential in `slot` stands at the target.
+fn stand(slot: &mut Slot, listing: &Listing) {
+    let Content::Value(Some(name)) = &slot.content else { return };
+    if let Some(key) = listing.keys.iter().find(|key| key.id == *name) {
+        slot.installed = key.active && key.version.as_ref().is_none_or(|version| *version == slot.id);
+        slot.over = key.version.clone();
+    }
+}
+
+fn staleness(job: &Job<'_>) -> Limit {
+    job.credential.consumers.iter().map(|consumer| consumer.max_staleness).max().unwrap_or(Limit::seconds(0))
+}
+
+fn draining(consumers: &[Place], job: &Job<'_>) -> Vec<String> {
+    let work = consumers.iter().filter_map(|place| match &place.sight {
+        Sight::Seen(view) if job.credential.gate.drain => Some(view.draining.iter().cloned()),
+        _ => None,
+    });
+    work.flatten().collect()
+}
+
+/// Every version that only slm writes into this secret.
+fn ours(goal: &Goal<'_>, view: &SecretView, attempts: u8) -> BTreeSet<VersionId> {
+    if !goal.tail {
+        return BTreeSet::new();
+    }
+    let from = view.versions.keys().map(Some).chain([None]);
+    let derived = from.flat_map(|generation| {
+        let slots = (0..attempts).map(move |n| names::slot(goal.secret, generation, n));
+        slots.chain(generation.map(|generation| names::rollback(goal.secret, generation)))
+    });
+    derived.filter(|id| view.versions.contains_key(id)).collect()
+}
+
+/// What is in the versions that matter: all of them when the target lists credentials, else the slots.
+async fn contents(
+    job: &Job<'_>,
+    goal: &Goal<'_>,
+    view: &SecretView,
+    slots: &[VersionId],
+    due: bool,
+) -> Result<BTreeMap<VersionId, Content>, WorldError> {
+    let validated = job.rotator.capabilities().overlap != Overlap::Unvalidated;
+    let back = view.current().filter(|_| goal.tail).map(|generation| names::rollback(goal.secret, generation));
+    let matters = |id: &&VersionId| {
+        if validated { goal.tail || due } else { (due && slots.contains(id)) || back.as_ref() == Some(*id) }
+    };
+    let mut contents = BTreeMap::new();
+    for id in view.versions.keys().filter(matters) {
+        let content = match job.store.read(goal.secret, id).await {
+            Ok(value) => match condemned(&value).filter(|_| validated) {
+                Some(keys) => Content::Tombstone(keys),
+                None => Content::Value(job.rotator.identify(&value)),
+            },
+            Err(error) if error.class == ErrorClass::NotFound => Content::Empty,
+            Err(error) => return Err(error),
+        };
+        contents.insert(id.clone(), content);
+    }
+    Ok(contents)
+}
+
+async fn registers(
+    job: &Job<'_>,
+    goal: &Goal<'_>,
+    generation: Option<&VersionId>,
+    attempts: u8,
+) -> Result<BTreeMap<RegisterName, String>, WorldError> {
+    let validated = job.rotator.capabilities().overlap != Overlap::Unvalidated;
+    let canary = job.credential.consumers.iter().any(|consumer| consumer.canary);
+    let verdicts = (0..attempts).filter(|_| goal.rotate && (validated || canary));
+    let mut wanted: Vec<RegisterName> = verdicts.map(|n| names::verdict(goal.secret, generation, n)).collect();
+    if let Some(generation) = generation.filter(|_| goal.tail) {
+        wanted.push(names::fate(goal.secret, generation));
+        let marks = [Mark::Promoted, Mark::Disabled, Mark::Refused, Mark::Done];
+        wanted.extend(marks.map(|mark| names::mark(goal.secret, generation, mark.as_str())));
+    }
+    if wanted.is_empty() { Ok(BTreeMap::new()) } else { job.registers.read(&goal.namespace(generation), &wanted).await }
+}
+
+fn marks(goal: &Goal<'_>, generation: &VersionId, registers: &BTreeMap<RegisterName, String>) -> Marks {
+    let read = |mark: Mark| registers.get(&names::mark(goal.secret, generation, mark.as_str()))?.parse().ok();
+    let (promoted, disabled, refused, done) = (read(Mark::Promoted), read(Mark::Disabled), read(Mark::Refused), read(Mark::Done));
+    Marks { promoted, disabled, refused, done }
+}
+
+/// Reads a verdict: `approve`, or `reject <instant> <why>`. A run that was under way when it was written may still hand the value
+/// out, and the instant may be a lease older than the writing of it.
+fn verdict(text: &str, lease: Limit, now: Timestamp) -> Option<Verdict> {
+    let mut words = text.splitn(3, ' ');
+    match words.next()? {
+        "approve" => Some(Verdict::Approve),
+        "reject" => {
+            let since: Timestamp = words.next()?.parse().ok()?;
+            Some(Verdict::Reject { settled: lease.after(lease.after(since)) <= now })
+        }
+        _ => None,
+    }
+}
+
+/// How `id` was seen.
+pub(super) fn sight(seen: Result<crate::world::ConsumerView, WorldError>) -> (Sight, Option<WorldError>) {
+    match seen {
+        Ok(view) => (Sight::Seen(view), None),
+        Err(error) => {
+            let why = error.to_string();
+            let passing = !matches!(error.class, ErrorClass::Denied | ErrorClass::Permanent);
+            (Sight::Unseen(why), passing.then_some(error))
+        }
+    }
+}
+
+/// True when `id` is declared to get new values first.
+pub(super) fn is_canary(job: &Job<'_>, id: &ConsumerId) -> bool {
+    job.credential.consumers.iter().any(|consumer| consumer.id == *id && consumer.canary)
+}

@@ -1,0 +1,305 @@
+//! What a decision rests on, classified from what was read; pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::gate::Gate;
+use crate::model::id::{ConsumerId, KeyId, VersionId};
+use crate::model::secret::Secret;
+use crate::model::time::Timestamp;
+use crate::world::{Capabilities, ConsumerView, KeyView, LastUse};
+
+/// Everything the decision rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// What the rotator's kind can do.
+    pub capabilities: Capabilities,
+    /// The version in force.
+    pub generation: Option<VersionId>,
+    /// True when this generation is to be left.
+    pub due: bool,
+    /// True when what this generation replaced, or is to be replaced, is in wrong hands.
+    pub leak: bool,
+    /// True when this run may end what an earlier generation left behind.
+    pub tail: bool,
+    /// Attempts at replacing this generation, as many as are allowed.
+    pub slots: Vec<Slot>,
+    /// What brings back the value before this generation.
+    pub restore: Option<Slot>,
+    /// What was decided about the value before this generation.
+    pub fate: Option<Ending>,
+    /// Every credential at the target.
+    pub keys: Vec<Key>,
+    /// The version installed at a target that keeps one value, when it tells.
+    pub installed: Option<VersionId>,
+    /// Consumers in order of delivery.
+    pub consumers: Vec<Place>,
+    /// Instants kept for this generation.
+    pub marks: Marks,
+    /// Whether what came before may be ended.
+    pub gate: Gate,
+    /// When what is disabled may be deleted; `None` before it was seen disabled.
+    pub soaked: Option<Gate>,
+    /// True while we may still have effects.
+    pub leased: bool,
+}
+
+/// One write-once slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Its name in the store.
+    pub id: VersionId,
+    /// What is in it.
+    pub content: Content,
+    /// What was decided about it.
+    pub verdict: Option<Verdict>,
+    /// The version seen under the name of its credential at the target.
+    pub over: Option<VersionId>,
+    /// Whether the target lets it in, as far as its list tells.
+    pub installed: bool,
+}
+
+/// What a slot holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// The store does not list it.
+    Absent,
+    /// Listed, but without a value.
+    Empty,
+    /// A new value, and its name at the target.
+    Value(Option<KeyId>),
+    /// Closed for ever: these keys can never be recorded in it.
+    Tombstone(BTreeSet<KeyId>),
+}
+
+/// What was decided, once, about an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may be promoted.
+    Approve,
+    /// It will never be promoted.
+    Reject {
+        /// True when no run that began before can still have effects.
+        settled: bool,
+    },
+}
+
+/// What was decided, once, about the value before a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// It is ended.
+    Retire,
+    /// It comes back.
+    Rollback,
+}
+
+impl Ending {
+    /// As kept in its register.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retire => "retire",
+            Self::Rollback => "rollback",
+        }
+    }
+
+    /// Reads a register; anything else is `None`.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        [Self::Retire, Self::Rollback].into_iter().find(|ending| ending.as_str() == text)
+    }
+}
+
+/// One credential at the target, and what it is to us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its name there.
+    pub id: KeyId,
+    /// Whether it is let in.
+    pub active: bool,
+    /// What it is to us.
+    pub role: Role,
+}
+
+/// What a credential at the target is to us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The one in force.
+    Current,
+    /// In a slot that may still be promoted.
+    Candidate,
+    /// In this slot, which was rejected.
+    Rejected(VersionId),
+    /// In a tombstone and in no slot: nobody can ever use it.
+    Condemned,
+    /// Of an earlier generation of ours.
+    Older,
+    /// Ours and in no slot; its maker may still be about to record it until this instant.
+    Unknown {
+        /// `None` when no maker can be left.
+        wait: Option<Timestamp>,
+    },
+    /// Somebody else's; never touched.
+    Foreign,
+}
+
+/// Instants kept for a generation, by the store's clock.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// It was in force by then.
+    pub promoted: Option<Timestamp>,
+    /// What came before was disabled by then.
+    pub disabled: Option<Timestamp>,
+    /// What came before was refused by then.
+    pub refused: Option<Timestamp>,
+    /// Nothing was left to end by then.
+    pub done: Option<Timestamp>,
+}
+
+/// A consumer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its id.
+    pub id: ConsumerId,
+    /// Gets a new value before it is promoted.
+    pub canary: bool,
+    /// How it was seen.
+    pub sight: Sight,
+}
+
+/// How a consumer was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// It reported.
+    Seen(ConsumerView),
+    /// It did not, for this reason; it counts as not adopted.
+    Unseen(String),
+    /// It would not take this version, for this reason.
+    Refused(VersionId, String),
+}
+
+/// The content of a slot that is closed for ever.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tombstone {
+    slm: String,
+    condemned: BTreeSet<KeyId>,
+}
+
+const TOMBSTONE: &str = "tombstone";
+
+/// What is written into a slot to close it.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn tombstone(condemned: &BTreeSet<KeyId>) -> Result<Secret, serde_json::Error> {
+    let tombstone = Tombstone { slm: TOMBSTONE.to_owned(), condemned: condemned.clone() };
+    serde_json::to_vec(&tombstone).map(Secret::new)
+}
+
+/// The keys condemned by `value` when it is a tombstone.
+#[must_use]
+pub fn condemned(value: &Secret) -> Option<BTreeSet<KeyId>> {
+    let read: Tombstone = serde_json::from_slice(value.expose()).ok()?;
+    (read.slm == TOMBSTONE).then_some(read.condemned)
+}
+
+/// What was read about the keys at a target and where each is recorded.
+pub struct Records<'a> {
+    /// The version in force.
+    pub generation: Option<&'a VersionId>,
+    /// The version in force before, when we promoted this one.
+    pub parent: Option<&'a VersionId>,
+    /// Contents of every version.
+    pub contents: &'a BTreeMap<VersionId, Content>,
+    /// Versions that only slm writes.
+    pub ours: &'a BTreeSet<VersionId>,
+    /// Slots of this generation.
+    pub slots: &'a [Slot],
+    /// What brings back the value before.
+    pub restore: Option<&'a Slot>,
+}
+
+impl Records<'_> {
+    fn recorded_in(&self, key: &KeyId) -> impl Iterator<Item = &VersionId> {
+        self.contents.iter().filter(move |(_, content)| **content == Content::Value(Some(key.clone()))).map(|(id, _)| id)
+    }
+
+    /// What `key` is to us. `maker_gone` is when no run that may have made it can still record it.
+    #[must_use]
+    pub fn role(&self, key: &KeyView, server_issued: bool, maker_gone: Option<Timestamp>) -> Role {
+        let recorded: Vec<&VersionId> = self.recorded_in(&key.id).collect();
+        let is = |slot: &Slot| recorded.contains(&&slot.id);
+        if self.generation.is_some_and(|generation| recorded.contains(&generation)) {
+            return Role::Current;
+        }
+        if self.restore.is_some_and(is) || self.slots.iter().any(|slot| is(slot) && !slot.rejected()) {
+            return Role::Candidate;
+        }
+        if let Some(slot) = self.slots.iter().find(|slot| is(slot)) {
+            return Role::Rejected(slot.id.clone());
+        }
+        if recorded.iter().any(|id| self.ours.contains(*id) || self.parent == Some(*id)) {
+            return Role::Older;
+        }
+        if !recorded.is_empty() {
+            return Role::Foreign;
+        }
+        let condemned = |content: &Content| matches!(content, Content::Tombstone(keys) if keys.contains(&key.id));
+        if self.contents.values().any(condemned) {
+            return Role::Condemned;
+        }
+        if server_issued && key.ours { Role::Unknown { wait: maker_gone } } else { Role::Foreign }
+    }
+}
+
+impl Slot {
+    /// True when it will never be promoted.
+    #[must_use]
+    pub fn rejected(&self) -> bool {
+        matches!(self.verdict, Some(Verdict::Reject { .. }))
+    }
+
+    /// True when it holds a value that may be promoted.
+    #[must_use]
+    pub fn live(&self) -> bool {
+        matches!(self.content, Content::Value(_)) && !self.rejected()
+    }
+
+    /// True when something may still be written into it.
+    #[must_use]
+    pub fn open(&self) -> bool {
+        matches!(self.content, Content::Absent | Content::Empty)
+    }
+}
+
+impl Observation {
+    /// The first attempt that may be promoted.
+    #[must_use]
+    pub fn candidate(&self) -> Option<&Slot> {
+        self.slots.iter().find(|slot| !matches!(slot.content, Content::Tombstone(_)) && !slot.rejected()).filter(|slot| slot.live())
+    }
+
+    /// The attempt that comes next.
+    #[must_use]
+    pub fn open_slot(&self) -> Option<&Slot> {
+        self.slots.iter().find(|slot| !matches!(slot.content, Content::Tombstone(_)) && !slot.rejected()).filter(|slot| slot.open())
+    }
+
+    /// Credentials of an earlier generation that are still there.
+    pub fn older(&self) -> impl Iterator<Item = &Key> {
+        let stays = |key: &&Key| key.active || self.capabilities.delete;
+        self.keys.iter().filter(|key| key.role == Role::Older).filter(stays)
+    }
+}
+
+/// The last use of `keys` that counts against ending them.
+#[must_use]
+pub fn last_use<'a>(keys: impl Iterator<Item = &'a KeyView>) -> Option<(Timestamp, String)> {
+    keys.filter_map(|key| match &key.last_used {
+        LastUse::At(at, by) => Some((*at, by.clone())),
+        LastUse::Never | LastUse::Untold => None,
+    })
+    .max()
+}

@@ -1,0 +1,106 @@
+//! What is written once: verdicts, fates, and the instants of what was seen.
+
+use super::decide::{Mark, Mutation};
+use super::effect::{Told, permanent};
+use super::engine::Engine;
+use super::job::Goal;
+use super::look::Basis;
+use crate::model::id::{RegisterName, VersionId};
+use crate::model::names;
+use crate::world::{ErrorClass, Trial, WorldError};
+
+impl Engine<'_> {
+    /// Performs a mutation that writes a register.
+    pub(super) async fn write(&self, goal: &Goal<'_>, mutation: &Mutation, basis: &Basis) -> Result<Told, WorldError> {
+        match mutation {
+            Mutation::Judge { slot } => self.judge(goal, slot, basis).await,
+            Mutation::Reject { slot, why } => self.reject(goal, slot, why, basis).await,
+            Mutation::Fate(ending) => {
+                let generation = generation(basis)?;
+                let name = names::fate(goal.secret, generation);
+                let written = self.once(goal, basis, &name, ending.as_str()).await?;
+                if written == ending.as_str() {
+                    return Ok(vec![(ending.as_str(), Some(generation.clone()))]);
+                }
+                let operation = format!("decide `{}` for version {generation}", ending.as_str());
+                Err(WorldError { class: ErrorClass::Conflict, operation, cause: format!("`{written}` was decided before") })
+            }
+            Mutation::Prove => self.prove(goal, basis).await,
+            Mutation::Mark(mark) => self.mark(goal, *mark, basis).await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Shows the value of `slot` to its target, several times, and writes down what came of it.
+    async fn judge(&self, goal: &Goal<'_>, slot: &VersionId, basis: &Basis) -> Result<Told, WorldError> {
+        let job = self.job;
+        let value = job.store.read(goal.secret, slot).await?;
+        let key = job.rotator.identify(&value);
+        for trial in 0..job.budget.trials.max(1) {
+            if trial > 0 && !job.budget.between.is_zero() {
+                tokio::time::sleep(job.budget.between).await;
+            }
+            if let Trial::Refused(why) = job.rotator.verify(&value).await? {
+                // A new credential is not known everywhere at once: refused is not yet bad.
+                let created = match (job.target, &key) {
+                    (Some(target), Some(key)) if job.budget.settle > 0 => {
+                        let listing = target.list().await?;
+                        let view = listing.keys.into_iter().find(|view| view.id == *key && view.active);
+                        view.and_then(|view| view.created).map(|created| (created, listing.now))
+                    }
+                    _ => None,
+                };
+                if created.is_some_and(|(created, now)| now.as_second() - created.as_second() < job.budget.settle) {
+                    let operation = format!("use version {slot}");
+                    return Err(WorldError { class: ErrorClass::Transient, operation, cause: why });
+                }
+                return self.reject(goal, slot, &why, basis).await;
+            }
+        }
+        let written = self.once(goal, basis, &self.verdict_of(goal, slot, basis)?, "approve").await?;
+        Ok(vec![(if written == "approve" { "approved" } else { "rejected" }, Some(slot.clone()))])
+    }
+
+    async fn reject(&self, goal: &Goal<'_>, slot: &VersionId, why: &str, basis: &Basis) -> Result<Told, WorldError> {
+        let text = format!("reject {} {why}", basis.now);
+        let written = self.once(goal, basis, &self.verdict_of(goal, slot, basis)?, &text).await?;
+        Ok(vec![(if written == "approve" { "approved" } else { "rejected" }, Some(slot.clone()))])
+    }
+
+    fn verdict_of(&self, goal: &Goal<'_>, slot: &VersionId, basis: &Basis) -> Result<RegisterName, WorldError> {
+        let attempts = 0..self.job.credential.policy.attempts;
+        let generation = basis.generation.as_ref();
+        let mut found = attempts.filter(|n| names::slot(goal.secret, generation, *n) == *slot);
+        let n = found.next().ok_or_else(|| permanent("write a verdict", "it is about no attempt of ours"))?;
+        Ok(names::verdict(goal.secret, generation, n))
+    }
+
+    /// Shows the value before this generation to its target: it must be refused.
+    async fn prove(&self, goal: &Goal<'_>, basis: &Basis) -> Result<Told, WorldError> {
+        let parent = basis.parent.as_ref().ok_or_else(|| permanent("try the old value", "nothing was before"))?;
+        let value = self.job.store.read(goal.secret, parent).await?;
+        match self.job.rotator.verify(&value).await? {
+            Trial::Refused(_) => self.mark(goal, Mark::Refused, basis).await,
+            Trial::Accepted => {
+                let operation = format!("see version {parent} refused");
+                Err(WorldError { class: ErrorClass::Transient, operation, cause: "it is still let in".to_owned() })
+            }
+        }
+    }
+
+    async fn mark(&self, goal: &Goal<'_>, mark: Mark, basis: &Basis) -> Result<Told, WorldError> {
+        let generation = generation(basis)?;
+        let name = names::mark(goal.secret, generation, mark.as_str());
+        self.once(goal, basis, &name, &basis.now.to_string()).await?;
+        // The end of a drive tells what is done.
+        Ok(if mark == Mark::Refused { vec![(mark.as_str(), basis.parent.clone())] } else { Vec::new() })
+    }
+
+    async fn once(&self, goal: &Goal<'_>, basis: &Basis, name: &RegisterName, value: &str) -> Result<String, WorldError> {
+        self.job.registers.write_once(&goal.namespace(basis.generation.as_ref()), name, value).await
+    }
+}
+
+fn generation(basis: &Basis) -> Result<&VersionId, WorldError> {
+    basis.generation.as_ref().ok_or_else(|| permanent("write it down", "no version is in force"))
+}

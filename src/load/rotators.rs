@@ -1,0 +1,101 @@
+//! Checks on how credentials are rotated: kinds, policies, and what they cannot both be.
+
+use super::checks::Repo;
+use super::managed::{one_kind, source};
+use super::raw;
+use super::text::{Doc, Item, error};
+use crate::model::diagnostic::Diagnostic;
+use crate::model::rotator::{IamAccessKey, Overlap, RotatorConfig};
+use crate::model::time::Limit;
+
+/// Characters below which a random value of any alphabet can be guessed (16 hex digits are 64 bits).
+const SHORTEST: u16 = 16;
+
+/// Rotation policies and rotators can be followed.
+pub fn rotators(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
+    for Item { doc, raw } in &repo.credentials {
+        let kinds = raw.rotator.kinds();
+        let given: Vec<bool> = kinds.iter().map(|(_, kind)| kind.is_some()).collect();
+        let names: Vec<String> = kinds.iter().map(|(name, _)| format!("`{name}`")).collect();
+        one_kind(doc, &["rotator"], &given, &names.join(", "), out);
+        for (name, kind) in kinds.iter().filter_map(|(name, kind)| Some((*name, kind.as_ref()?))) {
+            rotator(repo, doc, raw, name, kind, out);
+            fits(doc, raw, name, kind, out);
+        }
+        policy(doc, &raw.policy, out);
+    }
+}
+
+fn rotator(repo: &Repo<'_>, doc: &Doc<'_>, raw: &raw::Credential, name: &str, kind: &RotatorConfig, out: &mut Vec<Diagnostic>) {
+    match kind {
+        RotatorConfig::Random(random) if random.length < SHORTEST => {
+            let message = format!("a value of {} characters can be guessed", random.length);
+            let help = format!("use {SHORTEST} characters or more");
+            out.push(error("slm::short-secret", doc.at(&["rotator", name, "length"]), message, Some(help)));
+        }
+        RotatorConfig::Random(_) => {}
+        RotatorConfig::AwsIamAccessKey(key) => iam_access_key(repo, doc, raw, key, out),
+    }
+}
+
+/// The user lives in an AWS account that is in scope.
+fn iam_access_key(repo: &Repo<'_>, doc: &Doc<'_>, raw: &raw::Credential, key: &IamAccessKey, out: &mut Vec<Diagnostic>) {
+    let at = |name: &str| doc.at(&["rotator", "aws-iam-access-key", name]);
+    if key.user.trim().is_empty() {
+        let help = "write the name of the IAM user, as in `user = \"ci-deployer\"`".to_owned();
+        out.push(error("slm::bad-user", at("user"), "name of the user is empty", Some(help)));
+    }
+    let keys: &[&str] = if key.source.is_some() { &["rotator", "aws-iam-access-key", "source"] } else { &["secret", "source"] };
+    let id = key.source.as_ref().map_or(raw.secret.source.as_str(), |source| source.as_str());
+    // The source of the secret is complained about where it is named.
+    let found = match &key.source {
+        Some(_) => source(repo, doc, keys, id, out),
+        None => repo.settings.as_ref().and_then(|settings| settings.raw.source.get(id)),
+    };
+    if found.is_some_and(|found| found.aws.is_none()) {
+        let message = format!("source `{id}` has no IAM users");
+        let help = "name a source of kind `aws` as `source` of the rotator".to_owned();
+        out.push(error("slm::not-an-account", doc.at(keys), message, Some(help)));
+    }
+}
+
+/// What is asked for goes with what the kind can do.
+fn fits(doc: &Doc<'_>, raw: &raw::Credential, name: &str, kind: &RotatorConfig, out: &mut Vec<Diagnostic>) {
+    let can = kind.capabilities();
+    if can.overlap == Overlap::Single && raw.policy.allow_gap.is_none() {
+        let message = format!("`{name}` replaces its value in place, and nobody can log in for a moment");
+        let help =
+            "add `allow-gap = \"1m\"` to `[policy]` when that is acceptable, or use a kind that lets two values in".to_owned();
+        out.push(error("slm::needs-allow-gap", doc.key(&["policy"]), message, Some(help)));
+    }
+    if can.overlap != Overlap::Single && raw.policy.allow_gap.is_some() {
+        let message = format!("`{name}` never leaves a gap");
+        out.push(error("slm::needless-gap", doc.at(&["policy", "allow-gap"]), message, Some("delete `allow-gap`".to_owned())));
+    }
+    if !can.validated() && raw.gate.is_some() {
+        let message = format!("`{name}` leaves nothing behind that could be retired");
+        out.push(error("slm::needless-gate", doc.key(&["gate"]), message, Some("delete `[gate]`".to_owned())));
+    }
+    for (index, consumer) in raw.consumer.iter().enumerate().filter(|(_, consumer)| consumer.canary) {
+        if can.overlap == Overlap::Single {
+            let message = format!("consumer `{}` cannot try a value of `{name}` before everybody must have it", consumer.id);
+            let place = doc.at(&["consumer", &index.to_string(), "canary"]);
+            out.push(error("slm::no-canary", place, message, Some("delete `canary`".to_owned())));
+        }
+    }
+}
+
+fn policy(doc: &Doc<'_>, policy: &raw::Policy, out: &mut Vec<Diagnostic>) {
+    if policy.rotate_every <= Limit::seconds(0) {
+        out.push(error("slm::bad-limit", doc.at(&["policy", "rotate-every"]), "`rotate-every` is zero", None));
+    } else if policy.jitter >= policy.rotate_every {
+        let message = format!("jitter `{}` is not less than `rotate-every` of `{}`", policy.jitter, policy.rotate_every);
+        out.push(error("slm::jitter-too-long", doc.at(&["policy", "jitter"]), message, None));
+    }
+    if policy.attempts == 0 {
+        out.push(error("slm::bad-limit", doc.at(&["policy", "attempts"]), "`attempts` of 0 lets no rotation happen", None));
+    }
+    if policy.lease <= Limit::seconds(0) {
+        out.push(error("slm::bad-limit", doc.at(&["policy", "lease"]), "a `lease` of 0 lets no run do anything", None));
+    }
+}
