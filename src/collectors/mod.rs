@@ -18,6 +18,7 @@ mod iam_policy;
 mod iam_report;
 pub mod rotations;
 pub mod secrets_manager;
+mod secrets_manager_bodies;
 pub mod vault;
 
 /// Entity types and the attributes of them that collectors observe: one line a collector, which declares its own.

@@ -22,7 +22,7 @@ pub const ROTATION_ENTITY: &str = "Slm::Rotation";
 /// One attribute of a resource: its name in the Cedar schema and the observed value.
 pub type Attribute = (Arc<str>, Value);
 
-/// Anything observed that a control speaks about. What could not be read is absent, never guessed. A clone shares everything.
+/// Anything observed that a control speaks about. What could not be read is absent, never guessed.
 #[derive(Clone)]
 pub struct Resource {
     /// Unique inside its entity type.
