@@ -116,6 +116,7 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
             attempts: raw.policy.attempts,
             lease: raw.policy.lease,
             allow_gap: raw.policy.allow_gap,
+            not_before: raw.policy.not_before,
         },
         gate: raw.gate.unwrap_or_default(),
         consumers: raw.consumer.into_iter().map(consumer).collect::<Option<_>>()?,

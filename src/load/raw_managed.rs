@@ -87,6 +87,10 @@ pub struct Policy {
     pub lease: Limit,
     /// The longest time without a valid value while it is replaced in place; required by kinds that do so.
     pub allow_gap: Option<Limit>,
+    /// Before this instant it is rotated only when a person asks for it: RFC 3339.
+    #[serde(default, deserialize_with = "maybe_instant")]
+    #[schemars(with = "Option<String>")]
+    pub not_before: Option<Timestamp>,
 }
 
 fn no_jitter() -> Limit {
@@ -144,6 +148,10 @@ pub struct Exception {
     #[serde(deserialize_with = "instant")]
     #[schemars(with = "String")]
     pub expires: Timestamp,
+}
+
+fn maybe_instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    instant(deserializer).map(Some)
 }
 
 /// An instant as RFC 3339 text or as a TOML offset date-time.

@@ -387,6 +387,8 @@ pub struct RotationPolicy {
     pub lease: Limit,
     /// The longest time for which nothing may be able to log in while a value is replaced in place; `None` forbids such kinds.
     pub allow_gap: Option<Limit>,
+    /// Before this instant it is rotated only when a person asks for it; controls judge its age all the same.
+    pub not_before: Option<Timestamp>,
 }
 
 /// What must hold before a superseded credential is disabled, and then deleted.

@@ -137,6 +137,8 @@ pub enum Reason {
     Undeclared,
     /// A person asked for it.
     Forced,
+    /// A person asked for the value before.
+    RolledBack,
 }
 
 /// Something that is due and will not be done now.

@@ -99,17 +99,21 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
     if resource.is("slm_pending") {
         return Some((rotate(credential, Some(version)), Reason::HalfDone));
     }
+    // A rotation that is asked for ends first what the last one left behind.
+    let behind = consumers_behind(input, credential, &version);
+    if input.forced.contains(&credential.id) && (behind.is_empty() || credential.rotator.capabilities().validated()) {
+        return Some((rotate(credential, Some(version)), Reason::Forced));
+    }
     if is_open(input, credential, &version) {
         return Some((finish(credential, version), Reason::NotRetired));
     }
-    let behind = consumers_behind(input, credential, &version);
     if !behind.is_empty() {
         let secret = credential.secret.clone();
         let kind = ActionKind::Deliver { credential: credential.id.clone(), secret, generation: version, consumers: behind };
         return Some((kind, Reason::NotAdopted));
     }
-    if input.forced.contains(&credential.id) {
-        return Some((rotate(credential, Some(version)), Reason::Forced));
+    if credential.policy.not_before.is_some_and(|instant| at < instant) {
+        return None;
     }
     let since = resource.instant("last_rotated").or_else(|| resource.instant("created"))?;
     let due_after = due_after(credential);

@@ -92,6 +92,7 @@ fn credential(id: &str) -> Credential {
             attempts: 3,
             lease: Limit::seconds(3600),
             allow_gap: None,
+            not_before: None,
         },
         gate: GateSettings::default(),
         consumers: ["app", "worker"].map(consumer).into(),

@@ -88,6 +88,7 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
         Reason::NotAdopted => "a consumer does not run the current version".to_owned(),
         Reason::Undeclared => "found, but not declared under credentials/".to_owned(),
         Reason::Forced => "asked for".to_owned(),
+        Reason::RolledBack => "the value before is asked for".to_owned(),
     }
 }
 

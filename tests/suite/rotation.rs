@@ -106,3 +106,28 @@ async fn an_access_key_is_replaced_and_the_old_one_ended_only_when_nobody_can_ho
         assert!(said.iter().all(|ran| !ran.out.contains(id) && !ran.err.contains(id)), "a whole key id was said");
     }
 }
+
+#[tokio::test]
+async fn a_leaked_key_is_ended_in_one_run_and_a_roll_back_brings_the_old_one_back() {
+    let moto = Server::moto();
+    let proxy = Proxy::before(&moto.endpoint);
+    let iam = Iam::new(&config(&moto.endpoint, "eu-west-1", None).await);
+    iam.create_user().user_name("ci-deployer").send().await.unwrap();
+    let world = world(&proxy.endpoint);
+    world.slm(&["rollback", "deployer"]).exits(5).says("was not made by a rotation of slm");
+    world.slm(&["rotate", "deployer"]).exits(0).says("done");
+    let first = held(&world);
+    world.slm(&["rotate", "deployer", "--leak"]).exits(0).says("disabled").says("deleted");
+    let second = held(&world);
+    assert_eq!(keys(&iam).await, [second.as_str()], "{first} was in wrong hands");
+    world.slm(&["rollback", "deployer"]).exits(5).says("is being retired");
+
+    world.slm(&["rotate", "deployer"]).exits(2).says("waits until");
+    assert_ne!(held(&world), second);
+    world.slm(&["rollback", "deployer"]).exits(2).says("restored");
+    assert_eq!(held(&world), second, "the value before is in force again");
+    assert_eq!(keys(&iam).await.len(), 2, "the one that was left waits to be retired like any other");
+    world.slm(&["resume", "deployer"]).exits(2).says("waits until");
+    world.slm(&["retire", "deployer"]).exits(2).says("waits until");
+    assert_eq!(held(&world), second);
+}

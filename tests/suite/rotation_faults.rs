@@ -55,6 +55,7 @@ fn credential(name: &str) -> Credential {
             attempts: 5,
             lease: Limit::seconds(0),
             allow_gap: None,
+            not_before: None,
         },
         gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(0) },
         consumers: vec![Declared {

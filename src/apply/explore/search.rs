@@ -199,6 +199,7 @@ impl Rig {
                 attempts: ATTEMPTS,
                 lease,
                 allow_gap: None,
+                not_before: None,
             },
             gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(TICK) },
             consumers: (0..count).map(declared).collect(),
