@@ -135,9 +135,9 @@ impl Session {
         Ok(Judged { snapshot, digest, raw, assessment })
     }
 
-    /// Makes and lints the plan.
-    pub(super) fn plan(&self, judged: &Judged, forced: &[CredentialId]) -> Result<Plan, Trouble> {
-        let made = plan(&Input {
+    /// What a plan is made from.
+    pub(super) fn input<'a>(&'a self, judged: &'a Judged, forced: &'a [CredentialId]) -> Input<'a> {
+        Input {
             catalog: &self.catalog,
             rules: &self.rules,
             snapshot: &judged.snapshot,
@@ -145,7 +145,12 @@ impl Session {
             config: self.config.clone(),
             digest: judged.digest.clone(),
             forced,
-        });
+        }
+    }
+
+    /// Makes and lints the plan.
+    pub(super) fn plan(&self, judged: &Judged, forced: &[CredentialId]) -> Result<Plan, Trouble> {
+        let made = plan(&self.input(judged, forced));
         refuse_bad(&made, &self.catalog)?;
         Ok(made)
     }

@@ -14,4 +14,5 @@ pub mod receipt;
 pub mod rotator;
 pub mod secret;
 pub mod snapshot;
+pub mod standing;
 pub mod time;

@@ -14,9 +14,9 @@ use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, ROTATION
 use crate::model::time::Limit;
 
 /// A credential as observed: its store's population, and the resource when it exists.
-struct Seen<'a> {
-    population: Option<&'a Population>,
-    resource: Option<&'a Resource>,
+pub(super) struct Seen<'a> {
+    pub population: Option<&'a Population>,
+    pub resource: Option<&'a Resource>,
 }
 
 /// Rotations and deliveries that are due and permitted; what is due and not permitted goes to `held`.
@@ -72,7 +72,7 @@ fn urgency(reason: &Reason) -> (u8, i64) {
     }
 }
 
-fn see<'a>(input: &'a Input<'_>, credential: &Credential) -> Seen<'a> {
+pub(super) fn see<'a>(input: &'a Input<'_>, credential: &Credential) -> Seen<'a> {
     let population = input.snapshot.populations.iter().find(|population| credential.secret.is_in(population));
     let resource = population.and_then(|population| {
         let is_it = |resource: &&Resource| input.catalog.declared_as(population, resource).is_some_and(|it| it.id == credential.id);
@@ -104,7 +104,7 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
     if input.forced.contains(&credential.id) && (behind.is_empty() || credential.rotator.capabilities().validated()) {
         return Some((rotate(credential, Some(version)), Reason::Forced));
     }
-    if is_open(input, credential, &version) {
+    if rotation_of(input, credential, &version).is_some_and(|rotation| rotation.is("open")) {
         return Some((finish(credential, version), Reason::NotRetired));
     }
     if !behind.is_empty() {
@@ -123,7 +123,7 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
 
 /// The age at which `credential` is due: its period less a share of its jitter fixed by its id, so that a fleet spreads out and
 /// every run agrees.
-fn due_after(credential: &Credential) -> Limit {
+pub(super) fn due_after(credential: &Credential) -> Limit {
     let digest = Sha256::digest(credential.id.as_str().as_bytes());
     let fraction = i64::from(u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) >> 1);
     let jitter = credential.policy.jitter.as_seconds();
@@ -141,13 +141,13 @@ fn rotate(credential: &Credential, generation: Option<VersionId>) -> ActionKind 
     }
 }
 
-/// True when the rotation that made `version` current was seen not to be at its end.
-fn is_open(input: &Input<'_>, credential: &Credential, version: &VersionId) -> bool {
+/// How far the rotation that made `version` current was seen to have come.
+pub(super) fn rotation_of<'a>(input: &'a Input<'_>, credential: &Credential, version: &VersionId) -> Option<&'a Resource> {
     let rotations = input.snapshot.populations.iter().filter(|population| population.entity.as_str() == ROTATION_ENTITY);
     let mut found = rotations.flat_map(|population| population.resources.iter());
-    found.any(|resource| {
+    found.find(|resource| {
         let is_it = resource.text("credential") == Some(credential.id.as_str());
-        is_it && resource.text("generation") == Some(version.as_str()) && resource.is("open")
+        is_it && resource.text("generation") == Some(version.as_str())
     })
 }
 
@@ -161,7 +161,7 @@ fn finish(credential: &Credential, generation: VersionId) -> ActionKind {
     }
 }
 
-fn consumers_behind(input: &Input<'_>, credential: &Credential, version: &VersionId) -> Vec<ConsumerId> {
+pub(super) fn consumers_behind(input: &Input<'_>, credential: &Credential, version: &VersionId) -> Vec<ConsumerId> {
     let acknowledged: BTreeMap<&str, &Resource> = input
         .snapshot
         .populations

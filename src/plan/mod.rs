@@ -4,6 +4,7 @@ mod choose;
 pub mod guard;
 pub mod lint;
 mod order;
+pub mod standing;
 
 use crate::model::assessment::Assessment;
 use crate::model::catalog::Catalog;

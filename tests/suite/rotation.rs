@@ -89,6 +89,7 @@ async fn an_access_key_is_replaced_and_the_old_one_ended_only_when_nobody_can_ho
     assert_ne!(first, second);
     assert_eq!(keys(&iam).await.len(), 2, "the old key lives while a run may still hand it out");
     said.push(world.slm(&["plan"]).exits(2).says("finish").says("not ended yet"));
+    said.push(world.slm(&["status", "deployer"]).exits(2).says("waits to be unused; not before"));
     assert_eq!(keys(&iam).await.len(), 2);
 
     // The lease of the run that promoted it counts from the promotion.
@@ -99,6 +100,7 @@ async fn an_access_key_is_replaced_and_the_old_one_ended_only_when_nobody_can_ho
     assert_eq!(keys(&iam).await, [second.as_str()]);
     assert_eq!(held(&world), second);
     said.push(world.slm(&["plan"]).exits(0).says("Nothing is due"));
+    said.push(world.slm(&["status", "deployer"]).exits(0).says("nothing is left to do").says("validity"));
 
     let git = world.git_objects();
     for id in [&first, &second] {
