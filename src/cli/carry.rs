@@ -85,6 +85,10 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, leak
     let Some(credential) = session.catalog.credentials.get(credential) else {
         return say(Fate::Stale("the credential is not declared any more".to_owned()));
     };
+    // A saved plan may be older than a freeze.
+    if let Some(because) = guard::shut(&session.catalog.settings, credential, &action.kind, &action.reason, SystemClock.now()) {
+        return say(Fate::Waiting(report::words::held(&because)));
+    }
     let name = session_name(&action.kind);
     let store = match wire::store(&session.catalog, credential, &global.root, &session.sessions, wire::Access::Apply(&name)).await {
         Ok(store) => store,
@@ -126,6 +130,10 @@ fn session_name(kind: &ActionKind) -> String {
 /// Why the guards do not permit to end what `credential` left behind, if so; asked again here, for the plan may be old.
 fn may_retire(session: &pipeline::Session, credential: &Credential) -> Option<String> {
     let at = SystemClock.now();
+    let freezes = session.catalog.settings.limits.freeze.iter().chain(&credential.policy.freeze);
+    if let Some(until) = freezes.filter_map(|freeze| freeze.ends(at)).max() {
+        return Some(format!("a freeze lasts until {until}"));
+    }
     guard::guard(&session.rules, credential, "retire", guard::Share::default(), at)
         .err()
         .map(|because| report::words::held(&because))

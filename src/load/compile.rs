@@ -117,6 +117,8 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
             lease: raw.policy.lease,
             allow_gap: raw.policy.allow_gap,
             not_before: raw.policy.not_before,
+            windows: raw.policy.windows,
+            freeze: raw.policy.freeze,
         },
         gate: raw.gate.unwrap_or_default(),
         consumers: raw.consumer.into_iter().map(consumer).collect::<Option<_>>()?,

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
+use crate::model::calendar::{Freeze, Window};
 use crate::model::catalog::{FileConsumer, GateSettings, GithubSecretConsumer};
 use crate::model::rotator::{IamAccessKey, RandomValue, RotatorConfig};
 use crate::model::time::{Limit, Timestamp};
@@ -91,6 +92,12 @@ pub struct Policy {
     #[serde(default, deserialize_with = "maybe_instant")]
     #[schemars(with = "Option<String>")]
     pub not_before: Option<Timestamp>,
+    /// When a rotation may be begun: `Mon-Thu 07:00-15:00 Europe/Berlin`; at any time when absent.
+    #[serde(default)]
+    pub windows: Vec<Window>,
+    /// When nothing is begun: `2026-12-18/2027-01-04`.
+    #[serde(default)]
+    pub freeze: Vec<Freeze>,
 }
 
 fn no_jitter() -> Limit {

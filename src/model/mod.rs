@@ -2,6 +2,7 @@
 
 pub mod assessment;
 pub mod blob;
+pub mod calendar;
 pub mod catalog;
 pub mod decisions;
 pub mod diagnostic;

@@ -168,6 +168,16 @@ pub enum HeldBecause {
         /// Rotations allowed in one run.
         allowed: u64,
     },
+    /// Nothing is begun and nothing ended before this instant.
+    Frozen {
+        /// The end of the freeze.
+        until: Timestamp,
+    },
+    /// No change window is open.
+    OutsideWindow {
+        /// When the next one opens.
+        opens: Timestamp,
+    },
     /// Its store was not seen to its end.
     Unseen(String),
     /// It has no consumer that could be seen, or its store has no writer here.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::Input;
-use super::guard::{Share, guard};
+use super::guard::{Share, guard, shut};
 use crate::model::assessment::{Because, Decision, Status, Subject};
 use crate::model::catalog::{Catalog, Credential, Remedy};
 use crate::model::id::{ConsumerId, ControlId, CriterionId, FrameworkId, ResourceId, VersionId};
@@ -41,6 +41,8 @@ pub(super) fn credentials(input: &Input<'_>, held: &mut Vec<Held>) -> Vec<Action
             Err(HeldBecause::Unseen(store_detail(input, credential)))
         } else if counts && rotations >= allowed {
             Err(HeldBecause::ShareLimit { allowed })
+        } else if let Some(because) = shut(&input.catalog.settings, credential, &kind, &reason, input.assessment.at) {
+            Err(because)
         } else {
             let verb = match kind {
                 ActionKind::Deliver { .. } => "deliver",

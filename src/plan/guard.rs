@@ -1,10 +1,33 @@
 //! Asks the guards whether slm may act on a credential.
 
-use crate::model::catalog::Credential;
+use crate::model::calendar::{Shut, opens};
+use crate::model::catalog::{Credential, Settings};
 use crate::model::id::RuleId;
-use crate::model::plan::HeldBecause;
+use crate::model::plan::{ActionKind, HeldBecause, Reason};
 use crate::model::time::Timestamp;
 use crate::policy::{GuardFacts, Rules, Verdict};
+
+/// Why `action` may not be begun at `at`, if so. What was begun goes on at any time: half done is the worse state. A person may
+/// rotate outside the windows, but in no freeze.
+#[must_use]
+pub fn shut(
+    settings: &Settings,
+    credential: &Credential,
+    kind: &ActionKind,
+    reason: &Reason,
+    at: Timestamp,
+) -> Option<HeldBecause> {
+    let windows = match (kind, reason) {
+        (ActionKind::Rotate { .. }, Reason::HalfDone) => return None,
+        (ActionKind::Rotate { .. }, Reason::Forced | Reason::NoValue) | (ActionKind::Finish { .. }, _) => &[][..],
+        (ActionKind::Rotate { .. }, _) => credential.policy.windows.as_slice(),
+        _ => return None,
+    };
+    match opens(windows, settings.limits.freeze.iter().chain(&credential.policy.freeze), at)? {
+        Shut::Frozen(until) => Some(HeldBecause::Frozen { until }),
+        Shut::Outside(opens) => Some(HeldBecause::OutsideWindow { opens }),
+    }
+}
 
 /// How much of the managed credentials the run touches.
 #[derive(Clone, Copy, Debug, Default)]

@@ -95,6 +95,8 @@ fn credential(id: &str) -> Credential {
             lease: Limit::seconds(3600),
             allow_gap: None,
             not_before: None,
+            windows: Vec::new(),
+            freeze: Vec::new(),
         },
         gate: GateSettings::default(),
         consumers: ["app", "worker"].map(consumer).into(),

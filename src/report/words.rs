@@ -100,6 +100,8 @@ pub fn held(because: &HeldBecause) -> String {
         HeldBecause::Forbidden(rules) => format!("forbidden by {}", list(rules)),
         HeldBecause::GuardError(error) => format!("the guard failed: {error}"),
         HeldBecause::ShareLimit { allowed } => format!("this run rotates at most {allowed}"),
+        HeldBecause::Frozen { until } => format!("a freeze lasts until {until}"),
+        HeldBecause::OutsideWindow { opens } => format!("its change window opens {opens}"),
         HeldBecause::Unseen(detail) => format!("its store was not seen: {detail}"),
         HeldBecause::NoWriter(detail) => detail.clone(),
         HeldBecause::AttemptsSpent { attempts } => format!("{attempts} attempts are used up; a person must look"),

@@ -56,6 +56,8 @@ fn credential(name: &str) -> Credential {
             lease: Limit::seconds(0),
             allow_gap: None,
             not_before: None,
+            windows: Vec::new(),
+            freeze: Vec::new(),
         },
         gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(0) },
         consumers: vec![Declared {

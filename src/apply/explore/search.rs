@@ -200,6 +200,8 @@ impl Rig {
                 lease,
                 allow_gap: None,
                 not_before: None,
+                windows: Vec::new(),
+                freeze: Vec::new(),
             },
             gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(TICK) },
             consumers: (0..count).map(declared).collect(),

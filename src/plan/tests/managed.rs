@@ -295,3 +295,39 @@ fn before_its_first_instant_only_a_person_rotates_it() {
     assert_eq!(of(now(), false), ["rotate db v-db"]);
     assert_eq!(of(ago(-1), true), ["rotate db v-db"]);
 }
+
+#[test]
+fn a_rotation_waits_for_its_window_and_a_person_does_not() {
+    let of = |windows: &[&str], forced: bool, pending: bool| {
+        let mut world = world().aged("db", 90);
+        if pending {
+            world = world.fact("db", "slm_pending", Value::Bool(true));
+        }
+        let plan = world.with(|world| {
+            let policy = &mut world.catalog.credentials.get_mut(&CredentialId::from("db")).unwrap().policy;
+            policy.windows = windows.iter().map(|window| window.parse().unwrap()).collect();
+            if forced {
+                world.forced.push("db".into());
+            }
+        });
+        let plan = plan.plan();
+        (actions(&plan), held(&plan).into_iter().map(|(_, because)| because).collect::<Vec<_>>())
+    };
+    // It is a Tuesday, midnight UTC.
+    let opens = HeldBecause::OutsideWindow { opens: "2026-11-24T08:00:00Z".parse().unwrap() };
+    assert_eq!(of(&["Tue 08:00-09:00 UTC"], false, false), (vec![], vec![opens]));
+    let rotates = (vec!["rotate db v-db".to_owned()], vec![]);
+    assert_eq!(of(&["Tue 08:00-09:00 UTC", "Tue 00:00-01:00 UTC"], false, false), rotates);
+    assert_eq!(of(&["Tue 08:00-09:00 UTC"], true, false), rotates);
+    assert_eq!(of(&["Tue 08:00-09:00 UTC"], false, true), rotates, "what was begun goes on");
+}
+
+#[test]
+fn a_freeze_holds_what_is_begun_and_what_is_ended_and_lets_go_on_what_was_begun() {
+    let freeze = |world: &mut World| world.catalog.settings.limits.freeze = vec!["2026-11-20/2026-11-30".parse().unwrap()];
+    let frozen = HeldBecause::Frozen { until: "2026-12-01T00:00:00Z".parse().unwrap() };
+    let plan = world().aged("db", 90).with(freeze).with(|world| world.forced.push("db".into())).plan();
+    assert_eq!((actions(&plan), held(&plan)), (vec![], vec![("rotate db v-db".to_owned(), frozen)]));
+    let plan = world().aged("db", 90).fact("db", "slm_pending", Value::Bool(true)).with(freeze).plan();
+    assert_eq!(actions(&plan), ["rotate db v-db"]);
+}
