@@ -17,6 +17,7 @@ use crate::model::catalog::SecretRef;
 use crate::model::id::{ConsumerId, KeyId, RegisterName, RotationId, VersionId};
 use crate::model::names;
 use crate::model::outcome::Fate;
+use crate::model::plan::ActionKind;
 use crate::model::rotator::Capabilities;
 use crate::model::secret::Secret;
 use crate::world::{
@@ -52,6 +53,10 @@ const READS: [Mode; 6] = [Mode::NotSent, Mode::Denied, Mode::Throttled, Mode::St
 const WRITES: [Mode; 7] =
     [Mode::NotSent, Mode::AnswerLost, Mode::Denied, Mode::Throttled, Mode::Late, Mode::KilledBefore, Mode::KilledAfter];
 
+/// What goes wrong first or second in a pair: one of each effect.
+const READS_OF_PAIRS: [Mode; 3] = [Mode::NotSent, Mode::Stale, Mode::KilledBefore];
+const WRITES_OF_PAIRS: [Mode; 5] = [Mode::NotSent, Mode::AnswerLost, Mode::Denied, Mode::Late, Mode::KilledAfter];
+
 /// One fault: the number of the call, and what goes wrong there.
 pub type At = (usize, Mode);
 
@@ -68,7 +73,7 @@ struct Script {
 
 /// A [`World`] behind a wire on which calls go wrong.
 #[derive(Clone)]
-struct Wire {
+pub struct Wire {
     world: World,
     leak: bool,
     script: Arc<Mutex<Script>>,
@@ -98,17 +103,16 @@ impl Wire {
             Some(Mode::KilledBefore) => return pending().await,
             _ => {}
         }
-        let now = self.world.lock().state.clone();
-        if mode == Some(Mode::Stale) {
-            let before = self.script.lock().unwrap().before.clone();
-            self.world.lock().state = State { clock: now.clock, ..before };
-        }
-        let answer = call.await;
-        if reads {
-            self.world.lock().state = now;
-        } else {
-            self.note(now);
-        }
+        let answer = match (reads, mode) {
+            (true, Some(Mode::Stale)) => self.stale(call).await,
+            (true, _) => call.await,
+            (false, _) => {
+                let before = self.world.lock().state.clone();
+                let answer = call.await;
+                self.note(before);
+                answer
+            }
+        };
         match mode {
             Some(Mode::AnswerLost) => Err(lost()),
             Some(Mode::KilledAfter) => pending().await,
@@ -118,6 +122,19 @@ impl Wire {
             }
             _ => answer,
         }
+    }
+
+    /// Answers what was so before the last change, at the present instant.
+    async fn stale<T>(&self, call: impl Future<Output = T> + Send) -> T {
+        let before = self.script.lock().unwrap().before.clone();
+        let now = {
+            let mut inner = self.world.lock();
+            let clock = inner.state.clock;
+            std::mem::replace(&mut inner.state, State { clock, ..before })
+        };
+        let answer = call.await;
+        self.world.lock().state = now;
+        answer
     }
 
     /// After a call that may have changed something.
@@ -233,14 +250,17 @@ pub struct Run {
     pub picture: String,
 }
 
+type Consumers = [(ConsumerId, Box<dyn Consumer>)];
+
+/// One process from its start to its end; `None` when it was killed.
+pub type Process = fn(&Rig, &Wire, &Consumers) -> Option<Fate>;
+
 /// Drives `scenario` to its end with `faults`.
-pub fn run(scenario: &Scenario, faults: &[At]) -> Run {
+pub fn run(scenario: &Scenario, faults: &[At], process: Process) -> Run {
     let rig = Rig::new(scenario);
     let before = rig.world.lock().state.clone();
     let script = Script { faults: faults.to_vec(), before, ..Script::default() };
-    let wire = Wire { world: rig.world.clone(), leak: scenario.leak, script: Arc::new(Mutex::new(script)) };
-    let tap = |n: usize| Box::new(Tap(wire.clone(), Spot(rig.world.clone(), n))) as Box<dyn Consumer>;
-    let consumers: Vec<_> = (0..scenario.setup.consumers).map(|n| (ConsumerId::from(format!("c{n}")), tap(n))).collect();
+    let (wire, consumers) = wired(&rig, script);
     let (mut at_rest, mut asked) = (false, false);
     for _ in 0..PROCESSES {
         let fate = process(&rig, &wire, &consumers);
@@ -260,17 +280,71 @@ pub fn run(scenario: &Scenario, faults: &[At]) -> Run {
     Run { calls: script.calls, wrong: script.wrong.or(stuck), leaks: leaks(scenario, &state), picture: picture(scenario, &state) }
 }
 
-/// One process from its start to its end; `None` when it was killed.
-fn process(rig: &Rig, wire: &Wire, consumers: &[(ConsumerId, Box<dyn Consumer>)]) -> Option<Fate> {
-    let (started, action) = {
+fn wired(rig: &Rig, script: Script) -> (Wire, Vec<(ConsumerId, Box<dyn Consumer>)>) {
+    let wire = Wire { world: rig.world.clone(), leak: rig.scenario.leak, script: Arc::new(Mutex::new(script)) };
+    let tap = |n: usize| Box::new(Tap(wire.clone(), Spot(rig.world.clone(), n))) as Box<dyn Consumer>;
+    let consumers = (0..rig.scenario.setup.consumers).map(|n| (ConsumerId::from(format!("c{n}")), tap(n))).collect();
+    (wire, consumers)
+}
+
+/// A process that goes on with the rotation, or with its end.
+pub fn slm(rig: &Rig, wire: &Wire, consumers: &Consumers) -> Option<Fate> {
+    let action = {
         let state = &rig.world.lock().state;
-        (state.clock, rig.action(state.current.as_ref(), state.depth < rig.scenario.wanted))
+        rig.action(state.current.as_ref(), state.depth < rig.scenario.wanted)
     };
+    driven(rig, wire, consumers, &action)
+}
+
+/// A process that does what most tools do: delete the oldest of two, create, store, switch, delete the old one.
+pub fn oldest(rig: &Rig, wire: &Wire, consumers: &Consumers) -> Option<Fate> {
+    if rig.world.lock().state.depth >= rig.scenario.wanted {
+        return Some(Fate::AlreadySo);
+    }
+    let rotate = async {
+        let keys = wire.list().await?.keys;
+        if keys.len() > 1 {
+            wire.change(&keys[0].id, KeyChange::Delete).await?;
+        }
+        let from = wire.describe(&secret()).await?.current().cloned();
+        let slot = names::slot(&secret(), from.as_ref(), 0);
+        let fresh = wire.create(&slot, None).await?;
+        wire.put(&secret(), &slot, &fresh.value).await?;
+        wire.promote(&secret(), from.as_ref(), &slot).await?;
+        for (_, consumer) in consumers {
+            consumer.deliver(&slot, &fresh.value).await?;
+            consumer.activate(&slot).await?;
+        }
+        for key in wire.list().await?.keys.iter().filter(|key| Some(&key.id) != fresh.key.as_ref()) {
+            wire.change(&key.id, KeyChange::Delete).await?;
+        }
+        Ok(())
+    };
+    rotate
+        .now_or_never()
+        .map(|done: Result<(), WorldError>| done.map_or_else(|error| Fate::Failed(error.to_string()), |()| Fate::Done))
+}
+
+/// Brings what is in force to consumers that hold nothing; gives the fate and the world before and after.
+pub fn delivered(scenario: &Scenario) -> (Option<Fate>, State, State) {
+    let rig = Rig::new(scenario);
+    let before = rig.world.lock().state.clone();
+    let (wire, consumers) = wired(&rig, Script { before: before.clone(), ..Script::default() });
+    let (credential, generation) = (rig.credential.id.clone(), before.current.clone().unwrap());
+    let ids = consumers.iter().map(|(id, _)| id.clone()).collect();
+    let action = ActionKind::Deliver { credential, secret: secret(), generation, consumers: ids };
+    let fate = driven(&rig, &wire, &consumers, &action);
+    let after = rig.world.lock().state.clone();
+    (fate, before, after)
+}
+
+fn driven(rig: &Rig, wire: &Wire, consumers: &Consumers, action: &ActionKind) -> Option<Fate> {
+    let started = rig.world.lock().state.clock;
     let fence = || rig.world.lock().state.clock == started;
     let validated = rig.scenario.setup.capabilities.overlap != Overlap::Unvalidated;
     let budget = Budget { retries: 5, pause: Duration::ZERO, trials: 2, between: Duration::ZERO, settle: 0 };
     let job = Job {
-        action: &action,
+        action,
         credential: &rig.credential,
         store: wire,
         rotator: wire,
@@ -322,14 +396,14 @@ impl std::ops::AddAssign for Sweep {
     }
 }
 
-fn modes(reads: bool) -> &'static [Mode] {
-    if reads { &READS } else { &WRITES }
+/// Every single fault that `run` can meet.
+fn singles(run: &Run) -> impl Iterator<Item = At> + '_ {
+    let modes = |reads: bool| if reads { &READS[..] } else { &WRITES[..] };
+    run.calls.iter().enumerate().flat_map(move |(at, reads)| modes(*reads).iter().map(move |mode| (at, *mode)))
 }
 
-/// Every fault that `run` can still meet after call `from`.
-fn after(run: &Run, from: usize) -> impl Iterator<Item = At> + '_ {
-    let calls = run.calls.iter().enumerate().skip(from);
-    calls.flat_map(|(at, reads)| modes(*reads).iter().map(move |mode| (at, *mode)))
+fn in_pairs(reads: bool, mode: Mode) -> bool {
+    if reads { READS_OF_PAIRS.contains(&mode) } else { WRITES_OF_PAIRS.contains(&mode) }
 }
 
 /// True when something was wrong; says what.
@@ -345,19 +419,22 @@ fn is_wrong(name: &str, clean: &Run, run: &Run, faults: &[At]) -> bool {
 /// Every single fault, and of the pairs every `stride`th.
 pub fn sweep(name: &str, scenario: &Scenario, stride: usize) -> Sweep {
     let begun = std::time::Instant::now();
-    let clean = run(scenario, &[]);
+    let clean = run(scenario, &[], slm);
     assert!(clean.wrong.is_none() && clean.leaks == 0, "{name}: {:?}, {}", clean.wrong, clean.picture);
     let mut found = Sweep::default();
     let mut nth = 0;
-    for one in after(&clean, 0) {
-        let single = run(scenario, &[one]);
+    for one in singles(&clean) {
+        let single = run(scenario, &[one], slm);
         found.singles += 1;
         found.single_violations += usize::from(is_wrong(name, &clean, &single, &[one]));
         found.leaks += single.leaks;
-        for two in after(&single, one.0 + 1) {
+        if !in_pairs(single.calls[one.0], one.1) {
+            continue;
+        }
+        for two in singles(&single).filter(|two| two.0 > one.0 && in_pairs(single.calls[two.0], two.1)) {
             nth += 1;
             if nth % stride == 0 {
-                let double = run(scenario, &[one, two]);
+                let double = run(scenario, &[one, two], slm);
                 found.doubles += 1;
                 found.double_violations += usize::from(is_wrong(name, &clean, &double, &[one, two]));
                 found.leaks += double.leaks;
@@ -367,4 +444,11 @@ pub fn sweep(name: &str, scenario: &Scenario, stride: usize) -> Sweep {
     let seconds = begun.elapsed().as_secs_f64();
     println!("{} calls, {} runs, {} pairs, {seconds:.1} s: {name}", clean.calls.len(), found.singles, found.doubles);
     found
+}
+
+/// Single faults after which a consumer, or the version in force, is without a working credential.
+pub fn outages(scenario: &Scenario, process: Process) -> usize {
+    let clean = run(scenario, &[], process);
+    let is_outage = |run: Run| run.wrong.is_some_and(|wrong| wrong.starts_with("I1") || wrong.starts_with("I2"));
+    singles(&clean).filter(|one| is_outage(run(scenario, &[*one], process))).count()
 }

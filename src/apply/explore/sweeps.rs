@@ -1,8 +1,9 @@
 //! Sweeps of faults over every kind of rotator, with and without a canary.
 
-use super::faults::{Sweep, sweep};
+use super::faults::{Sweep, delivered, oldest, outages, slm, sweep};
 use super::search::Scenario;
 use super::{CLIENT, DELETE_ONLY, REREAD, SERVER, SINGLE, canary, late, rollback, roomy, scenario};
+use crate::model::outcome::Fate;
 use crate::model::rotator::Capabilities;
 
 type Shape = (&'static str, Scenario);
@@ -50,36 +51,54 @@ fn other() -> Vec<Shape> {
     ]
 }
 
-/// Every single fault and about `pairs` pairs of each shape; nothing may be violated, lost or left behind.
-fn survive(shapes: &[Shape], pairs: usize) -> Sweep {
+/// Every single fault and every `stride`th pair of each shape; nothing may be violated, lost or left behind.
+fn survive(shapes: &[Shape], stride: usize) -> Sweep {
     let mut all = Sweep::default();
     for (name, scenario) in shapes {
-        all += sweep(name, scenario, pairs);
+        all += sweep(name, scenario, stride);
     }
     println!("faults {all:?}");
     assert_eq!((all.single_violations, all.double_violations, all.leaks), (0, 0, 0));
-    assert!(all.singles > 300 * shapes.len() && all.doubles > 100 * shapes.len(), "{all:?}");
+    assert!(all.singles > 300 * shapes.len() && all.doubles > 50 * shapes.len(), "{all:?}");
     all
 }
 
 #[test]
 fn a_server_issued_credential_survives_faults_at_any_call() {
-    survive(&server(), 397);
+    survive(&server(), 499);
 }
 
 #[test]
 fn a_server_issued_credential_survives_faults_when_it_comes_back_or_goes_on() {
-    survive(&server_again(), 397);
+    survive(&server_again(), 499);
 }
 
 #[test]
 fn a_client_chosen_credential_survives_faults_at_any_call() {
-    survive(&client(), 397);
+    survive(&client(), 499);
 }
 
 #[test]
 fn a_value_in_place_or_that_nobody_validates_survives_faults_at_any_call() {
-    survive(&other(), 397);
+    survive(&other(), 499);
+}
+
+/// The harness finds what it looks for.
+#[test]
+fn a_tool_that_deletes_the_oldest_credential_does_not_survive_them() {
+    let found = outages(&scenario(SERVER, 1, 0), oldest);
+    assert!(found > 2, "{found} outages");
+    assert_eq!(outages(&scenario(SERVER, 1, 0), slm), 0);
+}
+
+#[test]
+fn a_bare_delivery_ends_and_leaves_every_credential_as_it_is() {
+    for capabilities in [SERVER, REREAD, CLIENT, DELETE_ONLY, SINGLE, Capabilities::UNVALIDATED] {
+        let (fate, before, after) = delivered(&late(scenario(capabilities, 1, 0)));
+        assert_eq!(fate, Some(Fate::Done), "{capabilities:?}");
+        assert_eq!((&before.keys, &before.registers, &before.values), (&after.keys, &after.registers, &after.values));
+        assert!(after.consumers.iter().flatten().all(|held| held.version == after.current));
+    }
 }
 
 #[test]
