@@ -466,6 +466,10 @@ fn a_server_that_lets_no_more_in_needs_a_person() {
     o.keys[1] = key("more", Role::Current);
     let step = decide(&o);
     assert_eq!(step, Step::Blocked("all 2 credentials exist".to_owned()));
+    o.keys[1] = key("AKIAIOSFODNN7EXAMPLE", Role::Foreign);
+    assert_eq!(decide(&o), Step::Blocked("all 2 credentials exist, …MPLE not made by slm".to_owned()));
+    o.keys[1] = key("fifteen-letters", Role::Foreign);
+    blocked(&o, ", fifteen-letters not made by slm");
     o.capabilities.overlap = Overlap::Dual { max: 3 };
     acts(&o, Mutation::Create { slot: "s0".into() });
     for overlap in [Overlap::Single, Overlap::Unvalidated] {
@@ -489,4 +493,10 @@ fn the_end_is_proven_and_noted_once_and_only_where_something_was_ended() {
     ] {
         assert_eq!(decide(&none), Step::Done);
     }
+}
+
+#[test]
+fn each_instant_is_kept_under_a_word_of_its_own() {
+    let words = [Mark::Promoted, Mark::Disabled, Mark::Refused, Mark::Done].map(Mark::as_str);
+    assert_eq!(words, ["promoted", "disabled", "refused", "done"]);
 }

@@ -66,6 +66,10 @@ struct Script {
     /// Calls so far; true when it only reads.
     calls: Vec<bool>,
     burst: u8,
+    /// Times a trial is refused because the credential is not known everywhere yet.
+    unready: u8,
+    /// Seconds for which a refusal may pass.
+    settle: i64,
     /// As it was before the last change.
     before: State,
     wrong: Option<String>,
@@ -182,6 +186,13 @@ impl Rotator for Wire {
     }
 
     async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
+        {
+            let mut script = self.script.lock().unwrap();
+            if script.unready > 0 {
+                script.unready -= 1;
+                return Ok(Trial::Refused("not known here".to_owned()));
+            }
+        }
         self.pass(true, self.world.verify(value)).await
     }
 }
@@ -338,11 +349,22 @@ pub fn delivered(scenario: &Scenario) -> (Option<Fate>, State, State) {
     (fate, before, after)
 }
 
+/// The verdict on the first attempt when it is refused `unready` times at first and a refusal may pass for `settle` seconds.
+pub fn tried(scenario: &Scenario, unready: u8, settle: i64) -> String {
+    let rig = Rig::new(scenario);
+    let before = rig.world.lock().state.clone();
+    let name = names::verdict(&secret(), before.current.as_ref(), 0);
+    let (wire, consumers) = wired(&rig, Script { before, unready, settle, ..Script::default() });
+    slm(&rig, &wire, &consumers);
+    rig.world.lock().state.registers[&name].clone()
+}
+
 fn driven(rig: &Rig, wire: &Wire, consumers: &Consumers, action: &ActionKind) -> Option<Fate> {
     let started = rig.world.lock().state.clock;
+    let settle = wire.script.lock().unwrap().settle;
     let fence = || rig.world.lock().state.clock == started;
     let validated = rig.scenario.setup.capabilities.overlap != Overlap::Unvalidated;
-    let budget = Budget { retries: 5, pause: Duration::ZERO, trials: 2, between: Duration::ZERO, settle: 0 };
+    let budget = Budget { retries: 5, pause: Duration::ZERO, trials: 2, between: Duration::ZERO, settle };
     let job = Job {
         action,
         credential: &rig.credential,

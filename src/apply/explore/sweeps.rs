@@ -1,6 +1,6 @@
 //! Sweeps of faults over every kind of rotator, with and without a canary.
 
-use super::faults::{Sweep, delivered, oldest, outages, slm, sweep};
+use super::faults::{Sweep, delivered, oldest, outages, slm, sweep, tried};
 use super::search::Scenario;
 use super::{CLIENT, DELETE_ONLY, REREAD, SERVER, SINGLE, canary, late, rollback, roomy, scenario};
 use crate::model::outcome::Fate;
@@ -51,16 +51,21 @@ fn other() -> Vec<Shape> {
     ]
 }
 
-/// Every single fault and every `stride`th pair of each shape; nothing may be violated, lost or left behind.
-fn survive(shapes: &[Shape], stride: usize) -> Sweep {
+/// Every single fault and every `stride`th pair of each shape.
+fn swept(shapes: &[Shape], stride: usize) -> Sweep {
     let mut all = Sweep::default();
     for (name, scenario) in shapes {
         all += sweep(name, scenario, stride);
     }
+    all
+}
+
+/// Nothing may be violated, lost or left behind.
+fn survive(shapes: &[Shape], stride: usize) {
+    let all = swept(shapes, stride);
     println!("faults {all:?}");
     assert_eq!((all.single_violations, all.double_violations, all.leaks), (0, 0, 0));
     assert!(all.singles > 300 * shapes.len() && all.doubles > 50 * shapes.len(), "{all:?}");
-    all
 }
 
 #[test]
@@ -92,6 +97,13 @@ fn a_tool_that_deletes_the_oldest_credential_does_not_survive_them() {
 }
 
 #[test]
+fn a_new_credential_that_is_not_known_everywhere_yet_is_tried_again_and_not_rejected() {
+    assert_eq!(tried(&scenario(SERVER, 1, 0), 3, 300), "approve");
+    assert!(tried(&scenario(SERVER, 1, 0), 3, 0).starts_with("reject "));
+    assert_eq!(tried(&scenario(SERVER, 1, 0), 0, 0), "approve");
+}
+
+#[test]
 fn a_bare_delivery_ends_and_leaves_every_credential_as_it_is() {
     for capabilities in [SERVER, REREAD, CLIENT, DELETE_ONLY, SINGLE, Capabilities::UNVALIDATED] {
         let (fate, before, after) = delivered(&late(scenario(capabilities, 1, 0)));
@@ -107,7 +119,7 @@ fn every_pair_of_faults_is_survived() {
     let shapes = [server(), server_again(), client(), other()];
     let mut all = Sweep::default();
     std::thread::scope(|scope| {
-        let runs: Vec<_> = shapes.iter().map(|shapes| scope.spawn(|| survive(shapes, 1))).collect();
+        let runs: Vec<_> = shapes.iter().map(|shapes| scope.spawn(|| swept(shapes, 1))).collect();
         for run in runs {
             all += run.join().unwrap();
         }
@@ -122,4 +134,5 @@ fn every_pair_of_faults_is_survived() {
     for (figure, value) in figures {
         println!("{{\"figure\":\"{figure}\",\"value\":{value}}}");
     }
+    assert_eq!((all.single_violations, all.double_violations, all.leaks), (0, 0, 0));
 }
