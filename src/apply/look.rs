@@ -308,3 +308,23 @@ pub(super) fn sight(seen: Result<crate::world::ConsumerView, WorldError>) -> (Si
 pub(super) fn is_canary(job: &Job<'_>, id: &ConsumerId) -> bool {
     job.credential.consumers.iter().any(|consumer| consumer.id == *id && consumer.canary)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::new(second, 0).unwrap()
+    }
+
+    #[test]
+    fn a_rejection_is_settled_two_leases_after_it_was_seen_and_nothing_else_is_a_verdict() {
+        let read = |text: &str, now| verdict(text, Limit::seconds(60), at(now));
+        assert_eq!(read("approve", 0), Some(Verdict::Approve));
+        assert_eq!(read("reject 1970-01-01T00:01:40Z it was refused", 219), Some(Verdict::Reject { settled: false }));
+        assert_eq!(read("reject 1970-01-01T00:01:40Z it was refused", 220), Some(Verdict::Reject { settled: true }));
+        for none in ["", "reject", "reject soon", "Approve", "approved"] {
+            assert_eq!(read(none, 0), None, "{none}");
+        }
+    }
+}
