@@ -24,6 +24,8 @@ pub struct State {
     pub calls: Vec<String>,
     /// What happens to the call with this number.
     pub fault: Option<(usize, Fault)>,
+    /// Kills the process with this id at the first call of this operation: before it takes effect, or after.
+    pub kill: Option<(u32, &'static str, bool)>,
     /// Access keys that moto lets in although AWS would not.
     ended: BTreeSet<String>,
 }
@@ -137,6 +139,16 @@ fn serve(mut client: TcpStream, server: &str, state: &Mutex<State>) {
         let fault = state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault);
         (fault, state.ended.contains(&request.key))
     };
+    let kill = state.lock().unwrap().kill.take_if(|(_, operation, _)| *operation == request.operation);
+    if let Some((process, _, after)) = kill {
+        if after {
+            ask(server, &request);
+            learn(&request, &mut state.lock().unwrap());
+        }
+        let killed = std::process::Command::new("kill").args(["-9", &process.to_string()]).status().unwrap();
+        assert!(killed.success(), "the process was gone already");
+        return;
+    }
     let answer = match fault {
         // An inactive or deleted key: moto would let it in.
         _ if ended => refusal(403, "InvalidClientTokenId", &request.operation),

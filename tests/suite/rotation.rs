@@ -1,5 +1,6 @@
 //! An IAM access key from its first value to the end of its second, by the built binary against moto, and with every call lost once.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_sdk_iam::Client as Iam;
@@ -132,4 +133,88 @@ async fn a_leaked_key_is_ended_in_one_run_and_a_roll_back_brings_the_old_one_bac
     world.slm(&["resume", "deployer"]).exits(2).says("waits until");
     world.slm(&["retire", "deployer"]).exits(2).says("waits until");
     assert_eq!(held(&world), second);
+}
+
+/// A user of this name with a key that its consumer runs.
+async fn in_use(moto: &Server, proxy: &Proxy, user: &str) -> (World, Iam) {
+    let straight = config(&moto.endpoint, "eu-west-1", None).await;
+    let (iam, secrets) = (Iam::new(&straight), aws_sdk_secretsmanager::Client::new(&straight));
+    iam.create_user().user_name(user).send().await.unwrap();
+    let key = iam.create_access_key().user_name(user).send().await.unwrap().access_key.unwrap();
+    let value = format!(r#"{{"access_key_id":"{}","secret_access_key":"{}"}}"#, key.access_key_id, key.secret_access_key);
+    secrets.create_secret().name(user).secret_string(&value).send().await.unwrap();
+    let world = world(&proxy.endpoint);
+    world.edit("credentials/deployer.toml", "prod/ci/deployer", user);
+    world.edit("credentials/deployer.toml", "ci-deployer", user);
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).says("deliver   deployer  done");
+    (world, iam)
+}
+
+async fn keys_of(iam: &Iam, user: &str) -> Vec<String> {
+    let listed = iam.list_access_keys().user_name(user).send().await.unwrap();
+    listed.access_key_metadata.into_iter().map(|key| key.access_key_id.unwrap()).collect()
+}
+
+/// The binary is killed at `operation`, and run again until the new key is in force.
+async fn killed_at(moto: Arc<Server>, operation: &'static str, after: bool) {
+    let when = format!("killed {} {operation}", if after { "after" } else { "before" });
+    let proxy = Proxy::before(&moto.endpoint);
+    let user = format!("u-{operation}-{after}");
+    let (world, iam) = in_use(&moto, &proxy, &user).await;
+    let first = held(&world);
+    let ran = tokio::task::block_in_place(|| {
+        world.slm_watched(&["rotate", "deployer"], |process| proxy.state().kill = Some((process, operation, after)))
+    });
+    assert!(ran.is_none(), "{when}: it was not killed");
+    let active = async || keys_of(&iam, &user).await;
+    for _ in 0..12 {
+        assert!(active().await.contains(&held(&world)), "{when}: the key in use is gone");
+        let ran = tokio::task::block_in_place(|| world.slm(&["rotate", "deployer"]));
+        if held(&world) != first {
+            assert_eq!(active().await.len(), 2, "{when}: the old key waits, and nothing else is left\n{}", ran.out);
+            assert!(active().await.contains(&first), "{when}");
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(4)).await;
+    }
+    panic!("{when}: the new key never came into force");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn the_binary_killed_around_any_change_goes_on_and_loses_no_key() {
+    let moto = Arc::new(Server::moto());
+    let points = [
+        ("CreateAccessKey", false),
+        ("CreateAccessKey", true),
+        ("PutSecretValue", false),
+        ("PutSecretValue", true),
+        ("UpdateSecretVersionStage", false),
+        ("UpdateSecretVersionStage", true),
+    ];
+    let all = points.map(|(operation, after)| tokio::spawn(killed_at(Arc::clone(&moto), operation, after)));
+    futures::future::try_join_all(all).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_runs_at_once_end_in_one_new_key_and_no_other() {
+    let moto = Server::moto();
+    let proxy = Proxy::before(&moto.endpoint);
+    let (world, iam) = in_use(&moto, &proxy, "shared").await;
+    let first = held(&world);
+    for _ in 0..12 {
+        let both: Vec<Ran> = std::thread::scope(|scope| {
+            let run = || world.slm(&["rotate", "deployer"]);
+            let runs = [scope.spawn(run), scope.spawn(run)];
+            runs.into_iter().map(|run| run.join().unwrap()).collect()
+        });
+        let keys = keys_of(&iam, "shared").await;
+        assert!(keys.contains(&first) && keys.contains(&held(&world)), "a key in use is gone\n{}\n{}", both[0].out, both[1].out);
+        if held(&world) != first {
+            assert_eq!(keys.len(), 2, "{}\n{}", both[0].out, both[1].out);
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(4)).await;
+    }
+    panic!("the new key never came into force");
 }

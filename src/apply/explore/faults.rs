@@ -291,7 +291,9 @@ pub fn run(scenario: &Scenario, faults: &[At], process: Process) -> Run {
     Run { calls: script.calls, wrong: script.wrong.or(stuck), leaks: leaks(scenario, &state), picture: picture(scenario, &state) }
 }
 
-fn wired(rig: &Rig, script: Script) -> (Wire, Vec<(ConsumerId, Box<dyn Consumer>)>) {
+type Wired = Vec<(ConsumerId, Box<dyn Consumer>)>;
+
+fn wired(rig: &Rig, script: Script) -> (Wire, Wired) {
     let wire = Wire { world: rig.world.clone(), leak: rig.scenario.leak, script: Arc::new(Mutex::new(script)) };
     let tap = |n: usize| Box::new(Tap(wire.clone(), Spot(rig.world.clone(), n))) as Box<dyn Consumer>;
     let consumers = (0..rig.scenario.setup.consumers).map(|n| (ConsumerId::from(format!("c{n}")), tap(n))).collect();
