@@ -270,7 +270,8 @@ pub struct Run {
     pub picture: String,
 }
 
-type Consumers = [(ConsumerId, Box<dyn Consumer>)];
+type Named = (ConsumerId, Box<dyn Consumer>);
+type Consumers = [Named];
 
 /// One process from its start to its end; `None` when it was killed.
 pub type Process = fn(&Rig, &Wire, &Consumers) -> Option<Fate>;
@@ -300,7 +301,7 @@ pub fn run(scenario: &Scenario, faults: &[At], process: Process) -> Run {
     Run { calls: script.calls, wrong: script.wrong.or(stuck), leaks: leaks(scenario, &state), picture: picture(scenario, &state) }
 }
 
-fn wired(rig: &Rig, script: Script) -> (Wire, Vec<(ConsumerId, Box<dyn Consumer>)>) {
+fn wired(rig: &Rig, script: Script) -> (Wire, Vec<Named>) {
     let wire = Wire { world: rig.world.clone(), leak: rig.scenario.leak, script: Arc::new(Mutex::new(script)) };
     let tap = |n: usize| Box::new(Tap(wire.clone(), Spot(rig.world.clone(), n))) as Box<dyn Consumer>;
     let consumers = (0..rig.scenario.setup.consumers).map(|n| (ConsumerId::from(format!("c{n}")), tap(n))).collect();
