@@ -41,6 +41,8 @@ pub enum Mode {
     Throttled,
     /// It answers what was so before the last change.
     Stale,
+    /// It answers what was so before anything was done.
+    Ancient,
     /// It takes effect, and the lease is spent when the answer comes.
     Late,
     /// The process dies before it is sent.
@@ -49,7 +51,7 @@ pub enum Mode {
     KilledAfter,
 }
 
-const READS: [Mode; 6] = [Mode::NotSent, Mode::Denied, Mode::Throttled, Mode::Stale, Mode::Late, Mode::KilledBefore];
+const READS: [Mode; 7] = [Mode::NotSent, Mode::Denied, Mode::Throttled, Mode::Stale, Mode::Ancient, Mode::Late, Mode::KilledBefore];
 const WRITES: [Mode; 7] =
     [Mode::NotSent, Mode::AnswerLost, Mode::Denied, Mode::Throttled, Mode::Late, Mode::KilledBefore, Mode::KilledAfter];
 
@@ -70,8 +72,9 @@ struct Script {
     unready: u8,
     /// Seconds for which a refusal may pass.
     settle: i64,
-    /// As it was before the last change.
+    /// As it was before the last change, and before anything was done.
     before: State,
+    first: State,
     wrong: Option<String>,
 }
 
@@ -108,7 +111,14 @@ impl Wire {
             _ => {}
         }
         let answer = match (reads, mode) {
-            (true, Some(Mode::Stale)) => self.stale(call).await,
+            (true, Some(Mode::Stale)) => {
+                let before = self.script.lock().unwrap().before.clone();
+                self.at(before, call).await
+            }
+            (true, Some(Mode::Ancient)) => {
+                let first = self.script.lock().unwrap().first.clone();
+                self.at(first, call).await
+            }
             (true, _) => call.await,
             (false, _) => {
                 let before = self.world.lock().state.clone();
@@ -128,9 +138,8 @@ impl Wire {
         }
     }
 
-    /// Answers what was so before the last change, at the present instant.
-    async fn stale<T>(&self, call: impl Future<Output = T> + Send) -> T {
-        let before = self.script.lock().unwrap().before.clone();
+    /// Answers what was so in `before`, at the present instant.
+    async fn at<T>(&self, before: State, call: impl Future<Output = T> + Send) -> T {
         let now = {
             let mut inner = self.world.lock();
             let clock = inner.state.clock;
@@ -261,7 +270,8 @@ pub struct Run {
     pub picture: String,
 }
 
-type Consumers = [(ConsumerId, Box<dyn Consumer>)];
+type Named = (ConsumerId, Box<dyn Consumer>);
+type Consumers = [Named];
 
 /// One process from its start to its end; `None` when it was killed.
 pub type Process = fn(&Rig, &Wire, &Consumers) -> Option<Fate>;
@@ -270,7 +280,7 @@ pub type Process = fn(&Rig, &Wire, &Consumers) -> Option<Fate>;
 pub fn run(scenario: &Scenario, faults: &[At], process: Process) -> Run {
     let rig = Rig::new(scenario);
     let before = rig.world.lock().state.clone();
-    let script = Script { faults: faults.to_vec(), before, ..Script::default() };
+    let script = Script { faults: faults.to_vec(), first: before.clone(), before, ..Script::default() };
     let (wire, consumers) = wired(&rig, script);
     let (mut at_rest, mut asked) = (false, false);
     for _ in 0..PROCESSES {
@@ -291,9 +301,10 @@ pub fn run(scenario: &Scenario, faults: &[At], process: Process) -> Run {
     Run { calls: script.calls, wrong: script.wrong.or(stuck), leaks: leaks(scenario, &state), picture: picture(scenario, &state) }
 }
 
+/// The consumers of a rig, each behind the wire.
 type Wired = Vec<(ConsumerId, Box<dyn Consumer>)>;
 
-fn wired(rig: &Rig, script: Script) -> (Wire, Wired) {
+fn wired(rig: &Rig, script: Script) -> (Wire, Vec<Named>) {
     let wire = Wire { world: rig.world.clone(), leak: rig.scenario.leak, script: Arc::new(Mutex::new(script)) };
     let tap = |n: usize| Box::new(Tap(wire.clone(), Spot(rig.world.clone(), n))) as Box<dyn Consumer>;
     let consumers = (0..rig.scenario.setup.consumers).map(|n| (ConsumerId::from(format!("c{n}")), tap(n))).collect();

@@ -92,6 +92,7 @@ fn a_value_in_place_or_that_nobody_validates_survives_faults_at_any_call() {
 #[test]
 fn a_tool_that_deletes_the_oldest_credential_does_not_survive_them() {
     let found = outages(&scenario(SERVER, 1, 0), oldest);
+    println!("deletes the oldest: {found} outages");
     assert!(found > 2, "{found} outages");
     assert_eq!(outages(&scenario(SERVER, 1, 0), slm), 0);
 }
