@@ -301,9 +301,6 @@ pub fn run(scenario: &Scenario, faults: &[At], process: Process) -> Run {
     Run { calls: script.calls, wrong: script.wrong.or(stuck), leaks: leaks(scenario, &state), picture: picture(scenario, &state) }
 }
 
-/// The consumers of a rig, each behind the wire.
-type Wired = Vec<(ConsumerId, Box<dyn Consumer>)>;
-
 fn wired(rig: &Rig, script: Script) -> (Wire, Vec<Named>) {
     let wire = Wire { world: rig.world.clone(), leak: rig.scenario.leak, script: Arc::new(Mutex::new(script)) };
     let tap = |n: usize| Box::new(Tap(wire.clone(), Spot(rig.world.clone(), n))) as Box<dyn Consumer>;
