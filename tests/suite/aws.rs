@@ -17,6 +17,7 @@ use slm::transport::aws::session_from;
 use slm::transport::secrets_manager_store::SecretsManagerStore;
 use slm::world::{Clock, Collected, Collector, ErrorClass, PENDING, SecretStore, WorldError};
 
+use crate::aws_script::Script;
 use crate::support::Server;
 
 pub const ACCOUNT: &str = "123456789012";
@@ -303,4 +304,30 @@ async fn a_region_out_of_scope_is_not_reached() {
     let mut elsewhere = secret();
     elsewhere.region = "ap-south-1".to_owned();
     assert_eq!(class(store("http://127.0.0.1:9").await.describe(&elsewhere).await), ErrorClass::Permanent);
+}
+
+#[tokio::test]
+async fn the_store_tells_its_clock_and_replicas_that_are_behind_and_leaves_alone_what_aws_rotates() {
+    let secret = SecretRef { source: "prod".into(), region: "eu-west-1".to_owned(), name: "app/db".to_owned() };
+    let described = |more: &str| {
+        let versions = r#""VersionIdsToStages":{"g":["AWSCURRENT"]}"#;
+        (200, format!(r#"{{"Name":"app/db",{versions}{more}}}"#))
+    };
+    let listed = (200, r#"{"Versions":[{"VersionId":"g","VersionStages":["AWSCURRENT"],"CreatedDate":1.5}]}"#.to_owned());
+    let replicas = r#","ReplicationStatus":[{"Region":"a","Status":"InSync"},{"Region":"b","Status":"InProgress"},{"Region":"c","Status":"Failed"}]"#;
+    let script = Script::new().on("DescribeSecret", &[described(replicas)]).on("ListSecretVersionIds", &[listed.clone()]);
+    let before = Timestamp::now().as_second();
+    let view = store(&script.serve()).await.describe(&secret).await.unwrap();
+    assert_eq!(view.behind, ["b", "c"]);
+    assert!(view.now.is_some_and(|now| (before..=before + 60).contains(&now.as_second())), "{:?}", view.now);
+
+    let script =
+        Script::new().on("DescribeSecret", &[described(r#","RotationEnabled":true"#)]).on("ListSecretVersionIds", &[listed]);
+    let store = store(&script.serve()).await;
+    let (slot, value) = (VersionId::from("00000000-0000-0000-0000-000000000000"), Secret::new(b"new".to_vec()));
+    for refused in [store.put(&secret, &slot, &value).await, store.promote(&secret, Some(&"g".into()), &slot).await] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.class, ErrorClass::Permanent);
+        assert!(error.to_string().contains("AWS rotates this secret itself"), "{error}");
+    }
 }

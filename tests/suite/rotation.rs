@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_sdk_iam::Client as Iam;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::aws::config;
 use crate::aws_proxy::Proxy;
@@ -79,10 +81,11 @@ async fn an_access_key_is_replaced_and_the_old_one_ended_only_when_nobody_can_ho
     world.slm(&["check"]).exits(0);
     said.push(world.slm(&["apply", "--auto-approve"]).exits(0).says("rotate    deployer  done"));
     let first = held(&world);
+    let first_value = world.read("run/key.json");
     assert_eq!(keys(&iam).await, [first.as_str()]);
 
     proxy.begin(None);
-    said.push(world.slm(&["apply", "--auto-approve", "--force", "deployer"]).exits(2).says("waits until"));
+    said.push(world.slm(&["apply", "--auto-approve", "--force", "deployer", "-vv", "--log-json"]).exits(2).says("waits until"));
     let promoted = Instant::now();
     let calls = proxy.state().calls.len();
     println!("{{\"figure\": \"rotation.calls.first_run\", \"value\": {calls}}}");
@@ -104,6 +107,14 @@ async fn an_access_key_is_replaced_and_the_old_one_ended_only_when_nobody_can_ho
     said.push(world.slm(&["status", "deployer"]).exits(0).says("nothing is left to do").says("validity"));
 
     let git = world.git_objects();
+    for value in [&first_value, &world.read("run/key.json")] {
+        let secret = serde_json::from_str::<serde_json::Value>(value).unwrap()["secret_access_key"].as_str().unwrap().to_owned();
+        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        for form in [secret.clone(), STANDARD.encode(&secret), hex, secret.replace('/', "%2F"), secret.replace('/', "\\/")] {
+            assert!(!contains(&git, &form), "a secret is in git");
+            assert!(said.iter().all(|ran| !ran.out.contains(&form) && !ran.err.contains(&form)), "a secret was said");
+        }
+    }
     for id in [&first, &second] {
         assert!(!contains(&git, id), "a whole key id is in git");
         assert!(said.iter().all(|ran| !ran.out.contains(id) && !ran.err.contains(id)), "a whole key id was said");

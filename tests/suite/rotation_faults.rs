@@ -19,10 +19,11 @@ use slm::model::id::{ConsumerId, VersionId};
 use slm::model::outcome::{Fate, Outcome};
 use slm::model::plan::{ActionKind, rotation_id};
 use slm::model::rotator::{IamAccessKey, RotatorConfig};
+use slm::model::secret::Secret;
 use slm::model::time::{Limit, Timestamp};
 use slm::rotators::aws_iam_access_key::AccessKeys;
 use slm::transport::secrets_manager_store::SecretsManagerStore;
-use slm::world::{Clock, Consumer};
+use slm::world::{Clock, Consumer, ErrorClass, KeyChange, Rotator, Target, Trial};
 
 use crate::aws::config;
 use crate::aws_proxy::{Fault, Proxy};
@@ -213,4 +214,51 @@ async fn a_call_repeated_throttled_or_refused_loses_no_key() {
     ];
     let (_, runs) = sweep(&faults, 1).await;
     println!("{{\"figure\": \"faults.aws.refused.runs\", \"value\": {runs}, \"unit\": \"runs\"}}");
+}
+
+#[tokio::test]
+async fn a_creation_is_sent_once_and_a_key_that_is_gone_is_gone() {
+    let server = Server::moto();
+    let proxy = Proxy::before(&server.endpoint);
+    let rig = Rig::new(&server, &proxy, "once").await;
+    let RotatorConfig::AwsIamAccessKey(declared) = &rig.credential.rotator else { unreachable!() };
+    // With the retries of every other call.
+    let keys = AccessKeys::new(declared, config(&proxy.endpoint, "eu-west-1", None).await);
+    proxy.begin(Some((0, Fault::AnswerLost)));
+    let Err(error) = keys.create(&"slot".into(), None).await else { panic!("the answer was lost") };
+    assert_eq!((error.class, proxy.state().calls.clone()), (ErrorClass::Transient, vec!["CreateAccessKey".to_owned()]));
+    let listing = keys.list().await.unwrap();
+    assert_eq!(listing.keys.len(), 2, "the one in use, and the one that nobody learned of");
+    assert!(listing.keys.iter().all(|key| key.active && key.ours && key.created.is_some()));
+    let Err(error) = keys.create(&"slot".into(), None).await else { panic!("a third key was made") };
+    assert_ne!(error.class, ErrorClass::Transient, "{error}");
+    let spare = &listing.keys.iter().max_by_key(|key| key.created).unwrap().id;
+    for change in [KeyChange::Disable, KeyChange::Disable, KeyChange::Enable, KeyChange::Delete, KeyChange::Delete] {
+        keys.change(spare, change).await.unwrap();
+    }
+    assert_eq!(keys.change(spare, KeyChange::Enable).await.unwrap_err().class, ErrorClass::NotFound);
+    assert_eq!(keys.list().await.unwrap().keys.len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_is_let_in_by_its_own_user_alone() {
+    let server = Server::moto();
+    let proxy = Proxy::before(&server.endpoint);
+    let (own, other) = (Rig::new(&server, &proxy, "own").await, Rig::new(&server, &proxy, "other").await);
+    let through = config(&proxy.endpoint, "eu-west-1", None).await;
+    let keys = |rig: &Rig| match &rig.credential.rotator {
+        RotatorConfig::AwsIamAccessKey(declared) => AccessKeys::new(declared, through.clone()),
+        _ => unreachable!(),
+    };
+    let fresh = keys(&own).create(&"slot".into(), None).await.unwrap();
+    assert_eq!(keys(&own).identify(&fresh.value), fresh.key);
+    assert_eq!(keys(&own).verify(&fresh.value).await.unwrap(), Trial::Accepted);
+    assert!(
+        matches!(keys(&other).verify(&fresh.value).await.unwrap(), Trial::Refused(why) if why.contains("not a key of user other"))
+    );
+    keys(&own).change(fresh.key.as_ref().unwrap(), KeyChange::Disable).await.unwrap();
+    assert!(matches!(keys(&own).verify(&fresh.value).await.unwrap(), Trial::Refused(why) if why.contains("InvalidClientTokenId")));
+    let Err(error) = keys(&own).verify(&Secret::new(b"no json CANARY".to_vec())).await else { panic!("it was tried") };
+    assert_eq!(error.class, ErrorClass::Permanent);
+    assert!(!error.to_string().contains("CANARY"));
 }
