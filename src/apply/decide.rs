@@ -290,9 +290,9 @@ fn retire(o: &Observation) -> Option<Step> {
     }
     let first = o.older().next()?;
     match &o.gate {
-        Gate::Until(late, why) if !o.leak => return Some(Step::Wait(Some(*late), why.clone())),
-        Gate::Shut(why) if !o.leak => return Some(Step::Wait(None, why.clone())),
-        _ => {}
+        Gate::Until(late, why) => return Some(Step::Wait(Some(*late), why.clone())),
+        Gate::Shut(why) => return Some(Step::Wait(None, why.clone())),
+        Gate::Open => {}
     }
     if !o.capabilities.disable && !o.capabilities.delete {
         return Some(Step::Blocked(format!("credential {} can be neither disabled nor deleted from here", told(&first.id))));

@@ -160,7 +160,7 @@ fn may_be_ended(o: &Observation, key: &Key, change: KeyChange) -> bool {
                     && unheld(o, id)
             }
             Role::Older => {
-                let open = o.gate == Gate::Open || o.leak;
+                let open = o.gate == Gate::Open;
                 let decided = o.fate == Some(Ending::Retire) || (o.fate == Some(Ending::Rollback) && beyond_recall(o));
                 let adopted = o.leak
                     || o.consumers.iter().all(|place| match &place.sight {
@@ -237,7 +237,7 @@ proptest! {
     fn only_a_decided_roll_back_rolls_back_and_retiring_is_decided_only_when_nothing_was(o in observation()) {
         match decide(&o) {
             Step::Act(Mutation::Restore { .. }) => prop_assert_eq!(o.fate, Some(Ending::Rollback)),
-            Step::Act(Mutation::Fate(ending)) => prop_assert!(ending == Ending::Retire && o.fate.is_none() && (o.gate == Gate::Open || o.leak)),
+            Step::Act(Mutation::Fate(ending)) => prop_assert!(ending == Ending::Retire && o.fate.is_none() && o.gate == Gate::Open),
             _ => {}
         }
     }

@@ -342,10 +342,9 @@ fn the_old_credential_goes_step_by_step_and_each_step_waits_for_the_one_before()
 fn a_gate_that_is_shut_keeps_the_old_credential_and_all_that_comes_later() {
     let mut o = Observation { due: true, gate: Gate::Until(at(7), "quiet".to_owned()), ..tail(SERVER) };
     waits(&o, Some(at(7)), "quiet");
-    acts(&Observation { leak: true, ..o.clone() }, Mutation::Fate(Ending::Retire));
     o.gate = Gate::Shut("frozen".to_owned());
     waits(&o, None, "frozen");
-    acts(&Observation { leak: true, ..o.clone() }, Mutation::Fate(Ending::Retire));
+    waits(&Observation { leak: true, ..o.clone() }, None, "frozen");
     acts(&Observation { keys: vec![key("k", Role::Current)], ..o.clone() }, Mutation::Create { slot: "s0".into() });
     o.capabilities.overlap = Overlap::Dual { max: 3 };
     acts(&Observation { tail: false, ..o }, Mutation::Create { slot: "s0".into() });

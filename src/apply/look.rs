@@ -124,6 +124,7 @@ impl Read<'_> {
             quiet: job.credential.gate.quiet,
             behind: &self.view.behind,
             held: job.retire_held.as_deref(),
+            leak: job.leak,
         });
         let soak = job.credential.gate.soak;
         Observation {
