@@ -13,6 +13,10 @@ const PATHS = [
   "/orgs/{org}/actions/secrets/public-key", "/orgs/{org}/actions/secrets/{secret_name}",
   "/orgs/{org}/actions/secrets/{secret_name}/repositories", "/orgs/{org}/actions/variables", "/orgs/{org}/actions/variables/{name}",
   ...["actions", "dependabot", "codespaces", "environments/{environment_name}"].map((kind) => `/repos/{owner}/{repo}/${kind}/secrets`),
+  "/repos/{owner}/{repo}/actions/runs", "/repos/{owner}/{repo}/environments",
+  ...["dependabot", "codespaces"].flatMap((kind) => ["/orgs/{org}", "/repos/{owner}/{repo}"].flatMap((owner) => [
+    "secrets/public-key", "secrets/{secret_name}",
+  ].map((end) => `${owner}/${kind}/${end}`))),
   ...["actions", "environments/{environment_name}"].flatMap((kind) => [
     "secrets/public-key", "secrets/{secret_name}", "variables", "variables/{name}",
   ].map((end) => `/repos/{owner}/{repo}/${kind}/${end}`)),

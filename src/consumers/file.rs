@@ -7,10 +7,10 @@ use std::time::Duration;
 use std::{fs, io};
 
 use async_trait::async_trait;
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+use minijinja::context;
 use zeroize::Zeroizing;
 
+use super::template;
 use crate::model::catalog::FileConsumer;
 use crate::model::id::{CredentialId, VersionId};
 use crate::model::secret::Secret;
@@ -23,8 +23,6 @@ const RELOAD_TIMEOUT: Duration = Duration::from_mins(1);
 const HOLD_TRIES: u32 = if cfg!(test) { 3 } else { 500 };
 /// Pause between two tries.
 const HOLD_PAUSE: Duration = Duration::from_millis(20);
-/// Steps a template may take: far above any configuration file, far below a second.
-const FUEL: u64 = 100_000;
 /// A file that holds a secret is its owner's alone unless the config repo says otherwise.
 const DEFAULT_MODE: u32 = 0o600;
 
@@ -99,20 +97,9 @@ impl RenderedFile {
     fn render(&self, version: &VersionId, value: &Secret) -> Result<Zeroizing<String>, WorldError> {
         let operation = format!("render file `{}`", self.config.path);
         let value = value.expose_text().map_err(|error| failure(ErrorClass::Permanent, &operation, &error.to_string()))?;
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_auto_escape_callback(|_| AutoEscape::None);
-        environment.set_fuel(Some(FUEL));
-        environment.set_debug(false);
-        let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
-        environment.set_syntax(syntax.map_err(|error| failure(ErrorClass::Permanent, &operation, &error.kind().to_string()))?);
         let template = self.config.template.as_deref().unwrap_or("{{ value }}");
         let known = context! { value => value, version => version.as_str(), credential => self.credential.as_str() };
-        // Only the kind and the line: the whole text of an error may quote a value.
-        environment.render_str(template, known).map(Zeroizing::new).map_err(|error| {
-            let cause = format!("{} in line {} of its template", error.kind(), error.line().unwrap_or(1));
-            failure(ErrorClass::Permanent, &operation, &cause)
-        })
+        template::render(template, known).map_err(|cause| failure(ErrorClass::Permanent, &operation, &cause))
     }
 
     async fn reload(&self, operation: &str) -> Result<(), WorldError> {

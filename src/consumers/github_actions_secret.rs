@@ -1,199 +1,200 @@
-//! An Actions secret of a repository, an environment or an organisation, acknowledged by a variable beside it.
+//! A secret of a repository, an environment or an organisation, acknowledged by a variable beside it.
 //!
 //! Nobody can read a secret back, so `SLM_<NAME>` names the version it holds. A run takes a repository's or an organisation's secret
 //! up when it is queued, an environment's when its job starts: there is nothing to activate, and older runs keep the older value.
+//!
+//! Several secrets from one value would be torn for a run queued between two writes. So each has two names, `<SECRET>_A` and
+//! `<SECRET>_B`: those that nobody reads are written, `SLM_<NAME>_A` or `_B` names their version, and then the one variable
+//! `SLM_<NAME>` is set to `A` or `B`, by which workflows choose.
 
 use async_trait::async_trait;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use crypto_box::PublicKey;
-use rand_core::OsRng;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use minijinja::context;
+use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
 
-use crate::model::catalog::GithubSecretConsumer;
+use super::github_home::{Home, Variable, repo_route};
+use super::{github_runs, github_shadow, template};
+use crate::model::catalog::{GithubSecretConsumer, GithubStore};
 use crate::model::id::VersionId;
 use crate::model::secret::Secret;
-use crate::transport::github::{Answer, Failure, Github, segment};
+use crate::model::time::Timestamp;
+use crate::transport::github::{Failure, Github};
 use crate::world::{Consumer, ConsumerView, ErrorClass, WorldError};
 
 /// The most a secret may hold.
 const LIMIT: usize = 48 * 1024;
 /// The longest version id taken for one.
 const VERSION_LIMIT: usize = 64;
+/// Names of the two places of a set.
+const SLOTS: [&str; 2] = ["A", "B"];
 
-/// One Actions secret.
+/// One secret, or a set of them from one value.
 pub struct ActionsSecret {
-    github: Github,
-    /// Route of its secrets, without a slash at the end.
-    secrets: String,
-    /// Route of its variables.
-    variables: String,
-    /// True for an organisation's, which says who may see it.
-    shared: bool,
-    name: String,
+    home: Home,
+    config: GithubSecretConsumer,
     shown: String,
+    /// Set once nothing was found to override it; asked once a run.
+    unshadowed: OnceCell<()>,
 }
 
-#[derive(Deserialize)]
-struct Key {
-    key_id: String,
-    key: String,
-}
-
-#[derive(Deserialize)]
-struct Variable {
-    value: String,
-}
-
-#[derive(Deserialize)]
-struct Shared {
-    visibility: String,
-}
-
-#[derive(Deserialize)]
-struct Chosen {
-    repositories: Vec<Repository>,
-}
-
-#[derive(Deserialize)]
-struct Repository {
-    id: u64,
+/// Version in force, and since when.
+struct Held {
+    version: Option<VersionId>,
+    since: Timestamp,
+    slot: Option<&'static str>,
 }
 
 impl ActionsSecret {
     /// The secret of `config`, in organisation `org` when it names no repository.
     #[must_use]
     pub fn new(github: Github, org: &str, config: &GithubSecretConsumer) -> Self {
-        let owner = config.repo.as_deref().map_or_else(
-            || format!("/orgs/{}", segment(org)),
-            |repo| format!("/repos/{}", repo.split('/').map(segment).collect::<Vec<_>>().join("/")),
-        );
-        let home = match &config.environment {
-            Some(environment) => format!("{owner}/environments/{}", segment(environment)),
-            None => format!("{owner}/actions"),
-        };
         let place = [Some(config.repo.as_deref().unwrap_or(org)), config.environment.as_deref(), Some(&config.name)];
         Self {
-            github,
-            secrets: format!("{home}/secrets"),
-            variables: format!("{home}/variables"),
-            shared: config.repo.is_none(),
-            name: config.name.clone(),
+            home: Home::new(github, org, config),
+            config: config.clone(),
             shown: place.into_iter().flatten().collect::<Vec<_>>().join("/"),
+            unshadowed: OnceCell::new(),
         }
     }
 
     fn variable(&self) -> String {
-        format!("SLM_{}", self.name)
+        match self.config.store {
+            GithubStore::Actions => format!("SLM_{}", self.config.name),
+            GithubStore::Dependabot => format!("SLM_DEPENDABOT_{}", self.config.name),
+            GithubStore::Codespaces => format!("SLM_CODESPACES_{}", self.config.name),
+        }
+    }
+
+    fn operation(&self, what: &str) -> String {
+        let store = match self.config.store {
+            GithubStore::Actions => "Actions",
+            GithubStore::Dependabot => "Dependabot",
+            GithubStore::Codespaces => "Codespaces",
+        };
+        format!("{what} {store} secret `{}`", self.shown)
     }
 
     fn failed(&self, what: &str, failure: Failure) -> WorldError {
-        failure.during(format!("{what} Actions secret `{}`", self.shown))
+        failure.during(self.operation(what))
     }
 
     fn refused(&self, class: ErrorClass, what: &str, cause: &str) -> WorldError {
-        WorldError { class, operation: format!("{what} Actions secret `{}`", self.shown), cause: cause.to_owned() }
+        WorldError { class, operation: self.operation(what), cause: cause.to_owned() }
     }
 
-    /// Seals `value` to the key of today and stores it.
-    async fn put(&self, value: &Secret, rest: &Map<String, Value>) -> Result<Result<Answer, Failure>, WorldError> {
-        let route = format!("{}/public-key", self.secrets);
-        let answer = self.github.get(&route).await.and_then(|answer| answer.read::<Key>());
-        let key = answer.map_err(|failure| self.failed("read the public key for", failure))?;
-        let bytes: Option<[u8; 32]> = STANDARD.decode(&key.key).ok().and_then(|bytes| bytes.try_into().ok());
-        let bytes = bytes.ok_or_else(|| self.failed("read the public key for", Failure::Shape))?;
-        let sealed = PublicKey::from(bytes).seal(&mut OsRng, value.expose());
-        let sealed = sealed.map_err(|_| self.refused(ErrorClass::Permanent, "seal", "the public key does not seal"))?;
-        let mut body = rest.clone();
-        body.insert("encrypted_value".to_owned(), STANDARD.encode(sealed).into());
-        body.insert("key_id".to_owned(), key.key_id.into());
-        Ok(self.github.write("PUT", &format!("{}/{}", self.secrets, self.name), &body).await)
-    }
-
-    /// Who may see an organisation's secret: whoever may see it now, private repositories when it is new.
-    async fn audience(&self) -> Result<Map<String, Value>, Failure> {
-        let mut audience = Map::new();
-        if !self.shared {
-            return Ok(audience);
-        }
-        let route = format!("{}/{}", self.secrets, self.name);
-        let visibility = match self.github.get(&route).await {
-            Ok(answer) => answer.read::<Shared>()?.visibility,
-            Err(Failure::Status(404)) => "private".to_owned(),
-            Err(failure) => return Err(failure),
-        };
-        if visibility == "selected" {
-            let mut ids = Vec::new();
-            let mut next = Some(format!("{route}/repositories?per_page=100"));
-            while let Some(page) = next {
-                let answer = self.github.get(&page).await?;
-                ids.extend(answer.read::<Chosen>()?.repositories.iter().map(|repository| repository.id));
-                let following = answer.next.transpose()?;
-                if following.as_ref() == Some(&page) {
-                    return Err(Failure::Shape);
-                }
-                next = following;
-            }
-            audience.insert("selected_repository_ids".to_owned(), ids.into());
-        }
-        audience.insert("visibility".to_owned(), visibility.into());
-        Ok(audience)
-    }
-
-    /// Notes `version` in the variable, which may or may not exist.
-    async fn acknowledge(&self, version: &VersionId) -> Result<(), Failure> {
+    /// What is in force; for a set, what the chosen names hold.
+    async fn held(&self) -> Result<Option<Held>, Failure> {
         let name = self.variable();
-        let mut body = json!({ "name": name, "value": version.as_str() });
-        let route = format!("{}/{name}", self.variables);
-        match self.github.write("PATCH", &route, &body).await {
-            Err(Failure::Status(404)) => {}
-            ended => return ended.map(drop),
+        let Some(variable) = self.home.variable(&name).await? else { return Ok(None) };
+        if self.config.set.is_empty() {
+            return Ok(Some(Held { version: version(&variable), since: variable.updated_at, slot: None }));
         }
-        if self.shared {
-            body["visibility"] = "private".into();
-        }
-        match self.github.write("POST", &self.variables, &body).await {
-            // Made by a lost answer or another run; the last word is ours.
-            Err(Failure::Status(409)) => self.github.write("PATCH", &route, &body).await.map(drop),
-            ended => ended.map(drop),
-        }
+        let Some(slot) = SLOTS.into_iter().find(|slot| *slot == variable.value) else { return Ok(None) };
+        let named = self.home.variable(&format!("{name}_{slot}")).await?;
+        Ok(Some(Held { version: named.as_ref().and_then(version), since: variable.updated_at, slot: Some(slot) }))
     }
+
+    /// Every name a workflow may read it by.
+    fn names(&self) -> Vec<String> {
+        if self.config.set.is_empty() {
+            return vec![self.config.name.clone()];
+        }
+        self.config.set.keys().flat_map(|name| SLOTS.map(|slot| format!("{name}_{slot}"))).collect()
+    }
+
+    async fn check_shadows(&self) -> Result<(), WorldError> {
+        let look = async || {
+            let found = github_shadow::shadows(&self.home.github, &self.config, &self.names()).await;
+            let found = found.map_err(|failure| self.failed("look for what overrides", failure))?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            Err(self.refused(ErrorClass::Permanent, "use", &format!("it is overridden by {}", found.join(", "))))
+        };
+        self.unshadowed.get_or_try_init(look).await.map(drop)
+    }
+
+    /// Stores `value` under the one name.
+    async fn deliver_one(&self, version: &VersionId, value: &[u8]) -> Result<(), WorldError> {
+        let name = &self.config.name;
+        let audience = self.home.audience(name).await.map_err(|failure| self.failed("see who may use", failure))?;
+        self.home.put(name, value, &audience).await.map_err(|failure| self.failed("write", failure))?;
+        // INVARIANT: the acknowledgement is written after the secret, so it never names a version that did not arrive.
+        let noted = self.home.note(&self.variable(), version.as_str(), &audience).await;
+        noted.map_err(|failure| self.failed("acknowledge", failure))
+    }
+
+    /// Stores `values` under the names that nobody reads, then has them read.
+    async fn deliver_set(&self, version: &VersionId, values: &[(&String, Zeroizing<String>)]) -> Result<(), WorldError> {
+        let held = self.held().await.map_err(|failure| self.failed("observe", failure))?;
+        if held.as_ref().is_some_and(|held| held.version.as_ref() == Some(version)) {
+            return Ok(());
+        }
+        let slot = if held.and_then(|held| held.slot) == Some(SLOTS[0]) { SLOTS[1] } else { SLOTS[0] };
+        let mut audience = serde_json::Map::new();
+        for (name, value) in values {
+            let name = format!("{name}_{slot}");
+            audience = self.home.audience(&name).await.map_err(|failure| self.failed("see who may use", failure))?;
+            let put = self.home.put(&name, value.as_bytes(), &audience).await;
+            put.map_err(|failure| self.failed("write", failure))?;
+        }
+        let choice = self.variable();
+        for (name, value) in [(format!("{choice}_{slot}"), version.as_str()), (choice, slot)] {
+            let noted = self.home.note(&name, value, &audience).await;
+            noted.map_err(|failure| self.failed("acknowledge", failure))?;
+        }
+        Ok(())
+    }
+
+    fn rendered(&self, version: &VersionId, value: &Secret) -> Result<Vec<(&String, Zeroizing<String>)>, WorldError> {
+        let wrong = |cause: &str| self.refused(ErrorClass::Permanent, "render", cause);
+        let json: serde_json::Value = serde_json::from_slice(value.expose()).map_err(|_| wrong("the value is not JSON"))?;
+        let fill = |(name, text): (_, &String)| {
+            let filled = template::render(text, context! { value => minijinja::value::Serde(&json), version => version.as_str() });
+            Ok((name, filled.map_err(|cause| wrong(&cause))?))
+        };
+        self.config.set.iter().map(fill).collect()
+    }
+}
+
+/// Anybody may write into a variable: what cannot be a version id is none.
+fn version(variable: &Variable) -> Option<VersionId> {
+    let value = &variable.value;
+    let plain = value.len() <= VERSION_LIMIT && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    (plain && !value.is_empty()).then(|| VersionId::from(value))
 }
 
 #[async_trait]
 impl Consumer for ActionsSecret {
     async fn observe(&self) -> Result<ConsumerView, WorldError> {
-        let value = match self.github.get(&format!("{}/{}", self.variables, self.variable())).await {
-            Ok(answer) => answer.read::<Variable>().map_err(|failure| self.failed("observe", failure))?.value,
-            Err(Failure::Status(404)) => return Ok(ConsumerView::default()),
-            Err(failure) => return Err(self.failed("observe", failure)),
+        self.check_shadows().await?;
+        let held = self.held().await.map_err(|failure| self.failed("observe", failure))?;
+        let Some(Held { version: Some(version), since, .. }) = held else { return Ok(ConsumerView::default()) };
+        let draining = match (&self.config.repo, self.config.store) {
+            (Some(repo), GithubStore::Actions | GithubStore::Dependabot) => {
+                github_runs::draining(&self.home.github, &repo_route(repo), repo, since).await
+            }
+            _ => Vec::new(),
         };
-        // Anybody may write into a variable: what cannot be a version id is none.
-        let plain = value.len() <= VERSION_LIMIT && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        let version = (plain && !value.is_empty()).then(|| VersionId::from(value));
-        Ok(ConsumerView { stored: version.clone(), running: version, ..ConsumerView::default() })
+        Ok(ConsumerView { stored: Some(version.clone()), running: Some(version), draining })
     }
 
-    /// Writes every time it is asked: the variable alone does not prove that the secret still holds what it names.
+    /// A single secret is written every time: the variable alone does not prove that it still holds what it names.
     async fn deliver(&self, version: &VersionId, value: &Secret) -> Result<(), WorldError> {
-        if value.expose().len() > LIMIT {
-            return Err(self.refused(ErrorClass::Permanent, "write", "the value is longer than 48 KB"));
+        let long = || self.refused(ErrorClass::Permanent, "write", "the value is longer than 48 KB");
+        if self.config.set.is_empty() {
+            return if value.expose().len() > LIMIT { Err(long()) } else { self.deliver_one(version, value.expose()).await };
         }
-        let audience = self.audience().await.map_err(|failure| self.failed("see who may use", failure))?;
-        let mut stored = self.put(value, &audience).await?;
-        if matches!(stored, Err(Failure::Status(422))) {
-            // The key was replaced between reading it and using it.
-            stored = self.put(value, &audience).await?;
+        let values = self.rendered(version, value)?;
+        if values.iter().any(|(_, value)| value.len() > LIMIT) {
+            return Err(long());
         }
-        stored.map_err(|failure| self.failed("write", failure))?;
-        // INVARIANT: the acknowledgement is written after the secret, so it never names a version that did not arrive.
-        self.acknowledge(version).await.map_err(|failure| self.failed("acknowledge", failure))
+        self.deliver_set(version, &values).await
     }
 
     async fn activate(&self, version: &VersionId) -> Result<(), WorldError> {
-        match self.observe().await?.stored {
-            Some(stored) if stored == *version => Ok(()),
+        match self.held().await.map_err(|failure| self.failed("observe", failure))?.and_then(|held| held.version) {
+            Some(held) if held == *version => Ok(()),
             _ => Err(self.refused(ErrorClass::Conflict, "activate", "its variable names another version")),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::checks::Repo;
 use super::managed::{one_kind, source};
 use super::text::{Doc, Item, error};
-use crate::model::catalog::{FileConsumer, GithubSecretConsumer};
+use crate::model::catalog::{FileConsumer, GithubSecretConsumer, GithubStore, Visibility};
 use crate::model::diagnostic::Diagnostic;
 
 /// Consumers are of one kind, have one id, and can be delivered to.
@@ -70,28 +70,67 @@ fn github_consumer(repo: &Repo<'_>, doc: &Doc<'_>, index: &str, secret: &GithubS
         let message = format!("source `{}` is not a GitHub organisation", secret.source);
         out.push(error("slm::wrong-source-kind", at("source"), message, Some("use a source of kind `github`".to_owned())));
     }
-    let good = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-    let name = &secret.name;
-    let starts = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
-    if !starts || !name.bytes().all(good) || name.starts_with("GITHUB_") {
+    for (key, name) in std::iter::once(("name", &secret.name))
+        .chain(secret.set.keys().map(|name| ("set", name)))
+        .filter(|(_, name)| !can_name(name))
+    {
         let help = "use `A-Z 0-9 _`, no digit first, and no `GITHUB_` in front".to_owned();
-        out.push(error("slm::bad-secret-name", at("name"), format!("`{name}` cannot name an Actions secret"), Some(help)));
+        out.push(error("slm::bad-secret-name", at(key), format!("`{name}` cannot name an Actions secret"), Some(help)));
     }
-    match &secret.repo {
-        None if secret.environment.is_some() => {
-            let help = "add `repo`: environments belong to a repository".to_owned();
-            out.push(error("slm::environment-without-repo", at("environment"), "environment without a repository", Some(help)));
-        }
-        Some(path)
-            if path.split('/').count() != 2 || path.split('/').any(|part| part.is_empty() || part == ".." || part == ".") =>
-        {
-            out.push(error(
-                "slm::bad-repo",
-                at("repo"),
-                format!("`{path}` is not a repository"),
-                Some("write `owner/name`".to_owned()),
-            ));
-        }
-        _ => {}
+    if secret.repo.is_none() && secret.environment.is_some() {
+        let help = "add `repo`: environments belong to a repository".to_owned();
+        out.push(error("slm::environment-without-repo", at("environment"), "environment without a repository", Some(help)));
     }
+    let repos = secret.repo.iter().map(|repo| ("repo", repo)).chain(secret.repos.iter().map(|repo| ("repos", repo)));
+    for (key, path) in repos.filter(|(_, path)| !is_repo(path)) {
+        let help = Some("write `owner/name`".to_owned());
+        out.push(error("slm::bad-repo", at(key), format!("`{path}` is not a repository"), help));
+    }
+    for (wrong, key, message, help) in contradictions(secret) {
+        if wrong {
+            out.push(error("slm::impossible-secret", at(key), message, Some(help.to_owned())));
+        }
+    }
+}
+
+/// What cannot be together: whether it is, the key, what is wrong, what to do.
+fn contradictions(secret: &GithubSecretConsumer) -> [(bool, &'static str, &'static str, &'static str); 4] {
+    let actions = secret.store == GithubStore::Actions;
+    let selected = secret.visibility == Some(Visibility::Selected);
+    [
+        (
+            !actions && secret.environment.is_some(),
+            "environment",
+            "only Actions secrets belong to an environment",
+            "delete `environment` or `store`",
+        ),
+        (
+            secret.store == GithubStore::Codespaces && !secret.set.is_empty(),
+            "set",
+            "a codespace cannot choose between two sets",
+            "declare a consumer for each secret",
+        ),
+        (
+            secret.repo.is_some() && (secret.visibility.is_some() || !secret.repos.is_empty()),
+            "visibility",
+            "only an organisation's secret is seen by repositories",
+            "delete `visibility` and `repos`, or `repo`",
+        ),
+        (
+            secret.repo.is_none() && selected == secret.repos.is_empty(),
+            "repos",
+            "`repos` and `visibility = \"selected\"` belong together",
+            "give both or neither",
+        ),
+    ]
+}
+
+fn can_name(name: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let starts = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
+    starts && name.bytes().all(good) && !name.starts_with("GITHUB_")
+}
+
+fn is_repo(path: &str) -> bool {
+    path.split('/').count() == 2 && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }

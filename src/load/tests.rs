@@ -444,6 +444,23 @@ fn consumers_can_be_delivered_to() {
     }
     world().with(CREDENTIAL_PATH, "repo = \"acme/app\", ", "").says("slm::environment-without-repo", "\"prod\"", "`repo`");
     world().with(CREDENTIAL_PATH, "acme/app", "acme").says("slm::bad-repo", "\"acme\"", "owner/name");
+    for (with, says) in [
+        (", store = \"dependabot\"", "`environment`"),
+        (", store = \"codespaces\", set = { KEY = \"{{ value }}\" }", "each secret"),
+        (", visibility = \"all\"", "`visibility`"),
+    ] {
+        world().with(CREDENTIAL_PATH, "name = \"SESSION_KEY\"", &format!("name = \"SESSION_KEY\"{with}")).mentions(
+            "slm::impossible-secret",
+            "",
+            says,
+        );
+    }
+    let org = |with: &str| world().with(CREDENTIAL_PATH, "repo = \"acme/app\", environment = \"prod\"", with);
+    org("visibility = \"selected\"").mentions("slm::impossible-secret", "", "both");
+    org("visibility = \"selected\", repos = [\"app\"]").mentions("slm::bad-repo", "", "owner/name");
+    assert_eq!(org("visibility = \"selected\", repos = [\"acme/app\"]").found(), []);
+    assert_eq!(org("visibility = \"private\", set = { KEY = \"{{ value.k }}\" }").found(), []);
+    org("set = { key = \"{{ value.k }}\" }").mentions("slm::bad-secret-name", "", "A-Z");
     world().with(CREDENTIAL_PATH, "source = \"org\"", "source = \"orgs\"").says("slm::unknown-source", "\"orgs\"", "`org`");
     world().with(CREDENTIAL_PATH, "source = \"org\"", "source = \"local\"").says("slm::wrong-source-kind", "\"local\"", "github");
 }

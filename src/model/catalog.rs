@@ -452,7 +452,7 @@ pub struct FileConsumer {
     pub reload: Option<Vec<String>>,
 }
 
-/// An Actions secret.
+/// A secret that GitHub keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct GithubSecretConsumer {
@@ -462,8 +462,47 @@ pub struct GithubSecretConsumer {
     pub repo: Option<String>,
     /// Environment of the repository.
     pub environment: Option<String>,
-    /// Name of the secret, `[A-Z0-9_]+`.
+    /// Name of the secret, `[A-Z0-9_]+`; with `set`, the name that the variables about it are made of.
     pub name: String,
+    /// Who reads it.
+    #[serde(default)]
+    pub store: GithubStore,
+    /// Which repositories see an organisation secret; as it is when absent, `private` when it is new.
+    pub visibility: Option<Visibility>,
+    /// `owner/name` of those that see it under `selected`.
+    #[serde(default)]
+    pub repos: Vec<String>,
+    /// Several secrets from one JSON value, by name: minijinja text with `value`, `version`.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
+    /// Environments, or `owner/name` of repositories, that may override it with a secret of their own.
+    #[serde(default)]
+    pub overridden_in: Vec<String>,
+}
+
+/// Who reads a secret that GitHub keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GithubStore {
+    /// Workflows.
+    #[default]
+    Actions,
+    /// Dependabot.
+    Dependabot,
+    /// Codespaces.
+    Codespaces,
+}
+
+/// Which repositories see an organisation secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Visibility {
+    /// Every one.
+    All,
+    /// Those that are not public.
+    Private,
+    /// Those that are named.
+    Selected,
 }
 
 /// An approved, expiring permit for one resource.

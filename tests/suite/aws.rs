@@ -315,7 +315,8 @@ async fn the_store_tells_its_clock_and_replicas_that_are_behind_and_leaves_alone
     };
     let listed = (200, r#"{"Versions":[{"VersionId":"g","VersionStages":["AWSCURRENT"],"CreatedDate":1.5}]}"#.to_owned());
     let replicas = r#","ReplicationStatus":[{"Region":"a","Status":"InSync"},{"Region":"b","Status":"InProgress"},{"Region":"c","Status":"Failed"}]"#;
-    let script = Script::new().on("DescribeSecret", &[described(replicas)]).on("ListSecretVersionIds", &[listed.clone()]);
+    let script =
+        Script::new().on("DescribeSecret", &[described(replicas)]).on("ListSecretVersionIds", std::slice::from_ref(&listed));
     let before = Timestamp::now().as_second();
     let view = store(&script.serve()).await.describe(&secret).await.unwrap();
     assert_eq!(view.behind, ["b", "c"]);

@@ -126,3 +126,147 @@ async fn a_value_too_long_is_not_sent() {
     assert!(server.with(|state| state.seen.is_empty()));
     assert!(!format!("{:?}", server.client()).contains(TOKEN));
 }
+
+#[tokio::test]
+async fn dependabot_and_codespaces_keep_their_own_and_acknowledge_in_a_variable_of_actions() {
+    for (store, place) in [("dependabot", "SLM_DEPENDABOT_SESSION_KEY"), ("codespaces", "SLM_CODESPACES_SESSION_KEY")] {
+        for (scope, home) in [("repo = \"acme/app\"\n", "/repos/acme/app"), ("", "/orgs/acme")] {
+            let server = Server::start();
+            let secret = server.secret_of(&format!("{scope}name = \"SESSION_KEY\"\nstore = \"{store}\""));
+            secret.deliver(&V1.into(), &value(CANARY)).await.unwrap();
+            secret.deliver(&V1.into(), &value(CANARY)).await.unwrap();
+            assert_eq!(secret.observe().await.unwrap(), at(V1));
+            secret.activate(&V1.into()).await.unwrap();
+            server.with(|state| {
+                assert_eq!(state.secrets, BTreeMap::from([(format!("{home}/{store}/secrets/SESSION_KEY"), CANARY.to_owned())]));
+                assert_eq!(state.variables, BTreeMap::from([(format!("{home}/actions/variables/{place}"), V1.to_owned())]));
+            });
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_declared_repositories_see_an_organisation_secret_and_its_variable() {
+    let server = Server::start();
+    let config = "name = \"SESSION_KEY\"\nvisibility = \"selected\"\nrepos = [\"acme/app\", \"acme/web\"]";
+    server.script("GET /repos/acme/app", 200, "", r#"{"id":7}"#);
+    server.script("GET /repos/acme/web", 200, "", r#"{"id":9}"#);
+    let secret = server.secret_of(config);
+    secret.deliver(&V1.into(), &value(CANARY)).await.unwrap();
+    assert_eq!(secret.observe().await.unwrap(), at(V1));
+    let written = server.with(|state| state.written["/orgs/acme/actions/secrets/SESSION_KEY"].clone());
+    assert_eq!((&written["visibility"], &written["selected_repository_ids"]), (&json!("selected"), &json!([7, 9])));
+    let variable = server.with(|state| state.sent.iter().find(|sent| sent[0] == "POST").cloned()).unwrap();
+    assert!(variable[3].contains(r#""selected_repository_ids":[7,9]"#), "{variable:?}");
+
+    let theirs = "/repos/acme/web/actions/secrets/SESSION_KEY".to_owned();
+    server.with(|state| state.secrets.insert(theirs, "theirs".to_owned()));
+    let error = server.secret_of(config).observe().await.unwrap_err();
+    assert!(error.cause.contains("`SESSION_KEY` in repository `acme/web`"), "{error}");
+}
+
+#[tokio::test]
+async fn runs_created_before_the_push_and_not_ended_are_draining() {
+    let server = Server::start();
+    let secret = server.secret(Some("acme/app"), None);
+    let file = ".github/workflows/release.yml";
+    server.with(|state| {
+        state.runs = vec![
+            (1, "waiting", file, "2026-11-24T05:00:00Z"),
+            (2, "in_progress", file, "2026-11-24T06:00:00Z"),
+            (3, "in_progress", file, "2026-11-24T06:00:01Z"),
+            (4, "completed", file, "2026-11-24T05:00:00Z"),
+        ];
+    });
+    assert_eq!(secret.observe().await.unwrap(), ConsumerView::default());
+    secret.deliver(&V1.into(), &value(CANARY)).await.unwrap();
+    let draining = secret.observe().await.unwrap().draining;
+    let want = ["run 2 of `release.yml` in `acme/app` is in_progress", "run 1 of `release.yml` in `acme/app` is waiting"]
+        .map(str::to_owned);
+    assert_eq!(draining, want);
+
+    server.script("GET /repos/acme/app/actions/runs?status=queued&per_page=100", 403, "", CANARY);
+    let view = secret.observe().await.unwrap();
+    assert_eq!((view.stored.as_ref(), view.draining.len()), (Some(&VersionId::from(V1)), 3));
+    assert_eq!(view.draining[0], "the queued runs of `acme/app` cannot be listed: HTTP 403");
+}
+
+#[tokio::test]
+async fn a_secret_of_an_environment_overrides_its_repositorys_unless_it_may() {
+    let server = Server::start();
+    server.with(|state| {
+        state.environments.insert("/repos/acme/app".to_owned(), vec!["staging".to_owned(), "prod/eu".to_owned()]);
+        state.secrets.insert("/repos/acme/app/environments/prod%2Feu/secrets/SESSION_KEY".to_owned(), "theirs".to_owned());
+    });
+    let error = server.secret(Some("acme/app"), None).observe().await.unwrap_err();
+    let want = "could not use Actions secret `acme/app/SESSION_KEY`: it is overridden by `SESSION_KEY` in environment `prod/eu`";
+    assert_eq!((error.to_string().as_str(), error.class), (want, ErrorClass::Permanent));
+    let allowed = "name = \"SESSION_KEY\"\nrepo = \"acme/app\"\noverridden-in = [\"prod/eu\"]";
+    assert_eq!(server.secret_of(allowed).observe().await.unwrap(), ConsumerView::default());
+    assert_eq!(server.secret(Some("acme/app"), Some("prod/eu")).observe().await.unwrap(), ConsumerView::default());
+}
+
+/// A pair from one JSON value.
+const PAIR: &str = "name = \"DEPLOYER\"\nrepo = \"acme/app\"\n[set]\nKEY_ID = \"{{ value.id }}\"\nKEY = \"{{ value.secret }}\"";
+
+/// What a workflow reads by `secrets[format('…_{0}', vars.SLM_DEPLOYER)]`.
+fn pair(server: &Server) -> Option<(String, String)> {
+    server.with(|state| {
+        let home = "/repos/acme/app/actions";
+        let slot = state.variables.get(&format!("{home}/variables/SLM_DEPLOYER"))?;
+        let read = |name: &str| state.secrets[&format!("{home}/secrets/{name}_{slot}")].clone();
+        Some((read("KEY_ID"), read("KEY")))
+    })
+}
+
+#[tokio::test]
+async fn a_pair_is_never_torn_whichever_write_is_the_last_one() {
+    let server = Server::start();
+    let secret = server.secret_of(PAIR);
+    let [old, new] = ["1", "2"].map(|n| value(&format!(r#"{{"id":"id{n}","secret":"secret{n}"}}"#)));
+    let [first, second] = ["1", "2"].map(|n| Some((format!("id{n}"), format!("secret{n}"))));
+    secret.deliver(&V1.into(), &old).await.unwrap();
+    assert_eq!((secret.observe().await.unwrap(), pair(&server)), (at(V1), first.clone()));
+
+    let home = "/repos/acme/app/actions";
+    let writes = ["PUT secrets/KEY_B", "PUT secrets/KEY_ID_B", "PATCH variables/SLM_DEPLOYER_B", "PATCH variables/SLM_DEPLOYER"];
+    for request in writes.map(|request| request.replace(' ', &format!(" {home}/"))) {
+        server.script(&request, 403, "", CANARY);
+        assert_eq!(class(secret.deliver(&V2.into(), &new).await), ErrorClass::Denied, "{request}");
+        assert_eq!((secret.observe().await.unwrap(), pair(&server)), (at(V1), first.clone()), "{request}");
+        server.with(|state| state.scripts.clear());
+    }
+    secret.deliver(&V2.into(), &new).await.unwrap();
+    assert_eq!((secret.observe().await.unwrap(), pair(&server)), (at(V2), second));
+    secret.activate(&V2.into()).await.unwrap();
+    assert_eq!(class(secret.activate(&V1.into()).await), ErrorClass::Conflict);
+
+    let before = server.with(|state| state.seen.len());
+    secret.deliver(&V2.into(), &new).await.unwrap();
+    assert!(server.with(|state| state.seen[before..].iter().all(|seen| seen.starts_with("GET "))));
+    secret.deliver(&V1.into(), &old).await.unwrap();
+    assert_eq!((secret.observe().await.unwrap(), pair(&server)), (at(V1), first));
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_seen_by_the_next_look() {
+    let server = Server::start();
+    let secret = server.secret(Some("acme/app"), None);
+    secret.deliver(&V1.into(), &value(CANARY)).await.unwrap();
+    // The variable was written, and the answer said otherwise.
+    let route = "/repos/acme/app/actions/variables/SLM_SESSION_KEY";
+    server.script(&format!("PATCH {route}"), 502, "", CANARY);
+    assert_eq!(class(secret.deliver(&V2.into(), &value("second")).await), ErrorClass::Transient);
+    assert_eq!(secret.observe().await.unwrap(), at(V1));
+    server.with(|state| state.variables.insert(route.to_owned(), V2.to_owned()));
+    assert_eq!(secret.observe().await.unwrap(), at(V2));
+}
+
+#[tokio::test]
+async fn a_set_from_what_is_no_json_or_lacks_a_field_sends_nothing() {
+    let server = Server::start();
+    for text in [CANARY.to_owned(), format!(r#"{{"id":"{CANARY}"}}"#)] {
+        assert_eq!(class(server.secret_of(PAIR).deliver(&V1.into(), &value(&text)).await), ErrorClass::Permanent);
+    }
+    assert!(server.with(|state| state.seen.is_empty()));
+}

@@ -102,6 +102,21 @@ async fn every_request_is_one_that_the_published_description_knows() {
         }
         sent.extend(server.with(|state| std::mem::take(&mut state.sent)));
     }
+    for config in [
+        "name = \"KEY\"\nvisibility = \"all\"",
+        "name = \"KEY\"\nrepo = \"acme/app\"\nstore = \"dependabot\"",
+        "name = \"KEY\"\nstore = \"dependabot\"",
+        "name = \"KEY\"\nrepo = \"acme/app\"\nstore = \"codespaces\"",
+        "name = \"KEY\"\nstore = \"codespaces\"",
+        "name = \"X\"\nrepo = \"acme/app\"\nset = { KEY = \"{{ value }}\" }",
+    ] {
+        let server = Server::start();
+        server.with(|state| state.environments.insert("/repos/acme/app".to_owned(), vec!["prod".to_owned()]));
+        let secret = server.secret_of(config);
+        secret.deliver(&"11111111".into(), &Secret::new(b"1".to_vec())).await.unwrap();
+        secret.observe().await.unwrap();
+        sent.extend(server.with(|state| std::mem::take(&mut state.sent)));
+    }
     // GitHub's own links go where its description does not reach.
     let described: Vec<_> = sent.iter().filter(|[_, route, ..]| !route.starts_with("/organizations/")).collect();
     assert!(described.len() > 30, "{}", described.len());

@@ -40,6 +40,10 @@ pub struct State {
     /// Bodies of the last write by route, without the sealed value.
     pub written: BTreeMap<String, Json>,
     pub variables: BTreeMap<String, String>,
+    /// Environments by route of the repository.
+    pub environments: BTreeMap<String, Vec<String>>,
+    /// Workflow runs: id, status, file, created at.
+    pub runs: Vec<(u64, &'static str, &'static str, &'static str)>,
     /// Answers by method and route, before anything else.
     pub scripts: BTreeMap<String, Script>,
     /// Answers given once each, before those.
@@ -70,6 +74,8 @@ impl Server {
             secrets: BTreeMap::new(),
             written: BTreeMap::new(),
             variables: BTreeMap::new(),
+            environments: BTreeMap::new(),
+            runs: Vec::new(),
             scripts: BTreeMap::new(),
             once: BTreeMap::new(),
             sent: BTreeSet::new(),
@@ -104,12 +110,13 @@ impl Server {
     }
 
     pub fn secret(&self, repo: Option<&str>, environment: Option<&str>) -> ActionsSecret {
-        let config = GithubSecretConsumer {
-            source: "org".into(),
-            repo: repo.map(str::to_owned),
-            environment: environment.map(str::to_owned),
-            name: "SESSION_KEY".to_owned(),
-        };
+        let line = |key: &str, value: Option<&str>| value.map(|value| format!("{key} = \"{value}\"\n")).unwrap_or_default();
+        self.secret_of(&format!("name = \"SESSION_KEY\"\n{}{}", line("repo", repo), line("environment", environment)))
+    }
+
+    /// The consumer of `config`, written as in TOML.
+    pub fn secret_of(&self, config: &str) -> ActionsSecret {
+        let config: GithubSecretConsumer = toml::from_str(&format!("source = \"org\"\n{config}")).unwrap();
         ActionsSecret::new(self.client(), "acme", &config)
     }
 }
@@ -205,6 +212,9 @@ impl State {
             return (if known { 204 } else { 201 }, json!({}));
         }
         let named = format!("{route}/{}", text("name"));
+        if let Some(listed) = self.list(method, route) {
+            return (200, listed);
+        }
         match method {
             "GET" if route.contains("/variables/") => match self.variables.get(route) {
                 Some(value) => {
@@ -223,5 +233,25 @@ impl State {
             }
             _ => (404, json!({ "message": "Not Found" })),
         }
+    }
+
+    /// The lists of a repository.
+    fn list(&self, method: &str, route: &str) -> Option<Json> {
+        let (path, query) = route.split_once('?').filter(|_| method == "GET")?;
+        if let Some(repo) = path.strip_suffix("/environments") {
+            let environments: Vec<Json> =
+                self.environments.get(repo).into_iter().flatten().map(|name| json!({ "name": name })).collect();
+            return Some(json!({ "total_count": environments.len(), "environments": environments }));
+        }
+        if let Some(status) = path.strip_suffix("/actions/runs").and(query.strip_prefix("status=")) {
+            let open = self.runs.iter().filter(|run| status.split('&').next() == Some(run.1));
+            let run = |(id, status, path, created): &(u64, &str, &str, &str)| json!({ "id": id, "status": status, "path": path, "created_at": created });
+            return Some(json!({ "workflow_runs": open.map(run).collect::<Vec<_>>() }));
+        }
+        if path.starts_with("/repos/") && path.ends_with("/secrets") {
+            let names = self.secrets.keys().filter_map(|secret| secret.strip_prefix(path)?.strip_prefix('/'));
+            return Some(json!({ "secrets": names.map(|name| json!({ "name": name })).collect::<Vec<_>>() }));
+        }
+        None
     }
 }
