@@ -23,6 +23,7 @@ use crate::model::rotator::RotatorConfig;
 use crate::model::secret::Secret;
 use crate::model::snapshot::Snapshot;
 use crate::rotators::aws_iam_access_key::AccessKeys;
+use crate::rotators::github_deploy_key::DeployKeys;
 use crate::rotators::random::Random;
 use crate::transport::aws::Sessions;
 use crate::transport::budget::Budget;
@@ -185,6 +186,18 @@ pub(super) async fn kind(
             let config = sessions.get(account, region, account.apply_role.as_deref(), session).await;
             Ok(Kind::with_target(AccessKeys::new(key, config)))
         }
+        RotatorConfig::GithubDeployKey(key) => Ok(Kind::with_target(DeployKeys::new(organisation(catalog, &key.source)?, key))),
+    }
+}
+
+fn organisation(catalog: &Catalog, source: &SourceId) -> Result<Github, WorldError> {
+    match catalog.settings.sources.get(source) {
+        Some(SourceKind::Github(org)) => Ok(github(org)),
+        _ => Err(WorldError {
+            class: ErrorClass::Permanent,
+            operation: format!("reach source `{source}`"),
+            cause: "it is not a GitHub organisation".to_owned(),
+        }),
     }
 }
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use crate::model::catalog::{FileConsumer, GateSettings, GithubSecretConsumer};
-use crate::model::rotator::{IamAccessKey, RandomValue, RotatorConfig};
+use crate::model::rotator::{GithubDeployKey, IamAccessKey, RandomValue, RotatorConfig};
 use crate::model::time::{Limit, Timestamp};
 
 /// `credentials/<id>.toml`.
@@ -51,6 +51,8 @@ pub struct Rotator {
     pub random: Option<RandomValue>,
     /// An access key of an IAM user.
     pub aws_iam_access_key: Option<IamAccessKey>,
+    /// A deploy key of a GitHub repository.
+    pub github_deploy_key: Option<GithubDeployKey>,
 }
 
 impl Rotator {
@@ -60,6 +62,7 @@ impl Rotator {
         vec![
             ("random", self.random.clone().map(RotatorConfig::Random)),
             ("aws-iam-access-key", self.aws_iam_access_key.clone().map(RotatorConfig::AwsIamAccessKey)),
+            ("github-deploy-key", self.github_deploy_key.clone().map(RotatorConfig::GithubDeployKey)),
         ]
     }
 

@@ -81,6 +81,8 @@ pub enum RotatorConfig {
     Random(RandomValue),
     /// An access key of an IAM user.
     AwsIamAccessKey(IamAccessKey),
+    /// A deploy key of a GitHub repository.
+    GithubDeployKey(GithubDeployKey),
 }
 
 impl RotatorConfig {
@@ -90,6 +92,7 @@ impl RotatorConfig {
         match self {
             Self::Random(_) => "random",
             Self::AwsIamAccessKey(_) => "aws-iam-access-key",
+            Self::GithubDeployKey(_) => "github-deploy-key",
         }
     }
 
@@ -99,6 +102,7 @@ impl RotatorConfig {
         match self {
             Self::Random(_) => Capabilities::UNVALIDATED,
             Self::AwsIamAccessKey(_) => IamAccessKey::CAPABILITIES,
+            Self::GithubDeployKey(_) => GithubDeployKey::CAPABILITIES,
         }
     }
 }
@@ -148,6 +152,35 @@ impl IamAccessKey {
         reread: false,
         follows: false,
         disable: true,
+        delete: true,
+    };
+}
+
+/// `github-deploy-key = { .. }` of a rotator.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GithubDeployKey {
+    /// The GitHub source of the repository.
+    pub source: SourceId,
+    /// `owner/name`.
+    pub repo: String,
+    /// The key may read and not write.
+    #[serde(default = "yes")]
+    pub read_only: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl GithubDeployKey {
+    /// We make it; a repository has any number of them, and none can be disabled.
+    pub const CAPABILITIES: Capabilities = Capabilities {
+        issuer: Issuer::Client,
+        overlap: Overlap::Dual { max: u8::MAX },
+        reread: false,
+        follows: false,
+        disable: false,
         delete: true,
     };
 }
