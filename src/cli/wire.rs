@@ -23,6 +23,7 @@ use crate::model::rotator::RotatorConfig;
 use crate::model::secret::Secret;
 use crate::model::snapshot::Snapshot;
 use crate::rotators::aws_iam_access_key::AccessKeys;
+use crate::rotators::exec::Plugin;
 use crate::rotators::github_deploy_key::DeployKeys;
 use crate::rotators::random::Random;
 use crate::transport::aws::Sessions;
@@ -174,6 +175,7 @@ impl Kind {
 pub(super) async fn kind(
     catalog: &Catalog,
     credential: &Credential,
+    root: &Path,
     sessions: &Sessions,
     session: &str,
 ) -> Result<Kind, WorldError> {
@@ -186,6 +188,7 @@ pub(super) async fn kind(
             let config = sessions.get(account, region, account.apply_role.as_deref(), session).await;
             Ok(Kind::with_target(AccessKeys::new(key, config)))
         }
+        RotatorConfig::Exec(exec) => Ok(Kind::with_target(Plugin::new(root.to_owned(), exec))),
         RotatorConfig::GithubDeployKey(key) => Ok(Kind::with_target(DeployKeys::new(organisation(catalog, &key.source)?, key))),
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use crate::model::catalog::{FileConsumer, GateSettings, GithubSecretConsumer};
-use crate::model::rotator::{GithubDeployKey, IamAccessKey, RandomValue, RotatorConfig};
+use crate::model::rotator::{Exec, GithubDeployKey, IamAccessKey, RandomValue, RotatorConfig};
 use crate::model::time::{Limit, Timestamp};
 
 /// `credentials/<id>.toml`.
@@ -53,6 +53,8 @@ pub struct Rotator {
     pub aws_iam_access_key: Option<IamAccessKey>,
     /// A deploy key of a GitHub repository.
     pub github_deploy_key: Option<GithubDeployKey>,
+    /// What a program of the config repo's own carries out.
+    pub exec: Option<Exec>,
 }
 
 impl Rotator {
@@ -63,6 +65,7 @@ impl Rotator {
             ("random", self.random.clone().map(RotatorConfig::Random)),
             ("aws-iam-access-key", self.aws_iam_access_key.clone().map(RotatorConfig::AwsIamAccessKey)),
             ("github-deploy-key", self.github_deploy_key.clone().map(RotatorConfig::GithubDeployKey)),
+            ("exec", self.exec.clone().map(RotatorConfig::Exec)),
         ]
     }
 

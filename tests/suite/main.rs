@@ -15,6 +15,7 @@ mod cli;
 mod cli_aws;
 mod config_repo;
 mod deploy_key;
+mod exec_kind;
 mod file_consumer;
 mod github;
 mod github_app;
