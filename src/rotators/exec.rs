@@ -19,7 +19,7 @@ use tokio::process::{Child, Command};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::model::id::{KeyId, VersionId};
-use crate::model::rotator::{Capabilities, Exec};
+use crate::model::rotator::{Capabilities, Exec, Overlap};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 use crate::world::{ErrorClass, Fresh, KeyChange, KeyView, LastUse, Listing, Rotator, Target, Trial, WorldError};
@@ -246,6 +246,10 @@ impl Target for Plugin {
         ids.sort_unstable();
         if !listed.complete || ids.windows(2).any(|two| two[0] == two[1]) {
             return Err(self.wrong(ErrorClass::Transient, "list", "the list is incomplete or names a key twice"));
+        }
+        // Where one value is let in, a new one and the old one have the same name: only the version tells them apart.
+        if self.config.caps.capabilities().overlap == Overlap::Single && listed.keys.iter().any(|key| key.version.is_none()) {
+            return Err(self.wrong(ErrorClass::Permanent, "list", "where one value is let in, its version must be told"));
         }
         let view = |key: Key| KeyView {
             id: KeyId::from(key.id),

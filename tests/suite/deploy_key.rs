@@ -14,7 +14,7 @@ fn declared(read_only: bool) -> GithubDeployKey {
     GithubDeployKey { source: "org".into(), repo: "acme/infra".to_owned(), read_only }
 }
 
-fn keys(server: &Server) -> DeployKeys {
+pub fn keys(server: &Server) -> DeployKeys {
     DeployKeys::new(server.client(), &declared(true))
 }
 

@@ -10,10 +10,19 @@ use slm::world::{ErrorClass, KeyChange, Rotator, Target, Trial, WorldError};
 
 use crate::kinds::target_sweep;
 
+/// The interpreter itself: what stands for it in `PATH` may take ten times as long to start.
+fn python() -> &'static str {
+    static FOUND: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    FOUND.get_or_init(|| {
+        let ran = std::process::Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
+        String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+    })
+}
+
 fn declared(ledger: &Path, issuer: DeclaredIssuer, mood: &str) -> Exec {
     let who = if issuer == DeclaredIssuer::Server { "server" } else { "client" };
     let mood = (!mood.is_empty()).then(|| format!("MOOD={mood}"));
-    let words = ["fixtures/plugins/ledger.py", ledger.to_str().unwrap(), who].map(str::to_owned);
+    let words = [python(), "-IS", "fixtures/plugins/ledger.py", ledger.to_str().unwrap(), who].map(str::to_owned);
     let command = match mood {
         Some(mood) => ["env".to_owned(), mood].into_iter().chain(words).collect(),
         None => words.to_vec(),
@@ -112,13 +121,31 @@ async fn what_is_not_there_is_gone_and_cannot_be_enabled() {
 async fn a_plugin_is_given_no_environment_but_what_is_named_and_no_shell_reads_its_arguments() {
     let folder = tempfile::tempdir().unwrap();
     let shown = folder.path().join("shown; touch $(x)");
-    let text = r#"import os,sys,json; json.dump(sorted(os.environ), open(sys.argv[1],"w")); print('{"ok":{}}')"#;
-    let command = ["python3", "-c", text, shown.to_str().unwrap()].map(str::to_owned).to_vec();
-    let config = Exec { command, ..declared(folder.path(), DeclaredIssuer::Client, "") };
+    let text = r#"env > "$1"; echo '{"ok":{}}'"#;
+    let command = ["sh", "-c", text, "sh", shown.to_str().unwrap()].map(str::to_owned).to_vec();
+    let config = Exec { command, env: vec!["CARGO_PKG_NAME".to_owned()], ..declared(folder.path(), DeclaredIssuer::Client, "") };
     plugin(&config).change(&"k".into(), KeyChange::Delete).await.unwrap();
-    let names = std::fs::read_to_string(&shown).unwrap();
-    let names: Vec<String> = serde_json::from_str(&names).unwrap();
-    assert!(names.iter().all(|name| ["PATH", "PWD", "LC_CTYPE", "SHLVL", "_", "OLDPWD"].contains(&name.as_str())), "{names:?}");
+    let text = std::fs::read_to_string(&shown).unwrap();
+    let names: Vec<&str> = text.lines().map(|line| line.split('=').next().unwrap()).collect();
+    assert!(names.contains(&"CARGO_PKG_NAME"), "{names:?}");
+    let known = ["CARGO_PKG_NAME", "PATH", "PWD", "SHLVL", "_", "OLDPWD"];
+    assert!(names.iter().all(|name| known.contains(name)), "{names:?}");
+}
+
+#[tokio::test]
+async fn where_one_value_is_let_in_its_version_must_be_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = async |overlap: DeclaredOverlap, version: &str| {
+        let key = format!(r#"{{"id":"app","active":true,"ours":true{version}}}"#);
+        let reply = format!(r#"{{"ok":{{"complete":true,"now":"2026-11-24T06:00:00Z","keys":[{key}]}}}}"#);
+        let config = declared(folder.path(), DeclaredIssuer::Client, "");
+        let command = ["echo".to_owned(), reply].to_vec();
+        plugin(&Exec { command, caps: ExecCaps { overlap, ..config.caps }, ..config }).list().await
+    };
+    assert_eq!(list(DeclaredOverlap::Single, "").await.unwrap_err().class, ErrorClass::Permanent);
+    assert_eq!(list(DeclaredOverlap::Dual, "").await.unwrap().keys[0].version, None);
+    let told = list(DeclaredOverlap::Single, r#","version":"v1""#).await.unwrap();
+    assert_eq!(told.keys[0].version, Some("v1".into()));
 }
 
 #[tokio::test]
