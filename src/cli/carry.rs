@@ -98,7 +98,7 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, leak
     let begun = Instant::now();
     let fence = move || begun.elapsed() < lease;
     let consumers = wire::consumers_of(&session.catalog, credential, &global.root, &session.sessions);
-    let kind = match wire::kind(&session.catalog, credential, &session.sessions, &name).await {
+    let kind = match wire::kind(&session.catalog, credential, &global.root, &session.sessions, &name).await {
         Ok(kind) => kind,
         Err(error) => return say(Fate::Failed(error.to_string())),
     };

@@ -26,6 +26,8 @@ use crate::model::rotator::RotatorConfig;
 use crate::model::secret::Secret;
 use crate::model::snapshot::Snapshot;
 use crate::rotators::aws_iam_access_key::AccessKeys;
+use crate::rotators::exec::Plugin;
+use crate::rotators::github_deploy_key::DeployKeys;
 use crate::rotators::random::Random;
 use crate::transport::aws::Sessions;
 use crate::transport::budget::Budget;
@@ -253,6 +255,7 @@ impl Kind {
 pub(super) async fn kind(
     catalog: &Catalog,
     credential: &Credential,
+    root: &Path,
     sessions: &Sessions,
     session: &str,
 ) -> Result<Kind, WorldError> {
@@ -265,6 +268,21 @@ pub(super) async fn kind(
             let config = sessions.get(account, region, account.apply_role.as_deref(), session).await;
             Ok(Kind::with_target(AccessKeys::new(key, config)))
         }
+        RotatorConfig::Exec(exec) => Ok(Kind::with_target(Plugin::new(root.to_owned(), exec))),
+        RotatorConfig::GithubDeployKey(key) => {
+            Ok(Kind::with_target(DeployKeys::new(organisation(catalog, &key.source, sessions)?, key)))
+        }
+    }
+}
+
+fn organisation(catalog: &Catalog, source: &SourceId, sessions: &Sessions) -> Result<Github, WorldError> {
+    match catalog.settings.sources.get(source) {
+        Some(SourceKind::Github(org)) => Ok(github(org, sessions)),
+        _ => Err(WorldError {
+            class: ErrorClass::Permanent,
+            operation: format!("reach source `{source}`"),
+            cause: "it is not a GitHub organisation".to_owned(),
+        }),
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::model::calendar::{Freeze, Window};
 use crate::model::catalog::{FileConsumer, GateSettings, GithubSecretConsumer};
-use crate::model::rotator::{IamAccessKey, RandomValue, RotatorConfig};
+use crate::model::rotator::{Exec, GithubDeployKey, IamAccessKey, RandomValue, RotatorConfig};
 use crate::model::time::{Limit, Timestamp};
 
 /// `credentials/<id>.toml`.
@@ -52,6 +52,10 @@ pub struct Rotator {
     pub random: Option<RandomValue>,
     /// An access key of an IAM user.
     pub aws_iam_access_key: Option<IamAccessKey>,
+    /// A deploy key of a GitHub repository.
+    pub github_deploy_key: Option<GithubDeployKey>,
+    /// What a program of the config repo's own carries out.
+    pub exec: Option<Exec>,
 }
 
 impl Rotator {
@@ -61,6 +65,8 @@ impl Rotator {
         vec![
             ("random", self.random.clone().map(RotatorConfig::Random)),
             ("aws-iam-access-key", self.aws_iam_access_key.clone().map(RotatorConfig::AwsIamAccessKey)),
+            ("github-deploy-key", self.github_deploy_key.clone().map(RotatorConfig::GithubDeployKey)),
+            ("exec", self.exec.clone().map(RotatorConfig::Exec)),
         ]
     }
 

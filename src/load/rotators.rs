@@ -5,7 +5,7 @@ use super::managed::{one_kind, source};
 use super::raw;
 use super::text::{Doc, Item, error};
 use crate::model::diagnostic::Diagnostic;
-use crate::model::rotator::{IamAccessKey, Overlap, RotatorConfig};
+use crate::model::rotator::{Exec, GithubDeployKey, IamAccessKey, Overlap, RotatorConfig};
 use crate::model::time::Limit;
 
 /// Characters below which a random value of any alphabet can be guessed (16 hex digits are 64 bits).
@@ -35,6 +35,39 @@ fn rotator(repo: &Repo<'_>, doc: &Doc<'_>, raw: &raw::Credential, name: &str, ki
         }
         RotatorConfig::Random(_) => {}
         RotatorConfig::AwsIamAccessKey(key) => iam_access_key(repo, doc, raw, key, out),
+        RotatorConfig::GithubDeployKey(key) => deploy_key(repo, doc, key, out),
+        RotatorConfig::Exec(plugin) => exec(doc, plugin, out),
+    }
+}
+
+/// There is a program, and what it says it can do goes together.
+fn exec(doc: &Doc<'_>, plugin: &Exec, out: &mut Vec<Diagnostic>) {
+    let at = |name: &str| doc.at(&["rotator", "exec", name]);
+    if plugin.command.first().is_none_or(|program| program.trim().is_empty()) {
+        let help = "name a program, as in `command = [\"./plugins/sap-user\"]`".to_owned();
+        out.push(error("slm::empty-command", at("command"), "no command is given", Some(help)));
+    }
+    if plugin.timeout <= Limit::seconds(0) {
+        out.push(error("slm::bad-limit", at("timeout"), "a `timeout` of 0 lets no step happen", None));
+    }
+    if let Some(why) = plugin.caps.contradiction() {
+        out.push(error("slm::bad-capabilities", at("caps"), why, None));
+    }
+}
+
+/// The repository lives in a GitHub organisation that is in scope.
+fn deploy_key(repo: &Repo<'_>, doc: &Doc<'_>, key: &GithubDeployKey, out: &mut Vec<Diagnostic>) {
+    let at = |name: &'static str| ["rotator", "github-deploy-key", name];
+    let parts: Vec<&str> = key.repo.split('/').collect();
+    if parts.len() != 2 || parts.iter().any(|part| matches!(*part, "" | "." | "..") || part.contains(char::is_whitespace)) {
+        let help = "write `owner/name`, as in `repo = \"acme/infra-live\"`".to_owned();
+        out.push(error("slm::bad-repo", doc.at(&at("repo")), format!("`{}` is no repository", key.repo), Some(help)));
+    }
+    let found = source(repo, doc, &at("source"), key.source.as_str(), out);
+    if found.is_some_and(|found| found.github.is_none()) {
+        let message = format!("source `{}` has no repositories", key.source);
+        let help = "name a source of kind `github`".to_owned();
+        out.push(error("slm::wrong-source-kind", doc.at(&at("source")), message, Some(help)));
     }
 }
 

@@ -134,6 +134,14 @@ impl Github {
         self.send(method, route, Some(&body)).await
     }
 
+    /// Deletes `route`; gone already is [`Failure::Status`] 404.
+    ///
+    /// # Errors
+    /// Any status but 2xx, and no answer; a lost answer may have taken effect.
+    pub async fn delete(&self, route: &str) -> Result<Answer, Failure> {
+        self.send("DELETE", route, None).await
+    }
+
     /// Asks `query`, which changes nothing. An answer may hold errors beside data or without: see [`Answer::graph`].
     ///
     /// # Errors
@@ -170,6 +178,7 @@ impl Github {
             "GET" => client._get(route).await,
             "PUT" => client._put(route, body).await,
             "PATCH" => client._patch(route, body).await,
+            "DELETE" => client._delete(route, body).await,
             _ => client._post(route, body).await,
         };
         let answer = answer.map_err(|error| not_sent(&error))?;
