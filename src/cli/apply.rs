@@ -135,7 +135,9 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, stop
     let lease = Duration::from_secs(u64::try_from(credential.policy.lease.as_seconds()).unwrap_or(0));
     let begun = Instant::now();
     let fence = move || begun.elapsed() < lease;
-    let consumers = wire::consumers_of(&session.catalog, credential, &global.root);
+    let (catalog, root, sessions) = (&session.catalog, global.root.as_path(), &session.sessions);
+    let reach = wire::Reach { catalog, root, access: wire::Access::Apply, sessions };
+    let consumers = wire::consumers_of(&reach, credential).await;
     let rotator = wire::rotator(credential);
     let registers = match GitRegisters::open(&global.root, session.catalog.settings.locker.remote.clone()) {
         Ok(registers) => registers,

@@ -10,15 +10,19 @@ use crate::collectors::github::GithubOrg;
 use crate::collectors::iam::Iam;
 use crate::collectors::secrets_manager::SecretsManager;
 use crate::collectors::vault::VaultSecrets;
+use crate::consumers::exec::Program;
 use crate::consumers::file::RenderedFile;
 use crate::consumers::github_actions_secret::ActionsSecret;
+use crate::consumers::github_workflow_dispatch::WorkflowDispatch;
+use crate::consumers::self_refreshing::SelfRefreshing;
+use crate::consumers::webhook::Webhook;
 use crate::evaluate::join;
 use crate::host::clock::SystemClock;
 use crate::load::Observed;
 use crate::model::catalog::{
     Catalog, Consumer as Declared, ConsumerKind, Credential, GithubSource, RotatorConfig, SourceKind, VaultSource,
 };
-use crate::model::id::{ConsumerId, VersionId};
+use crate::model::id::{ConsumerId, SourceId, VersionId};
 use crate::model::secret::Secret;
 use crate::model::snapshot::Snapshot;
 use crate::rotators::random::Random;
@@ -85,8 +89,9 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
         }
     }
     let mut consumers = Vec::new();
+    let reach = Reach { catalog, root, access: Access::Read, sessions };
     for credential in catalog.credentials.values() {
-        for (id, consumer) in consumers_of(catalog, credential, root) {
+        for (id, consumer) in consumers_of(&reach, credential).await {
             consumers.push((credential.id.clone(), id, consumer));
         }
     }
@@ -96,27 +101,63 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
     all
 }
 
-/// Every consumer of `credential`; one that cannot be built is there all the same and refuses every call with the reason.
-pub(super) fn consumers_of(catalog: &Catalog, credential: &Credential, root: &Path) -> Vec<(ConsumerId, Box<dyn Consumer>)> {
-    let built = |declared: &Declared| {
-        let consumer = consumer(catalog, credential, declared, root);
-        (declared.id.clone(), consumer.unwrap_or_else(|error| Box::new(Unusable(error))))
-    };
-    credential.consumers.iter().map(built).collect()
+/// Which role of an account is taken.
+#[derive(Clone, Copy)]
+pub(super) enum Access {
+    /// That of reading runs.
+    Read,
+    /// That of applying runs.
+    Apply,
 }
 
-fn consumer(catalog: &Catalog, credential: &Credential, declared: &Declared, root: &Path) -> Result<Box<dyn Consumer>, WorldError> {
-    match &declared.kind {
-        ConsumerKind::File(file) => Ok(Box::new(RenderedFile::new(root.to_owned(), credential.id.clone(), file.clone())?)),
-        ConsumerKind::GithubActionsSecret(secret) => match catalog.settings.sources.get(&secret.source) {
-            Some(SourceKind::Github(source)) => Ok(Box::new(ActionsSecret::new(github(source), &source.org, secret))),
-            _ => Err(WorldError {
-                class: ErrorClass::Permanent,
-                operation: format!("use Actions secret `{}`", secret.name),
-                cause: format!("source `{}` is not a GitHub organisation", secret.source),
-            }),
-        },
+/// What consumers are reached by.
+pub(super) struct Reach<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) root: &'a Path,
+    pub(super) access: Access,
+    pub(super) sessions: &'a Sessions,
+}
+
+/// Every consumer of `credential`; one that cannot be built is there all the same and refuses every call with the reason.
+pub(super) async fn consumers_of(reach: &Reach<'_>, credential: &Credential) -> Vec<(ConsumerId, Box<dyn Consumer>)> {
+    let mut all: Vec<(ConsumerId, Box<dyn Consumer>)> = Vec::new();
+    for declared in &credential.consumers {
+        let built = consumer(reach, credential, declared).await;
+        all.push((declared.id.clone(), built.unwrap_or_else(|error| Box::new(Unusable(error)))));
     }
+    all
+}
+
+async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declared) -> Result<Box<dyn Consumer>, WorldError> {
+    let Reach { catalog, root, .. } = *reach;
+    let org = |source: &SourceId| match catalog.settings.sources.get(source) {
+        Some(SourceKind::Github(source)) => Ok(source),
+        _ => Err(WorldError {
+            class: ErrorClass::Permanent,
+            operation: format!("use consumer `{}` of `{}`", declared.id, credential.id),
+            cause: format!("source `{source}` is not a GitHub organisation"),
+        }),
+    };
+    Ok(match &declared.kind {
+        ConsumerKind::File(file) => Box::new(RenderedFile::new(root.to_owned(), credential.id.clone(), file.clone())?),
+        ConsumerKind::GithubActionsSecret(secret) => {
+            let source = org(&secret.source)?;
+            Box::new(ActionsSecret::new(github(source), &source.org, secret))
+        }
+        ConsumerKind::GithubWorkflowDispatch(workflow) => {
+            Box::new(WorkflowDispatch::new(github(org(&workflow.source)?), workflow.clone()))
+        }
+        ConsumerKind::Webhook(hook) => {
+            Box::new(Webhook::new(credential, declared.id.clone(), hook.clone(), from_env(&hook.sign_env))?)
+        }
+        ConsumerKind::Exec(program) => {
+            Box::new(Program::new(root.to_owned(), credential.id.clone(), declared.id.clone(), program.clone()))
+        }
+        ConsumerKind::SelfRefreshing => {
+            let store = store_for(reach, credential).await?;
+            Box::new(SelfRefreshing::new(store.into(), credential.secret.clone()))
+        }
+    })
 }
 
 /// A consumer that the config asks for and that cannot be built.
@@ -144,12 +185,15 @@ impl Consumer for Unusable {
     }
 }
 
+fn from_env(name: &str) -> Option<Secret> {
+    std::env::var(name).ok().map(|text| Secret::new(text.into_bytes()))
+}
+
 /// A client of `source`; without its token or key it refuses every call.
 fn github(source: &GithubSource) -> Github {
-    let from = |name: &str| std::env::var(name).ok().map(|text| Secret::new(text.into_bytes()));
     let login = match &source.app {
-        Some(app) => Login::App { id: app.id, installation: app.installation, key: from(&app.key_env) },
-        None => Login::Token(source.token_env.as_deref().and_then(from)),
+        Some(app) => Login::App { id: app.id, installation: app.installation, key: from_env(&app.key_env) },
+        None => Login::Token(source.token_env.as_deref().and_then(from_env)),
     };
     Github::new(source.base_url.as_deref(), login)
 }
@@ -168,12 +212,20 @@ pub(super) async fn store(
     root: &Path,
     sessions: &Sessions,
 ) -> Result<Box<dyn SecretStore>, WorldError> {
+    store_for(&Reach { catalog, root, access: Access::Apply, sessions }, credential).await
+}
+
+async fn store_for(reach: &Reach<'_>, credential: &Credential) -> Result<Box<dyn SecretStore>, WorldError> {
     let source = &credential.secret.source;
-    match catalog.settings.sources.get(source) {
-        Some(SourceKind::Vault(vault)) => Ok(Box::new(open_vault(vault, root))),
+    match reach.catalog.settings.sources.get(source) {
+        Some(SourceKind::Vault(vault)) => Ok(Box::new(open_vault(vault, reach.root))),
         Some(SourceKind::Aws(account)) => {
             let region = &credential.secret.region;
-            let config = sessions.get(account, region, account.apply_role.as_deref(), APPLY_SESSION).await;
+            let (role, name) = match reach.access {
+                Access::Read => (&account.read_role, READ_SESSION),
+                Access::Apply => (&account.apply_role, APPLY_SESSION),
+            };
+            let config = reach.sessions.get(account, region, role.as_deref(), name).await;
             Ok(Box::new(SecretsManagerStore::new().with(source.clone(), region, &config)))
         }
         _ => Err(WorldError {

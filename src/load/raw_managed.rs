@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-use crate::model::catalog::{Alphabet, FileConsumer, GateSettings, GithubSecretConsumer};
+use crate::model::catalog::{
+    Alphabet, ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, SelfRefreshingConsumer,
+    WebhookConsumer,
+};
 use crate::model::time::{Limit, Timestamp};
 
 /// `credentials/<id>.toml`.
@@ -102,6 +105,14 @@ pub struct Consumer {
     pub file: Option<FileConsumer>,
     /// An Actions secret.
     pub github_actions_secret: Option<GithubSecretConsumer>,
+    /// A service that is told by a signed request.
+    pub webhook: Option<WebhookConsumer>,
+    /// A program run on this machine.
+    pub exec: Option<ExecConsumer>,
+    /// A workflow that is dispatched with the version and awaited.
+    pub github_workflow_dispatch: Option<GithubWorkflowConsumer>,
+    /// A reader of the current version; `max-staleness` is required.
+    pub self_refreshing: Option<SelfRefreshingConsumer>,
     /// It gets a new value before anybody else, and its refusal rejects the value.
     #[serde(default)]
     pub canary: bool,

@@ -3,6 +3,7 @@
 pub mod assessment;
 pub mod blob;
 pub mod catalog;
+mod consumer;
 pub mod decisions;
 pub mod diagnostic;
 pub mod fact;
