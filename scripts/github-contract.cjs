@@ -15,6 +15,8 @@ const PATHS = [
   "/orgs/{org}/actions/secrets/{secret_name}/repositories", "/orgs/{org}/actions/variables", "/orgs/{org}/actions/variables/{name}",
   ...["actions", "dependabot", "codespaces", "environments/{environment_name}"].map((kind) => `/repos/{owner}/{repo}/${kind}/secrets`),
   "/repos/{owner}/{repo}/actions/runs", "/repos/{owner}/{repo}/environments",
+  "/repos/{owner}/{repo}/actions/runs/{run_id}", "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs",
+  "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches",
   ...["dependabot", "codespaces"].flatMap((kind) => ["/orgs/{org}", "/repos/{owner}/{repo}"].flatMap((owner) => [
     "secrets/public-key", "secrets/{secret_name}",
   ].map((end) => `${owner}/${kind}/${end}`))),

@@ -90,14 +90,16 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, leak
         return say(Fate::Waiting(report::words::held(&because)));
     }
     let name = session_name(&action.kind);
-    let store = match wire::store(&session.catalog, credential, &global.root, &session.sessions, wire::Access::Apply(&name)).await {
+    let access = wire::Access::Apply(&name);
+    let reach = wire::Reach { catalog: &session.catalog, root: &global.root, access, sessions: &session.sessions };
+    let store = match wire::store(&reach, credential).await {
         Ok(store) => store,
         Err(error) => return say(Fate::Failed(error.to_string())),
     };
     let lease = Duration::from_secs(u64::try_from(credential.policy.lease.as_seconds()).unwrap_or(0));
     let begun = Instant::now();
     let fence = move || begun.elapsed() < lease;
-    let consumers = wire::consumers_of(&session.catalog, credential, &global.root, &session.sessions);
+    let consumers = wire::consumers_of(&reach, credential).await;
     let kind = match wire::kind(&session.catalog, credential, &global.root, &session.sessions, &name).await {
         Ok(kind) => kind,
         Err(error) => return say(Fate::Failed(error.to_string())),

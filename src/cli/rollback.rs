@@ -45,7 +45,8 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
 /// Writes down, once, that the value before comes back; fails when it is being retired. Gives the version that is left.
 async fn decide(session: &pipeline::Session, global: &Global, credential: &Credential) -> Result<VersionId, Trouble> {
     let access = wire::Access::Apply("slm-rollback");
-    let store = wire::store(&session.catalog, credential, &global.root, &session.sessions, access).await?;
+    let reach = wire::Reach { catalog: &session.catalog, root: &global.root, access, sessions: &session.sessions };
+    let store = wire::store(&reach, credential).await?;
     let view = store.describe(&credential.secret).await?;
     let generation = current_of_ours(&view, credential).ok_or_else(|| {
         held(credential, "the value in force was not made by a rotation of slm, so that nothing is known to be before it")

@@ -12,8 +12,12 @@ use crate::collectors::iam::Iam;
 use crate::collectors::rotations::{Rotations, Watched};
 use crate::collectors::secrets_manager::SecretsManager;
 use crate::collectors::vault::VaultSecrets;
+use crate::consumers::exec::Program;
 use crate::consumers::file::RenderedFile;
 use crate::consumers::github_actions_secret::ActionsSecret;
+use crate::consumers::github_workflow_dispatch::WorkflowDispatch;
+use crate::consumers::self_refreshing::SelfRefreshing;
+use crate::consumers::webhook::Webhook;
 use crate::evaluate::join;
 use crate::host::clock::SystemClock;
 use crate::host::registers::GitRegisters;
@@ -92,8 +96,9 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
         }
     }
     let mut consumers = Vec::new();
+    let reach = Reach { catalog, root, access: Access::Read, sessions };
     for credential in catalog.credentials.values() {
-        for (id, consumer) in consumers_of(catalog, credential, root, sessions) {
+        for (id, consumer) in consumers_of(&reach, credential).await {
             consumers.push((credential.id.clone(), id, consumer));
         }
     }
@@ -107,8 +112,9 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
 /// Looks at the rotations of credentials that leave something behind; `None` when there are none.
 async fn rotations(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Option<Box<dyn Collector>> {
     let mut watched = Vec::new();
+    let reach = Reach { catalog, root, access: Access::Read, sessions };
     for credential in catalog.credentials.values().filter(|one| one.rotator.capabilities().validated()) {
-        let store = store(catalog, credential, root, sessions, Access::Read).await;
+        let store = store(&reach, credential).await;
         watched.push(Watched {
             credential: credential.id.clone(),
             secret: credential.secret.clone(),
@@ -137,38 +143,54 @@ pub(super) enum Access<'a> {
     Apply(&'a str),
 }
 
-/// Every consumer of `credential`; one that cannot be built is there all the same and refuses every call with the reason.
-pub(super) fn consumers_of(
-    catalog: &Catalog,
-    credential: &Credential,
-    root: &Path,
-    sessions: &Sessions,
-) -> Vec<(ConsumerId, Box<dyn Consumer>)> {
-    let built = |declared: &Declared| {
-        let consumer = consumer(catalog, credential, declared, root, sessions);
-        (declared.id.clone(), consumer.unwrap_or_else(|error| Box::new(Unusable(error))))
-    };
-    credential.consumers.iter().map(built).collect()
+/// What consumers are reached by.
+pub(super) struct Reach<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) root: &'a Path,
+    pub(super) access: Access<'a>,
+    pub(super) sessions: &'a Sessions,
 }
 
-fn consumer(
-    catalog: &Catalog,
-    credential: &Credential,
-    declared: &Declared,
-    root: &Path,
-    sessions: &Sessions,
-) -> Result<Box<dyn Consumer>, WorldError> {
-    match &declared.kind {
-        ConsumerKind::File(file) => Ok(Box::new(RenderedFile::new(root.to_owned(), credential.id.clone(), file.clone())?)),
-        ConsumerKind::GithubActionsSecret(secret) => match catalog.settings.sources.get(&secret.source) {
-            Some(SourceKind::Github(source)) => Ok(Box::new(ActionsSecret::new(github(source, sessions), &source.org, secret))),
-            _ => Err(WorldError {
-                class: ErrorClass::Permanent,
-                operation: format!("use Actions secret `{}`", secret.name),
-                cause: format!("source `{}` is not a GitHub organisation", secret.source),
-            }),
-        },
+/// Every consumer of `credential`; one that cannot be built is there all the same and refuses every call with the reason.
+pub(super) async fn consumers_of(reach: &Reach<'_>, credential: &Credential) -> Vec<(ConsumerId, Box<dyn Consumer>)> {
+    let mut all: Vec<(ConsumerId, Box<dyn Consumer>)> = Vec::new();
+    for declared in &credential.consumers {
+        let built = consumer(reach, credential, declared).await;
+        all.push((declared.id.clone(), built.unwrap_or_else(|error| Box::new(Unusable(error)))));
     }
+    all
+}
+
+async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declared) -> Result<Box<dyn Consumer>, WorldError> {
+    let Reach { catalog, root, .. } = *reach;
+    let org = |source: &SourceId| match catalog.settings.sources.get(source) {
+        Some(SourceKind::Github(source)) => Ok(source),
+        _ => Err(WorldError {
+            class: ErrorClass::Permanent,
+            operation: format!("use consumer `{}` of `{}`", declared.id, credential.id),
+            cause: format!("source `{source}` is not a GitHub organisation"),
+        }),
+    };
+    Ok(match &declared.kind {
+        ConsumerKind::File(file) => Box::new(RenderedFile::new(root.to_owned(), credential.id.clone(), file.clone())?),
+        ConsumerKind::GithubActionsSecret(secret) => {
+            let source = org(&secret.source)?;
+            Box::new(ActionsSecret::new(github(source, reach.sessions), &source.org, secret))
+        }
+        ConsumerKind::GithubWorkflowDispatch(workflow) => {
+            Box::new(WorkflowDispatch::new(github(org(&workflow.source)?, reach.sessions), workflow.clone()))
+        }
+        ConsumerKind::Webhook(hook) => {
+            Box::new(Webhook::new(credential, declared.id.clone(), hook.clone(), from_env(&hook.sign_env))?)
+        }
+        ConsumerKind::Exec(program) => {
+            Box::new(Program::new(root.to_owned(), credential.id.clone(), declared.id.clone(), program.clone()))
+        }
+        ConsumerKind::SelfRefreshing => {
+            let store = store(reach, credential).await?;
+            Box::new(SelfRefreshing::new(store.into(), credential.secret.clone()))
+        }
+    })
 }
 
 /// What the config asks for and what cannot be built.
@@ -226,12 +248,15 @@ impl Consumer for Unusable {
     }
 }
 
+fn from_env(name: &str) -> Option<Secret> {
+    std::env::var(name).ok().map(|text| Secret::new(text.into_bytes()))
+}
+
 /// A client of `source` under the budget of the run; without its token or key it refuses every call.
 fn github(source: &GithubSource, sessions: &Sessions) -> Github {
-    let from = |name: &str| std::env::var(name).ok().map(|text| Secret::new(text.into_bytes()));
     let login = match &source.app {
-        Some(app) => Login::App { id: app.id, installation: app.installation, key: from(&app.key_env) },
-        None => Login::Token(source.token_env.as_deref().and_then(from)),
+        Some(app) => Login::App { id: app.id, installation: app.installation, key: from_env(&app.key_env) },
+        None => Login::Token(source.token_env.as_deref().and_then(from_env)),
     };
     Github::new(source.base_url.as_deref(), login).under(sessions.budget())
 }
@@ -298,23 +323,17 @@ fn account<'a>(catalog: &'a Catalog, source: &SourceId) -> Result<&'a AwsSource,
 }
 
 /// The store that holds the value of `credential`.
-pub(super) async fn store(
-    catalog: &Catalog,
-    credential: &Credential,
-    root: &Path,
-    sessions: &Sessions,
-    access: Access<'_>,
-) -> Result<Box<dyn SecretStore>, WorldError> {
+pub(super) async fn store(reach: &Reach<'_>, credential: &Credential) -> Result<Box<dyn SecretStore>, WorldError> {
     let source = &credential.secret.source;
-    match catalog.settings.sources.get(source) {
-        Some(SourceKind::Vault(vault)) => Ok(Box::new(open_vault(vault, root))),
+    match reach.catalog.settings.sources.get(source) {
+        Some(SourceKind::Vault(vault)) => Ok(Box::new(open_vault(vault, reach.root))),
         Some(SourceKind::Aws(account)) => {
             let region = &credential.secret.region;
-            let (role, name) = match access {
+            let (role, name) = match reach.access {
                 Access::Read => (&account.read_role, READ_SESSION),
                 Access::Apply(name) => (&account.apply_role, name),
             };
-            let config = sessions.get(account, region, role.as_deref(), name).await;
+            let config = reach.sessions.get(account, region, role.as_deref(), name).await;
             Ok(Box::new(SecretsManagerStore::new().with(source.clone(), region, &config)))
         }
         _ => Err(WorldError {

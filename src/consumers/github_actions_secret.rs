@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use super::github_home::{Home, Variable, repo_route};
-use super::{github_runs, github_shadow, template};
+use super::{github_runs, github_shadow, reply, template};
 use crate::model::catalog::{GithubSecretConsumer, GithubStore};
 use crate::model::id::VersionId;
 use crate::model::secret::Secret;
@@ -23,8 +23,6 @@ use crate::world::{Consumer, ConsumerView, ErrorClass, WorldError};
 
 /// The most a secret may hold.
 const LIMIT: usize = 48 * 1024;
-/// The longest version id taken for one.
-const VERSION_LIMIT: usize = 64;
 /// Names of the two places of a set.
 const SLOTS: [&str; 2] = ["A", "B"];
 
@@ -157,11 +155,9 @@ impl ActionsSecret {
     }
 }
 
-/// Anybody may write into a variable: what cannot be a version id is none.
+/// Anybody may write into a variable.
 fn version(variable: &Variable) -> Option<VersionId> {
-    let value = &variable.value;
-    let plain = value.len() <= VERSION_LIMIT && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    (plain && !value.is_empty()).then(|| VersionId::from(value))
+    reply::version(&variable.value)
 }
 
 #[async_trait]

@@ -1,8 +1,13 @@
 //! Consumers: one file a kind, and what several of them share.
 
+pub mod exec;
 pub mod file;
 pub mod github_actions_secret;
 mod github_home;
 mod github_runs;
 mod github_shadow;
+pub mod github_workflow_dispatch;
+mod reply;
+pub mod self_refreshing;
 mod template;
+pub mod webhook;

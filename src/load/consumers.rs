@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use super::checks::Repo;
 use super::managed::{one_kind, source};
+use super::raw_managed::Consumer;
 use super::text::{Doc, Item, error};
-use crate::model::catalog::{FileConsumer, GithubSecretConsumer, GithubStore, Visibility};
-use crate::model::diagnostic::Diagnostic;
+use crate::model::catalog::{FileConsumer, GithubSecretConsumer, GithubStore, Send, Visibility, WebhookConsumer};
+use crate::model::diagnostic::{Diagnostic, Place};
 
 /// Consumers are of one kind, have one id, and can be delivered to.
 pub fn consumers(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
@@ -18,15 +19,81 @@ pub fn consumers(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
                 let place = doc.at(&["consumer", &index, "id"]);
                 out.push(error("slm::duplicate-id", place, format!("consumer `{}` is declared twice", consumer.id), None));
             }
-            let given = [consumer.file.is_some(), consumer.github_actions_secret.is_some()];
-            one_kind(doc, &["consumer", &index], &given, "`file` or `github-actions-secret`", out);
-            if let Some(file) = &consumer.file {
-                file_consumer(doc, &index, file, out);
-            }
-            if let Some(secret) = &consumer.github_actions_secret {
-                github_consumer(repo, doc, &index, secret, out);
-            }
+            let given = [
+                consumer.file.is_some(),
+                consumer.github_actions_secret.is_some(),
+                consumer.webhook.is_some(),
+                consumer.exec.is_some(),
+                consumer.github_workflow_dispatch.is_some(),
+                consumer.self_refreshing.is_some(),
+            ];
+            one_kind(doc, &["consumer", &index], &given, KINDS, out);
+            one(repo, doc, &index, consumer, out);
         }
+    }
+}
+
+/// The kinds, as a complaint lists them.
+const KINDS: &str = "`file`, `github-actions-secret`, `webhook`, `exec`, `github-workflow-dispatch` or `self-refreshing`";
+
+fn one(repo: &Repo<'_>, doc: &Doc<'_>, index: &str, consumer: &Consumer, out: &mut Vec<Diagnostic>) {
+    if let Some(file) = &consumer.file {
+        file_consumer(doc, index, file, out);
+    }
+    if let Some(secret) = &consumer.github_actions_secret {
+        github_consumer(repo, doc, index, secret, out);
+    }
+    if let Some(hook) = &consumer.webhook {
+        webhook(doc, index, hook, out);
+    }
+    if let Some(program) = &consumer.exec {
+        command(&program.command, doc.at(&["consumer", index, "exec", "command"]), out);
+    }
+    if let Some(workflow) = &consumer.github_workflow_dispatch {
+        let kind = "github-workflow-dispatch";
+        github_source(repo, doc, &["consumer", index, kind, "source"], workflow.source.as_str(), out);
+        repository(&workflow.repo, doc.at(&["consumer", index, kind, "repo"]), out);
+    }
+    if consumer.self_refreshing.is_some() && consumer.max_staleness.is_none() {
+        let help = "add `max-staleness`: how long it may go on with what it read".to_owned();
+        let place = doc.at(&["consumer", index, "self-refreshing"]);
+        out.push(error("slm::staleness-missing", place, "nobody knows when it reads again", Some(help)));
+    }
+}
+
+fn webhook(doc: &Doc<'_>, index: &str, hook: &WebhookConsumer, out: &mut Vec<Diagnostic>) {
+    let at = |key| doc.at(&["consumer", index, "webhook", key]);
+    let local =
+        |url: &str| hook.send == Send::Reference && ["http://127.0.0.1:", "http://localhost:"].iter().any(|at| url.starts_with(at));
+    let safe = |url: &str| url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty()) || local(url);
+    let urls = [("url", Some(&hook.url)), ("status-url", hook.status_url.as_ref())];
+    for (key, url) in urls.into_iter().filter_map(|(key, url)| Some((key, url?))).filter(|(_, url)| !safe(url)) {
+        let help = "use `https`; only a reference may go to this machine by `http`".to_owned();
+        out.push(error("slm::unsafe-address", at(key), format!("`{url}` can be read on the way"), Some(help)));
+    }
+    if hook.sign_env.is_empty() {
+        let help = "name the environment variable that holds the key".to_owned();
+        out.push(error("slm::unsigned-webhook", at("sign-env"), "requests would not be signed", Some(help)));
+    }
+}
+
+fn command(words: &[String], place: Place, out: &mut Vec<Diagnostic>) {
+    if words.first().is_none_or(|program| program.trim().is_empty()) {
+        let help = "write `[\"program\", \"argument\"]`".to_owned();
+        out.push(error("slm::empty-command", place, "the command names no program", Some(help)));
+    }
+}
+
+fn github_source(repo: &Repo<'_>, doc: &Doc<'_>, keys: &[&str], name: &str, out: &mut Vec<Diagnostic>) {
+    if source(repo, doc, keys, name, out).is_some_and(|found| found.github.is_none()) {
+        let message = format!("source `{name}` is not a GitHub organisation");
+        out.push(error("slm::wrong-source-kind", doc.at(keys), message, Some("use a source of kind `github`".to_owned())));
+    }
+}
+
+fn repository(path: &str, place: Place, out: &mut Vec<Diagnostic>) {
+    if path.split('/').count() != 2 || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        out.push(error("slm::bad-repo", place, format!("`{path}` is not a repository"), Some("write `owner/name`".to_owned())));
     }
 }
 
@@ -65,11 +132,7 @@ fn file_consumer(doc: &Doc<'_>, index: &str, file: &FileConsumer, out: &mut Vec<
 fn github_consumer(repo: &Repo<'_>, doc: &Doc<'_>, index: &str, secret: &GithubSecretConsumer, out: &mut Vec<Diagnostic>) {
     let kind = "github-actions-secret";
     let at = |key| doc.at(&["consumer", index, kind, key]);
-    let found = source(repo, doc, &["consumer", index, kind, "source"], secret.source.as_str(), out);
-    if found.is_some_and(|found| found.github.is_none()) {
-        let message = format!("source `{}` is not a GitHub organisation", secret.source);
-        out.push(error("slm::wrong-source-kind", at("source"), message, Some("use a source of kind `github`".to_owned())));
-    }
+    github_source(repo, doc, &["consumer", index, kind, "source"], secret.source.as_str(), out);
     for (key, name) in std::iter::once(("name", &secret.name))
         .chain(secret.set.keys().map(|name| ("set", name)))
         .filter(|(_, name)| !can_name(name))
@@ -82,9 +145,8 @@ fn github_consumer(repo: &Repo<'_>, doc: &Doc<'_>, index: &str, secret: &GithubS
         out.push(error("slm::environment-without-repo", at("environment"), "environment without a repository", Some(help)));
     }
     let repos = secret.repo.iter().map(|repo| ("repo", repo)).chain(secret.repos.iter().map(|repo| ("repos", repo)));
-    for (key, path) in repos.filter(|(_, path)| !is_repo(path)) {
-        let help = Some("write `owner/name`".to_owned());
-        out.push(error("slm::bad-repo", at(key), format!("`{path}` is not a repository"), help));
+    for (key, path) in repos {
+        repository(path, at(key), out);
     }
     for (wrong, key, message, help) in contradictions(secret) {
         if wrong {
@@ -129,8 +191,4 @@ fn can_name(name: &str) -> bool {
     let good = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     let starts = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
     starts && name.bytes().all(good) && !name.starts_with("GITHUB_")
-}
-
-fn is_repo(path: &str) -> bool {
-    path.split('/').count() == 2 && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }

@@ -153,4 +153,6 @@ where
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_consumers;
+#[cfg(test)]
 mod tests_mutation;

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use crate::model::calendar::{Freeze, Window};
-use crate::model::catalog::{FileConsumer, GateSettings, GithubSecretConsumer};
+use crate::model::catalog::{
+    ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, SelfRefreshingConsumer, WebhookConsumer,
+};
 use crate::model::rotator::{Exec, GithubDeployKey, IamAccessKey, RandomValue, RotatorConfig};
 use crate::model::time::{Limit, Timestamp};
 
@@ -128,6 +130,14 @@ pub struct Consumer {
     pub file: Option<FileConsumer>,
     /// An Actions secret.
     pub github_actions_secret: Option<GithubSecretConsumer>,
+    /// A service that is told by a signed request.
+    pub webhook: Option<WebhookConsumer>,
+    /// A program run on this machine.
+    pub exec: Option<ExecConsumer>,
+    /// A workflow that is dispatched with the version and awaited.
+    pub github_workflow_dispatch: Option<GithubWorkflowConsumer>,
+    /// A reader of the current version; `max-staleness` is required.
+    pub self_refreshing: Option<SelfRefreshingConsumer>,
     /// It gets a new value before anybody else, and its refusal rejects the value.
     #[serde(default)]
     pub canary: bool,

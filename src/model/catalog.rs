@@ -6,8 +6,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::calendar::{Freeze, Window};
+pub use super::consumer::{
+    Consumer, ConsumerKind, ExecConsumer, FileConsumer, GithubSecretConsumer, GithubStore, GithubWorkflowConsumer,
+    SelfRefreshingConsumer, Send, Visibility, WebhookConsumer,
+};
 use super::diagnostic::Place;
-use super::id::{ConsumerId, ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
+use super::id::{ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
 use super::rotator::RotatorConfig;
 use super::snapshot::{Population, Resource, Value};
 use super::time::{Limit, Timestamp};
@@ -414,95 +418,6 @@ impl Default for GateSettings {
     fn default() -> Self {
         Self { quiet: Limit::seconds(4 * 3_600), drain: true, soak: Limit::days(1) }
     }
-}
-
-/// A place where a new value must arrive and be taken into use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Consumer {
-    /// Unique in its credential.
-    pub id: ConsumerId,
-    /// What it is.
-    pub kind: ConsumerKind,
-    /// It gets a new value before anybody else, and its refusal rejects the value.
-    pub canary: bool,
-    /// How long it may go on with a value it has read before.
-    pub max_staleness: Limit,
-}
-
-/// What a consumer is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConsumerKind {
-    /// A file rendered on this machine.
-    File(FileConsumer),
-    /// An Actions secret of a repository, environment or organisation.
-    GithubActionsSecret(GithubSecretConsumer),
-}
-
-/// A file rendered on this machine.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct FileConsumer {
-    /// Where the file stands; relative paths count from the root of the config repo.
-    pub path: String,
-    /// minijinja text with `value`, `version`, `credential`; default `{{ value }}`.
-    pub template: Option<String>,
-    /// Octal, default `0600`.
-    pub mode: Option<String>,
-    /// Command run after the file changed; no shell.
-    pub reload: Option<Vec<String>>,
-}
-
-/// A secret that GitHub keeps.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct GithubSecretConsumer {
-    /// The GitHub source that holds it.
-    pub source: SourceId,
-    /// `owner/name`; `None` for an organisation secret.
-    pub repo: Option<String>,
-    /// Environment of the repository.
-    pub environment: Option<String>,
-    /// Name of the secret, `[A-Z0-9_]+`; with `set`, the name that the variables about it are made of.
-    pub name: String,
-    /// Who reads it.
-    #[serde(default)]
-    pub store: GithubStore,
-    /// Which repositories see an organisation secret; as it is when absent, `private` when it is new.
-    pub visibility: Option<Visibility>,
-    /// `owner/name` of those that see it under `selected`.
-    #[serde(default)]
-    pub repos: Vec<String>,
-    /// Several secrets from one JSON value, by name: minijinja text with `value`, `version`.
-    #[serde(default)]
-    pub set: BTreeMap<String, String>,
-    /// Environments, or `owner/name` of repositories, that may override it with a secret of their own.
-    #[serde(default)]
-    pub overridden_in: Vec<String>,
-}
-
-/// Who reads a secret that GitHub keeps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum GithubStore {
-    /// Workflows.
-    #[default]
-    Actions,
-    /// Dependabot.
-    Dependabot,
-    /// Codespaces.
-    Codespaces,
-}
-
-/// Which repositories see an organisation secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Visibility {
-    /// Every one.
-    All,
-    /// Those that are not public.
-    Private,
-    /// Those that are named.
-    Selected,
 }
 
 /// An approved, expiring permit for one resource.

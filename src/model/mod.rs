@@ -4,6 +4,7 @@ pub mod assessment;
 pub mod blob;
 pub mod calendar;
 pub mod catalog;
+mod consumer;
 pub mod decisions;
 pub mod diagnostic;
 pub mod fact;

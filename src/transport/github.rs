@@ -142,6 +142,20 @@ impl Github {
         self.send("DELETE", route, None).await
     }
 
+    /// Sends `body` to `route` once and never again by itself, for what must not happen twice.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    pub async fn write_once(&self, method: &str, route: &str, body: &impl Serialize) -> Result<Answer, Failure> {
+        let body = serde_json::to_value(body).map_err(|_| Failure::Shape)?;
+        let client = self.client(method)?;
+        if let Some(budget) = &self.budget {
+            budget.take().await;
+        }
+        let sent = tokio::time::timeout(ANSWER, self.once(client, method, route, Some(&body))).await;
+        sent.unwrap_or_else(|_| Err(Failure::NoAnswer.into())).map_err(|Ended(failure, _)| failure)
+    }
+
     /// Asks `query`, which changes nothing. An answer may hold errors beside data or without: see [`Answer::graph`].
     ///
     /// # Errors
@@ -248,7 +262,7 @@ pub fn segment(text: &str) -> String {
 }
 
 /// True when `base` is plain HTTP to this machine, as emulators are.
-fn is_local(base: &str) -> bool {
+pub(super) fn is_local(base: &str) -> bool {
     let authority = base.strip_prefix("http://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
     let port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     let host = authority.rsplit_once(':').filter(|(_, last)| port(last)).map_or(authority, |(host, _)| host);

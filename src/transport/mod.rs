@@ -12,6 +12,7 @@ mod github_failure;
 mod github_graphql;
 mod github_login;
 mod github_pace;
+pub mod http;
 pub mod secrets_manager_store;
 pub mod vault;
 mod vault_file;

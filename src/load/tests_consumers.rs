@@ -1,0 +1,74 @@
+//! What is wrong with a consumer is pointed at.
+
+use super::tests::{CREDENTIAL_PATH, world};
+
+#[test]
+fn consumers_can_be_delivered_to() {
+    world().with(CREDENTIAL_PATH, "run/app.env", "../app.env").says("slm::path-traversal", "\"../app.env\"", "absolute");
+    assert_eq!(world().with(CREDENTIAL_PATH, "run/app.env", "/run/app..env").found(), []);
+    for mode in ["0688", "rw", "60", "00600"] {
+        let world = world().with(CREDENTIAL_PATH, "0600", mode);
+        world.says("slm::bad-mode", &format!("\"{mode}\""), "octal");
+    }
+    world().with(CREDENTIAL_PATH, "reload = [\"true\"]", "reload = []").says("slm::empty-command", "[]", "program");
+    for name in ["session-key", "1KEY", "GITHUB_KEY", ""] {
+        let world = world().with(CREDENTIAL_PATH, "SESSION_KEY", name);
+        world.says("slm::bad-secret-name", &format!("\"{name}\""), "A-Z");
+    }
+    world().with(CREDENTIAL_PATH, "repo = \"acme/app\", ", "").says("slm::environment-without-repo", "\"prod\"", "`repo`");
+    world().with(CREDENTIAL_PATH, "acme/app", "acme").says("slm::bad-repo", "\"acme\"", "owner/name");
+    world().with(CREDENTIAL_PATH, "source = \"org\"", "source = \"orgs\"").says("slm::unknown-source", "\"orgs\"", "`org`");
+    world().with(CREDENTIAL_PATH, "source = \"org\"", "source = \"local\"").says("slm::wrong-source-kind", "\"local\"", "github");
+}
+
+#[test]
+fn a_github_secret_says_nothing_impossible() {
+    for (with, at, says) in [
+        (", store = \"dependabot\"", "\"prod\"", "`environment`"),
+        (", store = \"codespaces\", set = { KEY = \"{{ value }}\" }", "set", "each secret"),
+        (", visibility = \"all\"", "\"all\"", "`visibility`"),
+    ] {
+        world().with(CREDENTIAL_PATH, "name = \"SESSION_KEY\"", &format!("name = \"SESSION_KEY\"{with}")).mentions(
+            "slm::impossible-secret",
+            at,
+            says,
+        );
+    }
+    let org = |with: &str| world().with(CREDENTIAL_PATH, "repo = \"acme/app\", environment = \"prod\"", with);
+    org("repos = [\"acme/app\"]").mentions("slm::impossible-secret", "[\"acme/app\"]", "both");
+    org("visibility = \"selected\", repos = [\"app\"]").mentions("slm::bad-repo", "[\"app\"]", "owner/name");
+    assert_eq!(org("visibility = \"selected\", repos = [\"acme/app\"]").found(), []);
+    assert_eq!(org("visibility = \"private\", set = { KEY = \"{{ value.k }}\" }").found(), []);
+    org("set = { key = \"{{ value.k }}\" }").mentions("slm::bad-secret-name", "set", "A-Z");
+}
+
+#[test]
+fn each_kind_is_checked() {
+    let other = |kind: &str| {
+        let old =
+            "github-actions-secret = { source = \"org\", repo = \"acme/app\", environment = \"prod\", name = \"SESSION_KEY\" }";
+        world().with(CREDENTIAL_PATH, old, kind)
+    };
+    let hook = "url = \"https://hooks.example.com/slm\", sign-env = \"HOOK_KEY\"";
+    assert_eq!(other(&format!("webhook = {{ {hook}, send = \"value\" }}")).found(), []);
+    for url in ["http://hooks.example.com", "ftp://x", "https://"] {
+        let world = other(&format!("webhook = {{ url = \"{url}\", sign-env = \"HOOK_KEY\" }}"));
+        world.says("slm::unsafe-address", &format!("\"{url}\""), "https");
+    }
+    let local = "webhook = { url = \"http://127.0.0.1:8080/\", sign-env = \"HOOK_KEY\"";
+    assert_eq!(other(&format!("{local} }}")).found(), []);
+    other(&format!("{local}, send = \"value\" }}")).says("slm::unsafe-address", "\"http://127.0.0.1:8080/\"", "https");
+    other("webhook = { url = \"https://h.example.com\", sign-env = \"\" }").says("slm::unsigned-webhook", "\"\"", "variable");
+    other("exec = { command = [] }").says("slm::empty-command", "[]", "program");
+    assert_eq!(other("exec = { command = [\"./bring\"], env = [\"X\"], timeout = \"5s\" }").found(), []);
+    let flow = |source: &str, repo: &str| {
+        other(&format!(
+            "github-workflow-dispatch = {{ source = \"{source}\", repo = \"{repo}\", workflow = \"deploy.yml\", branch = \"main\" }}"
+        ))
+    };
+    assert_eq!(flow("org", "acme/app").found(), []);
+    flow("org", "app").says("slm::bad-repo", "\"app\"", "owner/name");
+    flow("local", "acme/app").says("slm::wrong-source-kind", "\"local\"", "github");
+    other("self-refreshing = {}").says("slm::staleness-missing", "self-refreshing", "max-staleness");
+    assert_eq!(other("self-refreshing = {}\nmax-staleness = \"1h\"").found(), []);
+}

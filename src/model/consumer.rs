@@ -1,0 +1,174 @@
+//! Consumers: where a new value must arrive. One variant and one shape a kind.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::id::{ConsumerId, SourceId};
+use super::time::Limit;
+
+/// A place where a new value must arrive and be taken into use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consumer {
+    /// Unique in its credential.
+    pub id: ConsumerId,
+    /// What it is.
+    pub kind: ConsumerKind,
+    /// It gets a new value before anybody else, and its refusal rejects the value.
+    pub canary: bool,
+    /// How long it may go on with a value it has read before.
+    pub max_staleness: Limit,
+}
+
+/// What a consumer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsumerKind {
+    /// A file rendered on this machine.
+    File(FileConsumer),
+    /// An Actions secret of a repository, environment or organisation.
+    GithubActionsSecret(GithubSecretConsumer),
+    /// A service that is told by a signed request.
+    Webhook(WebhookConsumer),
+    /// A program run on this machine.
+    Exec(ExecConsumer),
+    /// A workflow that is dispatched and awaited.
+    GithubWorkflowDispatch(GithubWorkflowConsumer),
+    /// A reader of the current version; nothing is delivered.
+    SelfRefreshing,
+}
+
+/// A file rendered on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct FileConsumer {
+    /// Where the file stands; relative paths count from the root of the config repo.
+    pub path: String,
+    /// minijinja text with `value`, `version`, `credential`; default `{{ value }}`.
+    pub template: Option<String>,
+    /// Octal, default `0600`.
+    pub mode: Option<String>,
+    /// Command run after the file changed; no shell.
+    pub reload: Option<Vec<String>>,
+}
+
+/// A secret that GitHub keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GithubSecretConsumer {
+    /// The GitHub source that holds it.
+    pub source: SourceId,
+    /// `owner/name`; `None` for an organisation secret.
+    pub repo: Option<String>,
+    /// Environment of the repository.
+    pub environment: Option<String>,
+    /// Name of the secret, `[A-Z0-9_]+`; with `set`, the name that the variables about it are made of.
+    pub name: String,
+    /// Who reads it.
+    #[serde(default)]
+    pub store: GithubStore,
+    /// Which repositories see an organisation secret; as it is when absent, `private` when it is new.
+    pub visibility: Option<Visibility>,
+    /// `owner/name` of those that see it under `selected`.
+    #[serde(default)]
+    pub repos: Vec<String>,
+    /// Several secrets from one JSON value, by name: minijinja text with `value`, `version`.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
+    /// Environments, or `owner/name` of repositories, that may override it with a secret of their own.
+    #[serde(default)]
+    pub overridden_in: Vec<String>,
+}
+
+/// Who reads a secret that GitHub keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GithubStore {
+    /// Workflows.
+    #[default]
+    Actions,
+    /// Dependabot.
+    Dependabot,
+    /// Codespaces.
+    Codespaces,
+}
+
+/// Which repositories see an organisation secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Visibility {
+    /// Every one.
+    All,
+    /// Those that are not public.
+    Private,
+    /// Those that are named.
+    Selected,
+}
+
+/// A service that is told by a signed request.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct WebhookConsumer {
+    /// Where requests go; `https`.
+    pub url: String,
+    /// Where it says which versions it stores and runs; the replies of `url` say so when absent.
+    pub status_url: Option<String>,
+    /// Environment variable that holds the key of the signature.
+    pub sign_env: String,
+    /// What it is sent.
+    #[serde(default)]
+    pub send: Send,
+    /// How long one request may take; 20 s when absent.
+    pub timeout: Option<Limit>,
+}
+
+/// What a webhook is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Send {
+    /// Where the value lives and which version it is.
+    #[default]
+    Reference,
+    /// The value as well.
+    Value,
+}
+
+/// A program run on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ExecConsumer {
+    /// Program and arguments; no shell.
+    pub command: Vec<String>,
+    /// Environment variables it gets beside `PATH`, `HOME`, `LANG`, `TZ`, `TMPDIR`.
+    #[serde(default)]
+    pub env: Vec<String>,
+    /// How long it may take; a minute when absent.
+    pub timeout: Option<Limit>,
+}
+
+/// A workflow that is dispatched with the version and awaited.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GithubWorkflowConsumer {
+    /// The GitHub source it belongs to.
+    pub source: SourceId,
+    /// `owner/name`.
+    pub repo: String,
+    /// File name of the workflow: `deploy.yml`.
+    pub workflow: String,
+    /// Branch or tag it runs on.
+    pub branch: String,
+    /// Its input that takes the version; `version` when absent.
+    #[serde(default = "version_input")]
+    pub input: String,
+    /// How long one run is awaited; ten minutes when absent.
+    pub timeout: Option<Limit>,
+}
+
+fn version_input() -> String {
+    "version".to_owned()
+}
+
+/// `self-refreshing = {}`: nothing to say but `max-staleness`, which every consumer has.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SelfRefreshingConsumer {}

@@ -1,0 +1,205 @@
+//! A service of ours as a consumer: a server that checks signatures and keeps the versions it was told.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use hmac::{Hmac, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use slm::consumers::webhook::Webhook;
+use slm::model::catalog::{Credential, RotationPolicy, SecretRef, WebhookConsumer};
+use slm::model::diagnostic::Place;
+use slm::model::rotator::{Alphabet, RandomValue, RotatorConfig};
+use slm::model::secret::Secret;
+use slm::model::time::Limit;
+use slm::world::{Consumer, ConsumerView, ErrorClass};
+
+const CANARY: &str = "canary-value-19ab-never-shown";
+const KEY: &str = "canary-key-20bc-never-shown";
+
+#[derive(Default)]
+struct State {
+    root: String,
+    stored: Option<String>,
+    running: Option<String>,
+    /// Status and body of the next answers, given after the event took effect.
+    next: Vec<(u16, String)>,
+    bodies: Vec<Value>,
+    keys: Vec<String>,
+}
+
+fn start() -> Arc<Mutex<State>> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let root = format!("http://{}", listener.local_addr().unwrap());
+    let state = Arc::new(Mutex::new(State { root, ..State::default() }));
+    let shared = Arc::clone(&state);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut lines = Vec::new();
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or(0) <= 2 {
+                    break;
+                }
+                lines.push(line.trim_end().to_owned());
+            }
+            let header = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned));
+            let mut body = vec![0; header("content-length").map_or(0, |length| length.parse().unwrap())];
+            reader.read_exact(&mut body).unwrap();
+            let url = lines.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default().to_owned();
+            let mut state = shared.lock().unwrap();
+            let (status, answer) = state.answer(&url, &body, header("x-slm-signature-256"), header("idempotency-key"));
+            let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n", answer.len());
+            let moved = if status == 302 { "location: /elsewhere\r\n" } else { "" };
+            let _ = stream.write_all(format!("{head}{moved}\r\n{answer}").as_bytes());
+        }
+    });
+    state
+}
+
+impl State {
+    fn answer(&mut self, url: &str, body: &[u8], signature: Option<String>, key: Option<String>) -> (u16, String) {
+        let mut mac = Hmac::<Sha256>::new_from_slice(KEY.as_bytes()).unwrap();
+        mac.update(if body.is_empty() { format!("{}{url}", self.root).into_bytes() } else { body.to_vec() }.as_slice());
+        let want: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        if signature != Some(format!("sha256={want}")) {
+            return (401, CANARY.to_owned());
+        }
+        if !body.is_empty() {
+            let event: Value = serde_json::from_slice(body).unwrap();
+            let version = event["version"].as_str().map(str::to_owned);
+            match event["event"].as_str() {
+                Some("deliver") => self.stored = version,
+                Some("activate") => self.running = version,
+                _ => {}
+            }
+            self.bodies.push(event);
+            self.keys.extend(key);
+        }
+        self.next
+            .pop()
+            .unwrap_or_else(|| (200, json!({ "stored": self.stored, "running": self.running, "draining": 0 }).to_string()))
+    }
+}
+
+fn hook(url: &str, rest: &str, key: Option<&str>) -> Result<Webhook, slm::world::WorldError> {
+    let config: WebhookConsumer =
+        toml::from_str(&format!("url = \"{url}\"\nsign-env = \"HOOK_KEY\"\ntimeout = \"2s\"\n{rest}")).unwrap();
+    let credential = Credential {
+        id: "db".into(),
+        title: String::new(),
+        owner: String::new(),
+        satisfies: Vec::new(),
+        secret: SecretRef { source: "aws".into(), region: "eu-west-1".to_owned(), name: "prod/db".to_owned() },
+        rotator: RotatorConfig::Random(RandomValue { length: 40, alphabet: Alphabet::Alnum }),
+        policy: RotationPolicy {
+            rotate_every: Limit::days(30),
+            jitter: Limit::seconds(0),
+            attempts: 5,
+            lease: Limit::seconds(900),
+            allow_gap: None,
+            not_before: None,
+            windows: Vec::new(),
+            freeze: Vec::new(),
+        },
+        gate: slm::model::catalog::GateSettings::default(),
+        consumers: Vec::new(),
+        place: Place { file: "credentials/db.toml".into(), span: 0..0 },
+    };
+    Webhook::new(&credential, "partner".into(), config, key.map(|key| Secret::new(key.as_bytes().to_vec())))
+}
+
+fn value() -> Secret {
+    Secret::new(CANARY.as_bytes().to_vec())
+}
+
+fn at(stored: Option<&str>, running: Option<&str>) -> ConsumerView {
+    ConsumerView { stored: stored.map(Into::into), running: running.map(Into::into), draining: Vec::new() }
+}
+
+#[tokio::test]
+async fn a_service_is_told_where_the_value_is_and_answers_what_it_runs() {
+    for status in [false, true] {
+        let state = start();
+        let root = state.lock().unwrap().root.clone();
+        let rest = if status { format!("status-url = \"{root}/status\"") } else { String::new() };
+        let hook = hook(&format!("{root}/slm"), &rest, Some(KEY)).unwrap();
+        assert_eq!(hook.observe().await.unwrap(), at(None, None));
+        for _ in 0..2 {
+            hook.deliver(&"v1".into(), &value()).await.unwrap();
+            assert_eq!(hook.observe().await.unwrap(), at(Some("v1"), None));
+        }
+        for _ in 0..2 {
+            hook.activate(&"v1".into()).await.unwrap();
+            assert_eq!(hook.observe().await.unwrap(), at(Some("v1"), Some("v1")));
+        }
+        let state = state.lock().unwrap();
+        let sent = Value::from(state.bodies.clone()).to_string();
+        assert!(!sent.contains(CANARY) && sent.contains(r#""name":"prod/db""#), "{sent}");
+        let delivered: Vec<&String> = state.keys.iter().filter(|key| key.ends_with("/deliver")).collect();
+        assert_eq!(delivered, ["db/partner/v1/deliver", "db/partner/v1/deliver"]);
+        assert_eq!(state.bodies.iter().any(|body| body["event"] == "observe"), !status);
+    }
+}
+
+#[tokio::test]
+async fn the_value_is_sent_when_the_config_says_so_and_with_a_delivery_alone() {
+    let state = start();
+    let root = state.lock().unwrap().root.clone();
+    let hook = hook(&root, "send = \"value\"", Some(KEY)).unwrap();
+    hook.deliver(&"v1".into(), &value()).await.unwrap();
+    hook.activate(&"v1".into()).await.unwrap();
+    let bodies = state.lock().unwrap().bodies.clone();
+    assert_eq!((&bodies[0]["value"], bodies[1].get("value")), (&json!(CANARY), None));
+}
+
+#[tokio::test]
+async fn an_answer_that_got_lost_is_seen_by_the_next_look() {
+    let state = start();
+    let hook = hook(&state.lock().unwrap().root, "", Some(KEY)).unwrap();
+    state.lock().unwrap().next.push((503, CANARY.to_owned()));
+    assert_eq!(hook.deliver(&"v1".into(), &value()).await.unwrap_err().class, ErrorClass::Transient);
+    assert_eq!(hook.observe().await.unwrap(), at(Some("v1"), None));
+}
+
+#[tokio::test]
+async fn every_way_to_fail_says_its_class_and_nothing_that_was_sent_or_received() {
+    let other = r#"{"stored":"v0"}"#.to_owned();
+    let long = "x".repeat(65 * 1024);
+    for (status, body, class, cause) in [
+        (401, CANARY, ErrorClass::Denied, "HTTP 401"),
+        (404, CANARY, ErrorClass::NotFound, "HTTP 404"),
+        (409, CANARY, ErrorClass::Conflict, "HTTP 409"),
+        (302, CANARY, ErrorClass::Permanent, "HTTP 302"),
+        (429, CANARY, ErrorClass::Transient, "HTTP 429"),
+        (200, CANARY, ErrorClass::Permanent, "the reply is not the JSON object agreed on"),
+        (200, other.as_str(), ErrorClass::Transient, "the reply names another version"),
+        (200, long.as_str(), ErrorClass::Transient, "the answer is longer than 64 KB"),
+    ] {
+        let state = start();
+        let hook = hook(&state.lock().unwrap().root, "send = \"value\"", Some(KEY)).unwrap();
+        state.lock().unwrap().next.push((status, body.to_owned()));
+        let error = hook.deliver(&"v1".into(), &value()).await.unwrap_err();
+        assert_eq!((error.class, error.cause.as_str()), (class, cause), "{status}");
+        let shown = format!("{error} {error:?} {hook:?}");
+        assert!(!shown.contains(CANARY) && !shown.contains(KEY), "{shown}");
+    }
+    let down = hook("http://127.0.0.1:9/", "", Some(KEY)).unwrap();
+    assert_eq!(down.observe().await.unwrap_err().class, ErrorClass::Transient);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent_hook = hook(&format!("http://{}/", silent.local_addr().unwrap()), "", Some(KEY)).unwrap();
+    assert_eq!(silent_hook.observe().await.unwrap_err().cause, "no answer in time");
+}
+
+#[test]
+fn nothing_is_sent_without_a_key_or_where_others_can_read_it() {
+    let class = |url: &str, rest: &str, key| hook(url, rest, key).err().map(|error| error.class);
+    assert_eq!(class("https://h.example.com", "", None), Some(ErrorClass::Denied));
+    assert_eq!(class("https://h.example.com", "", Some("")), Some(ErrorClass::Denied));
+    assert_eq!(class("http://h.example.com", "", Some(KEY)), Some(ErrorClass::Permanent));
+    assert_eq!(class("https://h.example.com", "status-url = \"http://127.0.0.1.evil/\"", Some(KEY)), Some(ErrorClass::Permanent));
+    assert_eq!(class("https://h.example.com", "", Some(KEY)), None);
+}

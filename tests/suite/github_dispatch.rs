@@ -1,0 +1,155 @@
+//! A workflow as a consumer: dispatched once a version, awaited, and what it says.
+
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use slm::consumers::github_workflow_dispatch::WorkflowDispatch;
+use slm::model::catalog::GithubWorkflowConsumer;
+use slm::model::secret::Secret;
+use slm::world::{Consumer, ConsumerView, ErrorClass, WorldError};
+
+use crate::github_server::{CANARY, Server, TOKEN};
+
+const V1: &str = "11111111-1111-5111-8111-111111111111";
+const V2: &str = "22222222-2222-5222-8222-222222222222";
+const LIST: &str = "GET /repos/acme/app/actions/workflows/deploy.yml/runs?event=workflow_dispatch&per_page=100";
+const DISPATCH: &str = "POST /repos/acme/app/actions/workflows/deploy.yml/dispatches";
+
+fn workflow(server: &Server) -> WorkflowDispatch {
+    let config = "source = \"org\"\nrepo = \"acme/app\"\nworkflow = \"deploy.yml\"\nbranch = \"main\"\ntimeout = \"1s\"";
+    let config: GithubWorkflowConsumer = toml::from_str(config).unwrap();
+    WorkflowDispatch::new(server.client(), config).looking_every(Duration::from_millis(20))
+}
+
+fn run(id: u64, version: &str, status: &str, conclusion: Option<&str>) -> Json {
+    json!({ "id": id, "status": status, "conclusion": conclusion, "display_title": format!("deploy {version}") })
+}
+
+/// The runs there are, newest first.
+fn runs(server: &Server, runs: &[Json]) {
+    server.script(LIST, 200, "", &json!({ "workflow_runs": runs }).to_string());
+    for run in runs {
+        server.script(&format!("GET /repos/acme/app/actions/runs/{}", run["id"]), 200, "", &run.to_string());
+    }
+}
+
+fn dispatches(server: &Server) -> usize {
+    server.with(|state| state.seen.iter().filter(|seen| *seen == DISPATCH).count())
+}
+
+fn value() -> Secret {
+    Secret::new(CANARY.as_bytes().to_vec())
+}
+
+fn at(stored: Option<&str>, running: Option<&str>) -> ConsumerView {
+    ConsumerView { stored: stored.map(Into::into), running: running.map(Into::into), draining: Vec::new() }
+}
+
+fn class<T>(result: Result<T, WorldError>) -> ErrorClass {
+    let error = result.err().expect("an error");
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains(CANARY) && !shown.contains(TOKEN), "{shown}");
+    error.class
+}
+
+#[tokio::test]
+async fn a_run_is_dispatched_once_awaited_and_its_success_is_what_runs() {
+    let server = Server::start();
+    let workflow = workflow(&server);
+    runs(&server, &[]);
+    assert_eq!(workflow.observe().await.unwrap(), at(None, None));
+    assert_eq!(class(workflow.activate(&V1.into()).await), ErrorClass::Conflict);
+    server.script(DISPATCH, 200, "", r#"{"workflow_run_id":7,"run_url":"x","html_url":"x"}"#);
+    // Listed only at the third look.
+    let listed = json!({ "workflow_runs": [run(7, V1, "queued", None)] }).to_string();
+    let empty = || (200, String::new(), json!({ "workflow_runs": [] }).to_string());
+    server.script(LIST, 200, "", &listed);
+    server.with(|state| state.once.insert(LIST.to_owned(), vec![empty(), empty()]));
+    workflow.deliver(&V1.into(), &value()).await.unwrap();
+    assert_eq!(workflow.observe().await.unwrap(), at(Some(V1), None));
+    let sent = server.with(|state| state.sent.iter().find(|sent| sent[0] == "POST").cloned()).unwrap();
+    let body: Json = serde_json::from_str(&sent[3]).unwrap();
+    assert_eq!(body, json!({ "ref": "main", "inputs": { "version": V1 }, "return_run_details": true }));
+
+    runs(&server, &[run(7, V1, "in_progress", None)]);
+    let error = workflow.activate(&V1.into()).await.unwrap_err();
+    assert_eq!((error.class, error.cause.as_str()), (ErrorClass::Transient, "run 7 goes on still"));
+    runs(&server, &[run(7, V1, "completed", Some("success"))]);
+    for _ in 0..2 {
+        workflow.deliver(&V1.into(), &value()).await.unwrap();
+        workflow.activate(&V1.into()).await.unwrap();
+    }
+    assert_eq!(workflow.observe().await.unwrap(), at(Some(V1), Some(V1)));
+    assert_eq!(dispatches(&server), 1);
+}
+
+#[tokio::test]
+async fn a_run_whose_dispatch_got_no_answer_is_found_by_its_name() {
+    let server = Server::start();
+    runs(&server, &[run(6, V1, "completed", Some("success"))]);
+    server.script(DISPATCH, 502, "", CANARY);
+    assert_eq!(class(workflow(&server).deliver(&V2.into(), &value()).await), ErrorClass::Transient);
+    assert_eq!(dispatches(&server), 1);
+    runs(&server, &[run(7, V2, "completed", Some("success")), run(6, V1, "completed", Some("success"))]);
+    let after = workflow(&server);
+    after.deliver(&V2.into(), &value()).await.unwrap();
+    after.activate(&V2.into()).await.unwrap();
+    assert_eq!((after.observe().await.unwrap(), dispatches(&server)), (at(Some(V2), Some(V2)), 1));
+}
+
+#[tokio::test]
+async fn an_older_server_is_asked_without_run_details() {
+    let server = Server::start();
+    runs(&server, &[]);
+    server.with(|state| {
+        let answers = vec![(204, String::new(), String::new()), (422, String::new(), "{}".to_owned())];
+        state.once.insert(DISPATCH.to_owned(), answers);
+        let listed = (200, String::new(), json!({ "workflow_runs": [run(7, V1, "queued", None)] }).to_string());
+        let empty = (200, String::new(), json!({ "workflow_runs": [] }).to_string());
+        state.once.insert(LIST.to_owned(), vec![listed, empty]);
+    });
+    workflow(&server).deliver(&V1.into(), &value()).await.unwrap();
+    let bodies =
+        server.with(|state| state.sent.iter().filter(|sent| sent[0] == "POST").map(|sent| sent[3].len()).collect::<Vec<_>>());
+    assert!(bodies.len() == 2 && dispatches(&server) == 2, "{bodies:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_failed_is_not_adopted_and_may_be_started_again() {
+    let server = Server::start();
+    runs(&server, &[run(7, V2, "in_progress", None), run(6, V1, "completed", Some("success"))]);
+    let workflow = workflow(&server);
+    assert_eq!(workflow.observe().await.unwrap(), at(Some(V2), Some(V1)));
+    let list = json!({ "workflow_runs": [run(7, V2, "in_progress", None)] }).to_string();
+    server.script("GET /repos/acme/app/actions/runs/7", 200, "", &run(7, V2, "completed", Some("failure")).to_string());
+    server.script(LIST, 200, "", &list);
+    let error = workflow.activate(&V2.into()).await.unwrap_err();
+    assert_eq!((error.class, error.cause.as_str()), (ErrorClass::Transient, "run 7 did not go well"));
+    runs(&server, &[run(7, V2, "completed", Some("failure")), run(6, V1, "completed", Some("success"))]);
+    assert_eq!(workflow.observe().await.unwrap(), at(Some(V1), Some(V1)));
+    runs(&server, &[run(8, V2, "queued", None), run(5, V1, "in_progress", None)]);
+    assert_eq!(workflow.observe().await.unwrap().draining, ["run 5 of `deploy.yml` goes on"]);
+}
+
+#[tokio::test]
+async fn a_refusal_says_its_class_and_no_answer() {
+    for (status, want) in [(403, ErrorClass::Denied), (404, ErrorClass::NotFound), (422, ErrorClass::Permanent)] {
+        let server = Server::start();
+        runs(&server, &[]);
+        server.script(DISPATCH, status, "", CANARY);
+        assert_eq!(class(workflow(&server).deliver(&V1.into(), &value()).await), want);
+    }
+}
+
+/// Every request a rotation sends, for the contract.
+pub async fn requests() -> std::collections::BTreeSet<[String; 4]> {
+    let server = Server::start();
+    runs(&server, &[run(7, V1, "completed", Some("success"))]);
+    let empty = (200, String::new(), json!({ "workflow_runs": [] }).to_string());
+    server.with(|state| state.once.insert(LIST.to_owned(), vec![empty]));
+    server.script(DISPATCH, 200, "", r#"{"workflow_run_id":7}"#);
+    let workflow = workflow(&server);
+    workflow.deliver(&V1.into(), &value()).await.unwrap();
+    workflow.activate(&V1.into()).await.unwrap();
+    server.with(|state| std::mem::take(&mut state.sent))
+}
