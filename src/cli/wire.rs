@@ -23,10 +23,13 @@ use crate::model::rotator::RotatorConfig;
 use crate::model::secret::Secret;
 use crate::model::snapshot::Snapshot;
 use crate::rotators::aws_iam_access_key::AccessKeys;
+use crate::rotators::postgres_alternating::AlternatingRoles;
+use crate::rotators::postgres_password::RolePassword;
 use crate::rotators::random::Random;
 use crate::transport::aws::Sessions;
 use crate::transport::budget::Budget;
 use crate::transport::github::{Github, Login};
+use crate::transport::postgres::Postgres;
 use crate::transport::secrets_manager_store::SecretsManagerStore;
 use crate::transport::vault::Vault;
 use crate::world::{Collector, Consumer, ConsumerView, ErrorClass, Rotator, SecretStore, Target, WorldError};
@@ -146,12 +149,16 @@ impl Consumer for Unusable {
 
 /// A client of `source`; without its token or key it refuses every call.
 fn github(source: &GithubSource) -> Github {
-    let from = |name: &str| std::env::var(name).ok().map(|text| Secret::new(text.into_bytes()));
     let login = match &source.app {
-        Some(app) => Login::App { id: app.id, installation: app.installation, key: from(&app.key_env) },
-        None => Login::Token(source.token_env.as_deref().and_then(from)),
+        Some(app) => Login::App { id: app.id, installation: app.installation, key: from_env(&app.key_env) },
+        None => Login::Token(source.token_env.as_deref().and_then(from_env)),
     };
     Github::new(source.base_url.as_deref(), login)
+}
+
+/// What the environment variable `name` holds.
+fn from_env(name: &str) -> Option<Secret> {
+    std::env::var(name).ok().map(|text| Secret::new(text.into_bytes()))
 }
 
 /// What makes new values, and what lets them in.
@@ -184,6 +191,12 @@ pub(super) async fn kind(
             let region = account.regions.first().map_or("us-east-1", String::as_str);
             let config = sessions.get(account, region, account.apply_role.as_deref(), session).await;
             Ok(Kind::with_target(AccessKeys::new(key, config)))
+        }
+        RotatorConfig::PostgresAlternating(roles) => {
+            Ok(Kind::with_target(AlternatingRoles::new(roles, Postgres::new(&roles.server, from_env(&roles.server.admin_env)))))
+        }
+        RotatorConfig::PostgresPassword(role) => {
+            Ok(Kind::with_target(RolePassword::new(role, Postgres::new(&role.server, from_env(&role.server.admin_env)))))
         }
     }
 }

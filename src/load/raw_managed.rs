@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use crate::model::catalog::{FileConsumer, GateSettings, GithubSecretConsumer};
-use crate::model::rotator::{IamAccessKey, RandomValue, RotatorConfig};
+use crate::model::rotator::{IamAccessKey, PostgresAlternating, PostgresPassword, RandomValue, RotatorConfig};
 use crate::model::time::{Limit, Timestamp};
 
 /// `credentials/<id>.toml`.
@@ -51,6 +51,10 @@ pub struct Rotator {
     pub random: Option<RandomValue>,
     /// An access key of an IAM user.
     pub aws_iam_access_key: Option<IamAccessKey>,
+    /// Two login roles of PostgreSQL, in turn.
+    pub postgres_alternating: Option<PostgresAlternating>,
+    /// The password of one login role of PostgreSQL, in place.
+    pub postgres_password: Option<PostgresPassword>,
 }
 
 impl Rotator {
@@ -60,6 +64,8 @@ impl Rotator {
         vec![
             ("random", self.random.clone().map(RotatorConfig::Random)),
             ("aws-iam-access-key", self.aws_iam_access_key.clone().map(RotatorConfig::AwsIamAccessKey)),
+            ("postgres-alternating", self.postgres_alternating.clone().map(RotatorConfig::PostgresAlternating)),
+            ("postgres-password", self.postgres_password.clone().map(RotatorConfig::PostgresPassword)),
         ]
     }
 

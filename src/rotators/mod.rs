@@ -1,4 +1,7 @@
 //! Rotators: one file a kind.
 
 pub mod aws_iam_access_key;
+mod postgres;
+pub mod postgres_alternating;
+pub mod postgres_password;
 pub mod random;
