@@ -195,7 +195,8 @@ async fn swept<K: Rotator + Target>(rig: &Rig<K>, check: impl AsyncFn(&Rig<K>)) 
     rig.rotate().await;
     for n in 0.. {
         let mut met = 0;
-        for after in [false, true] {
+        // Before an effect is after the one before it.
+        for after in if n == 0 { vec![false, true] } else { vec![true] } {
             let action = rig.rotation(rig.generation().await);
             let (outcome, cut) = rig.drive(&action, Cut::at(n, after)).await;
             if !cut {
