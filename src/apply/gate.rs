@@ -109,6 +109,37 @@ mod tests {
         assert_eq!(gate(&Reading { last_use: None, ..reading() }), Gate::Open);
     }
 
+    proptest::proptest! {
+        /// Each condition is needed, none is read from another clock, and time only opens.
+        #[test]
+        fn it_is_open_exactly_when_every_condition_holds(
+            now in 0_i64..300, promoted in proptest::option::of(0_i64..200), lease in 0_i64..100, staleness in 0_i64..100,
+            target_now in 0_i64..300, used in proptest::option::of(0_i64..300), quiet in 0_i64..100, late: [bool; 3],
+        ) {
+            let some = ["x".to_owned()];
+            let list = |full: bool| if full { &some[..] } else { &[] };
+            let reading = Reading {
+                now: at(now),
+                promoted: promoted.map(at),
+                lease: Limit::seconds(lease),
+                staleness: Limit::seconds(staleness),
+                draining: list(late[0]),
+                target_now: at(target_now),
+                last_use: used.map(|used| (at(used), "job".to_owned())),
+                quiet: Limit::seconds(quiet),
+                behind: list(late[1]),
+                held: late[2].then_some("frozen"),
+            };
+            let old = promoted.is_some_and(|promoted| now >= promoted + lease && now >= promoted + staleness);
+            let unused = used.is_none_or(|used| used + quiet <= target_now);
+            proptest::prop_assert_eq!(gate(&reading) == Gate::Open, old && unused && late == [false; 3]);
+            if let Gate::Until(instant, _) = gate(&reading) {
+                let later = Reading { now: instant.max(at(now)), target_now: instant.max(at(target_now)), ..reading };
+                proptest::prop_assert!(!matches!(gate(&later), Gate::Until(next, _) if next <= instant));
+            }
+        }
+    }
+
     #[test]
     fn soaking_ends_at_its_limit() {
         assert!(matches!(soaked(at(0), Limit::seconds(10), at(9)), Gate::Until(late, _) if late == at(10)));

@@ -1,5 +1,6 @@
 //! The one place that knows every implementation of every trait.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,17 +9,19 @@ use crate::collectors::consumers::Consumers;
 use crate::collectors::git::ConfigRepo;
 use crate::collectors::github::GithubOrg;
 use crate::collectors::iam::Iam;
+use crate::collectors::rotations::{Rotations, Watched};
 use crate::collectors::secrets_manager::SecretsManager;
 use crate::collectors::vault::VaultSecrets;
 use crate::consumers::file::RenderedFile;
 use crate::consumers::github_actions_secret::ActionsSecret;
 use crate::evaluate::join;
 use crate::host::clock::SystemClock;
+use crate::host::registers::GitRegisters;
 use crate::load::Observed;
 use crate::model::catalog::{
-    AwsSource, Catalog, Consumer as Declared, ConsumerKind, Credential, GithubSource, SourceKind, VaultSource,
+    AwsSource, Catalog, Consumer as Declared, ConsumerKind, Credential, GithubSource, SecretRef, SourceKind, VaultSource,
 };
-use crate::model::id::{ConsumerId, SourceId, VersionId};
+use crate::model::id::{ConsumerId, RegisterName, RotationId, SourceId, VersionId};
 use crate::model::rotator::RotatorConfig;
 use crate::model::secret::Secret;
 use crate::model::snapshot::Snapshot;
@@ -32,7 +35,9 @@ use crate::transport::github::{Github, Login};
 use crate::transport::postgres::Postgres;
 use crate::transport::secrets_manager_store::SecretsManagerStore;
 use crate::transport::vault::Vault;
-use crate::world::{Collector, Consumer, ConsumerView, ErrorClass, Rotator, SecretStore, Target, WorldError};
+use crate::world::{
+    Collector, Consumer, ConsumerView, ErrorClass, Registers, Rotator, SecretStore, SecretView, Target, WorldError,
+};
 
 /// Session name of reading runs, seen in CloudTrail.
 const READ_SESSION: &str = "slm-read";
@@ -80,7 +85,7 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
                     all.push(Box::new(SecretsManager::new(id.clone(), account, region, config)));
                 }
             }
-            SourceKind::Github(org) => all.push(Box::new(GithubOrg::new(id.clone(), org, github(org)))),
+            SourceKind::Github(org) => all.push(Box::new(GithubOrg::new(id.clone(), org, github(org, sessions)))),
             SourceKind::Git(repo) => {
                 let locker = catalog.settings.locker.branch.clone();
                 all.push(Box::new(ConfigRepo::new(id.clone(), repo.clone(), root.to_owned(), locker)));
@@ -89,30 +94,75 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
     }
     let mut consumers = Vec::new();
     for credential in catalog.credentials.values() {
-        for (id, consumer) in consumers_of(catalog, credential, root) {
+        for (id, consumer) in consumers_of(catalog, credential, root, sessions) {
             consumers.push((credential.id.clone(), id, consumer));
         }
     }
     if !consumers.is_empty() {
         all.push(Box::new(Consumers::new(consumers)));
     }
+    all.extend(rotations(catalog, root, sessions).await);
     all
 }
 
+/// Looks at the rotations of credentials that leave something behind; `None` when there are none.
+async fn rotations(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Option<Box<dyn Collector>> {
+    let mut watched = Vec::new();
+    for credential in catalog.credentials.values().filter(|one| one.rotator.capabilities().validated()) {
+        let store = store(catalog, credential, root, sessions, Access::Read).await;
+        watched.push(Watched {
+            credential: credential.id.clone(),
+            secret: credential.secret.clone(),
+            attempts: credential.policy.attempts,
+            store: store.unwrap_or_else(|error| Box::new(Unusable(error))),
+        });
+    }
+    let registers = registers(catalog, root);
+    (!watched.is_empty()).then(|| Box::new(Rotations::new(watched, registers)) as Box<dyn Collector>)
+}
+
+/// Where is written, once, what was decided.
+pub(super) fn registers(catalog: &Catalog, root: &Path) -> Arc<dyn Registers> {
+    match GitRegisters::open(root, catalog.settings.locker.remote.clone()) {
+        Ok(registers) => Arc::new(registers),
+        Err(error) => Arc::new(Unusable(error)),
+    }
+}
+
+/// What a store is opened for.
+#[derive(Clone, Copy)]
+pub(super) enum Access<'a> {
+    /// To look at what is there.
+    Read,
+    /// To change it, under this name in the logs of the source.
+    Apply(&'a str),
+}
+
 /// Every consumer of `credential`; one that cannot be built is there all the same and refuses every call with the reason.
-pub(super) fn consumers_of(catalog: &Catalog, credential: &Credential, root: &Path) -> Vec<(ConsumerId, Box<dyn Consumer>)> {
+pub(super) fn consumers_of(
+    catalog: &Catalog,
+    credential: &Credential,
+    root: &Path,
+    sessions: &Sessions,
+) -> Vec<(ConsumerId, Box<dyn Consumer>)> {
     let built = |declared: &Declared| {
-        let consumer = consumer(catalog, credential, declared, root);
+        let consumer = consumer(catalog, credential, declared, root, sessions);
         (declared.id.clone(), consumer.unwrap_or_else(|error| Box::new(Unusable(error))))
     };
     credential.consumers.iter().map(built).collect()
 }
 
-fn consumer(catalog: &Catalog, credential: &Credential, declared: &Declared, root: &Path) -> Result<Box<dyn Consumer>, WorldError> {
+fn consumer(
+    catalog: &Catalog,
+    credential: &Credential,
+    declared: &Declared,
+    root: &Path,
+    sessions: &Sessions,
+) -> Result<Box<dyn Consumer>, WorldError> {
     match &declared.kind {
         ConsumerKind::File(file) => Ok(Box::new(RenderedFile::new(root.to_owned(), credential.id.clone(), file.clone())?)),
         ConsumerKind::GithubActionsSecret(secret) => match catalog.settings.sources.get(&secret.source) {
-            Some(SourceKind::Github(source)) => Ok(Box::new(ActionsSecret::new(github(source), &source.org, secret))),
+            Some(SourceKind::Github(source)) => Ok(Box::new(ActionsSecret::new(github(source, sessions), &source.org, secret))),
             _ => Err(WorldError {
                 class: ErrorClass::Permanent,
                 operation: format!("use Actions secret `{}`", secret.name),
@@ -122,13 +172,43 @@ fn consumer(catalog: &Catalog, credential: &Credential, declared: &Declared, roo
     }
 }
 
-/// A consumer that the config asks for and that cannot be built.
+/// What the config asks for and what cannot be built.
 struct Unusable(WorldError);
 
 impl Unusable {
     fn refuse<T>(&self) -> Result<T, WorldError> {
         let WorldError { class, operation, cause } = &self.0;
         Err(WorldError { class: *class, operation: operation.clone(), cause: cause.clone() })
+    }
+}
+
+#[async_trait::async_trait]
+impl SecretStore for Unusable {
+    async fn describe(&self, _: &SecretRef) -> Result<SecretView, WorldError> {
+        self.refuse()
+    }
+
+    async fn read(&self, _: &SecretRef, _: &VersionId) -> Result<Secret, WorldError> {
+        self.refuse()
+    }
+
+    async fn put(&self, _: &SecretRef, _: &VersionId, _: &Secret) -> Result<(), WorldError> {
+        self.refuse()
+    }
+
+    async fn promote(&self, _: &SecretRef, _: Option<&VersionId>, _: &VersionId) -> Result<(), WorldError> {
+        self.refuse()
+    }
+}
+
+#[async_trait::async_trait]
+impl Registers for Unusable {
+    async fn read(&self, _: &RotationId, _: &[RegisterName]) -> Result<BTreeMap<RegisterName, String>, WorldError> {
+        self.refuse()
+    }
+
+    async fn write_once(&self, _: &RotationId, _: &RegisterName, _: &str) -> Result<String, WorldError> {
+        self.refuse()
     }
 }
 
@@ -147,13 +227,13 @@ impl Consumer for Unusable {
     }
 }
 
-/// A client of `source`; without its token or key it refuses every call.
-fn github(source: &GithubSource) -> Github {
+/// A client of `source` under the budget of the run; without its token or key it refuses every call.
+fn github(source: &GithubSource, sessions: &Sessions) -> Github {
     let login = match &source.app {
         Some(app) => Login::App { id: app.id, installation: app.installation, key: from_env(&app.key_env) },
         None => Login::Token(source.token_env.as_deref().and_then(from_env)),
     };
-    Github::new(source.base_url.as_deref(), login)
+    Github::new(source.base_url.as_deref(), login).under(sessions.budget())
 }
 
 /// What the environment variable `name` holds.
@@ -212,20 +292,24 @@ fn account<'a>(catalog: &'a Catalog, source: &SourceId) -> Result<&'a AwsSource,
     }
 }
 
-/// The store that holds the value of `credential`, opened for writing.
+/// The store that holds the value of `credential`.
 pub(super) async fn store(
     catalog: &Catalog,
     credential: &Credential,
     root: &Path,
     sessions: &Sessions,
-    session: &str,
+    access: Access<'_>,
 ) -> Result<Box<dyn SecretStore>, WorldError> {
     let source = &credential.secret.source;
     match catalog.settings.sources.get(source) {
         Some(SourceKind::Vault(vault)) => Ok(Box::new(open_vault(vault, root))),
         Some(SourceKind::Aws(account)) => {
             let region = &credential.secret.region;
-            let config = sessions.get(account, region, account.apply_role.as_deref(), session).await;
+            let (role, name) = match access {
+                Access::Read => (&account.read_role, READ_SESSION),
+                Access::Apply(name) => (&account.apply_role, name),
+            };
+            let config = sessions.get(account, region, role.as_deref(), name).await;
             Ok(Box::new(SecretsManagerStore::new().with(source.clone(), region, &config)))
         }
         _ => Err(WorldError {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
+use crate::model::calendar::{Freeze, Window};
 use crate::model::catalog::{FileConsumer, GateSettings, GithubSecretConsumer};
 use crate::model::rotator::{IamAccessKey, PostgresAlternating, PostgresPassword, RandomValue, RotatorConfig};
 use crate::model::time::{Limit, Timestamp};
@@ -93,6 +94,16 @@ pub struct Policy {
     pub lease: Limit,
     /// The longest time without a valid value while it is replaced in place; required by kinds that do so.
     pub allow_gap: Option<Limit>,
+    /// Before this instant it is rotated only when a person asks for it: RFC 3339.
+    #[serde(default, deserialize_with = "maybe_instant")]
+    #[schemars(with = "Option<String>")]
+    pub not_before: Option<Timestamp>,
+    /// When a rotation may be begun: `Mon-Thu 07:00-15:00 Europe/Berlin`; at any time when absent.
+    #[serde(default)]
+    pub windows: Vec<Window>,
+    /// When nothing is begun: `2026-12-18/2027-01-04`.
+    #[serde(default)]
+    pub freeze: Vec<Freeze>,
 }
 
 fn no_jitter() -> Limit {
@@ -150,6 +161,10 @@ pub struct Exception {
     #[serde(deserialize_with = "instant")]
     #[schemars(with = "String")]
     pub expires: Timestamp,
+}
+
+fn maybe_instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    instant(deserializer).map(Some)
 }
 
 /// An instant as RFC 3339 text or as a TOML offset date-time.

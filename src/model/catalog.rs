@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::calendar::{Freeze, Window};
 use super::diagnostic::Place;
 use super::id::{ConsumerId, ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
 use super::rotator::RotatorConfig;
@@ -330,11 +331,13 @@ pub struct RunLimits {
     pub concurrency: u16,
     /// Requests a second over all sources and regions, retries included.
     pub requests_per_second: u16,
+    /// When nothing is begun and nothing ended, for all credentials.
+    pub freeze: Vec<Freeze>,
 }
 
 impl Default for RunLimits {
     fn default() -> Self {
-        Self { rotate_percent: 25, concurrency: 8, requests_per_second: 20 }
+        Self { rotate_percent: 25, concurrency: 8, requests_per_second: 20, freeze: Vec::new() }
     }
 }
 
@@ -387,6 +390,12 @@ pub struct RotationPolicy {
     pub lease: Limit,
     /// The longest time for which nothing may be able to log in while a value is replaced in place; `None` forbids such kinds.
     pub allow_gap: Option<Limit>,
+    /// Before this instant it is rotated only when a person asks for it; controls judge its age all the same.
+    pub not_before: Option<Timestamp>,
+    /// When slm may begin a rotation by itself; at any time when empty.
+    pub windows: Vec<Window>,
+    /// When nothing is begun, beside the freezes of all.
+    pub freeze: Vec<Freeze>,
 }
 
 /// What must hold before a superseded credential is disabled, and then deleted.

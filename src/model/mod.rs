@@ -2,6 +2,7 @@
 
 pub mod assessment;
 pub mod blob;
+pub mod calendar;
 pub mod catalog;
 pub mod decisions;
 pub mod diagnostic;
@@ -14,4 +15,5 @@ pub mod receipt;
 pub mod rotator;
 pub mod secret;
 pub mod snapshot;
+pub mod standing;
 pub mod time;

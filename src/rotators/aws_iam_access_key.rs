@@ -1,5 +1,9 @@
 //! Access keys of an IAM user: issued by IAM, shown once, two at most. The value is `{"access_key_id": …, "secret_access_key": …}`.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
@@ -19,6 +23,9 @@ use crate::world::{ErrorClass, Fresh, KeyChange, KeyView, LastUse, Listing, Rota
 /// Codes with which STS says that a key is no key, and nothing else.
 const REFUSED: [&str; 3] = ["InvalidClientTokenId", "SignatureDoesNotMatch", "InvalidAccessKeyId"];
 
+/// For how long the last use of a key, once read, is not asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+
 /// The access keys of one user.
 pub struct AccessKeys {
     user: String,
@@ -28,6 +35,7 @@ pub struct AccessKeys {
     /// IAM keeps no token by which a creation sent twice is known, so that this one is sent once.
     once: Client,
     wire: Wire,
+    uses: Mutex<BTreeMap<String, (Instant, LastUse)>>,
 }
 
 /// What is stored.
@@ -45,7 +53,7 @@ impl AccessKeys {
         let builder = || aws_sdk_iam::config::Builder::from(&config);
         let iam = Client::from_conf(builder().interceptor(wire.clone()).build());
         let once = Client::from_conf(builder().retry_config(RetryConfig::disabled()).build());
-        Self { user: declared.user.clone(), exclusive: declared.exclusive, config, iam, once, wire }
+        Self { user: declared.user.clone(), exclusive: declared.exclusive, config, iam, once, wire, uses: Mutex::default() }
     }
 
     fn doing(&self, what: &str) -> String {
@@ -60,7 +68,18 @@ impl AccessKeys {
         })
     }
 
+    /// IAM learns of a use minutes later, so that asking again at once tells nothing new.
     async fn last_use(&self, id: &str) -> Result<LastUse, WorldError> {
+        let known = self.uses.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        if let Some((_, used)) = known.filter(|(asked, _)| asked.elapsed() < ASK_AGAIN) {
+            return Ok(used);
+        }
+        let used = self.ask_last_use(id).await?;
+        self.uses.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), (Instant::now(), used.clone()));
+        Ok(used)
+    }
+
+    async fn ask_last_use(&self, id: &str) -> Result<LastUse, WorldError> {
         let asked = self.iam.get_access_key_last_used().access_key_id(id).send().await;
         let answer = asked.map_err(|error| Failure::of(&error).during(self.doing("read the last use of an access key")))?;
         let Some(used) = answer.access_key_last_used else { return Ok(LastUse::Untold) };

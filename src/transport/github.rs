@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::budget::Budget;
 pub use super::github_failure::Failure;
 use super::github_failure::{Ended, not_sent, refused};
 pub use super::github_graphql::Omitted;
@@ -34,6 +35,7 @@ pub struct Github {
     rest: OnceLock<Octocrab>,
     graph: OnceLock<Octocrab>,
     pace: Pace,
+    budget: Option<Budget>,
     log: Mutex<GithubLog>,
 }
 
@@ -68,13 +70,29 @@ impl Github {
     #[must_use]
     pub fn new(base_url: Option<&str>, login: Login) -> Self {
         let base = base_url.unwrap_or(PUBLIC).trim_end_matches('/').to_owned();
-        Self { base, login, rest: OnceLock::new(), graph: OnceLock::new(), pace: Pace::default(), log: Mutex::default() }
+        Self {
+            base,
+            login,
+            rest: OnceLock::new(),
+            graph: OnceLock::new(),
+            pace: Pace::default(),
+            budget: None,
+            log: Mutex::default(),
+        }
     }
 
     /// Waits `budget` at most for rate limits, over all calls; two minutes unless set.
     #[must_use]
     pub fn waiting(mut self, budget: Duration) -> Self {
         self.pace = Pace::of(budget);
+        self
+    }
+
+    /// Every request takes from `budget` before it is sent, retries included; the one an hour by which an App fetches its token does
+    /// not.
+    #[must_use]
+    pub fn under(mut self, budget: Budget) -> Self {
+        self.budget = Some(budget);
         self
     }
 
@@ -129,6 +147,10 @@ impl Github {
         let mut backoff = BACKOFF;
         let mut attempt = 1;
         loop {
+            // Waiting for the budget is not waiting for the answer.
+            if let Some(budget) = &self.budget {
+                budget.take().await;
+            }
             let sent = tokio::time::timeout(ANSWER, self.once(client, method, route, body)).await;
             match sent.unwrap_or_else(|_| Err(Failure::NoAnswer.into())) {
                 Err(Ended(_, Some(wait))) if self.pace.take(wait) => tokio::time::sleep(wait).await,
@@ -272,6 +294,15 @@ mod tests {
             assert_eq!(github.get("/user").await.err(), Some(Failure::NoToken));
             assert_eq!(github.take_log().requests, 0);
         }
+    }
+
+    #[tokio::test]
+    async fn every_attempt_takes_from_the_budget() {
+        let budget = Budget::slow(100);
+        let login = Login::Token(Some(Secret::new(b"token".to_vec())));
+        let github = Github::new(Some("http://127.0.0.1:9"), login).under(budget.clone());
+        assert_eq!(github.get("/user").await.err(), Some(Failure::NoAnswer));
+        assert_eq!((budget.taken(), github.take_log().requests), (u64::from(ATTEMPTS), u64::from(ATTEMPTS)));
     }
 
     #[test]

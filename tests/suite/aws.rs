@@ -221,6 +221,19 @@ async fn a_list_that_breaks_off_is_incomplete_and_keeps_what_was_seen() {
     }
 }
 
+#[tokio::test]
+async fn a_page_without_a_list_is_no_empty_list() {
+    for (pages, resources) in [(vec![], 0), (vec![page("a", "t1")], 1)] {
+        for body in ["{}", r#"{"SecretList":null}"#] {
+            let answers = pages.iter().cloned().chain([(200, body.to_owned())]).collect();
+            let seen = collect(&scripted(answers), "eu-west-1").await;
+            assert_eq!((cause(&seen), seen.populations[0].resources.len()), (Unseen::Inconsistent, resources), "{body}");
+        }
+    }
+    let seen = collect(&scripted(vec![(200, r#"{"SecretList":[]}"#.to_owned())]), "eu-west-1").await;
+    assert!(seen.receipt.completeness.is_complete() && seen.populations[0].resources.is_empty());
+}
+
 fn secret() -> SecretRef {
     SecretRef { source: "prod".into(), region: "eu-west-1".to_owned(), name: "prod/db".to_owned() }
 }

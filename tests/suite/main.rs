@@ -9,6 +9,7 @@
 
 mod aws;
 mod aws_iam;
+mod aws_proxy;
 mod aws_script;
 mod aws_trail;
 mod cli;
@@ -27,6 +28,8 @@ mod postgres;
 mod postgres_cli;
 mod postgres_server;
 mod record;
+mod rotation;
+mod rotation_faults;
 mod rules;
 mod scale;
 mod support;

@@ -163,16 +163,16 @@ impl Node {
 }
 
 /// The parts of a job that never change.
-struct Rig {
-    scenario: Scenario,
-    world: World,
-    credential: Credential,
+pub struct Rig {
+    pub scenario: Scenario,
+    pub world: World,
+    pub credential: Credential,
     consumers: Vec<(ConsumerId, Box<dyn Consumer>)>,
     leased: AtomicBool,
 }
 
 impl Rig {
-    fn new(scenario: &Scenario) -> Self {
+    pub fn new(scenario: &Scenario) -> Self {
         let world = World::new(scenario.setup.clone());
         world.lock().state.whims = scenario.whims;
         let id = |n: usize| ConsumerId::from(format!("c{n}"));
@@ -199,6 +199,9 @@ impl Rig {
                 attempts: ATTEMPTS,
                 lease,
                 allow_gap: None,
+                not_before: None,
+                windows: Vec::new(),
+                freeze: Vec::new(),
             },
             gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(TICK) },
             consumers: (0..count).map(declared).collect(),
@@ -207,7 +210,7 @@ impl Rig {
         Self { scenario: scenario.clone(), world, credential, consumers, leased: AtomicBool::new(true) }
     }
 
-    fn action(&self, generation: Option<&VersionId>, rotate: bool) -> ActionKind {
+    pub fn action(&self, generation: Option<&VersionId>, rotate: bool) -> ActionKind {
         let (credential, secret) = (self.credential.id.clone(), secret());
         let rotation = names::rotation(&credential, generation);
         let consumers = self.consumers.iter().map(|(id, _)| id.clone()).collect();
