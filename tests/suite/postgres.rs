@@ -174,7 +174,7 @@ async fn under_load_roles_in_turn_fail_no_login() {
         "{}",
         json!({ "figure": "pg.alternating.failed_logins", "value": failed, "unit": "logins", "against": format!("{logins} logins during 3 rotations") })
     );
-    assert!(logins > 20, "{logins}");
+    assert!(logins >= 10, "{logins}");
     assert_eq!(failed, 0, "of {logins}");
 }
 
