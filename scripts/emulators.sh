@@ -1,6 +1,6 @@
 #!/bin/sh
 # The AWS stand-ins the integration tests start by themselves.
-#   scripts/emulators.sh install           make .cache/venv-moto and .cache/venv-roto when missing, and sshd where it may
+#   scripts/emulators.sh install           make .cache/venv-moto and .cache/venv-roto when missing, and sshd and PostgreSQL where it may
 #   scripts/emulators.sh path moto|roto|github    print the server binary; exit 1 when it is not installed
 set -eu
 cache=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)/.cache
@@ -18,6 +18,13 @@ sshd() {
     [ -x /usr/sbin/sshd ] || [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || {
         apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-server
     } >/dev/null 2>&1 || echo "sshd could not be installed; its test is skipped" >&2
+}
+
+# Login roles are tested against a real server, run by the tests as the user the package makes; without it those tests are skipped.
+postgres() {
+    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || {
+        apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql
+    } >/dev/null 2>&1 || echo "PostgreSQL could not be installed; its tests are skipped" >&2
 }
 
 # GitHub's published descriptions, and Prism, which checks requests against them; without npm those tests say that they are skipped.
@@ -47,6 +54,7 @@ case ${1:-} in
         venv moto "$(server moto)" 'moto[server]==5.2.5'
         venv roto "$(server roto)" 'roto-aws==0.10.1'
         sshd
+        postgres
         github
         ;;
     path)

@@ -7,7 +7,7 @@ use super::job::Goal;
 use super::look::Basis;
 use crate::model::id::{RegisterName, VersionId};
 use crate::model::names;
-use crate::world::{ErrorClass, Trial, WorldError};
+use crate::world::{ErrorClass, Overlap, Trial, WorldError};
 
 impl Engine<'_> {
     /// Performs a mutation that writes a register.
@@ -36,7 +36,9 @@ impl Engine<'_> {
         let job = self.job;
         let value = job.store.read(goal.secret, slot).await?;
         let key = job.rotator.identify(&value);
-        for trial in 0..job.budget.trials.max(1) {
+        // In place, nobody else can log in until the value is promoted: once must do.
+        let trials = if job.rotator.capabilities().overlap == Overlap::Single { 1 } else { job.budget.trials.max(1) };
+        for trial in 0..trials {
             if trial > 0 && !job.budget.between.is_zero() {
                 tokio::time::sleep(job.budget.between).await;
             }

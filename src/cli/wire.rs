@@ -32,10 +32,13 @@ use crate::model::snapshot::Snapshot;
 use crate::rotators::aws_iam_access_key::AccessKeys;
 use crate::rotators::exec::Plugin;
 use crate::rotators::github_deploy_key::DeployKeys;
+use crate::rotators::postgres_alternating::AlternatingRoles;
+use crate::rotators::postgres_password::RolePassword;
 use crate::rotators::random::Random;
 use crate::transport::aws::Sessions;
 use crate::transport::budget::Budget;
 use crate::transport::github::{Github, Login};
+use crate::transport::postgres::Postgres;
 use crate::transport::secrets_manager_store::SecretsManagerStore;
 use crate::transport::vault::Vault;
 use crate::world::{
@@ -296,6 +299,12 @@ pub(super) async fn kind(
         RotatorConfig::Exec(exec) => Ok(Kind::with_target(Plugin::new(root.to_owned(), exec))),
         RotatorConfig::GithubDeployKey(key) => {
             Ok(Kind::with_target(DeployKeys::new(organisation(catalog, &key.source, sessions)?, key)))
+        }
+        RotatorConfig::PostgresAlternating(roles) => {
+            Ok(Kind::with_target(AlternatingRoles::new(roles, Postgres::new(&roles.server, from_env(&roles.server.admin_env)))))
+        }
+        RotatorConfig::PostgresPassword(role) => {
+            Ok(Kind::with_target(RolePassword::new(role, Postgres::new(&role.server, from_env(&role.server.admin_env)))))
         }
     }
 }

@@ -7,7 +7,9 @@ use crate::model::calendar::{Freeze, Window};
 use crate::model::catalog::{
     ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, SelfRefreshingConsumer, WebhookConsumer,
 };
-use crate::model::rotator::{Exec, GithubDeployKey, IamAccessKey, RandomValue, RotatorConfig};
+use crate::model::rotator::{
+    Exec, GithubDeployKey, IamAccessKey, PostgresAlternating, PostgresPassword, RandomValue, RotatorConfig,
+};
 use crate::model::time::{Limit, Timestamp};
 
 /// `credentials/<id>.toml`.
@@ -58,6 +60,10 @@ pub struct Rotator {
     pub github_deploy_key: Option<GithubDeployKey>,
     /// What a program of the config repo's own carries out.
     pub exec: Option<Exec>,
+    /// Two login roles of PostgreSQL, in turn.
+    pub postgres_alternating: Option<PostgresAlternating>,
+    /// The password of one login role of PostgreSQL, in place.
+    pub postgres_password: Option<PostgresPassword>,
 }
 
 impl Rotator {
@@ -69,6 +75,8 @@ impl Rotator {
             ("aws-iam-access-key", self.aws_iam_access_key.clone().map(RotatorConfig::AwsIamAccessKey)),
             ("github-deploy-key", self.github_deploy_key.clone().map(RotatorConfig::GithubDeployKey)),
             ("exec", self.exec.clone().map(RotatorConfig::Exec)),
+            ("postgres-alternating", self.postgres_alternating.clone().map(RotatorConfig::PostgresAlternating)),
+            ("postgres-password", self.postgres_password.clone().map(RotatorConfig::PostgresPassword)),
         ]
     }
 

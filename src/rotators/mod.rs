@@ -3,4 +3,7 @@
 pub mod aws_iam_access_key;
 pub mod exec;
 pub mod github_deploy_key;
+mod postgres;
+pub mod postgres_alternating;
+pub mod postgres_password;
 pub mod random;

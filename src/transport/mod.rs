@@ -1,4 +1,5 @@
-//! Clients of what plug-ins touch: sessions, the rate of requests, retries, error classes, the local vault, git.
+//! Clients of what plug-ins touch: sessions, the rate of requests, retries, error classes, the local vault, git,
+//! PostgreSQL.
 
 pub mod atomic;
 pub mod aws;
@@ -13,6 +14,7 @@ mod github_graphql;
 mod github_login;
 mod github_pace;
 pub mod http;
+pub mod postgres;
 pub mod secrets_manager_store;
 pub mod vault;
 mod vault_file;

@@ -1,0 +1,266 @@
+//! Login roles on a real PostgreSQL server: in turn and in place, under load, cut off at every effect.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use slm::model::outcome::Fate;
+use slm::model::rotator::{NewPassword, PostgresAlternating, PostgresPassword, RotatorConfig};
+use slm::model::secret::Secret;
+use slm::model::time::Limit;
+use slm::rotators::postgres_alternating::AlternatingRoles;
+use slm::rotators::postgres_password::RolePassword;
+use slm::transport::postgres::Postgres;
+use slm::world::{ErrorClass, Rotator, SecretStore as _, Target, Trial};
+
+use crate::postgres_server::{Cut, Database, Rig, connect, login};
+
+fn alternating(server: &Database, end_sessions_after: Option<Limit>) -> Rig<AlternatingRoles> {
+    let declared = PostgresAlternating {
+        users: ["app_a".to_owned(), "app_b".to_owned()],
+        owner_role: "app".to_owned(),
+        server: server.declared(),
+        password: NewPassword::default(),
+        probe: Some("select 1".to_owned()),
+        end_sessions_after,
+    };
+    Rig::new(AlternatingRoles::new(&declared, database(server)), RotatorConfig::PostgresAlternating(declared))
+}
+
+fn single(server: &Database) -> Rig<RolePassword> {
+    let declared =
+        PostgresPassword { user: "app".to_owned(), server: server.declared(), password: NewPassword::default(), probe: None };
+    Rig::new(RolePassword::new(&declared, database(server)), RotatorConfig::PostgresPassword(declared))
+}
+
+fn database(server: &Database) -> Postgres {
+    Postgres::new(&server.declared(), Some(Secret::new(server.admin().into_bytes())))
+}
+
+async fn owner(server: &Database) {
+    server.as_admin().await.batch_execute("create role app nologin; grant all on schema public to app").await.unwrap();
+}
+
+fn user(value: &Secret) -> String {
+    serde_json::from_slice::<serde_json::Value>(value.expose()).unwrap()["username"].as_str().unwrap().to_owned()
+}
+
+/// Roles that may log in.
+async fn active(kind: &impl Target) -> Vec<String> {
+    let keys = kind.list().await.unwrap().keys.into_iter();
+    keys.filter(|key| key.active).map(|key| key.id.as_str().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn roles_take_turns_share_what_they_make_and_no_password_reaches_the_log() {
+    let Some(server) = Database::start(&[]) else { return };
+    owner(&server).await;
+    let rig = alternating(&server, None);
+    let mut versions = Vec::new();
+    for (turn, name) in ["app_a", "app_b", "app_a"].into_iter().enumerate() {
+        let version = rig.rotate().await;
+        let value = rig.value(&version).await;
+        assert_eq!((user(&value).as_str(), active(&rig.kind).await), (name, vec![name.to_owned()]));
+        assert_eq!(std::fs::read(rig.file()).unwrap(), value.expose());
+        // What one of them makes is the other's to use.
+        let client = connect(&login(value.expose())).await.unwrap();
+        client.batch_execute(&format!("create table t{turn} (n int); alter table t{turn} add m int")).await.unwrap();
+        for before in 0..turn {
+            client
+                .batch_execute(&format!("insert into t{before} values (1); alter table t{before} add c{turn} int"))
+                .await
+                .unwrap();
+        }
+        versions.push(version);
+    }
+    // The first value of `app_a` is not its value any more, and that of `app_b` is of a role that may not log in.
+    for old in &versions[..2] {
+        assert!(matches!(rig.kind.verify(&rig.value(old).await).await.unwrap(), Trial::Refused(_)));
+    }
+    // A run that stood still since the first rotation loses.
+    let (first, second) = (&versions[0], &versions[1]);
+    let late = rig.kind.install(&rig.value(first).await, first, None).await.unwrap_err();
+    assert_eq!(late.class, ErrorClass::Conflict, "{late}");
+    // Nor does one bring back a role that was disabled, although its password is the same; the version in force again is no change.
+    let late = rig.kind.install(&rig.value(second).await, second, Some(first)).await.unwrap_err();
+    assert_eq!((late.class, active(&rig.kind).await), (ErrorClass::Conflict, vec!["app_a".to_owned()]), "{late}");
+    rig.kind.install(&rig.value(&versions[2]).await, &versions[2], None).await.unwrap();
+    assert_eq!(rig.kind.verify(&rig.value(&versions[2]).await).await.unwrap(), Trial::Accepted);
+    let log = server.log();
+    assert!(log.contains("SCRAM-SHA-256$4096:") && log.contains("COMMENT ON ROLE"));
+    for version in rig.vault.describe(&rig.credential.secret).await.unwrap().versions.keys() {
+        let value: serde_json::Value = serde_json::from_slice(rig.value(version).await.expose()).unwrap();
+        assert!(!log.contains(value["password"].as_str().unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn only_declared_roles_are_touched_whatever_a_secret_says() {
+    let Some(server) = Database::start(&[]) else { return };
+    owner(&server).await;
+    let rig = alternating(&server, None);
+    let value = json!({ "username": "admin", "password": "stolen", "host": "elsewhere", "port": 1, "dbname": "x" });
+    let value = Secret::new(value.to_string().into_bytes());
+    assert!(matches!(rig.kind.verify(&value).await.unwrap(), Trial::Refused(_)));
+    assert_eq!(rig.kind.install(&value, &"v".into(), None).await.unwrap_err().class, ErrorClass::Permanent);
+    assert!(rig.kind.change(&"admin".into(), slm::world::KeyChange::Disable).await.is_err());
+    assert!(connect(&server.admin()).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_open_session_holds_the_end_of_its_role_up_unless_sessions_are_ended() {
+    let Some(server) = Database::start(&[]) else { return };
+    owner(&server).await;
+    let mut rig = alternating(&server, None);
+    let first = rig.rotate().await;
+    let session = connect(&login(rig.value(&first).await.expose())).await.unwrap();
+    rig.credential.gate.quiet = Limit::days(1);
+    let action = rig.rotation(Some(first));
+    let (outcome, _) = rig.drive(&action, Cut::default()).await;
+    assert!(matches!(&outcome.fate, Fate::Waiting(why) if why.contains("1 session")), "{:?}", outcome.fate);
+    assert_eq!(active(&rig.kind).await, ["app_a", "app_b"]);
+    session.batch_execute("select 1").await.unwrap();
+    let impatient = alternating(&server, Some(Limit::seconds(0)));
+    let rig = Rig { kind: impatient.kind, ..rig };
+    let (outcome, _) = rig.drive(&action, Cut::default()).await;
+    assert_eq!(outcome.fate, Fate::Done);
+    assert_eq!(active(&rig.kind).await, ["app_b"]);
+    assert!(session.batch_execute("select 1").await.is_err());
+}
+
+/// Logs in with what is in `file` until `stop`; the failures, the logins, and the longest time without one that worked.
+async fn hammer(file: PathBuf, stop: Arc<AtomicBool>) -> (u32, u32, Duration) {
+    let (mut failed, mut logins, mut gap, mut since) = (0, 0, Duration::ZERO, None);
+    while !stop.load(Ordering::SeqCst) {
+        let began = Instant::now();
+        logins += 1;
+        if connect(&login(&std::fs::read(&file).unwrap())).await.is_ok() {
+            if let Some(since) = since.take() {
+                gap = gap.max(began.duration_since(since));
+            }
+        } else {
+            failed += 1;
+            since.get_or_insert(began);
+        }
+        tokio::time::sleep(Duration::from_millis(5).saturating_sub(began.elapsed())).await;
+    }
+    (failed, logins, gap)
+}
+
+/// Rotates `rig` three times beside a client that logs in all the time.
+async fn under_load<K: Rotator + Target>(rig: &Rig<K>) -> (u32, u32, Duration) {
+    rig.rotate().await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let client = tokio::spawn(hammer(rig.file(), Arc::clone(&stop)));
+    for _ in 0..3 {
+        rig.rotate().await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    stop.store(true, Ordering::SeqCst);
+    client.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_load_roles_in_turn_fail_no_login() {
+    let Some(server) = Database::start(&[]) else { return };
+    owner(&server).await;
+    let mut rig = alternating(&server, None);
+    // A client may have read the file just before it changed.
+    rig.credential.consumers[0].max_staleness = Limit::seconds(1);
+    let (failed, logins, _) = under_load(&rig).await;
+    println!(
+        "{}",
+        json!({ "figure": "pg.alternating.failed_logins", "value": failed, "unit": "logins", "against": format!("{logins} logins during 3 rotations") })
+    );
+    assert!(logins >= 10, "{logins}");
+    assert_eq!(failed, 0, "of {logins}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_load_a_password_in_place_leaves_a_short_gap() {
+    let Some(server) = Database::start(&[]) else { return };
+    let rig = single(&server);
+    let (_, logins, gap) = under_load(&rig).await;
+    println!(
+        "{}",
+        json!({ "figure": "pg.single.gap_ms", "value": gap.as_millis(), "unit": "ms", "against": format!("the longest of 3 rotations, {logins} logins; two roles in turn leave 0") })
+    );
+    assert!(gap < Duration::from_secs(10), "{gap:?}");
+}
+
+/// Cuts a rotation off at each of its effects in turn, and lets the next run go on.
+async fn swept<K: Rotator + Target>(rig: &Rig<K>, check: impl AsyncFn(&Rig<K>)) -> usize {
+    rig.rotate().await;
+    for n in 0.. {
+        let mut met = 0;
+        // Before an effect is after the one before it.
+        for after in if n == 0 { vec![false, true] } else { vec![true] } {
+            let action = rig.rotation(rig.generation().await);
+            let (outcome, cut) = rig.drive(&action, Cut::at(n, after)).await;
+            if !cut {
+                assert_eq!(outcome.fate, Fate::Done);
+                continue;
+            }
+            met += 1;
+            check(rig).await;
+            let (outcome, _) = rig.drive(&action, Cut::default()).await;
+            assert!(matches!(outcome.fate, Fate::Done | Fate::AlreadySo), "cut at {n}, after {after}: {:?}", outcome.fate);
+            let current = rig.value(&rig.generation().await.unwrap()).await;
+            assert_eq!(std::fs::read(rig.file()).unwrap(), current.expose());
+            assert_eq!(rig.kind.verify(&current).await.unwrap(), Trial::Accepted);
+            assert_eq!(active(&rig.kind).await, [user(&current)]);
+        }
+        if met == 0 {
+            return n;
+        }
+    }
+    unreachable!()
+}
+
+#[tokio::test]
+async fn roles_in_turn_cut_off_anywhere_never_stop_the_application_and_end_as_one() {
+    let Some(server) = Database::start(&[]) else { return };
+    owner(&server).await;
+    let effects = swept(&alternating(&server, None), async |rig: &Rig<AlternatingRoles>| {
+        let current = rig.value(&rig.generation().await.unwrap()).await;
+        assert_eq!(rig.kind.verify(&current).await.unwrap(), Trial::Accepted);
+        assert!(connect(&login(&std::fs::read(rig.file()).unwrap())).await.is_ok());
+    })
+    .await;
+    assert!(effects >= 12, "{effects}");
+}
+
+#[tokio::test]
+async fn a_password_in_place_cut_off_anywhere_is_never_lost() {
+    let Some(server) = Database::start(&[]) else { return };
+    let effects = swept(&single(&server), async |rig: &Rig<RolePassword>| {
+        let generation = rig.generation().await.unwrap();
+        let slot = slm::model::names::slot(&rig.credential.secret, Some(&generation), 0);
+        let mut known = false;
+        for version in [generation, slot] {
+            if let Ok(value) = rig.vault.read(&rig.credential.secret, &version).await {
+                known |= rig.kind.verify(&value).await.unwrap() == Trial::Accepted;
+            }
+        }
+        assert!(known, "what the server lets in is neither current nor pending");
+    })
+    .await;
+    assert!(effects >= 9, "{effects}");
+}
+
+#[tokio::test]
+async fn a_role_that_has_a_password_already_is_taken_over_in_place() {
+    let Some(server) = Database::start(&[]) else { return };
+    let sql = "create role app login password 'by-hand'; comment on role app is 'of the shop'";
+    server.as_admin().await.batch_execute(sql).await.unwrap();
+    let rig = single(&server);
+    let by_hand = Secret::new(br#"{"username":"app","password":"by-hand"}"#.to_vec());
+    let secret = &rig.credential.secret;
+    rig.vault.put(secret, &"hand".into(), &by_hand).await.unwrap();
+    rig.vault.promote(secret, None, &"hand".into()).await.unwrap();
+    let version = rig.rotate().await;
+    assert_eq!(rig.kind.verify(&rig.value(&version).await).await.unwrap(), Trial::Accepted);
+    assert!(matches!(rig.kind.verify(&by_hand).await.unwrap(), Trial::Refused(_)));
+}

@@ -1,0 +1,90 @@
+//! Login roles through the built binary: what a file may not ask for, and a rotation over TLS.
+
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::process::Command;
+
+use crate::postgres_server::{Database, account, connect, login};
+use crate::support::World;
+
+const FILE: &str = "credentials/session-key.toml";
+const RANDOM: &str = "random = { length = 40, alphabet = \"alnum\" }";
+
+fn alternating(server: &str) -> String {
+    format!("[rotator.postgres-alternating]\nusers = [\"app_a\", \"app_b\"]\nowner-role = \"app\"\nserver = {{ {server} }}")
+}
+
+/// A repo whose credential is rotated as `rotator` says.
+fn world(rotator: &str) -> World {
+    let world = World::scaffolded();
+    world.edit(FILE, &format!("[rotator]\n{RANDOM}"), rotator);
+    world
+}
+
+#[test]
+fn what_cannot_work_is_said_before_anything_is_touched() {
+    let server = "host = \"db\", dbname = \"shop\", admin-env = \"SLM_PG_ADMIN\"";
+    let right = alternating(server);
+    world(&right).slm(&["check"]).exits(0);
+    let wrong = [
+        ("\"app_b\"", "\"app_a\"", "role `app_a` is named twice"),
+        ("owner-role = \"app\"", "owner-role = \"app_a\"", "role `app_a` is named twice"),
+        ("\"app_b\"", "\"\"", "cannot be the name of a role"),
+        ("dbname = \"shop\"", "dbname = \"\"", "`dbname` of the server is empty"),
+        ("owner-role = \"app\"", "owner-role = \"app\"\npassword = { length = 8 }", "a password of 8 characters can be guessed"),
+        ("host", "hots", "hots"),
+    ];
+    for (from, to, said) in wrong {
+        world(&right.replacen(from, to, 1)).slm(&["check"]).exits(4).says(said);
+    }
+    let single = format!("[rotator.postgres-password]\nuser = \"app\"\nserver = {{ {server} }}");
+    let world = world(&single);
+    world.slm(&["check"]).exits(4).says("replaces its value in place").says("allow-gap");
+    world.edit(FILE, "[policy]\n", "[policy]\nallow-gap = \"1m\"\n");
+    world.slm(&["check"]).exits(0);
+    let twice = world.read(FILE).replace("app/session-key", "app/other").replace("run/session.env", "run/other.env");
+    world.write("credentials/other.toml", &twice);
+    world.slm(&["check"]).exits(4).says("role `app` of db already belongs to");
+}
+
+/// Settings of a server that proves to be 127.0.0.1, and the file with the root to check that by.
+fn certificate(folder: &std::path::Path) -> (Vec<String>, String) {
+    let at = |name: &str| folder.join(name);
+    let config = "[req]\ndistinguished_name=dn\n[dn]\n[ext]\nbasicConstraints=critical,CA:FALSE\nsubjectAltName=IP:127.0.0.1\n";
+    std::fs::write(at("config"), config).unwrap();
+    let made = Command::new("openssl")
+        .current_dir(folder)
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "key"])
+        .args(["-out", "cert", "-subj", "/CN=database", "-days", "2", "-config", "config", "-extensions", "ext"])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    std::fs::set_permissions(at("key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    if let Some((uid, gid)) = account() {
+        for path in [folder.to_owned(), at("key")] {
+            chown(path, Some(uid), Some(gid)).unwrap();
+        }
+    }
+    let path = |name: &str| at(name).to_str().unwrap().to_owned();
+    let settings = vec!["ssl=on".to_owned(), format!("ssl_cert_file={}", path("cert")), format!("ssl_key_file={}", path("key"))];
+    (settings, path("cert"))
+}
+
+#[tokio::test]
+async fn a_rotation_over_tls_reaches_the_file_and_no_other_server_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (settings, root) = certificate(folder.path());
+    let Some(server) = Database::start(&settings.iter().map(String::as_str).collect::<Vec<_>>()) else { return };
+    server.as_admin().await.batch_execute("create role app nologin").await.unwrap();
+    let declared = format!("host = \"127.0.0.1\", port = {}, dbname = \"postgres\", admin-env = \"SLM_PG_ADMIN\"", server.port);
+    let admin = server.admin().replace("sslmode=disable", "");
+    let strange = world(&alternating(&declared));
+    strange.slm(&["apply", "--auto-approve"]).says("environment variable `SLM_PG_ADMIN` is not set");
+    let strange = strange.with("SLM_PG_ADMIN", &admin);
+    strange.slm(&["apply", "--auto-approve"]).says("certificate");
+    let world = strange.with("SSL_CERT_FILE", &root);
+    world.slm(&["apply", "--auto-approve"]).exits(0).says("prepared, installed, approved, promoted, delivered, activated");
+    let file = world.read("run/session.env");
+    let value = file.strip_prefix("SESSION_KEY=").unwrap().trim();
+    assert!(value.contains("\"app_a\""));
+    assert!(connect(&login(value.as_bytes())).await.is_ok());
+}
