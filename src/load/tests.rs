@@ -460,7 +460,7 @@ fn a_program_can_do_what_it_says() {
         "issuer = \"client\", overlap = \"dual\", delete = true, reread = true",
         "issuer = \"client\", overlap = \"dual\", delete = true, max = 1",
     ] {
-        assert_eq!(program(caps).found().iter().map(|found| found.0).collect::<Vec<_>>(), ["slm::bad-capabilities"], "{caps}");
+        assert!(program(caps).found().iter().any(|found| found.0 == "slm::bad-capabilities"), "{caps}");
     }
     let good = program("issuer = \"client\", overlap = \"dual\", delete = true");
     good.with(CREDENTIAL_PATH, "[\"./p\"]", "[]").says("slm::empty-command", "[]", "program");
