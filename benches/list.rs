@@ -19,7 +19,7 @@ use slm::collectors::secrets_manager::SecretsManager;
 use slm::evaluate::{evaluate, join::join};
 use slm::host::clock::SystemClock;
 use slm::host::files::read_work_tree;
-use slm::load::{Files, load};
+use slm::load::{Files, Loaded, load};
 use slm::model::catalog::AwsSource;
 use slm::model::snapshot::Snapshot;
 use slm::policy::Rules;
@@ -108,8 +108,10 @@ fn measure(endpoint: &str, secrets: usize) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let now = SystemClock.now();
     let files = Files(read_work_tree(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap());
-    let catalog = load(&files, now).catalog.unwrap();
-    let rules = Rules::compile(&catalog).unwrap();
+    let Loaded { catalog, policies, .. } = load(&files, now);
+    let catalog = catalog.unwrap();
+    let rules = Rules::of(&catalog, &policies).unwrap();
+    drop(policies);
     let aws = AwsSource {
         account: ACCOUNT.to_owned(),
         regions: vec![REGION.to_owned()],

@@ -8,6 +8,7 @@ use crate::model::blob::Blob;
 use crate::model::catalog::SecretRef;
 use crate::model::id::{KeyId, RegisterName, RotationId, SourceId, VersionId};
 use crate::model::receipt::Receipt;
+pub use crate::model::rotator::{Capabilities, Issuer, Overlap};
 use crate::model::secret::Secret;
 use crate::model::snapshot::Population;
 use crate::model::time::Timestamp;
@@ -136,58 +137,6 @@ pub trait SecretStore: Send + Sync {
     async fn put(&self, secret: &SecretRef, version: &VersionId, value: &Secret) -> Result<(), WorldError>;
     /// Moves [`CURRENT`] from `from` to `to`; [`ErrorClass::Conflict`] when it is not on `from`.
     async fn promote(&self, secret: &SecretRef, from: Option<&VersionId>, to: &VersionId) -> Result<(), WorldError>;
-}
-
-/// What a rotator kind can do; the engine looks at nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Capabilities {
-    /// Who chooses the value.
-    pub issuer: Issuer,
-    /// How many credentials are valid at once.
-    pub overlap: Overlap,
-    /// Whether the target hands out again what it issued, so that a lost answer loses nothing.
-    pub reread: bool,
-    /// Whether a new value is made from the one in force.
-    pub follows: bool,
-    /// Whether a superseded credential can be disabled and enabled again.
-    pub disable: bool,
-    /// Whether a superseded credential can be deleted.
-    pub delete: bool,
-}
-
-impl Capabilities {
-    /// A value that we choose and nobody else validates.
-    pub const UNVALIDATED: Self = Self {
-        issuer: Issuer::Client,
-        overlap: Overlap::Unvalidated,
-        reread: false,
-        follows: false,
-        disable: false,
-        delete: false,
-    };
-}
-
-/// Who chooses the value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Issuer {
-    /// We do; it can be stored before it takes effect.
-    Client,
-    /// The server does; it is shown once.
-    Server,
-}
-
-/// How many credentials are valid at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Overlap {
-    /// Nobody validates it.
-    Unvalidated,
-    /// As many as this, the current one included.
-    Dual {
-        /// At least 2.
-        max: u8,
-    },
-    /// One: a new value ends the old one at once.
-    Single,
 }
 
 /// A new credential.

@@ -46,7 +46,7 @@ pub fn with(paths: &[&str], data: &[u8]) -> Option<Catalog> {
     let text = std::str::from_utf8(rest).ok()?;
     let mut files = REPO.clone();
     files.0.insert(paths[usize::from(*choice) % paths.len()].to_owned(), text.to_owned());
-    let Loaded { catalog, diagnostics } = load(&files, now());
+    let Loaded { catalog, diagnostics, .. } = load(&files, now());
     let wrong = diagnostics.iter().any(|found| found.severity == Severity::Error);
     assert_ne!(catalog.is_some(), wrong, "a catalog, or errors: {diagnostics:?}");
     for found in &diagnostics {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::gate::Gate;
-use super::observation::{Content, Ending, Observation, Place, Role, Sight, Slot, Verdict};
+use super::observation::{Content, Ending, Key, Observation, Place, Role, Sight, Slot, Verdict};
 use crate::model::id::{ConsumerId, KeyId, VersionId};
 use crate::model::time::Timestamp;
 use crate::world::{Issuer, KeyChange, Overlap};
@@ -160,7 +160,12 @@ pub fn decide(o: &Observation) -> Step {
 
 /// It was decided that the value before comes back: as a new generation, so that no run of the old one can act on it.
 fn roll_back(o: &Observation) -> Option<Step> {
-    let (Some(Ending::Rollback), Some(slot)) = (o.fate, &o.restore) else { return None };
+    if o.fate != Some(Ending::Rollback) {
+        return None;
+    }
+    let Some(slot) = &o.restore else {
+        return Some(Step::Blocked("a roll-back was decided, and it is not known what was in force before".to_owned()));
+    };
     let Content::Value(name) = &slot.content else {
         return match slot.content {
             Content::Tombstone(_) => Some(Step::Blocked(format!("version {} cannot bring a value back", slot.id))),
@@ -169,7 +174,7 @@ fn roll_back(o: &Observation) -> Option<Step> {
     };
     if let Some(name) = name.as_ref().filter(|_| o.capabilities.overlap != Overlap::Single) {
         // A credential that is gone cannot come back: go on as if nobody had asked.
-        let key = o.keys.iter().find(|key| key.id == *name)?;
+        let key = o.keys.iter().find(|key| key.id == *name && key.role != Role::Foreign)?;
         if !key.active {
             return Some(Step::Act(Mutation::Change { key: name.clone(), change: KeyChange::Enable }));
         }
@@ -234,8 +239,17 @@ fn consumers(o: &Observation) -> Option<Step> {
 
 /// Nobody can ever use what is condemned.
 fn delete_condemned(o: &Observation) -> Option<Step> {
-    let key = o.keys.iter().find(|key| key.role == Role::Condemned)?;
-    Some(Step::Act(Mutation::Change { key: key.id.clone(), change: KeyChange::Delete }))
+    o.keys.iter().filter(|key| key.role == Role::Condemned).find_map(|key| end(o, key))
+}
+
+/// Ends `key` for good, as far as its kind can.
+fn end(o: &Observation, key: &Key) -> Option<Step> {
+    let change = match o.capabilities.overlap {
+        Overlap::Single => None,
+        _ if o.capabilities.delete => Some(KeyChange::Delete),
+        _ => Some(KeyChange::Disable).filter(|_| o.capabilities.disable && key.active),
+    }?;
+    Some(Step::Act(Mutation::Change { key: key.id.clone(), change }))
 }
 
 /// A canary that refuses a value rejects it; any other consumer that cannot be seen holds everything that follows, unless the old
@@ -262,24 +276,26 @@ fn end_rejected(o: &Observation) -> Option<Step> {
         })
     };
     let ended = |slot: &Slot| slot.verdict == Some(Verdict::Reject { settled: true }) && !held(slot);
-    let key = o.keys.iter().find(|key| match &key.role {
-        Role::Rejected(id) => o.slots.iter().any(|slot| slot.id == *id && ended(slot)) && (key.active || o.capabilities.delete),
+    let over = |key: &&Key| match &key.role {
+        Role::Rejected(id) => o.slots.iter().any(|slot| slot.id == *id && ended(slot)),
         _ => false,
-    })?;
-    let change = if o.capabilities.delete { KeyChange::Delete } else { KeyChange::Disable };
-    Some(Step::Act(Mutation::Change { key: key.id.clone(), change }))
+    };
+    o.keys.iter().filter(over).find_map(|key| end(o, key))
 }
 
 /// Credentials of an earlier generation are disabled, shown to be refused, and deleted, once the gate is open.
 fn retire(o: &Observation) -> Option<Step> {
-    if !o.tail {
+    if !o.tail || o.capabilities.overlap == Overlap::Single {
         return None;
     }
     let first = o.older().next()?;
     match &o.gate {
-        Gate::Until(late, why) if !o.leak => return Some(Step::Wait(Some(*late), why.clone())),
-        Gate::Shut(why) if !o.leak => return Some(Step::Wait(None, why.clone())),
-        _ => {}
+        Gate::Until(late, why) => return Some(Step::Wait(Some(*late), why.clone())),
+        Gate::Shut(why) => return Some(Step::Wait(None, why.clone())),
+        Gate::Open => {}
+    }
+    if !o.capabilities.disable && !o.capabilities.delete {
+        return Some(Step::Blocked(format!("credential {} can be neither disabled nor deleted from here", told(&first.id))));
     }
     if o.fate.is_none() {
         return Some(Step::Act(Mutation::Fate(Ending::Retire)));
@@ -288,15 +304,13 @@ fn retire(o: &Observation) -> Option<Step> {
         if let Some(key) = o.older().find(|key| key.active) {
             return Some(Step::Act(Mutation::Change { key: key.id.clone(), change: KeyChange::Disable }));
         }
-        if o.marks.disabled.is_none() {
-            return Some(Step::Act(Mutation::Mark(Mark::Disabled)));
-        }
+        let Some(soaked) = &o.soaked else { return Some(Step::Act(Mutation::Mark(Mark::Disabled))) };
         if o.marks.refused.is_none() && o.restore.is_some() {
             return Some(Step::Act(Mutation::Prove));
         }
-        match &o.soaked {
-            Some(Gate::Until(late, why)) if !o.leak => return Some(Step::Wait(Some(*late), why.clone())),
-            Some(Gate::Shut(why)) => return Some(Step::Wait(None, why.clone())),
+        match soaked {
+            Gate::Until(late, why) if !o.leak => return Some(Step::Wait(Some(*late), why.clone())),
+            Gate::Shut(why) => return Some(Step::Wait(None, why.clone())),
             _ => {}
         }
     }
@@ -318,8 +332,11 @@ fn promote(o: &Observation) -> Option<Step> {
 }
 
 /// A credential of ours that is in no slot was lost by its maker, once no maker can be left. It is never deleted before the slot
-/// in which it could be recorded is closed.
+/// in which it could be recorded is closed. A bare delivery looks at no slot, and so to it every credential is unknown.
 fn close_unknown(o: &Observation) -> Option<Step> {
+    if !o.tail {
+        return None;
+    }
     let unknown = || {
         o.keys.iter().filter_map(|key| match key.role {
             Role::Unknown { wait } => Some((&key.id, wait)),
@@ -329,7 +346,7 @@ fn close_unknown(o: &Observation) -> Option<Step> {
     let (first, _) = unknown().next()?;
     if let Some(late) = unknown().filter_map(|(_, wait)| wait).max() {
         let late = Some(late).filter(|late| *late < Timestamp::MAX);
-        return Some(Step::Wait(late, format!("credential {first} may still be recorded by the run that made it")));
+        return Some(Step::Wait(late, format!("credential {} may still be recorded by the run that made it", told(first))));
     }
     let Some(slot) = o.open_slot() else { return Some(spent(o)) };
     let slot = slot.id.clone();
@@ -352,7 +369,7 @@ fn create(o: &Observation) -> Option<Step> {
     match o.capabilities.overlap {
         Overlap::Dual { max } if o.keys.len() < usize::from(max) => Some(Step::Act(Mutation::Create { slot })),
         Overlap::Dual { max } => {
-            let foreign: Vec<&str> = o.keys.iter().filter(|key| key.role == Role::Foreign).map(|key| key.id.as_str()).collect();
+            let foreign: Vec<String> = o.keys.iter().filter(|key| key.role == Role::Foreign).map(|key| told(&key.id)).collect();
             let whose = if foreign.is_empty() { String::new() } else { format!(", {} not made by slm", foreign.join(", ")) };
             Some(Step::Blocked(format!("all {max} credentials exist{whose}")))
         }
@@ -360,6 +377,13 @@ fn create(o: &Observation) -> Option<Step> {
             Some(Step::Blocked("a server that issues a value must let two in at once".to_owned()))
         }
     }
+}
+
+/// The end of a long name alone: whole key ids trip the scanners of everybody who keeps a log.
+fn told(key: &KeyId) -> String {
+    const WHOLE: usize = 15;
+    let count = key.as_str().chars().count();
+    if count <= WHOLE { key.to_string() } else { format!("…{}", key.as_str().chars().skip(count - 4).collect::<String>()) }
 }
 
 fn spent(o: &Observation) -> Step {
@@ -378,3 +402,7 @@ fn finish(o: &Observation) -> Step {
     }
     if o.marks.done.is_none() { Step::Act(Mutation::Mark(Mark::Done)) } else { Step::Done }
 }
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

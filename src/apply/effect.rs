@@ -127,7 +127,10 @@ impl<'a> Engine<'a> {
             return Some(Fate::Waiting("the lease is spent".to_owned()));
         }
         let gone = match self.target(key.as_str()) {
-            Ok(target) => target.change(key, KeyChange::Delete).await,
+            Ok(target) => {
+                let change = if self.job.rotator.capabilities().delete { KeyChange::Delete } else { KeyChange::Disable };
+                target.change(key, change).await
+            }
             Err(error) => Err(error),
         };
         match gone {

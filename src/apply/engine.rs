@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::decide::{Mutation, Step, decide};
 use super::job::{Goal, Job, goal};
-use super::look::{self, Basis, Seen};
+use super::look::{self, Basis, Known, Seen};
 use super::observation::{Place, Sight};
 use crate::model::id::{ConsumerId, KeyId, RotationId, VersionId};
 use crate::model::names;
@@ -60,12 +60,13 @@ pub struct Engine<'a> {
     rotation: RotationId,
     pub(super) phase: Phase,
     pub(super) failures: u8,
-    /// Effects asked of each consumer. Only ever makes us more careful.
-    asked: BTreeMap<ConsumerId, u8>,
+    /// Effects asked of each consumer for the version it is to run. Only ever makes us more careful.
+    asked: BTreeMap<ConsumerId, (VersionId, u8)>,
     /// Consumers that will not take a version any more in this drive, and why.
     pub(super) refused: BTreeMap<ConsumerId, (VersionId, String)>,
     /// The last failure to see a consumer that may pass by itself.
     passing: Option<WorldError>,
+    known: Known,
     events: Vec<Event>,
 }
 
@@ -79,7 +80,7 @@ impl<'a> Engine<'a> {
             _ => names::rotation(&job.credential.id, None),
         };
         let (asked, refused, phase) = (BTreeMap::new(), BTreeMap::new(), Phase::Idle);
-        Self { job, clock, rotation, phase, failures: 0, asked, refused, passing: None, events: Vec::new() }
+        Self { job, clock, rotation, phase, failures: 0, asked, refused, passing: None, known: Known::new(), events: Vec::new() }
     }
 
     /// One half-step; the fate when the drive has ended.
@@ -129,7 +130,9 @@ impl<'a> Engine<'a> {
 
     async fn look(&mut self, goal: &Goal<'_>, listing: Listing) -> Option<Fate> {
         self.passing = None;
-        let seen = look::store(self.job, goal, self.clock, listing, async || self.places(goal).await).await;
+        let mut known = std::mem::take(&mut self.known);
+        let seen = look::store(self.job, goal, self.clock, listing, &mut known, async || self.places(goal).await).await;
+        self.known = known;
         let (observation, basis) = match seen {
             Ok(Seen::Whole(whole)) => *whole,
             Ok(Seen::Stale(fate)) => return Some(fate),
@@ -187,7 +190,10 @@ impl<'a> Engine<'a> {
         }
         let consumer = about(&mutation);
         if let Some((id, version)) = consumer {
-            let asked = self.asked.entry(id.clone()).or_default();
+            let (last, asked) = self.asked.entry(id.clone()).or_insert_with(|| (version.clone(), 0));
+            if last != version {
+                (*last, *asked) = (version.clone(), 0);
+            }
             *asked = asked.saturating_add(1);
             if *asked > self.job.budget.retries.saturating_mul(2).saturating_add(2) {
                 let why = format!("it was asked {asked} times and does not run version {version}");

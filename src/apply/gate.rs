@@ -36,6 +36,8 @@ pub struct Reading<'a> {
     pub behind: &'a [String],
     /// Why nobody permits it, if so.
     pub held: Option<&'a str>,
+    /// True when the old credential is in wrong hands: who may still use it does not count.
+    pub leak: bool,
 }
 
 /// Whether the old credential may be ended. That every consumer runs the current version was checked before.
@@ -47,12 +49,15 @@ pub fn gate(of: &Reading<'_>) -> Gate {
     if let Some(why) = of.held {
         return Gate::Shut(why.to_owned());
     }
+    if !of.behind.is_empty() {
+        return Gate::Shut(format!("replicas are behind: {}", of.behind.join(", ")));
+    }
+    if of.leak {
+        return Gate::Open;
+    }
     let late = of.lease.max(of.staleness).after(promoted);
     if of.now < late {
         return Gate::Until(late, "a run or a consumer may still hold the old version".to_owned());
-    }
-    if !of.behind.is_empty() {
-        return Gate::Shut(format!("replicas are behind: {}", of.behind.join(", ")));
     }
     if !of.draining.is_empty() {
         return Gate::Shut(format!("work begun with the old version goes on: {}", of.draining.join(", ")));
@@ -90,6 +95,7 @@ mod tests {
             quiet: Limit::seconds(100),
             behind: &[],
             held: None,
+            leak: false,
         }
     }
 
@@ -107,6 +113,44 @@ mod tests {
         assert!(matches!(gate(&Reading { draining: &run, ..reading() }), Gate::Shut(why) if why.contains("run 1")));
         assert!(matches!(gate(&Reading { behind: &run, ..reading() }), Gate::Shut(_)));
         assert_eq!(gate(&Reading { last_use: None, ..reading() }), Gate::Open);
+        let leaked = || Reading { now: at(0), target_now: at(0), draining: &run, leak: true, ..reading() };
+        assert_eq!(gate(&leaked()), Gate::Open);
+        assert!(matches!(gate(&Reading { held: Some("frozen"), ..leaked() }), Gate::Shut(why) if why == "frozen"));
+        assert!(matches!(gate(&Reading { behind: &run, ..leaked() }), Gate::Shut(why) if why.contains("behind")));
+        assert!(matches!(gate(&Reading { promoted: None, ..leaked() }), Gate::Shut(_)));
+    }
+
+    proptest::proptest! {
+        /// Each condition is needed, none is read from another clock, and time only opens.
+        #[test]
+        fn it_is_open_exactly_when_every_condition_holds(
+            now in 0_i64..300, promoted in proptest::option::of(0_i64..200), lease in 0_i64..100, staleness in 0_i64..100,
+            target_now in 0_i64..300, used in proptest::option::of(0_i64..300), quiet in 0_i64..100, late: [bool; 3],
+            leak: bool,
+        ) {
+            let some = ["x".to_owned()];
+            let list = |full: bool| if full { &some[..] } else { &[] };
+            let reading = Reading {
+                now: at(now),
+                promoted: promoted.map(at),
+                lease: Limit::seconds(lease),
+                staleness: Limit::seconds(staleness),
+                draining: list(late[0]),
+                target_now: at(target_now),
+                last_use: used.map(|used| (at(used), "job".to_owned())),
+                quiet: Limit::seconds(quiet),
+                behind: list(late[1]),
+                held: late[2].then_some("frozen"),
+                leak,
+            };
+            let old = promoted.is_some_and(|promoted| now >= promoted + lease && now >= promoted + staleness);
+            let unused = used.is_none_or(|used| used + quiet <= target_now);
+            proptest::prop_assert_eq!(gate(&reading) == Gate::Open, if leak { promoted.is_some() && !late[1] && !late[2] } else { old && unused && late == [false; 3] });
+            if let Gate::Until(instant, _) = gate(&reading) {
+                let later = Reading { now: instant.max(at(now)), target_now: instant.max(at(target_now)), ..reading };
+                proptest::prop_assert!(!matches!(gate(&later), Gate::Until(next, _) if next <= instant));
+            }
+        }
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub(super) struct Basis {
     pub target_now: Timestamp,
 }
 
+/// What versions hold, as read before: a version is written once, so that what was read stays true.
+pub(super) type Known = BTreeMap<VersionId, Content>;
+
 /// What [`store`] brings back.
 pub(super) enum Seen {
     /// To be decided on.
@@ -68,6 +71,7 @@ pub(super) async fn store(
     goal: &Goal<'_>,
     clock: &dyn Clock,
     listing: Listing,
+    known: &mut Known,
     consumers: impl AsyncFnOnce() -> Vec<Place>,
 ) -> Result<Seen, WorldError> {
     let view = job.store.describe(goal.secret).await?;
@@ -80,7 +84,7 @@ pub(super) async fn store(
     let due = goal.rotate && generation == goal.generation;
     let attempts = job.credential.policy.attempts;
     let ids: Vec<VersionId> = (0..attempts).map(|n| names::slot(goal.secret, generation, n)).collect();
-    let contents = contents(job, goal, &view, &ids, due).await?;
+    let contents = contents(job, goal, &view, &ids, due, known).await?;
     let registers = registers(job, goal, generation, attempts).await?;
     let consumers = consumers().await;
     let read = Read { job, goal, basis: &basis, view: &view, listing: &listing, contents, registers, due };
@@ -120,6 +124,7 @@ impl Read<'_> {
             quiet: job.credential.gate.quiet,
             behind: &self.view.behind,
             held: job.retire_held.as_deref(),
+            leak: job.leak,
         });
         let soak = job.credential.gate.soak;
         Observation {
@@ -221,6 +226,7 @@ async fn contents(
     view: &SecretView,
     slots: &[VersionId],
     due: bool,
+    known: &mut Known,
 ) -> Result<BTreeMap<VersionId, Content>, WorldError> {
     let validated = job.rotator.capabilities().overlap != Overlap::Unvalidated;
     let back = view.current().filter(|_| goal.tail).map(|generation| names::rollback(goal.secret, generation));
@@ -229,6 +235,10 @@ async fn contents(
     };
     let mut contents = BTreeMap::new();
     for id in view.versions.keys().filter(matters) {
+        if let Some(content) = known.get(id) {
+            contents.insert(id.clone(), content.clone());
+            continue;
+        }
         let content = match job.store.read(goal.secret, id).await {
             Ok(value) => match condemned(&value).filter(|_| validated) {
                 Some(keys) => Content::Tombstone(keys),
@@ -237,6 +247,9 @@ async fn contents(
             Err(error) if error.class == ErrorClass::NotFound => Content::Empty,
             Err(error) => return Err(error),
         };
+        if content != Content::Empty {
+            known.insert(id.clone(), content.clone());
+        }
         contents.insert(id.clone(), content);
     }
     Ok(contents)
@@ -295,4 +308,24 @@ pub(super) fn sight(seen: Result<crate::world::ConsumerView, WorldError>) -> (Si
 /// True when `id` is declared to get new values first.
 pub(super) fn is_canary(job: &Job<'_>, id: &ConsumerId) -> bool {
     job.credential.consumers.iter().any(|consumer| consumer.id == *id && consumer.canary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::new(second, 0).unwrap()
+    }
+
+    #[test]
+    fn a_rejection_is_settled_two_leases_after_it_was_seen_and_nothing_else_is_a_verdict() {
+        let read = |text: &str, now| verdict(text, Limit::seconds(60), at(now));
+        assert_eq!(read("approve", 0), Some(Verdict::Approve));
+        assert_eq!(read("reject 1970-01-01T00:01:40Z it was refused", 219), Some(Verdict::Reject { settled: false }));
+        assert_eq!(read("reject 1970-01-01T00:01:40Z it was refused", 220), Some(Verdict::Reject { settled: true }));
+        for none in ["", "reject", "reject soon", "Approve", "approved"] {
+            assert_eq!(read(none, 0), None, "{none}");
+        }
+    }
 }

@@ -303,3 +303,7 @@ pub fn last_use<'a>(keys: impl Iterator<Item = &'a KeyView>) -> Option<(Timestam
     })
     .max()
 }
+
+#[cfg(test)]
+#[path = "observation_tests.rs"]
+mod tests;

@@ -1,6 +1,8 @@
 //! The command line: one file a verb; a verb makes a value, and this module alone prints it.
 
+mod adopt;
 mod apply;
+mod carry;
 mod check;
 mod completions;
 mod demo;
@@ -9,6 +11,10 @@ mod explain;
 mod init;
 mod pipeline;
 mod plan;
+mod resume;
+mod retire;
+mod rollback;
+mod rotate;
 mod schema;
 mod status;
 mod watch;
@@ -86,6 +92,16 @@ enum Verb {
     Plan(plan::Args),
     /// Apply a saved plan, or plan and apply
     Apply(apply::Args),
+    /// Rotate credentials now, due or not
+    Rotate(rotate::Args),
+    /// Go on with what was begun, and begin nothing
+    Resume(resume::Args),
+    /// Bring back the value before the one in force, as a new version
+    Rollback(rollback::Args),
+    /// End what the last rotation of a credential replaced
+    Retire(retire::Args),
+    /// Take a secret that was found under management, without rotating it
+    Adopt(adopt::Args),
     /// Show where every control and criterion stands
     Status(status::Args),
     /// Explain a control or a resource in depth
@@ -171,6 +187,11 @@ fn dispatch(cli: &Cli) -> Result<Said, Trouble> {
         Verb::Check(args) => check::run(args, global),
         Verb::Plan(args) => plan::run(args, global),
         Verb::Apply(args) => apply::run(args, global),
+        Verb::Rotate(args) => rotate::run(args, global),
+        Verb::Resume(args) => resume::run(args, global),
+        Verb::Rollback(args) => rollback::run(args, global),
+        Verb::Retire(args) => retire::run(args, global),
+        Verb::Adopt(args) => adopt::run(args, global),
         Verb::Status(args) => status::run(args, global),
         Verb::Explain(args) => explain::run(args, global),
         Verb::Schema(args) => schema::run(args, global),

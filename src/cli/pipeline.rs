@@ -21,6 +21,7 @@ use crate::model::time::Timestamp;
 use crate::observe::{Observed, observe};
 use crate::plan::{Input, lint, plan};
 use crate::policy::Rules;
+use crate::policy::parse::Parsed;
 use crate::record::canonical;
 use crate::transport::aws::Sessions;
 use crate::world::Clock as _;
@@ -29,6 +30,7 @@ use crate::world::Clock as _;
 pub(super) struct Checked {
     pub files: BTreeMap<String, String>,
     pub catalog: Option<Catalog>,
+    pub policies: Vec<Parsed>,
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -86,7 +88,7 @@ fn work_tree(files: &BTreeMap<String, String>) -> Result<String, Trouble> {
 pub(super) fn load(files: BTreeMap<String, String>) -> Checked {
     let files = Files(files);
     let loaded = crate::load::load_against(&files, SystemClock.now(), Some(&wire::observed()));
-    Checked { files: files.0, catalog: loaded.catalog, diagnostics: loaded.diagnostics }
+    Checked { files: files.0, catalog: loaded.catalog, policies: loaded.policies, diagnostics: loaded.diagnostics }
 }
 
 /// A session on a valid config repo.
@@ -99,7 +101,7 @@ pub(super) fn open(global: &Global, rev: Option<&str>) -> Result<Session, Troubl
         let error = format!("the config repo has {}; run `slm check`", crate::report::words::count(errors, "error"));
         return Err(Trouble { exit: Exit::Invalid, error: error.into() });
     };
-    let rules = Rules::compile(&catalog)?;
+    let rules = Rules::of(&catalog, &checked.policies)?;
     let sessions = wire::sessions(&catalog);
     Ok(Session { catalog, rules, config, at: SystemClock.now(), sessions })
 }
@@ -133,9 +135,9 @@ impl Session {
         Ok(Judged { snapshot, digest, raw, assessment })
     }
 
-    /// Makes and lints the plan.
-    pub(super) fn plan(&self, judged: &Judged, forced: &[CredentialId]) -> Result<Plan, Trouble> {
-        let made = plan(&Input {
+    /// What a plan is made from.
+    pub(super) fn input<'a>(&'a self, judged: &'a Judged, forced: &'a [CredentialId]) -> Input<'a> {
+        Input {
             catalog: &self.catalog,
             rules: &self.rules,
             snapshot: &judged.snapshot,
@@ -143,7 +145,12 @@ impl Session {
             config: self.config.clone(),
             digest: judged.digest.clone(),
             forced,
-        });
+        }
+    }
+
+    /// Makes and lints the plan.
+    pub(super) fn plan(&self, judged: &Judged, forced: &[CredentialId]) -> Result<Plan, Trouble> {
+        let made = plan(&self.input(judged, forced));
         refuse_bad(&made, &self.catalog)?;
         Ok(made)
     }

@@ -1,12 +1,19 @@
-//! `slm status`: where every control and criterion stands, denominators always shown.
+//! `slm status`: where every control and criterion stands, denominators always shown; or how one credential stands.
+
+use serde_json::json;
 
 use super::{Exit, Global, Said, Trouble, pipeline};
 use crate::model::assessment::Status;
+use crate::model::standing::Phase;
+use crate::plan::standing::standing;
 use crate::report;
 
 /// Arguments of `slm status`.
 #[derive(clap::Args, Default)]
 pub struct Args {
+    /// Show how far the rotation of this credential has come, and what it waits for
+    #[arg(value_name = "CREDENTIAL")]
+    credential: Option<String>,
     /// Judge with the config of this git revision
     #[arg(long)]
     rev: Option<String>,
@@ -15,6 +22,9 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, args.rev.as_deref())?;
     let judged = pipeline::block_on(session.judge(global))??;
+    if let Some(name) = &args.credential {
+        return one(&session, &judged, name);
+    }
     let mut exits = pipeline::exits(&judged);
     let tally = judged.assessment.tally(None);
     if tally.get(&Status::NonCompliant).is_some_and(|count| *count > 0) {
@@ -26,4 +36,23 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let seen =
         report::status::Seen { catalog: &session.catalog, snapshot: &judged.snapshot, assessment: &judged.assessment, plan: &plan };
     Ok(Said::new(exits, report::status::human(&seen), report::status::json(&seen)))
+}
+
+/// How the credential `name` stands.
+fn one(session: &pipeline::Session, judged: &pipeline::Judged, name: &String) -> Result<Said, Trouble> {
+    let known = super::plan::known(session, std::slice::from_ref(name))?;
+    let credential = known.first().and_then(|id| session.catalog.credentials.get(id));
+    let credential = credential.ok_or_else(|| format!("credential `{name}` is not declared"))?;
+    let standing = standing(&session.input(judged, &[]), credential);
+    let exit = match standing.phase {
+        Phase::Done => Exit::Clean,
+        Phase::Unseen => Exit::Incomplete,
+        _ => Exit::Changes,
+    };
+    let human = report::credential::human(credential, &standing, judged.assessment.at);
+    Ok(Said::new(
+        vec![exit],
+        human,
+        json!({ "credential": credential.id, "kind": credential.rotator.kind(), "standing": standing }),
+    ))
 }

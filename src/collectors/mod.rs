@@ -16,9 +16,19 @@ pub mod iam;
 mod iam_details;
 mod iam_policy;
 mod iam_report;
+pub mod rotations;
 pub mod secrets_manager;
+mod secrets_manager_bodies;
 pub mod vault;
 
 /// Entity types and the attributes of them that collectors observe: one line a collector, which declares its own.
-pub const EMITS: &[&[(&str, &[&str])]] =
-    &[cloudtrail::EMITS, consumers::EMITS, git::EMITS, github::EMITS, iam::EMITS, secrets_manager::EMITS, vault::EMITS];
+pub const EMITS: &[&[(&str, &[&str])]] = &[
+    cloudtrail::EMITS,
+    consumers::EMITS,
+    git::EMITS,
+    github::EMITS,
+    iam::EMITS,
+    rotations::EMITS,
+    secrets_manager::EMITS,
+    vault::EMITS,
+];

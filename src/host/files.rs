@@ -59,8 +59,12 @@ fn walk(root: &Path, folder: &str, files: &mut BTreeMap<String, String>) -> Resu
 }
 
 fn read(path: &Path, name: &str) -> Result<String, WorldError> {
-    let size = fs::metadata(path).map_err(|error| failed("look at", name, &error))?.len();
-    if size > MAX_BYTES {
+    let found = fs::metadata(path).map_err(|error| failed("look at", name, &error))?;
+    // A pipe would be waited for without end.
+    if !found.is_file() {
+        return Err(failed("read", name, &std::io::Error::other("it is not a regular file; put one in its place")));
+    }
+    if found.len() > MAX_BYTES {
         return Err(failed("read", name, &std::io::Error::other("it is over 1 MiB")));
     }
     fs::read_to_string(path).map_err(|error| failed("read", name, &error))
@@ -68,4 +72,25 @@ fn read(path: &Path, name: &str) -> Result<String, WorldError> {
 
 fn failed(verb: &str, name: &str, error: &std::io::Error) -> WorldError {
     WorldError { class: ErrorClass::Permanent, operation: format!("{verb} `{name}`"), cause: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = |path: &str| {
+            assert!(Command::new("mkfifo").arg(folder.path().join(path)).status().unwrap().success());
+        };
+        fs::create_dir(folder.path().join("controls")).unwrap();
+        pipe("controls/ROT-01.toml");
+        assert!(read_work_tree(folder.path()).unwrap().is_empty(), "a pipe is no control");
+        pipe("slm.toml");
+        let said = read_work_tree(folder.path()).unwrap_err().to_string();
+        assert_eq!(said, "could not read `slm.toml`: it is not a regular file; put one in its place");
+    }
 }

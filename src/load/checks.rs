@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::observed::{self, Observed};
 use super::text::{Item, error, stem, warning};
-use super::{CONTROLS, FRAMEWORKS, consumers, managed, near, raw, rules};
+use super::{CONTROLS, FRAMEWORKS, consumers, managed, near, raw, rotators, rules};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::time::Timestamp;
 
@@ -52,7 +52,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("settings are in range", managed::settings),
     ("sources can be reached", managed::sources),
     ("credentials live in one place that can store them", managed::secrets),
-    ("rotation policies can be followed", managed::policies),
+    ("rotation policies can be followed", rotators::rotators),
     ("consumers can be delivered to", consumers::consumers),
     ("exceptions are approved, short and for a control", managed::exceptions),
 ];

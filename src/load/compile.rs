@@ -6,8 +6,8 @@ use super::checks::Repo;
 use super::text::Item;
 use super::{Files, is_policy, raw, rules};
 use crate::model::catalog::{
-    Catalog, Consumer, ConsumerKind, Control, Credential, Criterion, Exception, Framework, PolicyFile, RotationPolicy,
-    RotatorConfig, SecretRef, Settings, SourceKind,
+    Catalog, Consumer, ConsumerKind, Control, Credential, Criterion, Exception, Framework, PolicyFile, RotationPolicy, SecretRef,
+    Settings, SourceKind,
 };
 use crate::model::snapshot::Value;
 use crate::model::time::Limit;
@@ -93,7 +93,6 @@ fn framework(Item { doc, raw }: &Item<'_, raw::Framework>) -> Framework {
 
 fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credential> {
     let raw = raw.clone();
-    let random = raw.rotator.random?;
     let consumer = |raw: raw::Consumer| {
         let file = raw.file.map(ConsumerKind::File);
         let secret = raw.github_actions_secret.map(ConsumerKind::GithubActionsSecret);
@@ -114,13 +113,16 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
             region: raw.secret.region.unwrap_or_else(|| ".".to_owned()),
             name: raw.secret.name,
         },
-        rotator: RotatorConfig::Random { length: random.length, alphabet: random.alphabet },
+        rotator: raw.rotator.kind()?,
         policy: RotationPolicy {
             rotate_every: raw.policy.rotate_every,
             jitter: raw.policy.jitter,
             attempts: raw.policy.attempts,
             lease: raw.policy.lease,
             allow_gap: raw.policy.allow_gap,
+            not_before: raw.policy.not_before,
+            windows: raw.policy.windows,
+            freeze: raw.policy.freeze,
         },
         gate: raw.gate.unwrap_or_default(),
         consumers: raw.consumer.into_iter().map(consumer).collect::<Option<_>>()?,

@@ -11,8 +11,6 @@ use crate::model::time::Limit;
 
 /// Longest life of an exception.
 const EXCEPTION: Limit = Limit::days(90);
-/// Characters below which a random value of any alphabet can be guessed (16 hex digits are 64 bits).
-const SHORTEST: u16 = 16;
 
 /// Complains about an owner of no characters.
 pub fn owner(doc: &Doc<'_>, owner: &str, out: &mut Vec<Diagnostic>) {
@@ -194,28 +192,6 @@ fn place_of_secret(repo: &Repo<'_>, doc: &Doc<'_>, secret: &raw::Secret, out: &m
             ));
         }
         _ => {}
-    }
-}
-
-/// Rotation policies and rotators can be followed.
-pub fn policies(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
-    for Item { doc, raw } in &repo.credentials {
-        one_kind(doc, &["rotator"], &[raw.rotator.random.is_some()], "`random`", out);
-        if let Some(random) = raw.rotator.random.as_ref().filter(|random| random.length < SHORTEST) {
-            let message = format!("a value of {} characters can be guessed", random.length);
-            let help = format!("use {SHORTEST} characters or more");
-            out.push(error("slm::short-secret", doc.at(&["rotator", "random", "length"]), message, Some(help)));
-        }
-        let policy = &raw.policy;
-        if policy.rotate_every <= Limit::seconds(0) {
-            out.push(error("slm::bad-limit", doc.at(&["policy", "rotate-every"]), "`rotate-every` is zero", None));
-        } else if policy.jitter >= policy.rotate_every {
-            let message = format!("jitter `{}` is not less than `rotate-every` of `{}`", policy.jitter, policy.rotate_every);
-            out.push(error("slm::jitter-too-long", doc.at(&["policy", "jitter"]), message, None));
-        }
-        if policy.attempts == 0 {
-            out.push(error("slm::bad-limit", doc.at(&["policy", "attempts"]), "`attempts` of 0 lets no rotation happen", None));
-        }
     }
 }
 

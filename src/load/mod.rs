@@ -1,6 +1,6 @@
 //! The text of a config repo becomes the catalog, or everything that is wrong with it.
 //!
-//! `text` reads one TOML file with places, `raw` is its exact shape, `rules` is the Cedar side through the parser in `cedar`, `checks` compares files with each
+//! `text` reads one TOML file with places, `raw` is its exact shape, `rules` is the Cedar side, `checks` compares files with each
 //! other, `compile` makes the model.
 
 mod cedar;
@@ -12,6 +12,7 @@ mod near;
 mod observed;
 pub mod raw;
 mod raw_managed;
+mod rotators;
 mod rules;
 mod text;
 mod tokens;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use crate::model::catalog::Catalog;
 use crate::model::diagnostic::{Diagnostic, Place, Severity};
 use crate::model::time::Timestamp;
+use crate::policy::parse::Parsed;
 use checks::Repo;
 pub use observed::Observed;
 use text::{Item, error};
@@ -35,6 +37,8 @@ pub struct Files(pub BTreeMap<String, String>);
 pub struct Loaded {
     /// Everything, checked; `None` when there is an error among the diagnostics.
     pub catalog: Option<Catalog>,
+    /// The policy files of the catalog, parsed, in its order.
+    pub policies: Vec<Parsed>,
     /// Everything wrong, sorted by file, place and code.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -56,7 +60,7 @@ pub fn load_against(files: &Files, at: Timestamp, observed: Option<&Observed>) -
     diagnostics.sort_by(|a, b| key(a).cmp(&key(b)));
     diagnostics.dedup();
     let usable = diagnostics.iter().all(|found| found.severity != Severity::Error);
-    Loaded { catalog: usable.then(|| compile::catalog(&repo, files)).flatten(), diagnostics }
+    Loaded { catalog: usable.then(|| compile::catalog(&repo, files)).flatten(), policies: repo.rules.parsed, diagnostics }
 }
 
 fn key(found: &Diagnostic) -> (&str, usize, &'static str, &str) {

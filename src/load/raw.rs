@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use super::raw_managed::{Consumer, Credential, Exception, Policy, Random, Rotator, Secret};
+pub use super::raw_managed::{Consumer, Credential, Exception, Policy, Rotator, Secret};
 use crate::model::catalog::{
     AwsSource, ControlKind, GitSource, GithubSource, LockerSettings, Remedy, RunLimits, Severity, VaultSource,
 };

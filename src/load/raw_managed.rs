@@ -3,10 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
+use crate::model::calendar::{Freeze, Window};
 use crate::model::catalog::{
-    Alphabet, ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, SelfRefreshingConsumer,
-    WebhookConsumer,
+    ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, SelfRefreshingConsumer, WebhookConsumer,
 };
+use crate::model::rotator::{Exec, GithubDeployKey, IamAccessKey, RandomValue, RotatorConfig};
 use crate::model::time::{Limit, Timestamp};
 
 /// `credentials/<id>.toml`.
@@ -50,18 +51,32 @@ pub struct Secret {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Rotator {
     /// A value we choose and nobody else validates.
-    pub random: Option<Random>,
+    pub random: Option<RandomValue>,
+    /// An access key of an IAM user.
+    pub aws_iam_access_key: Option<IamAccessKey>,
+    /// A deploy key of a GitHub repository.
+    pub github_deploy_key: Option<GithubDeployKey>,
+    /// What a program of the config repo's own carries out.
+    pub exec: Option<Exec>,
 }
 
-/// `random = { .. }` of a rotator.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Random {
-    /// Characters; at least 16.
-    pub length: u16,
-    /// Characters a value is made of.
-    #[serde(default)]
-    pub alphabet: Alphabet,
+impl Rotator {
+    /// Every kind by name, with what was given of it.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<(&'static str, Option<RotatorConfig>)> {
+        vec![
+            ("random", self.random.clone().map(RotatorConfig::Random)),
+            ("aws-iam-access-key", self.aws_iam_access_key.clone().map(RotatorConfig::AwsIamAccessKey)),
+            ("github-deploy-key", self.github_deploy_key.clone().map(RotatorConfig::GithubDeployKey)),
+            ("exec", self.exec.clone().map(RotatorConfig::Exec)),
+        ]
+    }
+
+    /// The one kind that was given.
+    #[must_use]
+    pub fn kind(&self) -> Option<RotatorConfig> {
+        self.kinds().into_iter().find_map(|(_, kind)| kind)
+    }
 }
 
 /// `[policy]` of a credential.
@@ -81,6 +96,16 @@ pub struct Policy {
     pub lease: Limit,
     /// The longest time without a valid value while it is replaced in place; required by kinds that do so.
     pub allow_gap: Option<Limit>,
+    /// Before this instant it is rotated only when a person asks for it: RFC 3339.
+    #[serde(default, deserialize_with = "maybe_instant")]
+    #[schemars(with = "Option<String>")]
+    pub not_before: Option<Timestamp>,
+    /// When a rotation may be begun: `Mon-Thu 07:00-15:00 Europe/Berlin`; at any time when absent.
+    #[serde(default)]
+    pub windows: Vec<Window>,
+    /// When nothing is begun: `2026-12-18/2027-01-04`.
+    #[serde(default)]
+    pub freeze: Vec<Freeze>,
 }
 
 fn no_jitter() -> Limit {
@@ -146,6 +171,10 @@ pub struct Exception {
     #[serde(deserialize_with = "instant")]
     #[schemars(with = "String")]
     pub expires: Timestamp,
+}
+
+fn maybe_instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    instant(deserializer).map(Some)
 }
 
 /// An instant as RFC 3339 text or as a TOML offset date-time.

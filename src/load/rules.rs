@@ -7,10 +7,10 @@ use cedar_policy::{ActionConstraint, Effect, PolicyId, PolicySet, ResourceConstr
 use cedar_policy_core::validator::ValidatorSchema;
 use miette::Diagnostic as Located;
 
-use super::cedar::Parsed;
 use super::text::{error, one_line, printable, visible, warning};
 use super::{cedar, near, observed, tokens, traps};
 use crate::model::diagnostic::{Diagnostic, Place};
+use crate::policy::parse::{Parsed, parse, parse_all};
 
 /// Where the schema stands.
 pub const SCHEMA: &str = "policies/schema.cedarschema";
@@ -47,6 +47,8 @@ pub struct Rules {
     pub names: Option<Names>,
     /// Policies that judge a control.
     pub rules: Vec<Rule>,
+    /// What was parsed, file by file.
+    pub parsed: Vec<Parsed>,
     /// True when every policy file parsed: only then may the absence of a rule be concluded.
     pub complete: bool,
 }
@@ -54,7 +56,7 @@ pub struct Rules {
 /// Reads the schema and the policy files, and says everything Cedar has to say about them.
 pub fn read<'a>(schema: Option<&str>, files: impl Iterator<Item = (&'a str, &'a str)>, out: &mut Vec<Diagnostic>) -> Rules {
     let schema = schema.and_then(|text| read_schema(text, out));
-    let mut rules = Rules { names: None, rules: Vec::new(), complete: true };
+    let mut rules = Rules { names: None, rules: Vec::new(), parsed: Vec::new(), complete: true };
     let mut ids = BTreeSet::new();
     let mut light = Vec::new();
     for (path, text) in files {
@@ -67,16 +69,17 @@ pub fn read<'a>(schema: Option<&str>, files: impl Iterator<Item = (&'a str, &'a 
         }
     }
     let texts: Vec<&str> = light.iter().map(|(_, text)| *text).collect();
-    for ((path, text), parsed) in light.into_iter().zip(cedar::parse_all(&texts)) {
+    for ((path, text), parsed) in light.into_iter().zip(parse_all(&texts)) {
         match parsed {
             Ok(parsed) => {
                 let file = File { path, text, policies: tokens::policies(text) };
                 file.ties(&parsed, &mut ids, &mut rules.rules, out);
-                if let Some((schema, _)) = schema.as_ref().filter(|(schema, _)| !parsed.surely_valid(text, schema))
-                    && let Ok(alone) = cedar::parse(text)
+                if let Some((schema, _)) = schema.as_ref().filter(|(schema, _)| !cedar::surely_valid(&parsed.set, text, schema))
+                    && let Ok(alone) = parse(text)
                 {
                     file.validate(&Validator::new(schema.clone()), &alone.set, out);
                 }
+                rules.parsed.push(parsed);
             }
             Err(wrong) => {
                 rules.complete = false;

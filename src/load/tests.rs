@@ -429,6 +429,43 @@ fn rotation_policies_can_be_followed() {
     world().with(CREDENTIAL_PATH, "jitter = \"2d\"", "attempts = 0").says("slm::bad-limit", "0", "");
 }
 
+fn rotated(by: &str) -> World {
+    world().with(CREDENTIAL_PATH, "random = { length = 40, alphabet = \"alnum\" }\n", by)
+}
+
+#[test]
+fn a_deploy_key_belongs_to_a_repository_of_a_github_source() {
+    let key = |source: &str, repo: &str| rotated(&format!("github-deploy-key = {{ source = \"{source}\", repo = \"{repo}\" }}\n"));
+    assert_eq!(key("org", "acme/infra").found(), []);
+    for repo in ["acme", "acme/", "acme/in fra", "acme/a/b", "../x"] {
+        key("org", repo).says("slm::bad-repo", &format!("\"{repo}\""), "owner/name");
+    }
+    key("local", "acme/infra").says("slm::wrong-source-kind", "\"local\"", "github");
+    key("orgs", "acme/infra").says("slm::unknown-source", "\"orgs\"", "`org`");
+}
+
+#[test]
+fn a_program_can_do_what_it_says() {
+    let program = |caps: &str| rotated(&format!("exec = {{ command = [\"./p\"], caps = {{ {caps} }} }}\n"));
+    for caps in [
+        "issuer = \"client\", overlap = \"dual\", delete = true",
+        "issuer = \"server\", overlap = \"dual\", max = 3, delete = true, disable = true, reread = true",
+    ] {
+        assert_eq!(program(caps).found(), [], "{caps}");
+    }
+    for caps in [
+        "issuer = \"server\", overlap = \"single\"",
+        "issuer = \"server\", overlap = \"dual\", disable = true",
+        "issuer = \"client\", overlap = \"dual\"",
+        "issuer = \"client\", overlap = \"dual\", delete = true, reread = true",
+        "issuer = \"client\", overlap = \"dual\", delete = true, max = 1",
+    ] {
+        assert_eq!(program(caps).found().iter().map(|found| found.0).collect::<Vec<_>>(), ["slm::bad-capabilities"], "{caps}");
+    }
+    let good = program("issuer = \"client\", overlap = \"dual\", delete = true");
+    good.with(CREDENTIAL_PATH, "[\"./p\"]", "[]").says("slm::empty-command", "[]", "program");
+}
+
 #[test]
 fn exceptions_are_approved_short_and_for_a_control() {
     world().with(EXCEPTION_PATH, "ROT-01", "ROT-10").says("slm::unknown-control", "\"ROT-10\"", "did you mean `ROT-01`?");

@@ -56,16 +56,6 @@ pub fn policies(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// How many policies a file holds; `None` when it does not end with the end of one, and so may run into the next file.
-pub fn whole_policies(text: &str) -> Option<usize> {
-    let (mut count, mut open) = (0, false);
-    for token in tokens(text) {
-        open = text.get(token) != Some(";");
-        count += usize::from(!open);
-    }
-    (!open).then_some(count)
-}
-
 /// The first token at which a policy, or a declaration of the schema, becomes too heavy to be parsed safely.
 pub fn too_heavy(text: &str, schema: bool) -> Option<Range<usize>> {
     let (mut depth, mut operators, mut accesses) = (0_usize, 0, 0);
@@ -101,15 +91,6 @@ mod tests {
             "// a; b\n@id(\"x;\\\"y\")\npermit (principal, action, resource);\n\nforbid (principal, action, resource); // end;";
         let found: Vec<_> = policies(text).into_iter().map(|span| &text[span]).collect();
         assert_eq!(found, ["@id(\"x;\\\"y\")\npermit (principal, action, resource);", "forbid (principal, action, resource);"]);
-    }
-
-    #[test]
-    fn what_runs_into_the_next_file_is_not_whole() {
-        assert_eq!(whole_policies("// none; here"), Some(0));
-        assert_eq!(whole_policies("permit (principal, action, resource); // end\nforbid (principal, action, resource);"), Some(2));
-        for open in ["permit (principal, action, resource)", "permit (principal, action, resource); @id(\"x", ";\"a;"] {
-            assert_eq!(whole_policies(open), None, "{open}");
-        }
     }
 
     #[test]

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::calendar::{Freeze, Window};
 pub use super::consumer::{
     Consumer, ConsumerKind, ExecConsumer, FileConsumer, GithubSecretConsumer, GithubStore, GithubWorkflowConsumer,
     SelfRefreshingConsumer, Send, Visibility, WebhookConsumer,
 };
 use super::diagnostic::Place;
 use super::id::{ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
+use super::rotator::RotatorConfig;
 use super::snapshot::{Population, Resource, Value};
 use super::time::{Limit, Timestamp};
 
@@ -333,11 +335,13 @@ pub struct RunLimits {
     pub concurrency: u16,
     /// Requests a second over all sources and regions, retries included.
     pub requests_per_second: u16,
+    /// When nothing is begun and nothing ended, for all credentials.
+    pub freeze: Vec<Freeze>,
 }
 
 impl Default for RunLimits {
     fn default() -> Self {
-        Self { rotate_percent: 25, concurrency: 8, requests_per_second: 20 }
+        Self { rotate_percent: 25, concurrency: 8, requests_per_second: 20, freeze: Vec::new() }
     }
 }
 
@@ -377,31 +381,6 @@ pub struct SecretRef {
     pub name: String,
 }
 
-/// How a new value comes about. One variant a rotator kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RotatorConfig {
-    /// A value we choose and nobody else validates.
-    Random {
-        /// Characters.
-        length: u16,
-        /// `alnum`, `hex` or `base64url`.
-        alphabet: Alphabet,
-    },
-}
-
-/// Characters a generated value is made of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Alphabet {
-    /// `A-Z a-z 0-9`: safe in every template.
-    #[default]
-    Alnum,
-    /// `0-9 a-f`.
-    Hex,
-    /// `A-Z a-z 0-9 - _`.
-    Base64url,
-}
-
 /// When a credential is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RotationPolicy {
@@ -415,6 +394,12 @@ pub struct RotationPolicy {
     pub lease: Limit,
     /// The longest time for which nothing may be able to log in while a value is replaced in place; `None` forbids such kinds.
     pub allow_gap: Option<Limit>,
+    /// Before this instant it is rotated only when a person asks for it; controls judge its age all the same.
+    pub not_before: Option<Timestamp>,
+    /// When slm may begin a rotation by itself; at any time when empty.
+    pub windows: Vec<Window>,
+    /// When nothing is begun, beside the freezes of all.
+    pub freeze: Vec<Freeze>,
 }
 
 /// What must hold before a superseded credential is disabled, and then deleted.

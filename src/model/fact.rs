@@ -127,7 +127,7 @@ impl Shape {
 #[derive(Clone)]
 pub(super) struct Facts {
     shape: Arc<Shape>,
-    packed: Arc<[u8]>,
+    packed: Box<[u8]>,
 }
 
 impl Facts {

@@ -2,6 +2,7 @@
 
 pub mod assessment;
 pub mod blob;
+pub mod calendar;
 pub mod catalog;
 mod consumer;
 pub mod decisions;
@@ -12,6 +13,8 @@ pub mod names;
 pub mod outcome;
 pub mod plan;
 pub mod receipt;
+pub mod rotator;
 pub mod secret;
 pub mod snapshot;
+pub mod standing;
 pub mod time;

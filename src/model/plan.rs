@@ -116,6 +116,8 @@ pub enum Reason {
     NoValue,
     /// A rotation was begun and not finished.
     HalfDone,
+    /// What the last rotation replaced is not ended yet.
+    NotRetired,
     /// Older than its limit.
     TooOld {
         /// When the current value came about.
@@ -135,6 +137,8 @@ pub enum Reason {
     Undeclared,
     /// A person asked for it.
     Forced,
+    /// A person asked for the value before.
+    RolledBack,
 }
 
 /// Something that is due and will not be done now.
@@ -163,6 +167,16 @@ pub enum HeldBecause {
     ShareLimit {
         /// Rotations allowed in one run.
         allowed: u64,
+    },
+    /// Nothing is begun and nothing ended before this instant.
+    Frozen {
+        /// The end of the freeze.
+        until: Timestamp,
+    },
+    /// No change window is open.
+    OutsideWindow {
+        /// When the next one opens.
+        opens: Timestamp,
     },
     /// Its store was not seen to its end.
     Unseen(String),

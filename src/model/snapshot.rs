@@ -16,11 +16,13 @@ pub const SECRET_ENTITIES: [&str; 2] = ["Aws::Secret", "Vault::Secret"];
 
 /// The entity type of a consumer's acknowledgement.
 pub const CONSUMER_ENTITY: &str = "Slm::Consumer";
+/// How far the last rotation of a credential has come.
+pub const ROTATION_ENTITY: &str = "Slm::Rotation";
 
 /// One attribute of a resource: its name in the Cedar schema and the observed value.
 pub type Attribute = (Arc<str>, Value);
 
-/// Anything observed that a control speaks about. What could not be read is absent, never guessed. A clone shares everything.
+/// Anything observed that a control speaks about. What could not be read is absent, never guessed.
 #[derive(Clone)]
 pub struct Resource {
     /// Unique inside its entity type.

@@ -5,18 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::Input;
+use super::guard::{Share, guard, shut};
 use crate::model::assessment::{Because, Decision, Status, Subject};
-use crate::model::catalog::{Catalog, Credential, Remedy, RotatorConfig};
+use crate::model::catalog::{Catalog, Credential, Remedy};
 use crate::model::id::{ConsumerId, ControlId, CriterionId, FrameworkId, ResourceId, VersionId};
 use crate::model::plan::{Action, ActionKind, Held, HeldBecause, Reason};
-use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, Resource, SECRET_ENTITIES, Unseen};
+use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, ROTATION_ENTITY, Resource, SECRET_ENTITIES, Unseen};
 use crate::model::time::Limit;
-use crate::policy::{GuardFacts, Verdict};
 
 /// A credential as observed: its store's population, and the resource when it exists.
-struct Seen<'a> {
-    population: Option<&'a Population>,
-    resource: Option<&'a Resource>,
+pub(super) struct Seen<'a> {
+    pub population: Option<&'a Population>,
+    pub resource: Option<&'a Resource>,
 }
 
 /// Rotations and deliveries that are due and permitted; what is due and not permitted goes to `held`.
@@ -41,8 +41,15 @@ pub(super) fn credentials(input: &Input<'_>, held: &mut Vec<Held>) -> Vec<Action
             Err(HeldBecause::Unseen(store_detail(input, credential)))
         } else if counts && rotations >= allowed {
             Err(HeldBecause::ShareLimit { allowed })
+        } else if let Some(because) = shut(&input.catalog.settings, credential, &kind, &reason, input.assessment.at) {
+            Err(because)
         } else {
-            permitted(input, credential, &kind, rotations, managed)
+            let verb = match kind {
+                ActionKind::Deliver { .. } => "deliver",
+                ActionKind::Finish { .. } => "retire",
+                _ => "rotate",
+            };
+            guard(input.rules, credential, verb, Share { rotations, managed }, input.assessment.at)
         };
         match because {
             Err(because) => held.push(Held { kind, reason, because }),
@@ -67,7 +74,7 @@ fn urgency(reason: &Reason) -> (u8, i64) {
     }
 }
 
-fn see<'a>(input: &'a Input<'_>, credential: &Credential) -> Seen<'a> {
+pub(super) fn see<'a>(input: &'a Input<'_>, credential: &Credential) -> Seen<'a> {
     let population = input.snapshot.populations.iter().find(|population| credential.secret.is_in(population));
     let resource = population.and_then(|population| {
         let is_it = |resource: &&Resource| input.catalog.declared_as(population, resource).is_some_and(|it| it.id == credential.id);
@@ -94,14 +101,21 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
     if resource.is("slm_pending") {
         return Some((rotate(credential, Some(version)), Reason::HalfDone));
     }
+    // A rotation that is asked for ends first what the last one left behind.
     let behind = consumers_behind(input, credential, &version);
+    if input.forced.contains(&credential.id) && (behind.is_empty() || credential.rotator.capabilities().validated()) {
+        return Some((rotate(credential, Some(version)), Reason::Forced));
+    }
+    if rotation_of(input, credential, &version).is_some_and(|rotation| rotation.is("open")) {
+        return Some((finish(credential, version), Reason::NotRetired));
+    }
     if !behind.is_empty() {
         let secret = credential.secret.clone();
         let kind = ActionKind::Deliver { credential: credential.id.clone(), secret, generation: version, consumers: behind };
         return Some((kind, Reason::NotAdopted));
     }
-    if input.forced.contains(&credential.id) {
-        return Some((rotate(credential, Some(version)), Reason::Forced));
+    if credential.policy.not_before.is_some_and(|instant| at < instant) {
+        return None;
     }
     let since = resource.instant("last_rotated").or_else(|| resource.instant("created"))?;
     let due_after = due_after(credential);
@@ -111,7 +125,7 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
 
 /// The age at which `credential` is due: its period less a share of its jitter fixed by its id, so that a fleet spreads out and
 /// every run agrees.
-fn due_after(credential: &Credential) -> Limit {
+pub(super) fn due_after(credential: &Credential) -> Limit {
     let digest = Sha256::digest(credential.id.as_str().as_bytes());
     let fraction = i64::from(u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) >> 1);
     let jitter = credential.policy.jitter.as_seconds();
@@ -129,7 +143,27 @@ fn rotate(credential: &Credential, generation: Option<VersionId>) -> ActionKind 
     }
 }
 
-fn consumers_behind(input: &Input<'_>, credential: &Credential, version: &VersionId) -> Vec<ConsumerId> {
+/// How far the rotation that made `version` current was seen to have come.
+pub(super) fn rotation_of<'a>(input: &'a Input<'_>, credential: &Credential, version: &VersionId) -> Option<&'a Resource> {
+    let rotations = input.snapshot.populations.iter().filter(|population| population.entity.as_str() == ROTATION_ENTITY);
+    let mut found = rotations.flat_map(|population| population.resources.iter());
+    found.find(|resource| {
+        let is_it = resource.text("credential") == Some(credential.id.as_str());
+        is_it && resource.text("generation") == Some(version.as_str())
+    })
+}
+
+fn finish(credential: &Credential, generation: VersionId) -> ActionKind {
+    ActionKind::Finish {
+        credential: credential.id.clone(),
+        secret: credential.secret.clone(),
+        rotation: crate::model::plan::rotation_id(&credential.id, Some(&generation)),
+        generation,
+        consumers: credential.consumers.iter().map(|consumer| consumer.id.clone()).collect(),
+    }
+}
+
+pub(super) fn consumers_behind(input: &Input<'_>, credential: &Credential, version: &VersionId) -> Vec<ConsumerId> {
     let acknowledged: BTreeMap<&str, &Resource> = input
         .snapshot
         .populations
@@ -144,36 +178,6 @@ fn consumers_behind(input: &Input<'_>, credential: &Credential, version: &Versio
         seen.is_some_and(|resource| ["stored", "running"].iter().any(|name| resource.text(name) != Some(version.as_str())))
     };
     credential.consumers.iter().map(|consumer| &consumer.id).filter(behind).cloned().collect()
-}
-
-fn permitted(
-    input: &Input<'_>,
-    credential: &Credential,
-    kind: &ActionKind,
-    rotations: u64,
-    managed: u64,
-) -> Result<Vec<crate::model::id::RuleId>, HeldBecause> {
-    let (overlap, verifiable) = match credential.rotator {
-        RotatorConfig::Random { .. } => (1, false),
-    };
-    // The share before this action: one rotation is always possible, however few credentials there are.
-    let share = (rotations * 100).checked_div(managed).unwrap_or(0);
-    let facts = GuardFacts {
-        credential: credential.id.to_string(),
-        owner: credential.owner.clone(),
-        overlap,
-        verifiable,
-        consumers: i64::try_from(credential.consumers.len()).unwrap_or(i64::MAX),
-        share_percent: i64::try_from(share).unwrap_or(100),
-        incomplete: false,
-    };
-    let verb = if matches!(kind, ActionKind::Deliver { .. }) { "deliver" } else { "rotate" };
-    match input.rules.guard(verb, &facts, input.assessment.at) {
-        Verdict::Permitted(rules) => Ok(rules),
-        Verdict::Forbidden(rules) => Err(HeldBecause::Forbidden(rules)),
-        Verdict::Error(error) => Err(HeldBecause::GuardError(error)),
-        Verdict::NothingPermits | Verdict::Excepted(_) => Err(HeldBecause::NothingPermits),
-    }
 }
 
 fn criteria(catalog: &Catalog, controls: &[ControlId]) -> Vec<(FrameworkId, CriterionId)> {

@@ -1,8 +1,10 @@
 //! Planning: what an assessment asks for, in order, within limits, as far as the guards permit. Same input, same plan.
 
 mod choose;
+pub mod guard;
 pub mod lint;
 mod order;
+pub mod standing;
 
 use crate::model::assessment::Assessment;
 use crate::model::catalog::Catalog;

@@ -9,7 +9,9 @@ use crate::model::catalog::*;
 use crate::model::diagnostic::Place;
 use crate::model::id::{ConsumerId, ControlId, ResourceId, VersionId};
 use crate::model::plan::{Action, ActionKind, HeldBecause, Reason, rotation_id};
-use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, Resource, Unseen, Value};
+use crate::model::rotator::{Alphabet, RandomValue, RotatorConfig};
+use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, ROTATION_ENTITY, Resource, Unseen, Value};
+use crate::model::standing::Standing;
 use crate::model::time::{Limit, Timestamp};
 
 const GUARDS: &str = r#"
@@ -38,6 +40,7 @@ struct World {
     catalog: Catalog,
     vault: Population,
     consumers: Population,
+    rotations: Option<Resource>,
     decisions: Vec<Decision>,
     gaps: Vec<Gap>,
     forced: Vec<CredentialId>,
@@ -84,13 +87,16 @@ fn credential(id: &str) -> Credential {
         owner: "platform".to_owned(),
         satisfies: vec!["ROT-01".into()],
         secret: SecretRef { source: "local".into(), region: ".".to_owned(), name: format!("app/{id}") },
-        rotator: RotatorConfig::Random { length: 40, alphabet: Alphabet::Alnum },
+        rotator: RotatorConfig::Random(RandomValue { length: 40, alphabet: Alphabet::Alnum }),
         policy: RotationPolicy {
             rotate_every: Limit::days(30),
             jitter: Limit::days(0),
             attempts: 3,
             lease: Limit::seconds(3600),
             allow_gap: None,
+            not_before: None,
+            windows: Vec::new(),
+            freeze: Vec::new(),
         },
         gate: GateSettings::default(),
         consumers: ["app", "worker"].map(consumer).into(),
@@ -129,6 +135,7 @@ fn world() -> World {
         catalog,
         vault: population("Vault::Secret"),
         consumers: population(CONSUMER_ENTITY),
+        rotations: None,
         decisions: Vec::new(),
         gaps: Vec::new(),
         forced: Vec::new(),
@@ -198,13 +205,17 @@ impl World {
         self.judged(control, "app/db", Status::NoEvidence, because).with(|world| world.gaps.push(gap))
     }
 
-    fn plan(mut self) -> Plan {
+    /// Has `look` see the world as a plan is made from it.
+    fn seen<T>(mut self, look: impl FnOnce(&Input<'_>) -> T) -> T {
         Arc::make_mut(&mut self.vault.resources).sort_by(|a, b| a.id.cmp(&b.id));
         Arc::make_mut(&mut self.consumers.resources).sort_by(|a, b| a.id.cmp(&b.id));
         let rules = Rules::compile(&self.catalog).unwrap();
-        let snapshot = Snapshot { taken: now(), populations: vec![self.consumers, self.vault], receipts: Vec::new() };
+        let mut rotations = population(ROTATION_ENTITY);
+        rotations.resources = self.rotations.into_iter().collect::<Vec<_>>().into();
+        let populations = vec![self.consumers, rotations, self.vault];
+        let snapshot = Snapshot { taken: now(), populations, receipts: Vec::new() };
         let assessment = Assessment { at: now(), decisions: self.decisions.into(), gaps: self.gaps, unused_exceptions: Vec::new() };
-        let plan = plan(&Input {
+        look(&Input {
             catalog: &self.catalog,
             rules: &rules,
             snapshot: &snapshot,
@@ -212,9 +223,21 @@ impl World {
             config: "work-tree".to_owned(),
             digest: "00".to_owned(),
             forced: &self.forced,
-        });
-        assert_eq!(lint(&plan, &self.catalog), Vec::<String>::new());
-        plan
+        })
+    }
+
+    fn plan(self) -> Plan {
+        self.seen(|input| {
+            let plan = plan(input);
+            assert_eq!(lint(&plan, input.catalog), Vec::<String>::new());
+            plan
+        })
+    }
+
+    /// How `id` stands when its rotation was seen as `rotation`.
+    fn standing(mut self, id: &str, rotation: Resource) -> Standing {
+        self.rotations = Some(rotation);
+        self.seen(|input| standing::standing(input, &input.catalog.credentials[&CredentialId::from(id)]))
     }
 }
 

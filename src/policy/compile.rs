@@ -2,27 +2,37 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use cedar_policy::{ActionConstraint, Effect as CedarEffect, Policy, PolicyId, PolicySet};
+use cedar_policy::{ActionConstraint, Effect as CedarEffect, Policy, PolicyId};
 
 use super::native::Native;
+use super::parse::{Parsed, parse_all};
 use super::{Effect, Rule, Rules, RulesError};
 use crate::model::catalog::{Catalog, Exception};
 use crate::model::id::{EntityType, ExceptionId, RuleId};
 use crate::model::time::Timestamp;
 
-pub(super) fn compile(catalog: &Catalog) -> Result<Rules, RulesError> {
+/// Parses files by path and text.
+pub(super) fn parse(files: &[(&str, &str)]) -> Result<Vec<Parsed>, RulesError> {
+    let texts: Vec<&str> = files.iter().map(|(_, text)| *text).collect();
+    let named = files.iter().zip(parse_all(&texts));
+    named.map(|((path, _), parsed)| parsed.map_err(|error| RulesError(format!("{path}: {error}")))).collect()
+}
+
+pub(super) fn compile(catalog: &Catalog, parsed: &[Parsed]) -> Result<Rules, RulesError> {
     let mut slices: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
-    for file in &catalog.policies {
-        add(&mut slices, &file.path, &file.text, None)?;
+    for (file, parsed) in catalog.policies.iter().zip(parsed) {
+        add(&mut slices, &file.path, parsed, None)?;
     }
+    let mut permits = Vec::new();
     for exception in catalog.exceptions.values() {
         let entities = catalog.controls.get(&exception.control).map_or(&[][..], |control| control.entities.as_slice());
-        for entity in entities {
-            add(&mut slices, "", &permit(exception, entity), Some(&exception.id))?;
-        }
+        permits.extend(entities.iter().map(|entity| (&exception.id, permit(exception, entity))));
+    }
+    let texts: Vec<_> = permits.iter().map(|(_, text)| ("", text.as_str())).collect();
+    for ((exception, _), parsed) in permits.iter().zip(parse(&texts)?) {
+        add(&mut slices, "", &parsed, Some(exception))?;
     }
     Ok(Rules { slices })
 }
@@ -30,11 +40,10 @@ pub(super) fn compile(catalog: &Catalog) -> Result<Rules, RulesError> {
 fn add(
     slices: &mut BTreeMap<String, Vec<Rule>>,
     file: &str,
-    text: &str,
+    parsed: &Parsed,
     exception: Option<&ExceptionId>,
 ) -> Result<(), RulesError> {
-    let set = PolicySet::from_str(text).map_err(|error| RulesError(format!("{file}: {error}")))?;
-    let mut policies: Vec<&Policy> = set.policies().collect();
+    let mut policies: Vec<&Policy> = parsed.set.policies().collect();
     policies.sort_by_key(|policy| order(policy));
     for policy in policies {
         let id = policy.annotation("id").map_or_else(|| policy.id().to_string(), str::to_owned);
@@ -45,8 +54,8 @@ fn add(
             exception: exception.cloned(),
             effect: if policy.effect() == CedarEffect::Permit { Effect::Permit } else { Effect::Forbid },
             file: file.to_owned(),
-            text: Arc::from(policy.to_cedar().unwrap_or_default()),
-            native: Native::compile(policy),
+            text: Arc::from(parsed.text(policy.id()).unwrap_or_default()),
+            native: parsed.json(policy.id()).and_then(|json| Native::compile(policy, &json)),
             policy: policy.new_id(PolicyId::new(&id)),
             id: RuleId::from(id),
         });

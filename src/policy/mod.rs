@@ -4,6 +4,7 @@ mod compile;
 mod eval;
 mod native;
 pub mod oracle;
+pub mod parse;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::model::id::{EntityType, ExceptionId, RuleId};
 use crate::model::snapshot::Resource;
 use crate::model::time::Timestamp;
 use native::{Native, millis};
+use parse::Parsed;
 
 /// Instants looked at before a verdict is taken never to change; two moving counts could meet without end.
 const FLIP_STEPS: usize = 100;
@@ -96,13 +98,22 @@ pub struct GuardFacts {
 }
 
 impl Rules {
-    /// Compiles the policies of `catalog` and a permit for each exception in force at no particular time: exceptions carry their
-    /// own dates.
+    /// Parses and compiles the policies of `catalog`.
     ///
     /// # Errors
-    /// When a policy does not parse.
+    /// As [`Rules::of`], and when a policy does not parse.
     pub fn compile(catalog: &Catalog) -> Result<Self, RulesError> {
-        compile::compile(catalog)
+        let files: Vec<_> = catalog.policies.iter().map(|file| (file.path.as_str(), &*file.text)).collect();
+        Self::of(catalog, &compile::parse(&files)?)
+    }
+
+    /// Compiles the policy files of `catalog`, which are `parsed` in the same order, and a permit for each exception in force at no
+    /// particular time: exceptions carry their own dates.
+    ///
+    /// # Errors
+    /// When a policy does not name one action.
+    pub fn of(catalog: &Catalog, parsed: &[Parsed]) -> Result<Self, RulesError> {
+        compile::compile(catalog, parsed)
     }
 
     /// Policies of `action` (`Control::Action::"ROT-01"`), in file order; empty when there are none.

@@ -88,15 +88,14 @@ pub(super) enum Arith {
 }
 
 impl Native {
-    /// The native form of `policy`, if it has one.
-    pub(super) fn compile(policy: &Policy) -> Option<Self> {
+    /// The native form of `policy`, which is `json` in Cedar's JSON form, if it has one.
+    pub(super) fn compile(policy: &Policy, json: &Json) -> Option<Self> {
         let head = match policy.resource_constraint() {
             ResourceConstraint::Any => Head::Any,
             ResourceConstraint::Is(name) => Head::Is(name.to_string()),
             ResourceConstraint::Eq(uid) => Head::One(uid.type_name().to_string(), uid.id().unescaped().to_owned()),
             ResourceConstraint::In(_) | ResourceConstraint::IsIn(..) => return None,
         };
-        let json = policy.to_json().ok()?;
         let conditions = json.get("conditions")?.as_array()?;
         let conditions = conditions.iter().map(condition).collect::<Option<Vec<_>>>()?;
         let mut reads = Vec::new();

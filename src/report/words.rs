@@ -81,12 +81,14 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
     match reason {
         Reason::NoValue => "it has no value yet".to_owned(),
         Reason::HalfDone => "a rotation was begun and not finished".to_owned(),
+        Reason::NotRetired => "what the last rotation replaced is not ended yet".to_owned(),
         Reason::TooOld { since, due_after, limit } => format!("age {} is over {due_after} (limit {limit})", age(*since, now)),
         Reason::NonCompliant => "non-compliant".to_owned(),
         Reason::NoEvidence(detail) => format!("no evidence: {detail}"),
         Reason::NotAdopted => "a consumer does not run the current version".to_owned(),
         Reason::Undeclared => "found, but not declared under credentials/".to_owned(),
         Reason::Forced => "asked for".to_owned(),
+        Reason::RolledBack => "the value before is asked for".to_owned(),
     }
 }
 
@@ -98,6 +100,8 @@ pub fn held(because: &HeldBecause) -> String {
         HeldBecause::Forbidden(rules) => format!("forbidden by {}", list(rules)),
         HeldBecause::GuardError(error) => format!("the guard failed: {error}"),
         HeldBecause::ShareLimit { allowed } => format!("this run rotates at most {allowed}"),
+        HeldBecause::Frozen { until } => format!("a freeze lasts until {until}"),
+        HeldBecause::OutsideWindow { opens } => format!("its change window opens {opens}"),
         HeldBecause::Unseen(detail) => format!("its store was not seen: {detail}"),
         HeldBecause::NoWriter(detail) => detail.clone(),
         HeldBecause::AttemptsSpent { attempts } => format!("{attempts} attempts are used up; a person must look"),

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use rand_core::{OsRng, RngCore};
 use zeroize::Zeroizing;
 
-use crate::model::catalog::Alphabet;
 use crate::model::id::{KeyId, VersionId};
+use crate::model::rotator::{Alphabet, RandomValue};
 use crate::model::secret::Secret;
 use crate::world::{Capabilities, ErrorClass, Fresh, Rotator, Trial, WorldError};
 
@@ -17,10 +17,10 @@ pub struct Random {
 }
 
 impl Random {
-    /// Values of `length` characters of `alphabet`.
+    /// Values as in `declared`.
     #[must_use]
-    pub fn new(length: u16, alphabet: Alphabet) -> Self {
-        Self { length, alphabet }
+    pub fn new(declared: &RandomValue) -> Self {
+        Self { length: declared.length, alphabet: declared.alphabet }
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
     #[tokio::test]
     async fn values_have_the_length_and_only_letters_of_the_alphabet() {
         for alphabet in [Alphabet::Alnum, Alphabet::Hex, Alphabet::Base64url] {
-            let value = Random::new(200, alphabet).create(&"slot".into(), None).await.unwrap().value;
+            let value = Random::new(&RandomValue { length: 200, alphabet }).create(&"slot".into(), None).await.unwrap().value;
             assert_eq!(value.expose().len(), 200);
             assert!(value.expose().iter().all(|byte| letters(alphabet).contains(byte)));
         }
@@ -81,7 +81,11 @@ mod tests {
 
     #[tokio::test]
     async fn every_letter_comes_about_equally_often() {
-        let value = Random::new(62_000, Alphabet::Alnum).create(&"slot".into(), None).await.unwrap().value;
+        let value = Random::new(&RandomValue { length: 62_000, alphabet: Alphabet::Alnum })
+            .create(&"slot".into(), None)
+            .await
+            .unwrap()
+            .value;
         for letter in letters(Alphabet::Alnum) {
             let count = value.expose().iter().filter(|byte| *byte == letter).count();
             assert!((750..1_250).contains(&count), "{count}"); // 1000 expected, standard deviation 32

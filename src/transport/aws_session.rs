@@ -40,6 +40,7 @@ struct Made {
     source: AwsSource,
     region: String,
     role: Option<String>,
+    name: String,
     config: SdkConfig,
 }
 
@@ -60,14 +61,16 @@ impl Sessions {
     /// The session for `region` of `source`: the default credential chain or a profile, then `role` when given, assumed as `name`.
     pub async fn get(&self, source: &AwsSource, region: &str, role: Option<&str>, name: &str) -> SdkConfig {
         let mut made = self.made.lock().await;
-        let same = |one: &&Made| one.source == *source && one.region == region && one.role.as_deref() == role;
+        let same = |one: &&Made| {
+            one.source == *source && one.region == region && one.role.as_deref() == role && (role.is_none() || one.name == name)
+        };
         if let Some(found) = made.iter().find(same) {
             return found.config.clone();
         }
         let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
         let config = session_from(loader.http_client(self.http.clone()), source, region, role, name).await;
-        let (region, role) = (region.to_owned(), role.map(str::to_owned));
-        made.push(Made { source: source.clone(), region, role, config: config.clone() });
+        let (region, role, name) = (region.to_owned(), role.map(str::to_owned), name.to_owned());
+        made.push(Made { source: source.clone(), region, role, name, config: config.clone() });
         config
     }
 }

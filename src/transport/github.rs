@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::budget::Budget;
 pub use super::github_failure::Failure;
 use super::github_failure::{Ended, not_sent, refused};
 pub use super::github_graphql::Omitted;
@@ -34,6 +35,7 @@ pub struct Github {
     rest: OnceLock<Octocrab>,
     graph: OnceLock<Octocrab>,
     pace: Pace,
+    budget: Option<Budget>,
     log: Mutex<GithubLog>,
 }
 
@@ -68,13 +70,29 @@ impl Github {
     #[must_use]
     pub fn new(base_url: Option<&str>, login: Login) -> Self {
         let base = base_url.unwrap_or(PUBLIC).trim_end_matches('/').to_owned();
-        Self { base, login, rest: OnceLock::new(), graph: OnceLock::new(), pace: Pace::default(), log: Mutex::default() }
+        Self {
+            base,
+            login,
+            rest: OnceLock::new(),
+            graph: OnceLock::new(),
+            pace: Pace::default(),
+            budget: None,
+            log: Mutex::default(),
+        }
     }
 
     /// Waits `budget` at most for rate limits, over all calls; two minutes unless set.
     #[must_use]
     pub fn waiting(mut self, budget: Duration) -> Self {
         self.pace = Pace::of(budget);
+        self
+    }
+
+    /// Every request takes from `budget` before it is sent, retries included; the one an hour by which an App fetches its token does
+    /// not.
+    #[must_use]
+    pub fn under(mut self, budget: Budget) -> Self {
+        self.budget = Some(budget);
         self
     }
 
@@ -123,8 +141,19 @@ impl Github {
     pub async fn write_once(&self, method: &str, route: &str, body: &impl Serialize) -> Result<Answer, Failure> {
         let body = serde_json::to_value(body).map_err(|_| Failure::Shape)?;
         let client = self.client(method)?;
+        if let Some(budget) = &self.budget {
+            budget.take().await;
+        }
         let sent = tokio::time::timeout(ANSWER, self.once(client, method, route, Some(&body))).await;
         sent.unwrap_or_else(|_| Err(Failure::NoAnswer.into())).map_err(|Ended(failure, _)| failure)
+    }
+
+    /// Deletes `route`; gone already is [`Failure::Status`] 404.
+    ///
+    /// # Errors
+    /// Any status but 2xx, and no answer; a lost answer may have taken effect.
+    pub async fn delete(&self, route: &str) -> Result<Answer, Failure> {
+        self.send("DELETE", route, None).await
     }
 
     /// Asks `query`, which changes nothing. An answer may hold errors beside data or without: see [`Answer::graph`].
@@ -140,6 +169,10 @@ impl Github {
         let mut backoff = BACKOFF;
         let mut attempt = 1;
         loop {
+            // Waiting for the budget is not waiting for the answer.
+            if let Some(budget) = &self.budget {
+                budget.take().await;
+            }
             let sent = tokio::time::timeout(ANSWER, self.once(client, method, route, body)).await;
             match sent.unwrap_or_else(|_| Err(Failure::NoAnswer.into())) {
                 Err(Ended(_, Some(wait))) if self.pace.take(wait) => tokio::time::sleep(wait).await,
@@ -159,6 +192,7 @@ impl Github {
             "GET" => client._get(route).await,
             "PUT" => client._put(route, body).await,
             "PATCH" => client._patch(route, body).await,
+            "DELETE" => client._delete(route, body).await,
             _ => client._post(route, body).await,
         };
         let answer = answer.map_err(|error| not_sent(&error))?;
@@ -283,6 +317,15 @@ mod tests {
             assert_eq!(github.get("/user").await.err(), Some(Failure::NoToken));
             assert_eq!(github.take_log().requests, 0);
         }
+    }
+
+    #[tokio::test]
+    async fn every_attempt_takes_from_the_budget() {
+        let budget = Budget::slow(100);
+        let login = Login::Token(Some(Secret::new(b"token".to_vec())));
+        let github = Github::new(Some("http://127.0.0.1:9"), login).under(budget.clone());
+        assert_eq!(github.get("/user").await.err(), Some(Failure::NoAnswer));
+        assert_eq!((budget.taken(), github.take_log().requests), (u64::from(ATTEMPTS), u64::from(ATTEMPTS)));
     }
 
     #[test]

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
-use aws_sdk_secretsmanager::types::Tag;
+use aws_sdk_secretsmanager::types::{StatusType, Tag};
 
-use super::aws::{Failure, ROTATED_TAG};
+use super::aws::{Failure, ROTATED_TAG, Wire};
 use crate::model::catalog::SecretRef;
 use crate::model::id::{SourceId, VersionId};
 use crate::model::secret::Secret;
@@ -44,13 +44,25 @@ impl SecretsManagerStore {
     }
 
     async fn lookup(client: &Client, secret: &SecretRef, doing: &str) -> Result<Option<DescribeSecretOutput>, WorldError> {
-        match client.describe_secret().secret_id(&secret.name).send().await {
+        Self::lookup_at(client, secret, doing).await.map(|(found, _)| found)
+    }
+
+    /// The secret, and the store's clock when it answered.
+    async fn lookup_at(
+        client: &Client,
+        secret: &SecretRef,
+        doing: &str,
+    ) -> Result<(Option<DescribeSecretOutput>, Option<Timestamp>), WorldError> {
+        let wire = Wire::default();
+        let asked = client.describe_secret().secret_id(&secret.name).customize().interceptor(wire.clone()).send().await;
+        let found = match asked {
             Ok(answer) => Ok(Some(answer)),
             Err(error) => match Failure::of(&error) {
                 failure if failure.class() == ErrorClass::NotFound => Ok(None),
                 failure => Err(failure.during(doing.to_owned())),
             },
-        }
+        };
+        found.map(|found| (found, wire.take().clock))
     }
 
     /// Creates the secret without a value: a value given here would become current at once.
@@ -98,6 +110,21 @@ impl SecretsManagerStore {
     }
 }
 
+/// Regions whose replica does not serve the current version yet.
+fn behind(found: &DescribeSecretOutput) -> Vec<String> {
+    let late = found.replication_status().iter().filter(|replica| replica.status() != Some(&StatusType::InSync));
+    late.map(|replica| replica.region().unwrap_or("a region without a name").to_owned()).collect()
+}
+
+/// AWS and slm would rotate it against each other.
+fn not_rotated_by_aws(found: &DescribeSecretOutput, doing: String) -> Result<(), WorldError> {
+    if found.rotation_enabled() == Some(true) {
+        let cause = "AWS rotates this secret itself; turn that off, or declare it as such".to_owned();
+        return Err(WorldError { class: ErrorClass::Permanent, operation: doing, cause });
+    }
+    Ok(())
+}
+
 fn labelled<'a>(answer: &'a DescribeSecretOutput, label: &'a str) -> impl Iterator<Item = &'a str> {
     let versions = answer.version_ids_to_stages().into_iter().flatten();
     versions.filter(move |(_, labels)| labels.iter().any(|have| have == label)).map(|(id, _)| id.as_str())
@@ -116,7 +143,8 @@ impl SecretStore for SecretsManagerStore {
     async fn describe(&self, secret: &SecretRef) -> Result<SecretView, WorldError> {
         let client = self.client(secret)?;
         let doing = || format!("list the versions of {}", secret.name);
-        let Some(found) = Self::lookup(client, secret, &doing()).await? else { return Ok(SecretView::default()) };
+        let (found, now) = Self::lookup_at(client, secret, &doing()).await?;
+        let Some(found) = found else { return Ok(SecretView { now, ..SecretView::default() }) };
         let unclear = |cause: &str| WorldError { class: ErrorClass::Transient, operation: doing(), cause: cause.to_owned() };
         let mut versions = BTreeMap::new();
         let request = client.list_secret_version_ids().secret_id(&secret.name).include_deprecated(true);
@@ -136,7 +164,7 @@ impl SecretStore for SecretsManagerStore {
         if found.version_ids_to_stages().into_iter().flatten().any(|(id, _)| !versions.contains_key(id.as_str())) {
             return Err(unclear("the two lists of versions disagree"));
         }
-        Ok(SecretView { exists: true, versions, ..SecretView::default() })
+        Ok(SecretView { exists: true, versions, now, behind: behind(&found) })
     }
 
     async fn read(&self, secret: &SecretRef, version: &VersionId) -> Result<Secret, WorldError> {
@@ -162,6 +190,7 @@ impl SecretStore for SecretsManagerStore {
         match Self::lookup(client, secret, &doing()).await? {
             None => Self::create(client, secret).await?,
             Some(found) => {
+                not_rotated_by_aws(&found, doing())?;
                 // A version that is listed may be current by now: it is compared, never written again.
                 if found.version_ids_to_stages().is_some_and(|versions| versions.contains_key(version.as_str())) {
                     match self.read(secret, version).await {
@@ -188,6 +217,7 @@ impl SecretStore for SecretsManagerStore {
         let doing = || format!("promote version {} of {}", short(to), secret.name);
         let missing = || WorldError { class: ErrorClass::NotFound, operation: doing(), cause: "no such secret".to_owned() };
         let found = Self::lookup(client, secret, &doing()).await?.ok_or_else(missing)?;
+        not_rotated_by_aws(&found, doing())?;
         let now = labelled(&found, CURRENT).next();
         // A first version may be made current by the store itself.
         if from.is_none() && now == Some(to.as_str()) {

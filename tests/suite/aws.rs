@@ -17,6 +17,7 @@ use slm::transport::aws::session_from;
 use slm::transport::secrets_manager_store::SecretsManagerStore;
 use slm::world::{Clock, Collected, Collector, ErrorClass, PENDING, SecretStore, WorldError};
 
+use crate::aws_script::Script;
 use crate::support::Server;
 
 pub const ACCOUNT: &str = "123456789012";
@@ -221,6 +222,19 @@ async fn a_list_that_breaks_off_is_incomplete_and_keeps_what_was_seen() {
     }
 }
 
+#[tokio::test]
+async fn a_page_without_a_list_is_no_empty_list() {
+    for (pages, resources) in [(vec![], 0), (vec![page("a", "t1")], 1)] {
+        for body in ["{}", r#"{"SecretList":null}"#] {
+            let answers = pages.iter().cloned().chain([(200, body.to_owned())]).collect();
+            let seen = collect(&scripted(answers), "eu-west-1").await;
+            assert_eq!((cause(&seen), seen.populations[0].resources.len()), (Unseen::Inconsistent, resources), "{body}");
+        }
+    }
+    let seen = collect(&scripted(vec![(200, r#"{"SecretList":[]}"#.to_owned())]), "eu-west-1").await;
+    assert!(seen.receipt.completeness.is_complete() && seen.populations[0].resources.is_empty());
+}
+
 fn secret() -> SecretRef {
     SecretRef { source: "prod".into(), region: "eu-west-1".to_owned(), name: "prod/db".to_owned() }
 }
@@ -290,4 +304,31 @@ async fn a_region_out_of_scope_is_not_reached() {
     let mut elsewhere = secret();
     elsewhere.region = "ap-south-1".to_owned();
     assert_eq!(class(store("http://127.0.0.1:9").await.describe(&elsewhere).await), ErrorClass::Permanent);
+}
+
+#[tokio::test]
+async fn the_store_tells_its_clock_and_replicas_that_are_behind_and_leaves_alone_what_aws_rotates() {
+    let secret = SecretRef { source: "prod".into(), region: "eu-west-1".to_owned(), name: "app/db".to_owned() };
+    let described = |more: &str| {
+        let versions = r#""VersionIdsToStages":{"g":["AWSCURRENT"]}"#;
+        (200, format!(r#"{{"Name":"app/db",{versions}{more}}}"#))
+    };
+    let listed = (200, r#"{"Versions":[{"VersionId":"g","VersionStages":["AWSCURRENT"],"CreatedDate":1.5}]}"#.to_owned());
+    let replicas = r#","ReplicationStatus":[{"Region":"a","Status":"InSync"},{"Region":"b","Status":"InProgress"},{"Region":"c","Status":"Failed"}]"#;
+    let script =
+        Script::new().on("DescribeSecret", &[described(replicas)]).on("ListSecretVersionIds", std::slice::from_ref(&listed));
+    let before = Timestamp::now().as_second();
+    let view = store(&script.serve()).await.describe(&secret).await.unwrap();
+    assert_eq!(view.behind, ["b", "c"]);
+    assert!(view.now.is_some_and(|now| (before..=before + 60).contains(&now.as_second())), "{:?}", view.now);
+
+    let script =
+        Script::new().on("DescribeSecret", &[described(r#","RotationEnabled":true"#)]).on("ListSecretVersionIds", &[listed]);
+    let store = store(&script.serve()).await;
+    let (slot, value) = (VersionId::from("00000000-0000-0000-0000-000000000000"), Secret::new(b"new".to_vec()));
+    for refused in [store.put(&secret, &slot, &value).await, store.promote(&secret, Some(&"g".into()), &slot).await] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.class, ErrorClass::Permanent);
+        assert!(error.to_string().contains("AWS rotates this secret itself"), "{error}");
+    }
 }

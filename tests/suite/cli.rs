@@ -362,3 +362,29 @@ fn two_applies_at_once_rotate_once_and_lose_nothing() {
     assert_eq!(seen, ids);
     git(&world.root(), &["fsck", "--full", "--strict"]);
 }
+
+#[test]
+fn a_secret_that_was_found_is_adopted_without_being_rotated() {
+    let world = World::scaffolded();
+    let file = fs::read_dir(world.root().join("credentials")).unwrap().map(|entry| entry.unwrap().path());
+    let file = file.into_iter().find(|path| path.extension().is_some_and(|end| end == "toml")).unwrap();
+    world.slm(&["apply", "--auto-approve"]);
+    let declared: toml::Table = fs::read_to_string(&file).unwrap().parse().unwrap();
+    let secret = declared["secret"].as_table().unwrap();
+    let id = format!("vault:{}/{}", secret["source"].as_str().unwrap(), secret["name"].as_str().unwrap());
+    let rotator = "random = { length = 32 }";
+    world.slm(&["adopt", &id, "--rotator", rotator]).exits(1).says("is declared already");
+    fs::remove_file(&file).unwrap();
+    world.commit();
+    world.slm(&["adopt", "vault:nowhere/x", "--rotator", rotator]).exits(3).says("no secret `vault:nowhere/x` was seen");
+    world.slm(&["adopt", &id, "--rotator", rotator]).exits(1).says("name the team with `--owner`");
+    world.slm(&["adopt", &id, "--owner", "platform", "--rotator", "random = { length = 3 }"]).exits(4).says("can be guessed");
+    let before = world.slm(&["plan", "--format", "json"]).json();
+    world.slm(&["adopt", &id, "--owner", "platform", "--rotator", rotator, "--id", "taken-over", "--rotate-every", "1s"]).exits(0);
+    assert!(world.read("credentials/taken-over.toml").contains("not-before"));
+    world.slm(&["check"]).exits(0);
+    let after = world.slm(&["plan", "--format", "json"]).json();
+    let rotations =
+        |plan: &Json| plan["plan"]["actions"].as_array().unwrap().iter().filter(|one| one["kind"]["rotate"].is_object()).count();
+    assert_eq!((rotations(&before), rotations(&after)), (0, 0), "however old it is");
+}

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use slm::model::catalog::GithubSource;
 use slm::model::id::VersionId;
 use slm::model::secret::Secret;
-use slm::world::Consumer;
+use slm::world::{Consumer, KeyChange, Rotator, Target};
 
+use crate::deploy_key;
 use crate::github_org::{collect_as, everything};
 use crate::github_server::{Server, TOKEN};
 
@@ -118,6 +119,12 @@ async fn every_request_is_one_that_the_published_description_knows() {
         sent.extend(server.with(|state| std::mem::take(&mut state.sent)));
     }
     sent.extend(crate::github_dispatch::requests().await);
+    let server = Server::start();
+    let keys = deploy_key::keys(&server);
+    let value = keys.create(&"slot".into(), None).await.unwrap().value;
+    keys.install(&value, &"11111111-1111-5111-8111-111111111111".into(), None).await.unwrap();
+    keys.change(&keys.identify(&value).unwrap(), KeyChange::Delete).await.unwrap();
+    sent.extend(server.with(|state| std::mem::take(&mut state.sent)));
     // GitHub's own links go where its description does not reach.
     let described: Vec<_> = sent.iter().filter(|[_, route, ..]| !route.starts_with("/organizations/")).collect();
     assert!(described.len() > 30, "{}", described.len());

@@ -44,6 +44,10 @@ pub struct State {
     pub environments: BTreeMap<String, Vec<String>>,
     /// Workflow runs: id, status, file, created at.
     pub runs: Vec<(u64, &'static str, &'static str, &'static str)>,
+    /// Deploy keys by repository route and number, as GitHub lists them.
+    pub deploy_keys: BTreeMap<(String, u64), Json>,
+    /// Keys a page.
+    pub page: usize,
     /// Answers by method and route, before anything else.
     pub scripts: BTreeMap<String, Script>,
     /// Answers given once each, before those.
@@ -76,6 +80,8 @@ impl Server {
             variables: BTreeMap::new(),
             environments: BTreeMap::new(),
             runs: Vec::new(),
+            deploy_keys: BTreeMap::new(),
+            page: 2,
             scripts: BTreeMap::new(),
             once: BTreeMap::new(),
             sent: BTreeSet::new(),
@@ -182,10 +188,52 @@ impl State {
         if !self.tokens.iter().any(|token| token == bearer) {
             return (401, String::new(), "{}".to_owned());
         }
-        self.scripts.get(asked).cloned().unwrap_or_else(|| {
-            let (status, answer) = self.answer(method, route, body);
-            (status, String::new(), answer.to_string())
-        })
+        if let Some(script) = self.scripts.get(asked) {
+            return script.clone();
+        }
+        if let Some((status, link, answer)) = self.keys(method, route, body) {
+            return (status, link, answer.to_string());
+        }
+        let (status, answer) = self.answer(method, route, body);
+        (status, String::new(), answer.to_string())
+    }
+
+    /// The deploy keys of a repository, in pages of two; a key can be in one repository alone.
+    fn keys(&mut self, method: &str, route: &str, body: &Json) -> Option<(u16, String, Json)> {
+        let (path, query) = route.split_once('?').unwrap_or((route, ""));
+        let (repo, number) = path.strip_prefix("/repos/")?.split_once("/keys")?;
+        let number: Option<u64> = number.strip_prefix('/').and_then(|text| text.parse().ok());
+        let plain = |status, answer| Some((status, String::new(), answer));
+        match (method, number) {
+            ("GET", None) => {
+                let page = query.split('&').find_map(|part| part.strip_prefix("page=")).map_or(1, |page| page.parse().unwrap());
+                let all: Vec<&Json> = self.deploy_keys.iter().filter(|((of, _), _)| of == repo).map(|(_, key)| key).collect();
+                let shown: Vec<&Json> = all.iter().skip((page - 1) * self.page).take(self.page).copied().collect();
+                let more = all.len() > page * self.page;
+                let next = format!("link: <{}{path}?per_page=100&page={}>; rel=\"next\"\r\n", self.root, page + 1);
+                Some((200, if more { next } else { String::new() }, json!(shown)))
+            }
+            ("POST", None) => {
+                let words = |key: &str| key.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>();
+                let key = words(body["key"].as_str().unwrap());
+                if self.deploy_keys.values().any(|have| words(have["key"].as_str().unwrap()) == key) {
+                    return plain(422, json!({ "message": "key is already in use" }));
+                }
+                let id = self.deploy_keys.keys().map(|(_, id)| id + 1).max().unwrap_or(1);
+                let made = json!({
+                    "id": id, "key": key.join(" "), "title": body["title"], "read_only": body["read_only"], "verified": true,
+                    "created_at": "2026-11-24T06:00:00Z", "last_used": null, "enabled": true, "added_by": "slm",
+                    "url": format!("{}{path}/{id}", self.root),
+                });
+                self.deploy_keys.insert((repo.to_owned(), id), made.clone());
+                plain(201, made)
+            }
+            ("DELETE", Some(id)) => match self.deploy_keys.remove(&(repo.to_owned(), id)) {
+                Some(_) => plain(204, json!({})),
+                None => plain(404, json!({})),
+            },
+            _ => None,
+        }
     }
 
     fn answer(&mut self, method: &str, route: &str, body: &Json) -> (u16, Json) {

@@ -9,6 +9,7 @@
 
 mod aws;
 mod aws_iam;
+mod aws_proxy;
 mod aws_script;
 mod aws_trail;
 mod cli;
@@ -16,6 +17,8 @@ mod cli_aws;
 mod config_repo;
 mod consumer_exec;
 mod consumer_webhook;
+mod deploy_key;
+mod exec_kind;
 mod file_consumer;
 mod github;
 mod github_app;
@@ -25,8 +28,11 @@ mod github_dispatch;
 mod github_org;
 mod github_server;
 mod killed;
+mod kinds;
 mod layers;
 mod record;
+mod rotation;
+mod rotation_faults;
 mod rules;
 mod scale;
 mod support;

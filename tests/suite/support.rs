@@ -88,6 +88,14 @@ pub fn slm(at: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Ran {
     ran(command(at, arguments, env).output().unwrap())
 }
 
+/// The same, with `seen` told its process id while it runs; `None` when it was killed.
+pub fn slm_watched(at: &Path, arguments: &[&str], env: &[(&str, &str)], seen: impl FnOnce(u32)) -> Option<Ran> {
+    let child = command(at, arguments, env).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    seen(child.id());
+    let output = child.wait_with_output().unwrap();
+    output.status.code().is_some().then(|| ran(output))
+}
+
 /// The same, and the most memory it held at any time, in MB of a million bytes. `SLM_BIN` names another binary to run.
 pub fn slm_measured(at: &Path, arguments: &[&str], env: &[(&str, &str)]) -> (Ran, f64) {
     let child = command(at, arguments, env).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -177,6 +185,12 @@ impl World {
     pub fn slm(&self, arguments: &[&str]) -> Ran {
         let env: Vec<(&str, &str)> = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         slm(&self.root(), arguments, &env)
+    }
+
+    /// Runs it with `seen` told its process id; `None` when it was killed.
+    pub fn slm_watched(&self, arguments: &[&str], seen: impl FnOnce(u32)) -> Option<Ran> {
+        let env: Vec<(&str, &str)> = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        slm_watched(&self.root(), arguments, &env, seen)
     }
 
     pub fn read(&self, path: &str) -> String {

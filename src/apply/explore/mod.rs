@@ -4,7 +4,9 @@
 //! rolls back; a value in wrong hands; somebody else's credential. In every state the invariants hold, and from every state the
 //! goal can be reached without another fault.
 
+mod faults;
 mod search;
+mod sweeps;
 mod world;
 
 use search::{Found, Scenario, search};

@@ -12,13 +12,12 @@ use super::super::decide::Mutation;
 use super::super::engine::{Engine, Phase};
 use super::super::job::{Budget, Job};
 use super::world::{ATTEMPTS, Ablation, Fault, Fixed, Setup, Spot, State, TICK, World, number, secret};
-use crate::model::catalog::{
-    Alphabet, Consumer as Declared, ConsumerKind, Credential, FileConsumer, GateSettings, RotationPolicy, RotatorConfig,
-};
+use crate::model::catalog::{Consumer as Declared, ConsumerKind, Credential, FileConsumer, GateSettings, RotationPolicy};
 use crate::model::diagnostic::Place;
 use crate::model::id::{ConsumerId, VersionId};
 use crate::model::names;
 use crate::model::plan::ActionKind;
+use crate::model::rotator::{Alphabet, RandomValue, RotatorConfig};
 use crate::model::secret::Secret;
 use crate::model::time::Limit;
 use crate::world::{Consumer, Fresh, KeyChange, Overlap};
@@ -164,16 +163,16 @@ impl Node {
 }
 
 /// The parts of a job that never change.
-struct Rig {
-    scenario: Scenario,
-    world: World,
-    credential: Credential,
+pub struct Rig {
+    pub scenario: Scenario,
+    pub world: World,
+    pub credential: Credential,
     consumers: Vec<(ConsumerId, Box<dyn Consumer>)>,
     leased: AtomicBool,
 }
 
 impl Rig {
-    fn new(scenario: &Scenario) -> Self {
+    pub fn new(scenario: &Scenario) -> Self {
         let world = World::new(scenario.setup.clone());
         world.lock().state.whims = scenario.whims;
         let id = |n: usize| ConsumerId::from(format!("c{n}"));
@@ -193,13 +192,16 @@ impl Rig {
             owner: String::new(),
             satisfies: Vec::new(),
             secret: secret(),
-            rotator: RotatorConfig::Random { length: 8, alphabet: Alphabet::Hex },
+            rotator: RotatorConfig::Random(RandomValue { length: 8, alphabet: Alphabet::Hex }),
             policy: RotationPolicy {
                 rotate_every: Limit::days(1),
                 jitter: Limit::days(0),
                 attempts: ATTEMPTS,
                 lease,
                 allow_gap: None,
+                not_before: None,
+                windows: Vec::new(),
+                freeze: Vec::new(),
             },
             gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(TICK) },
             consumers: (0..count).map(declared).collect(),
@@ -208,7 +210,7 @@ impl Rig {
         Self { scenario: scenario.clone(), world, credential, consumers, leased: AtomicBool::new(true) }
     }
 
-    fn action(&self, generation: Option<&VersionId>, rotate: bool) -> ActionKind {
+    pub fn action(&self, generation: Option<&VersionId>, rotate: bool) -> ActionKind {
         let (credential, secret) = (self.credential.id.clone(), secret());
         let rotation = names::rotation(&credential, generation);
         let consumers = self.consumers.iter().map(|(id, _)| id.clone()).collect();

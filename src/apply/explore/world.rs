@@ -130,7 +130,7 @@ pub fn lost() -> WorldError {
     WorldError { class: ErrorClass::Transient, operation: "call".to_owned(), cause: "lost".to_owned() }
 }
 
-fn refusal(class: ErrorClass) -> WorldError {
+pub fn refusal(class: ErrorClass) -> WorldError {
     WorldError { class, ..lost() }
 }
 

@@ -1,6 +1,8 @@
 //! What is due for declared credentials, and what holds it back.
 
 use super::*;
+use crate::model::rotator::IamAccessKey;
+use crate::model::standing::Phase;
 
 fn reasons(plan: &Plan) -> Vec<&Reason> {
     plan.actions.iter().map(|action| &action.reason).collect()
@@ -219,4 +221,113 @@ fn the_same_world_gives_the_same_bytes_however_it_was_built() {
         serde_json::to_vec(&world.plan()).unwrap()
     };
     assert!((1..10).all(|turn| build(turn) == build(0)));
+}
+
+/// How far the rotation of `db` has come, in place of `random` with a kind that leaves something behind.
+fn standing_with(days: i64, facts: &[(&str, Value)]) -> Standing {
+    let world = world().aged("db", days).with(|world| {
+        let key = IamAccessKey { user: "u".to_owned(), source: None, exclusive: true };
+        let credential = world.catalog.credentials.get_mut(&CredentialId::from("db")).unwrap();
+        credential.rotator = RotatorConfig::AwsIamAccessKey(key);
+    });
+    let mut all: Vec<(Arc<str>, Value)> = vec![("credential".into(), text("db")), ("generation".into(), text("v-db"))];
+    all.extend(facts.iter().map(|(name, value)| (Arc::from(*name), value.clone())));
+    world.standing("db", Resource::new("db".into(), all))
+}
+
+#[test]
+fn the_phase_of_a_credential_follows_from_what_was_noted() {
+    let open = ("open", Value::Bool(true));
+    let at = |days| Value::Time(ago(days));
+    let stands = |days, facts: &[(&str, Value)]| {
+        let standing = standing_with(days, facts);
+        (standing.phase, standing.until)
+    };
+    assert_eq!(stands(1, &[]), (Phase::Done, None));
+    assert_eq!(stands(31, &[]), (Phase::Due, None));
+    assert_eq!(stands(1, std::slice::from_ref(&open)), (Phase::Retiring, None));
+    let lease = Limit::seconds(3600);
+    assert_eq!(stands(1, &[open.clone(), ("promoted", at(1))]), (Phase::Retiring, Some(lease.after(ago(1)))));
+    let soaking = [open, ("promoted", at(3)), ("disabled", at(1))];
+    assert_eq!(stands(3, &soaking), (Phase::Soaking, Some(now())));
+}
+
+#[test]
+fn what_is_valid_longest_is_the_period_and_what_it_takes_to_end() {
+    let expected = Limit::seconds(30 * Limit::DAY + 3600 + 4 * 3600 + Limit::DAY);
+    assert_eq!(standing_with(1, &[]).max_validity, expected);
+}
+
+#[test]
+fn what_a_rotation_left_behind_is_finished_before_the_next_and_a_forced_one_ends_it_itself() {
+    let of = |forced: bool| {
+        let world = world().aged("db", 90).guards(RETIRING).with(|world| {
+            let facts =
+                vec![("credential".into(), text("db")), ("generation".into(), text("v-db")), ("open".into(), Value::Bool(true))];
+            world.rotations = Some(Resource::new("db".into(), facts));
+            if forced {
+                world.forced.push("db".into());
+            }
+        });
+        actions(&world.plan())
+    };
+    assert_eq!(of(false), ["finish db v-db"]);
+    assert_eq!(of(true), ["rotate db v-db"]);
+}
+
+const RETIRING: &str = r#"
+@id("may-rotate") permit (principal, action == Slm::Action::"rotate", resource);
+@id("may-retire") permit (principal, action == Slm::Action::"retire", resource);
+"#;
+
+#[test]
+fn before_its_first_instant_only_a_person_rotates_it() {
+    let of = |not_before: Timestamp, forced: bool| {
+        let world = world().aged("db", 90).with(|world| {
+            world.catalog.credentials.get_mut(&CredentialId::from("db")).unwrap().policy.not_before = Some(not_before);
+            if forced {
+                world.forced.push("db".into());
+            }
+        });
+        actions(&world.plan())
+    };
+    assert_eq!(of(ago(-1), false), Vec::<String>::new());
+    assert_eq!(of(now(), false), ["rotate db v-db"]);
+    assert_eq!(of(ago(-1), true), ["rotate db v-db"]);
+}
+
+#[test]
+fn a_rotation_waits_for_its_window_and_a_person_does_not() {
+    let of = |windows: &[&str], forced: bool, pending: bool| {
+        let mut world = world().aged("db", 90);
+        if pending {
+            world = world.fact("db", "slm_pending", Value::Bool(true));
+        }
+        let plan = world.with(|world| {
+            let policy = &mut world.catalog.credentials.get_mut(&CredentialId::from("db")).unwrap().policy;
+            policy.windows = windows.iter().map(|window| window.parse().unwrap()).collect();
+            if forced {
+                world.forced.push("db".into());
+            }
+        });
+        let plan = plan.plan();
+        (actions(&plan), held(&plan).into_iter().map(|(_, because)| because).collect::<Vec<_>>())
+    };
+    // It is a Tuesday, midnight UTC.
+    let opens = HeldBecause::OutsideWindow { opens: "2026-11-24T08:00:00Z".parse().unwrap() };
+    assert_eq!(of(&["Tue 08:00-09:00 UTC"], false, false), (vec![], vec![opens]));
+    let rotates = (vec!["rotate db v-db".to_owned()], vec![]);
+    assert_eq!(of(&["Tue 08:00-09:00 UTC", "Tue 00:00-01:00 UTC"], false, false), rotates);
+    assert_eq!(of(&["Tue 08:00-09:00 UTC"], true, false), rotates);
+    assert_eq!(of(&["Tue 08:00-09:00 UTC"], false, true), rotates, "what was begun goes on");
+}
+
+#[test]
+fn a_freeze_holds_what_is_begun_and_what_is_ended_and_lets_go_on_what_was_begun() {
+    let freeze = |world: &mut World| world.catalog.settings.limits.freeze = vec!["2026-11-20/2026-11-30".parse().unwrap()];
+    let frozen = HeldBecause::Frozen { until: "2026-12-01T00:00:00Z".parse().unwrap() };
+    let plan = world().aged("db", 90).with(freeze).with(|world| world.forced.push("db".into())).plan();
+    assert_eq!((actions(&plan), held(&plan)), (vec![], vec![("rotate db v-db".to_owned(), frozen)]));
+    let plan = world().aged("db", 90).fact("db", "slm_pending", Value::Bool(true)).with(freeze).plan();
+    assert_eq!(actions(&plan), ["rotate db v-db"]);
 }

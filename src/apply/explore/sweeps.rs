@@ -1,0 +1,139 @@
+//! Sweeps of faults over every kind of rotator, with and without a canary.
+
+use super::faults::{Sweep, delivered, oldest, outages, slm, sweep, tried};
+use super::search::Scenario;
+use super::{CLIENT, DELETE_ONLY, REREAD, SERVER, SINGLE, canary, late, rollback, roomy, scenario};
+use crate::model::outcome::Fate;
+use crate::model::rotator::Capabilities;
+
+type Shape = (&'static str, Scenario);
+
+fn server() -> Vec<Shape> {
+    let leak = Scenario { leak: true, ..scenario(SERVER, 1, 0) };
+    vec![
+        ("server-issued", scenario(SERVER, 1, 0)),
+        ("server-issued, canary", canary(SERVER, 1, 0)),
+        ("server-issued, three at once", roomy(scenario(SERVER, 1, 0))),
+        ("server-issued, new consumer", late(scenario(SERVER, 1, 0))),
+        ("server-issued, leaked", leak),
+    ]
+}
+
+fn server_again() -> Vec<Shape> {
+    vec![
+        ("server-issued, rolled back", rollback(SERVER, 1, 0)),
+        ("server-issued, two rotations", Scenario { wanted: 2, ..scenario(SERVER, 1, 0) }),
+        ("re-readable", scenario(REREAD, 1, 0)),
+        ("re-readable, canary", canary(REREAD, 1, 0)),
+    ]
+}
+
+fn client() -> Vec<Shape> {
+    let mut foreign = scenario(CLIENT, 1, 0);
+    foreign.setup.foreign = true;
+    vec![
+        ("client-chosen", scenario(CLIENT, 1, 0)),
+        ("client-chosen, canary", canary(CLIENT, 1, 0)),
+        ("client-chosen, rolled back", rollback(CLIENT, 1, 0)),
+        ("client-chosen, beside a foreign one", foreign),
+        ("delete only", scenario(DELETE_ONLY, 1, 0)),
+        ("delete only, canary", canary(DELETE_ONLY, 1, 0)),
+    ]
+}
+
+fn other() -> Vec<Shape> {
+    vec![
+        ("in place", scenario(SINGLE, 1, 0)),
+        ("in place, canary", canary(SINGLE, 1, 0)),
+        ("in place, rolled back", rollback(SINGLE, 1, 0)),
+        ("unvalidated", scenario(Capabilities::UNVALIDATED, 1, 0)),
+        ("unvalidated, canary", canary(Capabilities::UNVALIDATED, 1, 0)),
+    ]
+}
+
+/// Every single fault and every `stride`th pair of each shape.
+fn swept(shapes: &[Shape], stride: usize) -> Sweep {
+    let mut all = Sweep::default();
+    for (name, scenario) in shapes {
+        all += sweep(name, scenario, stride);
+    }
+    all
+}
+
+/// Nothing may be violated, lost or left behind.
+fn survive(shapes: &[Shape], stride: usize) {
+    let all = swept(shapes, stride);
+    println!("faults {all:?}");
+    assert_eq!((all.single_violations, all.double_violations, all.leaks), (0, 0, 0));
+    assert!(all.singles > 300 * shapes.len() && all.doubles > 50 * shapes.len(), "{all:?}");
+}
+
+#[test]
+fn a_server_issued_credential_survives_faults_at_any_call() {
+    survive(&server(), 499);
+}
+
+#[test]
+fn a_server_issued_credential_survives_faults_when_it_comes_back_or_goes_on() {
+    survive(&server_again(), 499);
+}
+
+#[test]
+fn a_client_chosen_credential_survives_faults_at_any_call() {
+    survive(&client(), 499);
+}
+
+#[test]
+fn a_value_in_place_or_that_nobody_validates_survives_faults_at_any_call() {
+    survive(&other(), 499);
+}
+
+/// The harness finds what it looks for.
+#[test]
+fn a_tool_that_deletes_the_oldest_credential_does_not_survive_them() {
+    let found = outages(&scenario(SERVER, 1, 0), oldest);
+    println!("deletes the oldest: {found} outages");
+    assert!(found > 2, "{found} outages");
+    assert_eq!(outages(&scenario(SERVER, 1, 0), slm), 0);
+}
+
+#[test]
+fn a_new_credential_that_is_not_known_everywhere_yet_is_tried_again_and_not_rejected() {
+    assert_eq!(tried(&scenario(SERVER, 1, 0), 3, 300), "approve");
+    assert!(tried(&scenario(SERVER, 1, 0), 3, 0).starts_with("reject "));
+    assert_eq!(tried(&scenario(SERVER, 1, 0), 0, 0), "approve");
+}
+
+#[test]
+fn a_bare_delivery_ends_and_leaves_every_credential_as_it_is() {
+    for capabilities in [SERVER, REREAD, CLIENT, DELETE_ONLY, SINGLE, Capabilities::UNVALIDATED] {
+        let (fate, before, after) = delivered(&late(scenario(capabilities, 1, 0)));
+        assert_eq!(fate, Some(Fate::Done), "{capabilities:?}");
+        assert_eq!((&before.keys, &before.registers, &before.values), (&after.keys, &after.registers, &after.values));
+        assert!(after.consumers.iter().flatten().all(|held| held.version == after.current));
+    }
+}
+
+#[test]
+#[ignore = "takes many minutes; `scripts/figures faults` runs it"]
+fn every_pair_of_faults_is_survived() {
+    let shapes = [server(), server_again(), client(), other()];
+    let mut all = Sweep::default();
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = shapes.iter().map(|shapes| scope.spawn(|| swept(shapes, 1))).collect();
+        for run in runs {
+            all += run.join().unwrap();
+        }
+    });
+    let figures = [
+        ("faults.single.runs", all.singles),
+        ("faults.single.violations", all.single_violations),
+        ("faults.double.runs", all.doubles),
+        ("faults.double.violations", all.double_violations),
+        ("leaks.found", all.leaks),
+    ];
+    for (figure, value) in figures {
+        println!("{{\"figure\":\"{figure}\",\"value\":{value}}}");
+    }
+    assert_eq!((all.single_violations, all.double_violations, all.leaks), (0, 0, 0));
+}

@@ -1,0 +1,21 @@
+//! `slm retire`: end what the last rotation of a credential replaced, as far as nobody can use it any more.
+
+use super::rotate::only;
+use super::{Global, Said, Trouble, carry, pipeline};
+use crate::model::plan::ActionKind;
+
+/// Arguments of `slm retire`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The credential
+    credential: String,
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
+    let session = pipeline::open(global, None)?;
+    let wanted = super::plan::known(&session, std::slice::from_ref(&args.credential))?;
+    let judged = pipeline::block_on(session.judge(global))??;
+    let finish = |kind: &ActionKind| matches!(kind, ActionKind::Finish { credential, .. } if wanted.contains(credential));
+    let plan = only(session.plan(&judged, &[])?, finish);
+    carry::out(&session, global, &plan, false)
+}

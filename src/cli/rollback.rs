@@ -1,0 +1,72 @@
+//! `slm rollback`: bring back the value before the one in force, as a new version.
+
+use super::{Exit, Global, Said, Trouble, carry, pipeline, wire};
+use crate::host::clock::SystemClock;
+use crate::model::catalog::Credential;
+use crate::model::id::VersionId;
+use crate::model::names;
+use crate::model::plan::{Action, ActionKind, Plan, Reason, rotation_id};
+use crate::plan::guard::{self, Share};
+use crate::report::words;
+use crate::world::{Clock as _, SecretView};
+
+/// What is written when the value before comes back.
+const ROLLBACK: &str = "rollback";
+
+/// Arguments of `slm rollback`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The credential
+    credential: String,
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
+    let session = pipeline::open(global, None)?;
+    let wanted = super::plan::known(&session, std::slice::from_ref(&args.credential))?;
+    let credential = wanted.first().and_then(|id| session.catalog.credentials.get(id));
+    let credential = credential.ok_or_else(|| format!("credential `{}` is not declared", args.credential))?;
+    let permitted = guard::guard(&session.rules, credential, "rotate", Share::default(), SystemClock.now());
+    let permitted = permitted.map_err(|because| held(credential, &words::held(&because)))?;
+    let generation = pipeline::block_on(decide(&session, global, credential))??;
+    let judged = pipeline::block_on(session.judge(global))??;
+    let kind = ActionKind::Finish {
+        credential: credential.id.clone(),
+        secret: credential.secret.clone(),
+        rotation: rotation_id(&credential.id, Some(&generation)),
+        generation,
+        consumers: credential.consumers.iter().map(|consumer| consumer.id.clone()).collect(),
+    };
+    let controls = credential.satisfies.clone();
+    let action = Action { kind, reason: Reason::RolledBack, controls, criteria: Vec::new(), permitted_by: permitted };
+    let plan = Plan { actions: vec![action], held: Vec::new(), ..session.plan(&judged, &[])? };
+    carry::out(&session, global, &plan, false)
+}
+
+/// Writes down, once, that the value before comes back; fails when it is being retired. Gives the version that is left.
+async fn decide(session: &pipeline::Session, global: &Global, credential: &Credential) -> Result<VersionId, Trouble> {
+    let access = wire::Access::Apply("slm-rollback");
+    let store = wire::store(&session.catalog, credential, &global.root, &session.sessions, access).await?;
+    let view = store.describe(&credential.secret).await?;
+    let generation = current_of_ours(&view, credential).ok_or_else(|| {
+        held(credential, "the value in force was not made by a rotation of slm, so that nothing is known to be before it")
+    })?;
+    let registers = wire::registers(&session.catalog, &global.root);
+    let rotation = rotation_id(&credential.id, Some(&generation));
+    let written = registers.write_once(&rotation, &names::fate(&credential.secret, &generation), ROLLBACK).await?;
+    if written != ROLLBACK {
+        return Err(held(credential, "the value before is being retired; rotate forward instead"));
+    }
+    Ok(generation)
+}
+
+/// The version in force, when slm made it from the one before.
+fn current_of_ours(view: &SecretView, credential: &Credential) -> Option<VersionId> {
+    let (generation, parent) = (view.current()?, view.previous()?);
+    let secret = &credential.secret;
+    let made = (0..credential.policy.attempts).any(|n| *generation == names::slot(secret, Some(parent), n));
+    (made || *generation == names::rollback(secret, parent)).then(|| generation.clone())
+}
+
+fn held(credential: &Credential, why: &str) -> Trouble {
+    Trouble { exit: Exit::Held, error: format!("`{}` is not rolled back: {why}", credential.id).into() }
+}

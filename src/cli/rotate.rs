@@ -1,0 +1,59 @@
+//! `slm rotate`: rotate credentials now, due or not.
+
+use super::{Exit, Global, Said, Trouble, carry, pipeline};
+use crate::host::clock::SystemClock;
+use crate::model::id::CredentialId;
+use crate::model::plan::{ActionKind, Plan};
+use crate::plan::guard::{self, Share};
+use crate::report::words;
+use crate::world::Clock as _;
+
+/// Arguments of `slm rotate`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Credentials to rotate
+    #[arg(required = true, value_name = "CREDENTIAL")]
+    credentials: Vec<String>,
+    /// The present value is in wrong hands: end it as soon as there is a new one, whoever still uses it
+    #[arg(long)]
+    leak: bool,
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
+    let session = pipeline::open(global, None)?;
+    let wanted = super::plan::known(&session, &args.credentials)?;
+    if args.leak {
+        may_leak(&session, &wanted)?;
+    }
+    let judged = pipeline::block_on(session.judge(global))??;
+    let plan = only(session.plan(&judged, &wanted)?, |kind| about(kind).is_some_and(|id| wanted.contains(id)));
+    carry::out(&session, global, &plan, args.leak)
+}
+
+/// Ending a value while it is in use is asked of the guards by a name of its own.
+fn may_leak(session: &pipeline::Session, wanted: &[CredentialId]) -> Result<(), Trouble> {
+    for credential in wanted.iter().filter_map(|id| session.catalog.credentials.get(id)) {
+        if let Err(because) = guard::guard(&session.rules, credential, "rotate_leak", Share::default(), SystemClock.now()) {
+            let error = format!("`{}` may not be rotated as leaked: {}", credential.id, words::held(&because));
+            return Err(Trouble { exit: Exit::Held, error: error.into() });
+        }
+    }
+    Ok(())
+}
+
+/// The credential that an action touches.
+pub(super) fn about(kind: &ActionKind) -> Option<&CredentialId> {
+    match kind {
+        ActionKind::Rotate { credential, .. } | ActionKind::Deliver { credential, .. } | ActionKind::Finish { credential, .. } => {
+            Some(credential)
+        }
+        ActionKind::Collect { .. } | ActionKind::Escalate { .. } | ActionKind::Adopt { .. } => None,
+    }
+}
+
+/// `plan` with those actions alone that are `wanted`.
+pub(super) fn only(mut plan: Plan, wanted: impl Fn(&ActionKind) -> bool) -> Plan {
+    plan.actions.retain(|action| wanted(&action.kind));
+    plan.held.retain(|held| wanted(&held.kind));
+    plan
+}

@@ -1,0 +1,230 @@
+//! How far the last rotation of each validated credential has come: `Slm::Rotation`, from the store and the registers.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::model::catalog::SecretRef;
+use crate::model::id::{CredentialId, EntityType, RegisterName, ResourceId, SourceId, VersionId};
+use crate::model::names;
+use crate::model::receipt::{Operation, Receipt};
+use crate::model::snapshot::{Attribute, Completeness, Population, ROTATION_ENTITY, Resource, Unseen, Value};
+use crate::model::time::Timestamp;
+use crate::world::{Clock, Collected, Collector, ErrorClass, Registers, SecretStore, WorldError};
+
+/// Entity types and the attributes this collector can observe of them.
+pub const EMITS: &[(&str, &[&str])] =
+    &[("Slm::Rotation", &["credential", "disabled", "done", "fate", "generation", "open", "promoted", "refused"])];
+
+/// Instants that the engine notes, in order.
+const MARKS: [&str; 4] = ["promoted", "disabled", "refused", "done"];
+
+/// A credential whose rotations leave something behind.
+pub struct Watched {
+    /// Which.
+    pub credential: CredentialId,
+    /// Where its value lives.
+    pub secret: SecretRef,
+    /// Attempts that a rotation may take.
+    pub attempts: u8,
+    /// Opened for reading.
+    pub store: Box<dyn SecretStore>,
+}
+
+/// Reads versions and registers; it never reads a value.
+pub struct Rotations {
+    source: SourceId,
+    watched: Vec<Watched>,
+    registers: Arc<dyn Registers>,
+}
+
+impl Rotations {
+    /// Reads how the rotations of `watched` stand in `registers`.
+    #[must_use]
+    pub fn new(watched: Vec<Watched>, registers: Arc<dyn Registers>) -> Self {
+        Self { source: SourceId::from("rotations"), watched, registers }
+    }
+
+    /// `None` when there is no value yet.
+    async fn look(&self, one: &Watched) -> Result<Option<Resource>, WorldError> {
+        let view = one.store.describe(&one.secret).await?;
+        let Some(generation) = view.current() else { return Ok(None) };
+        let made_from = |parent: &&VersionId| {
+            *generation == names::rollback(&one.secret, parent)
+                || (0..one.attempts).any(|n| *generation == names::slot(&one.secret, Some(parent), n))
+        };
+        // A generation that somebody else made left nothing of ours behind.
+        let ours = view.previous().is_some_and(|parent| made_from(&parent));
+        let of_mark = |mark: &str| names::mark(&one.secret, generation, mark);
+        let fate = names::fate(&one.secret, generation);
+        let wanted: Vec<RegisterName> = MARKS.iter().map(|mark| of_mark(mark)).chain([fate.clone()]).collect();
+        let written = self.registers.read(&names::rotation(&one.credential, Some(generation)), &wanted).await?;
+        let text = |value: &str| Value::Text(Arc::from(value));
+        let done = written.contains_key(&of_mark("done"));
+        let mut facts: Vec<Attribute> = vec![
+            ("credential".into(), text(one.credential.as_str())),
+            ("generation".into(), text(generation.as_str())),
+            ("open".into(), Value::Bool(ours && !done)),
+        ];
+        for mark in MARKS {
+            let at: Option<Timestamp> = written.get(&of_mark(mark)).and_then(|at| at.parse().ok());
+            facts.extend(at.map(|at| (Arc::from(mark), Value::Time(at))));
+        }
+        facts.extend(written.get(&fate).map(|fate| (Arc::from("fate"), text(fate))));
+        Ok(Some(Resource::new(ResourceId::from(one.credential.to_string()), facts)))
+    }
+
+    fn receipt(&self, completeness: Completeness, items: u64, started: Timestamp, ended: Timestamp) -> Receipt {
+        let operation = Operation {
+            name: "rotation:observe".to_owned(),
+            parameters: serde_json::json!({}),
+            pages: 1,
+            requests: self.watched.len() as u64,
+            items,
+            request_ids: Vec::new(),
+        };
+        Receipt {
+            source: self.source.clone(),
+            collector: self.name().to_owned(),
+            scope: ".".to_owned(),
+            caller: None,
+            completeness,
+            operations: vec![operation],
+            independent_count: None,
+            source_clock: None,
+            started,
+            ended,
+            raw: Vec::new(),
+        }
+    }
+}
+
+#[async_trait]
+impl Collector for Rotations {
+    fn name(&self) -> &'static str {
+        "rotations"
+    }
+
+    fn source(&self) -> &SourceId {
+        &self.source
+    }
+
+    fn scope(&self) -> &'static str {
+        "."
+    }
+
+    async fn collect(&self, clock: &dyn Clock) -> Collected {
+        let started = clock.now();
+        let (mut resources, mut unseen) = (Vec::new(), Vec::new());
+        for one in &self.watched {
+            match self.look(one).await {
+                Ok(found) => resources.extend(found),
+                Err(error) => unseen.push((&one.credential, error)),
+            }
+        }
+        resources.sort_by(|a, b| a.id.cmp(&b.id));
+        let completeness = match unseen.first() {
+            None => Completeness::Complete,
+            Some((credential, error)) => {
+                let more = if unseen.len() > 1 { format!("; {} more were not seen", unseen.len() - 1) } else { String::new() };
+                Completeness::Incomplete { cause: cause(error), detail: format!("rotation of `{credential}`: {error}{more}") }
+            }
+        };
+        let receipt = self.receipt(completeness.clone(), resources.len() as u64, started, clock.now());
+        let (source, entity) = (self.source.clone(), EntityType::from(ROTATION_ENTITY));
+        let population = Population { source, scope: ".".to_owned(), entity, completeness, resources: resources.into() };
+        Collected { populations: vec![population], receipt, raw: Vec::new() }
+    }
+}
+
+fn cause(error: &WorldError) -> Unseen {
+    match error.class {
+        ErrorClass::Denied => Unseen::Denied,
+        ErrorClass::Permanent => Unseen::NotCollected,
+        ErrorClass::NotFound | ErrorClass::Conflict | ErrorClass::Transient => Unseen::Unreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::model::id::RotationId;
+    use crate::model::secret::Secret;
+    use crate::transport::vault::Vault;
+
+    struct Fixed;
+    impl Clock for Fixed {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+    }
+
+    #[derive(Default)]
+    struct Memory(Mutex<BTreeMap<RegisterName, String>>, bool);
+
+    #[async_trait]
+    impl Registers for Memory {
+        async fn read(&self, _: &RotationId, names: &[RegisterName]) -> Result<BTreeMap<RegisterName, String>, WorldError> {
+            if self.1 {
+                let (operation, cause) = ("read the registers".to_owned(), "no route".to_owned());
+                return Err(WorldError { class: ErrorClass::Transient, operation, cause });
+            }
+            let all = self.0.lock().unwrap();
+            Ok(names.iter().filter_map(|name| Some((name.clone(), all.get(name)?.clone()))).collect())
+        }
+
+        async fn write_once(&self, _: &RotationId, name: &RegisterName, value: &str) -> Result<String, WorldError> {
+            Ok(self.0.lock().unwrap().entry(name.clone()).or_insert_with(|| value.to_owned()).clone())
+        }
+    }
+
+    fn secret() -> SecretRef {
+        SecretRef { source: "v".into(), region: ".".to_owned(), name: "db".to_owned() }
+    }
+
+    async fn seen(vault: &Vault, registers: &Arc<Memory>) -> Population {
+        let store = Box::new(vault.clone());
+        let watched = vec![Watched { credential: "db".into(), secret: secret(), attempts: 3, store }];
+        Rotations::new(watched, Arc::clone(registers) as Arc<dyn Registers>).collect(&Fixed).await.populations.remove(0)
+    }
+
+    #[tokio::test]
+    async fn a_rotation_of_ours_is_open_until_its_end_was_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::create(folder.path().join("v"), folder.path().join("i"), Arc::new(Fixed)).unwrap();
+        let registers = Arc::new(Memory::default());
+        assert!(seen(&vault, &registers).await.resources.is_empty(), "there is no value yet");
+        let (first, secret) = (VersionId::from("made-by-hand"), secret());
+        vault.put(&secret, &first, &Secret::new(b"CANARY".to_vec())).await.unwrap();
+        vault.promote(&secret, None, &first).await.unwrap();
+        assert!(!seen(&vault, &registers).await.resources[0].is("open"), "what a person made leaves nothing of ours behind");
+        let slot = names::slot(&secret, Some(&first), 1);
+        vault.put(&secret, &slot, &Secret::new(b"CANARY2".to_vec())).await.unwrap();
+        vault.promote(&secret, Some(&first), &slot).await.unwrap();
+        let population = seen(&vault, &registers).await;
+        assert!(population.resources[0].is("open"));
+        assert_eq!(population.resources[0].text("generation"), Some(slot.as_str()));
+        let rotation = names::rotation(&"db".into(), Some(&slot));
+        registers.write_once(&rotation, &names::mark(&secret, &slot, "done"), "2026-01-01T00:00:00Z").await.unwrap();
+        registers.write_once(&rotation, &names::fate(&secret, &slot), "retire").await.unwrap();
+        let population = seen(&vault, &registers).await;
+        assert!(!population.resources[0].is("open"));
+        assert_eq!(population.resources[0].text("fate"), Some("retire"));
+        assert!(population.resources[0].instant("done").is_some());
+    }
+
+    #[tokio::test]
+    async fn registers_that_cannot_be_read_are_not_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::create(folder.path().join("v"), folder.path().join("i"), Arc::new(Fixed)).unwrap();
+        vault.put(&secret(), &"a".into(), &Secret::new(b"CANARY".to_vec())).await.unwrap();
+        vault.promote(&secret(), None, &"a".into()).await.unwrap();
+        let population = seen(&vault, &Arc::new(Memory(Mutex::default(), true))).await;
+        let Completeness::Incomplete { cause, detail } = population.completeness else { panic!("complete") };
+        assert_eq!(cause, Unseen::Unreachable);
+        assert!(detail.contains("db") && detail.contains("no route"), "{detail}");
+    }
+}

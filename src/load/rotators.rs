@@ -1,0 +1,134 @@
+//! Checks on how credentials are rotated: kinds, policies, and what they cannot both be.
+
+use super::checks::Repo;
+use super::managed::{one_kind, source};
+use super::raw;
+use super::text::{Doc, Item, error};
+use crate::model::diagnostic::Diagnostic;
+use crate::model::rotator::{Exec, GithubDeployKey, IamAccessKey, Overlap, RotatorConfig};
+use crate::model::time::Limit;
+
+/// Characters below which a random value of any alphabet can be guessed (16 hex digits are 64 bits).
+const SHORTEST: u16 = 16;
+
+/// Rotation policies and rotators can be followed.
+pub fn rotators(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
+    for Item { doc, raw } in &repo.credentials {
+        let kinds = raw.rotator.kinds();
+        let given: Vec<bool> = kinds.iter().map(|(_, kind)| kind.is_some()).collect();
+        let names: Vec<String> = kinds.iter().map(|(name, _)| format!("`{name}`")).collect();
+        one_kind(doc, &["rotator"], &given, &names.join(", "), out);
+        for (name, kind) in kinds.iter().filter_map(|(name, kind)| Some((*name, kind.as_ref()?))) {
+            rotator(repo, doc, raw, name, kind, out);
+            fits(doc, raw, name, kind, out);
+        }
+        policy(doc, &raw.policy, out);
+    }
+}
+
+fn rotator(repo: &Repo<'_>, doc: &Doc<'_>, raw: &raw::Credential, name: &str, kind: &RotatorConfig, out: &mut Vec<Diagnostic>) {
+    match kind {
+        RotatorConfig::Random(random) if random.length < SHORTEST => {
+            let message = format!("a value of {} characters can be guessed", random.length);
+            let help = format!("use {SHORTEST} characters or more");
+            out.push(error("slm::short-secret", doc.at(&["rotator", name, "length"]), message, Some(help)));
+        }
+        RotatorConfig::Random(_) => {}
+        RotatorConfig::AwsIamAccessKey(key) => iam_access_key(repo, doc, raw, key, out),
+        RotatorConfig::GithubDeployKey(key) => deploy_key(repo, doc, key, out),
+        RotatorConfig::Exec(plugin) => exec(doc, plugin, out),
+    }
+}
+
+/// There is a program, and what it says it can do goes together.
+fn exec(doc: &Doc<'_>, plugin: &Exec, out: &mut Vec<Diagnostic>) {
+    let at = |name: &str| doc.at(&["rotator", "exec", name]);
+    if plugin.command.first().is_none_or(|program| program.trim().is_empty()) {
+        let help = "name a program, as in `command = [\"./plugins/sap-user\"]`".to_owned();
+        out.push(error("slm::empty-command", at("command"), "no command is given", Some(help)));
+    }
+    if plugin.timeout <= Limit::seconds(0) {
+        out.push(error("slm::bad-limit", at("timeout"), "a `timeout` of 0 lets no step happen", None));
+    }
+    if let Some(why) = plugin.caps.contradiction() {
+        out.push(error("slm::bad-capabilities", at("caps"), why, None));
+    }
+}
+
+/// The repository lives in a GitHub organisation that is in scope.
+fn deploy_key(repo: &Repo<'_>, doc: &Doc<'_>, key: &GithubDeployKey, out: &mut Vec<Diagnostic>) {
+    let at = |name: &'static str| ["rotator", "github-deploy-key", name];
+    let parts: Vec<&str> = key.repo.split('/').collect();
+    if parts.len() != 2 || parts.iter().any(|part| matches!(*part, "" | "." | "..") || part.contains(char::is_whitespace)) {
+        let help = "write `owner/name`, as in `repo = \"acme/infra-live\"`".to_owned();
+        out.push(error("slm::bad-repo", doc.at(&at("repo")), format!("`{}` is no repository", key.repo), Some(help)));
+    }
+    let found = source(repo, doc, &at("source"), key.source.as_str(), out);
+    if found.is_some_and(|found| found.github.is_none()) {
+        let message = format!("source `{}` has no repositories", key.source);
+        let help = "name a source of kind `github`".to_owned();
+        out.push(error("slm::wrong-source-kind", doc.at(&at("source")), message, Some(help)));
+    }
+}
+
+/// The user lives in an AWS account that is in scope.
+fn iam_access_key(repo: &Repo<'_>, doc: &Doc<'_>, raw: &raw::Credential, key: &IamAccessKey, out: &mut Vec<Diagnostic>) {
+    let at = |name: &str| doc.at(&["rotator", "aws-iam-access-key", name]);
+    if key.user.trim().is_empty() {
+        let help = "write the name of the IAM user, as in `user = \"ci-deployer\"`".to_owned();
+        out.push(error("slm::bad-user", at("user"), "name of the user is empty", Some(help)));
+    }
+    let keys: &[&str] = if key.source.is_some() { &["rotator", "aws-iam-access-key", "source"] } else { &["secret", "source"] };
+    let id = key.source.as_ref().map_or(raw.secret.source.as_str(), |source| source.as_str());
+    // The source of the secret is complained about where it is named.
+    let found = match &key.source {
+        Some(_) => source(repo, doc, keys, id, out),
+        None => repo.settings.as_ref().and_then(|settings| settings.raw.source.get(id)),
+    };
+    if found.is_some_and(|found| found.aws.is_none()) {
+        let message = format!("source `{id}` has no IAM users");
+        let help = "name a source of kind `aws` as `source` of the rotator".to_owned();
+        out.push(error("slm::not-an-account", doc.at(keys), message, Some(help)));
+    }
+}
+
+/// What is asked for goes with what the kind can do.
+fn fits(doc: &Doc<'_>, raw: &raw::Credential, name: &str, kind: &RotatorConfig, out: &mut Vec<Diagnostic>) {
+    let can = kind.capabilities();
+    if can.overlap == Overlap::Single && raw.policy.allow_gap.is_none() {
+        let message = format!("`{name}` replaces its value in place, and nobody can log in for a moment");
+        let help =
+            "add `allow-gap = \"1m\"` to `[policy]` when that is acceptable, or use a kind that lets two values in".to_owned();
+        out.push(error("slm::needs-allow-gap", doc.key(&["policy"]), message, Some(help)));
+    }
+    if can.overlap != Overlap::Single && raw.policy.allow_gap.is_some() {
+        let message = format!("`{name}` never leaves a gap");
+        out.push(error("slm::needless-gap", doc.at(&["policy", "allow-gap"]), message, Some("delete `allow-gap`".to_owned())));
+    }
+    if !can.validated() && raw.gate.is_some() {
+        let message = format!("`{name}` leaves nothing behind that could be retired");
+        out.push(error("slm::needless-gate", doc.key(&["gate"]), message, Some("delete `[gate]`".to_owned())));
+    }
+    for (index, consumer) in raw.consumer.iter().enumerate().filter(|(_, consumer)| consumer.canary) {
+        if can.overlap == Overlap::Single {
+            let message = format!("consumer `{}` cannot try a value of `{name}` before everybody must have it", consumer.id);
+            let place = doc.at(&["consumer", &index.to_string(), "canary"]);
+            out.push(error("slm::no-canary", place, message, Some("delete `canary`".to_owned())));
+        }
+    }
+}
+
+fn policy(doc: &Doc<'_>, policy: &raw::Policy, out: &mut Vec<Diagnostic>) {
+    if policy.rotate_every <= Limit::seconds(0) {
+        out.push(error("slm::bad-limit", doc.at(&["policy", "rotate-every"]), "`rotate-every` is zero", None));
+    } else if policy.jitter >= policy.rotate_every {
+        let message = format!("jitter `{}` is not less than `rotate-every` of `{}`", policy.jitter, policy.rotate_every);
+        out.push(error("slm::jitter-too-long", doc.at(&["policy", "jitter"]), message, None));
+    }
+    if policy.attempts == 0 {
+        out.push(error("slm::bad-limit", doc.at(&["policy", "attempts"]), "`attempts` of 0 lets no rotation happen", None));
+    }
+    if policy.lease <= Limit::seconds(0) {
+        out.push(error("slm::bad-limit", doc.at(&["policy", "lease"]), "a `lease` of 0 lets no run do anything", None));
+    }
+}

@@ -1,0 +1,48 @@
+//! How one credential stands: the phase of its rotation, what it waits for and until when.
+
+use serde::Serialize;
+
+use super::id::{ConsumerId, VersionId};
+use super::time::{Limit, Timestamp};
+
+/// Where the rotation of a credential stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Its store, its rotation or a consumer was not seen.
+    Unseen,
+    /// It has no value yet.
+    Empty,
+    /// A new value is kept in a slot and not in force yet.
+    Prepared,
+    /// A new value is in force and some consumer does not run it.
+    Delivering,
+    /// Every consumer runs it; the value before waits to be unused.
+    Retiring,
+    /// The value before is disabled and waits to be deleted.
+    Soaking,
+    /// Older than it may be.
+    Due,
+    /// Nothing is left to do.
+    Done,
+}
+
+/// How one credential stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Standing {
+    /// Where its rotation stands.
+    pub phase: Phase,
+    /// The version in force.
+    pub generation: Option<VersionId>,
+    /// When its value came about.
+    pub since: Option<Timestamp>,
+    /// When it is due to be rotated.
+    pub due: Option<Timestamp>,
+    /// The instant before which the next step is not taken.
+    pub until: Option<Timestamp>,
+    /// Consumers that do not run the version in force.
+    pub behind: Vec<ConsumerId>,
+    /// The longest a value is valid when runs are on time: its period, and what it takes to end it.
+    pub max_validity: Limit,
+}

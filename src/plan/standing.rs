@@ -1,0 +1,59 @@
+//! How one credential stands: the phase of its rotation, what it waits for and until when. Derived, never stored.
+
+use super::Input;
+use super::choose::{consumers_behind, due_after, rotation_of, see};
+use crate::model::catalog::Credential;
+use crate::model::id::VersionId;
+use crate::model::snapshot::Resource;
+use crate::model::standing::{Phase, Standing};
+use crate::model::time::{Limit, Timestamp};
+
+/// How `credential` stands by what was observed.
+#[must_use]
+pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
+    let seen = see(input, credential);
+    let version = seen.resource.and_then(|resource| resource.text("version")).map(VersionId::from);
+    let since = seen.resource.and_then(|resource| resource.instant("last_rotated").or_else(|| resource.instant("created")));
+    let due = since.map(|since| due_after(credential).after(since));
+    let behind = version.as_ref().map(|version| consumers_behind(input, credential, version)).unwrap_or_default();
+    let rotation = version.as_ref().and_then(|version| rotation_of(input, credential, version));
+    let whole = seen.population.is_some_and(|population| population.completeness.is_complete());
+    let validated = credential.rotator.capabilities().validated();
+    let phase = match (&version, rotation) {
+        _ if !whole => Phase::Unseen,
+        (_, None) if validated && version.is_some() => Phase::Unseen,
+        _ if seen.resource.is_some_and(|resource| resource.is("slm_pending")) => Phase::Prepared,
+        (None, _) => Phase::Empty,
+        _ if !behind.is_empty() => Phase::Delivering,
+        (_, Some(rotation)) if rotation.is("open") && rotation.instant("disabled").is_some() => Phase::Soaking,
+        (_, Some(rotation)) if rotation.is("open") => Phase::Retiring,
+        _ if due.is_some_and(|due| due <= input.assessment.at) => Phase::Due,
+        _ => Phase::Done,
+    };
+    let until = rotation.and_then(|rotation| until(credential, rotation, phase));
+    Standing { phase, generation: version, since, due, until, behind, max_validity: max_validity(credential) }
+}
+
+fn until(credential: &Credential, rotation: &Resource, phase: Phase) -> Option<Timestamp> {
+    match phase {
+        Phase::Retiring => Some(held(credential).after(rotation.instant("promoted")?)),
+        Phase::Soaking => Some(credential.gate.soak.after(rotation.instant("disabled")?)),
+        _ => None,
+    }
+}
+
+/// The longest for which a run or a consumer goes on with a value it has read.
+fn held(credential: &Credential) -> Limit {
+    let stale = credential.consumers.iter().map(|consumer| consumer.max_staleness).max();
+    credential.policy.lease.max(stale.unwrap_or(Limit::seconds(0)))
+}
+
+/// The period, and what it takes to end a value after that.
+fn max_validity(credential: &Credential) -> Limit {
+    let tail = if credential.rotator.capabilities().validated() {
+        held(credential).as_seconds() + credential.gate.quiet.as_seconds() + credential.gate.soak.as_seconds()
+    } else {
+        0
+    };
+    Limit::seconds(credential.policy.rotate_every.as_seconds() + tail)
+}

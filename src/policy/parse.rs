@@ -1,0 +1,116 @@
+//! Cedar's own parser, one door behind its public interface, which parses a policy again for each form of it.
+
+use std::collections::HashMap;
+
+use cedar_policy::{ParseErrors, PolicyId, PolicySet};
+use cedar_policy_core::ast;
+use cedar_policy_core::est;
+use cedar_policy_core::parser::parse_policyset_to_ests_and_pset;
+use serde_json::Value;
+
+/// The policies of one text.
+pub struct Parsed {
+    /// Named `policy0…` by position.
+    pub set: PolicySet,
+    trees: HashMap<ast::PolicyID, est::Policy>,
+}
+
+/// Parses policies.
+///
+/// # Errors
+/// Everything wrong with the text.
+#[expect(clippy::result_large_err, reason = "Cedar's own error; there is one a file at most")]
+pub fn parse(text: &str) -> Result<Parsed, ParseErrors> {
+    let (trees, set) = parse_policyset_to_ests_and_pset(text)?;
+    Ok(Parsed { set: set.into(), trees })
+}
+
+/// Parses policies file by file, and at once where that is the same: Cedar makes its lexer anew for every text. A file that is
+/// complained about is parsed alone for the places of the complaints.
+#[expect(clippy::result_large_err, reason = "Cedar's own error; there is one a file at most")]
+pub fn parse_all(texts: &[&str]) -> Vec<Result<Parsed, ParseErrors>> {
+    match together(texts) {
+        Some(all) => all.into_iter().map(Ok).collect(),
+        None => texts.iter().map(|text| parse(text)).collect(),
+    }
+}
+
+/// `None` when a text is wrong, holds a template or runs into the next.
+fn together(texts: &[&str]) -> Option<Vec<Parsed>> {
+    let (mut trees, set) = parse_policyset_to_ests_and_pset(&texts.join("\n")).ok()?;
+    let name = |position: usize| ast::PolicyID::from_string(format!("policy{position}"));
+    let (mut first, mut start) = (0, 0);
+    let mut part = |text: &&str| {
+        let end = start + text.len();
+        let (mut own, mut own_trees) = (ast::PolicySet::new(), HashMap::new());
+        for position in 0.. {
+            let there = name(first + position);
+            let Some(policy) = set.get(&there) else { break };
+            let place = policy.loc()?;
+            if place.start() >= end {
+                break;
+            }
+            if place.end() > end {
+                return None;
+            }
+            own.add(policy.new_id(name(position))).ok()?;
+            own_trees.insert(name(position), trees.remove(&there)?);
+        }
+        first += own_trees.len();
+        start = end + 1;
+        Some(Parsed { set: own.into(), trees: own_trees })
+    };
+    let parts = texts.iter().map(&mut part).collect::<Option<Vec<_>>>()?;
+    trees.is_empty().then_some(parts)
+}
+
+impl Parsed {
+    /// A policy in Cedar's JSON form.
+    #[must_use]
+    pub fn json(&self, policy: &PolicyId) -> Option<Value> {
+        serde_json::to_value(self.trees.get(AsRef::<ast::PolicyID>::as_ref(policy))?).ok()
+    }
+
+    /// A policy as it was written.
+    #[must_use]
+    pub fn text(&self, policy: &PolicyId) -> Option<&str> {
+        AsRef::<ast::PolicySet>::as_ref(&self.set).get(policy.as_ref())?.loc()?.snippet()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "@id(\"a\")\npermit (principal is U, action == Action::\"a\", resource is A) when { resource has n };";
+    const TWO: &str = "forbid (principal, action == Action::\"b\", resource);";
+
+    #[test]
+    fn files_are_parsed_at_once_as_they_are_alone() {
+        let texts = [format!("// {{\n{ONE}{TWO}// end;"), String::new(), TWO.to_owned()];
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let all = together(&texts).unwrap();
+        assert_eq!(all.len(), texts.len());
+        for (text, parsed) in texts.iter().zip(all) {
+            let alone: PolicySet = text.parse().unwrap();
+            assert_eq!(parsed.set, alone);
+            for policy in alone.policies() {
+                assert_eq!(parsed.json(policy.id()), policy.to_json().ok());
+                assert_eq!(parsed.text(policy.id()), policy.to_cedar().as_deref());
+            }
+        }
+    }
+
+    #[test]
+    fn a_policy_does_not_run_into_the_next_file() {
+        for halves in [
+            ["permit (principal, action,", "resource);"],
+            ["permit (principal, action, resource) when { \"", "\" == \"\" };"],
+            ["permit (principal, action, resource)", ";"],
+            ["@id(\"x\")", "permit (principal, action, resource);"],
+        ] {
+            assert!(parse(&halves.join("\n")).is_ok(), "{halves:?}");
+            assert!(parse_all(&halves).iter().any(Result::is_err), "{halves:?}");
+        }
+    }
+}

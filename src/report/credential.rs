@@ -1,0 +1,49 @@
+//! How one credential stands, for a terminal.
+
+use std::fmt::Write as _;
+
+use super::words;
+use crate::model::catalog::Credential;
+use crate::model::standing::{Phase, Standing};
+use crate::model::time::Timestamp;
+
+/// The standing of `credential` at `now`.
+#[must_use]
+pub fn human(credential: &Credential, standing: &Standing, now: Timestamp) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{}  {}  ({})", credential.id, credential.title, credential.rotator.kind());
+    let _ = writeln!(text, "  phase      {}", phase(standing));
+    if let Some(generation) = &standing.generation {
+        let age = standing.since.map_or_else(String::new, |since| format!(", {} old", words::age(since, now)));
+        let _ = writeln!(text, "  in force   version {generation}{age}");
+    }
+    if let Some(due) = standing.due {
+        let when = if due <= now { format!("since {due}") } else { format!("{due}, in {}", words::age(now, due)) };
+        let _ = writeln!(text, "  due        {when}; every {}", credential.policy.rotate_every);
+    }
+    for consumer in &credential.consumers {
+        let behind = standing.behind.contains(&consumer.id);
+        let _ = writeln!(text, "  consumer   {}: {}", consumer.id, if behind { "does not run it yet" } else { "not seen behind" });
+    }
+    let _ = writeln!(text, "  validity   {} at most, when runs are on time", standing.max_validity);
+    text
+}
+
+fn phase(standing: &Standing) -> String {
+    let until = standing.until.map_or_else(String::new, |until| format!("; not before {until}"));
+    match standing.phase {
+        Phase::Unseen => "unknown: its store or its rotation was not seen whole".to_owned(),
+        Phase::Empty => "it has no value yet; the next `slm apply` makes one".to_owned(),
+        Phase::Prepared => "a new value is kept and not in force yet; `slm resume` goes on".to_owned(),
+        Phase::Delivering => {
+            format!(
+                "{} not run the version in force yet",
+                words::count(standing.behind.len() as u64, "consumer") + if standing.behind.len() == 1 { " does" } else { " do" }
+            )
+        }
+        Phase::Retiring => format!("the value before still works and waits to be unused{until}"),
+        Phase::Soaking => format!("the value before is disabled and waits to be deleted{until}"),
+        Phase::Due => "it is older than it may be; the next `slm apply` rotates it".to_owned(),
+        Phase::Done => "nothing is left to do".to_owned(),
+    }
+}

@@ -1,0 +1,213 @@
+//! Access keys of an IAM user: issued by IAM, shown once, two at most. The value is `{"access_key_id": …, "secret_access_key": …}`.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_sdk_iam::Client;
+use aws_sdk_iam::types::{AccessKeyMetadata, StatusType};
+use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::model::id::{KeyId, VersionId};
+use crate::model::rotator::{Capabilities, IamAccessKey};
+use crate::model::secret::Secret;
+use crate::model::time::Timestamp;
+use crate::transport::aws::{Failure, Wire};
+use crate::world::{ErrorClass, Fresh, KeyChange, KeyView, LastUse, Listing, Rotator, Target, Trial, WorldError};
+
+/// Codes with which STS says that a key is no key, and nothing else.
+const REFUSED: [&str; 3] = ["InvalidClientTokenId", "SignatureDoesNotMatch", "InvalidAccessKeyId"];
+
+/// For how long the last use of a key, once read, is not asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+
+/// The access keys of one user.
+pub struct AccessKeys {
+    user: String,
+    exclusive: bool,
+    config: SdkConfig,
+    iam: Client,
+    /// IAM keeps no token by which a creation sent twice is known, so that this one is sent once.
+    once: Client,
+    wire: Wire,
+    uses: Mutex<BTreeMap<String, (Instant, LastUse)>>,
+}
+
+/// What is stored.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+struct Value {
+    access_key_id: String,
+    secret_access_key: String,
+}
+
+impl AccessKeys {
+    /// The keys of the user in `declared`, reached by `config`.
+    #[must_use]
+    pub fn new(declared: &IamAccessKey, config: SdkConfig) -> Self {
+        let wire = Wire::default();
+        let builder = || aws_sdk_iam::config::Builder::from(&config);
+        let iam = Client::from_conf(builder().interceptor(wire.clone()).build());
+        let once = Client::from_conf(builder().retry_config(RetryConfig::disabled()).build());
+        Self { user: declared.user.clone(), exclusive: declared.exclusive, config, iam, once, wire, uses: Mutex::default() }
+    }
+
+    fn doing(&self, what: &str) -> String {
+        format!("{what} of IAM user {}", self.user)
+    }
+
+    fn parse(&self, value: &Secret) -> Result<Value, WorldError> {
+        serde_json::from_slice(value.expose()).map_err(|_| WorldError {
+            class: ErrorClass::Permanent,
+            operation: self.doing("use an access key"),
+            cause: "the value is not `{\"access_key_id\": …, \"secret_access_key\": …}`".to_owned(),
+        })
+    }
+
+    /// IAM learns of a use minutes later, so that asking again at once tells nothing new.
+    async fn last_use(&self, id: &str) -> Result<LastUse, WorldError> {
+        let known = self.uses.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        if let Some((_, used)) = known.filter(|(asked, _)| asked.elapsed() < ASK_AGAIN) {
+            return Ok(used);
+        }
+        let used = self.ask_last_use(id).await?;
+        self.uses.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), (Instant::now(), used.clone()));
+        Ok(used)
+    }
+
+    async fn ask_last_use(&self, id: &str) -> Result<LastUse, WorldError> {
+        let asked = self.iam.get_access_key_last_used().access_key_id(id).send().await;
+        let answer = asked.map_err(|error| Failure::of(&error).during(self.doing("read the last use of an access key")))?;
+        let Some(used) = answer.access_key_last_used else { return Ok(LastUse::Untold) };
+        let at = used.last_used_date.and_then(|at| Timestamp::new(at.secs(), 0).ok());
+        Ok(at.map_or(LastUse::Never, |at| LastUse::At(at, format!("{} in {}", used.service_name, used.region))))
+    }
+
+    async fn view(&self, key: &AccessKeyMetadata) -> Result<KeyView, WorldError> {
+        let unclear = |cause: &str| WorldError {
+            class: ErrorClass::Transient,
+            operation: self.doing("list the access keys"),
+            cause: cause.to_owned(),
+        };
+        let id = key.access_key_id().ok_or_else(|| unclear("a key without an id"))?;
+        let active = match key.status() {
+            Some(StatusType::Active) => true,
+            Some(StatusType::Inactive | StatusType::Expired) => false,
+            _ => return Err(unclear("a key whose status is not known")),
+        };
+        let created = key.create_date().and_then(|at| Timestamp::new(at.secs(), at.subsec_nanos().cast_signed()).ok());
+        Ok(KeyView { id: id.into(), active, version: None, created, last_used: self.last_use(id).await?, ours: self.exclusive })
+    }
+}
+
+/// Never the whole id: it trips the scanners of everybody who keeps a log.
+fn tail(key: &KeyId) -> String {
+    let skip = key.as_str().chars().count().saturating_sub(4);
+    format!("…{}", key.as_str().chars().skip(skip).collect::<String>())
+}
+
+#[async_trait]
+impl Rotator for AccessKeys {
+    fn capabilities(&self) -> Capabilities {
+        IamAccessKey::CAPABILITIES
+    }
+
+    fn identify(&self, value: &Secret) -> Option<KeyId> {
+        self.parse(value).ok().map(|value| KeyId::from(value.access_key_id.as_str()))
+    }
+
+    async fn create(&self, _: &VersionId, _: Option<&Secret>) -> Result<Fresh, WorldError> {
+        let doing = || self.doing("create an access key");
+        let asked = self.once.create_access_key().user_name(&self.user).send().await;
+        let answer = asked.map_err(|error| Failure::of(&error).during(doing()))?;
+        let unclear = || WorldError { class: ErrorClass::Transient, operation: doing(), cause: "no key in the answer".to_owned() };
+        let key = answer.access_key.ok_or_else(unclear)?;
+        let value = Value { access_key_id: key.access_key_id, secret_access_key: key.secret_access_key };
+        let id = KeyId::from(value.access_key_id.as_str());
+        let stored = serde_json::to_vec(&value).map_err(|_| unclear())?;
+        Ok(Fresh { key: Some(id), value: Secret::new(stored) })
+    }
+
+    async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
+        let value = self.parse(value)?;
+        let credentials = Credentials::new(value.access_key_id.clone(), value.secret_access_key.clone(), None, None, "slm-verify");
+        let provider = SharedCredentialsProvider::new(credentials);
+        let config = self.config.clone().into_builder().credentials_provider(provider).build();
+        match aws_sdk_sts::Client::new(&config).get_caller_identity().send().await {
+            Ok(who) => {
+                let own = who.arn().is_some_and(|arn| arn.rsplit(['/', ':']).next() == Some(self.user.as_str()));
+                Ok(if own { Trial::Accepted } else { Trial::Refused(format!("it is not a key of user {}", self.user)) })
+            }
+            Err(error) => match Failure::of(&error) {
+                failure if failure.code.as_deref().is_some_and(|code| REFUSED.contains(&code)) => {
+                    Ok(Trial::Refused(failure.to_string()))
+                }
+                failure => Err(failure.during(self.doing("try an access key"))),
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl Target for AccessKeys {
+    async fn list(&self) -> Result<Listing, WorldError> {
+        let doing = || self.doing("list the access keys");
+        let _ = self.wire.take();
+        let mut keys = Vec::new();
+        let mut pages = self.iam.list_access_keys().user_name(&self.user).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| Failure::of(&error).during(doing()))?;
+            for key in page.access_key_metadata() {
+                keys.push(self.view(key).await?);
+            }
+        }
+        let unclear =
+            || WorldError { class: ErrorClass::Transient, operation: doing(), cause: "an answer without a date".to_owned() };
+        let now = self.wire.take().clock.ok_or_else(unclear)?;
+        Ok(Listing { now, keys })
+    }
+
+    async fn install(&self, _: &Secret, version: &VersionId, _: Option<&VersionId>) -> Result<(), WorldError> {
+        let cause = "IAM issues its keys itself".to_owned();
+        Err(WorldError { class: ErrorClass::Permanent, operation: self.doing(&format!("install version {version}")), cause })
+    }
+
+    async fn reread(&self, key: &KeyId) -> Result<Secret, WorldError> {
+        let cause = "IAM shows it once".to_owned();
+        Err(WorldError { class: ErrorClass::Permanent, operation: self.doing(&format!("read key {}", tail(key))), cause })
+    }
+
+    async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError> {
+        let set = |status: StatusType| {
+            self.iam.update_access_key().user_name(&self.user).access_key_id(key.as_str()).status(status).send()
+        };
+        let (word, failure) = match change {
+            KeyChange::Disable => ("disable", set(StatusType::Inactive).await.err().map(|error| Failure::of(&error))),
+            KeyChange::Enable => ("enable", set(StatusType::Active).await.err().map(|error| Failure::of(&error))),
+            KeyChange::Delete => {
+                let gone = self.iam.delete_access_key().user_name(&self.user).access_key_id(key.as_str()).send().await;
+                ("delete", gone.err().map(|error| Failure::of(&error)))
+            }
+        };
+        match failure {
+            None => Ok(()),
+            Some(failure) if failure.class() == ErrorClass::NotFound && change != KeyChange::Enable => Ok(()),
+            Some(failure) => Err(failure.during(self.doing(&format!("{word} access key {}", tail(key))))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_a_key_id_is_told() {
+        assert_eq!(tail(&"AKIAIOSFODNN7EXAMPLE".into()), "…MPLE");
+        assert_eq!(tail(&"ab".into()), "…ab");
+    }
+}

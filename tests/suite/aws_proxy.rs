@@ -1,0 +1,181 @@
+//! A proxy before moto: it counts calls, loses, repeats or refuses one of them, and mends what moto does otherwise than AWS.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What happens to one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It never arrives.
+    RequestLost,
+    /// It takes effect and nobody learns of it.
+    AnswerLost,
+    /// It arrives twice, and the second answer is given.
+    Twice,
+    /// It is refused with this status and code, and has no effect.
+    Refused(u16, &'static str),
+}
+
+#[derive(Default)]
+pub struct State {
+    /// Operations asked for, in order.
+    pub calls: Vec<String>,
+    /// What happens to the call with this number.
+    pub fault: Option<(usize, Fault)>,
+    /// Kills the process with this id at the first call of this operation: before it takes effect, or after.
+    pub kill: Option<(u32, &'static str, bool)>,
+    /// Access keys that moto lets in although AWS would not.
+    ended: BTreeSet<String>,
+}
+
+/// One proxy; it ends with the process.
+#[derive(Clone)]
+pub struct Proxy {
+    pub endpoint: String,
+    state: Arc<Mutex<State>>,
+}
+
+impl Proxy {
+    pub fn before(server: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let proxy = Self { endpoint, state: Arc::default() };
+        let (state, server) = (Arc::clone(&proxy.state), server.trim_start_matches("http://").to_owned());
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (state, server) = (Arc::clone(&state), server.clone());
+                std::thread::spawn(move || serve(client.unwrap(), &server, &state));
+            }
+        });
+        proxy
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Forgets the calls so far, and lets `fault` happen to the call with that number from now.
+    pub fn begin(&self, fault: Option<(usize, Fault)>) {
+        let mut state = self.state();
+        (state.calls, state.fault) = (Vec::new(), fault);
+    }
+}
+
+struct Request {
+    /// As it came, with `connection: close`.
+    bytes: Vec<u8>,
+    operation: String,
+    /// The key it is signed with.
+    key: String,
+    body: String,
+}
+
+fn read(client: &TcpStream) -> Option<Request> {
+    let mut reader = BufReader::new(client.try_clone().unwrap());
+    let (mut head, mut line, mut length) = (String::new(), String::new(), 0);
+    let (mut operation, mut key) = (String::new(), String::new());
+    while reader.read_line(&mut line).ok().filter(|read| *read > 2).is_some() {
+        let lower = line.to_lowercase();
+        if let Some(value) = lower.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if lower.starts_with("x-amz-target:") {
+            operation = line.rsplit('.').next().unwrap().trim().to_owned();
+        }
+        if let Some(at) = line.find("Credential=") {
+            key = line[at + 11..].split('/').next().unwrap().to_owned();
+        }
+        if !lower.starts_with("connection:") {
+            head.push_str(&line);
+        }
+        line.clear();
+    }
+    if head.is_empty() {
+        return None;
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let text = String::from_utf8_lossy(&body).into_owned();
+    if let Some(action) = text.split('&').find_map(|pair| pair.strip_prefix("Action=")) {
+        operation = action.to_owned();
+    }
+    let mut bytes = head.into_bytes();
+    bytes.extend_from_slice(b"connection: close\r\n\r\n");
+    bytes.extend_from_slice(&body);
+    Some(Request { bytes, operation, key, body: text })
+}
+
+fn ask(server: &str, request: &Request) -> Vec<u8> {
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.write_all(&request.bytes).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    answer
+}
+
+fn refusal(status: u16, code: &str, operation: &str) -> Vec<u8> {
+    // Secrets Manager speaks JSON, IAM and STS XML; the SDK of either finds its own.
+    let body = if operation.contains("Secret") || operation.contains("Resource") {
+        format!("{{\"__type\":\"{code}\",\"message\":\"no\"}}")
+    } else {
+        format!("<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>")
+    };
+    format!(
+        "HTTP/1.1 {status} No\r\ndate: Tue, 24 Nov 2026 12:00:00 GMT\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+fn serve(mut client: TcpStream, server: &str, state: &Mutex<State>) {
+    client.set_nodelay(true).unwrap();
+    let Some(request) = read(&client) else { return };
+    let (fault, ended) = {
+        let mut state = state.lock().unwrap();
+        let number = state.calls.len();
+        state.calls.push(request.operation.clone());
+        let fault = state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault);
+        (fault, state.ended.contains(&request.key))
+    };
+    let kill = state.lock().unwrap().kill.take_if(|(_, operation, _)| *operation == request.operation);
+    if let Some((process, _, after)) = kill {
+        if after {
+            ask(server, &request);
+            learn(&request, &mut state.lock().unwrap());
+        }
+        let killed = std::process::Command::new("kill").args(["-9", &process.to_string()]).status().unwrap();
+        assert!(killed.success(), "the process was gone already");
+        return;
+    }
+    let answer = match fault {
+        // An inactive or deleted key: moto would let it in.
+        _ if ended => refusal(403, "InvalidClientTokenId", &request.operation),
+        Some(Fault::RequestLost) => return,
+        Some(Fault::Refused(status, code)) => refusal(status, code, &request.operation),
+        _ => {
+            let mut answer = ask(server, &request);
+            if fault == Some(Fault::Twice) {
+                answer = ask(server, &request);
+            }
+            learn(&request, &mut state.lock().unwrap());
+            if fault == Some(Fault::AnswerLost) {
+                return;
+            }
+            answer
+        }
+    };
+    let _ = client.write_all(&answer);
+}
+
+/// Notes which keys AWS would not let in any more.
+fn learn(request: &Request, state: &mut State) {
+    let field = |name: &str| request.body.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).unwrap_or("");
+    let key = field("AccessKeyId").to_owned();
+    match (request.operation.as_str(), field("Status")) {
+        ("UpdateAccessKey", "Inactive") | ("DeleteAccessKey", _) => drop(state.ended.insert(key)),
+        ("UpdateAccessKey", _) => drop(state.ended.remove(&key)),
+        _ => {}
+    }
+}

@@ -1,0 +1,231 @@
+//! An IAM access key from its first value to the end of its second, by the built binary against moto, and with every call lost once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_sdk_iam::Client as Iam;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::aws::config;
+use crate::aws_proxy::Proxy;
+use crate::support::{Ran, Server, World, contains};
+
+const LEASE: Duration = Duration::from_secs(25);
+
+fn world(endpoint: &str) -> World {
+    let world = World::new()
+        .with("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .with("AWS_SECRET_ACCESS_KEY", "test")
+        .with("AWS_EC2_METADATA_DISABLED", "true")
+        .with("NO_PROXY", "127.0.0.1");
+    world.ship(&["ROT-01"]);
+    world.write(
+        "slm.toml",
+        &format!(
+            "[source.prod]\naws = {{ account = \"123456789012\", regions = [\"eu-west-1\"], endpoint = \"{endpoint}\" }}\n\n\
+             [tiers]\ndefault = \"standard\"\nlimits = {{ standard = \"60d\" }}\n"
+        ),
+    );
+    world.write(
+        "credentials/deployer.toml",
+        r#"title = "Access key of the deployer"
+owner = "platform"
+satisfies = ["ROT-01"]
+
+[secret]
+source = "prod"
+region = "eu-west-1"
+name = "prod/ci/deployer"
+
+[rotator]
+aws-iam-access-key = { user = "ci-deployer", exclusive = true }
+
+[policy]
+rotate-every = "30d"
+lease = "25s"
+
+[gate]
+quiet = "0s"
+soak = "0s"
+
+[[consumer]]
+id = "app"
+file = { path = "run/key.json" }
+"#,
+    );
+    world.write(".gitignore", "/run/\n");
+    world.commit();
+    world
+}
+
+/// The id of the key that the consumer holds.
+fn held(world: &World) -> String {
+    let value: serde_json::Value = serde_json::from_str(&world.read("run/key.json")).unwrap();
+    value["access_key_id"].as_str().unwrap().to_owned()
+}
+
+async fn keys(iam: &Iam) -> Vec<String> {
+    let listed = iam.list_access_keys().user_name("ci-deployer").send().await.unwrap();
+    listed.access_key_metadata.into_iter().map(|key| key.access_key_id.unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_access_key_is_replaced_and_the_old_one_ended_only_when_nobody_can_hold_it() {
+    let moto = Server::moto();
+    let proxy = Proxy::before(&moto.endpoint);
+    let iam = Iam::new(&config(&moto.endpoint, "eu-west-1", None).await);
+    iam.create_user().user_name("ci-deployer").send().await.unwrap();
+    let world = world(&proxy.endpoint);
+    let mut said: Vec<Ran> = Vec::new();
+    world.slm(&["check"]).exits(0);
+    said.push(world.slm(&["apply", "--auto-approve"]).exits(0).says("rotate    deployer  done"));
+    let first = held(&world);
+    let first_value = world.read("run/key.json");
+    assert_eq!(keys(&iam).await, [first.as_str()]);
+
+    proxy.begin(None);
+    said.push(world.slm(&["apply", "--auto-approve", "--force", "deployer", "-vv", "--log-json"]).exits(2).says("waits until"));
+    let promoted = Instant::now();
+    let calls = proxy.state().calls.len();
+    println!("{{\"figure\": \"rotation.calls.first_run\", \"value\": {calls}}}");
+    let second = held(&world);
+    assert_ne!(first, second);
+    assert_eq!(keys(&iam).await.len(), 2, "the old key lives while a run may still hand it out");
+    said.push(world.slm(&["plan"]).exits(2).says("finish").says("not ended yet"));
+    said.push(world.slm(&["status", "deployer"]).exits(2).says("waits to be unused; not before"));
+    assert_eq!(keys(&iam).await.len(), 2);
+
+    // The lease of the run that promoted it counts from the promotion.
+    std::thread::sleep((LEASE + Duration::from_secs(2)).saturating_sub(promoted.elapsed()));
+    proxy.begin(None);
+    said.push(world.slm(&["apply", "--auto-approve"]).exits(0).says("finish    deployer  done"));
+    println!("{{\"figure\": \"rotation.calls.second_run\", \"value\": {}}}", proxy.state().calls.len());
+    assert_eq!(keys(&iam).await, [second.as_str()]);
+    assert_eq!(held(&world), second);
+    said.push(world.slm(&["plan"]).exits(0).says("Nothing is due"));
+    said.push(world.slm(&["status", "deployer"]).exits(0).says("nothing is left to do").says("validity"));
+
+    let git = world.git_objects();
+    for value in [&first_value, &world.read("run/key.json")] {
+        let secret = serde_json::from_str::<serde_json::Value>(value).unwrap()["secret_access_key"].as_str().unwrap().to_owned();
+        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        for form in [secret.clone(), STANDARD.encode(&secret), hex, secret.replace('/', "%2F"), secret.replace('/', "\\/")] {
+            assert!(!contains(&git, &form), "a secret is in git");
+            assert!(said.iter().all(|ran| !ran.out.contains(&form) && !ran.err.contains(&form)), "a secret was said");
+        }
+    }
+    for id in [&first, &second] {
+        assert!(!contains(&git, id), "a whole key id is in git");
+        assert!(said.iter().all(|ran| !ran.out.contains(id) && !ran.err.contains(id)), "a whole key id was said");
+    }
+}
+
+#[tokio::test]
+async fn a_leaked_key_is_ended_in_one_run_and_a_roll_back_brings_the_old_one_back() {
+    let moto = Server::moto();
+    let proxy = Proxy::before(&moto.endpoint);
+    let iam = Iam::new(&config(&moto.endpoint, "eu-west-1", None).await);
+    iam.create_user().user_name("ci-deployer").send().await.unwrap();
+    let world = world(&proxy.endpoint);
+    world.slm(&["rollback", "deployer"]).exits(5).says("was not made by a rotation of slm");
+    world.slm(&["rotate", "deployer"]).exits(0).says("done");
+    let first = held(&world);
+    world.slm(&["rotate", "deployer", "--leak"]).exits(0).says("disabled").says("deleted");
+    let second = held(&world);
+    assert_eq!(keys(&iam).await, [second.as_str()], "{first} was in wrong hands");
+    world.slm(&["rollback", "deployer"]).exits(5).says("is being retired");
+
+    world.slm(&["rotate", "deployer"]).exits(2).says("waits until");
+    assert_ne!(held(&world), second);
+    world.slm(&["rollback", "deployer"]).exits(2).says("restored");
+    assert_eq!(held(&world), second, "the value before is in force again");
+    assert_eq!(keys(&iam).await.len(), 2, "the one that was left waits to be retired like any other");
+    world.slm(&["resume", "deployer"]).exits(2).says("waits until");
+    world.slm(&["retire", "deployer"]).exits(2).says("waits until");
+    assert_eq!(held(&world), second);
+}
+
+/// A user of this name with a key that its consumer runs.
+async fn in_use(moto: &Server, proxy: &Proxy, user: &str) -> (World, Iam) {
+    let straight = config(&moto.endpoint, "eu-west-1", None).await;
+    let (iam, secrets) = (Iam::new(&straight), aws_sdk_secretsmanager::Client::new(&straight));
+    iam.create_user().user_name(user).send().await.unwrap();
+    let key = iam.create_access_key().user_name(user).send().await.unwrap().access_key.unwrap();
+    let value = format!(r#"{{"access_key_id":"{}","secret_access_key":"{}"}}"#, key.access_key_id, key.secret_access_key);
+    secrets.create_secret().name(user).secret_string(&value).send().await.unwrap();
+    let world = world(&proxy.endpoint);
+    world.edit("credentials/deployer.toml", "prod/ci/deployer", user);
+    world.edit("credentials/deployer.toml", "ci-deployer", user);
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).says("deliver   deployer  done");
+    (world, iam)
+}
+
+async fn keys_of(iam: &Iam, user: &str) -> Vec<String> {
+    let listed = iam.list_access_keys().user_name(user).send().await.unwrap();
+    listed.access_key_metadata.into_iter().map(|key| key.access_key_id.unwrap()).collect()
+}
+
+/// The binary is killed at `operation`, and run again until the new key is in force.
+async fn killed_at(moto: Arc<Server>, operation: &'static str, after: bool) {
+    let when = format!("killed {} {operation}", if after { "after" } else { "before" });
+    let proxy = Proxy::before(&moto.endpoint);
+    let user = format!("u-{operation}-{after}");
+    let (world, iam) = in_use(&moto, &proxy, &user).await;
+    let first = held(&world);
+    let ran = tokio::task::block_in_place(|| {
+        world.slm_watched(&["rotate", "deployer"], |process| proxy.state().kill = Some((process, operation, after)))
+    });
+    assert!(ran.is_none(), "{when}: it was not killed");
+    let active = async || keys_of(&iam, &user).await;
+    for _ in 0..12 {
+        assert!(active().await.contains(&held(&world)), "{when}: the key in use is gone");
+        let ran = tokio::task::block_in_place(|| world.slm(&["rotate", "deployer"]));
+        if held(&world) != first {
+            assert_eq!(active().await.len(), 2, "{when}: the old key waits, and nothing else is left\n{}", ran.out);
+            assert!(active().await.contains(&first), "{when}");
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(4)).await;
+    }
+    panic!("{when}: the new key never came into force");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn the_binary_killed_around_any_change_goes_on_and_loses_no_key() {
+    let moto = Arc::new(Server::moto());
+    let points = [
+        ("CreateAccessKey", false),
+        ("CreateAccessKey", true),
+        ("PutSecretValue", false),
+        ("PutSecretValue", true),
+        ("UpdateSecretVersionStage", false),
+        ("UpdateSecretVersionStage", true),
+    ];
+    let all = points.map(|(operation, after)| tokio::spawn(killed_at(Arc::clone(&moto), operation, after)));
+    futures::future::try_join_all(all).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_runs_at_once_end_in_one_new_key_and_no_other() {
+    let moto = Server::moto();
+    let proxy = Proxy::before(&moto.endpoint);
+    let (world, iam) = in_use(&moto, &proxy, "shared").await;
+    let first = held(&world);
+    for _ in 0..12 {
+        let both: Vec<Ran> = std::thread::scope(|scope| {
+            let run = || world.slm(&["rotate", "deployer"]);
+            let runs = [scope.spawn(run), scope.spawn(run)];
+            runs.into_iter().map(|run| run.join().unwrap()).collect()
+        });
+        let keys = keys_of(&iam, "shared").await;
+        assert!(keys.contains(&first) && keys.contains(&held(&world)), "a key in use is gone\n{}\n{}", both[0].out, both[1].out);
+        if held(&world) != first {
+            assert_eq!(keys.len(), 2, "{}\n{}", both[0].out, both[1].out);
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(4)).await;
+    }
+    panic!("the new key never came into force");
+}

@@ -1,0 +1,264 @@
+//! Every call of a rotation is lost, repeated or refused once, against moto behind a proxy: no credential in use is lost, nothing is
+//! left behind, and the rotation ends all the same.
+
+use std::path::Path;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_sdk_iam::Client as Iam;
+use aws_sdk_iam::types::StatusType;
+use aws_sdk_secretsmanager::Client as Secrets;
+use slm::apply::engine::{StopFlag, drive};
+use slm::apply::job::{Budget, Job};
+use slm::consumers::file::RenderedFile;
+use slm::host::registers::GitRegisters;
+use slm::model::catalog::{Consumer as Declared, ConsumerKind, Credential, FileConsumer, GateSettings, RotationPolicy, SecretRef};
+use slm::model::diagnostic::Place;
+use slm::model::id::{ConsumerId, VersionId};
+use slm::model::outcome::{Fate, Outcome};
+use slm::model::plan::{ActionKind, rotation_id};
+use slm::model::rotator::{IamAccessKey, RotatorConfig};
+use slm::model::secret::Secret;
+use slm::model::time::{Limit, Timestamp};
+use slm::rotators::aws_iam_access_key::AccessKeys;
+use slm::transport::secrets_manager_store::SecretsManagerStore;
+use slm::world::{Clock, Consumer, ErrorClass, KeyChange, Rotator, Target, Trial};
+
+use crate::aws::config;
+use crate::aws_proxy::{Fault, Proxy};
+use crate::support::{Server, git};
+
+struct Now;
+
+impl Clock for Now {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+fn file() -> FileConsumer {
+    FileConsumer { path: "run/key.json".to_owned(), template: None, mode: None, reload: None }
+}
+
+/// Nothing waits: what is tested is that no call can be lost to harm, not that leases are kept.
+fn credential(name: &str) -> Credential {
+    Credential {
+        id: name.into(),
+        title: name.to_owned(),
+        owner: "platform".to_owned(),
+        satisfies: Vec::new(),
+        secret: SecretRef { source: "prod".into(), region: "eu-west-1".to_owned(), name: name.to_owned() },
+        rotator: RotatorConfig::AwsIamAccessKey(IamAccessKey { user: name.to_owned(), source: None, exclusive: true }),
+        policy: RotationPolicy {
+            rotate_every: Limit::days(30),
+            jitter: Limit::days(0),
+            attempts: 5,
+            lease: Limit::seconds(0),
+            allow_gap: None,
+            not_before: None,
+            windows: Vec::new(),
+            freeze: Vec::new(),
+        },
+        gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(0) },
+        consumers: vec![Declared {
+            id: "app".into(),
+            kind: ConsumerKind::File(file()),
+            canary: false,
+            max_staleness: Limit::seconds(0),
+        }],
+        place: Place { file: String::new(), span: 0..0 },
+    }
+}
+
+/// One user with a key in a secret, and a rotation of it.
+struct Rig {
+    proxy: Proxy,
+    credential: Credential,
+    action: ActionKind,
+    folder: tempfile::TempDir,
+    /// Straight to the server, to look and to prepare.
+    iam: Iam,
+    secrets: Secrets,
+    /// Through the proxy, without retries: every loss is the engine's to survive.
+    config: SdkConfig,
+}
+
+impl Rig {
+    async fn new(server: &Server, proxy: &Proxy, name: &str) -> Self {
+        let straight = config(&server.endpoint, "eu-west-1", None).await;
+        let (iam, secrets) = (Iam::new(&straight), Secrets::new(&straight));
+        iam.create_user().user_name(name).send().await.unwrap();
+        let key = iam.create_access_key().user_name(name).send().await.unwrap().access_key.unwrap();
+        let value = format!(r#"{{"access_key_id":"{}","secret_access_key":"{}"}}"#, key.access_key_id, key.secret_access_key);
+        let made = secrets.create_secret().name(name).secret_string(&value).send().await.unwrap();
+        let generation = VersionId::from(made.version_id.unwrap());
+        let credential = credential(name);
+        let action = ActionKind::Rotate {
+            credential: credential.id.clone(),
+            secret: credential.secret.clone(),
+            rotation: rotation_id(&credential.id, Some(&generation)),
+            generation: Some(generation),
+            consumers: vec!["app".into()],
+        };
+        let folder = tempfile::tempdir().unwrap();
+        git(folder.path(), &["init", "-q"]);
+        let through = config(&proxy.endpoint, "eu-west-1", None).await;
+        let config = through.into_builder().retry_config(RetryConfig::disabled()).build();
+        Self { proxy: proxy.clone(), credential, action, folder, iam, secrets, config }
+    }
+
+    /// One run, as a process of its own would take it.
+    async fn run(&self) -> Outcome {
+        let store = SecretsManagerStore::new().with("prod".into(), "eu-west-1", &self.config);
+        let RotatorConfig::AwsIamAccessKey(key) = &self.credential.rotator else { unreachable!() };
+        let keys = AccessKeys::new(key, self.config.clone());
+        let registers = GitRegisters::open(self.folder.path(), None).unwrap();
+        let consumer = RenderedFile::new(self.folder.path().to_owned(), self.credential.id.clone(), file()).unwrap();
+        let consumers: Vec<(ConsumerId, Box<dyn Consumer>)> = vec![("app".into(), Box::new(consumer))];
+        let budget = Budget { retries: 0, pause: Duration::ZERO, trials: 1, between: Duration::ZERO, settle: 0 };
+        let job = Job {
+            action: &self.action,
+            credential: &self.credential,
+            store: &store,
+            rotator: &keys,
+            target: Some(&keys),
+            registers: &registers,
+            consumers: &consumers,
+            fence: &|| true,
+            retire_held: None,
+            leak: false,
+            budget,
+        };
+        drive(&job, &Now, &StopFlag::new(false)).await
+    }
+
+    async fn active(&self) -> Vec<String> {
+        let listed = self.iam.list_access_keys().user_name(self.credential.id.as_str()).send().await.unwrap();
+        let active = listed.access_key_metadata.into_iter().filter(|key| key.status == Some(StatusType::Active));
+        active.map(|key| key.access_key_id.unwrap()).collect()
+    }
+
+    /// The ids of the keys that are current in the store and that the consumer runs; each is let in.
+    async fn in_use(&self, when: &str) -> (String, Option<String>) {
+        let id = |text: &str| {
+            let value: serde_json::Value = serde_json::from_str(text).unwrap();
+            value["access_key_id"].as_str().unwrap().to_owned()
+        };
+        let name = self.credential.id.as_str();
+        let current = self.secrets.get_secret_value().secret_id(name).version_stage("AWSCURRENT").send().await.unwrap();
+        let current = id(current.secret_string().unwrap());
+        let path = self.folder.path().join("run/key.json");
+        let running = Path::exists(&path).then(|| id(&std::fs::read_to_string(path).unwrap()));
+        let active = self.active().await;
+        assert!(active.contains(&current), "{when}: the current key is not let in");
+        assert!(running.iter().all(|key| active.contains(key)), "{when}: the consumer's key is not let in");
+        (current, running)
+    }
+
+    /// Runs until the rotation is at its end, and looks after each run; gives the number of runs.
+    async fn converge(&self, when: &str) -> usize {
+        for runs in 1..=8 {
+            let outcome = self.run().await;
+            let (current, running) = self.in_use(when).await;
+            if matches!(outcome.fate, Fate::Done | Fate::AlreadySo) {
+                assert_eq!(running.as_deref(), Some(current.as_str()), "{when}");
+                let all = self.iam.list_access_keys().user_name(self.credential.id.as_str()).send().await.unwrap();
+                assert_eq!(all.access_key_metadata.len(), 1, "{when}: a key is left behind");
+                return runs;
+            }
+        }
+        panic!("{when}: it does not come to its end: {:?}", self.run().await.fate);
+    }
+}
+
+/// Sweeps every `every`th call with each of `faults`; gives the calls of a rotation and the runs made.
+async fn sweep(faults: &[Fault], every: usize) -> (usize, usize) {
+    let server = Server::moto();
+    let proxy = Proxy::before(&server.endpoint);
+    let rig = Rig::new(&server, &proxy, "whole").await;
+    proxy.begin(None);
+    let outcome = rig.run().await;
+    assert!(matches!(outcome.fate, Fate::Done), "{:?} {:?}", outcome.fate, outcome.events);
+    rig.in_use("nothing is lost").await;
+    let calls = proxy.state().calls.clone();
+    let mut runs = 0;
+    for fault in faults {
+        for (number, operation) in calls.iter().enumerate().step_by(every) {
+            let when = format!("{fault:?} at call {number}, {operation}");
+            let rig = Rig::new(&server, &proxy, &format!("u{runs}")).await;
+            rig.proxy.begin(Some((number, *fault)));
+            rig.converge(&when).await;
+            runs += 1;
+        }
+    }
+    (calls.len(), runs)
+}
+
+#[tokio::test]
+async fn a_call_lost_on_its_way_or_on_its_way_back_loses_no_key() {
+    let (calls, runs) = sweep(&[Fault::RequestLost, Fault::AnswerLost], 5).await;
+    println!("{{\"figure\": \"rotation.calls\", \"value\": {calls}, \"unit\": \"requests\"}}");
+    println!("{{\"figure\": \"faults.aws.runs\", \"value\": {runs}, \"unit\": \"runs\"}}");
+    assert!(calls <= 80, "a rotation takes {calls} calls");
+}
+
+#[tokio::test]
+#[ignore = "takes minutes; `scripts/figures faults-aws` runs it"]
+async fn a_call_repeated_throttled_or_refused_loses_no_key() {
+    let faults = [
+        Fault::Twice,
+        Fault::Refused(400, "ThrottlingException"),
+        Fault::Refused(403, "AccessDenied"),
+        Fault::Refused(500, "InternalFailure"),
+    ];
+    let (_, runs) = sweep(&faults, 1).await;
+    println!("{{\"figure\": \"faults.aws.refused.runs\", \"value\": {runs}, \"unit\": \"runs\"}}");
+}
+
+#[tokio::test]
+async fn a_creation_is_sent_once_and_a_key_that_is_gone_is_gone() {
+    let server = Server::moto();
+    let proxy = Proxy::before(&server.endpoint);
+    let rig = Rig::new(&server, &proxy, "once").await;
+    let RotatorConfig::AwsIamAccessKey(declared) = &rig.credential.rotator else { unreachable!() };
+    // With the retries of every other call.
+    let keys = AccessKeys::new(declared, config(&proxy.endpoint, "eu-west-1", None).await);
+    proxy.begin(Some((0, Fault::AnswerLost)));
+    let Err(error) = keys.create(&"slot".into(), None).await else { panic!("the answer was lost") };
+    assert_eq!((error.class, proxy.state().calls.clone()), (ErrorClass::Transient, vec!["CreateAccessKey".to_owned()]));
+    let listing = keys.list().await.unwrap();
+    assert_eq!(listing.keys.len(), 2, "the one in use, and the one that nobody learned of");
+    assert!(listing.keys.iter().all(|key| key.active && key.ours && key.created.is_some()));
+    let Err(error) = keys.create(&"slot".into(), None).await else { panic!("a third key was made") };
+    assert_ne!(error.class, ErrorClass::Transient, "{error}");
+    let spare = &listing.keys.iter().max_by_key(|key| key.created).unwrap().id;
+    for change in [KeyChange::Disable, KeyChange::Disable, KeyChange::Enable, KeyChange::Delete, KeyChange::Delete] {
+        keys.change(spare, change).await.unwrap();
+    }
+    assert_eq!(keys.change(spare, KeyChange::Enable).await.unwrap_err().class, ErrorClass::NotFound);
+    assert_eq!(keys.list().await.unwrap().keys.len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_is_let_in_by_its_own_user_alone() {
+    let server = Server::moto();
+    let proxy = Proxy::before(&server.endpoint);
+    let (own, other) = (Rig::new(&server, &proxy, "own").await, Rig::new(&server, &proxy, "other").await);
+    let through = config(&proxy.endpoint, "eu-west-1", None).await;
+    let keys = |rig: &Rig| match &rig.credential.rotator {
+        RotatorConfig::AwsIamAccessKey(declared) => AccessKeys::new(declared, through.clone()),
+        _ => unreachable!(),
+    };
+    let fresh = keys(&own).create(&"slot".into(), None).await.unwrap();
+    assert_eq!(keys(&own).identify(&fresh.value), fresh.key);
+    assert_eq!(keys(&own).verify(&fresh.value).await.unwrap(), Trial::Accepted);
+    assert!(
+        matches!(keys(&other).verify(&fresh.value).await.unwrap(), Trial::Refused(why) if why.contains("not a key of user other"))
+    );
+    keys(&own).change(fresh.key.as_ref().unwrap(), KeyChange::Disable).await.unwrap();
+    assert!(matches!(keys(&own).verify(&fresh.value).await.unwrap(), Trial::Refused(why) if why.contains("InvalidClientTokenId")));
+    let Err(error) = keys(&own).verify(&Secret::new(b"no json CANARY".to_vec())).await else { panic!("it was tried") };
+    assert_eq!(error.class, ErrorClass::Permanent);
+    assert!(!error.to_string().contains("CANARY"));
+}
