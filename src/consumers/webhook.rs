@@ -12,7 +12,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::reply;
-use crate::model::catalog::{Credential, SecretRef, Send, WebhookConsumer};
+use crate::model::catalog::{SecretRef, Send, WebhookConsumer};
 use crate::model::id::{ConsumerId, CredentialId, VersionId};
 use crate::model::secret::Secret;
 use crate::transport::http::{Http, Sent, is_safe};
@@ -32,12 +32,13 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// The service of `config` for `credential`; `key` signs every request.
+    /// The service of `config` for `credential`, whose value is in `secret`; `key` signs every request.
     ///
     /// # Errors
     /// [`ErrorClass::Permanent`] when an address is not `https`; [`ErrorClass::Denied`] when there is no key.
     pub fn new(
-        credential: &Credential,
+        credential: CredentialId,
+        secret: SecretRef,
         consumer: ConsumerId,
         config: WebhookConsumer,
         key: Option<Secret>,
@@ -49,7 +50,6 @@ impl Webhook {
         let key = key.filter(|key| !key.expose().is_empty());
         let key = key.ok_or_else(|| wrong(ErrorClass::Denied, format!("variable `{}` is not set", config.sign_env)))?;
         let timeout = config.timeout.map_or(TIMEOUT, |limit| Duration::from_secs(limit.as_seconds().unsigned_abs()));
-        let (credential, secret) = (credential.id.clone(), credential.secret.clone());
         Ok(Self { http: Http::new(timeout), config, key, credential, secret, consumer })
     }
 

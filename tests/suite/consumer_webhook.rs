@@ -8,11 +8,8 @@ use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use slm::consumers::webhook::Webhook;
-use slm::model::catalog::{Credential, RotationPolicy, SecretRef, WebhookConsumer};
-use slm::model::diagnostic::Place;
-use slm::model::rotator::{Alphabet, RandomValue, RotatorConfig};
+use slm::model::catalog::{SecretRef, WebhookConsumer};
 use slm::model::secret::Secret;
-use slm::model::time::Limit;
 use slm::world::{Consumer, ConsumerView, ErrorClass};
 
 const CANARY: &str = "canary-value-19ab-never-shown";
@@ -88,28 +85,8 @@ impl State {
 fn hook(url: &str, rest: &str, key: Option<&str>) -> Result<Webhook, slm::world::WorldError> {
     let config: WebhookConsumer =
         toml::from_str(&format!("url = \"{url}\"\nsign-env = \"HOOK_KEY\"\ntimeout = \"2s\"\n{rest}")).unwrap();
-    let credential = Credential {
-        id: "db".into(),
-        title: String::new(),
-        owner: String::new(),
-        satisfies: Vec::new(),
-        secret: SecretRef { source: "aws".into(), region: "eu-west-1".to_owned(), name: "prod/db".to_owned() },
-        rotator: RotatorConfig::Random(RandomValue { length: 40, alphabet: Alphabet::Alnum }),
-        policy: RotationPolicy {
-            rotate_every: Limit::days(30),
-            jitter: Limit::seconds(0),
-            attempts: 5,
-            lease: Limit::seconds(900),
-            allow_gap: None,
-            not_before: None,
-            windows: Vec::new(),
-            freeze: Vec::new(),
-        },
-        gate: slm::model::catalog::GateSettings::default(),
-        consumers: Vec::new(),
-        place: Place { file: "credentials/db.toml".into(), span: 0..0 },
-    };
-    Webhook::new(&credential, "partner".into(), config, key.map(|key| Secret::new(key.as_bytes().to_vec())))
+    let secret = SecretRef { source: "aws".into(), region: "eu-west-1".to_owned(), name: "prod/db".to_owned() };
+    Webhook::new("db".into(), secret, "partner".into(), config, key.map(|key| Secret::new(key.as_bytes().to_vec())))
 }
 
 fn value() -> Secret {
