@@ -86,7 +86,9 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, leak
         return say(Fate::Stale("the credential is not declared any more".to_owned()));
     };
     // A saved plan may be older than a freeze.
-    if let Some(because) = guard::shut(&session.catalog.settings, credential, &action.kind, &action.reason, SystemClock.now()) {
+    if !leak
+        && let Some(because) = guard::shut(&session.catalog.settings, credential, &action.kind, &action.reason, SystemClock.now())
+    {
         return say(Fate::Waiting(report::words::held(&because)));
     }
     let name = session_name(&action.kind);

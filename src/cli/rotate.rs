@@ -2,8 +2,8 @@
 
 use super::{Exit, Global, Said, Trouble, carry, pipeline};
 use crate::host::clock::SystemClock;
-use crate::model::id::CredentialId;
-use crate::model::plan::{ActionKind, Plan};
+use crate::model::id::{CredentialId, RuleId};
+use crate::model::plan::{Action, ActionKind, Held, HeldBecause, Plan};
 use crate::plan::guard::{self, Share};
 use crate::report::words;
 use crate::world::Clock as _;
@@ -22,23 +22,45 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, None)?;
     let wanted = super::plan::known(&session, &args.credentials)?;
-    if args.leak {
-        may_leak(&session, &wanted)?;
-    }
+    let permitted = if args.leak { may_leak(&session, &wanted)? } else { Vec::new() };
     let judged = pipeline::block_on(session.judge(global))??;
-    let plan = only(session.plan(&judged, &wanted)?, |kind| about(kind).is_some_and(|id| wanted.contains(id)));
+    let mut plan = only(session.plan(&judged, &wanted)?, |kind| about(kind).is_some_and(|id| wanted.contains(id)));
+    if args.leak {
+        thaw(&mut plan, &permitted);
+    }
     carry::out(&session, global, &plan, args.leak)
 }
 
-/// Ending a value while it is in use is asked of the guards by a name of its own.
-fn may_leak(session: &pipeline::Session, wanted: &[CredentialId]) -> Result<(), Trouble> {
+/// A freeze does not keep a value in wrong hands alive.
+fn thaw(plan: &mut Plan, permitted: &[RuleId]) {
+    let frozen = |held: &mut Held| matches!(held.because, HeldBecause::Frozen { .. });
+    for held in plan.held.extract_if(.., frozen) {
+        let permitted_by = permitted.to_vec();
+        plan.actions.push(Action {
+            kind: held.kind,
+            reason: held.reason,
+            controls: Vec::new(),
+            criteria: Vec::new(),
+            permitted_by,
+        });
+    }
+}
+
+/// The rules that permit to end a value while it is in use; the guards are asked for it by a name of its own.
+fn may_leak(session: &pipeline::Session, wanted: &[CredentialId]) -> Result<Vec<RuleId>, Trouble> {
+    let mut permitted = Vec::new();
     for credential in wanted.iter().filter_map(|id| session.catalog.credentials.get(id)) {
-        if let Err(because) = guard::guard(&session.rules, credential, "rotate_leak", Share::default(), SystemClock.now()) {
-            let error = format!("`{}` may not be rotated as leaked: {}", credential.id, words::held(&because));
-            return Err(Trouble { exit: Exit::Held, error: error.into() });
+        match guard::guard(&session.rules, credential, "rotate_leak", Share::default(), SystemClock.now()) {
+            Ok(rules) => permitted.extend(rules),
+            Err(because) => {
+                let error = format!("`{}` may not be rotated as leaked: {}", credential.id, words::held(&because));
+                return Err(Trouble { exit: Exit::Held, error: error.into() });
+            }
         }
     }
-    Ok(())
+    permitted.sort();
+    permitted.dedup();
+    Ok(permitted)
 }
 
 /// The credential that an action touches.

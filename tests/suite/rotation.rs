@@ -131,10 +131,15 @@ async fn a_leaked_key_is_ended_in_one_run_and_a_roll_back_brings_the_old_one_bac
     world.slm(&["rollback", "deployer"]).exits(5).says("was not made by a rotation of slm");
     world.slm(&["rotate", "deployer"]).exits(0).says("done");
     let first = held(&world);
+    // A freeze holds a rotation that a person asks for, and not one of a value in wrong hands.
+    world.edit("slm.toml", "[tiers]", "[limits]\nfreeze = [\"2020-01-01/2099-12-31\"]\n\n[tiers]");
+    world.slm(&["rotate", "deployer"]).exits(5).says("1 held");
+    assert_eq!(held(&world), first);
     world.slm(&["rotate", "deployer", "--leak"]).exits(0).says("disabled").says("deleted");
     let second = held(&world);
     assert_eq!(keys(&iam).await, [second.as_str()], "{first} was in wrong hands");
     world.slm(&["rollback", "deployer"]).exits(5).says("is being retired");
+    world.edit("slm.toml", "[limits]\nfreeze = [\"2020-01-01/2099-12-31\"]\n\n", "");
 
     world.slm(&["rotate", "deployer"]).exits(2).says("waits until");
     assert_ne!(held(&world), second);
