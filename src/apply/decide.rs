@@ -175,6 +175,10 @@ fn roll_back(o: &Observation) -> Option<Step> {
     if let Some(name) = name.as_ref().filter(|_| o.capabilities.overlap != Overlap::Single) {
         // A credential that is gone cannot come back: go on as if nobody had asked.
         let key = o.keys.iter().find(|key| key.id == *name && key.role != Role::Foreign)?;
+        // A login used in turn may hold an attempt of this generation by now: the value before does not work any more.
+        if let Some(attempt) = o.slots.iter().find(|attempt| slot.over.as_ref() == Some(&attempt.id)) {
+            return Some(Step::Blocked(format!("the value before cannot come back: attempt {} has taken its place", attempt.id)));
+        }
         if !key.active {
             return Some(Step::Act(Mutation::Change { key: name.clone(), change: KeyChange::Enable }));
         }

@@ -150,6 +150,17 @@ fn a_roll_back_enables_the_old_credential_before_it_is_promoted() {
 }
 
 #[test]
+fn a_roll_back_to_a_login_that_holds_an_attempt_by_now_is_for_a_person() {
+    let restore = Slot { over: Some("s0".into()), ..slot("back", value("old")) };
+    let mut o = Observation { fate: Some(Ending::Rollback), restore: Some(restore), ..tail(CLIENT) };
+    assert!(o.slots.iter().any(|slot| slot.id.as_str() == "s0"));
+    for active in [true, false] {
+        o.keys[0].active = active;
+        assert!(matches!(decide(&o), Step::Blocked(why) if why.contains("attempt s0 has taken its place")));
+    }
+}
+
+#[test]
 fn a_roll_back_to_a_credential_that_is_gone_is_as_if_nobody_had_asked() {
     let o = Observation { fate: Some(Ending::Rollback), restore: Some(slot("back", value("gone"))), ..due(SERVER) };
     acts(&o, Mutation::Create { slot: "s0".into() });

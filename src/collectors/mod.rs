@@ -1,5 +1,6 @@
 //! One file a collector; each reads facts from one scope of one source.
 
+mod asked;
 mod aws;
 pub mod cloudtrail;
 pub mod consumers;

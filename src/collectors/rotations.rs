@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::asked::Asked;
 use crate::model::catalog::SecretRef;
-use crate::model::id::{CredentialId, EntityType, RegisterName, ResourceId, SourceId, VersionId};
+use crate::model::id::{CredentialId, RegisterName, ResourceId, SourceId, VersionId};
 use crate::model::names;
-use crate::model::receipt::{Operation, Receipt};
-use crate::model::snapshot::{Attribute, Completeness, Population, ROTATION_ENTITY, Resource, Unseen, Value};
+use crate::model::snapshot::{Attribute, ROTATION_ENTITY, Resource, Value};
 use crate::model::time::Timestamp;
-use crate::world::{Clock, Collected, Collector, ErrorClass, Registers, SecretStore, WorldError};
+use crate::world::{Clock, Collected, Collector, Registers, SecretStore, WorldError};
 
 /// Entity types and the attributes this collector can observe of them.
 pub const EMITS: &[(&str, &[&str])] =
@@ -73,30 +73,6 @@ impl Rotations {
         facts.extend(written.get(&fate).map(|fate| (Arc::from("fate"), text(fate))));
         Ok(Some(Resource::new(ResourceId::from(one.credential.to_string()), facts)))
     }
-
-    fn receipt(&self, completeness: Completeness, items: u64, started: Timestamp, ended: Timestamp) -> Receipt {
-        let operation = Operation {
-            name: "rotation:observe".to_owned(),
-            parameters: serde_json::json!({}),
-            pages: 1,
-            requests: self.watched.len() as u64,
-            items,
-            request_ids: Vec::new(),
-        };
-        Receipt {
-            source: self.source.clone(),
-            collector: self.name().to_owned(),
-            scope: ".".to_owned(),
-            caller: None,
-            completeness,
-            operations: vec![operation],
-            independent_count: None,
-            source_clock: None,
-            started,
-            ended,
-            raw: Vec::new(),
-        }
-    }
 }
 
 #[async_trait]
@@ -119,29 +95,20 @@ impl Collector for Rotations {
         for one in &self.watched {
             match self.look(one).await {
                 Ok(found) => resources.extend(found),
-                Err(error) => unseen.push((&one.credential, error)),
+                Err(error) => unseen.push((one.credential.to_string(), error)),
             }
         }
-        resources.sort_by(|a, b| a.id.cmp(&b.id));
-        let completeness = match unseen.first() {
-            None => Completeness::Complete,
-            Some((credential, error)) => {
-                let more = if unseen.len() > 1 { format!("; {} more were not seen", unseen.len() - 1) } else { String::new() };
-                Completeness::Incomplete { cause: cause(error), detail: format!("rotation of `{credential}`: {error}{more}") }
-            }
+        let asked = Asked {
+            collector: self.name(),
+            operation: "rotation:observe",
+            word: "rotation of",
+            entity: ROTATION_ENTITY,
+            count: self.watched.len(),
+            resources,
+            unseen: &unseen,
+            started,
         };
-        let receipt = self.receipt(completeness.clone(), resources.len() as u64, started, clock.now());
-        let (source, entity) = (self.source.clone(), EntityType::from(ROTATION_ENTITY));
-        let population = Population { source, scope: ".".to_owned(), entity, completeness, resources: resources.into() };
-        Collected { populations: vec![population], receipt, raw: Vec::new() }
-    }
-}
-
-fn cause(error: &WorldError) -> Unseen {
-    match error.class {
-        ErrorClass::Denied => Unseen::Denied,
-        ErrorClass::Permanent => Unseen::NotCollected,
-        ErrorClass::NotFound | ErrorClass::Conflict | ErrorClass::Transient => Unseen::Unreachable,
+        asked.collected(clock.now())
     }
 }
 
@@ -153,7 +120,9 @@ mod tests {
     use super::*;
     use crate::model::id::RotationId;
     use crate::model::secret::Secret;
+    use crate::model::snapshot::{Completeness, Population, Unseen};
     use crate::transport::vault::Vault;
+    use crate::world::ErrorClass;
 
     struct Fixed;
     impl Clock for Fixed {

@@ -8,7 +8,7 @@ use crate::model::time::Timestamp;
 use crate::policy::{GuardFacts, Rules, Verdict};
 
 /// Why `action` may not be begun at `at`, if so. What was begun goes on at any time: half done is the worse state. A person may
-/// rotate outside the windows, but in no freeze.
+/// rotate outside the windows, but in no freeze, and roll back at any time.
 #[must_use]
 pub fn shut(
     settings: &Settings,
@@ -18,7 +18,7 @@ pub fn shut(
     at: Timestamp,
 ) -> Option<HeldBecause> {
     let windows = match (kind, reason) {
-        (ActionKind::Rotate { .. }, Reason::HalfDone) => return None,
+        (ActionKind::Rotate { .. }, Reason::HalfDone) | (_, Reason::RolledBack) => return None,
         (ActionKind::Rotate { .. }, Reason::Forced | Reason::NoValue) | (ActionKind::Finish { .. }, _) => &[][..],
         (ActionKind::Rotate { .. }, _) => credential.policy.windows.as_slice(),
         _ => return None,

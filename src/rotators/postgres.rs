@@ -89,10 +89,11 @@ impl Roles {
 
     pub(super) async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
         let known = self.parse(value)?;
-        let operation = self.doing(&format!("log in as {}", known.username));
+        // A name from a secret is told only when the config repo tells it as well.
         if !self.users.contains(&known.username) {
-            return Ok(Trial::Refused(format!("role {} is not declared", known.username)));
+            return Ok(Trial::Refused("its role is not declared".to_owned()));
         }
+        let operation = self.doing(&format!("log in as {}", known.username));
         let client = match self.database.login(&known.username, &known.password, &operation).await? {
             Login::In(client) => client,
             Login::Refused(why) => return Ok(Trial::Refused(why)),

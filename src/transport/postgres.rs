@@ -190,7 +190,8 @@ pub fn failure(operation: &str, error: &Error) -> WorldError {
 
 fn cause(error: &Error) -> String {
     match (error.as_db_error(), error.source()) {
-        (Some(said), _) => format!("{} ({})", said.message(), said.code().code()),
+        // Its message may quote what was sent.
+        (Some(said), _) => format!("SQLSTATE {}", said.code().code()),
         (None, Some(source)) => format!("{error}: {source}"),
         (None, None) => error.to_string(),
     }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::process::Command;
 
-use crate::postgres_server::{Database, account, connect, login};
+use crate::postgres_server::{Database, account, logged_in, login};
 use crate::support::World;
 
 const FILE: &str = "credentials/session-key.toml";
@@ -86,5 +86,5 @@ async fn a_rotation_over_tls_reaches_the_file_and_no_other_server_is_trusted() {
     let file = world.read("run/session.env");
     let value = file.strip_prefix("SESSION_KEY=").unwrap().trim();
     assert!(value.contains("\"app_a\""));
-    assert!(connect(&login(value.as_bytes())).await.is_ok());
+    assert_eq!(logged_in(&login(value.as_bytes())).await, "app", "the role acts as the owner");
 }

@@ -149,6 +149,12 @@ pub async fn connect(login: &str) -> Result<tokio_postgres::Client, tokio_postgr
     Ok(client)
 }
 
+/// Logs in, and tells as whom the server takes what follows.
+pub async fn logged_in(login: &str) -> String {
+    let client = connect(login).await.unwrap();
+    client.query_one("select current_user::text", &[]).await.unwrap().get(0)
+}
+
 /// The connection string of a stored value.
 pub fn login(value: &[u8]) -> String {
     let value: serde_json::Value = serde_json::from_slice(value).unwrap();

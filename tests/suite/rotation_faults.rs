@@ -204,7 +204,7 @@ async fn a_call_lost_on_its_way_or_on_its_way_back_loses_no_key() {
 }
 
 #[tokio::test]
-#[ignore = "takes minutes; `scripts/figures faults-aws` runs it"]
+#[ignore = "takes minutes; `scripts/figures rotation` runs it"]
 async fn a_call_repeated_throttled_or_refused_loses_no_key() {
     let faults = [
         Fault::Twice,

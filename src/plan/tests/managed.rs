@@ -331,3 +331,21 @@ fn a_freeze_holds_what_is_begun_and_what_is_ended_and_lets_go_on_what_was_begun(
     let plan = world().aged("db", 90).fact("db", "slm_pending", Value::Bool(true)).with(freeze).plan();
     assert_eq!(actions(&plan), ["rotate db v-db"]);
 }
+
+#[test]
+fn a_freeze_holds_what_is_ended_and_not_a_roll_back() {
+    let world = world().aged("db", 1);
+    let mut settings = world.catalog.settings.clone();
+    settings.limits.freeze = vec!["2026-11-20/2026-11-30".parse().unwrap()];
+    let credential = &world.catalog.credentials[&CredentialId::from("db")];
+    let kind = ActionKind::Finish {
+        credential: "db".into(),
+        secret: credential.secret.clone(),
+        generation: "v-db".into(),
+        rotation: rotation_id(&"db".into(), Some(&"v-db".into())),
+        consumers: Vec::new(),
+    };
+    let shut = |reason| super::guard::shut(&settings, credential, &kind, &reason, now());
+    assert_eq!(shut(Reason::NotRetired), Some(HeldBecause::Frozen { until: "2026-12-01T00:00:00Z".parse().unwrap() }));
+    assert_eq!(shut(Reason::RolledBack), None);
+}
