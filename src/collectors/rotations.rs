@@ -55,17 +55,18 @@ impl Rotations {
         };
         // A generation that somebody else made left nothing of ours behind.
         let ours = view.previous().is_some_and(|parent| made_from(&parent));
+        // Without the label of the one before, only a first value is known to have left nothing.
+        let first = view.versions.len() <= 1 || (0..one.attempts).any(|n| *generation == names::slot(&one.secret, None, n));
+        let known = first || view.previous().is_some();
         let of_mark = |mark: &str| names::mark(&one.secret, generation, mark);
         let fate = names::fate(&one.secret, generation);
         let wanted: Vec<RegisterName> = MARKS.iter().map(|mark| of_mark(mark)).chain([fate.clone()]).collect();
         let written = self.registers.read(&names::rotation(&one.credential, Some(generation)), &wanted).await?;
         let text = |value: &str| Value::Text(Arc::from(value));
         let done = written.contains_key(&of_mark("done"));
-        let mut facts: Vec<Attribute> = vec![
-            ("credential".into(), text(one.credential.as_str())),
-            ("generation".into(), text(generation.as_str())),
-            ("open".into(), Value::Bool(ours && !done)),
-        ];
+        let mut facts: Vec<Attribute> =
+            vec![("credential".into(), text(one.credential.as_str())), ("generation".into(), text(generation.as_str()))];
+        facts.extend(known.then(|| (Arc::from("open"), Value::Bool(ours && !done))));
         for mark in MARKS {
             let at: Option<Timestamp> = written.get(&of_mark(mark)).and_then(|at| at.parse().ok());
             facts.extend(at.map(|at| (Arc::from(mark), Value::Time(at))));
@@ -120,9 +121,9 @@ mod tests {
     use super::*;
     use crate::model::id::RotationId;
     use crate::model::secret::Secret;
-    use crate::model::snapshot::{Completeness, Population, Unseen};
+    use crate::model::snapshot::{Completeness, Fact, Population, Unseen};
     use crate::transport::vault::Vault;
-    use crate::world::ErrorClass;
+    use crate::world::{ErrorClass, SecretView, VersionView};
 
     struct Fixed;
     impl Clock for Fixed {
@@ -183,6 +184,47 @@ mod tests {
         assert!(!population.resources[0].is("open"));
         assert_eq!(population.resources[0].text("fate"), Some("retire"));
         assert!(population.resources[0].instant("done").is_some());
+    }
+
+    /// A store of one secret, as its versions are labelled.
+    struct Labelled(Vec<(VersionId, &'static str)>);
+
+    #[async_trait]
+    impl SecretStore for Labelled {
+        async fn describe(&self, _: &SecretRef) -> Result<SecretView, WorldError> {
+            let view = |label: &str| VersionView { labels: vec![label.to_owned()], created: Timestamp::UNIX_EPOCH };
+            let versions = self.0.iter().map(|(id, label)| (id.clone(), view(label))).collect();
+            Ok(SecretView { exists: true, versions, ..SecretView::default() })
+        }
+
+        async fn read(&self, _: &SecretRef, _: &VersionId) -> Result<Secret, WorldError> {
+            panic!("a value was read")
+        }
+
+        async fn put(&self, _: &SecretRef, _: &VersionId, _: &Secret) -> Result<(), WorldError> {
+            panic!("a value was written")
+        }
+
+        async fn promote(&self, _: &SecretRef, _: Option<&VersionId>, _: &VersionId) -> Result<(), WorldError> {
+            panic!("a version was promoted")
+        }
+    }
+
+    #[tokio::test]
+    async fn without_the_version_before_it_is_not_known_whether_anything_is_left() {
+        let (old, secret) = (VersionId::from("old"), secret());
+        let (first, second) = (names::slot(&secret, None, 1), names::slot(&secret, Some(&old), 0));
+        for (versions, open) in [
+            (vec![(second.clone(), "AWSCURRENT"), (old.clone(), "AWSPREVIOUS")], Some(true)),
+            (vec![(second.clone(), "AWSCURRENT"), (old.clone(), "")], None),
+            (vec![(second, "AWSCURRENT")], Some(false)),
+            (vec![(first, "AWSCURRENT"), (old, "")], Some(false)),
+        ] {
+            let store = Box::new(Labelled(versions));
+            let watched = vec![Watched { credential: "db".into(), secret: secret.clone(), attempts: 3, store }];
+            let seen = Rotations::new(watched, Arc::new(Memory::default())).collect(&Fixed).await;
+            assert_eq!(seen.populations[0].resources[0].get("open"), open.map(Fact::Bool));
+        }
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
     let phase = match (&version, rotation) {
         _ if !whole => Phase::Unseen,
         (_, None) if validated && version.is_some() => Phase::Unseen,
+        (_, Some(rotation)) if rotation.get("open").is_none() => Phase::Unseen,
         _ if seen.resource.is_some_and(|resource| resource.is("slm_pending")) => Phase::Prepared,
         (None, _) => Phase::Empty,
         _ if !behind.is_empty() => Phase::Delivering,

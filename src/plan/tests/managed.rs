@@ -243,8 +243,10 @@ fn the_phase_of_a_credential_follows_from_what_was_noted() {
         let standing = standing_with(days, facts);
         (standing.phase, standing.until)
     };
-    assert_eq!(stands(1, &[]), (Phase::Done, None));
-    assert_eq!(stands(31, &[]), (Phase::Due, None));
+    let shut = ("open", Value::Bool(false));
+    assert_eq!(stands(1, std::slice::from_ref(&shut)), (Phase::Done, None));
+    assert_eq!(stands(31, &[shut]), (Phase::Due, None));
+    assert_eq!(stands(1, &[]), (Phase::Unseen, None), "whether anything is left is not known");
     assert_eq!(stands(1, std::slice::from_ref(&open)), (Phase::Retiring, None));
     let lease = Limit::seconds(3600);
     assert_eq!(stands(1, &[open.clone(), ("promoted", at(1))]), (Phase::Retiring, Some(lease.after(ago(1)))));
