@@ -1,0 +1,59 @@
+//! Consumers of credentials, as declared.
+
+use super::unusable::Unusable;
+use super::{Reach, from_env, github, store};
+use crate::consumers::exec::Program;
+use crate::consumers::file::RenderedFile;
+use crate::consumers::github_actions_secret::ActionsSecret;
+use crate::consumers::github_workflow_dispatch::WorkflowDispatch;
+use crate::consumers::self_refreshing::SelfRefreshing;
+use crate::consumers::webhook::Webhook;
+use crate::model::catalog::{Consumer as Declared, ConsumerKind, Credential, SourceKind};
+use crate::model::id::{ConsumerId, SourceId};
+use crate::world::{Consumer, ErrorClass, WorldError};
+
+/// Every consumer of `credential`; one that cannot be built is there all the same and refuses every call with the reason.
+pub(in crate::cli) async fn consumers_of(reach: &Reach<'_>, credential: &Credential) -> Vec<(ConsumerId, Box<dyn Consumer>)> {
+    let mut all: Vec<(ConsumerId, Box<dyn Consumer>)> = Vec::new();
+    for declared in &credential.consumers {
+        let built = consumer(reach, credential, declared).await;
+        all.push((declared.id.clone(), built.unwrap_or_else(|error| Box::new(Unusable(error)))));
+    }
+    all
+}
+
+async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declared) -> Result<Box<dyn Consumer>, WorldError> {
+    let Reach { catalog, root, .. } = *reach;
+    let org = |source: &SourceId| match catalog.settings.sources.get(source) {
+        Some(SourceKind::Github(source)) => Ok(source),
+        _ => Err(WorldError {
+            class: ErrorClass::Permanent,
+            operation: format!("use consumer `{}` of `{}`", declared.id, credential.id),
+            cause: format!("source `{source}` is not a GitHub organisation"),
+        }),
+    };
+    Ok(match &declared.kind {
+        ConsumerKind::File(file) => Box::new(RenderedFile::new(root.to_owned(), credential.id.clone(), file.clone())?),
+        ConsumerKind::GithubActionsSecret(secret) => {
+            let source = org(&secret.source)?;
+            Box::new(ActionsSecret::new(github(source, reach.sessions), &source.org, secret))
+        }
+        ConsumerKind::GithubWorkflowDispatch(workflow) => {
+            Box::new(WorkflowDispatch::new(github(org(&workflow.source)?, reach.sessions), workflow.clone()))
+        }
+        ConsumerKind::Webhook(hook) => Box::new(Webhook::new(
+            credential.id.clone(),
+            credential.secret.clone(),
+            declared.id.clone(),
+            hook.clone(),
+            from_env(&hook.sign_env),
+        )?),
+        ConsumerKind::Exec(program) => {
+            Box::new(Program::new(root.to_owned(), credential.id.clone(), declared.id.clone(), program.clone()))
+        }
+        ConsumerKind::SelfRefreshing => {
+            let store = store(reach, credential).await?;
+            Box::new(SelfRefreshing::new(store.into(), credential.secret.clone()))
+        }
+    })
+}

@@ -1,0 +1,183 @@
+//! The one place that knows every implementation of every trait.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::collectors::cloudtrail::CloudTrail;
+use crate::collectors::consumers::Consumers;
+use crate::collectors::git::ConfigRepo;
+use crate::collectors::github::GithubOrg;
+use crate::collectors::iam::Iam;
+use crate::collectors::rotations::{Rotations, Watched};
+use crate::collectors::secrets_manager::SecretsManager;
+use crate::collectors::vault::VaultSecrets;
+use crate::evaluate::join;
+use crate::host::clock::SystemClock;
+use crate::host::registers::GitRegisters;
+use crate::load::Observed;
+use crate::model::catalog::{Catalog, Credential, GithubSource, SourceKind, VaultSource};
+use crate::model::secret::Secret;
+use crate::model::snapshot::Snapshot;
+use crate::transport::aws::Sessions;
+use crate::transport::budget::Budget;
+use crate::transport::github::{Github, Login};
+use crate::transport::secrets_manager_store::SecretsManagerStore;
+use crate::transport::vault::Vault;
+use crate::world::{Collector, ErrorClass, Registers, SecretStore, WorldError};
+
+mod consumers;
+mod kinds;
+mod unusable;
+
+pub(super) use consumers::consumers_of;
+pub(super) use kinds::kind;
+use unusable::Unusable;
+
+/// Session name of reading runs, seen in CloudTrail.
+const READ_SESSION: &str = "slm-read";
+
+/// The sessions of one run, under the rate that the catalog allows.
+pub(super) fn sessions(catalog: &Catalog) -> Sessions {
+    Sessions::new(Budget::per_second(catalog.settings.limits.requests_per_second))
+}
+
+/// What collectors observe and what the catalog adds, by entity type.
+pub(super) fn observed() -> Observed {
+    let mut all = Observed::new();
+    for (entity, attributes) in crate::collectors::EMITS.iter().copied().chain([join::EMITS]).flatten() {
+        all.entry(entity).or_default().extend(*attributes);
+    }
+    all
+}
+
+/// What is in `snapshot` and not in [`observed`]: entity type and attribute.
+pub(super) fn undeclared(snapshot: &Snapshot) -> Vec<(String, String)> {
+    let observed = observed();
+    let mut wrong = Vec::new();
+    for population in &snapshot.populations {
+        let known = observed.get(population.entity.as_str());
+        let names = population.resources.iter().flat_map(|resource| resource.facts().map(|(name, _)| name));
+        let strange = names.filter(|name| known.is_none_or(|known| !known.contains(name.as_ref())));
+        wrong.extend(strange.map(|name| (population.entity.to_string(), name.to_string())));
+    }
+    wrong
+}
+
+/// Every collector the catalog asks for. None of them can write.
+pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Vec<Box<dyn Collector>> {
+    let mut all: Vec<Box<dyn Collector>> = Vec::new();
+    for (id, kind) in &catalog.settings.sources {
+        match kind {
+            SourceKind::Vault(vault) => all.push(Box::new(VaultSecrets::new(id.clone(), open_vault(vault, root)))),
+            SourceKind::Aws(account) => {
+                for (at, region) in account.regions.iter().enumerate() {
+                    let config = sessions.get(account, region, account.read_role.as_deref(), READ_SESSION).await;
+                    if at == 0 {
+                        all.push(Box::new(Iam::new(id.clone(), account, config.clone())));
+                    }
+                    all.push(Box::new(CloudTrail::new(id.clone(), account, region, config.clone())));
+                    all.push(Box::new(SecretsManager::new(id.clone(), account, region, config)));
+                }
+            }
+            SourceKind::Github(org) => all.push(Box::new(GithubOrg::new(id.clone(), org, github(org, sessions)))),
+            SourceKind::Git(repo) => {
+                let locker = catalog.settings.locker.branch.clone();
+                all.push(Box::new(ConfigRepo::new(id.clone(), repo.clone(), root.to_owned(), locker)));
+            }
+        }
+    }
+    let mut consumers = Vec::new();
+    let reach = Reach { catalog, root, access: Access::Read, sessions };
+    for credential in catalog.credentials.values() {
+        for (id, consumer) in consumers_of(&reach, credential).await {
+            consumers.push((credential.id.clone(), id, consumer));
+        }
+    }
+    if !consumers.is_empty() {
+        all.push(Box::new(Consumers::new(consumers)));
+    }
+    all.extend(rotations(catalog, root, sessions).await);
+    all
+}
+
+/// Looks at the rotations of credentials that leave something behind; `None` when there are none.
+async fn rotations(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Option<Box<dyn Collector>> {
+    let mut watched = Vec::new();
+    let reach = Reach { catalog, root, access: Access::Read, sessions };
+    for credential in catalog.credentials.values().filter(|one| one.rotator.capabilities().validated()) {
+        let store = store(&reach, credential).await;
+        watched.push(Watched {
+            credential: credential.id.clone(),
+            secret: credential.secret.clone(),
+            attempts: credential.policy.attempts,
+            store: store.unwrap_or_else(|error| Box::new(Unusable(error))),
+        });
+    }
+    let registers = registers(catalog, root);
+    (!watched.is_empty()).then(|| Box::new(Rotations::new(watched, registers)) as Box<dyn Collector>)
+}
+
+/// Where is written, once, what was decided.
+pub(super) fn registers(catalog: &Catalog, root: &Path) -> Arc<dyn Registers> {
+    match GitRegisters::open(root, catalog.settings.locker.remote.clone()) {
+        Ok(registers) => Arc::new(registers),
+        Err(error) => Arc::new(Unusable(error)),
+    }
+}
+
+/// What a store is opened for.
+#[derive(Clone, Copy)]
+pub(super) enum Access<'a> {
+    /// To look at what is there.
+    Read,
+    /// To change it, under this name in the logs of the source.
+    Apply(&'a str),
+}
+
+/// What consumers are reached by.
+pub(super) struct Reach<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) root: &'a Path,
+    pub(super) access: Access<'a>,
+    pub(super) sessions: &'a Sessions,
+}
+
+fn from_env(name: &str) -> Option<Secret> {
+    std::env::var(name).ok().map(|text| Secret::new(text.into_bytes()))
+}
+
+/// A client of `source` under the budget of the run; without its token or key it refuses every call.
+fn github(source: &GithubSource, sessions: &Sessions) -> Github {
+    let login = match &source.app {
+        Some(app) => Login::App { id: app.id, installation: app.installation, key: from_env(&app.key_env) },
+        None => Login::Token(source.token_env.as_deref().and_then(from_env)),
+    };
+    Github::new(source.base_url.as_deref(), login).under(sessions.budget())
+}
+
+/// The store that holds the value of `credential`.
+pub(super) async fn store(reach: &Reach<'_>, credential: &Credential) -> Result<Box<dyn SecretStore>, WorldError> {
+    let source = &credential.secret.source;
+    match reach.catalog.settings.sources.get(source) {
+        Some(SourceKind::Vault(vault)) => Ok(Box::new(open_vault(vault, reach.root))),
+        Some(SourceKind::Aws(account)) => {
+            let region = &credential.secret.region;
+            let (role, name) = match reach.access {
+                Access::Read => (&account.read_role, READ_SESSION),
+                Access::Apply(name) => (&account.apply_role, name),
+            };
+            let config = reach.sessions.get(account, region, role.as_deref(), name).await;
+            Ok(Box::new(SecretsManagerStore::new().with(source.clone(), region, &config)))
+        }
+        _ => Err(WorldError {
+            class: ErrorClass::Permanent,
+            operation: format!("open the store of `{}`", credential.id),
+            cause: format!("source `{source}` cannot store secrets"),
+        }),
+    }
+}
+
+fn open_vault(vault: &VaultSource, root: &Path) -> Vault {
+    let place = |path: &str| -> PathBuf { root.join(path) };
+    Vault::open(place(&vault.path), place(&vault.identity), Arc::new(SystemClock))
+}

@@ -1,0 +1,220 @@
+//! How new values come about: the kinds of rotator, what each can do, and what a config repo says of it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::id::SourceId;
+
+mod exec;
+mod postgres;
+
+pub use exec::{DeclaredIssuer, DeclaredOverlap, Exec, ExecCaps};
+pub use postgres::{PostgresAlternating, PostgresPassword, PostgresServer, SslMode};
+
+/// What a rotator kind can do; the engine looks at nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Capabilities {
+    /// Who chooses the value.
+    pub issuer: Issuer,
+    /// How many credentials are valid at once.
+    pub overlap: Overlap,
+    /// Whether the target hands out again what it issued, so that a lost answer loses nothing.
+    pub reread: bool,
+    /// Whether a new value is made from the one in force.
+    pub follows: bool,
+    /// Whether a superseded credential can be disabled and enabled again.
+    pub disable: bool,
+    /// Whether a superseded credential can be deleted.
+    pub delete: bool,
+}
+
+impl Capabilities {
+    /// A value that we choose and nobody else validates.
+    pub const UNVALIDATED: Self = Self {
+        issuer: Issuer::Client,
+        overlap: Overlap::Unvalidated,
+        reread: false,
+        follows: false,
+        disable: false,
+        delete: false,
+    };
+
+    /// True when somebody lets the value in or refuses it.
+    #[must_use]
+    pub fn validated(&self) -> bool {
+        self.overlap != Overlap::Unvalidated
+    }
+}
+
+/// Who chooses the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Issuer {
+    /// We do; it can be stored before it takes effect.
+    Client,
+    /// The server does; it is shown once.
+    Server,
+}
+
+/// How many credentials are valid at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Overlap {
+    /// Nobody validates it.
+    Unvalidated,
+    /// As many as this, the current one included.
+    Dual {
+        /// At least 2.
+        max: u8,
+    },
+    /// One: a new value ends the old one at once.
+    Single,
+}
+
+impl Overlap {
+    /// Values valid at once, as guards see it.
+    #[must_use]
+    pub fn count(self) -> i64 {
+        match self {
+            Self::Unvalidated | Self::Single => 1,
+            Self::Dual { max } => i64::from(max),
+        }
+    }
+}
+
+/// How a new value comes about. One variant a rotator kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RotatorConfig {
+    /// A value we choose and nobody else validates.
+    Random(RandomValue),
+    /// An access key of an IAM user.
+    AwsIamAccessKey(IamAccessKey),
+    /// A deploy key of a GitHub repository.
+    GithubDeployKey(GithubDeployKey),
+    /// What a program of the config repo's own carries out.
+    Exec(Exec),
+    /// Two login roles of PostgreSQL, in turn.
+    PostgresAlternating(PostgresAlternating),
+    /// The password of one login role of PostgreSQL, in place.
+    PostgresPassword(PostgresPassword),
+}
+
+impl RotatorConfig {
+    /// Its name in TOML.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Random(_) => "random",
+            Self::AwsIamAccessKey(_) => "aws-iam-access-key",
+            Self::GithubDeployKey(_) => "github-deploy-key",
+            Self::Exec(_) => "exec",
+            Self::PostgresAlternating(_) => "postgres-alternating",
+            Self::PostgresPassword(_) => "postgres-password",
+        }
+    }
+
+    /// What its kind can do.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        match self {
+            Self::Random(_) => Capabilities::UNVALIDATED,
+            Self::AwsIamAccessKey(_) => IamAccessKey::CAPABILITIES,
+            Self::GithubDeployKey(_) => GithubDeployKey::CAPABILITIES,
+            Self::Exec(exec) => exec.caps.capabilities(),
+            Self::PostgresAlternating(_) => PostgresAlternating::CAPABILITIES,
+            Self::PostgresPassword(_) => PostgresPassword::CAPABILITIES,
+        }
+    }
+}
+
+/// `random = { .. }` of a rotator.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RandomValue {
+    /// Characters; at least 16.
+    pub length: u16,
+    /// Characters a value is made of.
+    #[serde(default)]
+    pub alphabet: Alphabet,
+}
+
+/// Characters a generated value is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Alphabet {
+    /// `A-Z a-z 0-9`: safe in every template.
+    #[default]
+    Alnum,
+    /// `0-9 a-f`.
+    Hex,
+    /// `A-Z a-z 0-9 - _`.
+    Base64url,
+}
+
+/// `aws-iam-access-key = { .. }` of a rotator.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct IamAccessKey {
+    /// The IAM user whose key it is.
+    pub user: String,
+    /// The AWS source of the user; the source of the secret when absent.
+    pub source: Option<SourceId>,
+    /// Nobody but slm makes keys for this user, so that one that is recorded nowhere may be removed.
+    #[serde(default)]
+    pub exclusive: bool,
+}
+
+impl IamAccessKey {
+    /// Issued by IAM and shown once; a user has two at most.
+    pub const CAPABILITIES: Capabilities = Capabilities {
+        issuer: Issuer::Server,
+        overlap: Overlap::Dual { max: 2 },
+        reread: false,
+        follows: false,
+        disable: true,
+        delete: true,
+    };
+}
+
+/// `github-deploy-key = { .. }` of a rotator.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GithubDeployKey {
+    /// The GitHub source of the repository.
+    pub source: SourceId,
+    /// `owner/name`.
+    pub repo: String,
+    /// The key may read and not write.
+    #[serde(default = "yes")]
+    pub read_only: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl GithubDeployKey {
+    /// We make it; a repository has any number of them, and none can be disabled.
+    pub const CAPABILITIES: Capabilities = Capabilities {
+        issuer: Issuer::Client,
+        overlap: Overlap::Dual { max: u8::MAX },
+        reread: false,
+        follows: false,
+        disable: false,
+        delete: true,
+    };
+}
+
+/// How a password is made.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct NewPassword {
+    /// Characters; at least 16.
+    pub length: u16,
+    /// Characters it is made of.
+    pub alphabet: Alphabet,
+}
+
+impl Default for NewPassword {
+    fn default() -> Self {
+        Self { length: 40, alphabet: Alphabet::Alnum }
+    }
+}
