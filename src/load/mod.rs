@@ -10,6 +10,7 @@ mod consumers;
 mod managed;
 mod near;
 mod observed;
+mod plain_schema;
 mod postgres;
 pub mod raw;
 mod raw_managed;
