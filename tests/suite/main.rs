@@ -33,6 +33,7 @@ mod layers;
 mod postgres;
 mod postgres_cli;
 mod postgres_server;
+mod readme;
 mod record;
 mod rotation;
 mod rotation_faults;
