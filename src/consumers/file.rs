@@ -98,7 +98,9 @@ impl RenderedFile {
         let operation = format!("render file `{}`", self.config.path);
         let value = value.expose_text().map_err(|error| failure(ErrorClass::Permanent, &operation, &error.to_string()))?;
         let template = self.config.template.as_deref().unwrap_or("{{ value }}");
-        let known = context! { value => value, version => version.as_str(), credential => self.credential.as_str() };
+        let json: serde_json::Value = serde_json::from_str(value).unwrap_or_default();
+        let json = minijinja::value::Serde(&json);
+        let known = context! { value => value, json => json, version => version.as_str(), credential => self.credential.as_str() };
         template::render(template, known).map_err(|cause| failure(ErrorClass::Permanent, &operation, &cause))
     }
 
@@ -239,6 +241,15 @@ mod tests {
         assert_eq!((error.class, root.path().join("sub/app.ini").exists()), (ErrorClass::Transient, false));
         drop(held);
         file.deliver(&"v1".into(), &value("x")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_template_takes_a_field_of_a_json_value() {
+        let root = tempfile::tempdir().unwrap();
+        let one = file(root.path(), Some("{{ json.value }}{{ json.id }}"), None, None);
+        one.deliver(&"v1".into(), &value(r#"{"id":1,"value":"a\"b"}"#)).await.unwrap();
+        assert_eq!(std::fs::read_to_string(root.path().join("sub/app.ini")).unwrap(), "a\"b1");
+        assert!(one.deliver(&"v2".into(), &value("no JSON")).await.is_err());
     }
 
     #[tokio::test]

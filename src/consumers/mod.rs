@@ -9,5 +9,6 @@ mod github_shadow;
 pub mod github_workflow_dispatch;
 mod reply;
 pub mod self_refreshing;
-mod template;
 pub mod webhook;
+
+use crate::transport::template;

@@ -7,6 +7,7 @@ mod cedar;
 mod checks;
 mod compile;
 mod consumers;
+mod http;
 mod managed;
 mod near;
 mod observed;
@@ -156,5 +157,7 @@ where
 mod tests;
 #[cfg(test)]
 mod tests_consumers;
+#[cfg(test)]
+mod tests_http;
 #[cfg(test)]
 mod tests_mutation;

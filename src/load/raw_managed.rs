@@ -8,7 +8,7 @@ use crate::model::catalog::{
     ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, SelfRefreshingConsumer, WebhookConsumer,
 };
 use crate::model::rotator::{
-    Exec, GithubDeployKey, IamAccessKey, PostgresAlternating, PostgresPassword, RandomValue, RotatorConfig,
+    Exec, GithubDeployKey, Http, IamAccessKey, PostgresAlternating, PostgresPassword, RandomValue, RotatorConfig,
 };
 use crate::model::time::{Limit, Timestamp};
 
@@ -60,6 +60,8 @@ pub struct Rotator {
     pub github_deploy_key: Option<GithubDeployKey>,
     /// What a program of the config repo's own carries out.
     pub exec: Option<Exec>,
+    /// What a vendor's HTTP API issues.
+    pub http: Option<Http>,
     /// Two login roles of PostgreSQL, in turn.
     pub postgres_alternating: Option<PostgresAlternating>,
     /// The password of one login role of PostgreSQL, in place.
@@ -75,6 +77,7 @@ impl Rotator {
             ("aws-iam-access-key", self.aws_iam_access_key.clone().map(RotatorConfig::AwsIamAccessKey)),
             ("github-deploy-key", self.github_deploy_key.clone().map(RotatorConfig::GithubDeployKey)),
             ("exec", self.exec.clone().map(RotatorConfig::Exec)),
+            ("http", self.http.clone().map(|http| RotatorConfig::Http(Box::new(http)))),
             ("postgres-alternating", self.postgres_alternating.clone().map(RotatorConfig::PostgresAlternating)),
             ("postgres-password", self.postgres_password.clone().map(RotatorConfig::PostgresPassword)),
         ]

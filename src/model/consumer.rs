@@ -43,7 +43,7 @@ pub enum ConsumerKind {
 pub struct FileConsumer {
     /// Where the file stands; relative paths count from the root of the config repo.
     pub path: String,
-    /// minijinja text with `value`, `version`, `credential`; default `{{ value }}`.
+    /// minijinja text with `value`, `json` (the fields of a JSON value), `version`, `credential`; default `{{ value }}`.
     pub template: Option<String>,
     /// Octal, default `0600`.
     pub mode: Option<String>,

@@ -16,5 +16,6 @@ mod github_pace;
 pub mod http;
 pub mod postgres;
 pub mod secrets_manager_store;
+pub mod template;
 pub mod vault;
 mod vault_file;

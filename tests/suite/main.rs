@@ -27,6 +27,7 @@ mod github_controls;
 mod github_dispatch;
 mod github_org;
 mod github_server;
+mod http_kind;
 mod killed;
 mod kinds;
 mod layers;
