@@ -1,5 +1,6 @@
 //! Consumers: one file a kind, and what several of them share.
 
+pub mod agent;
 pub mod exec;
 pub mod file;
 pub mod github_actions_secret;
@@ -9,5 +10,5 @@ mod github_shadow;
 pub mod github_workflow_dispatch;
 mod reply;
 pub mod self_refreshing;
-mod template;
+pub mod template;
 pub mod webhook;

@@ -7,8 +7,11 @@ use zeroize::Zeroizing;
 /// Steps a template may take: far above any configuration file, far below a second.
 const FUEL: u64 = 100_000;
 
-/// `template` filled with `known`; the error is one line of cause.
-pub(super) fn render(template: &str, known: Value) -> Result<Zeroizing<String>, String> {
+/// `template` filled with `known`.
+///
+/// # Errors
+/// One line of cause.
+pub fn render(template: &str, known: Value) -> Result<Zeroizing<String>, String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
