@@ -155,7 +155,7 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong with it, in one line.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, String> {
-        let line = |error: &toml::de::Error| error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        let line = |error: &toml::de::Error| error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         let mut config: Self =
             toml::from_str(text).map_err(|error| format!("line {}: {}", line(&error), error.message().replace('\n', " ")))?;
         folder.clone_into(&mut config.folder);
@@ -275,7 +275,7 @@ path = "db.env"
         let config = Config::parse(GOOD, Path::new("/etc/slm")).unwrap();
         assert_eq!((config.poll(), config.at(&config.secret[0].file[0].path)), (Duration::from_secs(60), "/etc/slm/db.env".into()));
         for (from, to, says) in [
-            ("consumer =", "consumers =", "line 13: unknown field `consumers`"),
+            ("consumer =", "consumers =", "line 12: unknown field `consumers`"),
             ("[source.local.vault]", "[source.local.vault2]", "vault2"),
             ("key-file = \"key\"", "", "one of `key-file` and `key-env`"),
             ("source = \"local\"", "source = \"else\"", "secret `app/db`: there is no source `else`"),
