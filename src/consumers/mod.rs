@@ -1,5 +1,6 @@
 //! Consumers: one file a kind, and what several of them share.
 
+pub mod agent;
 pub mod exec;
 pub mod file;
 pub mod github_actions_secret;

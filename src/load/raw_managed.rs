@@ -5,7 +5,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::model::calendar::{Freeze, Window};
 use crate::model::catalog::{
-    ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, SelfRefreshingConsumer, WebhookConsumer,
+    AgentConsumer, ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, SelfRefreshingConsumer,
+    WebhookConsumer,
 };
 use crate::model::rotator::{
     Exec, GithubDeployKey, Http, IamAccessKey, PostgresAlternating, PostgresPassword, RandomValue, RotatorConfig,
@@ -145,6 +146,8 @@ pub struct Consumer {
     pub webhook: Option<WebhookConsumer>,
     /// A program run on this machine.
     pub exec: Option<ExecConsumer>,
+    /// `slm agent` beside an application.
+    pub agent: Option<AgentConsumer>,
     /// A workflow that is dispatched with the version and awaited.
     pub github_workflow_dispatch: Option<GithubWorkflowConsumer>,
     /// A reader of the current version; `max-staleness` is required.

@@ -59,6 +59,9 @@ fn each_kind_is_checked() {
     assert_eq!(other(&format!("{local} }}")).found(), []);
     other(&format!("{local}, send = \"value\" }}")).says("slm::unsafe-address", "\"http://127.0.0.1:8080/\"", "https");
     other("webhook = { url = \"https://h.example.com\", sign-env = \"\" }").says("slm::unsigned-webhook", "\"\"", "variable");
+    assert_eq!(other("agent = { url = \"http://app-1:8420/\", key-env = \"AGENT_KEY\" }").found(), []);
+    other("agent = { url = \"app-1\", key-env = \"AGENT_KEY\" }").says("slm::bad-address", "\"app-1\"", "HOST:PORT");
+    other("agent = { url = \"http://app-1\", key-env = \"\" }").says("slm::unsigned-agent", "\"\"", "variable");
     other("exec = { command = [] }").says("slm::empty-command", "[]", "program");
     assert_eq!(other("exec = { command = [\"./bring\"], env = [\"X\"], timeout = \"5s\" }").found(), []);
     let flow = |source: &str, repo: &str| {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::calendar::{Freeze, Window};
 pub use super::consumer::{
-    Consumer, ConsumerKind, ExecConsumer, FileConsumer, GithubSecretConsumer, GithubStore, GithubWorkflowConsumer,
+    AgentConsumer, Consumer, ConsumerKind, ExecConsumer, FileConsumer, GithubSecretConsumer, GithubStore, GithubWorkflowConsumer,
     SelfRefreshingConsumer, Send, Visibility, WebhookConsumer,
 };
 use super::diagnostic::Place;

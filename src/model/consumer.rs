@@ -33,6 +33,8 @@ pub enum ConsumerKind {
     Exec(ExecConsumer),
     /// A workflow that is dispatched and awaited.
     GithubWorkflowDispatch(GithubWorkflowConsumer),
+    /// `slm agent` beside an application.
+    Agent(AgentConsumer),
     /// A reader of the current version; nothing is delivered.
     SelfRefreshing,
 }
@@ -130,6 +132,18 @@ pub enum Send {
     Reference,
     /// The value as well.
     Value,
+}
+
+/// `slm agent` beside an application.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AgentConsumer {
+    /// Where it answers; `http` will do, since what is said is signed and no value is in it.
+    pub url: String,
+    /// Environment variable that holds the key it shares with slm, 16 bytes or more.
+    pub key_env: String,
+    /// How long one answer may take, a reload and a health check included; two minutes when absent.
+    pub timeout: Option<Limit>,
 }
 
 /// A program run on this machine.

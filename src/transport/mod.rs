@@ -2,6 +2,7 @@
 //! PostgreSQL.
 
 pub mod atomic;
+pub mod attest;
 pub mod aws;
 mod aws_failure;
 mod aws_session;

@@ -7,6 +7,7 @@
     reason = "a test stops at the first surprise and may read the clock"
 )]
 
+mod agent;
 mod aws;
 mod aws_iam;
 mod aws_proxy;

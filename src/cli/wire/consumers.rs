@@ -1,7 +1,8 @@
 //! Consumers of credentials, as declared.
 
 use super::unusable::Unusable;
-use super::{Reach, from_env, github, store};
+use super::{Access, Reach, from_env, github, store};
+use crate::consumers::agent::Agent;
 use crate::consumers::exec::Program;
 use crate::consumers::file::RenderedFile;
 use crate::consumers::github_actions_secret::ActionsSecret;
@@ -50,6 +51,15 @@ async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declare
         )?),
         ConsumerKind::Exec(program) => {
             Box::new(Program::new(root.to_owned(), credential.id.clone(), declared.id.clone(), program.clone()))
+        }
+        ConsumerKind::Agent(agent) => {
+            // To look may not mean to read values: then the agent's signature has to do.
+            let values = match reach.access {
+                Access::Read => None,
+                Access::Apply(_) => Some(store(reach, credential).await?.into()),
+            };
+            let (id, secret, key) = (credential.id.clone(), credential.secret.clone(), from_env(&agent.key_env));
+            Box::new(Agent::new(id, secret, declared.id.clone(), agent.clone(), key.as_ref(), values)?)
         }
         ConsumerKind::SelfRefreshing => {
             let store = store(reach, credential).await?;
