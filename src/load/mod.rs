@@ -7,6 +7,7 @@ mod cedar;
 mod checks;
 mod compile;
 mod consumers;
+mod deployed;
 mod managed;
 mod near;
 mod observed;

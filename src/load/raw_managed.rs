@@ -5,7 +5,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::model::calendar::{Freeze, Window};
 use crate::model::catalog::{
-    ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, SelfRefreshingConsumer, WebhookConsumer,
+    ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, KubernetesConsumer,
+    SelfRefreshingConsumer, WebhookConsumer,
 };
 use crate::model::rotator::{
     Exec, GithubDeployKey, IamAccessKey, PostgresAlternating, PostgresPassword, RandomValue, RotatorConfig,
@@ -144,6 +145,8 @@ pub struct Consumer {
     pub exec: Option<ExecConsumer>,
     /// A workflow that is dispatched with the version and awaited.
     pub github_workflow_dispatch: Option<GithubWorkflowConsumer>,
+    /// A workload of Kubernetes with the Secret it reads.
+    pub kubernetes_workload: Option<KubernetesConsumer>,
     /// A reader of the current version; `max-staleness` is required.
     pub self_refreshing: Option<SelfRefreshingConsumer>,
     /// It gets a new value before anybody else, and its refusal rejects the value.
