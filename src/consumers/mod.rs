@@ -8,6 +8,8 @@ mod github_home;
 mod github_runs;
 mod github_shadow;
 pub mod github_workflow_dispatch;
+mod kubernetes_rollout;
+pub mod kubernetes_workload;
 mod reply;
 pub mod self_refreshing;
 pub mod webhook;

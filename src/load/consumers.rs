@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::checks::Repo;
+use super::deployed;
 use super::managed::{one_kind, source};
 use super::raw_managed::Consumer;
 use super::text::{Doc, Item, error};
@@ -26,6 +27,7 @@ pub fn consumers(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
                 consumer.exec.is_some(),
                 consumer.agent.is_some(),
                 consumer.github_workflow_dispatch.is_some(),
+                consumer.kubernetes_workload.is_some(),
                 consumer.self_refreshing.is_some(),
             ];
             one_kind(doc, &["consumer", &index], &given, KINDS, out);
@@ -35,7 +37,7 @@ pub fn consumers(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
 }
 
 /// The kinds, as a complaint lists them.
-const KINDS: &str = "`file`, `github-actions-secret`, `webhook`, `exec`, `agent`, `github-workflow-dispatch` or `self-refreshing`";
+const KINDS: &str = "`file`, `github-actions-secret`, `webhook`, `exec`, `agent`, `github-workflow-dispatch`, `kubernetes-workload` or `self-refreshing`";
 
 fn one(repo: &Repo<'_>, doc: &Doc<'_>, index: &str, consumer: &Consumer, out: &mut Vec<Diagnostic>) {
     if let Some(file) = &consumer.file {
@@ -58,6 +60,7 @@ fn one(repo: &Repo<'_>, doc: &Doc<'_>, index: &str, consumer: &Consumer, out: &m
         github_source(repo, doc, &["consumer", index, kind, "source"], workflow.source.as_str(), out);
         repository(&workflow.repo, doc.at(&["consumer", index, kind, "repo"]), out);
     }
+    deployed::one(repo, doc, index, consumer, out);
     if consumer.self_refreshing.is_some() && consumer.max_staleness.is_none() {
         let help = "add `max-staleness`: how long it may go on with what it read".to_owned();
         let place = doc.at(&["consumer", index, "self-refreshing"]);

@@ -7,6 +7,7 @@ mod cedar;
 mod checks;
 mod compile;
 mod consumers;
+mod deployed;
 mod http;
 mod managed;
 mod near;

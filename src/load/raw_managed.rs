@@ -5,8 +5,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::model::calendar::{Freeze, Window};
 use crate::model::catalog::{
-    AgentConsumer, ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, SelfRefreshingConsumer,
-    WebhookConsumer,
+    AgentConsumer, ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, KubernetesConsumer,
+    SelfRefreshingConsumer, WebhookConsumer,
 };
 use crate::model::rotator::{
     Exec, GithubDeployKey, Http, IamAccessKey, PostgresAlternating, PostgresPassword, RandomValue, RotatorConfig,
@@ -150,6 +150,8 @@ pub struct Consumer {
     pub agent: Option<AgentConsumer>,
     /// A workflow that is dispatched with the version and awaited.
     pub github_workflow_dispatch: Option<GithubWorkflowConsumer>,
+    /// A workload of Kubernetes with the Secret it reads.
+    pub kubernetes_workload: Option<KubernetesConsumer>,
     /// A reader of the current version; `max-staleness` is required.
     pub self_refreshing: Option<SelfRefreshingConsumer>,
     /// It gets a new value before anybody else, and its refusal rejects the value.

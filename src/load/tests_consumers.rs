@@ -75,3 +75,32 @@ fn each_kind_is_checked() {
     other("self-refreshing = {}").says("slm::staleness-missing", "self-refreshing", "max-staleness");
     assert_eq!(other("self-refreshing = {}\nmax-staleness = \"1h\"").found(), []);
 }
+
+#[test]
+fn a_workload_has_a_secret_of_its_own_and_a_server_that_nobody_listens_to() {
+    let old = "github-actions-secret = { source = \"org\", repo = \"acme/app\", environment = \"prod\", name = \"SESSION_KEY\" }";
+    let fixed = "token-env = \"T\", namespace = \"shop\", workload = \"deployment/api\", secret = \"shop-db\"";
+    let good = format!("kubernetes-workload = {{ server = \"https://k8s.example.com:6443\", {fixed} }}");
+    let with = |from: &str, to: &str| {
+        assert!(good.contains(from), "{from}");
+        world().with(CREDENTIAL_PATH, old, &good.replacen(from, to, 1))
+    };
+    assert_eq!(with("deployment/api", "statefulset/api").found(), []);
+    with("https://k8s.example.com:6443", "http://k8s").says("slm::unsafe-address", "\"http://k8s\"", "https");
+    assert_eq!(with("https://k8s.example.com:6443", "http://127.0.0.1:8001").found(), []);
+    for workload in ["cronjob/api", "deployment", "deployment/", "deployment/API", "deployment/a/b"] {
+        with("deployment/api", workload).says("slm::bad-workload", &format!("\"{workload}\""), "statefulset/NAME");
+    }
+    with("\"shop\"", "\"../kube\"").says("slm::bad-object-name", "\"../kube\"", "a-z");
+    let long = format!("\"{}\"", "x".repeat(56));
+    with("\"shop-db\"", &long).says("slm::bad-object-name", &long, "at most 55");
+    assert_eq!(with("\"shop-db\"", &long[1..].replacen('x', "\"", 1)).found(), []);
+    with("\"shop-db\"", "\"shop-db\", keys = {}").says("slm::empty-secret", "keys", "keys");
+    with("\"shop-db\"", "\"shop-db\", keys = { \"a/b\" = \"\" }").mentions("slm::bad-secret-key", "keys", "A-Z");
+    let worker = |rest: &str| {
+        let second = good.replace("deployment/api", "deployment/worker").replace(" }", rest);
+        world().with(CREDENTIAL_PATH, old, &format!("{good}\n[[consumer]]\nid = \"worker\"\n{second}"))
+    };
+    assert_eq!(worker(" }").found(), []);
+    worker(", keys = { K = \"{{ value }}\" } }").mentions("slm::shared-secret", "\"shop-db\"", "Secret of its own");
+}

@@ -35,6 +35,8 @@ pub enum ConsumerKind {
     GithubWorkflowDispatch(GithubWorkflowConsumer),
     /// `slm agent` beside an application.
     Agent(AgentConsumer),
+    /// A workload of Kubernetes with the Secret it reads.
+    KubernetesWorkload(KubernetesConsumer),
     /// A reader of the current version; nothing is delivered.
     SelfRefreshing,
 }
@@ -180,6 +182,34 @@ pub struct GithubWorkflowConsumer {
 
 fn version_input() -> String {
     "version".to_owned()
+}
+
+/// A Secret of Kubernetes, and the workload that reads it when its pods start.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct KubernetesConsumer {
+    /// Address of the API server; `https`.
+    pub server: String,
+    /// Environment variable that holds the bearer token.
+    pub token_env: String,
+    /// PEM file of who vouches for the server; the roots of this machine when absent. Relative paths count from the root of the config
+    /// repo.
+    pub ca_file: Option<String>,
+    /// Namespace of both.
+    pub namespace: String,
+    /// `deployment/NAME`, `statefulset/NAME` or `daemonset/NAME`.
+    pub workload: String,
+    /// Name of the Secret.
+    pub secret: String,
+    /// Its keys: minijinja text with `value`, `json`, `version`, `credential`; `value = "{{ value }}"` when absent.
+    #[serde(default = "whole_value")]
+    pub keys: BTreeMap<String, String>,
+    /// How long a roll-out is awaited; ten minutes when absent.
+    pub timeout: Option<Limit>,
+}
+
+fn whole_value() -> BTreeMap<String, String> {
+    BTreeMap::from([("value".to_owned(), "{{ value }}".to_owned())])
 }
 
 /// `self-refreshing = {}`: nothing to say but `max-staleness`, which every consumer has.

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Connector, ConnectorBuilder};
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use zeroize::Zeroizing;
 
@@ -27,7 +30,7 @@ pub struct Http {
 
 /// What is sent.
 pub struct Sent<'a> {
-    /// `GET` or `POST`.
+    /// `GET`, `POST`, `PATCH`.
     pub method: &'static str,
     /// An absolute address.
     pub url: &'a str,
@@ -53,7 +56,25 @@ impl Http {
     /// A client whose every request ends within `timeout`.
     #[must_use]
     pub fn new(timeout: Duration) -> Self {
-        let mut connector = ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+        Self::built(timeout, TlsContext::default())
+    }
+
+    /// The same, letting in only servers that the certificates in `pem` vouch for; `None` when there are none in it.
+    #[must_use]
+    pub fn trusting(timeout: Duration, pem: &[u8]) -> Option<Self> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            roots.add(certificate.ok()?).ok()?;
+        }
+        if roots.is_empty() {
+            return None;
+        }
+        let store = TrustStore::empty().with_pem_certificate(pem);
+        Some(Self::built(timeout, TlsContext::builder().with_trust_store(store).build().ok()?))
+    }
+
+    fn built(timeout: Duration, tls: TlsContext) -> Self {
+        let mut connector = ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(tls);
         connector.set_proxy_config(Some(ProxyConfig::from_env()));
         Self { connector: connector.build(), timeout, limit: LIMIT }
     }

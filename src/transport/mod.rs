@@ -15,6 +15,7 @@ mod github_graphql;
 mod github_login;
 mod github_pace;
 pub mod http;
+pub mod kubernetes;
 pub mod postgres;
 pub mod secrets_manager_store;
 pub mod template;

@@ -7,6 +7,7 @@ use crate::consumers::exec::Program;
 use crate::consumers::file::RenderedFile;
 use crate::consumers::github_actions_secret::ActionsSecret;
 use crate::consumers::github_workflow_dispatch::WorkflowDispatch;
+use crate::consumers::kubernetes_workload::Workload;
 use crate::consumers::self_refreshing::SelfRefreshing;
 use crate::consumers::webhook::Webhook;
 use crate::model::catalog::{Consumer as Declared, ConsumerKind, Credential, SourceKind};
@@ -60,6 +61,10 @@ async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declare
             };
             let (id, secret, key) = (credential.id.clone(), credential.secret.clone(), from_env(&agent.key_env));
             Box::new(Agent::new(id, secret, declared.id.clone(), agent.clone(), key.as_ref(), values)?)
+        }
+        ConsumerKind::KubernetesWorkload(workload) => {
+            let token = from_env(&workload.token_env);
+            Box::new(Workload::new(root, credential.id.clone(), workload.clone(), token)?)
         }
         ConsumerKind::SelfRefreshing => {
             let store = store(reach, credential).await?;
