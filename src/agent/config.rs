@@ -196,7 +196,10 @@ impl Config {
             paths.extend(secret.file.iter().map(|file| self.at(&file.path)));
         }
         let (secrets, files) = (names.len(), paths.len());
-        (names.sort(), names.dedup(), paths.sort(), paths.dedup());
+        names.sort();
+        names.dedup();
+        paths.sort();
+        paths.dedup();
         if names.len() < secrets {
             return Err("two secrets have the same `credential` and `consumer`".to_owned());
         }

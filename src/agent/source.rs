@@ -30,7 +30,7 @@ pub(super) struct Sources(BTreeMap<SourceId, Made>);
 
 enum Made {
     Vault(Vault),
-    Aws(String, aws_config::SdkConfig),
+    Aws(String, Box<aws_config::SdkConfig>),
 }
 
 impl Sources {
@@ -45,7 +45,7 @@ impl Sources {
             if let Some(place) = &source.aws {
                 let account = account(place);
                 let made = sessions.get(&account, &place.region, place.role.as_deref(), SESSION).await;
-                all.insert(id.clone(), Made::Aws(place.region.clone(), made));
+                all.insert(id.clone(), Made::Aws(place.region.clone(), Box::new(made)));
             }
         }
         Self(all)
