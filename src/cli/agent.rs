@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -12,6 +13,11 @@ use crate::agent::Agent;
 use crate::agent::config::Config;
 use crate::host::clock::SystemClock;
 use crate::world::Clock;
+
+/// Looks at a lock that is held, before it counts as held by another agent.
+const LOCK_TRIES: u32 = 20;
+/// Pause between two of them.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Arguments of `slm agent`.
 #[derive(clap::Args)]
@@ -41,12 +47,23 @@ pub(super) fn run(args: &Args, _: &Global) -> Result<Said, Trouble> {
     Ok(Said::new(exits, human, json!({ "troubles": troubles })))
 }
 
+/// Locks `file`. What an agent that was killed had just started may hold its lock until it runs a program of its own.
+fn locked(file: &File) -> bool {
+    for _ in 0..LOCK_TRIES {
+        if !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            return true;
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    false
+}
+
 /// The config at `path`, and the lock that keeps a second agent from the same files.
 fn read(path: &Path, alone: bool) -> Result<(Config, File), Trouble> {
     let invalid =
         |cause: String| Trouble { exit: Exit::Invalid, error: format!("could not use `{}`: {cause}", path.display()).into() };
     let mut file = File::open(path).map_err(|cause| invalid(cause.to_string()))?;
-    if alone && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+    if alone && !locked(&file) {
         let error = format!("another agent runs with `{}`", path.display());
         return Err(Trouble { exit: Exit::Failed, error: error.into() });
     }

@@ -294,7 +294,8 @@ fn an_agent_killed_at_any_instant_leaves_a_whole_file_and_the_next_one_goes_on()
             good = machine.read("run/db.env.slm").lines().find_map(|line| line.strip_prefix("running ")).unwrap().to_owned();
             continue;
         }
-        assert_eq!(machine.once().0, Some(if bad { 6 } else { 0 }), "round {round}");
+        let (code, said) = machine.once();
+        assert_eq!(code, Some(if bad { 6 } else { 0 }), "round {round}: {said}");
         if !bad {
             good.clone_from(&new);
         }
