@@ -85,7 +85,7 @@ impl Files {
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Stamp::parse(&text)),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Stamp::default()),
-            Err(cause) => Err(from_io(&operation("read", &path), &cause)),
+            Err(cause) => Err(atomic::failure(&operation("read", &path), &cause)),
         }
     }
 
@@ -93,7 +93,7 @@ impl Files {
     pub(super) fn note(&self, stamp: &Stamp) -> Result<(), WorldError> {
         let path = self.stamp_path();
         let written = folder_of(&path).and_then(|()| atomic::replace(&path, stamp.text().as_bytes(), 0o644));
-        written.map_err(|cause| from_io(&operation("write", &path), &cause))
+        written.map_err(|cause| atomic::failure(&operation("write", &path), &cause))
     }
 
     /// What they would hold with `value` as `version`.
@@ -118,7 +118,7 @@ impl Files {
     /// Has each hold its text; with `keep` what is there keeps its second name, unless an earlier one does.
     pub(super) fn replace(&self, texts: &[Zeroizing<String>], keep: bool) -> Result<(), WorldError> {
         for (file, text) in self.files.iter().zip(texts) {
-            file.replace(text.as_bytes(), keep).map_err(|cause| from_io(&operation("write", &file.path), &cause))?;
+            file.replace(text.as_bytes(), keep).map_err(|cause| atomic::failure(&operation("write", &file.path), &cause))?;
         }
         Ok(())
     }
@@ -130,7 +130,7 @@ impl Files {
             match fs::rename(file.before(), &file.path) {
                 Ok(()) => any = true,
                 Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
-                Err(cause) => return Err(from_io(&operation("restore", &file.path), &cause)),
+                Err(cause) => return Err(atomic::failure(&operation("restore", &file.path), &cause)),
             }
         }
         // Renaming onto a second name of the same file leaves both.
@@ -143,7 +143,7 @@ impl Files {
         for file in &self.files {
             match fs::remove_file(file.before()) {
                 Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
-                    return Err(from_io(&operation("tidy up beside", &file.path), &cause));
+                    return Err(atomic::failure(&operation("tidy up beside", &file.path), &cause));
                 }
                 _ => {}
             }
@@ -223,11 +223,6 @@ fn operation(what: &str, path: &Path) -> String {
 
 fn failure(class: ErrorClass, operation: &str, cause: &str) -> WorldError {
     WorldError { class, operation: operation.to_owned(), cause: cause.to_owned() }
-}
-
-fn from_io(operation: &str, cause: &io::Error) -> WorldError {
-    let class = if cause.kind() == io::ErrorKind::PermissionDenied { ErrorClass::Denied } else { ErrorClass::Transient };
-    failure(class, operation, &cause.to_string())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! What a vendor says is never repeated: an error names the step, the host and the status.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -11,19 +11,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::http_answer::{Answer, fill, origin, text, view, wipe};
+use super::http_answer::{Answer, fill, origin, text, wipe};
 use crate::model::id::{CredentialId, KeyId, VersionId};
 use crate::model::rotator::{Capabilities, Http as Declared, HttpStep};
 use crate::model::secret::Secret;
 use crate::transport::github::segment;
 use crate::transport::http::{Http, Reply, class, is_safe};
 use crate::transport::template::render;
-use crate::world::{ErrorClass, Fresh, KeyChange, KeyView, Listing, Rotator, Target, Trial, WorldError};
+use crate::world::{ErrorClass, Fresh, KeyChange, Listing, Rotator, Target, Trial, WorldError};
 
 /// The longest answer read: a list of some thousand credentials.
 const LIMIT: usize = 4 << 20;
-/// Pages after which a list is taken for one without an end.
-const PAGES: u32 = 1_000;
 /// Statuses of what is not there.
 const GONE: [u16; 2] = [404, 410];
 /// Why an answer of 2xx does not count.
@@ -31,7 +29,7 @@ const UNEXPECTED: &str = "the answer does not show what `expect` says";
 
 /// The credentials at one vendor.
 pub struct Vendor {
-    config: Declared,
+    pub(super) config: Declared,
     prefix: String,
     auth: BTreeMap<String, Option<Secret>>,
     http: Http,
@@ -46,12 +44,12 @@ struct Value {
 
 /// What a step's templates are filled with; what is empty is not known there.
 #[derive(Clone, Copy, Default)]
-struct Known<'a> {
-    name: Option<&'a str>,
-    id: Option<&'a str>,
-    value: Option<&'a str>,
-    next: Option<&'a str>,
-    page: Option<u32>,
+pub(super) struct Known<'a> {
+    pub(super) name: Option<&'a str>,
+    pub(super) id: Option<&'a str>,
+    pub(super) value: Option<&'a str>,
+    pub(super) next: Option<&'a str>,
+    pub(super) page: Option<u32>,
 }
 
 impl Vendor {
@@ -63,7 +61,7 @@ impl Vendor {
         Self { config: config.clone(), prefix, auth, http }
     }
 
-    fn wrong(&self, class: ErrorClass, step: &str, cause: &str) -> WorldError {
+    pub(super) fn wrong(&self, class: ErrorClass, step: &str, cause: &str) -> WorldError {
         let origin = origin(&self.config.create.url);
         WorldError { class, operation: format!("do `{step}` at {origin}"), cause: cause.to_owned() }
     }
@@ -74,7 +72,7 @@ impl Vendor {
     }
 
     /// True for a name that only a run of ours gives: nobody else's begins like it and ends in the id of a slot.
-    fn is_ours(&self, name: &str) -> bool {
+    pub(super) fn is_ours(&self, name: &str) -> bool {
         let slot = name.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix('-'));
         slot.is_some_and(|slot| slot.len() == 36 && uuid::Uuid::try_parse(slot).is_ok())
     }
@@ -97,7 +95,7 @@ impl Vendor {
     }
 
     /// The address of `step`; what is filled in is encoded, and no secret is.
-    fn address(&self, name: &str, step: &HttpStep, known: Known<'_>) -> Result<String, WorldError> {
+    pub(super) fn address(&self, name: &str, step: &HttpStep, known: Known<'_>) -> Result<String, WorldError> {
         let [id, title, next] = [known.id, known.name, known.next].map(|text| text.map(segment));
         let filled = match (&id, &title, &next) {
             (Some(id), _, _) => context! { id },
@@ -137,7 +135,7 @@ impl Vendor {
     }
 
     /// Sends `step` to `url`. Where that harms nothing and the time of the step allows it, a vendor that is too busy is waited for.
-    async fn talk(&self, name: &str, step: &HttpStep, url: &str, known: Known<'_>) -> Result<Reply, WorldError> {
+    pub(super) async fn talk(&self, name: &str, step: &HttpStep, url: &str, known: Known<'_>) -> Result<Reply, WorldError> {
         if !is_safe(url) || origin(url) != origin(&step.url) {
             return Err(self.wrong(ErrorClass::Permanent, name, "its address is not `https`, or another host's"));
         }
@@ -171,7 +169,7 @@ impl Vendor {
     }
 
     /// What `reply` says when it is of 2xx and shows what it must.
-    fn done(&self, name: &str, step: &HttpStep, reply: &Reply) -> Result<Answer, WorldError> {
+    pub(super) fn done(&self, name: &str, step: &HttpStep, reply: &Reply) -> Result<Answer, WorldError> {
         let answer = self.answer(name, reply)?;
         if answer.shows(&step.expect) { Ok(answer) } else { Err(self.wrong(ErrorClass::Permanent, name, UNEXPECTED)) }
     }
@@ -196,73 +194,6 @@ impl Vendor {
         let key = KeyId::from(id.as_str());
         let stored = serde_json::to_vec(&Value { id, value }).map_err(|_| missing())?;
         Ok(Fresh { key: Some(key), value: Secret::new(stored) })
-    }
-
-    /// The address of the page that follows `answer`, or what stands for it; `None` on the last.
-    fn following(&self, answer: &Answer) -> Result<Option<String>, WorldError> {
-        let Some(pointer) = &self.config.listed.next else { return Ok(None) };
-        match answer.json.pointer(pointer) {
-            None | Some(Json::Null) => Ok(None),
-            Some(Json::String(text)) if text.is_empty() => Ok(None),
-            Some(json) => text(json)
-                .map(Some)
-                .ok_or_else(|| self.wrong(ErrorClass::Permanent, "list", "the answer does not say what comes next")),
-        }
-    }
-
-    /// The address of a page: of the first one, or of what `next` says.
-    fn page(&self, next: Option<&str>, page: u32) -> Result<String, WorldError> {
-        let step = &self.config.list;
-        match next {
-            Some(next) if !step.says("next") && next.starts_with('/') => Ok(format!("{}{next}", origin(&step.url))),
-            Some(next) if !step.says("next") => Ok(next.to_owned()),
-            next => self.address("list", step, Known { next, page: Some(page), ..Known::default() }),
-        }
-    }
-
-    /// Every credential, to the last page, and the vendor's clock at the first.
-    async fn all(&self) -> Result<Listing, WorldError> {
-        let (step, listed) = (&self.config.list, &self.config.listed);
-        let incomplete = |cause| self.wrong(ErrorClass::Transient, "list", cause);
-        let (mut keys, mut now, mut next) = (Vec::new(), None, None);
-        for number in 0..PAGES {
-            let url = self.page(next.as_deref(), listed.first_page + number)?;
-            let known = Known { next: Some(next.as_deref().unwrap_or_default()), page: Some(number), ..Known::default() };
-            let answer = self.done("list", step, &self.talk("list", step, &url, known).await?)?;
-            let items = answer.json.pointer(&listed.items).and_then(Json::as_array);
-            let items =
-                items.ok_or_else(|| self.wrong(ErrorClass::Permanent, "list", "the answer has another shape than declared"))?;
-            for item in items {
-                let shape =
-                    |what| self.wrong(ErrorClass::Permanent, "list", &format!("an item without {what} where `listed` says"));
-                let (view, name) = view(item, listed).map_err(shape)?;
-                keys.push(KeyView { ours: name.is_some_and(|name| self.is_ours(&name)), ..view });
-            }
-            now = now.or(answer.now);
-            let total = match &listed.total {
-                None => None,
-                Some(at) => Some(answer.json.pointer(at).and_then(Json::as_u64).ok_or_else(|| incomplete("no total is told"))?),
-            };
-            let following = self.following(&answer)?;
-            let more = match (&following, total) {
-                (Some(_), _) => true,
-                (None, Some(total)) => step.says("page") && !items.is_empty() && (keys.len() as u64) < total,
-                (None, None) => step.says("page") && !items.is_empty(),
-            };
-            if !more {
-                let ids: BTreeSet<&KeyId> = keys.iter().map(|key| &key.id).collect();
-                if ids.len() != keys.len() || total.is_some_and(|total| total != keys.len() as u64) {
-                    return Err(incomplete("the list is incomplete or names a credential twice"));
-                }
-                let now = now.ok_or_else(|| incomplete("an answer without a date"))?;
-                return Ok(Listing { now, keys });
-            }
-            if following.is_some() && following == next {
-                return Err(incomplete("a page leads to itself"));
-            }
-            next = following;
-        }
-        Err(incomplete("the list does not end"))
     }
 }
 

@@ -11,6 +11,8 @@ use std::{fs, os};
 
 use tempfile::NamedTempFile;
 
+use crate::world::{ErrorClass, WorldError};
+
 /// How the name of a temporary file begins. It is in no name a person would choose.
 const PREFIX: &str = ".slm-partial-";
 /// Letters and digits that follow.
@@ -26,6 +28,13 @@ const SHARED: u32 = 0o022;
 /// failed.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     replace_owned(path, content, mode, Owner::default())
+}
+
+/// What a failure of the file system during `operation` means to who depends on the file.
+#[must_use]
+pub fn failure(operation: &str, cause: &io::Error) -> WorldError {
+    let class = if cause.kind() == io::ErrorKind::PermissionDenied { ErrorClass::Denied } else { ErrorClass::Transient };
+    WorldError { class, operation: operation.to_owned(), cause: cause.to_string() }
 }
 
 /// User and group of a file; the ones it has where none is given.

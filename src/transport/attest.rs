@@ -243,11 +243,12 @@ mod tests {
         let (first, second) = (question(), question());
         assert_ne!(first.nonce, second.nonce);
         let answer = ours.answer(&said(&first, "v1"), None);
-        assert!(ours.check(&first, answer.as_bytes()).is_ok());
+        assert_eq!(ours.check(&first, answer.as_bytes()).map(|checked| checked.statement), Ok(said(&first, "v1")));
         assert_eq!(ours.check(&second, answer.as_bytes()).err(), Some("the answer is to another question"));
         let other = Question { consumer: "api".into(), ..first.clone() };
         assert_eq!(ours.check(&other, answer.as_bytes()).err(), Some("the answer is to another question"));
-        assert!(ours.check(&first, answer.replace("v1", "v2").as_bytes()).is_err());
+        let changed = answer.replace("v1", "v2");
+        assert_eq!(ours.check(&first, changed.as_bytes()).err(), Some("the answer is signed by another key"));
     }
 
     #[test]

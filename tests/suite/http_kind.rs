@@ -4,7 +4,7 @@
 //! They are written down from that documentation and were not recorded from the service.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -15,6 +15,7 @@ use slm::rotators::http::Vendor;
 use slm::world::{ErrorClass, KeyChange, LastUse, Rotator, Target, Trial, WorldError};
 
 use crate::kinds::target_sweep;
+use crate::support::Request;
 
 const APP: &str = "canary-application-key-never-shown";
 const API: &str = "canary-api-key-never-shown";
@@ -45,21 +46,10 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                let mut reader = BufReader::new(stream.try_clone().unwrap());
-                let mut lines = Vec::new();
-                loop {
-                    let mut line = String::new();
-                    if reader.read_line(&mut line).unwrap_or(0) <= 2 {
-                        break;
-                    }
-                    lines.push(line.trim_end().to_owned());
-                }
-                let header = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-                let mut body = vec![0; header("content-length").map_or(0, |length| length.parse().unwrap())];
-                reader.read_exact(&mut body).unwrap();
-                let line = lines.first().map(|line| line.trim_end_matches(" HTTP/1.1").to_owned()).unwrap_or_default();
-                let login = (header("dd-api-key").unwrap_or(""), header("dd-application-key").unwrap_or(""));
-                let (status, more, answer) = shared.lock().unwrap().answer(&line, login, &body);
+                let Ok(request) = Request::read(&stream) else { continue };
+                let header = |name: &str| request.header(name).unwrap_or_default();
+                let login = (header("dd-api-key"), header("dd-application-key"));
+                let (status, more, answer) = shared.lock().unwrap().answer(request.asked(), login, &request.body);
                 let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n{more}\r\n", answer.len());
                 let _ = stream.write_all(format!("{head}{answer}").as_bytes());
             }

@@ -3,7 +3,7 @@
 //! version 1.31 answers; how far a roll-out is is told by the test.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
@@ -11,6 +11,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value as Json, json};
+
+use crate::support::Request;
 
 pub const TOKEN: &str = "canary-token-31cd-never-shown";
 
@@ -123,20 +125,10 @@ impl Server {
     }
 }
 
-fn serve(stream: Box<dyn Stream>, state: &Mutex<State>) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? <= 2 {
-            break;
-        }
-        lines.push(line.trim_end().to_owned());
-    }
-    let header = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap_or_default();
-    let mut body = vec![0; header("content-length").parse().unwrap_or(0)];
-    reader.read_exact(&mut body)?;
-    let Some((method, url)) = lines.first().and_then(|line| line.rsplit_once(' ')?.0.split_once(' ')) else { return Ok(()) };
+fn serve(mut stream: Box<dyn Stream>, state: &Mutex<State>) -> std::io::Result<()> {
+    let request = Request::read(&mut stream)?;
+    let header = |name: &str| request.header(name).unwrap_or_default();
+    let Some((method, url)) = request.asked().split_once(' ') else { return Ok(()) };
     let mut state = state.lock().unwrap();
     let fault = state.faults.get(&state.seen.len()).copied();
     state.seen.push(format!("{method} {url}"));
@@ -148,7 +140,7 @@ fn serve(stream: Box<dyn Stream>, state: &Mutex<State>) -> std::io::Result<()> {
             (401, None, refusal(401, "Unauthorized", "Unauthorized", json!([])))
         }
         _ => {
-            let (status, answer) = state.answer(method, url, header("content-type"), header("accept"), &body);
+            let (status, answer) = state.answer(method, url, header("content-type"), header("accept"), &request.body);
             (status, None, answer)
         }
     };
@@ -158,7 +150,6 @@ fn serve(stream: Box<dyn Stream>, state: &Mutex<State>) -> std::io::Result<()> {
     let answer = answer.to_string();
     let retry = retry.map_or_else(String::new, |seconds| format!("retry-after: {seconds}\r\n"));
     let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n", answer.len());
-    let stream = reader.get_mut();
     stream.write_all(format!("{head}{retry}connection: close\r\n\r\n{answer}").as_bytes())?;
     stream.flush()
 }

@@ -12,6 +12,7 @@ use crate::github_server::{self, TOKEN};
 use crate::support::{Server, World};
 
 const README: &str = include_str!("../../README.md");
+const USER: &str = "arn:aws:iam::123456789012:user/ci-deployer";
 const LEASE: Duration = Duration::from_secs(25);
 
 /// The block of the README that begins with a comment that names `file`, without waiting times that nobody has here.
@@ -86,13 +87,13 @@ async fn the_example_of_the_readme_ends_with_the_old_key_refused() {
     assert_ne!(first, second);
     assert_eq!(github.with(|state| state.dispatched.len()), 2, "one deployment a value");
     for key in [&first, &second] {
-        assert!(who(&proxy.endpoint, key).await.is_some_and(|arn| arn.ends_with(":user/ci-deployer")), "both work meanwhile");
+        assert_eq!(who(&proxy.endpoint, key).await.as_deref(), Some(USER), "both work meanwhile");
     }
 
     std::thread::sleep((LEASE + Duration::from_secs(2)).saturating_sub(promoted.elapsed()));
     println!("{}", world.slm(&["apply", "--auto-approve"]).says("finish    deployer  done").out);
-    assert!(who(&proxy.endpoint, &first).await.is_none(), "the old key is refused");
-    assert!(who(&proxy.endpoint, &second).await.is_some());
+    assert_eq!(who(&proxy.endpoint, &first).await, None, "the old key is refused");
+    assert_eq!(who(&proxy.endpoint, &second).await.as_deref(), Some(USER));
     assert_eq!(deployed(&github), second);
     world.slm(&["status", "deployer"]).says("nothing is left to do");
 }
