@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use git2::{ErrorCode, Repository};
 
 use super::git::{broken, failed};
 use crate::model::id::{RegisterName, RotationId};
+use crate::model::registers::plain;
 use crate::world::{ErrorClass, Registers, WorldError};
 
 /// Refs of the registers; each points at a blob with the value.
@@ -17,9 +19,12 @@ const REFS: &str = "refs/slm/registers";
 const FETCHED: &str = "refs/slm/remote-registers";
 
 /// The registers of a repository, or of its remote when there is one.
+#[derive(Clone)]
 pub struct GitRegisters {
     path: PathBuf,
     remote: Option<String>,
+    /// Whether everything was fetched, for one that looks once.
+    once: Option<Arc<Mutex<bool>>>,
 }
 
 impl GitRegisters {
@@ -29,7 +34,13 @@ impl GitRegisters {
     /// When there is no repository.
     pub fn open(repo: &Path, remote: Option<String>) -> Result<Self, WorldError> {
         let found = Repository::discover(repo).map_err(broken("open the registers"))?;
-        Ok(Self { path: found.commondir().to_owned(), remote })
+        Ok(Self { path: found.commondir().to_owned(), remote, once: None })
+    }
+
+    /// Reads the remote once, and says of every register what it was then: one fetch for a run that only looks.
+    #[must_use]
+    pub fn as_of_now(self) -> Self {
+        Self { once: Some(Arc::default()), ..self }
     }
 
     fn read_now(&self, rotation: &RotationId, names: &[RegisterName]) -> Result<BTreeMap<RegisterName, String>, WorldError> {
@@ -37,11 +48,15 @@ impl GitRegisters {
         let place = match &self.remote {
             None => REFS,
             Some(remote) => {
-                let spec = format!("+{REFS}/{rotation}/*:{FETCHED}/{rotation}/*");
-                let output =
-                    self.git(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, &spec], &operation)?;
-                if !output.status.success() {
-                    return Err(failed(ErrorClass::Transient, &operation, first_line(&output)));
+                match &self.once {
+                    None => self.fetch(remote, &format!("/{}", plain(rotation.as_str())), &operation)?,
+                    Some(once) => {
+                        let mut fetched = once.lock().unwrap_or_else(PoisonError::into_inner);
+                        if !*fetched {
+                            self.fetch(remote, "", &operation)?;
+                            *fetched = true;
+                        }
+                    }
                 }
                 FETCHED
             }
@@ -49,7 +64,7 @@ impl GitRegisters {
         let repo = Repository::open(&self.path).map_err(broken(&operation))?;
         let mut values = BTreeMap::new();
         for name in names {
-            if let Some(value) = value(&repo, &format!("{place}/{rotation}/{name}"), &operation)? {
+            if let Some(value) = value(&repo, &reference(place, rotation, name), &operation)? {
                 values.insert(name.clone(), value);
             }
         }
@@ -60,7 +75,7 @@ impl GitRegisters {
         let operation = format!("write register {name} of rotation {rotation}");
         let repo = Repository::open(&self.path).map_err(broken(&operation))?;
         let blob = repo.blob(text.as_bytes()).map_err(broken(&operation))?;
-        let reference = format!("{REFS}/{rotation}/{name}");
+        let reference = reference(REFS, rotation, name);
         if let Some(remote) = &self.remote {
             // An empty lease: the remote creates the ref only when it has none.
             let (lease, spec) = (format!("--force-with-lease={reference}:"), format!("{blob}:{reference}"));
@@ -69,7 +84,7 @@ impl GitRegisters {
                 return Ok(text.to_owned());
             }
             // Refused, or the answer was lost: what is there now says which.
-            let now = self.read_now(rotation, std::slice::from_ref(name))?;
+            let now = Self { once: None, ..self.clone() }.read_now(rotation, std::slice::from_ref(name))?;
             let unclear = || failed(ErrorClass::Transient, &operation, first_line(&output));
             return now.get(name).cloned().ok_or_else(unclear);
         }
@@ -81,6 +96,13 @@ impl GitRegisters {
             }
             Err(error) => Err(broken(&operation)(error)),
         }
+    }
+
+    /// Fetches the registers below `folder`: of all rotations, or of one.
+    fn fetch(&self, remote: &str, folder: &str, operation: &str) -> Result<(), WorldError> {
+        let spec = format!("+{REFS}{folder}/*:{FETCHED}{folder}/*");
+        let output = self.git(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, &spec], operation)?;
+        if output.status.success() { Ok(()) } else { Err(failed(ErrorClass::Transient, operation, first_line(&output))) }
     }
 
     fn git(&self, arguments: &[&str], operation: &str) -> Result<Output, WorldError> {
@@ -95,10 +117,14 @@ impl GitRegisters {
         &self,
         work: impl FnOnce(&Self) -> Result<T, WorldError> + Send + 'static,
     ) -> Result<T, WorldError> {
-        let own = Self { path: self.path.clone(), remote: self.remote.clone() };
+        let own = self.clone();
         let done = tokio::task::spawn_blocking(move || work(&own)).await;
         done.map_err(|error| failed(ErrorClass::Transient, "reach the registers", error))?
     }
+}
+
+fn reference(place: &str, rotation: &RotationId, name: &RegisterName) -> String {
+    format!("{place}/{}/{}", plain(rotation.as_str()), plain(name.as_str()))
 }
 
 fn value(repo: &Repository, reference: &str, operation: &str) -> Result<Option<String>, WorldError> {

@@ -13,6 +13,7 @@ mod observed;
 mod postgres;
 pub mod raw;
 mod raw_managed;
+mod registers;
 mod rotators;
 mod rules;
 mod text;

@@ -93,7 +93,7 @@ fn is_denied(code: &str) -> bool {
 fn is_throttled(code: &str) -> bool {
     code.starts_with("Throttl")
         || code.starts_with("TooManyRequests")
-        || matches!(code, "RequestLimitExceeded" | "SlowDown" | "429")
+        || matches!(code, "RequestLimitExceeded" | "SlowDown" | "429" | "ProvisionedThroughputExceededException")
 }
 
 fn is_expired(code: &str) -> bool {

@@ -95,6 +95,10 @@ fn read(client: &TcpStream) -> Option<Request> {
     if head.is_empty() {
         return None;
     }
+    // S3 names no operation but by its method.
+    if operation.is_empty() {
+        operation = head.split(' ').next().unwrap_or_default().to_owned();
+    }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let text = String::from_utf8_lossy(&body).into_owned();

@@ -34,6 +34,7 @@ mod postgres;
 mod postgres_cli;
 mod postgres_server;
 mod record;
+mod registers;
 mod rotation;
 mod rotation_faults;
 mod rules;

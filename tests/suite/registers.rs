@@ -1,0 +1,415 @@
+//! Registers: one contract for git, S3 and DynamoDB, on two emulators each; then what a service that refuses makes of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use aws_sdk_iam::Client as Iam;
+use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
+use slm::host::registers::GitRegisters;
+use slm::model::id::{RegisterName, RotationId};
+use slm::model::registers::{DynamodbRegisters as Table, S3Registers as Bucket};
+use slm::transport::registers_dynamodb::DynamodbRegisters;
+use slm::transport::registers_s3::S3Registers;
+use slm::world::{ErrorClass, Registers, WorldError};
+
+use crate::aws::{config, source};
+use crate::aws_proxy::{Fault, Proxy};
+use crate::rotation;
+use crate::support::{Server, git};
+
+const REGION: &str = "eu-west-1";
+const BUCKET: &str = "acme-slm";
+const TABLE: &str = "slm-registers";
+/// Rounds of two writers each.
+const ROUNDS: usize = 25;
+
+type Shared = Arc<dyn Registers>;
+
+async fn bucket(endpoint: &str) -> Shared {
+    let settings =
+        Bucket { source: "prod".into(), region: REGION.to_owned(), bucket: BUCKET.to_owned(), prefix: "slm/".to_owned() };
+    Arc::new(S3Registers::new(settings, &source(endpoint), &config(endpoint, REGION, None).await))
+}
+
+async fn table(endpoint: &str) -> Shared {
+    let settings = Table { source: "prod".into(), region: REGION.to_owned(), table: TABLE.to_owned() };
+    Arc::new(DynamodbRegisters::new(settings, &config(endpoint, REGION, None).await))
+}
+
+async fn make_bucket(endpoint: &str) -> aws_sdk_s3::Client {
+    let config = config(endpoint, REGION, None).await;
+    let client = aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build());
+    let place = CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::EuWest1).build();
+    client.create_bucket().bucket(BUCKET).create_bucket_configuration(place).send().await.unwrap();
+    client
+}
+
+async fn make_table(endpoint: &str) -> aws_sdk_dynamodb::Client {
+    let client = aws_sdk_dynamodb::Client::new(&config(endpoint, REGION, None).await);
+    let text = |name: &str| {
+        let text = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
+        text.build().unwrap()
+    };
+    let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
+    let request = client.create_table().table_name(TABLE).billing_mode(BillingMode::PayPerRequest);
+    let request = request.attribute_definitions(text("rotation")).attribute_definitions(text("name"));
+    let request = request.key_schema(key("rotation", KeyType::Hash)).key_schema(key("name", KeyType::Range));
+    request.send().await.unwrap();
+    client
+}
+
+fn name(text: &str) -> RegisterName {
+    RegisterName::from(text)
+}
+
+fn names(texts: &[&str]) -> Vec<RegisterName> {
+    texts.iter().map(|text| name(text)).collect()
+}
+
+/// Writes until the answer is clear.
+async fn write(registers: &Shared, rotation: &RotationId, register: &RegisterName, value: &str) -> String {
+    for _ in 0..50 {
+        match registers.write_once(rotation, register, value).await {
+            Ok(value) => return value,
+            Err(error) if error.class == ErrorClass::Transient => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("the answer is never clear");
+}
+
+/// What every place must do. `one` and `two` are opened apart, as by two runs.
+async fn contract(one: &Shared, two: &Shared) {
+    let (first, second) = (RotationId::from("9f2c41d07ab3"), RotationId::from("0a1b2c3d4e5f"));
+    let wanted = names(&["verdict-1", "fate-1"]);
+    assert_eq!(one.read(&first, &wanted).await.unwrap(), BTreeMap::new());
+
+    // Who writes first decides; the other learns it, and so does who writes again.
+    assert_eq!(one.write_once(&first, &wanted[1], "retire").await.unwrap(), "retire");
+    assert_eq!(two.write_once(&first, &wanted[1], "rollback").await.unwrap(), "retire");
+    assert_eq!(one.write_once(&first, &wanted[1], "retire").await.unwrap(), "retire");
+    let known = BTreeMap::from([(wanted[1].clone(), "retire".to_owned())]);
+    for registers in [one, two] {
+        assert_eq!(registers.read(&first, &wanted).await.unwrap(), known, "what was not written is absent");
+        assert_eq!(registers.read(&first, &wanted[..1]).await.unwrap(), BTreeMap::new(), "what was not asked for is not told");
+        assert_eq!(registers.read(&second, &wanted).await.unwrap(), BTreeMap::new(), "another rotation has its own");
+        assert_eq!(registers.read(&first, &[]).await.unwrap(), BTreeMap::new());
+    }
+
+    // No two names are one, whatever they are made of; values come back byte by byte.
+    let odd = names(&["a/b", "a%2Fb", "a b", "a+b", "..", ".", "x.lock", "@{", "é?*[~^:\\", "A", "a", "/", "-"]);
+    let value = |at: usize| format!("reject 2026-11-24T12:00:00Z it said \"né\"\n{at} ");
+    for (at, name) in odd.iter().enumerate() {
+        assert_eq!(one.write_once(&second, name, &value(at)).await.unwrap(), value(at), "{name}");
+    }
+    let all: BTreeMap<RegisterName, String> = odd.iter().enumerate().map(|(at, name)| (name.clone(), value(at))).collect();
+    assert_eq!(two.read(&second, &odd).await.unwrap(), all);
+
+    let mut won = [0, 0];
+    for round in 0..ROUNDS {
+        let register = name(&format!("verdict-{round}-race"));
+        let [left, right] = [one, two].map(|registers| {
+            let (registers, rotation, register) = (Arc::clone(registers), first.clone(), register.clone());
+            move |value: &'static str| tokio::spawn(async move { write(&registers, &rotation, &register, value).await })
+        });
+        // Neither is always the first to be begun.
+        let (left, right) = if round % 2 == 0 {
+            let left = left("left");
+            (left, right("right"))
+        } else {
+            let right = right("right");
+            (left("left"), right)
+        };
+        let (left, right) = (left.await.unwrap(), right.await.unwrap());
+        assert_eq!(left, right, "round {round}");
+        won[usize::from(left == "right")] += 1;
+        let read = one.read(&first, std::slice::from_ref(&register)).await.unwrap();
+        assert_eq!((read, two.read(&first, &[register.clone()]).await.unwrap()), {
+            let known = BTreeMap::from([(register, left)]);
+            (known.clone(), known)
+        });
+    }
+    assert_eq!(won[0] + won[1], ROUNDS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn git_refs_of_a_remote_keep_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    for repo in ["remote", "one", "two"] {
+        git(folder.path(), &["init", "-q", "--bare", repo]);
+    }
+    let remote = folder.path().join("remote").to_string_lossy().into_owned();
+    let open = |repo: &str| Arc::new(GitRegisters::open(&folder.path().join(repo), Some(remote.clone())).unwrap()) as Shared;
+    contract(&open("one"), &open("two")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn git_refs_of_this_machine_keep_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    git(folder.path(), &["init", "-q"]);
+    let open = || Arc::new(GitRegisters::open(folder.path(), None).unwrap()) as Shared;
+    contract(&open(), &open()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s3_keeps_the_contract_on_moto_and_on_roto() {
+    for server in [Server::moto(), Server::roto()] {
+        make_bucket(&server.endpoint).await;
+        contract(&bucket(&server.endpoint).await, &bucket(&server.endpoint).await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dynamodb_keeps_the_contract_on_moto_and_on_roto() {
+    for server in [Server::moto(), Server::roto()] {
+        make_table(&server.endpoint).await;
+        contract(&table(&server.endpoint).await, &table(&server.endpoint).await).await;
+    }
+}
+
+/// Every way to lose a call of a write: whatever is answered, a later read gives that, and a later writer learns it.
+async fn lost(proxy: &Proxy, registers: &Shared) {
+    let rotation = RotationId::from("9f2c41d07ab3");
+    for (at, fault) in [Fault::AnswerLost, Fault::RequestLost, Fault::Twice].into_iter().enumerate() {
+        let register = name(&format!("fate-{at}"));
+        proxy.begin(Some((0, fault)));
+        assert_eq!(registers.write_once(&rotation, &register, "retire").await.unwrap(), "retire", "{fault:?}");
+        assert!(!proxy.state().calls.is_empty(), "nothing was asked, so that nothing was lost");
+        proxy.begin(None);
+        assert_eq!(registers.write_once(&rotation, &register, "rollback").await.unwrap(), "retire", "{fault:?}");
+        let read = registers.read(&rotation, std::slice::from_ref(&register)).await.unwrap();
+        assert_eq!(read, BTreeMap::from([(register, "retire".to_owned())]), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_call_of_s3_or_dynamodb_leaves_one_answer() {
+    let moto = Server::moto();
+    let proxy = Proxy::before(&moto.endpoint);
+    make_bucket(&moto.endpoint).await;
+    make_table(&moto.endpoint).await;
+    lost(&proxy, &bucket(&proxy.endpoint).await).await;
+    lost(&proxy, &table(&proxy.endpoint).await).await;
+}
+
+/// Writes `text` as hook `name` of the bare repository at `repo`.
+fn hook(repo: &Path, name: &str, text: &str) {
+    let path = repo.join("hooks").join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[tokio::test]
+async fn a_push_whose_answer_is_lost_is_one_that_happened_and_one_that_is_refused_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    for repo in ["remote", "one"] {
+        git(folder.path(), &["init", "-q", "--bare", repo]);
+    }
+    let remote = folder.path().join("remote");
+    let open = GitRegisters::open(&folder.path().join("one"), Some(remote.to_string_lossy().into_owned()));
+    let (registers, rotation) = (open.unwrap(), RotationId::from("9f2c41d07ab3"));
+    // The ref is there by then; who would say so is killed.
+    hook(&remote, "post-receive", "kill -9 $PPID");
+    assert_eq!(registers.write_once(&rotation, &name("fate-1"), "retire").await.unwrap(), "retire");
+    assert_eq!(registers.write_once(&rotation, &name("fate-1"), "rollback").await.unwrap(), "retire");
+
+    hook(&remote, "pre-receive", "exit 1");
+    registers.write_once(&rotation, &name("fate-2"), "retire").await.unwrap_err();
+    let known = BTreeMap::from([(name("fate-1"), "retire".to_owned())]);
+    assert_eq!(registers.read(&rotation, &names(&["fate-1", "fate-2"])).await.unwrap(), known);
+}
+
+#[tokio::test]
+async fn a_run_that_only_looks_fetches_once_and_sees_every_rotation_as_it_was_then() {
+    let folder = tempfile::tempdir().unwrap();
+    for repo in ["remote", "one", "two"] {
+        git(folder.path(), &["init", "-q", "--bare", repo]);
+    }
+    let remote = folder.path().join("remote");
+    let open = |repo: &str| GitRegisters::open(&folder.path().join(repo), Some(remote.to_string_lossy().into_owned())).unwrap();
+    let (writer, looker) = (open("one"), open("two").as_of_now());
+    let rotations: Vec<RotationId> = (0..5).map(|at| RotationId::from(format!("{at:012}"))).collect();
+    for rotation in &rotations[..4] {
+        writer.write_once(rotation, &name("fate-1"), "retire").await.unwrap();
+    }
+    let read = async |rotation| looker.read(rotation, &names(&["fate-1"])).await.unwrap().into_values().collect::<Vec<_>>();
+    assert_eq!(read(&rotations[0]).await, ["retire"]);
+    fs::rename(&remote, folder.path().join("away")).unwrap();
+    for rotation in &rotations[1..4] {
+        assert_eq!(read(rotation).await, ["retire"], "it was fetched with the first");
+    }
+    assert!(read(&rotations[4]).await.is_empty());
+    let late = open("one").as_of_now();
+    late.read(&rotations[0], &names(&["fate-1"])).await.expect_err("what cannot be fetched is not absent");
+    fs::rename(folder.path().join("away"), &remote).unwrap();
+    assert_eq!(late.read(&rotations[0], &names(&["fate-1"])).await.unwrap().len(), 1, "it is fetched when it can be");
+}
+
+/// A service that gives `answers` in order, the last one for ever, and notes the first line of each request.
+fn answers(answers: Vec<(u16, String)>) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::<Mutex<Vec<String>>>::default();
+    let notes = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut lines, mut line, mut length) = (Vec::new(), String::new(), 0);
+            while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+                let lower = line.to_lowercase();
+                length = lower.strip_prefix("content-length:").map_or(length, |value| value.trim().parse().unwrap());
+                lines.push(std::mem::take(&mut line));
+            }
+            let _ = reader.read_exact(&mut vec![0; length]);
+            let at = {
+                let mut notes = notes.lock().unwrap();
+                notes.push(lines.concat().to_lowercase());
+                notes.len() - 1
+            };
+            let (status, body) = &answers[at.min(answers.len() - 1)];
+            let date = slm::model::time::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            let head =
+                format!("HTTP/1.1 {status} X\r\ndate: {date}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            let _ = stream.write_all((head + body).as_bytes());
+        }
+    });
+    (endpoint, asked)
+}
+
+fn s3_error(status: u16, code: &str) -> (u16, String) {
+    (status, format!("<Error><Code>{code}</Code><Message>no</Message></Error>"))
+}
+
+fn dynamodb_error(status: u16, code: &str) -> (u16, String) {
+    (status, format!("{{\"__type\":\"com.amazonaws.dynamodb.v20120810#{code}\",\"message\":\"no\"}}"))
+}
+
+fn class<T: std::fmt::Debug>(result: Result<T, WorldError>) -> ErrorClass {
+    result.expect_err("an error").class
+}
+
+#[tokio::test]
+async fn what_s3_does_not_tell_is_never_absent() {
+    let (rotation, wanted) = (RotationId::from("9f2c41d07ab3"), names(&["fate-1", "fate-2"]));
+    for (answer, want) in [
+        // What S3 says of an object that is not there to one who may not list the bucket.
+        (s3_error(403, "AccessDenied"), ErrorClass::Denied),
+        (s3_error(404, "NoSuchBucket"), ErrorClass::Permanent),
+        ((404, String::new()), ErrorClass::Permanent),
+        (s3_error(503, "SlowDown"), ErrorClass::Transient),
+        (s3_error(500, "InternalError"), ErrorClass::Transient),
+        (s3_error(301, "PermanentRedirect"), ErrorClass::Transient),
+    ] {
+        let (endpoint, _) = answers(vec![answer.clone()]);
+        let registers = bucket(&endpoint).await;
+        assert_eq!(class(registers.read(&rotation, &wanted).await), want, "{answer:?}");
+        assert_eq!(class(registers.write_once(&rotation, &wanted[0], "retire").await), want, "{answer:?}");
+    }
+    let (endpoint, asked) = answers(vec![s3_error(404, "NoSuchKey")]);
+    assert_eq!(bucket(&endpoint).await.read(&rotation, &wanted).await.unwrap(), BTreeMap::new());
+    assert_eq!(asked.lock().unwrap().len(), 2, "one request a name");
+}
+
+#[tokio::test]
+async fn a_write_of_s3_that_another_is_in_the_way_of_is_looked_at_and_tried_again() {
+    let (rotation, register) = (RotationId::from("9f2c41d07ab3"), name("fate-1"));
+    let conflict = || s3_error(409, "ConditionalRequestConflict");
+    let absent = || s3_error(404, "NoSuchKey");
+    let there = || (200, "rollback".to_owned());
+    for (told, want, requests) in [
+        (vec![conflict(), there()], Ok("rollback"), 2),
+        (vec![conflict(), absent(), (200, String::new())], Ok("retire"), 3),
+        (vec![s3_error(412, "PreconditionFailed"), there()], Ok("rollback"), 2),
+        (
+            vec![conflict(), absent(), conflict(), absent(), conflict(), absent(), conflict(), absent()],
+            Err(ErrorClass::Transient),
+            8,
+        ),
+        (vec![conflict(), s3_error(403, "AccessDenied")], Err(ErrorClass::Denied), 2),
+    ] {
+        let (endpoint, asked) = answers(told.clone());
+        let got = bucket(&endpoint).await.write_once(&rotation, &register, "retire").await;
+        assert_eq!(got.as_deref().map_err(|error| error.class), want, "{told:?}");
+        let asked = asked.lock().unwrap();
+        assert_eq!(asked.len(), requests, "{told:?}");
+        assert!(asked[0].starts_with("put /acme-slm/slm/9f2c41d07ab3/fate-1"), "{}", asked[0]);
+        assert!(asked[0].contains("if-none-match: *") && asked[0].contains("x-amz-expected-bucket-owner: 123456789012"));
+    }
+}
+
+#[tokio::test]
+async fn what_was_absent_is_asked_again_when_something_else_was_there() {
+    let (rotation, wanted) = (RotationId::from("9f2c41d07ab3"), names(&["fate-1", "promoted-1"]));
+    let (absent, there) = (s3_error(404, "NoSuchKey"), |text: &str| (200, text.to_owned()));
+    // `fate-1` is written between the two reads, and before `promoted-1` is.
+    let (endpoint, asked) = answers(vec![absent, there("then"), there("retire")]);
+    let read = bucket(&endpoint).await.read(&rotation, &wanted).await.unwrap();
+    assert_eq!(read.into_values().collect::<Vec<_>>(), ["retire", "then"]);
+    assert_eq!(asked.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn what_dynamodb_does_not_tell_is_never_absent() {
+    let (rotation, wanted) = (RotationId::from("9f2c41d07ab3"), names(&["fate-1"]));
+    for (answer, want) in [
+        (dynamodb_error(400, "AccessDeniedException"), ErrorClass::Denied),
+        ((403, "<html>".to_owned()), ErrorClass::Denied),
+        (dynamodb_error(400, "ResourceNotFoundException"), ErrorClass::NotFound),
+        (dynamodb_error(400, "ProvisionedThroughputExceededException"), ErrorClass::Transient),
+        (dynamodb_error(400, "ThrottlingException"), ErrorClass::Transient),
+        (dynamodb_error(500, "InternalServerError"), ErrorClass::Transient),
+    ] {
+        let (endpoint, _) = answers(vec![answer.clone()]);
+        let registers = table(&endpoint).await;
+        assert_eq!(class(registers.read(&rotation, &wanted).await), want, "{answer:?}");
+        assert_eq!(class(registers.write_once(&rotation, &wanted[0], "retire").await), want, "{answer:?}");
+    }
+    // Somebody deletes registers.
+    let taken = dynamodb_error(400, "ConditionalCheckFailedException");
+    let (endpoint, _) = answers(vec![taken, (200, r#"{"Items":[],"Count":0}"#.to_owned())]);
+    let error = table(&endpoint).await.write_once(&rotation, &wanted[0], "retire").await.unwrap_err();
+    assert_eq!(
+        (error.class, error.cause.as_str()),
+        (ErrorClass::Permanent, "it was written, and is gone: registers must not be deleted")
+    );
+}
+
+/// An access key is rotated with its registers at AWS: nothing of them is in git, and the next plan reads them there.
+async fn rotated(settings: &str, moto: &Server) {
+    Iam::new(&config(&moto.endpoint, REGION, None).await).create_user().user_name("ci-deployer").send().await.unwrap();
+    let world = rotation::world(&moto.endpoint);
+    let text = world.read("slm.toml");
+    world.write("slm.toml", &(text + settings));
+    world.commit();
+    world.slm(&["check"]).exits(0);
+    world.slm(&["apply", "--auto-approve"]).exits(0).says("rotate    deployer  done");
+    world.slm(&["apply", "--auto-approve", "--force", "deployer"]).exits(2).says("waits until");
+    world.slm(&["plan"]).exits(2).says("finish").says("not ended yet");
+    let refs = String::from_utf8(git(&world.root(), &["for-each-ref", "--format=%(refname)"])).unwrap();
+    assert!(!refs.contains("registers") && refs.contains("slm/evidence"), "{refs}");
+}
+
+#[tokio::test]
+async fn a_rotation_keeps_its_registers_where_the_settings_say() {
+    let moto = Server::moto();
+    let client = make_table(&moto.endpoint).await;
+    rotated("\n[registers]\ndynamodb = { source = \"prod\", region = \"eu-west-1\", table = \"slm-registers\" }\n", &moto).await;
+    let items = client.scan().table_name(TABLE).consistent_read(true).send().await.unwrap();
+    let kept: Vec<_> = items.items().iter().map(|item| item["name"].as_s().unwrap().split('-').next().unwrap()).collect();
+    assert!(kept.contains(&"verdict") && kept.contains(&"promoted"), "{kept:?}");
+
+    let moto = Server::moto();
+    let client = make_bucket(&moto.endpoint).await;
+    rotated("\n[registers]\ns3 = { source = \"prod\", region = \"eu-west-1\", bucket = \"acme-slm\" }\n", &moto).await;
+    let listed = client.list_objects_v2().bucket(BUCKET).prefix("slm/registers/").send().await.unwrap();
+    let kept: Vec<_> = listed.contents().iter().map(|object| object.key().unwrap().rsplit('/').next().unwrap()).collect();
+    assert!(kept.iter().any(|key| key.starts_with("verdict-")) && kept.iter().any(|key| key.starts_with("promoted-")), "{kept:?}");
+}
