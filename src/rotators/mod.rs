@@ -3,6 +3,9 @@
 pub mod aws_iam_access_key;
 pub mod exec;
 pub mod github_deploy_key;
+pub mod http;
+mod http_answer;
+mod http_list;
 mod postgres;
 pub mod postgres_alternating;
 pub mod postgres_password;

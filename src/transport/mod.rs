@@ -2,6 +2,7 @@
 //! PostgreSQL, registers at AWS.
 
 pub mod atomic;
+pub mod attest;
 pub mod aws;
 mod aws_failure;
 mod aws_session;
@@ -14,9 +15,11 @@ mod github_graphql;
 mod github_login;
 mod github_pace;
 pub mod http;
+pub mod kubernetes;
 pub mod postgres;
 pub mod registers_dynamodb;
 pub mod registers_s3;
 pub mod secrets_manager_store;
+pub mod template;
 pub mod vault;
 mod vault_file;

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use super::id::SourceId;
 
 mod exec;
+mod http;
 mod postgres;
 
 pub use exec::{DeclaredIssuer, DeclaredOverlap, Exec, ExecCaps};
+pub use http::{Http, Issued, Listed, Method, Step as HttpStep};
 pub use postgres::{PostgresAlternating, PostgresPassword, PostgresServer, SslMode};
 
 /// What a rotator kind can do; the engine looks at nothing else.
@@ -91,6 +93,8 @@ pub enum RotatorConfig {
     GithubDeployKey(GithubDeployKey),
     /// What a program of the config repo's own carries out.
     Exec(Exec),
+    /// What a vendor's HTTP API issues.
+    Http(Box<Http>),
     /// Two login roles of PostgreSQL, in turn.
     PostgresAlternating(PostgresAlternating),
     /// The password of one login role of PostgreSQL, in place.
@@ -106,6 +110,7 @@ impl RotatorConfig {
             Self::AwsIamAccessKey(_) => "aws-iam-access-key",
             Self::GithubDeployKey(_) => "github-deploy-key",
             Self::Exec(_) => "exec",
+            Self::Http(_) => "http",
             Self::PostgresAlternating(_) => "postgres-alternating",
             Self::PostgresPassword(_) => "postgres-password",
         }
@@ -119,6 +124,7 @@ impl RotatorConfig {
             Self::AwsIamAccessKey(_) => IamAccessKey::CAPABILITIES,
             Self::GithubDeployKey(_) => GithubDeployKey::CAPABILITIES,
             Self::Exec(exec) => exec.caps.capabilities(),
+            Self::Http(http) => http.capabilities(),
             Self::PostgresAlternating(_) => PostgresAlternating::CAPABILITIES,
             Self::PostgresPassword(_) => PostgresPassword::CAPABILITIES,
         }
