@@ -127,7 +127,8 @@ pub fn error_class(code: Option<&str>, status: Option<u16>) -> ErrorClass {
         _ if is_denied(code) => ErrorClass::Denied,
         (_, Some(429)) => ErrorClass::Transient,
         (_, Some(401 | 403)) => ErrorClass::Denied,
-        (_, Some(400..=499)) => ErrorClass::Permanent,
+        // 301: S3 has the bucket in another region.
+        (_, Some(301 | 400..=499)) => ErrorClass::Permanent,
         _ => ErrorClass::Transient,
     }
 }

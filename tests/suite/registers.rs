@@ -1,19 +1,21 @@
 //! Registers: one contract for git, S3 and DynamoDB, on two emulators each; then what a service that refuses makes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use aws_sdk_dynamodb::types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use aws_sdk_iam::Client as Iam;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use slm::host::registers::GitRegisters;
 use slm::model::id::{RegisterName, RotationId};
 use slm::model::registers::{DynamodbRegisters as Table, S3Registers as Bucket};
+use slm::model::time::Timestamp;
 use slm::transport::registers_dynamodb::DynamodbRegisters;
 use slm::transport::registers_s3::S3Registers;
 use slm::world::{ErrorClass, Registers, WorldError};
@@ -21,7 +23,7 @@ use slm::world::{ErrorClass, Registers, WorldError};
 use crate::aws::{config, source};
 use crate::aws_proxy::{Fault, Proxy};
 use crate::rotation;
-use crate::support::{Server, git};
+use crate::support::{Request, Server, World, git};
 
 const REGION: &str = "eu-west-1";
 const BUCKET: &str = "acme-slm";
@@ -161,7 +163,9 @@ async fn git_refs_of_this_machine_keep_the_contract() {
 async fn s3_keeps_the_contract_on_moto_and_on_roto() {
     for server in [Server::moto(), Server::roto()] {
         make_bucket(&server.endpoint).await;
-        contract(&bucket(&server.endpoint).await, &bucket(&server.endpoint).await).await;
+        // The proxy makes a conditional write one step, as AWS documents it and moto does not.
+        let proxy = Proxy::before(&server.endpoint);
+        contract(&bucket(&proxy.endpoint).await, &bucket(&proxy.endpoint).await).await;
     }
 }
 
@@ -169,7 +173,8 @@ async fn s3_keeps_the_contract_on_moto_and_on_roto() {
 async fn dynamodb_keeps_the_contract_on_moto_and_on_roto() {
     for server in [Server::moto(), Server::roto()] {
         make_table(&server.endpoint).await;
-        contract(&table(&server.endpoint).await, &table(&server.endpoint).await).await;
+        let proxy = Proxy::before(&server.endpoint);
+        contract(&table(&proxy.endpoint).await, &table(&proxy.endpoint).await).await;
     }
 }
 
@@ -252,7 +257,7 @@ async fn a_run_that_only_looks_fetches_once_and_sees_every_rotation_as_it_was_th
     assert_eq!(late.read(&rotations[0], &names(&["fate-1"])).await.unwrap().len(), 1, "it is fetched when it can be");
 }
 
-/// A service that gives `answers` in order, the last one for ever, and notes the first line of each request.
+/// A service that gives `answers` in order, the last one for ever, and notes each request in small letters.
 fn answers(answers: Vec<(u16, String)>) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -261,21 +266,14 @@ fn answers(answers: Vec<(u16, String)>) -> (String, Arc<Mutex<Vec<String>>>) {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let (mut lines, mut line, mut length) = (Vec::new(), String::new(), 0);
-            while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
-                let lower = line.to_lowercase();
-                length = lower.strip_prefix("content-length:").map_or(length, |value| value.trim().parse().unwrap());
-                lines.push(std::mem::take(&mut line));
-            }
-            let _ = reader.read_exact(&mut vec![0; length]);
+            let Ok(request) = Request::read(&stream) else { continue };
             let at = {
                 let mut notes = notes.lock().unwrap();
-                notes.push(lines.concat().to_lowercase());
+                notes.push((request.lines.join("\n") + "\n" + &String::from_utf8_lossy(&request.body)).to_lowercase());
                 notes.len() - 1
             };
             let (status, body) = &answers[at.min(answers.len() - 1)];
-            let date = slm::model::time::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            let date = Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
             let head =
                 format!("HTTP/1.1 {status} X\r\ndate: {date}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
             let _ = stream.write_all((head + body).as_bytes());
@@ -306,7 +304,7 @@ async fn what_s3_does_not_tell_is_never_absent() {
         ((404, String::new()), ErrorClass::Permanent),
         (s3_error(503, "SlowDown"), ErrorClass::Transient),
         (s3_error(500, "InternalError"), ErrorClass::Transient),
-        (s3_error(301, "PermanentRedirect"), ErrorClass::Transient),
+        (s3_error(301, "PermanentRedirect"), ErrorClass::Permanent),
     ] {
         let (endpoint, _) = answers(vec![answer.clone()]);
         let registers = bucket(&endpoint).await;
@@ -382,34 +380,129 @@ async fn what_dynamodb_does_not_tell_is_never_absent() {
     );
 }
 
-/// An access key is rotated with its registers at AWS: nothing of them is in git, and the next plan reads them there.
-async fn rotated(settings: &str, moto: &Server) {
-    Iam::new(&config(&moto.endpoint, REGION, None).await).create_user().user_name("ci-deployer").send().await.unwrap();
-    let world = rotation::world(&moto.endpoint);
-    let text = world.read("slm.toml");
-    world.write("slm.toml", &(text + settings));
-    world.commit();
-    world.slm(&["check"]).exits(0);
-    world.slm(&["apply", "--auto-approve"]).exits(0).says("rotate    deployer  done");
-    world.slm(&["apply", "--auto-approve", "--force", "deployer"]).exits(2).says("waits until");
-    world.slm(&["plan"]).exits(2).says("finish").says("not ended yet");
-    let refs = String::from_utf8(git(&world.root(), &["for-each-ref", "--format=%(refname)"])).unwrap();
-    assert!(!refs.contains("registers") && refs.contains("slm/evidence"), "{refs}");
+/// One item of a table as DynamoDB tells it.
+fn item(name: &str, value: &str) -> String {
+    format!(r#"{{"rotation":{{"S":"9f2c41d07ab3"}},"name":{{"S":"{name}"}},"value":{{"S":"{value}"}}}}"#)
+}
+
+/// A page of a list; another one follows when `more`.
+fn page(items: &[String], more: bool) -> (u16, String) {
+    let key = r#","LastEvaluatedKey":{"rotation":{"S":"9f2c41d07ab3"},"name":{"S":"fate-1"}}"#;
+    (200, format!(r#"{{"Items":[{}],"Count":{}{}}}"#, items.join(","), items.len(), if more { key } else { "" }))
 }
 
 #[tokio::test]
-async fn a_rotation_keeps_its_registers_where_the_settings_say() {
-    let moto = Server::moto();
-    let client = make_table(&moto.endpoint).await;
-    rotated("\n[registers]\ndynamodb = { source = \"prod\", region = \"eu-west-1\", table = \"slm-registers\" }\n", &moto).await;
-    let items = client.scan().table_name(TABLE).consistent_read(true).send().await.unwrap();
-    let kept: Vec<_> = items.items().iter().map(|item| item["name"].as_s().unwrap().split('-').next().unwrap()).collect();
-    assert!(kept.contains(&"verdict") && kept.contains(&"promoted"), "{kept:?}");
+async fn a_list_of_dynamodb_is_read_to_its_last_page_and_as_it_is_now() {
+    let (rotation, wanted) = (RotationId::from("9f2c41d07ab3"), names(&["fate-1", "promoted-1"]));
+    let pages = vec![page(&[item("fate-1", "retire")], true), page(&[], true), page(&[item("promoted-1", "then")], false)];
+    let (endpoint, asked) = answers(pages);
+    let read = table(&endpoint).await.read(&rotation, &wanted).await.unwrap();
+    assert_eq!(read.into_values().collect::<Vec<_>>(), ["retire", "then"]);
+    {
+        let asked = asked.lock().unwrap();
+        assert_eq!(asked.len(), 3);
+        assert!(asked.iter().all(|request| request.contains(r#""consistentread":true"#)), "{asked:?}");
+        let begun: Vec<bool> = asked.iter().map(|request| request.contains("exclusivestartkey")).collect();
+        assert_eq!(begun, [false, true, true]);
+    }
 
-    let moto = Server::moto();
-    let client = make_bucket(&moto.endpoint).await;
-    rotated("\n[registers]\ns3 = { source = \"prod\", region = \"eu-west-1\", bucket = \"acme-slm\" }\n", &moto).await;
-    let listed = client.list_objects_v2().bucket(BUCKET).prefix("slm/registers/").send().await.unwrap();
-    let kept: Vec<_> = listed.contents().iter().map(|object| object.key().unwrap().rsplit('/').next().unwrap()).collect();
-    assert!(kept.iter().any(|key| key.starts_with("verdict-")) && kept.iter().any(|key| key.starts_with("promoted-")), "{kept:?}");
+    // A list that breaks off is no list, and an item of another shape is no register.
+    for (told, want) in [
+        (vec![page(&[item("fate-1", "retire")], true), dynamodb_error(400, "AccessDeniedException")], ErrorClass::Denied),
+        (vec![page(&[item("fate-1", "retire")], true), dynamodb_error(400, "ThrottlingException")], ErrorClass::Transient),
+        (vec![page(&[item("fate-1", "retire").replace("value", "text")], false)], ErrorClass::Permanent),
+    ] {
+        let (endpoint, _) = answers(told.clone());
+        assert_eq!(class(table(&endpoint).await.read(&rotation, &wanted).await), want, "{told:?}");
+    }
+}
+
+/// A config repo whose access key is rotated with its registers where `settings` say, and what is asked of moto meanwhile.
+struct Place {
+    moto: Server,
+    proxy: Proxy,
+    world: World,
+}
+
+impl Place {
+    /// The first value is made; the second one too, and the first waits for its end.
+    async fn rotated(settings: &str) -> Self {
+        let moto = Server::moto();
+        let proxy = Proxy::before(&moto.endpoint);
+        Iam::new(&config(&moto.endpoint, REGION, None).await).create_user().user_name("ci-deployer").send().await.unwrap();
+        make_table(&moto.endpoint).await;
+        make_bucket(&moto.endpoint).await;
+        let world = rotation::world(&proxy.endpoint);
+        let text = world.read("slm.toml");
+        world.write("slm.toml", &(text + settings));
+        world.commit();
+        world.slm(&["check"]).exits(0);
+        world.slm(&["apply", "--auto-approve"]).exits(0).says("rotate    deployer  done");
+        proxy.begin(None);
+        world.slm(&["rotate", "deployer"]).exits(2).says("waits until");
+        world.slm(&["plan"]).exits(2).says("finish").says("not ended yet");
+        Self { moto, proxy, world }
+    }
+
+    /// Every object of the bucket, every item of the table, every ref of the repo that is a register: its name and its value.
+    async fn kept(&self) -> [BTreeMap<String, String>; 3] {
+        let config = config(&self.moto.endpoint, REGION, None).await;
+        let client = aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build());
+        let listed = client.list_objects_v2().bucket(BUCKET).send().await.unwrap();
+        let mut objects = BTreeMap::new();
+        for key in listed.contents().iter().map(|object| object.key().unwrap()) {
+            let body = client.get_object().bucket(BUCKET).key(key).send().await.unwrap().body.collect().await.unwrap();
+            let name = key.strip_prefix("slm/registers/").unwrap().to_owned();
+            objects.insert(name, String::from_utf8(body.to_vec()).unwrap());
+        }
+        let scan = aws_sdk_dynamodb::Client::new(&config).scan().table_name(TABLE).consistent_read(true).send().await.unwrap();
+        let text = |item: &HashMap<String, AttributeValue>, key: &str| item[key].as_s().unwrap().clone();
+        let items = scan.items().iter().map(|item| (text(item, "rotation") + "/" + &text(item, "name"), text(item, "value")));
+        let root = self.world.root();
+        let refs = git(&root, &["for-each-ref", "--format=%(refname)", "refs/slm/registers"]);
+        let refs = String::from_utf8(refs).unwrap();
+        let refs = refs.lines().map(|full| {
+            let value = String::from_utf8(git(&root, &["cat-file", "blob", full])).unwrap();
+            (full.strip_prefix("refs/slm/registers/").unwrap().to_owned(), value)
+        });
+        [objects, items.collect(), refs.collect()]
+    }
+
+    fn asked(&self, what: &[&str]) -> usize {
+        self.proxy.state().calls.iter().filter(|call| what.contains(&call.as_str())).count()
+    }
+}
+
+/// What differs from run to run, which is each instant, put aside.
+fn but_instants(kept: &BTreeMap<String, String>) -> BTreeMap<&str, String> {
+    let word = |word: &str| if word.parse::<Timestamp>().is_ok() { "INSTANT".to_owned() } else { word.to_owned() };
+    kept.iter().map(|(name, value)| (name.as_str(), value.split(' ').map(word).collect::<Vec<_>>().join(" "))).collect()
+}
+
+#[tokio::test]
+async fn a_rotation_writes_the_same_registers_in_a_bucket_a_table_and_git_and_nowhere_else() {
+    let s3 = "\n[registers]\ns3 = { source = \"prod\", region = \"eu-west-1\", bucket = \"acme-slm\" }\n";
+    let dynamodb = "\n[registers]\ndynamodb = { source = \"prod\", region = \"eu-west-1\", table = \"slm-registers\" }\n";
+    let places = [Place::rotated(s3).await, Place::rotated(dynamodb).await, Place::rotated("").await];
+    println!("{{\"figure\": \"registers.s3.requests\", \"value\": {}}}", places[0].asked(&["GET", "PUT"]));
+    println!("{{\"figure\": \"registers.dynamodb.requests\", \"value\": {}}}", places[1].asked(&["Query", "PutItem"]));
+    tokio::time::sleep(rotation::LEASE + Duration::from_secs(2)).await;
+
+    let mut same = Vec::new();
+    for (at, place) in places.iter().enumerate() {
+        place.world.slm(&["apply", "--auto-approve"]).exits(0).says("finish    deployer  done");
+        let kept = place.kept().await;
+        for (other, kept) in kept.iter().enumerate().filter(|(other, _)| *other != at) {
+            assert!(kept.is_empty(), "{at} keeps registers at {other}: {kept:?}");
+        }
+        place.world.slm(&["plan"]).exits(0).says("Nothing is due");
+        place.world.slm(&["apply", "--auto-approve"]).exits(0);
+        let again = place.kept().await;
+        assert_eq!(again, kept, "another run changes nothing");
+        same.push(kept[at].clone());
+    }
+    let [s3, dynamodb, git] = [0, 1, 2].map(|at| but_instants(&same[at]));
+    assert_eq!((&s3, &dynamodb), (&git, &git));
+    let whats: BTreeSet<&str> = git.keys().map(|name| name.split_once('/').unwrap().1.split('-').next().unwrap()).collect();
+    assert_eq!(whats, BTreeSet::from(["verdict", "promoted", "fate", "disabled", "refused", "done"]));
 }

@@ -11,7 +11,7 @@ use crate::aws::config;
 use crate::aws_proxy::Proxy;
 use crate::support::{Ran, Server, World, contains};
 
-const LEASE: Duration = Duration::from_secs(25);
+pub const LEASE: Duration = Duration::from_secs(25);
 
 pub fn world(endpoint: &str) -> World {
     let world = World::new()
