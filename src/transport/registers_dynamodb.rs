@@ -33,39 +33,59 @@ impl DynamodbRegisters {
         Self { client: Client::new(config), settings }
     }
 
-    /// Every register of `rotation`; the seven or so that there can be are one page.
+    /// Every register of `rotation`, to the last page of the list.
     async fn all(&self, rotation: &RotationId) -> Result<BTreeMap<RegisterName, String>, WorldError> {
-        let doing = || format!("read the registers of rotation {rotation}");
-        let mut found = BTreeMap::new();
-        let query = self.client.query().table_name(&self.settings.table).consistent_read(true);
-        let query = query.key_condition_expression("#r = :r").expression_attribute_names("#r", ROTATION);
-        let query = query.expression_attribute_values(":r", AttributeValue::S(rotation.to_string()));
-        let mut items = query.into_paginator().items().send();
-        while let Some(item) = items.next().await {
-            let item = item.map_err(|error| Failure::of(&error).during(doing()))?;
-            let text = |key: &str| item.get(key).and_then(|value| value.as_s().ok());
-            let (Some(name), Some(value)) = (text(NAME), text(VALUE)) else {
-                let cause = format!("an item of table `{}` has no `{VALUE}` text", self.settings.table);
-                return Err(WorldError { class: ErrorClass::Permanent, operation: doing(), cause });
-            };
-            found.insert(RegisterName::from(name), value.clone());
+        let failed = |class, cause: String| WorldError { class, operation: reading(rotation), cause };
+        let (mut found, mut from) = (BTreeMap::new(), None);
+        loop {
+            let query = self.client.query().table_name(&self.settings.table).consistent_read(true);
+            let query = query.key_condition_expression("#r = :r").expression_attribute_names("#r", ROTATION);
+            let query = query.expression_attribute_values(":r", AttributeValue::S(rotation.to_string()));
+            let page = query.set_exclusive_start_key(from.clone()).send().await;
+            let page = page.map_err(|error| Failure::of(&error).during(reading(rotation)))?;
+            for item in page.items() {
+                let text = |key: &str| item.get(key).and_then(|value| value.as_s().ok());
+                let (Some(name), Some(value)) = (text(NAME), text(VALUE)) else {
+                    let cause = format!("an item of table `{}` has no `{VALUE}` text", self.settings.table);
+                    return Err(failed(ErrorClass::Permanent, cause));
+                };
+                found.insert(RegisterName::from(name), value.clone());
+            }
+            match page.last_evaluated_key.filter(|key| !key.is_empty()) {
+                None => return Ok(found),
+                // The paginator of the SDK would take this for the end.
+                same if same == from => return Err(failed(ErrorClass::Transient, "its list does not go on".to_owned())),
+                next => from = next,
+            }
         }
-        Ok(found)
     }
+}
+
+fn reading(rotation: &RotationId) -> String {
+    format!("read the registers of rotation {rotation}")
+}
+
+/// What is written once stays: somebody else changed the table.
+fn gone(name: &RegisterName, operation: String) -> WorldError {
+    let cause = format!("register {name} was written, and is gone: registers must not be deleted");
+    WorldError { class: ErrorClass::Permanent, operation, cause }
 }
 
 #[async_trait]
 impl Registers for DynamodbRegisters {
     async fn read(&self, rotation: &RotationId, names: &[RegisterName]) -> Result<BTreeMap<RegisterName, String>, WorldError> {
-        let mut found = BTreeMap::new();
+        let mut before = BTreeMap::new();
         // A query sees each item at an instant of its own: it is asked again until nothing is new, so that all held at one instant.
         loop {
-            let before = found.len();
-            found = self.all(rotation).await?;
+            let mut found = self.all(rotation).await?;
             found.retain(|name, _| names.contains(name));
-            if found.len() == before || found.len() == names.len() {
+            if let Some((name, _)) = before.iter().find(|(name, value)| found.get(*name) != Some(*value)) {
+                return Err(gone(name, reading(rotation)));
+            }
+            if found.len() == before.len() || found.len() == names.len() {
                 return Ok(found);
             }
+            before = found;
         }
     }
 
@@ -81,10 +101,6 @@ impl Registers for DynamodbRegisters {
             Err(error) if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) => {}
             Err(error) => return Err(Failure::of(&error).during(doing())),
         }
-        let gone = || {
-            let cause = "it was written, and is gone: registers must not be deleted".to_owned();
-            WorldError { class: ErrorClass::Permanent, operation: doing(), cause }
-        };
-        self.all(rotation).await?.remove(name).ok_or_else(gone)
+        self.all(rotation).await?.remove(name).ok_or_else(|| gone(name, doing()))
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use aws_sdk_iam::Client as Iam;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
+use futures::future::try_join_all;
 use slm::host::registers::GitRegisters;
 use slm::model::id::{RegisterName, RotationId};
 use slm::model::registers::{DynamodbRegisters as Table, S3Registers as Bucket};
@@ -376,7 +377,7 @@ async fn what_dynamodb_does_not_tell_is_never_absent() {
     let error = table(&endpoint).await.write_once(&rotation, &wanted[0], "retire").await.unwrap_err();
     assert_eq!(
         (error.class, error.cause.as_str()),
-        (ErrorClass::Permanent, "it was written, and is gone: registers must not be deleted")
+        (ErrorClass::Permanent, "register fate-1 was written, and is gone: registers must not be deleted")
     );
 }
 
@@ -385,16 +386,18 @@ fn item(name: &str, value: &str) -> String {
     format!(r#"{{"rotation":{{"S":"9f2c41d07ab3"}},"name":{{"S":"{name}"}},"value":{{"S":"{value}"}}}}"#)
 }
 
-/// A page of a list; another one follows when `more`.
-fn page(items: &[String], more: bool) -> (u16, String) {
-    let key = r#","LastEvaluatedKey":{"rotation":{"S":"9f2c41d07ab3"},"name":{"S":"fate-1"}}"#;
-    (200, format!(r#"{{"Items":[{}],"Count":{}{}}}"#, items.join(","), items.len(), if more { key } else { "" }))
+/// A page of a list, with more after the name `more`.
+fn page(items: &[String], more: Option<&str>) -> (u16, String) {
+    let key = |at| format!(r#","LastEvaluatedKey":{{"rotation":{{"S":"9f2c41d07ab3"}},"name":{{"S":"{at}"}}}}"#);
+    (200, format!(r#"{{"Items":[{}],"Count":{}{}}}"#, items.join(","), items.len(), more.map_or_else(String::new, key)))
 }
 
 #[tokio::test]
 async fn a_list_of_dynamodb_is_read_to_its_last_page_and_as_it_is_now() {
     let (rotation, wanted) = (RotationId::from("9f2c41d07ab3"), names(&["fate-1", "promoted-1"]));
-    let pages = vec![page(&[item("fate-1", "retire")], true), page(&[], true), page(&[item("promoted-1", "then")], false)];
+    let fate = |more| page(&[item("fate-1", "retire")], more);
+    let promoted = || page(&[item("promoted-1", "then")], None);
+    let pages = vec![fate(Some("fate-1")), page(&[], Some("other-1")), promoted()];
     let (endpoint, asked) = answers(pages);
     let read = table(&endpoint).await.read(&rotation, &wanted).await.unwrap();
     assert_eq!(read.into_values().collect::<Vec<_>>(), ["retire", "then"]);
@@ -406,11 +409,15 @@ async fn a_list_of_dynamodb_is_read_to_its_last_page_and_as_it_is_now() {
         assert_eq!(begun, [false, true, true]);
     }
 
-    // A list that breaks off is no list, and an item of another shape is no register.
+    // A list that breaks off or stays where it is is no list, an item of another shape no register, and what was there cannot go.
     for (told, want) in [
-        (vec![page(&[item("fate-1", "retire")], true), dynamodb_error(400, "AccessDeniedException")], ErrorClass::Denied),
-        (vec![page(&[item("fate-1", "retire")], true), dynamodb_error(400, "ThrottlingException")], ErrorClass::Transient),
-        (vec![page(&[item("fate-1", "retire").replace("value", "text")], false)], ErrorClass::Permanent),
+        (vec![fate(Some("fate-1")), dynamodb_error(400, "AccessDeniedException")], ErrorClass::Denied),
+        (vec![fate(Some("fate-1")), dynamodb_error(400, "ThrottlingException")], ErrorClass::Transient),
+        (vec![fate(Some("fate-1")), fate(Some("fate-1")), promoted()], ErrorClass::Transient),
+        (vec![page(&[item("fate-1", "retire").replace("value", "text")], None)], ErrorClass::Permanent),
+        (vec![fate(None), promoted()], ErrorClass::Permanent),
+        (vec![fate(None), page(&[], None)], ErrorClass::Permanent),
+        (vec![fate(None), page(&[item("fate-1", "rollback")], None)], ErrorClass::Permanent),
     ] {
         let (endpoint, _) = answers(told.clone());
         assert_eq!(class(table(&endpoint).await.read(&rotation, &wanted).await), want, "{told:?}");
@@ -420,8 +427,8 @@ async fn a_list_of_dynamodb_is_read_to_its_last_page_and_as_it_is_now() {
 /// A config repo whose access key is rotated with its registers where `settings` say, and what is asked of moto meanwhile.
 struct Place {
     moto: Server,
-    proxy: Proxy,
     world: World,
+    calls: Vec<String>,
 }
 
 impl Place {
@@ -440,8 +447,9 @@ impl Place {
         world.slm(&["apply", "--auto-approve"]).exits(0).says("rotate    deployer  done");
         proxy.begin(None);
         world.slm(&["rotate", "deployer"]).exits(2).says("waits until");
+        let calls = std::mem::take(&mut proxy.state().calls);
         world.slm(&["plan"]).exits(2).says("finish").says("not ended yet");
-        Self { moto, proxy, world }
+        Self { moto, world, calls }
     }
 
     /// Every object of the bucket, every item of the table, every ref of the repo that is a register: its name and its value.
@@ -468,8 +476,9 @@ impl Place {
         [objects, items.collect(), refs.collect()]
     }
 
+    /// Requests of these operations while the second value was made.
     fn asked(&self, what: &[&str]) -> usize {
-        self.proxy.state().calls.iter().filter(|call| what.contains(&call.as_str())).count()
+        self.calls.iter().filter(|call| what.contains(&call.as_str())).count()
     }
 }
 
@@ -479,28 +488,28 @@ fn but_instants(kept: &BTreeMap<String, String>) -> BTreeMap<&str, String> {
     kept.iter().map(|(name, value)| (name.as_str(), value.split(' ').map(word).collect::<Vec<_>>().join(" "))).collect()
 }
 
-#[tokio::test]
+/// The first value is ended; gives the registers at `at`, which are the only ones, and stay as they are when it is run again.
+async fn ended(place: Place, at: usize) -> BTreeMap<String, String> {
+    place.world.slm(&["apply", "--auto-approve"]).exits(0).says("finish    deployer  done");
+    let mut kept = place.kept().await;
+    place.world.slm(&["plan"]).exits(0).says("Nothing is due");
+    place.world.slm(&["apply", "--auto-approve"]).exits(0);
+    assert_eq!(place.kept().await, kept, "another run changes something");
+    let own = std::mem::take(&mut kept[at]);
+    assert!(kept.iter().all(BTreeMap::is_empty), "place {at} keeps registers elsewhere as well: {kept:?}");
+    own
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_rotation_writes_the_same_registers_in_a_bucket_a_table_and_git_and_nowhere_else() {
     let s3 = "\n[registers]\ns3 = { source = \"prod\", region = \"eu-west-1\", bucket = \"acme-slm\" }\n";
     let dynamodb = "\n[registers]\ndynamodb = { source = \"prod\", region = \"eu-west-1\", table = \"slm-registers\" }\n";
-    let places = [Place::rotated(s3).await, Place::rotated(dynamodb).await, Place::rotated("").await];
+    let places = try_join_all([s3, dynamodb, ""].map(|settings| tokio::spawn(Place::rotated(settings)))).await.unwrap();
     println!("{{\"figure\": \"registers.s3.requests\", \"value\": {}}}", places[0].asked(&["GET", "PUT"]));
     println!("{{\"figure\": \"registers.dynamodb.requests\", \"value\": {}}}", places[1].asked(&["Query", "PutItem"]));
     tokio::time::sleep(rotation::LEASE + Duration::from_secs(2)).await;
-
-    let mut same = Vec::new();
-    for (at, place) in places.iter().enumerate() {
-        place.world.slm(&["apply", "--auto-approve"]).exits(0).says("finish    deployer  done");
-        let kept = place.kept().await;
-        for (other, kept) in kept.iter().enumerate().filter(|(other, _)| *other != at) {
-            assert!(kept.is_empty(), "{at} keeps registers at {other}: {kept:?}");
-        }
-        place.world.slm(&["plan"]).exits(0).says("Nothing is due");
-        place.world.slm(&["apply", "--auto-approve"]).exits(0);
-        let again = place.kept().await;
-        assert_eq!(again, kept, "another run changes nothing");
-        same.push(kept[at].clone());
-    }
+    let ends = places.into_iter().enumerate().map(|(at, place)| tokio::spawn(ended(place, at)));
+    let same = try_join_all(ends).await.unwrap();
     let [s3, dynamodb, git] = [0, 1, 2].map(|at| but_instants(&same[at]));
     assert_eq!((&s3, &dynamodb), (&git, &git));
     let whats: BTreeSet<&str> = git.keys().map(|name| name.split_once('/').unwrap().1.split('-').next().unwrap()).collect();
