@@ -43,7 +43,10 @@ impl DynamodbRegisters {
             let query = query.expression_attribute_values(":r", AttributeValue::S(rotation.to_string()));
             let page = query.set_exclusive_start_key(from.clone()).send().await;
             let page = page.map_err(|error| Failure::of(&error).during(reading(rotation)))?;
-            for item in page.items() {
+            let Some(items) = page.items else {
+                return Err(failed(ErrorClass::Transient, "its list has no items".to_owned()));
+            };
+            for item in items {
                 let text = |key: &str| item.get(key).and_then(|value| value.as_s().ok());
                 let (Some(name), Some(value)) = (text(NAME), text(VALUE)) else {
                     let cause = format!("an item of table `{}` has no `{VALUE}` text", self.settings.table);
@@ -54,19 +57,20 @@ impl DynamodbRegisters {
             match page.last_evaluated_key.filter(|key| !key.is_empty()) {
                 None => return Ok(found),
                 // The paginator of the SDK would take this for the end.
-                same if same == from => return Err(failed(ErrorClass::Transient, "its list does not go on".to_owned())),
+                same if same == from => return Err(failed(ErrorClass::Transient, "its list has no end".to_owned())),
                 next => from = next,
             }
         }
     }
 }
 
-fn reading(rotation: &RotationId) -> String {
+/// The operation of a read.
+pub(super) fn reading(rotation: &RotationId) -> String {
     format!("read the registers of rotation {rotation}")
 }
 
-/// What is written once stays: somebody else changed the table.
-fn gone(name: &RegisterName, operation: String) -> WorldError {
+/// What is written once stays: somebody else has changed it.
+pub(super) fn gone(name: &RegisterName, operation: String) -> WorldError {
     let cause = format!("register {name} was written, and is gone: registers must not be deleted");
     WorldError { class: ErrorClass::Permanent, operation, cause }
 }

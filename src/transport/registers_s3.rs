@@ -1,6 +1,6 @@
 //! Write-once registers as objects of an S3 bucket: a put with `If-None-Match: *` creates and never replaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
@@ -10,6 +10,7 @@ use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::primitives::ByteStream;
 
 use super::aws::Failure;
+use super::registers_dynamodb::{gone, reading};
 use crate::model::catalog::AwsSource;
 use crate::model::id::{RegisterName, RotationId};
 use crate::model::registers::{S3Registers as Settings, plain};
@@ -34,11 +35,34 @@ impl S3Registers {
         Self { client: Client::from_conf(built), settings, owner: account.account.clone() }
     }
 
-    fn key(&self, rotation: &RotationId, name: &RegisterName) -> String {
-        format!("{}{}/{}", self.settings.prefix, plain(rotation.as_str()), plain(name.as_str()))
+    fn folder(&self, rotation: &RotationId) -> String {
+        format!("{}{}/", self.settings.prefix, plain(rotation.as_str()))
     }
 
-    /// `None` only when S3 says that there is no such object; without leave to list the bucket it says that we are denied instead.
+    fn key(&self, rotation: &RotationId, name: &RegisterName) -> String {
+        self.folder(rotation) + &plain(name.as_str())
+    }
+
+    /// The key of every register of `rotation`, to the last page of the list.
+    async fn list(&self, rotation: &RotationId) -> Result<BTreeSet<String>, WorldError> {
+        let (mut keys, mut from) = (BTreeSet::new(), None);
+        loop {
+            let request = self.client.list_objects_v2().bucket(&self.settings.bucket).prefix(self.folder(rotation));
+            let request = request.expected_bucket_owner(&self.owner).set_continuation_token(from.clone());
+            let page = request.send().await.map_err(|error| Failure::of(&error).during(reading(rotation)))?;
+            keys.extend(page.contents().iter().filter_map(|object| object.key()).map(str::to_owned));
+            match (page.is_truncated, page.next_continuation_token) {
+                (Some(false), _) => return Ok(keys),
+                (Some(true), next @ Some(_)) if next != from => from = next,
+                _ => {
+                    let cause = "its list has no end".to_owned();
+                    return Err(WorldError { class: ErrorClass::Transient, operation: reading(rotation), cause });
+                }
+            }
+        }
+    }
+
+    /// `None` only when S3 says that there is no such object, which it says to those who may list the bucket alone.
     async fn get(&self, rotation: &RotationId, name: &RegisterName) -> Result<Option<String>, WorldError> {
         let doing = || format!("read register {name} of rotation {rotation}");
         let key = self.key(rotation, name);
@@ -61,14 +85,18 @@ async fn text(found: GetObjectOutput, operation: String) -> Result<String, World
 impl Registers for S3Registers {
     async fn read(&self, rotation: &RotationId, names: &[RegisterName]) -> Result<BTreeMap<RegisterName, String>, WorldError> {
         let mut found = BTreeMap::new();
-        // One name after the other: what was absent is asked again until nothing is new, so that all of it held at one instant.
+        // A list sees each object at an instant of its own: it is asked again until nothing is new, so that all held at one instant.
         loop {
             let before = found.len();
+            let keys = self.list(rotation).await?;
             for name in names {
-                if !found.contains_key(name)
-                    && let Some(value) = self.get(rotation, name).await?
-                {
-                    found.insert(name.clone(), value);
+                match (found.contains_key(name), keys.contains(&self.key(rotation, name))) {
+                    (false, true) => {
+                        let value = self.get(rotation, name).await?;
+                        found.insert(name.clone(), value.ok_or_else(|| gone(name, reading(rotation)))?);
+                    }
+                    (true, false) => return Err(gone(name, reading(rotation))),
+                    _ => {}
                 }
             }
             if found.len() == before || names.iter().all(|name| found.contains_key(name)) {

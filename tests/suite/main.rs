@@ -40,6 +40,7 @@ mod postgres_server;
 mod readme;
 mod record;
 mod registers;
+mod registers_answers;
 mod rotation;
 mod rotation_faults;
 mod rules;

@@ -1,12 +1,10 @@
-//! Registers: one contract for git, S3 and DynamoDB, on two emulators each; then what a service that refuses makes of it.
+//! Registers: one contract for git, S3 and DynamoDB, on two emulators each; then a rotation by the built binary with each of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
-use std::io::Write;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
@@ -19,12 +17,12 @@ use slm::model::registers::{DynamodbRegisters as Table, S3Registers as Bucket};
 use slm::model::time::Timestamp;
 use slm::transport::registers_dynamodb::DynamodbRegisters;
 use slm::transport::registers_s3::S3Registers;
-use slm::world::{ErrorClass, Registers, WorldError};
+use slm::world::{ErrorClass, Registers};
 
 use crate::aws::{config, source};
 use crate::aws_proxy::{Fault, Proxy};
 use crate::rotation;
-use crate::support::{Request, Server, World, git};
+use crate::support::{Server, World, git};
 
 const REGION: &str = "eu-west-1";
 const BUCKET: &str = "acme-slm";
@@ -34,13 +32,13 @@ const ROUNDS: usize = 25;
 
 type Shared = Arc<dyn Registers>;
 
-async fn bucket(endpoint: &str) -> Shared {
+pub async fn bucket(endpoint: &str) -> Shared {
     let settings =
         Bucket { source: "prod".into(), region: REGION.to_owned(), bucket: BUCKET.to_owned(), prefix: "slm/".to_owned() };
     Arc::new(S3Registers::new(settings, &source(endpoint), &config(endpoint, REGION, None).await))
 }
 
-async fn table(endpoint: &str) -> Shared {
+pub async fn table(endpoint: &str) -> Shared {
     let settings = Table { source: "prod".into(), region: REGION.to_owned(), table: TABLE.to_owned() };
     Arc::new(DynamodbRegisters::new(settings, &config(endpoint, REGION, None).await))
 }
@@ -67,11 +65,11 @@ async fn make_table(endpoint: &str) -> aws_sdk_dynamodb::Client {
     client
 }
 
-fn name(text: &str) -> RegisterName {
+pub fn name(text: &str) -> RegisterName {
     RegisterName::from(text)
 }
 
-fn names(texts: &[&str]) -> Vec<RegisterName> {
+pub fn names(texts: &[&str]) -> Vec<RegisterName> {
     texts.iter().map(|text| name(text)).collect()
 }
 
@@ -256,172 +254,6 @@ async fn a_run_that_only_looks_fetches_once_and_sees_every_rotation_as_it_was_th
     late.read(&rotations[0], &names(&["fate-1"])).await.expect_err("what cannot be fetched is not absent");
     fs::rename(folder.path().join("away"), &remote).unwrap();
     assert_eq!(late.read(&rotations[0], &names(&["fate-1"])).await.unwrap().len(), 1, "it is fetched when it can be");
-}
-
-/// A service that gives `answers` in order, the last one for ever, and notes each request in small letters.
-fn answers(answers: Vec<(u16, String)>) -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let asked = Arc::<Mutex<Vec<String>>>::default();
-    let notes = Arc::clone(&asked);
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let Ok(request) = Request::read(&stream) else { continue };
-            let at = {
-                let mut notes = notes.lock().unwrap();
-                notes.push((request.lines.join("\n") + "\n" + &String::from_utf8_lossy(&request.body)).to_lowercase());
-                notes.len() - 1
-            };
-            let (status, body) = &answers[at.min(answers.len() - 1)];
-            let date = Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-            let head =
-                format!("HTTP/1.1 {status} X\r\ndate: {date}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-            let _ = stream.write_all((head + body).as_bytes());
-        }
-    });
-    (endpoint, asked)
-}
-
-fn s3_error(status: u16, code: &str) -> (u16, String) {
-    (status, format!("<Error><Code>{code}</Code><Message>no</Message></Error>"))
-}
-
-fn dynamodb_error(status: u16, code: &str) -> (u16, String) {
-    (status, format!("{{\"__type\":\"com.amazonaws.dynamodb.v20120810#{code}\",\"message\":\"no\"}}"))
-}
-
-fn class<T: std::fmt::Debug>(result: Result<T, WorldError>) -> ErrorClass {
-    result.expect_err("an error").class
-}
-
-#[tokio::test]
-async fn what_s3_does_not_tell_is_never_absent() {
-    let (rotation, wanted) = (RotationId::from("9f2c41d07ab3"), names(&["fate-1", "fate-2"]));
-    for (answer, want) in [
-        // What S3 says of an object that is not there to one who may not list the bucket.
-        (s3_error(403, "AccessDenied"), ErrorClass::Denied),
-        (s3_error(404, "NoSuchBucket"), ErrorClass::Permanent),
-        ((404, String::new()), ErrorClass::Permanent),
-        (s3_error(503, "SlowDown"), ErrorClass::Transient),
-        (s3_error(500, "InternalError"), ErrorClass::Transient),
-        (s3_error(301, "PermanentRedirect"), ErrorClass::Permanent),
-    ] {
-        let (endpoint, _) = answers(vec![answer.clone()]);
-        let registers = bucket(&endpoint).await;
-        assert_eq!(class(registers.read(&rotation, &wanted).await), want, "{answer:?}");
-        assert_eq!(class(registers.write_once(&rotation, &wanted[0], "retire").await), want, "{answer:?}");
-    }
-    let (endpoint, asked) = answers(vec![s3_error(404, "NoSuchKey")]);
-    assert_eq!(bucket(&endpoint).await.read(&rotation, &wanted).await.unwrap(), BTreeMap::new());
-    assert_eq!(asked.lock().unwrap().len(), 2, "one request a name");
-}
-
-#[tokio::test]
-async fn a_write_of_s3_that_another_is_in_the_way_of_is_looked_at_and_tried_again() {
-    let (rotation, register) = (RotationId::from("9f2c41d07ab3"), name("fate-1"));
-    let conflict = || s3_error(409, "ConditionalRequestConflict");
-    let absent = || s3_error(404, "NoSuchKey");
-    let there = || (200, "rollback".to_owned());
-    for (told, want, requests) in [
-        (vec![conflict(), there()], Ok("rollback"), 2),
-        (vec![conflict(), absent(), (200, String::new())], Ok("retire"), 3),
-        (vec![s3_error(412, "PreconditionFailed"), there()], Ok("rollback"), 2),
-        (
-            vec![conflict(), absent(), conflict(), absent(), conflict(), absent(), conflict(), absent()],
-            Err(ErrorClass::Transient),
-            8,
-        ),
-        (vec![conflict(), s3_error(403, "AccessDenied")], Err(ErrorClass::Denied), 2),
-    ] {
-        let (endpoint, asked) = answers(told.clone());
-        let got = bucket(&endpoint).await.write_once(&rotation, &register, "retire").await;
-        assert_eq!(got.as_deref().map_err(|error| error.class), want, "{told:?}");
-        let asked = asked.lock().unwrap();
-        assert_eq!(asked.len(), requests, "{told:?}");
-        assert!(asked[0].starts_with("put /acme-slm/slm/9f2c41d07ab3/fate-1"), "{}", asked[0]);
-        assert!(asked[0].contains("if-none-match: *") && asked[0].contains("x-amz-expected-bucket-owner: 123456789012"));
-    }
-}
-
-#[tokio::test]
-async fn what_was_absent_is_asked_again_when_something_else_was_there() {
-    let (rotation, wanted) = (RotationId::from("9f2c41d07ab3"), names(&["fate-1", "promoted-1"]));
-    let (absent, there) = (s3_error(404, "NoSuchKey"), |text: &str| (200, text.to_owned()));
-    // `fate-1` is written between the two reads, and before `promoted-1` is.
-    let (endpoint, asked) = answers(vec![absent, there("then"), there("retire")]);
-    let read = bucket(&endpoint).await.read(&rotation, &wanted).await.unwrap();
-    assert_eq!(read.into_values().collect::<Vec<_>>(), ["retire", "then"]);
-    assert_eq!(asked.lock().unwrap().len(), 3);
-}
-
-#[tokio::test]
-async fn what_dynamodb_does_not_tell_is_never_absent() {
-    let (rotation, wanted) = (RotationId::from("9f2c41d07ab3"), names(&["fate-1"]));
-    for (answer, want) in [
-        (dynamodb_error(400, "AccessDeniedException"), ErrorClass::Denied),
-        ((403, "<html>".to_owned()), ErrorClass::Denied),
-        (dynamodb_error(400, "ResourceNotFoundException"), ErrorClass::NotFound),
-        (dynamodb_error(400, "ProvisionedThroughputExceededException"), ErrorClass::Transient),
-        (dynamodb_error(400, "ThrottlingException"), ErrorClass::Transient),
-        (dynamodb_error(500, "InternalServerError"), ErrorClass::Transient),
-    ] {
-        let (endpoint, _) = answers(vec![answer.clone()]);
-        let registers = table(&endpoint).await;
-        assert_eq!(class(registers.read(&rotation, &wanted).await), want, "{answer:?}");
-        assert_eq!(class(registers.write_once(&rotation, &wanted[0], "retire").await), want, "{answer:?}");
-    }
-    // Somebody deletes registers.
-    let taken = dynamodb_error(400, "ConditionalCheckFailedException");
-    let (endpoint, _) = answers(vec![taken, (200, r#"{"Items":[],"Count":0}"#.to_owned())]);
-    let error = table(&endpoint).await.write_once(&rotation, &wanted[0], "retire").await.unwrap_err();
-    assert_eq!(
-        (error.class, error.cause.as_str()),
-        (ErrorClass::Permanent, "register fate-1 was written, and is gone: registers must not be deleted")
-    );
-}
-
-/// One item of a table as DynamoDB tells it.
-fn item(name: &str, value: &str) -> String {
-    format!(r#"{{"rotation":{{"S":"9f2c41d07ab3"}},"name":{{"S":"{name}"}},"value":{{"S":"{value}"}}}}"#)
-}
-
-/// A page of a list, with more after the name `more`.
-fn page(items: &[String], more: Option<&str>) -> (u16, String) {
-    let key = |at| format!(r#","LastEvaluatedKey":{{"rotation":{{"S":"9f2c41d07ab3"}},"name":{{"S":"{at}"}}}}"#);
-    (200, format!(r#"{{"Items":[{}],"Count":{}{}}}"#, items.join(","), items.len(), more.map_or_else(String::new, key)))
-}
-
-#[tokio::test]
-async fn a_list_of_dynamodb_is_read_to_its_last_page_and_as_it_is_now() {
-    let (rotation, wanted) = (RotationId::from("9f2c41d07ab3"), names(&["fate-1", "promoted-1"]));
-    let fate = |more| page(&[item("fate-1", "retire")], more);
-    let promoted = || page(&[item("promoted-1", "then")], None);
-    let pages = vec![fate(Some("fate-1")), page(&[], Some("other-1")), promoted()];
-    let (endpoint, asked) = answers(pages);
-    let read = table(&endpoint).await.read(&rotation, &wanted).await.unwrap();
-    assert_eq!(read.into_values().collect::<Vec<_>>(), ["retire", "then"]);
-    {
-        let asked = asked.lock().unwrap();
-        assert_eq!(asked.len(), 3);
-        assert!(asked.iter().all(|request| request.contains(r#""consistentread":true"#)), "{asked:?}");
-        let begun: Vec<bool> = asked.iter().map(|request| request.contains("exclusivestartkey")).collect();
-        assert_eq!(begun, [false, true, true]);
-    }
-
-    // A list that breaks off or stays where it is is no list, an item of another shape no register, and what was there cannot go.
-    for (told, want) in [
-        (vec![fate(Some("fate-1")), dynamodb_error(400, "AccessDeniedException")], ErrorClass::Denied),
-        (vec![fate(Some("fate-1")), dynamodb_error(400, "ThrottlingException")], ErrorClass::Transient),
-        (vec![fate(Some("fate-1")), fate(Some("fate-1")), promoted()], ErrorClass::Transient),
-        (vec![page(&[item("fate-1", "retire").replace("value", "text")], None)], ErrorClass::Permanent),
-        (vec![fate(None), promoted()], ErrorClass::Permanent),
-        (vec![fate(None), page(&[], None)], ErrorClass::Permanent),
-        (vec![fate(None), page(&[item("fate-1", "rollback")], None)], ErrorClass::Permanent),
-    ] {
-        let (endpoint, _) = answers(told.clone());
-        assert_eq!(class(table(&endpoint).await.read(&rotation, &wanted).await), want, "{told:?}");
-    }
 }
 
 /// A config repo whose access key is rotated with its registers where `settings` say, and what is asked of moto meanwhile.
