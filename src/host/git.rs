@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use git2::{ErrorCode, ObjectType, Repository, StatusOptions, TreeWalkMode, TreeWalkResult};
+use git2::{ErrorCode, ObjectType, Oid, Repository, StatusOptions, TreeWalkMode, TreeWalkResult};
 
 use super::files::is_config;
 pub use super::locker::{CommitId, Locker, Signer};
@@ -21,6 +21,21 @@ pub(super) fn broken(operation: &str) -> impl Fn(git2::Error) -> WorldError {
         let class = if error.code() == ErrorCode::NotFound { ErrorClass::NotFound } else { ErrorClass::Permanent };
         failed(class, operation, error.message())
     }
+}
+
+/// Creates `reference`; false when it exists. It is looked at while it is locked, where [`Repository::reference`] looks first and locks
+/// afterwards, so that of two that create it both are told that they did.
+pub(super) fn create_reference(repo: &Repository, reference: &str, to: Oid, message: &str) -> Result<bool, git2::Error> {
+    let mut transaction = repo.transaction()?;
+    transaction.lock_ref(reference)?;
+    match repo.refname_to_id(reference) {
+        Ok(_) => return Ok(false),
+        Err(error) if error.code() == ErrorCode::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    transaction.set_target(reference, to, None, message)?;
+    transaction.commit()?;
+    Ok(true)
 }
 
 /// The repository that holds `root`, and the path of `root` inside it, empty or ending in `/`.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use git2::{ErrorCode, Repository};
 
-use super::git::{broken, failed};
+use super::git::{broken, create_reference, failed};
 use crate::model::id::{RegisterName, RotationId};
 use crate::model::registers::plain;
 use crate::world::{ErrorClass, Registers, WorldError};
@@ -88,12 +88,11 @@ impl GitRegisters {
             let unclear = || failed(ErrorClass::Transient, &operation, first_line(&output));
             return now.get(name).cloned().ok_or_else(unclear);
         }
-        match repo.reference(&reference, blob, false, "slm: register") {
-            Ok(_) => Ok(text.to_owned()),
-            Err(error) if matches!(error.code(), ErrorCode::Exists | ErrorCode::Locked) => {
-                let unclear = || failed(ErrorClass::Transient, &operation, "it is being written");
-                value(&repo, &reference, &operation)?.ok_or_else(unclear)
-            }
+        let unclear = || failed(ErrorClass::Transient, &operation, "it is being written");
+        match create_reference(&repo, &reference, blob, "slm: register") {
+            Ok(true) => Ok(text.to_owned()),
+            Ok(false) => value(&repo, &reference, &operation)?.ok_or_else(unclear),
+            Err(error) if error.code() == ErrorCode::Locked => value(&repo, &reference, &operation)?.ok_or_else(unclear),
             Err(error) => Err(broken(&operation)(error)),
         }
     }
@@ -167,9 +166,9 @@ mod tests {
     }
 
     /// Writes until the answer is clear.
-    fn write(registers: &GitRegisters, value: &str) -> String {
+    fn write(registers: &GitRegisters, name: &RegisterName, value: &str) -> String {
         loop {
-            match registers.write_now(&"9f2c41d07ab3".into(), &"fate-1".into(), value) {
+            match registers.write_now(&"9f2c41d07ab3".into(), name, value) {
                 Ok(value) => break value,
                 Err(error) if error.class == ErrorClass::Transient => {}
                 Err(error) => panic!("{error}"),
@@ -178,14 +177,14 @@ mod tests {
     }
 
     /// All must learn the same value, one of theirs.
-    fn race(writers: &[GitRegisters]) {
+    fn race(writers: &[GitRegisters], name: &RegisterName) {
         let learned: Vec<String> = std::thread::scope(|scope| {
-            let run = |(n, one)| scope.spawn(move || write(one, &format!("value {n}")));
+            let run = |(n, one)| scope.spawn(move || write(one, name, &format!("value {n}")));
             let runs: Vec<_> = writers.iter().enumerate().map(run).collect();
             runs.into_iter().map(|run| run.join().unwrap()).collect()
         });
         assert!(learned.iter().all(|value| *value == learned[0]), "{learned:?}");
-        let (name, absent) = (RegisterName::from("fate-1"), RegisterName::from("verdict-1"));
+        let absent = RegisterName::from("verdict-1");
         for one in writers {
             let read = one.read_now(&"9f2c41d07ab3".into(), &[name.clone(), absent.clone()]).unwrap();
             assert_eq!(read, BTreeMap::from([(name.clone(), learned[0].clone())]));
@@ -196,7 +195,10 @@ mod tests {
     fn of_six_writers_one_decides_for_all() {
         let local = repo();
         let open = || GitRegisters::open(local.path(), None).unwrap();
-        race(&(0..6).map(|_| open()).collect::<Vec<_>>());
+        let writers: Vec<_> = (0..6).map(|_| open()).collect();
+        for round in 0..40 {
+            race(&writers, &RegisterName::from(format!("fate-{round}")));
+        }
     }
 
     #[test]
@@ -204,7 +206,10 @@ mod tests {
         let remote = repo();
         let clones: Vec<_> = (0..6).map(|_| repo()).collect();
         let at = remote.path().to_string_lossy().into_owned();
-        race(&clones.iter().map(|clone| GitRegisters::open(clone.path(), Some(at.clone())).unwrap()).collect::<Vec<_>>());
+        race(
+            &clones.iter().map(|clone| GitRegisters::open(clone.path(), Some(at.clone())).unwrap()).collect::<Vec<_>>(),
+            &"fate-1".into(),
+        );
     }
 
     #[test]
