@@ -136,7 +136,7 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, leak
         Ok(kind) => kind,
         Err(error) => return say(Fate::Failed(error.to_string())),
     };
-    let registers = wire::registers(&session.catalog, &global.root);
+    let registers = wire::registers(&reach).await;
     let job = Job {
         action: &action.kind,
         credential,

@@ -52,7 +52,7 @@ async fn decide(session: &pipeline::Session, global: &Global, credential: &Crede
     let generation = current_of_ours(&view, credential).ok_or_else(|| {
         held(credential, "the value in force was not made by a rotation of slm, so that nothing is known to be before it")
     })?;
-    let registers = wire::registers(&session.catalog, &global.root);
+    let registers = wire::registers(&reach).await;
     let rotation = rotation_id(&credential.id, Some(&generation));
     let written = registers.write_once(&rotation, &names::fate(&credential.secret, &generation), ROLLBACK).await?;
     if written != ROLLBACK {

@@ -64,6 +64,7 @@ fn world() -> World {
         limits: RunLimits::default(),
         tiers: [("standard".to_owned(), Limit::days(90)), ("gold".to_owned(), Limit::days(30))].into(),
         default_tier: "standard".to_owned(),
+        registers: crate::model::registers::RegistersSettings::default(),
         sources: [].into(),
     };
     let file = |text: &str| PolicyFile { path: String::new(), text: Arc::from(text) };

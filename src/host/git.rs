@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use git2::{ErrorCode, ObjectType, Repository, StatusOptions, TreeWalkMode, TreeWalkResult};
+use git2::{ErrorCode, ObjectType, Oid, Repository, StatusOptions, TreeWalkMode, TreeWalkResult};
 
 use super::files::is_config;
 pub use super::locker::{CommitId, Locker, Signer};
@@ -30,6 +30,21 @@ pub(super) fn git(path: &Path, arguments: &[&str], operation: &str) -> Result<Ou
     command.arg("--git-dir").arg(path).args(arguments);
     command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null());
     command.output().map_err(|error| failed(ErrorClass::Permanent, operation, format!("`git` does not run: {error}")))
+}
+
+/// Creates `reference`; false when it exists. It is looked at while it is locked, where [`Repository::reference`] looks first and locks
+/// afterwards, so that of two that create it both are told that they did.
+pub(super) fn create_reference(repo: &Repository, reference: &str, to: Oid, message: &str) -> Result<bool, git2::Error> {
+    let mut transaction = repo.transaction()?;
+    transaction.lock_ref(reference)?;
+    match repo.refname_to_id(reference) {
+        Ok(_) => return Ok(false),
+        Err(error) if error.code() == ErrorCode::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    transaction.set_target(reference, to, None, message)?;
+    transaction.commit()?;
+    Ok(true)
 }
 
 /// The repository that holds `root`, and the path of `root` inside it, empty or ending in `/`.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use git2::{ErrorCode, Oid, Repository, Tree};
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
 
-use super::git::{broken, failed, git};
+use super::git::{broken, create_reference, failed, git};
 use super::pack::{Kind, Pack};
 use super::tree;
 use crate::model::blob::Blob;
@@ -120,12 +120,14 @@ impl Locker {
     /// Compare-and-swap of the local branch; false when it was moved meanwhile.
     fn advance(&self, repo: &Repository, from: Option<Oid>, to: Oid) -> Result<bool, WorldError> {
         let moved = match from {
-            Some(from) => repo.reference_matching(&self.branch, to, true, from, "slm: append"),
-            None => repo.reference(&self.branch, to, false, "slm: append"),
+            Some(from) => repo.reference_matching(&self.branch, to, true, from, "slm: append").map(|_| true),
+            None => create_reference(repo, &self.branch, to, "slm: append"),
         };
         match moved {
-            Ok(_) => Ok(true),
-            Err(e) if matches!(e.code(), ErrorCode::Modified | ErrorCode::Exists | ErrorCode::Locked | ErrorCode::NotFound) => {
+            Ok(moved) => Ok(moved),
+            Err(error)
+                if matches!(error.code(), ErrorCode::Modified | ErrorCode::Exists | ErrorCode::Locked | ErrorCode::NotFound) =>
+            {
                 Ok(false)
             }
             Err(error) => Err(broken("move the locker branch")(error)),

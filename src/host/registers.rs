@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use git2::{ErrorCode, Repository};
 
-use super::git::{broken, failed, git};
+use super::git::{broken, create_reference, failed, git};
 use crate::model::id::{RegisterName, RotationId};
+use crate::model::registers::plain;
 use crate::world::{ErrorClass, Registers, WorldError};
 
 /// Refs of the registers; each points at a blob with the value.
@@ -17,9 +19,12 @@ const REFS: &str = "refs/slm/registers";
 const FETCHED: &str = "refs/slm/remote-registers";
 
 /// The registers of a repository, or of its remote when there is one.
+#[derive(Clone)]
 pub struct GitRegisters {
     path: PathBuf,
     remote: Option<String>,
+    /// Whether everything was fetched, for one that looks once.
+    once: Option<Arc<Mutex<bool>>>,
 }
 
 impl GitRegisters {
@@ -29,7 +34,13 @@ impl GitRegisters {
     /// When there is no repository.
     pub fn open(repo: &Path, remote: Option<String>) -> Result<Self, WorldError> {
         let found = Repository::discover(repo).map_err(broken("open the registers"))?;
-        Ok(Self { path: found.commondir().to_owned(), remote })
+        Ok(Self { path: found.commondir().to_owned(), remote, once: None })
+    }
+
+    /// Reads the remote once, and says of every register what it was then: one fetch for a run that only looks.
+    #[must_use]
+    pub fn as_of_now(self) -> Self {
+        Self { once: Some(Arc::default()), ..self }
     }
 
     fn read_now(&self, rotation: &RotationId, names: &[RegisterName]) -> Result<BTreeMap<RegisterName, String>, WorldError> {
@@ -37,11 +48,15 @@ impl GitRegisters {
         let place = match &self.remote {
             None => REFS,
             Some(remote) => {
-                let spec = format!("+{REFS}/{rotation}/*:{FETCHED}/{rotation}/*");
-                let output =
-                    self.git(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, &spec], &operation)?;
-                if !output.status.success() {
-                    return Err(failed(ErrorClass::Transient, &operation, first_line(&output)));
+                match &self.once {
+                    None => self.fetch(remote, &format!("/{}", plain(rotation.as_str())), &operation)?,
+                    Some(once) => {
+                        let mut fetched = once.lock().unwrap_or_else(PoisonError::into_inner);
+                        if !*fetched {
+                            self.fetch(remote, "", &operation)?;
+                            *fetched = true;
+                        }
+                    }
                 }
                 FETCHED
             }
@@ -49,7 +64,7 @@ impl GitRegisters {
         let repo = Repository::open(&self.path).map_err(broken(&operation))?;
         let mut values = BTreeMap::new();
         for name in names {
-            if let Some(value) = value(&repo, &format!("{place}/{rotation}/{name}"), &operation)? {
+            if let Some(value) = value(&repo, &reference(place, rotation, name), &operation)? {
                 values.insert(name.clone(), value);
             }
         }
@@ -60,7 +75,7 @@ impl GitRegisters {
         let operation = format!("write register {name} of rotation {rotation}");
         let repo = Repository::open(&self.path).map_err(broken(&operation))?;
         let blob = repo.blob(text.as_bytes()).map_err(broken(&operation))?;
-        let reference = format!("{REFS}/{rotation}/{name}");
+        let reference = reference(REFS, rotation, name);
         if let Some(remote) = &self.remote {
             // An empty lease: the remote creates the ref only when it has none.
             let (lease, spec) = (format!("--force-with-lease={reference}:"), format!("{blob}:{reference}"));
@@ -69,18 +84,24 @@ impl GitRegisters {
                 return Ok(text.to_owned());
             }
             // Refused, or the answer was lost: what is there now says which.
-            let now = self.read_now(rotation, std::slice::from_ref(name))?;
+            let now = Self { once: None, ..self.clone() }.read_now(rotation, std::slice::from_ref(name))?;
             let unclear = || failed(ErrorClass::Transient, &operation, first_line(&output));
             return now.get(name).cloned().ok_or_else(unclear);
         }
-        match repo.reference(&reference, blob, false, "slm: register") {
-            Ok(_) => Ok(text.to_owned()),
-            Err(error) if matches!(error.code(), ErrorCode::Exists | ErrorCode::Locked) => {
-                let unclear = || failed(ErrorClass::Transient, &operation, "it is being written");
-                value(&repo, &reference, &operation)?.ok_or_else(unclear)
-            }
+        let unclear = || failed(ErrorClass::Transient, &operation, "it is being written");
+        match create_reference(&repo, &reference, blob, "slm: register") {
+            Ok(true) => Ok(text.to_owned()),
+            Ok(false) => value(&repo, &reference, &operation)?.ok_or_else(unclear),
+            Err(error) if error.code() == ErrorCode::Locked => value(&repo, &reference, &operation)?.ok_or_else(unclear),
             Err(error) => Err(broken(&operation)(error)),
         }
+    }
+
+    /// Fetches the registers below `folder`: of all rotations, or of one.
+    fn fetch(&self, remote: &str, folder: &str, operation: &str) -> Result<(), WorldError> {
+        let spec = format!("+{REFS}{folder}/*:{FETCHED}{folder}/*");
+        let output = self.git(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, &spec], operation)?;
+        if output.status.success() { Ok(()) } else { Err(failed(ErrorClass::Transient, operation, first_line(&output))) }
     }
 
     fn git(&self, arguments: &[&str], operation: &str) -> Result<Output, WorldError> {
@@ -92,10 +113,14 @@ impl GitRegisters {
         &self,
         work: impl FnOnce(&Self) -> Result<T, WorldError> + Send + 'static,
     ) -> Result<T, WorldError> {
-        let own = Self { path: self.path.clone(), remote: self.remote.clone() };
+        let own = self.clone();
         let done = tokio::task::spawn_blocking(move || work(&own)).await;
         done.map_err(|error| failed(ErrorClass::Transient, "reach the registers", error))?
     }
+}
+
+fn reference(place: &str, rotation: &RotationId, name: &RegisterName) -> String {
+    format!("{place}/{}/{}", plain(rotation.as_str()), plain(name.as_str()))
 }
 
 fn value(repo: &Repository, reference: &str, operation: &str) -> Result<Option<String>, WorldError> {
@@ -138,9 +163,9 @@ mod tests {
     }
 
     /// Writes until the answer is clear.
-    fn write(registers: &GitRegisters, value: &str) -> String {
+    fn write(registers: &GitRegisters, name: &RegisterName, value: &str) -> String {
         loop {
-            match registers.write_now(&"9f2c41d07ab3".into(), &"fate-1".into(), value) {
+            match registers.write_now(&"9f2c41d07ab3".into(), name, value) {
                 Ok(value) => break value,
                 Err(error) if error.class == ErrorClass::Transient => {}
                 Err(error) => panic!("{error}"),
@@ -149,14 +174,14 @@ mod tests {
     }
 
     /// All must learn the same value, one of theirs.
-    fn race(writers: &[GitRegisters]) {
+    fn race(writers: &[GitRegisters], name: &RegisterName) {
         let learned: Vec<String> = std::thread::scope(|scope| {
-            let run = |(n, one)| scope.spawn(move || write(one, &format!("value {n}")));
+            let run = |(n, one)| scope.spawn(move || write(one, name, &format!("value {n}")));
             let runs: Vec<_> = writers.iter().enumerate().map(run).collect();
             runs.into_iter().map(|run| run.join().unwrap()).collect()
         });
         assert!(learned.iter().all(|value| *value == learned[0]), "{learned:?}");
-        let (name, absent) = (RegisterName::from("fate-1"), RegisterName::from("verdict-1"));
+        let absent = RegisterName::from("verdict-1");
         for one in writers {
             let read = one.read_now(&"9f2c41d07ab3".into(), &[name.clone(), absent.clone()]).unwrap();
             assert_eq!(read, BTreeMap::from([(name.clone(), learned[0].clone())]));
@@ -167,7 +192,10 @@ mod tests {
     fn of_six_writers_one_decides_for_all() {
         let local = repo();
         let open = || GitRegisters::open(local.path(), None).unwrap();
-        race(&(0..6).map(|_| open()).collect::<Vec<_>>());
+        let writers: Vec<_> = (0..6).map(|_| open()).collect();
+        for round in 0..40 {
+            race(&writers, &RegisterName::from(format!("fate-{round}")));
+        }
     }
 
     #[test]
@@ -175,7 +203,10 @@ mod tests {
         let remote = repo();
         let clones: Vec<_> = (0..6).map(|_| repo()).collect();
         let at = remote.path().to_string_lossy().into_owned();
-        race(&clones.iter().map(|clone| GitRegisters::open(clone.path(), Some(at.clone())).unwrap()).collect::<Vec<_>>());
+        race(
+            &clones.iter().map(|clone| GitRegisters::open(clone.path(), Some(at.clone())).unwrap()).collect::<Vec<_>>(),
+            &"fate-1".into(),
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::observed::{self, Observed};
 use super::text::{Item, error, stem, warning};
-use super::{CONTROLS, FRAMEWORKS, consumers, managed, near, raw, rotators, rules};
+use super::{CONTROLS, FRAMEWORKS, consumers, managed, near, raw, registers, rotators, rules};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::time::Timestamp;
 
@@ -51,6 +51,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("attributes are observed, or `needs` says that they are not", observed::observed),
     ("settings are in range", managed::settings),
     ("sources can be reached", managed::sources),
+    ("registers are in one place that can be written once", registers::registers),
     ("credentials live in one place that can store them", managed::secrets),
     ("rotation policies can be followed", rotators::rotators),
     ("consumers can be delivered to", consumers::consumers),

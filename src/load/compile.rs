@@ -39,6 +39,7 @@ fn settings(raw: &raw::Settings) -> Option<Settings> {
         limits: raw.limits.clone(),
         tiers: raw.tiers.limits.clone(),
         default_tier: raw.tiers.default.clone(),
+        registers: raw.registers.clone(),
         sources: raw.source.iter().map(|(name, kind)| Some((name.into(), source(kind)?))).collect::<Option<_>>()?,
     })
 }

@@ -16,6 +16,7 @@ mod plain_schema;
 mod postgres;
 pub mod raw;
 mod raw_managed;
+mod registers;
 mod rotators;
 mod rules;
 mod text;

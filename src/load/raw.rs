@@ -9,6 +9,7 @@ pub use super::raw_managed::{Consumer, Credential, Exception, Policy, Rotator, S
 use crate::model::catalog::{
     AwsSource, ControlKind, GitSource, GithubSource, LockerSettings, Remedy, RunLimits, Severity, VaultSource,
 };
+use crate::model::registers::RegistersSettings;
 use crate::model::time::Limit;
 
 /// `controls/<family>/<ID>.toml`.
@@ -143,6 +144,9 @@ pub struct Settings {
     /// Greatest ages by tier.
     #[serde(default)]
     pub tiers: Tiers,
+    /// Where is written, once, what rotations decided.
+    #[serde(default)]
+    pub registers: RegistersSettings,
     /// Sources by name.
     #[serde(default)]
     pub source: BTreeMap<String, Source>,

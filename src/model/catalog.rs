@@ -12,6 +12,7 @@ pub use super::consumer::{
 };
 use super::diagnostic::Place;
 use super::id::{ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
+use super::registers::RegistersSettings;
 use super::rotator::RotatorConfig;
 use super::snapshot::{Population, Resource, Value};
 use super::time::{Limit, Timestamp};
@@ -301,6 +302,8 @@ pub struct Settings {
     pub tiers: BTreeMap<String, Limit>,
     /// The tier of a secret without the tag.
     pub default_tier: String,
+    /// Where is written, once, what rotations decided.
+    pub registers: RegistersSettings,
     /// Sources by name.
     pub sources: BTreeMap<SourceId, SourceKind>,
 }

@@ -13,6 +13,7 @@ pub mod names;
 pub mod outcome;
 pub mod plan;
 pub mod receipt;
+pub mod registers;
 pub mod rotator;
 pub mod secret;
 pub mod snapshot;

@@ -119,6 +119,7 @@ fn world() -> World {
         limits: RunLimits { rotate_percent: 100, ..RunLimits::default() },
         tiers: [].into(),
         default_tier: "standard".to_owned(),
+        registers: crate::model::registers::RegistersSettings::default(),
         sources: [].into(),
     };
     let file = |path: &str, text: &str| PolicyFile { path: path.to_owned(), text: Arc::from(text) };

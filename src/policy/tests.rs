@@ -116,6 +116,7 @@ fn rules(conditions: &[(bool, &str)]) -> Rules {
         limits: RunLimits::default(),
         tiers: [].into(),
         default_tier: String::new(),
+        registers: crate::model::registers::RegistersSettings::default(),
         sources: [].into(),
     };
     let (policies, schema) = (vec![file(&text)], file("entity Any;"));

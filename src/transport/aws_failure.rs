@@ -93,7 +93,7 @@ fn is_denied(code: &str) -> bool {
 fn is_throttled(code: &str) -> bool {
     code.starts_with("Throttl")
         || code.starts_with("TooManyRequests")
-        || matches!(code, "RequestLimitExceeded" | "SlowDown" | "429")
+        || matches!(code, "RequestLimitExceeded" | "SlowDown" | "429" | "ProvisionedThroughputExceededException")
 }
 
 fn is_expired(code: &str) -> bool {
@@ -127,7 +127,8 @@ pub fn error_class(code: Option<&str>, status: Option<u16>) -> ErrorClass {
         _ if is_denied(code) => ErrorClass::Denied,
         (_, Some(429)) => ErrorClass::Transient,
         (_, Some(401 | 403)) => ErrorClass::Denied,
-        (_, Some(400..=499)) => ErrorClass::Permanent,
+        // 301: S3 has the bucket in another region.
+        (_, Some(301 | 400..=499)) => ErrorClass::Permanent,
         _ => ErrorClass::Transient,
     }
 }

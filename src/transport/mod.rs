@@ -1,5 +1,5 @@
 //! Clients of what plug-ins touch: sessions, the rate of requests, retries, error classes, the local vault, git,
-//! PostgreSQL.
+//! PostgreSQL, registers at AWS.
 
 pub mod atomic;
 pub mod attest;
@@ -17,6 +17,8 @@ mod github_pace;
 pub mod http;
 pub mod kubernetes;
 pub mod postgres;
+pub mod registers_dynamodb;
+pub mod registers_s3;
 pub mod secrets_manager_store;
 pub mod template;
 pub mod vault;

@@ -28,6 +28,8 @@ pub struct State {
     pub kill: Option<(u32, &'static str, bool)>,
     /// Access keys that moto lets in although AWS would not.
     ended: BTreeSet<String>,
+    /// Held by a conditional write: moto looks first and writes afterwards, and AWS does both at once.
+    writing: Arc<Mutex<()>>,
 }
 
 /// One proxy; it ends with the process.
@@ -95,6 +97,10 @@ fn read(client: &TcpStream) -> Option<Request> {
     if head.is_empty() {
         return None;
     }
+    // S3 names no operation but by its method.
+    if operation.is_empty() {
+        operation = head.split(' ').next().unwrap_or_default().to_owned();
+    }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let text = String::from_utf8_lossy(&body).into_owned();
@@ -155,7 +161,10 @@ fn serve(mut client: TcpStream, server: &str, state: &Mutex<State>) {
         Some(Fault::RequestLost) => return,
         Some(Fault::Refused(status, code)) => refusal(status, code, &request.operation),
         _ => {
+            let writing = Arc::clone(&state.lock().unwrap().writing);
+            let alone = matches!(request.operation.as_str(), "PUT" | "PutItem").then(|| writing.lock().unwrap());
             let mut answer = ask(server, &request);
+            drop(alone);
             if fault == Some(Fault::Twice) {
                 answer = ask(server, &request);
             }

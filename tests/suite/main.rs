@@ -39,6 +39,8 @@ mod postgres_cli;
 mod postgres_server;
 mod readme;
 mod record;
+mod registers;
+mod registers_answers;
 mod rotation;
 mod rotation_faults;
 mod rules;

@@ -11,9 +11,9 @@ use crate::aws::config;
 use crate::aws_proxy::Proxy;
 use crate::support::{Ran, Server, World, contains};
 
-const LEASE: Duration = Duration::from_secs(25);
+pub const LEASE: Duration = Duration::from_secs(25);
 
-fn world(endpoint: &str) -> World {
+pub fn world(endpoint: &str) -> World {
     let world = World::new()
         .with("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
         .with("AWS_SECRET_ACCESS_KEY", "test")

@@ -13,7 +13,6 @@ use crate::collectors::secrets_manager::SecretsManager;
 use crate::collectors::vault::VaultSecrets;
 use crate::evaluate::join;
 use crate::host::clock::SystemClock;
-use crate::host::registers::GitRegisters;
 use crate::load::Observed;
 use crate::model::catalog::{Catalog, Credential, GithubSource, SourceKind, VaultSource};
 use crate::model::secret::Secret;
@@ -23,14 +22,16 @@ use crate::transport::budget::Budget;
 use crate::transport::github::{Github, Login};
 use crate::transport::secrets_manager_store::SecretsManagerStore;
 use crate::transport::vault::Vault;
-use crate::world::{Collector, ErrorClass, Registers, SecretStore, WorldError};
+use crate::world::{Collector, ErrorClass, SecretStore, WorldError};
 
 mod consumers;
 mod kinds;
+mod registers;
 mod unusable;
 
 pub(super) use consumers::consumers_of;
 pub(super) use kinds::kind;
+pub(super) use registers::registers;
 use unusable::Unusable;
 
 /// Session name of reading runs, seen in CloudTrail.
@@ -113,16 +114,10 @@ async fn rotations(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Optio
             store: store.unwrap_or_else(|error| Box::new(Unusable(error))),
         });
     }
-    let registers = registers(catalog, root);
-    (!watched.is_empty()).then(|| Box::new(Rotations::new(watched, registers)) as Box<dyn Collector>)
-}
-
-/// Where is written, once, what was decided.
-pub(super) fn registers(catalog: &Catalog, root: &Path) -> Arc<dyn Registers> {
-    match GitRegisters::open(root, catalog.settings.locker.remote.clone()) {
-        Ok(registers) => Arc::new(registers),
-        Err(error) => Arc::new(Unusable(error)),
+    if watched.is_empty() {
+        return None;
     }
+    Some(Box::new(Rotations::new(watched, registers(&reach).await)))
 }
 
 /// What a store is opened for.
