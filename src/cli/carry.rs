@@ -15,11 +15,14 @@ use crate::host::clock::SystemClock;
 use crate::host::locker::{Locker, Signer};
 use crate::host::repo;
 use crate::model::catalog::{Credential, LockerSettings};
+use crate::model::id::CredentialId;
 use crate::model::outcome::{Fate, Outcome};
 use crate::model::plan::{Action, ActionKind, Plan};
+use crate::model::time::Limit;
 use crate::plan::guard;
 use crate::record::{RunRecord, artefacts};
 use crate::report;
+use crate::report::gap::Gap;
 use crate::world::Clock as _;
 
 /// What stands above the courtesy between runs.
@@ -42,20 +45,49 @@ pub(super) fn out(session: &pipeline::Session, global: &Global, plan: &Plan, has
     let outcomes = pipeline::block_on(carry_out(session, global, plan, haste, &stop))?;
     // What is recorded is the world after the run: the same look a later plan would take.
     let after = pipeline::block_on(session.judge_now(global))??;
-    let result = json!({ "outcomes": outcomes });
+    let gaps = gaps(session, &outcomes);
+    let result = json!({ "outcomes": outcomes, "gaps": gaps.iter().map(Found::json).collect::<Vec<_>>() });
     let commit = record(session, global, &after, plan, &outcomes, &result)?;
     let mut exits = pipeline::exits(&after);
     exits.extend(outcome_exits(&outcomes));
+    exits.extend(gaps.iter().filter(|found| found.gap.exceeds(found.allowed)).map(|_| Exit::Changes));
     if !plan.held.is_empty() {
         exits.push(Exit::Held);
     }
     let human = format!(
-        "{}\nRecorded as {} on {}.\n",
+        "{}{}\nRecorded as {} on {}.\n",
         tell(&outcomes, plan),
+        gaps.iter().map(|found| format!("          {}: {}\n", found.credential, found.gap.told(found.allowed))).collect::<String>(),
         &commit[..12.min(commit.len())],
         session.catalog.settings.locker.branch
     );
-    Ok(Said::new(exits, human, json!({ "outcomes": outcomes, "held": plan.held, "commit": commit })))
+    Ok(Said::new(exits, human, json!({ "outcomes": outcomes, "gaps": result["gaps"], "held": plan.held, "commit": commit })))
+}
+
+/// A value that was replaced in place, and what it cost.
+struct Found<'a> {
+    credential: &'a CredentialId,
+    gap: Gap,
+    allowed: Limit,
+}
+
+impl Found<'_> {
+    fn json(&self) -> Json {
+        let (seconds, since) = match self.gap {
+            Gap::Lasted(seconds) => (Some(seconds), None),
+            Gap::Open(since) => (None, Some(since)),
+        };
+        json!({ "credential": self.credential, "seconds": seconds, "open-since": since, "allowed": self.allowed })
+    }
+}
+
+/// The gaps that `outcomes` left, of credentials for which one is allowed.
+fn gaps<'a>(session: &'a pipeline::Session, outcomes: &[Outcome]) -> Vec<Found<'a>> {
+    let found = |outcome: &Outcome| {
+        let credential = session.catalog.credentials.get(about(&outcome.action)?)?;
+        Some(Found { credential: &credential.id, gap: Gap::of(outcome)?, allowed: credential.policy.allow_gap? })
+    };
+    outcomes.iter().filter_map(found).collect()
 }
 
 /// Ctrl-C asks the run to stop at the next safe point; a second one ends it at once, which is safe as well.

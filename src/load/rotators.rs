@@ -111,6 +111,20 @@ fn fits(doc: &Doc<'_>, raw: &raw::Credential, name: &str, kind: &RotatorConfig, 
         let message = format!("`{name}` never leaves a gap");
         out.push(error("slm::needless-gap", doc.at(&["policy", "allow-gap"]), message, Some("delete `allow-gap`".to_owned())));
     }
+    for (index, consumer) in raw.consumer.iter().enumerate() {
+        let (Some(allowed), Some(stale)) = (raw.policy.allow_gap, consumer.max_staleness) else { continue };
+        if can.overlap == Overlap::Single && stale > allowed {
+            let message =
+                format!("consumer `{}` may go on with the old value for `{stale}`, and `allow-gap` is `{allowed}`", consumer.id);
+            let place = doc.at(&["consumer", &index.to_string(), "max-staleness"]);
+            out.push(error(
+                "slm::gap-too-short",
+                place,
+                message,
+                Some(format!("allow a gap of `{stale}`, or have it read sooner")),
+            ));
+        }
+    }
     if !can.validated() && raw.gate.is_some() {
         let message = format!("`{name}` leaves nothing behind that could be retired");
         out.push(error("slm::needless-gate", doc.key(&["gate"]), message, Some("delete `[gate]`".to_owned())));

@@ -3,6 +3,7 @@
 pub mod credential;
 pub mod diagnostics;
 pub mod explain;
+pub mod gap;
 pub mod plan;
 pub mod status;
 pub mod words;

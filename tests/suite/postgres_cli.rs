@@ -41,9 +41,30 @@ fn what_cannot_work_is_said_before_anything_is_touched() {
     world.slm(&["check"]).exits(4).says("replaces its value in place").says("allow-gap");
     world.edit(FILE, "[policy]\n", "[policy]\nallow-gap = \"1m\"\n");
     world.slm(&["check"]).exits(0);
+    world.edit(FILE, "[[consumer]]\n", "[[consumer]]\nmax-staleness = \"5m\"\n");
+    world.slm(&["check"]).exits(4).says("may go on with the old value for `5m`, and `allow-gap` is `1m`");
+    world.edit(FILE, "max-staleness = \"5m\"", "max-staleness = \"1m\"");
+    world.slm(&["check"]).exits(0);
     let twice = world.read(FILE).replace("app/session-key", "app/other").replace("run/session.env", "run/other.env");
     world.write("credentials/other.toml", &twice);
     world.slm(&["check"]).exits(4).says("role `app` of db already belongs to");
+}
+
+#[tokio::test]
+async fn a_password_in_place_tells_for_how_long_nobody_could_log_in() {
+    let Some(server) = Database::start(&[]) else { return };
+    server.as_admin().await.batch_execute("create role app login").await.unwrap();
+    let declared = format!("host = \"127.0.0.1\", port = {}, dbname = \"postgres\", admin-env = \"SLM_PG_ADMIN\"", server.port);
+    let world = world(&format!("[rotator.postgres-password]\nuser = \"app\"\nserver = {{ {declared}, sslmode = \"disable\" }}"));
+    world.edit(FILE, "[policy]\n", "[policy]\nallow-gap = \"1m\"\n");
+    let world = world.with("SLM_PG_ADMIN", &server.admin());
+    world.slm(&["apply", "--auto-approve"]).exits(0).says("session-key: nobody could log in for ").says("s of the 1m allowed");
+    world.edit(FILE, "allow-gap = \"1m\"", "allow-gap = \"1s\"");
+    world.edit(FILE, "mode = \"0600\" }", "mode = \"0600\", reload = [\"sleep\", \"3\"] }");
+    let ran = world.slm(&["rotate", "session-key", "--format", "json"]).exits(2);
+    let gap = &ran.json()["gaps"][0];
+    assert!(gap["seconds"].as_i64().is_some_and(|seconds| (3..60).contains(&seconds)), "{gap}");
+    assert_eq!((gap["credential"].as_str(), gap["allowed"].as_str()), (Some("session-key"), Some("1s")));
 }
 
 /// Settings of a server that proves to be 127.0.0.1, and the file with the root to check that by.
