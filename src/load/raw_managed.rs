@@ -8,7 +8,7 @@ use crate::model::catalog::{
     ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, SelfRefreshingConsumer, WebhookConsumer,
 };
 use crate::model::rotator::{
-    Exec, GithubDeployKey, IamAccessKey, PostgresAlternating, PostgresPassword, RandomValue, RotatorConfig,
+    AwsManaged, Exec, GithubDeployKey, IamAccessKey, PostgresAlternating, PostgresPassword, RandomValue, RotatorConfig,
 };
 use crate::model::time::{Limit, Timestamp};
 
@@ -58,6 +58,8 @@ pub struct Rotator {
     pub aws_iam_access_key: Option<IamAccessKey>,
     /// A deploy key of a GitHub repository.
     pub github_deploy_key: Option<GithubDeployKey>,
+    /// A secret that AWS rotates itself when asked.
+    pub aws_managed: Option<AwsManaged>,
     /// What a program of the config repo's own carries out.
     pub exec: Option<Exec>,
     /// Two login roles of PostgreSQL, in turn.
@@ -74,6 +76,7 @@ impl Rotator {
             ("random", self.random.clone().map(RotatorConfig::Random)),
             ("aws-iam-access-key", self.aws_iam_access_key.clone().map(RotatorConfig::AwsIamAccessKey)),
             ("github-deploy-key", self.github_deploy_key.clone().map(RotatorConfig::GithubDeployKey)),
+            ("aws-managed", self.aws_managed.clone().map(RotatorConfig::AwsManaged)),
             ("exec", self.exec.clone().map(RotatorConfig::Exec)),
             ("postgres-alternating", self.postgres_alternating.clone().map(RotatorConfig::PostgresAlternating)),
             ("postgres-password", self.postgres_password.clone().map(RotatorConfig::PostgresPassword)),

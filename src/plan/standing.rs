@@ -25,6 +25,7 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
         (_, Some(rotation)) if rotation.get("open").is_none() => Phase::Unseen,
         _ if seen.resource.is_some_and(|resource| resource.is("slm_pending")) => Phase::Prepared,
         (None, _) => Phase::Empty,
+        (_, Some(rotation)) if rotation.instant("pending_since").is_some() => Phase::Prepared,
         _ if !behind.is_empty() => Phase::Delivering,
         (_, Some(rotation)) if rotation.is("open") && rotation.instant("disabled").is_some() => Phase::Soaking,
         (_, Some(rotation)) if rotation.is("open") => Phase::Retiring,

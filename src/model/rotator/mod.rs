@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::id::SourceId;
 
+mod aws_managed;
 mod exec;
 mod postgres;
 
+pub use aws_managed::AwsManaged;
 pub use exec::{DeclaredIssuer, DeclaredOverlap, Exec, ExecCaps};
 pub use postgres::{PostgresAlternating, PostgresPassword, PostgresServer, SslMode};
 
@@ -89,6 +91,8 @@ pub enum RotatorConfig {
     AwsIamAccessKey(IamAccessKey),
     /// A deploy key of a GitHub repository.
     GithubDeployKey(GithubDeployKey),
+    /// A secret that AWS rotates itself when asked.
+    AwsManaged(AwsManaged),
     /// What a program of the config repo's own carries out.
     Exec(Exec),
     /// Two login roles of PostgreSQL, in turn.
@@ -105,6 +109,7 @@ impl RotatorConfig {
             Self::Random(_) => "random",
             Self::AwsIamAccessKey(_) => "aws-iam-access-key",
             Self::GithubDeployKey(_) => "github-deploy-key",
+            Self::AwsManaged(_) => "aws-managed",
             Self::Exec(_) => "exec",
             Self::PostgresAlternating(_) => "postgres-alternating",
             Self::PostgresPassword(_) => "postgres-password",
@@ -118,9 +123,19 @@ impl RotatorConfig {
             Self::Random(_) => Capabilities::UNVALIDATED,
             Self::AwsIamAccessKey(_) => IamAccessKey::CAPABILITIES,
             Self::GithubDeployKey(_) => GithubDeployKey::CAPABILITIES,
+            Self::AwsManaged(_) => AwsManaged::CAPABILITIES,
             Self::Exec(exec) => exec.caps.capabilities(),
             Self::PostgresAlternating(_) => PostgresAlternating::CAPABILITIES,
             Self::PostgresPassword(_) => PostgresPassword::CAPABILITIES,
+        }
+    }
+
+    /// What is declared of a kind whose store replaces the value by itself; `None` for one whose values slm makes.
+    #[must_use]
+    pub fn aws_managed(&self) -> Option<&AwsManaged> {
+        match self {
+            Self::AwsManaged(managed) => Some(managed),
+            _ => None,
         }
     }
 }
