@@ -9,9 +9,12 @@
 //! `load evaluate plan report` are pure: the instant is a parameter, and nothing is read or written. `observe apply record`
 //! touch the world through the traits in [`world`] alone. The layer rule is a test, `tests/suite/layers.rs`.
 //!
+//! [`agent`] is the application side of a rotation, a process of its own: it takes a version into use and proves it.
+//!
 //! Where to add things: a collector, rotator or consumer is one file and one line in its `mod.rs`; a control or a framework is
 //! TOML and Cedar under `controls/` and `policies/`, never Rust; a verb is one file in `cli/`.
 
+pub mod agent;
 pub mod apply;
 pub mod cli;
 pub mod collectors;

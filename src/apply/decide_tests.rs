@@ -2,21 +2,14 @@
 
 use super::*;
 use crate::apply::observation::{Key, Marks};
-use crate::model::rotator::Capabilities;
+use crate::model::rotator::{Capabilities, IamAccessKey};
 use crate::world::ConsumerView;
 
 #[path = "decide_props.rs"]
 mod props;
 
 /// An access key: issued by the server, two at once.
-const SERVER: Capabilities = Capabilities {
-    issuer: Issuer::Server,
-    overlap: Overlap::Dual { max: 2 },
-    reread: false,
-    follows: false,
-    disable: true,
-    delete: true,
-};
+const SERVER: Capabilities = IamAccessKey::CAPABILITIES;
 const CLIENT: Capabilities = Capabilities { issuer: Issuer::Client, ..SERVER };
 const SINGLE: Capabilities = Capabilities { overlap: Overlap::Single, disable: false, delete: false, ..CLIENT };
 

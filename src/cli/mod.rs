@@ -1,6 +1,7 @@
 //! The command line: one file a verb; a verb makes a value, and this module alone prints it.
 
 mod adopt;
+mod agent;
 mod apply;
 mod carry;
 mod check;
@@ -102,6 +103,8 @@ enum Verb {
     Retire(retire::Args),
     /// Take a secret that was found under management, without rotating it
     Adopt(adopt::Args),
+    /// Take new versions into use beside an application, and prove it
+    Agent(agent::Args),
     /// Show where every control and criterion stands
     Status(status::Args),
     /// Explain a control or a resource in depth
@@ -192,6 +195,7 @@ fn dispatch(cli: &Cli) -> Result<Said, Trouble> {
         Verb::Rollback(args) => rollback::run(args, global),
         Verb::Retire(args) => retire::run(args, global),
         Verb::Adopt(args) => adopt::run(args, global),
+        Verb::Agent(args) => agent::run(args, global),
         Verb::Status(args) => status::run(args, global),
         Verb::Explain(args) => explain::run(args, global),
         Verb::Schema(args) => schema::run(args, global),

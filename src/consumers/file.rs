@@ -98,7 +98,9 @@ impl RenderedFile {
         let operation = format!("render file `{}`", self.config.path);
         let value = value.expose_text().map_err(|error| failure(ErrorClass::Permanent, &operation, &error.to_string()))?;
         let template = self.config.template.as_deref().unwrap_or("{{ value }}");
-        let known = context! { value => value, version => version.as_str(), credential => self.credential.as_str() };
+        let json: serde_json::Value = serde_json::from_str(value).unwrap_or_default();
+        let json = minijinja::value::Serde(&json);
+        let known = context! { value => value, json => json, version => version.as_str(), credential => self.credential.as_str() };
         template::render(template, known).map_err(|cause| failure(ErrorClass::Permanent, &operation, &cause))
     }
 
@@ -123,12 +125,12 @@ impl RenderedFile {
 #[async_trait]
 impl Consumer for RenderedFile {
     async fn observe(&self) -> Result<ConsumerView, WorldError> {
-        self.view().map_err(|cause| from_io(&format!("look at file `{}`", self.config.path), &cause))
+        self.view().map_err(|cause| atomic::failure(&format!("look at file `{}`", self.config.path), &cause))
     }
 
     async fn deliver(&self, version: &VersionId, value: &Secret) -> Result<(), WorldError> {
         let operation = format!("write file `{}`", self.config.path);
-        let io = |cause| from_io(&operation, &cause);
+        let io = |cause| atomic::failure(&operation, &cause);
         let _held = self.hold().await.map_err(io)?;
         let view = self.view().map_err(io)?;
         if view.stored.as_ref() == Some(version) {
@@ -146,7 +148,7 @@ impl Consumer for RenderedFile {
     async fn activate(&self, version: &VersionId) -> Result<(), WorldError> {
         let operation = format!("reload file `{}`", self.config.path);
         let look = || {
-            let view = self.view().map_err(|cause| from_io(&operation, &cause))?;
+            let view = self.view().map_err(|cause| atomic::failure(&operation, &cause))?;
             let other = || failure(ErrorClass::Conflict, &operation, "it holds another version");
             if view.stored.as_ref() == Some(version) { Ok(view.running.as_ref() == Some(version)) } else { Err(other()) }
         };
@@ -155,20 +157,15 @@ impl Consumer for RenderedFile {
         }
         self.reload(&operation).await?;
         // Another writer may have come meanwhile; then nobody knows which version was loaded.
-        let _held = self.hold().await.map_err(|cause| from_io(&operation, &cause))?;
+        let _held = self.hold().await.map_err(|cause| atomic::failure(&operation, &cause))?;
         look()?;
         let view = ConsumerView { stored: Some(version.clone()), running: Some(version.clone()), ..ConsumerView::default() };
-        self.note(&view).map_err(|cause| from_io(&operation, &cause))
+        self.note(&view).map_err(|cause| atomic::failure(&operation, &cause))
     }
 }
 
 fn failure(class: ErrorClass, operation: &str, cause: &str) -> WorldError {
     WorldError { class, operation: operation.to_owned(), cause: cause.to_owned() }
-}
-
-fn from_io(operation: &str, cause: &io::Error) -> WorldError {
-    let class = if cause.kind() == io::ErrorKind::PermissionDenied { ErrorClass::Denied } else { ErrorClass::Transient };
-    failure(class, operation, &cause.to_string())
 }
 
 #[cfg(test)]
@@ -239,6 +236,17 @@ mod tests {
         assert_eq!((error.class, root.path().join("sub/app.ini").exists()), (ErrorClass::Transient, false));
         drop(held);
         file.deliver(&"v1".into(), &value("x")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_template_takes_a_field_of_a_json_value() {
+        let root = tempfile::tempdir().unwrap();
+        let one = file(root.path(), Some("{{ json.value }}{{ json.id }}"), None, None);
+        one.deliver(&"v1".into(), &value(r#"{"id":1,"value":"a\"b"}"#)).await.unwrap();
+        assert_eq!(std::fs::read_to_string(root.path().join("sub/app.ini")).unwrap(), "a\"b1");
+        let error = one.deliver(&"v2".into(), &value("no JSON")).await.unwrap_err();
+        assert_eq!((error.class, error.cause.contains("no JSON")), (ErrorClass::Permanent, false), "{error}");
+        assert_eq!(std::fs::read_to_string(root.path().join("sub/app.ini")).unwrap(), "a\"b1");
     }
 
     #[tokio::test]

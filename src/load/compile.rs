@@ -97,9 +97,11 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
         let file = raw.file.map(ConsumerKind::File);
         let secret = raw.github_actions_secret.map(ConsumerKind::GithubActionsSecret);
         let workflow = raw.github_workflow_dispatch.map(ConsumerKind::GithubWorkflowDispatch);
-        let own = raw.webhook.map(ConsumerKind::Webhook).or(raw.exec.map(ConsumerKind::Exec));
+        let own =
+            raw.webhook.map(ConsumerKind::Webhook).or(raw.exec.map(ConsumerKind::Exec)).or(raw.agent.map(ConsumerKind::Agent));
+        let deployed = raw.kubernetes_workload.map(ConsumerKind::KubernetesWorkload);
         let reader = raw.self_refreshing.map(|_| ConsumerKind::SelfRefreshing);
-        let kind = file.or(secret).or(workflow).or(own).or(reader)?;
+        let kind = file.or(secret).or(workflow).or(own).or(deployed).or(reader)?;
         let max_staleness = raw.max_staleness.unwrap_or(Limit::seconds(0));
         Some(Consumer { id: raw.id.into(), kind, canary: raw.canary, max_staleness })
     };

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::checks::Repo;
+use super::deployed;
 use super::managed::{one_kind, source};
 use super::raw_managed::Consumer;
 use super::text::{Doc, Item, error};
-use crate::model::catalog::{FileConsumer, GithubSecretConsumer, GithubStore, Send, Visibility, WebhookConsumer};
+use crate::model::catalog::{AgentConsumer, FileConsumer, GithubSecretConsumer, GithubStore, Send, Visibility, WebhookConsumer};
 use crate::model::diagnostic::{Diagnostic, Place};
 
 /// Consumers are of one kind, have one id, and can be delivered to.
@@ -24,7 +25,9 @@ pub fn consumers(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
                 consumer.github_actions_secret.is_some(),
                 consumer.webhook.is_some(),
                 consumer.exec.is_some(),
+                consumer.agent.is_some(),
                 consumer.github_workflow_dispatch.is_some(),
+                consumer.kubernetes_workload.is_some(),
                 consumer.self_refreshing.is_some(),
             ];
             one_kind(doc, &["consumer", &index], &given, KINDS, out);
@@ -34,7 +37,7 @@ pub fn consumers(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
 }
 
 /// The kinds, as a complaint lists them.
-const KINDS: &str = "`file`, `github-actions-secret`, `webhook`, `exec`, `github-workflow-dispatch` or `self-refreshing`";
+const KINDS: &str = "`file`, `github-actions-secret`, `webhook`, `exec`, `agent`, `github-workflow-dispatch`, `kubernetes-workload` or `self-refreshing`";
 
 fn one(repo: &Repo<'_>, doc: &Doc<'_>, index: &str, consumer: &Consumer, out: &mut Vec<Diagnostic>) {
     if let Some(file) = &consumer.file {
@@ -49,11 +52,15 @@ fn one(repo: &Repo<'_>, doc: &Doc<'_>, index: &str, consumer: &Consumer, out: &m
     if let Some(program) = &consumer.exec {
         command(&program.command, doc.at(&["consumer", index, "exec", "command"]), out);
     }
+    if let Some(beside) = &consumer.agent {
+        agent(doc, index, beside, out);
+    }
     if let Some(workflow) = &consumer.github_workflow_dispatch {
         let kind = "github-workflow-dispatch";
         github_source(repo, doc, &["consumer", index, kind, "source"], workflow.source.as_str(), out);
         repository(&workflow.repo, doc.at(&["consumer", index, kind, "repo"]), out);
     }
+    deployed::one(repo, doc, index, consumer, out);
     if consumer.self_refreshing.is_some() && consumer.max_staleness.is_none() {
         let help = "add `max-staleness`: how long it may go on with what it read".to_owned();
         let place = doc.at(&["consumer", index, "self-refreshing"]);
@@ -74,6 +81,18 @@ fn webhook(doc: &Doc<'_>, index: &str, hook: &WebhookConsumer, out: &mut Vec<Dia
     if hook.sign_env.is_empty() {
         let help = "name the environment variable that holds the key".to_owned();
         out.push(error("slm::unsigned-webhook", at("sign-env"), "requests would not be signed", Some(help)));
+    }
+}
+
+fn agent(doc: &Doc<'_>, index: &str, agent: &AgentConsumer, out: &mut Vec<Diagnostic>) {
+    let at = |key| doc.at(&["consumer", index, "agent", key]);
+    if !["http://", "https://"].iter().any(|scheme| agent.url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())) {
+        let help = "write `http://HOST:PORT/`, where `slm agent` listens".to_owned();
+        out.push(error("slm::bad-address", at("url"), format!("`{}` is not an address", agent.url), Some(help)));
+    }
+    if agent.key_env.is_empty() {
+        let help = "name the environment variable that holds the key".to_owned();
+        out.push(error("slm::unsigned-agent", at("key-env"), "nothing would be signed", Some(help)));
     }
 }
 

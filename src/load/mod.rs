@@ -7,9 +7,12 @@ mod cedar;
 mod checks;
 mod compile;
 mod consumers;
+mod deployed;
+mod http;
 mod managed;
 mod near;
 mod observed;
+mod plain_schema;
 mod postgres;
 pub mod raw;
 mod raw_managed;
@@ -155,5 +158,7 @@ where
 mod tests;
 #[cfg(test)]
 mod tests_consumers;
+#[cfg(test)]
+mod tests_http;
 #[cfg(test)]
 mod tests_mutation;

@@ -5,10 +5,11 @@ use serde::{Deserialize, Deserializer};
 
 use crate::model::calendar::{Freeze, Window};
 use crate::model::catalog::{
-    ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, SelfRefreshingConsumer, WebhookConsumer,
+    AgentConsumer, ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, KubernetesConsumer,
+    SelfRefreshingConsumer, WebhookConsumer,
 };
 use crate::model::rotator::{
-    AwsManaged, Exec, GithubDeployKey, IamAccessKey, PostgresAlternating, PostgresPassword, RandomValue, RotatorConfig,
+    AwsManaged, Exec, GithubDeployKey, Http, IamAccessKey, PostgresAlternating, PostgresPassword, RandomValue, RotatorConfig,
 };
 use crate::model::time::{Limit, Timestamp};
 
@@ -62,6 +63,8 @@ pub struct Rotator {
     pub aws_managed: Option<AwsManaged>,
     /// What a program of the config repo's own carries out.
     pub exec: Option<Exec>,
+    /// What a vendor's HTTP API issues.
+    pub http: Option<Http>,
     /// Two login roles of PostgreSQL, in turn.
     pub postgres_alternating: Option<PostgresAlternating>,
     /// The password of one login role of PostgreSQL, in place.
@@ -78,6 +81,7 @@ impl Rotator {
             ("github-deploy-key", self.github_deploy_key.clone().map(RotatorConfig::GithubDeployKey)),
             ("aws-managed", self.aws_managed.clone().map(RotatorConfig::AwsManaged)),
             ("exec", self.exec.clone().map(RotatorConfig::Exec)),
+            ("http", self.http.clone().map(|http| RotatorConfig::Http(Box::new(http)))),
             ("postgres-alternating", self.postgres_alternating.clone().map(RotatorConfig::PostgresAlternating)),
             ("postgres-password", self.postgres_password.clone().map(RotatorConfig::PostgresPassword)),
         ]
@@ -145,8 +149,12 @@ pub struct Consumer {
     pub webhook: Option<WebhookConsumer>,
     /// A program run on this machine.
     pub exec: Option<ExecConsumer>,
+    /// `slm agent` beside an application.
+    pub agent: Option<AgentConsumer>,
     /// A workflow that is dispatched with the version and awaited.
     pub github_workflow_dispatch: Option<GithubWorkflowConsumer>,
+    /// A workload of Kubernetes with the Secret it reads.
+    pub kubernetes_workload: Option<KubernetesConsumer>,
     /// A reader of the current version; `max-staleness` is required.
     pub self_refreshing: Option<SelfRefreshingConsumer>,
     /// It gets a new value before anybody else, and its refusal rejects the value.

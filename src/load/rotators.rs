@@ -3,7 +3,7 @@
 use super::checks::Repo;
 use super::managed::{one_kind, source};
 use super::text::{Doc, Item, error};
-use super::{postgres, raw};
+use super::{http, postgres, raw};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::rotator::{AwsManaged, Exec, GithubDeployKey, IamAccessKey, Overlap, RotatorConfig};
 use crate::model::time::Limit;
@@ -25,6 +25,7 @@ pub fn rotators(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
         policy(doc, &raw.policy, out);
     }
     postgres::owned_once(repo, out);
+    http::named_once(repo, out);
 }
 
 fn rotator(repo: &Repo<'_>, doc: &Doc<'_>, raw: &raw::Credential, name: &str, kind: &RotatorConfig, out: &mut Vec<Diagnostic>) {
@@ -39,6 +40,7 @@ fn rotator(repo: &Repo<'_>, doc: &Doc<'_>, raw: &raw::Credential, name: &str, ki
         RotatorConfig::GithubDeployKey(key) => deploy_key(repo, doc, key, out),
         RotatorConfig::AwsManaged(managed) => aws_managed(repo, doc, raw, managed, out),
         RotatorConfig::Exec(plugin) => exec(doc, plugin, out),
+        RotatorConfig::Http(vendor) => http::rotator(doc, raw, vendor, out),
         RotatorConfig::PostgresAlternating(_) | RotatorConfig::PostgresPassword(_) => {
             postgres::rotator(doc, name, kind, SHORTEST, out);
         }

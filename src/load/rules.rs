@@ -8,7 +8,7 @@ use cedar_policy_core::validator::ValidatorSchema;
 use miette::Diagnostic as Located;
 
 use super::text::{error, one_line, printable, visible, warning};
-use super::{cedar, near, observed, tokens, traps};
+use super::{cedar, near, observed, plain_schema, tokens, traps};
 use crate::model::diagnostic::{Diagnostic, Place};
 use crate::policy::parse::{Parsed, parse, parse_all};
 
@@ -91,20 +91,28 @@ pub fn read<'a>(schema: Option<&str>, files: impl Iterator<Item = (&'a str, &'a 
     rules
 }
 
+/// The schema as Cedar reads it, with all that it has to say.
+fn cedars(text: &str, out: &mut Vec<Diagnostic>) -> Option<Schema> {
+    match Schema::from_cedarschema_str(text) {
+        Ok((schema, warnings)) => {
+            out.extend(warnings.map(|wrong| warning("slm::cedar-schema", whole(SCHEMA), one_line(&wrong.to_string()), None)));
+            Some(schema)
+        }
+        Err(wrong) => {
+            out.push(complaint("slm::cedar-schema", (SCHEMA, text), &wrong, 0..0));
+            None
+        }
+    }
+}
+
 fn read_schema(text: &str, out: &mut Vec<Diagnostic>) -> Option<(Schema, Names)> {
     if let Some(heavy) = too_heavy(SCHEMA, text) {
         out.push(heavy);
         return None;
     }
-    let schema = match Schema::from_cedarschema_str(text) {
-        Ok((schema, warnings)) => {
-            out.extend(warnings.map(|wrong| warning("slm::cedar-schema", whole(SCHEMA), one_line(&wrong.to_string()), None)));
-            schema
-        }
-        Err(wrong) => {
-            out.push(complaint("slm::cedar-schema", (SCHEMA, text), &wrong, 0..0));
-            return None;
-        }
+    let schema = match plain_schema::schema(text) {
+        Some(schema) => schema,
+        None => cedars(text, out)?,
     };
     let kinds = AsRef::<ValidatorSchema>::as_ref(&schema).entity_types();
     let attributes = kinds.map(|kind| (kind.name().to_string(), kind.attributes().keys().map(ToString::to_string).collect()));

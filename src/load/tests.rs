@@ -36,7 +36,7 @@ soc2 = ["CC6.1"]
 cloudtrail = ["CreateAccessKey"]
 "#;
 const FRAMEWORK: &str = "id = \"soc2\"\nname = \"SOC 2\"\n[[criterion]]\nid = \"CC6.1\"\ntitle = \"Access\"\n";
-const CREDENTIAL: &str = r#"title = "Session key"
+pub(super) const CREDENTIAL: &str = r#"title = "Session key"
 owner = "platform"
 satisfies = ["ROT-01"]
 [secret]
@@ -119,7 +119,7 @@ impl World {
         self
     }
 
-    fn file(mut self, path: &str, text: &str) -> Self {
+    pub(super) fn file(mut self, path: &str, text: &str) -> Self {
         self.0.0.insert(path.to_owned(), text.to_owned());
         self
     }

@@ -59,6 +59,9 @@ fn each_kind_is_checked() {
     assert_eq!(other(&format!("{local} }}")).found(), []);
     other(&format!("{local}, send = \"value\" }}")).says("slm::unsafe-address", "\"http://127.0.0.1:8080/\"", "https");
     other("webhook = { url = \"https://h.example.com\", sign-env = \"\" }").says("slm::unsigned-webhook", "\"\"", "variable");
+    assert_eq!(other("agent = { url = \"http://app-1:8420/\", key-env = \"AGENT_KEY\" }").found(), []);
+    other("agent = { url = \"app-1\", key-env = \"AGENT_KEY\" }").says("slm::bad-address", "\"app-1\"", "HOST:PORT");
+    other("agent = { url = \"http://app-1\", key-env = \"\" }").says("slm::unsigned-agent", "\"\"", "variable");
     other("exec = { command = [] }").says("slm::empty-command", "[]", "program");
     assert_eq!(other("exec = { command = [\"./bring\"], env = [\"X\"], timeout = \"5s\" }").found(), []);
     let flow = |source: &str, repo: &str| {
@@ -71,4 +74,33 @@ fn each_kind_is_checked() {
     flow("local", "acme/app").says("slm::wrong-source-kind", "\"local\"", "github");
     other("self-refreshing = {}").says("slm::staleness-missing", "self-refreshing", "max-staleness");
     assert_eq!(other("self-refreshing = {}\nmax-staleness = \"1h\"").found(), []);
+}
+
+#[test]
+fn a_workload_has_a_secret_of_its_own_and_a_server_that_nobody_listens_to() {
+    let old = "github-actions-secret = { source = \"org\", repo = \"acme/app\", environment = \"prod\", name = \"SESSION_KEY\" }";
+    let fixed = "token-env = \"T\", namespace = \"shop\", workload = \"deployment/api\", secret = \"shop-db\"";
+    let good = format!("kubernetes-workload = {{ server = \"https://k8s.example.com:6443\", {fixed} }}");
+    let with = |from: &str, to: &str| {
+        assert!(good.contains(from), "{from}");
+        world().with(CREDENTIAL_PATH, old, &good.replacen(from, to, 1))
+    };
+    assert_eq!(with("deployment/api", "statefulset/api").found(), []);
+    with("https://k8s.example.com:6443", "http://k8s").says("slm::unsafe-address", "\"http://k8s\"", "https");
+    assert_eq!(with("https://k8s.example.com:6443", "http://127.0.0.1:8001").found(), []);
+    for workload in ["cronjob/api", "deployment", "deployment/", "deployment/API", "deployment/a/b"] {
+        with("deployment/api", workload).says("slm::bad-workload", &format!("\"{workload}\""), "statefulset/NAME");
+    }
+    with("\"shop\"", "\"../kube\"").says("slm::bad-object-name", "\"../kube\"", "a-z");
+    let long = format!("\"{}\"", "x".repeat(56));
+    with("\"shop-db\"", &long).says("slm::bad-object-name", &long, "at most 55");
+    assert_eq!(with("\"shop-db\"", &long[1..].replacen('x', "\"", 1)).found(), []);
+    with("\"shop-db\"", "\"shop-db\", keys = {}").says("slm::empty-secret", "keys", "keys");
+    with("\"shop-db\"", "\"shop-db\", keys = { \"a/b\" = \"\" }").mentions("slm::bad-secret-key", "keys", "A-Z");
+    let worker = |rest: &str| {
+        let second = good.replace("deployment/api", "deployment/worker").replace(" }", rest);
+        world().with(CREDENTIAL_PATH, old, &format!("{good}\n[[consumer]]\nid = \"worker\"\n{second}"))
+    };
+    assert_eq!(worker(" }").found(), []);
+    worker(", keys = { K = \"{{ value }}\" } }").mentions("slm::shared-secret", "\"shop-db\"", "Secret of its own");
 }

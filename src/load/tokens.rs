@@ -10,7 +10,7 @@ const HEAVIEST: usize = 72;
 const BRACKET: usize = 4;
 
 /// A word, one character of punctuation, or a string with its quotes; comments and white space are left out.
-fn tokens(text: &str) -> impl Iterator<Item = Range<usize>> {
+pub fn tokens(text: &str) -> impl Iterator<Item = Range<usize>> {
     let bytes = text.as_bytes();
     let mut at = 0;
     std::iter::from_fn(move || {

@@ -33,6 +33,10 @@ pub enum ConsumerKind {
     Exec(ExecConsumer),
     /// A workflow that is dispatched and awaited.
     GithubWorkflowDispatch(GithubWorkflowConsumer),
+    /// `slm agent` beside an application.
+    Agent(AgentConsumer),
+    /// A workload of Kubernetes with the Secret it reads.
+    KubernetesWorkload(KubernetesConsumer),
     /// A reader of the current version; nothing is delivered.
     SelfRefreshing,
 }
@@ -43,7 +47,7 @@ pub enum ConsumerKind {
 pub struct FileConsumer {
     /// Where the file stands; relative paths count from the root of the config repo.
     pub path: String,
-    /// minijinja text with `value`, `version`, `credential`; default `{{ value }}`.
+    /// minijinja text with `value`, `json` (the fields of a JSON value), `version`, `credential`; default `{{ value }}`.
     pub template: Option<String>,
     /// Octal, default `0600`.
     pub mode: Option<String>,
@@ -132,6 +136,18 @@ pub enum Send {
     Value,
 }
 
+/// `slm agent` beside an application.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AgentConsumer {
+    /// Where it answers; `http` will do, since what is said is signed and no value is in it.
+    pub url: String,
+    /// Environment variable that holds the key it shares with slm, 16 bytes or more.
+    pub key_env: String,
+    /// How long one answer may take, a reload and a health check included; two minutes when absent.
+    pub timeout: Option<Limit>,
+}
+
 /// A program run on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -166,6 +182,34 @@ pub struct GithubWorkflowConsumer {
 
 fn version_input() -> String {
     "version".to_owned()
+}
+
+/// A Secret of Kubernetes, and the workload that reads it when its pods start.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct KubernetesConsumer {
+    /// Address of the API server; `https`.
+    pub server: String,
+    /// Environment variable that holds the bearer token.
+    pub token_env: String,
+    /// PEM file of who vouches for the server; the roots of this machine when absent. Relative paths count from the root of the config
+    /// repo.
+    pub ca_file: Option<String>,
+    /// Namespace of both.
+    pub namespace: String,
+    /// `deployment/NAME`, `statefulset/NAME` or `daemonset/NAME`.
+    pub workload: String,
+    /// Name of the Secret.
+    pub secret: String,
+    /// Its keys: minijinja text with `value`, `json`, `version`, `credential`; `value = "{{ value }}"` when absent.
+    #[serde(default = "whole_value")]
+    pub keys: BTreeMap<String, String>,
+    /// How long a roll-out is awaited; ten minutes when absent.
+    pub timeout: Option<Limit>,
+}
+
+fn whole_value() -> BTreeMap<String, String> {
+    BTreeMap::from([("value".to_owned(), "{{ value }}".to_owned())])
 }
 
 /// `self-refreshing = {}`: nothing to say but `max-staleness`, which every consumer has.

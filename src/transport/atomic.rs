@@ -11,6 +11,8 @@ use std::{fs, os};
 
 use tempfile::NamedTempFile;
 
+use crate::world::{ErrorClass, WorldError};
+
 /// How the name of a temporary file begins. It is in no name a person would choose.
 const PREFIX: &str = ".slm-partial-";
 /// Letters and digits that follow.
@@ -25,7 +27,31 @@ const SHARED: u32 = 0o022;
 /// Of the file system, or when the owner cannot be kept; `path` is then untouched, or already replaced when only flushing its folder
 /// failed.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    written(path, content, mode)?.persist(path).map_err(|error| error.error)?;
+    replace_owned(path, content, mode, Owner::default())
+}
+
+/// What a failure of the file system during `operation` means to who depends on the file.
+#[must_use]
+pub fn failure(operation: &str, cause: &io::Error) -> WorldError {
+    let class = if cause.kind() == io::ErrorKind::PermissionDenied { ErrorClass::Denied } else { ErrorClass::Transient };
+    WorldError { class, operation: operation.to_owned(), cause: cause.to_string() }
+}
+
+/// User and group of a file; the ones it has where none is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// Numeric id of the user.
+    pub user: Option<u32>,
+    /// Numeric id of the group.
+    pub group: Option<u32>,
+}
+
+/// As [`replace`], with `owner` set before anybody else may read it.
+///
+/// # Errors
+/// As [`replace`], and when the owner cannot be given.
+pub fn replace_owned(path: &Path, content: &[u8], mode: u32, owner: Owner) -> io::Result<()> {
+    written(path, content, mode, owner)?.persist(path).map_err(|error| error.error)?;
     flush(path)
 }
 
@@ -34,12 +60,12 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] when it is, or of the file system.
 pub fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    written(path, content, mode)?.persist_noclobber(path).map_err(|error| error.error)?;
+    written(path, content, mode, Owner::default())?.persist_noclobber(path).map_err(|error| error.error)?;
     flush(path)
 }
 
 /// A temporary file with everything `path` shall have.
-fn written(path: &Path, content: &[u8], mode: u32) -> io::Result<NamedTempFile> {
+fn written(path: &Path, content: &[u8], mode: u32, owner: Owner) -> io::Result<NamedTempFile> {
     let mut file = begin(folder(path))?;
     let ours = file.as_file().metadata()?;
     let old = fs::symlink_metadata(path).ok().filter(Metadata::is_file);
@@ -47,6 +73,9 @@ fn written(path: &Path, content: &[u8], mode: u32) -> io::Result<NamedTempFile> 
     file.write_all(content)?;
     if let Some(old) = old {
         keep_owner(&old, &ours, folder(path), file.as_file())?;
+    }
+    if owner != Owner::default() {
+        os::unix::fs::fchown(file.as_file(), owner.user, owner.group)?;
     }
     // The process mask does not apply to this call, so the mode is exact; it comes last, so that nobody reads a half.
     file.as_file().set_permissions(Permissions::from_mode(mode))?;
@@ -179,6 +208,20 @@ mod tests {
         fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
         replace(&path, b"ours", 0o640).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().uid(), ours);
+    }
+
+    #[test]
+    fn an_owner_that_is_given_is_set_and_one_that_may_not_be_given_leaves_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "old").unwrap();
+        let ours = fs::metadata(&path).unwrap().gid();
+        let owner = Owner { user: None, group: Some(ours.wrapping_add(4_321)) };
+        match replace_owned(&path, b"new", 0o640, owner) {
+            Ok(()) => assert_eq!(fs::metadata(&path).unwrap().gid(), ours.wrapping_add(4_321)),
+            Err(_) => assert_eq!(fs::read(&path).unwrap(), b"old"),
+        }
+        assert_eq!(names(folder.path()), ["a"]);
     }
 
     #[test]

@@ -3,27 +3,34 @@
 use std::time::Duration;
 
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Connector, ConnectorBuilder};
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
+use zeroize::Zeroizing;
+
+use crate::model::time::Timestamp;
 use crate::world::{ErrorClass, WorldError};
 
-/// The longest body read.
+/// The longest body read, unless another limit is set.
 const LIMIT: usize = 64 * 1024;
 
 /// A client that connects to nothing yet.
 pub struct Http {
     connector: Connector,
     timeout: Duration,
+    limit: usize,
 }
 
 /// What is sent.
 pub struct Sent<'a> {
-    /// `GET` or `POST`.
+    /// `GET`, `POST`, `PATCH`.
     pub method: &'static str,
     /// An absolute address.
     pub url: &'a str,
@@ -33,13 +40,49 @@ pub struct Sent<'a> {
     pub body: Vec<u8>,
 }
 
+/// An answer of any status.
+pub struct Reply {
+    /// Its status.
+    pub status: u16,
+    /// The instant it gives as its own.
+    pub date: Option<Timestamp>,
+    /// Seconds after which it says to come back.
+    pub retry_after: Option<u64>,
+    /// Its body, whole.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
 impl Http {
     /// A client whose every request ends within `timeout`.
     #[must_use]
     pub fn new(timeout: Duration) -> Self {
-        let mut connector = ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+        Self::built(timeout, TlsContext::default())
+    }
+
+    /// The same, letting in only servers that the certificates in `pem` vouch for; `None` when there are none in it.
+    #[must_use]
+    pub fn trusting(timeout: Duration, pem: &[u8]) -> Option<Self> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            roots.add(certificate.ok()?).ok()?;
+        }
+        if roots.is_empty() {
+            return None;
+        }
+        let store = TrustStore::empty().with_pem_certificate(pem);
+        Some(Self::built(timeout, TlsContext::builder().with_trust_store(store).build().ok()?))
+    }
+
+    fn built(timeout: Duration, tls: TlsContext) -> Self {
+        let mut connector = ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(tls);
         connector.set_proxy_config(Some(ProxyConfig::from_env()));
-        Self { connector: connector.build(), timeout }
+        Self { connector: connector.build(), timeout, limit: LIMIT }
+    }
+
+    /// Reads bodies of up to `limit` bytes.
+    #[must_use]
+    pub fn up_to(self, limit: usize) -> Self {
+        Self { limit, ..self }
     }
 
     /// Sends `request` once, during `operation`; gives the body of an answer with a status of 2xx.
@@ -49,33 +92,46 @@ impl Http {
     /// or received.
     pub async fn send(&self, request: Sent<'_>, operation: &str) -> Result<Vec<u8>, WorldError> {
         let failed = |class, cause: &str| WorldError { class, operation: operation.to_owned(), cause: cause.to_owned() };
-        match tokio::time::timeout(self.timeout, self.answer(request)).await {
-            Err(_) => Err(failed(ErrorClass::Transient, "no answer in time")),
-            Ok(Err(cause)) => Err(failed(ErrorClass::Transient, cause)),
-            Ok(Ok((status, body))) => match class(status) {
-                None => Ok(body),
-                Some(class) => Err(failed(class, &format!("HTTP {status}"))),
+        let headers = request.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        match self.exchange(request.method, request.url, headers, request.body).await {
+            Err(cause) => Err(failed(ErrorClass::Transient, &cause)),
+            Ok(mut reply) => match class(reply.status) {
+                None => Ok(std::mem::take(&mut *reply.body)),
+                Some(class) => Err(failed(class, &format!("HTTP {}", reply.status))),
             },
         }
     }
 
-    async fn answer(&self, sent: Sent<'_>) -> Result<(u16, Vec<u8>), &'static str> {
-        let mut request = HttpRequest::new(SdkBody::from(sent.body));
-        request.set_method(sent.method).map_err(|_| "the method is none")?;
-        request.set_uri(sent.url).map_err(|_| "the address is none")?;
-        for (name, value) in sent.headers {
-            request.headers_mut().try_insert(*name, value.clone()).map_err(|_| "a header is not plain text")?;
+    /// Sends one request once, whatever the answer.
+    ///
+    /// # Errors
+    /// No whole answer in time, in a few words of ours; it may have taken effect.
+    pub async fn exchange(&self, method: &str, url: &str, headers: Vec<(String, String)>, body: Vec<u8>) -> Result<Reply, String> {
+        match tokio::time::timeout(self.timeout, self.answer(method, url, headers, body)).await {
+            Err(_) => Err("no answer in time".to_owned()),
+            Ok(answer) => answer,
+        }
+    }
+
+    async fn answer(&self, method: &str, url: &str, headers: Vec<(String, String)>, body: Vec<u8>) -> Result<Reply, String> {
+        let mut request = HttpRequest::new(SdkBody::from(body));
+        request.set_method(method).map_err(|_| "the method is none")?;
+        request.set_uri(url).map_err(|_| "the address is none")?;
+        for (name, value) in headers {
+            request.headers_mut().try_insert(name, value).map_err(|_| "a header is not plain text")?;
         }
         let answer = self.connector.call(request).await.map_err(|_| "no answer")?;
         let status = answer.status().as_u16();
-        let (mut stream, mut body) = (ByteStream::new(answer.into_body()), Vec::new());
+        let date = answer.headers().get("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        let retry_after = answer.headers().get("retry-after").and_then(|seconds| seconds.trim().parse().ok());
+        let (mut stream, mut body) = (ByteStream::new(answer.into_body()), Zeroizing::new(Vec::new()));
         while let Some(part) = stream.next().await {
             body.extend_from_slice(&part.map_err(|_| "the answer broke off")?);
-            if body.len() > LIMIT {
-                return Err("the answer is longer than 64 KB");
+            if body.len() > self.limit {
+                return Err(format!("the answer is longer than {} KB", self.limit / 1024));
             }
         }
-        Ok((status, body))
+        Ok(Reply { status, date: date.map(|date| date.timestamp()), retry_after, body })
     }
 }
 
@@ -85,7 +141,9 @@ pub fn is_safe(url: &str) -> bool {
     url.starts_with("https://") || super::github::is_local(url)
 }
 
-fn class(status: u16) -> Option<ErrorClass> {
+/// What an answer with `status` means; `None` for 2xx.
+#[must_use]
+pub fn class(status: u16) -> Option<ErrorClass> {
     match status {
         200..=299 => None,
         401 | 403 => Some(ErrorClass::Denied),

@@ -2,6 +2,7 @@
 //! PostgreSQL.
 
 pub mod atomic;
+pub mod attest;
 pub mod aws;
 mod aws_failure;
 mod aws_session;
@@ -14,7 +15,9 @@ mod github_graphql;
 mod github_login;
 mod github_pace;
 pub mod http;
+pub mod kubernetes;
 pub mod postgres;
 pub mod secrets_manager_store;
+pub mod template;
 pub mod vault;
 mod vault_file;

@@ -1,6 +1,6 @@
 //! A service of ours as a consumer: a server that checks signatures and keeps the versions it was told.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
@@ -11,6 +11,8 @@ use slm::consumers::webhook::Webhook;
 use slm::model::catalog::{SecretRef, WebhookConsumer};
 use slm::model::secret::Secret;
 use slm::world::{Consumer, ConsumerView, ErrorClass};
+
+use crate::support::Request;
 
 const CANARY: &str = "canary-value-19ab-never-shown";
 const KEY: &str = "canary-key-20bc-never-shown";
@@ -34,21 +36,11 @@ fn start() -> Arc<Mutex<State>> {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let mut lines = Vec::new();
-            loop {
-                let mut line = String::new();
-                if reader.read_line(&mut line).unwrap_or(0) <= 2 {
-                    break;
-                }
-                lines.push(line.trim_end().to_owned());
-            }
-            let header = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned));
-            let mut body = vec![0; header("content-length").map_or(0, |length| length.parse().unwrap())];
-            reader.read_exact(&mut body).unwrap();
-            let url = lines.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default().to_owned();
+            let Ok(request) = Request::read(&stream) else { continue };
+            let url = request.asked().split(' ').nth(1).unwrap_or_default();
+            let header = |name: &str| request.header(name).map(str::to_owned);
             let mut state = shared.lock().unwrap();
-            let (status, answer) = state.answer(&url, &body, header("x-slm-signature-256"), header("idempotency-key"));
+            let (status, answer) = state.answer(url, &request.body, header("x-slm-signature-256"), header("idempotency-key"));
             let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n", answer.len());
             let moved = if status == 302 { "location: /elsewhere\r\n" } else { "" };
             let _ = stream.write_all(format!("{head}{moved}\r\n{answer}").as_bytes());

@@ -24,6 +24,27 @@ pub const CANARY: &str = "canary-value-91be-never-shown";
 /// What the server answers before it looks at its state: status, headers, body.
 type Script = (u16, String, String);
 
+/// A run of a workflow: what it was told, what it read when it was queued, and how far it is.
+pub struct Dispatched {
+    pub repo: String,
+    pub file: String,
+    pub version: String,
+    /// Secrets and variables of the repository by name.
+    pub read: BTreeMap<String, String>,
+    /// Looks at it until it ends.
+    pub left: u32,
+}
+
+impl Dispatched {
+    fn json(&self, at: usize) -> Json {
+        let (status, conclusion) = if self.left == 0 { ("completed", Some("success")) } else { ("in_progress", None) };
+        json!({
+            "id": at + 1, "status": status, "conclusion": conclusion, "display_title": format!("deploy {}", self.version),
+            "path": format!(".github/workflows/{}", self.file), "created_at": "2026-11-24T06:00:00Z",
+        })
+    }
+}
+
 /// What the server holds.
 pub struct State {
     pub root: String,
@@ -44,6 +65,8 @@ pub struct State {
     pub environments: BTreeMap<String, Vec<String>>,
     /// Workflow runs: id, status, file, created at.
     pub runs: Vec<(u64, &'static str, &'static str, &'static str)>,
+    /// Runs that were dispatched, newest last.
+    pub dispatched: Vec<Dispatched>,
     /// Deploy keys by repository route and number, as GitHub lists them.
     pub deploy_keys: BTreeMap<(String, u64), Json>,
     /// Keys a page.
@@ -80,6 +103,7 @@ impl Server {
             variables: BTreeMap::new(),
             environments: BTreeMap::new(),
             runs: Vec::new(),
+            dispatched: Vec::new(),
             deploy_keys: BTreeMap::new(),
             page: 2,
             scripts: BTreeMap::new(),
@@ -194,8 +218,34 @@ impl State {
         if let Some((status, link, answer)) = self.keys(method, route, body) {
             return (status, link, answer.to_string());
         }
+        if let Some(answer) = self.workflows(method, route, body) {
+            return (200, String::new(), answer.to_string());
+        }
         let (status, answer) = self.answer(method, route, body);
         (status, String::new(), answer.to_string())
+    }
+
+    /// Workflows that can be dispatched, and their runs.
+    fn workflows(&mut self, method: &str, route: &str, body: &Json) -> Option<Json> {
+        let (repo, rest) = route.strip_prefix("/repos/")?.split_once("/actions/")?;
+        if let Some(file) = rest.strip_prefix("workflows/").and_then(|rest| rest.strip_suffix("/dispatches")) {
+            let named = |all: &BTreeMap<String, String>, kind: &str| -> Vec<(String, String)> {
+                let of = format!("/repos/{repo}/actions/{kind}/");
+                all.iter().filter_map(|(route, value)| Some((route.strip_prefix(&of)?.to_owned(), value.clone()))).collect()
+            };
+            let read = named(&self.secrets, "secrets").into_iter().chain(named(&self.variables, "variables")).collect();
+            let version = body["inputs"]["version"].as_str().unwrap().to_owned();
+            self.dispatched.push(Dispatched { repo: repo.to_owned(), file: file.to_owned(), version, read, left: 2 });
+            return Some(json!({ "workflow_run_id": self.dispatched.len() }));
+        }
+        if let Some(file) = rest.strip_prefix("workflows/").and_then(|rest| rest.split_once("/runs?")).map(|(file, _)| file) {
+            let all = self.dispatched.iter().enumerate().rev().filter(|(_, run)| run.repo == repo && run.file == file);
+            return Some(json!({ "workflow_runs": all.map(|(at, run)| run.json(at)).collect::<Vec<_>>() }));
+        }
+        let at = rest.strip_prefix("runs/").filter(|_| method == "GET")?.parse::<usize>().ok()?.checked_sub(1)?;
+        let run = self.dispatched.get_mut(at).filter(|run| run.repo == repo)?;
+        run.left = run.left.saturating_sub(1);
+        Some(run.json(at))
     }
 
     /// The deploy keys of a repository, in pages of two; a key can be in one repository alone.

@@ -7,6 +7,7 @@
     reason = "a test stops at the first surprise and may read the clock"
 )]
 
+mod agent;
 mod aws;
 mod aws_iam;
 mod aws_proxy;
@@ -16,6 +17,7 @@ mod cli;
 mod cli_aws;
 mod config_repo;
 mod consumer_exec;
+mod consumer_kubernetes;
 mod consumer_webhook;
 mod deploy_key;
 mod exec_kind;
@@ -27,12 +29,15 @@ mod github_controls;
 mod github_dispatch;
 mod github_org;
 mod github_server;
+mod http_kind;
 mod killed;
 mod kinds;
+mod kubernetes_server;
 mod layers;
 mod postgres;
 mod postgres_cli;
 mod postgres_server;
+mod readme;
 mod record;
 mod rotation;
 mod rotation_faults;

@@ -203,16 +203,24 @@ async fn a_call_lost_on_its_way_or_on_its_way_back_loses_no_key() {
     assert!(calls <= 80, "a rotation takes {calls} calls");
 }
 
+const REFUSED: [Fault; 4] = [
+    Fault::Twice,
+    Fault::Refused(400, "ThrottlingException"),
+    Fault::Refused(403, "AccessDenied"),
+    Fault::Refused(500, "InternalFailure"),
+];
+
 #[tokio::test]
-#[ignore = "takes minutes; `scripts/figures rotation` runs it"]
 async fn a_call_repeated_throttled_or_refused_loses_no_key() {
-    let faults = [
-        Fault::Twice,
-        Fault::Refused(400, "ThrottlingException"),
-        Fault::Refused(403, "AccessDenied"),
-        Fault::Refused(500, "InternalFailure"),
-    ];
-    let (_, runs) = sweep(&faults, 1).await;
+    let (calls, runs) = sweep(&REFUSED, 9).await;
+    assert_eq!(runs, REFUSED.len() * calls.div_ceil(9));
+}
+
+#[tokio::test]
+#[ignore = "eleven minutes: each call, where the test above takes every ninth; `scripts/figures rotation` runs it"]
+async fn each_call_repeated_throttled_or_refused_loses_no_key() {
+    let (calls, runs) = sweep(&REFUSED, 1).await;
+    assert_eq!(runs, REFUSED.len() * calls);
     println!("{{\"figure\": \"faults.aws.refused.runs\", \"value\": {runs}, \"unit\": \"runs\"}}");
 }
 

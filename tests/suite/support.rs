@@ -1,6 +1,7 @@
 //! What several suites start: emulators, the built binary, git.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -80,6 +81,40 @@ impl Ran {
     pub fn says(self, text: &str) -> Self {
         assert!(self.out.contains(text) || self.err.contains(text), "`{text}` is not in {}{}", self.out, self.err);
         self
+    }
+}
+
+/// One HTTP request, whole.
+pub struct Request {
+    /// The request line, then the headers.
+    pub lines: Vec<String>,
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    pub fn read(stream: impl Read) -> std::io::Result<Self> {
+        let mut reader = BufReader::new(stream);
+        let mut request = Self { lines: Vec::new(), body: Vec::new() };
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line)? <= 2 {
+                break;
+            }
+            request.lines.push(line.trim_end().to_owned());
+        }
+        let length = request.header("content-length").and_then(|length| length.parse().ok());
+        request.body.resize(length.unwrap_or(0), 0);
+        reader.read_exact(&mut request.body)?;
+        Ok(request)
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    /// Method and address.
+    pub fn asked(&self) -> &str {
+        self.lines.first().map_or("", |line| line.trim_end_matches(" HTTP/1.1"))
     }
 }
 

@@ -12,17 +12,11 @@ mod world;
 use search::{Found, Scenario, search};
 use world::{Ablation, Setup};
 
+use crate::model::rotator::IamAccessKey;
 use crate::world::{Capabilities, Issuer, Overlap};
 
 /// An access key: issued by the server, two at once.
-const SERVER: Capabilities = Capabilities {
-    issuer: Issuer::Server,
-    overlap: Overlap::Dual { max: 2 },
-    reread: false,
-    follows: false,
-    disable: true,
-    delete: true,
-};
+const SERVER: Capabilities = IamAccessKey::CAPABILITIES;
 /// As [`SERVER`], and what was issued can be read again.
 const REREAD: Capabilities = Capabilities { reread: true, ..SERVER };
 /// A key pair of ours, let in beside the old one.

@@ -1,11 +1,13 @@
 //! Consumers of credentials, as declared.
 
 use super::unusable::Unusable;
-use super::{Reach, from_env, github, store};
+use super::{Access, Reach, from_env, github, store};
+use crate::consumers::agent::Agent;
 use crate::consumers::exec::Program;
 use crate::consumers::file::RenderedFile;
 use crate::consumers::github_actions_secret::ActionsSecret;
 use crate::consumers::github_workflow_dispatch::WorkflowDispatch;
+use crate::consumers::kubernetes_workload::Workload;
 use crate::consumers::self_refreshing::SelfRefreshing;
 use crate::consumers::webhook::Webhook;
 use crate::model::catalog::{Consumer as Declared, ConsumerKind, Credential, SourceKind};
@@ -50,6 +52,19 @@ async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declare
         )?),
         ConsumerKind::Exec(program) => {
             Box::new(Program::new(root.to_owned(), credential.id.clone(), declared.id.clone(), program.clone()))
+        }
+        ConsumerKind::Agent(agent) => {
+            // To look may not mean to read values: then the agent's signature has to do.
+            let values = match reach.access {
+                Access::Read => None,
+                Access::Apply(_) => Some(store(reach, credential).await?.into()),
+            };
+            let (id, secret, key) = (credential.id.clone(), credential.secret.clone(), from_env(&agent.key_env));
+            Box::new(Agent::new(id, secret, declared.id.clone(), agent.clone(), key.as_ref(), values)?)
+        }
+        ConsumerKind::KubernetesWorkload(workload) => {
+            let token = from_env(&workload.token_env);
+            Box::new(Workload::new(root, credential.id.clone(), workload.clone(), token)?)
         }
         ConsumerKind::SelfRefreshing => {
             let store = store(reach, credential).await?;

@@ -11,6 +11,7 @@ use crate::rotators::aws_iam_access_key::AccessKeys;
 use crate::rotators::aws_managed::RotatedByAws;
 use crate::rotators::exec::Plugin;
 use crate::rotators::github_deploy_key::DeployKeys;
+use crate::rotators::http::Vendor;
 use crate::rotators::postgres_alternating::AlternatingRoles;
 use crate::rotators::postgres_password::RolePassword;
 use crate::rotators::random::Random;
@@ -56,6 +57,10 @@ pub(in crate::cli) async fn kind(
             Ok(Kind { rotator, target: None })
         }
         RotatorConfig::Exec(exec) => Ok(Kind::with_target(Plugin::new(root.to_owned(), exec))),
+        RotatorConfig::Http(vendor) => {
+            let auth = vendor.auth_env.iter().map(|(name, variable)| (name.clone(), from_env(variable))).collect();
+            Ok(Kind::with_target(Vendor::new(vendor, &credential.id, auth)))
+        }
         RotatorConfig::GithubDeployKey(key) => {
             Ok(Kind::with_target(DeployKeys::new(organisation(catalog, &key.source, sessions)?, key)))
         }

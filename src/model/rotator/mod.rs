@@ -7,10 +7,12 @@ use super::id::SourceId;
 
 mod aws_managed;
 mod exec;
+mod http;
 mod postgres;
 
 pub use aws_managed::AwsManaged;
 pub use exec::{DeclaredIssuer, DeclaredOverlap, Exec, ExecCaps};
+pub use http::{Http, Issued, Listed, Method, Step as HttpStep};
 pub use postgres::{PostgresAlternating, PostgresPassword, PostgresServer, SslMode};
 
 /// What a rotator kind can do; the engine looks at nothing else.
@@ -95,6 +97,8 @@ pub enum RotatorConfig {
     AwsManaged(AwsManaged),
     /// What a program of the config repo's own carries out.
     Exec(Exec),
+    /// What a vendor's HTTP API issues.
+    Http(Box<Http>),
     /// Two login roles of PostgreSQL, in turn.
     PostgresAlternating(PostgresAlternating),
     /// The password of one login role of PostgreSQL, in place.
@@ -111,6 +115,7 @@ impl RotatorConfig {
             Self::GithubDeployKey(_) => "github-deploy-key",
             Self::AwsManaged(_) => "aws-managed",
             Self::Exec(_) => "exec",
+            Self::Http(_) => "http",
             Self::PostgresAlternating(_) => "postgres-alternating",
             Self::PostgresPassword(_) => "postgres-password",
         }
@@ -125,6 +130,7 @@ impl RotatorConfig {
             Self::GithubDeployKey(_) => GithubDeployKey::CAPABILITIES,
             Self::AwsManaged(_) => AwsManaged::CAPABILITIES,
             Self::Exec(exec) => exec.caps.capabilities(),
+            Self::Http(http) => http.capabilities(),
             Self::PostgresAlternating(_) => PostgresAlternating::CAPABILITIES,
             Self::PostgresPassword(_) => PostgresPassword::CAPABILITIES,
         }

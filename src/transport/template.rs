@@ -8,7 +8,10 @@ use zeroize::Zeroizing;
 const FUEL: u64 = 100_000;
 
 /// `template` filled with `known`; the error is one line of cause.
-pub(super) fn render(template: &str, known: Value) -> Result<Zeroizing<String>, String> {
+///
+/// # Errors
+/// When it is no template, names what is not known, or takes too many steps.
+pub fn render(template: &str, known: Value) -> Result<Zeroizing<String>, String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);

@@ -1,0 +1,255 @@
+//! A workload of Kubernetes: its Secret is applied, then the version is written on its pod template, which rolls it out, and the
+//! roll-out is awaited. The template says the version and no instant, so that the same version never starts pods twice.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use minijinja::context;
+use minijinja::value::Serde;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use super::kubernetes_rollout::{Object, Rollout};
+use super::{reply, template};
+use crate::model::catalog::KubernetesConsumer;
+use crate::model::id::{CredentialId, VersionId};
+use crate::model::secret::Secret;
+use crate::transport::http::is_safe;
+use crate::transport::kubernetes::{Applied, Kubernetes};
+use crate::world::{Consumer, ConsumerView, ErrorClass, WorldError};
+
+/// How long a roll-out is awaited unless the config says otherwise.
+const TIMEOUT: Duration = Duration::from_mins(10);
+/// The manager of the fields of the Secret; those of a template are managed for each Secret apart, since what a manager does not
+/// apply again is taken away.
+const MANAGER: &str = "slm";
+/// Annotation of the Secret: the version it holds.
+const HELD: &str = "slm.dev/version";
+
+/// One workload and its Secret.
+pub struct Workload {
+    api: Kubernetes,
+    credential: CredentialId,
+    config: KubernetesConsumer,
+    /// Where the workload is, its kind and its name.
+    place: (String, &'static str, String),
+    /// Pause between two looks at a roll-out.
+    pause: Duration,
+}
+
+/// The metadata of the Secret.
+#[derive(Deserialize)]
+struct Held {
+    metadata: HeldMetadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HeldMetadata {
+    resource_version: String,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    managed_fields: Vec<Managed>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Managed {
+    #[serde(default)]
+    manager: String,
+    #[serde(default)]
+    operation: String,
+    #[serde(default)]
+    fields_v1: serde_json::Value,
+}
+
+impl Workload {
+    /// The workload of `config` for `credential`; the file of certificates counts from `root`, and `token` lets us in.
+    ///
+    /// # Errors
+    /// [`ErrorClass::Permanent`] when the address is not `https`, the workload is none or there are no certificates in the file;
+    /// [`ErrorClass::Denied`] when there is no token.
+    pub fn new(
+        root: &Path,
+        credential: CredentialId,
+        config: KubernetesConsumer,
+        token: Option<Secret>,
+    ) -> Result<Self, WorldError> {
+        let wrong = |class, cause: String| {
+            let operation = format!("use {} of namespace `{}`", config.workload, config.namespace);
+            WorldError { class, operation, cause }
+        };
+        if !is_safe(&config.server) {
+            return Err(wrong(ErrorClass::Permanent, "the address of its server is not `https`".to_owned()));
+        }
+        let place = place(&config).ok_or_else(|| wrong(ErrorClass::Permanent, "it is not a workload".to_owned()))?;
+        let token = token.filter(|token| !token.expose().is_empty());
+        let token = token.ok_or_else(|| wrong(ErrorClass::Denied, format!("variable `{}` is not set", config.token_env)))?;
+        let ca = config.ca_file.as_ref().map(|path| std::fs::read(root.join(path))).transpose();
+        let ca = ca.map_err(|cause| wrong(ErrorClass::Permanent, format!("`ca-file` cannot be read: {}", cause.kind())))?;
+        let api = Kubernetes::new(&config.server, ca.as_deref(), token);
+        let api = api.ok_or_else(|| wrong(ErrorClass::Permanent, "`ca-file` holds no certificates in PEM".to_owned()))?;
+        Ok(Self { api, credential, config, place, pause: Duration::from_secs(2) })
+    }
+
+    /// Looks at a roll-out every `pause`.
+    #[must_use]
+    pub fn looking_every(mut self, pause: Duration) -> Self {
+        self.pause = pause;
+        self
+    }
+
+    fn secret_path(&self) -> String {
+        format!("/api/v1/namespaces/{}/secrets/{}", self.config.namespace, self.config.secret)
+    }
+
+    fn of_secret(&self, what: &str) -> String {
+        format!("{what} Secret `{}/{}`", self.config.namespace, self.config.secret)
+    }
+
+    fn of_workload(&self, what: &str) -> String {
+        format!("{what} {} of namespace `{}`", self.config.workload, self.config.namespace)
+    }
+
+    fn refused(&self, class: ErrorClass, cause: impl Into<String>) -> WorldError {
+        WorldError { class, operation: self.of_workload("roll out"), cause: cause.into() }
+    }
+
+    /// The annotation of the template that says which version of the Secret its pods were started with.
+    fn annotation(&self) -> String {
+        format!("slm.dev/{}-version", self.config.secret)
+    }
+
+    async fn held(&self) -> Result<Option<Held>, WorldError> {
+        self.api.metadata(&self.secret_path(), &self.of_secret("observe")).await
+    }
+
+    /// The version the Secret holds; none when anybody else has written one of its keys since.
+    fn version(&self, held: &Held) -> Option<VersionId> {
+        let ours = |one: &&Managed| one.manager == MANAGER && one.operation == "Apply";
+        let fields = &held.metadata.managed_fields.iter().find(ours)?.fields_v1["f:data"];
+        let all = self.config.keys.keys().all(|key| fields.get(format!("f:{key}")).is_some());
+        held.metadata.annotations.get(HELD).filter(|_| all).and_then(|text| reply::version(text))
+    }
+
+    async fn object(&self, what: &str) -> Result<Object, WorldError> {
+        let operation = self.of_workload(what);
+        let found = self.api.get(&self.place.0, &operation).await?;
+        found.ok_or(WorldError { class: ErrorClass::NotFound, operation, cause: "it does not exist".to_owned() })
+    }
+
+    /// The Secret with `value`, over what was seen as `held`.
+    fn rendered(&self, version: &VersionId, value: &Secret, held: Option<&Held>) -> Result<Zeroizing<String>, WorldError> {
+        let wrong = |cause: String| WorldError { class: ErrorClass::Permanent, operation: self.of_secret("fill"), cause };
+        let text = value.expose_text().map_err(|error| wrong(error.to_string()))?;
+        let parsed = serde_json::from_str::<serde_json::Value>(text).ok().map(Serde);
+        let known = context! {
+            value => text, json => parsed, version => version.as_str(), credential => self.credential.as_str(),
+        };
+        let mut data = Vec::new();
+        for (key, text) in &self.config.keys {
+            let filled = template::render(text, known.clone()).map_err(wrong)?;
+            // Neither a key nor base64 needs escaping.
+            data.push(format!("\"{key}\":\"{}\"", STANDARD.encode(filled.as_bytes())));
+        }
+        let data = Zeroizing::new(data.join(","));
+        let mut metadata = json!({
+            "name": self.config.secret, "namespace": self.config.namespace, "annotations": { HELD: version.as_str() },
+        });
+        if let Some(held) = held {
+            // Applied over what was seen or not at all.
+            metadata["resourceVersion"] = held.metadata.resource_version.as_str().into();
+        }
+        Ok(Zeroizing::new(format!(
+            "{{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{metadata},\"data\":{{{}}}}}",
+            data.as_str()
+        )))
+    }
+
+    /// Writes `version` on the template of the very `object`, never making another one.
+    async fn annotate(&self, version: &VersionId, object: &Object) -> Result<(), WorldError> {
+        if let Some(why) = object.idle() {
+            return Err(self.refused(ErrorClass::Permanent, why));
+        }
+        let body = json!({
+            "apiVersion": "apps/v1", "kind": self.place.1,
+            "metadata": { "name": self.place.2, "namespace": self.config.namespace, "uid": object.metadata.uid },
+            "spec": { "template": { "metadata": { "annotations": { self.annotation(): version.as_str() } } } },
+        });
+        let manager = format!("{MANAGER}-{}", self.config.secret);
+        // Forced: nothing but our own annotation is applied, and a roll-back by hand takes it over.
+        let what = Applied { manager: &manager, force: true, body: Zeroizing::new(body.to_string()) };
+        self.api.apply(&self.place.0, what, &self.of_workload("roll out")).await
+    }
+}
+
+/// Path, kind and name of the workload.
+fn place(config: &KubernetesConsumer) -> Option<(String, &'static str, String)> {
+    let (word, name) = config.workload.split_once('/')?;
+    let (plural, kind) = match word {
+        "deployment" => ("deployments", "Deployment"),
+        "statefulset" => ("statefulsets", "StatefulSet"),
+        "daemonset" => ("daemonsets", "DaemonSet"),
+        _ => return None,
+    };
+    Some((format!("/apis/apps/v1/namespaces/{}/{plural}/{name}", config.namespace), kind, name.to_owned()))
+}
+
+#[async_trait]
+impl Consumer for Workload {
+    async fn observe(&self) -> Result<ConsumerView, WorldError> {
+        let stored = self.held().await?.and_then(|held| self.version(&held));
+        let object = self.object("observe").await?;
+        if object.rollout() != Rollout::Done {
+            return Ok(ConsumerView { stored, ..ConsumerView::default() });
+        }
+        let running = object.annotation(&self.annotation()).and_then(reply::version);
+        let ending = (object.ending() > 0).then(|| format!("{} pods of {} are ending", object.ending(), self.config.workload));
+        Ok(ConsumerView { stored, running, draining: ending.into_iter().collect() })
+    }
+
+    async fn deliver(&self, version: &VersionId, value: &Secret) -> Result<(), WorldError> {
+        let held = self.held().await?;
+        if held.as_ref().and_then(|held| self.version(held)).as_ref() == Some(version) {
+            return Ok(());
+        }
+        let body = self.rendered(version, value, held.as_ref())?;
+        let what = Applied { manager: MANAGER, force: false, body };
+        self.api.apply(&self.secret_path(), what, &self.of_secret("apply")).await
+    }
+
+    /// Rolls `version` out, unless that was begun, and awaits its end.
+    async fn activate(&self, version: &VersionId) -> Result<(), WorldError> {
+        if self.held().await?.and_then(|held| self.version(&held)).as_ref() != Some(version) {
+            return Err(self.refused(ErrorClass::Conflict, "its Secret holds another version"));
+        }
+        let timeout = self.config.timeout.map_or(TIMEOUT, |limit| Duration::from_secs(limit.as_seconds().unsigned_abs()));
+        let (until, mut begun) = (Instant::now() + timeout, false);
+        loop {
+            let object = self.object("await").await?;
+            if object.annotation(&self.annotation()) != Some(version.as_str()) {
+                if begun {
+                    return Err(self.refused(ErrorClass::Conflict, "another roll-out took its place"));
+                }
+                self.annotate(version, &object).await?;
+                begun = true;
+                continue;
+            }
+            match object.rollout() {
+                Rollout::Done => return Ok(()),
+                Rollout::Stuck(why) => return Err(self.refused(ErrorClass::Permanent, why)),
+                Rollout::Going(pods, all) if Instant::now() >= until => {
+                    return Err(self.refused(ErrorClass::Transient, format!("{pods} of {all} pods are rolled out so far")));
+                }
+                Rollout::Going(..) => tokio::time::sleep(self.pause).await,
+            }
+        }
+    }
+}

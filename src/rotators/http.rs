@@ -1,0 +1,274 @@
+//! Credentials that a vendor's HTTP API issues, by the requests that the config declares. The value is `{"id": …, "value": …}`.
+//!
+//! What a vendor says is never repeated: an error names the step, the host and the status.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use minijinja::context;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::http_answer::{Answer, fill, origin, text, wipe};
+use crate::model::id::{CredentialId, KeyId, VersionId};
+use crate::model::rotator::{Capabilities, Http as Declared, HttpStep};
+use crate::model::secret::Secret;
+use crate::transport::github::segment;
+use crate::transport::http::{Http, Reply, class, is_safe};
+use crate::transport::template::render;
+use crate::world::{ErrorClass, Fresh, KeyChange, Listing, Rotator, Target, Trial, WorldError};
+
+/// The longest answer read: a list of some thousand credentials.
+const LIMIT: usize = 4 << 20;
+/// Statuses of what is not there.
+const GONE: [u16; 2] = [404, 410];
+/// Why an answer of 2xx does not count.
+const UNEXPECTED: &str = "the answer does not show what `expect` says";
+
+/// The credentials at one vendor.
+pub struct Vendor {
+    pub(super) config: Declared,
+    prefix: String,
+    auth: BTreeMap<String, Option<Secret>>,
+    http: Http,
+}
+
+/// What is stored.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+struct Value {
+    id: String,
+    value: String,
+}
+
+/// What a step's templates are filled with; what is empty is not known there.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Known<'a> {
+    pub(super) name: Option<&'a str>,
+    pub(super) id: Option<&'a str>,
+    pub(super) value: Option<&'a str>,
+    pub(super) next: Option<&'a str>,
+    pub(super) page: Option<u32>,
+}
+
+impl Vendor {
+    /// What `config` declares for `credential`; `auth` holds what the variables of `auth-env` held.
+    #[must_use]
+    pub fn new(config: &Declared, credential: &CredentialId, auth: BTreeMap<String, Option<Secret>>) -> Self {
+        let prefix = config.prefix.clone().unwrap_or_else(|| format!("slm-{credential}"));
+        let http = Http::new(timeout(config)).up_to(LIMIT);
+        Self { config: config.clone(), prefix, auth, http }
+    }
+
+    pub(super) fn wrong(&self, class: ErrorClass, step: &str, cause: &str) -> WorldError {
+        let origin = origin(&self.config.create.url);
+        WorldError { class, operation: format!("do `{step}` at {origin}"), cause: cause.to_owned() }
+    }
+
+    /// The name of what is made for `slot`.
+    fn name(&self, slot: &VersionId) -> String {
+        format!("{}-{slot}", self.prefix)
+    }
+
+    /// True for a name that only a run of ours gives: nobody else's begins like it and ends in the id of a slot.
+    pub(super) fn is_ours(&self, name: &str) -> bool {
+        let slot = name.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix('-'));
+        slot.is_some_and(|slot| slot.len() == 36 && uuid::Uuid::try_parse(slot).is_ok())
+    }
+
+    fn context(&self, step: &str, known: Known<'_>) -> Result<minijinja::Value, WorldError> {
+        let mut auth = BTreeMap::new();
+        for (name, secret) in &self.auth {
+            let variable = self.config.auth_env.get(name).map_or("", String::as_str);
+            let missing = || self.wrong(ErrorClass::Denied, step, &format!("variable `{variable}` is not set"));
+            let secret = secret.as_ref().and_then(|secret| secret.expose_text().ok()).filter(|text| !text.is_empty());
+            auth.insert(name.as_str(), secret.ok_or_else(missing)?);
+        }
+        let Known { name, id, value, next, page } = known;
+        let given = [("name", name), ("id", id), ("value", value), ("next", next)];
+        let mut all: BTreeMap<&str, minijinja::Value> =
+            given.into_iter().filter_map(|(key, text)| Some((key, minijinja::Value::from(text?)))).collect();
+        all.extend(page.map(|page| ("page", minijinja::Value::from(page))));
+        all.insert("auth", minijinja::Value::from_pairs(auth));
+        Ok(minijinja::Value::from_pairs(all))
+    }
+
+    /// The address of `step`; what is filled in is encoded, and no secret is.
+    pub(super) fn address(&self, name: &str, step: &HttpStep, known: Known<'_>) -> Result<String, WorldError> {
+        let [id, title, next] = [known.id, known.name, known.next].map(|text| text.map(segment));
+        let filled = match (&id, &title, &next) {
+            (Some(id), _, _) => context! { id },
+            (_, Some(name), _) => context! { name },
+            (_, _, next) => context! { page => known.page, next => next.as_deref().unwrap_or_default() },
+        };
+        let url = render(&step.url, filled).map_err(|cause| self.wrong(ErrorClass::Permanent, name, &cause))?;
+        Ok(url.to_string())
+    }
+
+    fn body(&self, name: &str, step: &HttpStep, filled: &minijinja::Value) -> Result<Option<(&'static str, Vec<u8>)>, WorldError> {
+        let failed = |cause: String| self.wrong(ErrorClass::Permanent, name, &cause);
+        if let Some(json) = &step.json {
+            let mut json = fill(json, filled).map_err(failed)?;
+            let body = json.to_string().into_bytes();
+            wipe(&mut json);
+            return Ok(Some(("application/json", body)));
+        }
+        let Some(form) = &step.form else { return Ok(None) };
+        let mut body = String::new();
+        for (field, text) in form {
+            let text = render(text, filled.clone()).map_err(failed)?;
+            let and = if body.is_empty() { "" } else { "&" };
+            body.push_str(&format!("{and}{}={}", segment(field), segment(&text)));
+        }
+        Ok(Some(("application/x-www-form-urlencoded", body.into_bytes())))
+    }
+
+    fn headers(&self, name: &str, step: &HttpStep, filled: &minijinja::Value) -> Result<Vec<(String, String)>, WorldError> {
+        let shared = self.config.headers.iter().filter(|(header, _)| name != "validate" && !step.headers.contains_key(*header));
+        let mut headers = vec![("accept".to_owned(), "application/json".to_owned())];
+        for (header, text) in shared.chain(&step.headers) {
+            let text = render(text, filled.clone()).map_err(|cause| self.wrong(ErrorClass::Permanent, name, &cause))?;
+            headers.push((header.to_lowercase(), text.to_string()));
+        }
+        Ok(headers)
+    }
+
+    /// Sends `step` to `url`. Where that harms nothing and the time of the step allows it, a vendor that is too busy is waited for.
+    pub(super) async fn talk(&self, name: &str, step: &HttpStep, url: &str, known: Known<'_>) -> Result<Reply, WorldError> {
+        if !is_safe(url) || origin(url) != origin(&step.url) {
+            return Err(self.wrong(ErrorClass::Permanent, name, "its address is not `https`, or another host's"));
+        }
+        let filled = self.context(name, known)?;
+        let mut headers = self.headers(name, step, &filled)?;
+        let body = self.body(name, step, &filled)?;
+        headers.extend(body.as_ref().map(|(kind, _)| ("content-type".to_owned(), (*kind).to_owned())));
+        let body = body.map(|(_, body)| body).unwrap_or_default();
+        let end = Instant::now() + timeout(&self.config);
+        loop {
+            let sent = self.http.exchange(step.method.as_str(), url, headers.clone(), body.clone());
+            let left = end.saturating_duration_since(Instant::now());
+            let reply = tokio::time::timeout(left, sent).await.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+            let reply = reply.map_err(|cause| self.wrong(ErrorClass::Transient, name, &cause))?;
+            let pause = Duration::from_secs(reply.retry_after.unwrap_or(0));
+            if reply.status != 429 || name == "create" || pause.is_zero() || Instant::now() + pause >= end {
+                return Ok(reply);
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// What `reply` says when its status is one of 2xx.
+    fn answer(&self, name: &str, reply: &Reply) -> Result<Answer, WorldError> {
+        if let Some(class) = class(reply.status) {
+            return Err(self.wrong(class, name, &format!("HTTP {}", reply.status)));
+        }
+        let json = if reply.body.is_empty() { Ok(Json::Null) } else { serde_json::from_slice(&reply.body) };
+        let json = json.map_err(|_| self.wrong(ErrorClass::Permanent, name, "the answer is not JSON"))?;
+        Ok(Answer { now: reply.date, json })
+    }
+
+    /// What `reply` says when it is of 2xx and shows what it must.
+    pub(super) fn done(&self, name: &str, step: &HttpStep, reply: &Reply) -> Result<Answer, WorldError> {
+        let answer = self.answer(name, reply)?;
+        if answer.shows(&step.expect) { Ok(answer) } else { Err(self.wrong(ErrorClass::Permanent, name, UNEXPECTED)) }
+    }
+
+    /// Has `step` done to what is `known`.
+    async fn act(&self, name: &str, step: &HttpStep, known: Known<'_>) -> Result<Reply, WorldError> {
+        let url = self.address(name, step, known)?;
+        self.talk(name, step, &url, known).await
+    }
+
+    fn parse(&self, value: &Secret) -> Result<Value, WorldError> {
+        let cause = "the value is not `{\"id\": …, \"value\": …}`";
+        serde_json::from_slice(value.expose()).map_err(|_| self.wrong(ErrorClass::Permanent, "validate", cause))
+    }
+
+    /// The credential that `answer` shows.
+    fn issued(&self, name: &str, answer: &Answer) -> Result<Fresh, WorldError> {
+        let at = |pointer: &str| answer.json.pointer(pointer).and_then(text);
+        let missing = || self.wrong(ErrorClass::Permanent, name, "no credential stands in the answer where `issued` says");
+        let issued = &self.config.issued;
+        let (Some(id), Some(value)) = (at(&issued.id), at(&issued.value)) else { return Err(missing()) };
+        let key = KeyId::from(id.as_str());
+        let stored = serde_json::to_vec(&Value { id, value }).map_err(|_| missing())?;
+        Ok(Fresh { key: Some(key), value: Secret::new(stored) })
+    }
+}
+
+fn timeout(config: &Declared) -> Duration {
+    Duration::from_secs(config.timeout.as_seconds().unsigned_abs())
+}
+
+#[async_trait]
+impl Rotator for Vendor {
+    fn capabilities(&self) -> Capabilities {
+        self.config.capabilities()
+    }
+
+    fn identify(&self, value: &Secret) -> Option<KeyId> {
+        self.parse(value).ok().map(|value| KeyId::from(value.id.as_str())).filter(|id| !id.as_str().is_empty())
+    }
+
+    async fn create(&self, slot: &VersionId, _: Option<&Secret>) -> Result<Fresh, WorldError> {
+        let name = self.name(slot);
+        let step = &self.config.create;
+        let reply = self.act("create", step, Known { name: Some(&name), ..Known::default() }).await?;
+        self.issued("create", &self.done("create", step, &reply)?)
+    }
+
+    async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
+        let (value, step) = (self.parse(value)?, &self.config.validate);
+        let known = Known { id: Some(&value.id), value: Some(&value.value), ..Known::default() };
+        let reply = self.act("validate", step, known).await?;
+        if self.config.refused.contains(&reply.status) {
+            return Ok(Trial::Refused(format!("HTTP {}", reply.status)));
+        }
+        let answer = self.answer("validate", &reply)?;
+        Ok(if answer.shows(&step.expect) { Trial::Accepted } else { Trial::Refused(UNEXPECTED.to_owned()) })
+    }
+}
+
+#[async_trait]
+impl Target for Vendor {
+    async fn list(&self) -> Result<Listing, WorldError> {
+        self.all().await
+    }
+
+    async fn install(&self, _: &Secret, _: &VersionId, _: Option<&VersionId>) -> Result<(), WorldError> {
+        Err(self.wrong(ErrorClass::Permanent, "install", "the vendor issues its values itself"))
+    }
+
+    async fn reread(&self, key: &KeyId) -> Result<Secret, WorldError> {
+        let step = self.config.read.as_ref();
+        let step = step.ok_or_else(|| self.wrong(ErrorClass::Permanent, "read", "no such step is declared"))?;
+        let reply = self.act("read", step, Known { id: Some(key.as_str()), ..Known::default() }).await?;
+        let fresh = self.issued("read", &self.done("read", step, &reply)?)?;
+        if fresh.key.as_ref() == Some(key) {
+            return Ok(fresh.value);
+        }
+        Err(self.wrong(ErrorClass::Permanent, "read", "it shows another credential"))
+    }
+
+    async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError> {
+        let (name, step) = match change {
+            KeyChange::Disable => ("disable", self.config.disable.as_ref()),
+            KeyChange::Enable => ("enable", self.config.enable.as_ref()),
+            KeyChange::Delete => ("delete", Some(&self.config.delete)),
+        };
+        let step = step.ok_or_else(|| self.wrong(ErrorClass::Permanent, name, "no such step is declared"))?;
+        let reply = self.act(name, step, Known { id: Some(key.as_str()), ..Known::default() }).await?;
+        if change == KeyChange::Enable || !GONE.contains(&reply.status) {
+            self.done(name, step, &reply)?;
+        }
+        // What an address that leads nowhere answers looks the same as what is gone.
+        let left = self.all().await?.keys.into_iter().find(|left| left.id == *key);
+        let done = match change {
+            KeyChange::Delete => left.is_none(),
+            KeyChange::Disable => left.is_none_or(|left| !left.active),
+            KeyChange::Enable => left.is_some_and(|left| left.active),
+        };
+        if done { Ok(()) } else { Err(self.wrong(ErrorClass::Transient, name, "the list does not show it yet")) }
+    }
+}

@@ -1,0 +1,393 @@
+//! Credentials that a vendor's HTTP API issues, against a server with state.
+//!
+//! It has the paths, fields and statuses that Datadog documents for its API keys (v2: create, get, list by page, delete; v1: validate).
+//! They are written down from that documentation and were not recorded from the service.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use serde_json::{Value as Json, json};
+use slm::model::rotator::{Http, RotatorConfig};
+use slm::model::secret::Secret;
+use slm::rotators::http::Vendor;
+use slm::world::{ErrorClass, KeyChange, LastUse, Rotator, Target, Trial, WorldError};
+
+use crate::kinds::target_sweep;
+use crate::support::Request;
+
+const APP: &str = "canary-application-key-never-shown";
+const API: &str = "canary-api-key-never-shown";
+const VALUE: &str = "canary-issued-value-";
+const SLOT: &str = "3f2504e0-4f89-51d3-9a0c-0305e82c3301";
+const DATE: &str = "Tue, 24 Nov 2026 06:00:00 GMT";
+
+/// A vendor: what it keeps, and what it answers next instead of the truth.
+#[derive(Default)]
+struct State {
+    root: String,
+    made: u32,
+    keys: BTreeMap<String, Json>,
+    disabled: BTreeSet<String>,
+    /// By the beginning of a request line: status, a header line, body.
+    next: Vec<(&'static str, u16, &'static str, String)>,
+    requests: Vec<String>,
+}
+
+struct Server(Arc<Mutex<State>>);
+
+impl Server {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let root = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(Mutex::new(State { root, ..State::default() }));
+        let shared = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let Ok(request) = Request::read(&stream) else { continue };
+                let header = |name: &str| request.header(name).unwrap_or_default();
+                let login = (header("dd-api-key"), header("dd-application-key"));
+                let (status, more, answer) = shared.lock().unwrap().answer(request.asked(), login, &request.body);
+                let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n{more}\r\n", answer.len());
+                let _ = stream.write_all(format!("{head}{answer}").as_bytes());
+            }
+        });
+        Self(state)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// The next request whose line begins with `line` is answered so.
+    fn script(&self, line: &'static str, status: u16, header: &'static str, body: &str) {
+        self.state().next.push((line, status, header, body.to_owned()));
+    }
+}
+
+impl State {
+    fn answer(&mut self, line: &str, (api, app): (&str, &str), body: &[u8]) -> (u16, String, String) {
+        self.requests.push(line.to_owned());
+        let date = format!("date: {DATE}\r\n");
+        if let Some(at) = self.next.iter().position(|(begin, ..)| line.starts_with(begin)) {
+            let (_, status, header, body) = self.next.remove(at);
+            return (status, format!("{date}{header}"), body);
+        }
+        let (method, target) = line.split_once(' ').unwrap();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let refused = |status: u16, why: &str| (status, date.clone(), json!({ "errors": [why] }).to_string());
+        if path == "/api/v1/validate" {
+            let by = |(id, key): (&String, &Json)| key["attributes"]["key"] == api && !self.disabled.contains(id);
+            let good = self.keys.iter().any(by);
+            return if good { (200, date.clone(), json!({ "valid": true }).to_string()) } else { refused(403, "Forbidden") };
+        }
+        if (api, app) != (API, APP) {
+            return refused(403, "Forbidden");
+        }
+        let id = path.strip_prefix("/api/v2/api_keys/").unwrap_or_default().to_owned();
+        match method {
+            "POST" if path == "/api/v2/api_keys" => {
+                let asked: Json = serde_json::from_slice(body).unwrap();
+                assert_eq!(asked["data"]["type"], "api_keys");
+                let key = self.issue(asked["data"]["attributes"]["name"].as_str().unwrap());
+                (201, date, json!({ "data": key }).to_string())
+            }
+            "GET" if path == "/api/v2/api_keys" => (200, date, self.page(query).to_string()),
+            "GET" if self.keys.contains_key(&id) => (200, date, json!({ "data": self.keys[&id] }).to_string()),
+            "DELETE" if self.keys.remove(&id).is_some() => (204, date, String::new()),
+            "PATCH" if self.keys.contains_key(&id) => {
+                let asked: Json = serde_json::from_slice(body).unwrap();
+                if asked["enabled"] == json!(true) {
+                    self.disabled.remove(&id)
+                } else {
+                    self.disabled.insert(id)
+                };
+                (200, date, json!({ "ok": true }).to_string())
+            }
+            _ => refused(404, "Not found"),
+        }
+    }
+
+    fn issue(&mut self, name: &str) -> Json {
+        self.made += 1;
+        let (id, value) = (format!("00000000-aaaa-bbbb-cccc-{:012}", self.made), format!("{VALUE}{:04}", self.made));
+        let attributes = json!({
+            "created_at": "2026-11-24T05:00:00.123456+00:00", "modified_at": "2026-11-24T05:00:00.123456+00:00",
+            "date_last_used": null, "name": name, "key": value, "last4": &value[value.len() - 4..], "remote_config_read_enabled": false,
+        });
+        let key = json!({ "id": id, "type": "api_keys", "attributes": attributes, "relationships": {} });
+        self.keys.insert(id, key.clone());
+        key
+    }
+
+    /// Two a page, without values.
+    fn page(&self, query: &str) -> Json {
+        let of = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let (number, filter) = (of("page[number]").unwrap().parse::<usize>().unwrap(), of("filter").unwrap());
+        let all: Vec<Json> =
+            self.keys.values().filter(|key| key["attributes"]["name"].as_str().unwrap().contains(filter)).cloned().collect();
+        let shown = all.iter().skip(number * 2).take(2).cloned().map(|mut key| {
+            key["attributes"].as_object_mut().unwrap().remove("key");
+            key["attributes"]["enabled"] = json!(!self.disabled.contains(key["id"].as_str().unwrap()));
+            key
+        });
+        json!({ "data": shown.collect::<Vec<_>>(), "meta": { "max_allowed": 50, "page": { "total_filtered_count": all.len() } } })
+    }
+}
+
+/// As the documentation shows it, with the server's address in place of Datadog's.
+fn text(root: &str) -> String {
+    let config = include_str!("../../docs/config.md");
+    let begin = config.find("[rotator.http]").expect("the documentation shows one");
+    let example = config[begin..].split("```").next().unwrap();
+    let example = example.split("\n[").filter(|table| table.starts_with("rotator.http") || table.starts_with("[rotator.http]"));
+    let tables: Vec<String> = example.map(|table| table.replace("https://api.datadoghq.com", root)).collect();
+    tables.join("\n[").replace("[rotator.http]\n", "").replace("[rotator.http.", "[")
+}
+
+fn declared(root: &str, more: &str) -> Http {
+    let text = format!("{}\n{more}", text(root));
+    toml::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn vendor(server: &Server, change: impl FnOnce(&mut Http)) -> Vendor {
+    let mut config = declared(&server.state().root.clone(), "");
+    change(&mut config);
+    opened(&config)
+}
+
+fn opened(config: &Http) -> Vendor {
+    let secret = |text: &str| Some(Secret::new(text.as_bytes().to_vec()));
+    Vendor::new(config, &"one".into(), [("api".to_owned(), secret(API)), ("app".to_owned(), secret(APP))].into())
+}
+
+/// With the two steps Datadog has not.
+fn with_disable(config: &mut Http) {
+    let step = |to: bool| {
+        let url = config.delete.url.clone();
+        let step = json!({ "method": "PATCH", "url": url, "json": { "enabled": to }, "expect": { "/ok": true } });
+        Some(serde_json::from_value(step).unwrap())
+    };
+    (config.disable, config.enable) = (step(false), step(true));
+    config.listed.active = [("/attributes/enabled".to_owned(), json!(true))].into();
+}
+
+fn silent(text: &str) {
+    for secret in [APP, API, VALUE] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+fn class(error: WorldError) -> (ErrorClass, String) {
+    silent(&format!("{error} {error:?}"));
+    (error.class, error.cause)
+}
+
+#[tokio::test]
+async fn a_rotation_that_loses_an_effect_ends_with_one_key_and_leaves_others_alone() {
+    for (change, effects) in [((|_| ()) as fn(&mut Http), 2), (|config| config.read = None, 2), (with_disable, 3)] {
+        let server = Server::start();
+        let others = ["made by hand", "slm-other-3f2504e0-4f89-51d3-9a0c-0305e82c3301", "slm-one-by-hand"];
+        others.iter().for_each(|name| drop(server.state().issue(name)));
+        let mut config = declared(&server.state().root.clone(), "");
+        change(&mut config);
+        let (met, told) = target_sweep(&RotatorConfig::Http(Box::new(config.clone())), &opened(&config)).await;
+        assert_eq!(met, effects); // create, disable where there is one, delete
+        silent(&told);
+        let state = server.state();
+        let names: Vec<&str> = state.keys.values().map(|key| key["attributes"]["name"].as_str().unwrap()).collect();
+        assert!(others.iter().all(|other| names.contains(other)) && names.len() == 4, "{names:?}");
+        silent(&state.requests.join("\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_issued_under_the_name_of_its_slot_tried_shown_again_and_deleted() {
+    let server = Server::start();
+    let vendor = vendor(&server, |_| ());
+    let fresh = vendor.create(&SLOT.into(), None).await.unwrap();
+    let key = fresh.key.unwrap();
+    assert_eq!(vendor.identify(&fresh.value).as_ref(), Some(&key));
+    assert_eq!(server.state().keys[key.as_str()]["attributes"]["name"], format!("slm-one-{SLOT}"));
+    assert_eq!(vendor.verify(&fresh.value).await.unwrap(), Trial::Accepted);
+    assert!(vendor.reread(&key).await.unwrap().expose() == fresh.value.expose());
+    let listing = vendor.list().await.unwrap();
+    let [seen] = &listing.keys[..] else { panic!("{listing:?}") };
+    assert_eq!((listing.now.to_string().as_str(), seen.ours, seen.active), ("2026-11-24T06:00:00Z", true, true));
+    assert_eq!((&seen.id, &seen.last_used), (&key, &LastUse::Never));
+    assert_eq!(seen.created.unwrap().to_string(), "2026-11-24T05:00:00.123456Z");
+    for _ in 0..2 {
+        vendor.change(&key, KeyChange::Delete).await.unwrap();
+    }
+    assert_eq!(vendor.verify(&fresh.value).await.unwrap(), Trial::Refused("HTTP 403".to_owned()));
+    assert_eq!(class(vendor.reread(&key).await.err().unwrap()).0, ErrorClass::NotFound);
+    assert_eq!(class(vendor.change(&key, KeyChange::Disable).await.unwrap_err()).0, ErrorClass::Permanent);
+}
+
+#[tokio::test]
+async fn a_disabled_key_is_refused_and_let_in_again() {
+    let server = Server::start();
+    let vendor = vendor(&server, with_disable);
+    let fresh = vendor.create(&SLOT.into(), None).await.unwrap();
+    let key = fresh.key.unwrap();
+    for (change, trial) in [(KeyChange::Disable, Trial::Refused("HTTP 403".to_owned())), (KeyChange::Enable, Trial::Accepted)] {
+        for _ in 0..2 {
+            vendor.change(&key, change).await.unwrap();
+        }
+        assert_eq!(vendor.verify(&fresh.value).await.unwrap(), trial);
+        assert_eq!(vendor.list().await.unwrap().keys[0].active, change == KeyChange::Enable);
+    }
+    server.script("PATCH", 200, "", r#"{"ok":false,"error":"canary-issued-value-"}"#);
+    let (class, cause) = class(vendor.change(&key, KeyChange::Disable).await.unwrap_err());
+    assert_eq!((class, cause.as_str()), (ErrorClass::Permanent, "the answer does not show what `expect` says"));
+    let gone = vendor.change(&"nobody".into(), KeyChange::Enable).await.unwrap_err();
+    assert_eq!(gone.class, ErrorClass::NotFound);
+}
+
+#[tokio::test]
+async fn a_list_that_is_not_whole_is_an_error_and_never_an_absence() {
+    let server = Server::start();
+    for number in 0..5 {
+        server.state().issue(&format!("slm-one-{number}"));
+    }
+    let vendor = vendor(&server, |_| ());
+    assert_eq!(vendor.list().await.unwrap().keys.len(), 5);
+    let pages: Vec<String> = std::mem::take(&mut server.state().requests);
+    assert_eq!(pages.len(), 3, "{pages:?}");
+    let item = server.state().page("page[number]=0&filter=slm-")["data"][0].clone();
+    let one = |total: u32| json!({ "data": [item], "meta": { "page": { "total_filtered_count": total } } }).to_string();
+    let twice = json!({ "data": [item, item], "meta": { "page": { "total_filtered_count": 2 } } }).to_string();
+    let mut nameless = item.clone();
+    nameless.as_object_mut().unwrap().remove("id");
+    let nameless = json!({ "data": [nameless], "meta": { "page": { "total_filtered_count": 1 } } }).to_string();
+    for (page, status, body, wanted) in [
+        ("number]=0", 200, one(0), ErrorClass::Transient),
+        ("number]=0", 200, twice, ErrorClass::Transient),
+        (
+            "number]=2",
+            200,
+            json!({ "data": [], "meta": { "page": { "total_filtered_count": 5 } } }).to_string(),
+            ErrorClass::Transient,
+        ),
+        ("number]=1", 200, json!({ "data": [] }).to_string(), ErrorClass::Transient),
+        ("number]=1", 502, VALUE.to_owned(), ErrorClass::Transient),
+        ("number]=1", 403, VALUE.to_owned(), ErrorClass::Denied),
+        ("number]=0", 200, VALUE.to_owned(), ErrorClass::Permanent),
+        ("number]=0", 200, json!({ "errors": [VALUE] }).to_string(), ErrorClass::Permanent),
+        ("number]=0", 200, nameless, ErrorClass::Permanent),
+    ] {
+        let line = match page {
+            "number]=0" => "GET /api/v2/api_keys?page[size]=100&page[number]=0",
+            "number]=1" => "GET /api/v2/api_keys?page[size]=100&page[number]=1",
+            _ => "GET /api/v2/api_keys?page[size]=100&page[number]=2",
+        };
+        server.script(line, status, "", &body);
+        assert_eq!(class(vendor.list().await.unwrap_err()).0, wanted, "{status} {body}");
+        assert!(server.state().next.is_empty(), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn pages_lead_to_each_other_by_an_address_or_by_a_cursor() {
+    let server = Server::start();
+    let root = server.state().root.clone();
+    let page = |id: &str, next: Json| json!({ "keys": [{ "id": id, "label": "x" }], "next": next }).to_string();
+    let listed = |config: &mut Http, url: &str| {
+        config.list.url = format!("{root}{url}");
+        let listed = json!({ "items": "/keys", "id": "/id", "name": "/label", "next": "/next" });
+        config.listed = serde_json::from_value(listed).unwrap();
+    };
+    let ids = async |vendor: &Vendor| {
+        vendor.list().await.map(|listing| listing.keys.into_iter().map(|key| key.id.to_string()).collect::<Vec<_>>())
+    };
+    let by_address = vendor(&server, |config| listed(config, "/keys"));
+    for second in [format!("{root}/more?at=2"), "/more?at=2".to_owned()] {
+        server.script("GET /keys", 200, "", &page("a", json!(second)));
+        server.script("GET /more?at=2", 200, "", &page("b", Json::Null));
+        assert_eq!(ids(&by_address).await.unwrap(), ["a", "b"]);
+    }
+    // The login would be sent there.
+    for elsewhere in ["https://evil.example/keys".to_owned(), root.replace("http://", "https://"), format!("{root}.evil.example/")]
+    {
+        server.script("GET /keys", 200, "", &page("a", json!(elsewhere)));
+        assert_eq!(class(by_address.list().await.unwrap_err()).0, ErrorClass::Permanent, "{elsewhere}");
+    }
+    let by_cursor = vendor(&server, |config| listed(config, "/keys?after={{ next }}"));
+    server.script("GET /keys?after=", 200, "", &page("a", json!("x&y=1")));
+    server.script("GET /keys?after=x%26y%3D1", 200, "", &page("b", json!("")));
+    assert_eq!(ids(&by_cursor).await.unwrap(), ["a", "b"]);
+    for _ in 0..2 {
+        server.script("GET /keys?after=", 200, "", &page("a", json!("same")));
+    }
+    assert_eq!(class(by_cursor.list().await.unwrap_err()).1, "a page leads to itself");
+}
+
+#[tokio::test]
+async fn every_way_to_fail_has_its_class_and_repeats_nothing() {
+    let server = Server::start();
+    let vendor = vendor(&server, |_| ());
+    for (status, body, wanted, cause) in [
+        (401, VALUE, ErrorClass::Denied, "HTTP 401"),
+        (403, VALUE, ErrorClass::Denied, "HTTP 403"),
+        (409, VALUE, ErrorClass::Conflict, "HTTP 409"),
+        (429, VALUE, ErrorClass::Transient, "HTTP 429"),
+        (500, VALUE, ErrorClass::Transient, "HTTP 500"),
+        (302, VALUE, ErrorClass::Permanent, "HTTP 302"),
+        (400, VALUE, ErrorClass::Permanent, "HTTP 400"),
+        (201, VALUE, ErrorClass::Permanent, "the answer is not JSON"),
+        (201, r#"{"data":{"id":"x"}}"#, ErrorClass::Permanent, "no credential stands in the answer where `issued` says"),
+    ] {
+        server.script("POST", status, "", body);
+        assert_eq!(class(vendor.create(&SLOT.into(), None).await.err().unwrap()), (wanted, cause.to_owned()), "{status}");
+    }
+    assert!(server.state().keys.is_empty());
+    let value = Secret::new(format!(r#"{{"id":"x","value":"{VALUE}"}}"#).into_bytes());
+    server.script("GET /api/v1/validate", 500, "", VALUE);
+    assert_eq!(class(vendor.verify(&value).await.unwrap_err()).0, ErrorClass::Transient);
+    server.script("GET /api/v1/validate", 200, "", r#"{"valid":false}"#);
+    assert!(matches!(vendor.verify(&value).await.unwrap(), Trial::Refused(_)));
+    let bare = Secret::new(VALUE.as_bytes().to_vec());
+    assert_eq!((vendor.identify(&bare), class(vendor.verify(&bare).await.unwrap_err()).0), (None, ErrorClass::Permanent));
+}
+
+#[tokio::test]
+async fn a_vendor_that_is_too_busy_is_waited_for_but_never_with_a_creation() {
+    let server = Server::start();
+    let vendor = vendor(&server, |_| ());
+    server.script("GET /api/v2/api_keys", 429, "retry-after: 1\r\n", "{}");
+    let began = std::time::Instant::now();
+    vendor.list().await.unwrap();
+    assert!(began.elapsed().as_millis() >= 1_000);
+    // Longer than the step may take.
+    server.script("GET /api/v2/api_keys", 429, "retry-after: 3600\r\n", "{}");
+    assert_eq!(class(vendor.list().await.unwrap_err()).1, "HTTP 429");
+    server.script("POST", 429, "retry-after: 1\r\n", "{}");
+    assert_eq!(class(vendor.create(&SLOT.into(), None).await.err().unwrap()).1, "HTTP 429");
+    assert!(server.state().keys.is_empty());
+}
+
+#[tokio::test]
+async fn an_end_that_the_list_does_not_show_is_no_end() {
+    let server = Server::start();
+    let key = server.state().issue("by hand, slm-")["id"].as_str().unwrap().to_owned();
+    let vendor = vendor(&server, |config| config.delete.url = format!("{}/nowhere/{{{{ id }}}}", config.create.url));
+    assert_eq!(class(vendor.change(&key.as_str().into(), KeyChange::Delete).await.unwrap_err()).0, ErrorClass::Transient);
+    vendor.change(&"gone/../x".into(), KeyChange::Delete).await.unwrap();
+    assert!(server.state().requests.iter().any(|line| line.ends_with("/nowhere/gone%2F..%2Fx")));
+}
+
+#[tokio::test]
+async fn nothing_is_sent_without_the_login_or_where_others_read_along() {
+    let server = Server::start();
+    let config = declared(&server.state().root.clone(), "");
+    let without = Vendor::new(&config, &"one".into(), [("api".to_owned(), None), ("app".to_owned(), None)].into());
+    assert_eq!(
+        class(without.list().await.unwrap_err()),
+        (ErrorClass::Denied, "variable `SLM_DATADOG_API_KEY` is not set".to_owned())
+    );
+    let open = vendor(&server, |config| config.create.url = "http://api.example.com/keys".to_owned());
+    assert_eq!(class(open.create(&SLOT.into(), None).await.err().unwrap()).0, ErrorClass::Permanent);
+    assert!(server.state().requests.is_empty());
+}
