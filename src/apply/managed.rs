@@ -97,7 +97,7 @@ async fn watch(
     stop: &StopFlag,
     mut tell: impl FnMut(&'static str, &VersionId),
 ) -> Result<VersionId, Fate> {
-    let (mut asked, mut looks, mut failures) = (false, 0_u8, 0_u8);
+    let (mut asked, mut seen, mut looks, mut failures) = (false, false, 0_u8, 0_u8);
     loop {
         if stop.load(Ordering::Relaxed) {
             return Err(Fate::Stopped("asked to stop; resume will go on".to_owned()));
@@ -106,7 +106,7 @@ async fn watch(
             Err(error) => Err(error),
             Ok(view) => match decide(wanted, &view, asked) {
                 Step::Arrived(version) => {
-                    if asked {
+                    if asked || seen {
                         tell("rotated", &version);
                     }
                     return Ok(version);
@@ -122,6 +122,7 @@ async fn watch(
                 }
                 Step::Wait(why) if looks >= LOOKS || !(job.fence)() => return Err(Fate::Waiting(why)),
                 Step::Wait(_) => {
+                    seen = true;
                     looks += 1;
                     Ok(())
                 }

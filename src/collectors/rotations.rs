@@ -250,6 +250,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_the_store_does_by_itself_is_stuck_once_it_took_too_long_by_the_stores_own_clock() {
+        let at = |second| Timestamp::new(second, 0).unwrap();
+        let seen = |now: Option<i64>, labels: &[(&str, &str)]| {
+            let version = |(id, label): &(&str, &str)| {
+                let labels = label.split('+').map(str::to_owned).collect();
+                (VersionId::from(*id), VersionView { labels, created: at(100) })
+            };
+            let versions = labels.iter().map(version).collect();
+            let view = SecretView { exists: true, versions, now: now.map(at), behind: Vec::new() };
+            let seen = kept(&"db".into(), &"old".into(), &view, Limit::seconds(60));
+            assert!(!seen.is("open"), "nothing of it is for slm to end");
+            (seen.instant("pending_since"), seen.get("stuck").map(|fact| fact == Fact::Bool(true)))
+        };
+        let begun = [("old", "AWSCURRENT"), ("new", "AWSPENDING")];
+        assert_eq!(seen(Some(159), &begun), (Some(at(100)), Some(false)));
+        assert_eq!(seen(Some(160), &begun), (Some(at(100)), Some(true)));
+        assert_eq!(seen(None, &begun), (Some(at(100)), Some(false)), "without its clock nothing is late");
+        assert_eq!(seen(Some(900), &[("old", "AWSCURRENT+AWSPENDING")]), (None, None));
+        assert_eq!(seen(Some(900), &[("old", "AWSCURRENT"), ("ours", "SLM-PENDING")]), (None, None));
+    }
+
     #[tokio::test]
     async fn registers_that_cannot_be_read_are_not_empty() {
         let folder = tempfile::tempdir().unwrap();

@@ -109,9 +109,6 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
         return Some((rotate(credential, Some(version)), Reason::Forced));
     }
     let rotation = rotation_of(input, credential, &version);
-    if let Some(since) = rotation.and_then(managed::stuck) {
-        return Some((rotate(credential, Some(version)), Reason::Stuck { since }));
-    }
     if rotation.is_some_and(|rotation| rotation.is("open")) {
         return Some((finish(credential, version), Reason::NotRetired));
     }
@@ -119,6 +116,9 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
         let secret = credential.secret.clone();
         let kind = ActionKind::Deliver { credential: credential.id.clone(), secret, generation: version, consumers: behind };
         return Some((kind, Reason::NotAdopted));
+    }
+    if let Some(since) = rotation.and_then(managed::stuck) {
+        return Some((rotate(credential, Some(version)), Reason::Stuck { since }));
     }
     // What AWS has begun is not asked for again while it may take that long.
     let under_way = rotation.is_some_and(|rotation| rotation.instant("pending_since").is_some());

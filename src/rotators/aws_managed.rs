@@ -42,8 +42,11 @@ impl Keeper for RotatedByAws {
     async fn rotate(&self, secret: &SecretRef, version: &VersionId) -> Result<(), WorldError> {
         let doing = || format!("have AWS rotate {}", secret.name);
         let wrong = |cause: &str| WorldError { class: ErrorClass::Permanent, operation: doing(), cause: cause.to_owned() };
-        let found = self.client.describe_secret().secret_id(&secret.name).send().await;
-        let found = found.map_err(|error| Failure::of(&error).during(doing()))?;
+        let look = async || {
+            let found = self.client.describe_secret().secret_id(&secret.name).send().await;
+            found.map_err(|error| Failure::of(&error).during(doing()))
+        };
+        let found = look().await?;
         if found.deleted_date().is_some() {
             return Err(wrong("the secret is scheduled for deletion"));
         }
@@ -54,9 +57,9 @@ impl Keeper for RotatedByAws {
         match request.rotate_immediately(true).send().await {
             Ok(_) => Ok(()),
             Err(error) => match Failure::of(&error) {
-                // A rotation before is not complete: AWS says so, and attempts that one again.
+                // A rotation before is not complete, our own whose answer got lost among them: AWS says so, and attempts it again.
                 failure if failure.code.as_deref() == Some("InvalidRequestException") => {
-                    if under_way(&found) {
+                    if under_way(&look().await?) {
                         return Ok(());
                     }
                     let cause = failure.to_string();
