@@ -10,6 +10,7 @@ mod demo;
 mod exit;
 mod explain;
 mod init;
+mod lease;
 mod pipeline;
 mod plan;
 mod resume;
