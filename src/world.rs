@@ -111,6 +111,14 @@ impl SecretView {
         self.labelled(PREVIOUS)
     }
 
+    /// The version that AWS is about to put in force, and has not.
+    #[must_use]
+    pub fn under_way(&self) -> Option<(&VersionId, Timestamp)> {
+        let is = |labels: &[String], label: &str| labels.iter().any(|have| have == label);
+        let mut found = self.versions.iter().filter(|(_, view)| is(&view.labels, AWS_PENDING) && !is(&view.labels, CURRENT));
+        found.next().map(|(id, view)| (id, view.created))
+    }
+
     /// The version that carries `label`.
     #[must_use]
     pub fn labelled(&self, label: &str) -> Option<&VersionId> {
@@ -122,6 +130,8 @@ impl SecretView {
 pub const CURRENT: &str = "AWSCURRENT";
 /// Label of the version that was in force before.
 pub const PREVIOUS: &str = "AWSPREVIOUS";
+/// Label of a version that AWS is about to put in force; never touched by us.
+pub const AWS_PENDING: &str = "AWSPENDING";
 /// Label of our own slot; `AWSPENDING` belongs to AWS and is never touched.
 pub const PENDING: &str = "SLM-PENDING";
 
@@ -168,6 +178,13 @@ pub trait Rotator: Send + Sync {
     async fn create(&self, slot: &VersionId, current: Option<&Secret>) -> Result<Fresh, WorldError>;
     /// Shows `value` to the target.
     async fn verify(&self, value: &Secret) -> Result<Trial, WorldError>;
+}
+
+/// A store that replaces a value by itself when it is asked to; nobody else sees the new value before it is in force.
+#[async_trait]
+pub trait Keeper: Send + Sync {
+    /// Asks for a new value of `secret`, to be kept as `version`; the same again is no change, and one under way is gone on with.
+    async fn rotate(&self, secret: &SecretRef, version: &VersionId) -> Result<(), WorldError>;
 }
 
 /// One credential as its target lists it.

@@ -8,5 +8,6 @@ mod explore;
 pub mod gate;
 pub mod job;
 mod look;
+pub mod managed;
 pub mod observation;
 mod write;

@@ -11,6 +11,7 @@ use super::rotate::about;
 use super::{Exit, Global, Said, Trouble, lease, pipeline, wire};
 use crate::apply::engine::drive;
 use crate::apply::job::{Budget, Job};
+use crate::apply::managed;
 use crate::host::clock::SystemClock;
 use crate::host::locker::{Locker, Signer};
 use crate::host::repo;
@@ -182,7 +183,13 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, leak
         leak,
         budget: Budget::default(),
     };
-    drive(&job, &SystemClock, stop).await
+    if credential.rotator.aws_managed().is_none() || !matches!(action.kind, ActionKind::Rotate { .. }) {
+        return drive(&job, &SystemClock, stop).await;
+    }
+    match wire::keeper(&session.catalog, credential, &session.sessions, &name).await {
+        Ok(keeper) => managed::drive(&job, keeper.as_ref(), &SystemClock, stop).await,
+        Err(error) => say(Fate::Failed(error.to_string())),
+    }
 }
 
 /// Names the rotation in the logs of the sources: `slm-9f2c41d07ab3`.

@@ -24,7 +24,8 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
 
 /// What of `plan` was begun by an earlier run.
 fn begun(mut plan: Plan) -> Plan {
-    let is = |kind: &ActionKind, reason: &Reason| !matches!(kind, ActionKind::Rotate { .. }) || *reason == Reason::HalfDone;
+    let begun = |reason: &Reason| matches!(reason, Reason::HalfDone | Reason::Stuck { .. });
+    let is = |kind: &ActionKind, reason: &Reason| !matches!(kind, ActionKind::Rotate { .. }) || begun(reason);
     plan.actions.retain(|action| is(&action.kind, &action.reason));
     plan.held.retain(|held| is(&held.kind, &held.reason));
     plan

@@ -9,12 +9,13 @@ use crate::model::catalog::SecretRef;
 use crate::model::id::{CredentialId, RegisterName, ResourceId, SourceId, VersionId};
 use crate::model::names;
 use crate::model::snapshot::{Attribute, ROTATION_ENTITY, Resource, Value};
-use crate::model::time::Timestamp;
-use crate::world::{Clock, Collected, Collector, Registers, SecretStore, WorldError};
+use crate::model::time::{Limit, Timestamp};
+use crate::world::{Clock, Collected, Collector, Registers, SecretStore, SecretView, WorldError};
 
 /// Entity types and the attributes this collector can observe of them.
-pub const EMITS: &[(&str, &[&str])] =
-    &[("Slm::Rotation", &["credential", "disabled", "done", "fate", "generation", "open", "promoted", "refused"])];
+pub const EMITS: &[(&str, &[&str])] = &[("Slm::Rotation", ROTATION)];
+const ROTATION: &[&str] =
+    &["credential", "disabled", "done", "fate", "generation", "open", "pending_since", "promoted", "refused", "stuck"];
 
 /// Instants that the engine notes, in order.
 const MARKS: [&str; 4] = ["promoted", "disabled", "refused", "done"];
@@ -27,6 +28,8 @@ pub struct Watched {
     pub secret: SecretRef,
     /// Attempts that a rotation may take.
     pub attempts: u8,
+    /// How long the store may take when it replaces the value by itself; `None` when it does not.
+    pub expect_within: Option<Limit>,
     /// Opened for reading.
     pub store: Box<dyn SecretStore>,
 }
@@ -49,6 +52,9 @@ impl Rotations {
     async fn look(&self, one: &Watched) -> Result<Option<Resource>, WorldError> {
         let view = one.store.describe(&one.secret).await?;
         let Some(generation) = view.current() else { return Ok(None) };
+        if let Some(limit) = one.expect_within {
+            return Ok(Some(kept(&one.credential, generation, &view, limit)));
+        }
         let made_from = |parent: &&VersionId| {
             *generation == names::rollback(&one.secret, parent)
                 || (0..one.attempts).any(|n| *generation == names::slot(&one.secret, Some(parent), n))
@@ -74,6 +80,22 @@ impl Rotations {
         facts.extend(written.get(&fate).map(|fate| (Arc::from("fate"), text(fate))));
         Ok(Some(Resource::new(ResourceId::from(one.credential.to_string()), facts)))
     }
+}
+
+/// How the rotation of a store that replaces `generation` by itself stands: nothing of it is for slm to end.
+fn kept(credential: &CredentialId, generation: &VersionId, view: &SecretView, limit: Limit) -> Resource {
+    let text = |value: &str| Value::Text(Arc::from(value));
+    let mut facts: Vec<Attribute> = vec![
+        ("credential".into(), text(credential.as_str())),
+        ("generation".into(), text(generation.as_str())),
+        ("open".into(), Value::Bool(false)),
+    ];
+    if let Some((_, since)) = view.under_way() {
+        // Both instants are the store's; without its clock nothing is known to be late.
+        let stuck = view.now.is_some_and(|now| limit.after(since) <= now);
+        facts.extend([("pending_since".into(), Value::Time(since)), ("stuck".into(), Value::Bool(stuck))]);
+    }
+    Resource::new(ResourceId::from(credential.to_string()), facts)
 }
 
 #[async_trait]
@@ -123,7 +145,7 @@ mod tests {
     use crate::model::secret::Secret;
     use crate::model::snapshot::{Completeness, Fact, Population, Unseen};
     use crate::transport::vault::Vault;
-    use crate::world::{ErrorClass, SecretView, VersionView};
+    use crate::world::{ErrorClass, VersionView};
 
     struct Fixed;
     impl Clock for Fixed {
@@ -157,7 +179,7 @@ mod tests {
 
     async fn seen(vault: &Vault, registers: &Arc<Memory>) -> Population {
         let store = Box::new(vault.clone());
-        let watched = vec![Watched { credential: "db".into(), secret: secret(), attempts: 3, store }];
+        let watched = vec![Watched { credential: "db".into(), secret: secret(), attempts: 3, expect_within: None, store }];
         Rotations::new(watched, Arc::clone(registers) as Arc<dyn Registers>).collect(&Fixed).await.populations.remove(0)
     }
 
@@ -221,10 +243,33 @@ mod tests {
             (vec![(first, "AWSCURRENT"), (old, "")], Some(false)),
         ] {
             let store = Box::new(Labelled(versions));
-            let watched = vec![Watched { credential: "db".into(), secret: secret.clone(), attempts: 3, store }];
+            let watched =
+                vec![Watched { credential: "db".into(), secret: secret.clone(), attempts: 3, expect_within: None, store }];
             let seen = Rotations::new(watched, Arc::new(Memory::default())).collect(&Fixed).await;
             assert_eq!(seen.populations[0].resources[0].get("open"), open.map(Fact::Bool));
         }
+    }
+
+    #[test]
+    fn what_the_store_does_by_itself_is_stuck_once_it_took_too_long_by_the_stores_own_clock() {
+        let at = |second| Timestamp::new(second, 0).unwrap();
+        let seen = |now: Option<i64>, labels: &[(&str, &str)]| {
+            let version = |(id, label): &(&str, &str)| {
+                let labels = label.split('+').map(str::to_owned).collect();
+                (VersionId::from(*id), VersionView { labels, created: at(100) })
+            };
+            let versions = labels.iter().map(version).collect();
+            let view = SecretView { exists: true, versions, now: now.map(at), behind: Vec::new() };
+            let seen = kept(&"db".into(), &"old".into(), &view, Limit::seconds(60));
+            assert!(!seen.is("open"), "nothing of it is for slm to end");
+            (seen.instant("pending_since"), seen.get("stuck").map(|fact| fact == Fact::Bool(true)))
+        };
+        let begun = [("old", "AWSCURRENT"), ("new", "AWSPENDING")];
+        assert_eq!(seen(Some(159), &begun), (Some(at(100)), Some(false)));
+        assert_eq!(seen(Some(160), &begun), (Some(at(100)), Some(true)));
+        assert_eq!(seen(None, &begun), (Some(at(100)), Some(false)), "without its clock nothing is late");
+        assert_eq!(seen(Some(900), &[("old", "AWSCURRENT+AWSPENDING")]), (None, None));
+        assert_eq!(seen(Some(900), &[("old", "AWSCURRENT"), ("ours", "SLM-PENDING")]), (None, None));
     }
 
     #[tokio::test]

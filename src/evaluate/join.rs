@@ -1,18 +1,20 @@
 //! What no collector sees alone: from the catalog, whether a secret is declared, its owner, the limit of its tier, and who is an
-//! approved administrator; from all regions of an account, its widest trail. A pure join; collectors stay ignorant of it.
+//! approved administrator; from all regions of an account, its widest trail; from the rotation of a secret, since when AWS is at it. A
+//! pure join; collectors stay ignorant of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::catalog::{AwsSource, Catalog, Credential, Settings, SourceKind};
 use crate::model::id::SourceId;
-use crate::model::snapshot::{Attribute, Population, Resource, Snapshot, Value};
-use crate::model::time::Limit;
+use crate::model::snapshot::{Attribute, Population, ROTATION_ENTITY, Resource, Snapshot, Value};
+use crate::model::time::{Limit, Timestamp};
 
 /// Attributes that [`join`] adds, by entity type.
 pub const EMITS: &[(&str, &[&str])] = &[
     ("Aws::Account", &["has_trail", "trail_global_events", "trail_logging", "trail_multi_region", "trail_read_write"]),
     ("Aws::Principal", &["on_roster"]),
-    ("Aws::Secret", &["declared", "max_age_days", "owner"]),
+    ("Aws::Secret", &["declared", "max_age_days", "owner", "pending_since"]),
     ("Vault::Secret", &["declared", "max_age_days", "owner"]),
 ];
 
@@ -24,17 +26,28 @@ pub fn join(catalog: &Catalog, mut snapshot: Snapshot) -> Snapshot {
             add_account_facts(source, account, &mut snapshot.populations);
         }
     }
+    let begun = begun(&snapshot.populations);
     for population in &mut snapshot.populations {
         if population.holds_secrets() {
             let mut resources = std::mem::take(&mut population.resources);
             for resource in Arc::make_mut(&mut resources) {
                 let declared = catalog.declared_as(population, resource);
                 add_secret_facts(&catalog.settings, resource, declared);
+                if let Some(since) = declared.and_then(|credential| begun.get(credential.id.as_str())) {
+                    resource.set("pending_since", Value::Time(*since));
+                }
             }
             population.resources = resources;
         }
     }
     snapshot
+}
+
+/// Since when the store of a credential is at replacing its value by itself: the list of secrets does not date their versions.
+fn begun(populations: &[Population]) -> BTreeMap<String, Timestamp> {
+    let rotations = populations.iter().filter(|population| population.entity.as_str() == ROTATION_ENTITY);
+    let all = rotations.flat_map(|population| population.resources.iter());
+    all.filter_map(|rotation| Some((rotation.text("credential")?.to_owned(), rotation.instant("pending_since")?))).collect()
 }
 
 fn add_secret_facts(settings: &Settings, resource: &mut Resource, declared: Option<&Credential>) {

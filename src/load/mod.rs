@@ -158,6 +158,8 @@ where
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_aws_managed;
+#[cfg(test)]
 mod tests_consumers;
 #[cfg(test)]
 mod tests_http;

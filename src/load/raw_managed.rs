@@ -9,7 +9,7 @@ use crate::model::catalog::{
     SelfRefreshingConsumer, WebhookConsumer,
 };
 use crate::model::rotator::{
-    Exec, GithubDeployKey, Http, IamAccessKey, PostgresAlternating, PostgresPassword, RandomValue, RotatorConfig,
+    AwsManaged, Exec, GithubDeployKey, Http, IamAccessKey, PostgresAlternating, PostgresPassword, RandomValue, RotatorConfig,
 };
 use crate::model::time::{Limit, Timestamp};
 
@@ -59,6 +59,8 @@ pub struct Rotator {
     pub aws_iam_access_key: Option<IamAccessKey>,
     /// A deploy key of a GitHub repository.
     pub github_deploy_key: Option<GithubDeployKey>,
+    /// A secret that AWS rotates itself when asked.
+    pub aws_managed: Option<AwsManaged>,
     /// What a program of the config repo's own carries out.
     pub exec: Option<Exec>,
     /// What a vendor's HTTP API issues.
@@ -77,6 +79,7 @@ impl Rotator {
             ("random", self.random.clone().map(RotatorConfig::Random)),
             ("aws-iam-access-key", self.aws_iam_access_key.clone().map(RotatorConfig::AwsIamAccessKey)),
             ("github-deploy-key", self.github_deploy_key.clone().map(RotatorConfig::GithubDeployKey)),
+            ("aws-managed", self.aws_managed.clone().map(RotatorConfig::AwsManaged)),
             ("exec", self.exec.clone().map(RotatorConfig::Exec)),
             ("http", self.http.clone().map(|http| RotatorConfig::Http(Box::new(http)))),
             ("postgres-alternating", self.postgres_alternating.clone().map(RotatorConfig::PostgresAlternating)),

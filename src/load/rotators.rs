@@ -5,7 +5,7 @@ use super::managed::{one_kind, source};
 use super::text::{Doc, Item, error};
 use super::{http, postgres, raw};
 use crate::model::diagnostic::Diagnostic;
-use crate::model::rotator::{Exec, GithubDeployKey, IamAccessKey, Overlap, RotatorConfig};
+use crate::model::rotator::{AwsManaged, Exec, GithubDeployKey, IamAccessKey, Overlap, RotatorConfig};
 use crate::model::time::Limit;
 
 /// Characters below which a random value of any alphabet can be guessed (16 hex digits are 64 bits).
@@ -38,11 +38,31 @@ fn rotator(repo: &Repo<'_>, doc: &Doc<'_>, raw: &raw::Credential, name: &str, ki
         RotatorConfig::Random(_) => {}
         RotatorConfig::AwsIamAccessKey(key) => iam_access_key(repo, doc, raw, key, out),
         RotatorConfig::GithubDeployKey(key) => deploy_key(repo, doc, key, out),
+        RotatorConfig::AwsManaged(managed) => aws_managed(repo, doc, raw, managed, out),
         RotatorConfig::Exec(plugin) => exec(doc, plugin, out),
         RotatorConfig::Http(vendor) => http::rotator(doc, raw, vendor, out),
         RotatorConfig::PostgresAlternating(_) | RotatorConfig::PostgresPassword(_) => {
             postgres::rotator(doc, name, kind, SHORTEST, out);
         }
+    }
+}
+
+/// The secret is one of AWS, which gets time for a rotation; nobody can try a value that slm does not see.
+fn aws_managed(repo: &Repo<'_>, doc: &Doc<'_>, raw: &raw::Credential, managed: &AwsManaged, out: &mut Vec<Diagnostic>) {
+    if managed.expect_within <= Limit::seconds(0) {
+        let place = doc.at(&["rotator", "aws-managed", "expect-within"]);
+        out.push(error("slm::bad-limit", place, "`expect-within` of 0 gives AWS no time", None));
+    }
+    let found = repo.settings.as_ref().and_then(|settings| settings.raw.source.get(&raw.secret.source));
+    if found.is_some_and(|found| found.aws.is_none()) {
+        let message = format!("AWS does not rotate what is in source `{}`", raw.secret.source);
+        let help = "name a source of kind `aws`, or use another kind".to_owned();
+        out.push(error("slm::not-an-account", doc.at(&["secret", "source"]), message, Some(help)));
+    }
+    for (index, consumer) in raw.consumer.iter().enumerate().filter(|(_, consumer)| consumer.canary) {
+        let message = format!("consumer `{}` cannot try a value that AWS puts in force by itself", consumer.id);
+        let place = doc.at(&["consumer", &index.to_string(), "canary"]);
+        out.push(error("slm::no-canary", place, message, Some("delete `canary`".to_owned())));
     }
 }
 

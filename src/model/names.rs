@@ -18,6 +18,12 @@ pub fn slot(secret: &SecretRef, generation: Option<&VersionId>, n: u8) -> Versio
     VersionId::from(derived(secret, generation, &["slot", &n.to_string()]).to_string())
 }
 
+/// The version that a store which replaces `generation` by itself is asked to make, the `n`-th time it is asked afresh.
+#[must_use]
+pub fn asked(secret: &SecretRef, generation: Option<&VersionId>, n: u8) -> VersionId {
+    VersionId::from(derived(secret, generation, &["asked", &n.to_string()]).to_string())
+}
+
 /// The version that brings back the value that `generation` replaced.
 #[must_use]
 pub fn rollback(secret: &SecretRef, generation: &VersionId) -> VersionId {
@@ -78,7 +84,7 @@ mod tests {
     #[test]
     fn names_are_stable_and_each_register_has_its_own() {
         let (a, g) = (secret("r", "x"), VersionId::from("g"));
-        let versions = [slot(&a, Some(&g), 0), slot(&a, Some(&g), 1), slot(&a, None, 0), rollback(&a, &g)];
+        let versions = [slot(&a, Some(&g), 0), slot(&a, Some(&g), 1), slot(&a, None, 0), rollback(&a, &g), asked(&a, Some(&g), 0)];
         let registers =
             [verdict(&a, Some(&g), 0), verdict(&a, Some(&g), 1), fate(&a, &g), mark(&a, &g, "done"), mark(&a, &g, "fate")];
         let uuid = |name: &str| name[name.len() - 36..].to_owned();

@@ -116,6 +116,11 @@ pub enum Reason {
     NoValue,
     /// A rotation was begun and not finished.
     HalfDone,
+    /// A rotation that the store itself began is under way for longer than it may be.
+    Stuck {
+        /// When it was begun, by the store's clock.
+        since: Timestamp,
+    },
     /// What the last rotation replaced is not ended yet.
     NotRetired,
     /// Older than its limit.

@@ -15,6 +15,10 @@ pub enum Phase {
     Empty,
     /// A new value is kept in a slot and not in force yet.
     Prepared,
+    /// The store has begun to replace the value by itself, and may take its time.
+    Rotating,
+    /// The same, for longer than it may.
+    Stuck,
     /// A new value is in force and some consumer does not run it.
     Delivering,
     /// Every consumer runs it; the value before waits to be unused.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::Input;
 use super::guard::{Share, guard, shut};
+use super::{Input, managed};
 use crate::model::assessment::{Because, Decision, Status, Subject};
 use crate::model::catalog::{Catalog, Credential, Remedy};
 use crate::model::id::{ConsumerId, ControlId, CriterionId, FrameworkId, ResourceId, VersionId};
@@ -36,9 +36,11 @@ pub(super) fn credentials(input: &Input<'_>, held: &mut Vec<Held>) -> Vec<Action
     let mut actions = Vec::new();
     let mut rotations = 0_u64;
     for (credential, kind, reason, unseen) in due {
-        let counts = matches!(kind, ActionKind::Rotate { .. }) && reason != Reason::HalfDone;
+        let counts = matches!(kind, ActionKind::Rotate { .. }) && !matches!(reason, Reason::HalfDone | Reason::Stuck { .. });
         let because = if unseen {
             Err(HeldBecause::Unseen(store_detail(input, credential)))
+        } else if let Some(because) = managed::held(credential, &kind, see(input, credential).resource) {
+            Err(because)
         } else if counts && rotations >= allowed {
             Err(HeldBecause::ShareLimit { allowed })
         } else if let Some(because) = shut(&input.catalog.settings, credential, &kind, &reason, input.assessment.at) {
@@ -66,7 +68,7 @@ pub(super) fn credentials(input: &Input<'_>, held: &mut Vec<Held>) -> Vec<Action
 
 fn urgency(reason: &Reason) -> (u8, i64) {
     match reason {
-        Reason::HalfDone => (0, 0),
+        Reason::HalfDone | Reason::Stuck { .. } => (0, 0),
         Reason::Forced => (1, 0),
         Reason::NoValue => (2, 0),
         Reason::TooOld { since, .. } => (3, since.as_second()),
@@ -98,7 +100,7 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
         return Some((rotate(credential, None), if resource.is("slm_pending") { Reason::HalfDone } else { Reason::NoValue }));
     };
     // `AWSPENDING` is AWS's; only our own slot label makes a rotation of ours half done.
-    if resource.is("slm_pending") {
+    if resource.is("slm_pending") && credential.rotator.aws_managed().is_none() {
         return Some((rotate(credential, Some(version)), Reason::HalfDone));
     }
     // A rotation that is asked for ends first what the last one left behind.
@@ -106,7 +108,8 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
     if input.forced.contains(&credential.id) && (behind.is_empty() || credential.rotator.capabilities().validated()) {
         return Some((rotate(credential, Some(version)), Reason::Forced));
     }
-    if rotation_of(input, credential, &version).is_some_and(|rotation| rotation.is("open")) {
+    let rotation = rotation_of(input, credential, &version);
+    if rotation.is_some_and(|rotation| rotation.is("open")) {
         return Some((finish(credential, version), Reason::NotRetired));
     }
     if !behind.is_empty() {
@@ -114,7 +117,12 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
         let kind = ActionKind::Deliver { credential: credential.id.clone(), secret, generation: version, consumers: behind };
         return Some((kind, Reason::NotAdopted));
     }
-    if credential.policy.not_before.is_some_and(|instant| at < instant) {
+    if let Some(since) = rotation.and_then(managed::stuck) {
+        return Some((rotate(credential, Some(version)), Reason::Stuck { since }));
+    }
+    // What AWS has begun is not asked for again while it may take that long.
+    let under_way = rotation.is_some_and(|rotation| rotation.instant("pending_since").is_some());
+    if under_way || credential.policy.not_before.is_some_and(|instant| at < instant) {
         return None;
     }
     let since = resource.instant("last_rotated").or_else(|| resource.instant("created"))?;

@@ -18,7 +18,7 @@ pub fn shut(
     at: Timestamp,
 ) -> Option<HeldBecause> {
     let windows = match (kind, reason) {
-        (ActionKind::Rotate { .. }, Reason::HalfDone) | (_, Reason::RolledBack) => return None,
+        (ActionKind::Rotate { .. }, Reason::HalfDone | Reason::Stuck { .. }) | (_, Reason::RolledBack) => return None,
         (ActionKind::Rotate { .. }, Reason::Forced | Reason::NoValue) | (ActionKind::Finish { .. }, _) => &[][..],
         (ActionKind::Rotate { .. }, _) => credential.policy.windows.as_slice(),
         _ => return None,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::catalog::Catalog;
-use crate::model::plan::{ActionKind, PLAN_FORMAT, Plan};
+use crate::model::catalog::{Catalog, Credential};
+use crate::model::plan::{Action, ActionKind, PLAN_FORMAT, Plan, Reason};
 
 /// What is wrong with `plan`, one line each; empty when it may be applied with `catalog`.
 #[must_use]
@@ -35,6 +35,7 @@ pub fn lint(plan: &Plan, catalog: &Catalog) -> Vec<String> {
             wrong.push(format!("credential `{credential}` is not declared"));
             continue;
         };
+        wrong.extend(kept_by_aws(action, declared));
         if declared.secret != *secret {
             wrong.push(format!("credential `{credential}` lives in `{}` now, not in `{}`", declared.secret.name, secret.name));
         }
@@ -43,4 +44,18 @@ pub fn lint(plan: &Plan, catalog: &Catalog) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// What `action` asks of AWS that it does not do, or of another kind that only AWS does.
+fn kept_by_aws(action: &Action, declared: &Credential) -> Option<String> {
+    let id = &declared.id;
+    let wrong = match (&action.kind, &action.reason) {
+        (ActionKind::Rotate { generation: None, .. }, _) if declared.rotator.aws_managed().is_some() => "gets no first value",
+        (ActionKind::Finish { .. }, _) if declared.rotator.aws_managed().is_some() => "leaves nothing behind that slm may end",
+        (_, Reason::Stuck { .. }) if declared.rotator.aws_managed().is_none() => {
+            return Some(format!("`{id}` is not rotated by AWS, which cannot be stuck with it"));
+        }
+        _ => return None,
+    };
+    Some(format!("`{id}` is rotated by AWS and {wrong}"))
 }

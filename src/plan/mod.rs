@@ -3,6 +3,7 @@
 mod choose;
 pub mod guard;
 pub mod lint;
+mod managed;
 mod order;
 pub mod standing;
 

@@ -9,7 +9,7 @@ pub(super) fn order(actions: &mut [Action]) {
 
 fn rank(action: &Action) -> (u8, i64) {
     match (&action.kind, &action.reason) {
-        (ActionKind::Rotate { .. }, Reason::HalfDone) => (0, 0),
+        (ActionKind::Rotate { .. }, Reason::HalfDone | Reason::Stuck { .. }) => (0, 0),
         (ActionKind::Deliver { .. } | ActionKind::Finish { .. }, _) => (1, 0),
         (ActionKind::Rotate { .. }, Reason::Forced) => (2, 0),
         (ActionKind::Rotate { .. }, Reason::NoValue) => (3, 0),

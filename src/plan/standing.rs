@@ -18,14 +18,17 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
     let behind = version.as_ref().map(|version| consumers_behind(input, credential, version)).unwrap_or_default();
     let rotation = version.as_ref().and_then(|version| rotation_of(input, credential, version));
     let whole = seen.population.is_some_and(|population| population.completeness.is_complete());
-    let validated = credential.rotator.capabilities().validated();
+    let managed = credential.rotator.aws_managed();
+    let watched = managed.is_some() || credential.rotator.capabilities().validated();
     let phase = match (&version, rotation) {
         _ if !whole => Phase::Unseen,
-        (_, None) if validated && version.is_some() => Phase::Unseen,
+        (_, None) if watched && version.is_some() => Phase::Unseen,
         (_, Some(rotation)) if rotation.get("open").is_none() => Phase::Unseen,
-        _ if seen.resource.is_some_and(|resource| resource.is("slm_pending")) => Phase::Prepared,
+        _ if managed.is_none() && seen.resource.is_some_and(|resource| resource.is("slm_pending")) => Phase::Prepared,
         (None, _) => Phase::Empty,
         _ if !behind.is_empty() => Phase::Delivering,
+        (_, Some(rotation)) if rotation.is("stuck") => Phase::Stuck,
+        (_, Some(rotation)) if rotation.instant("pending_since").is_some() => Phase::Rotating,
         (_, Some(rotation)) if rotation.is("open") && rotation.instant("disabled").is_some() => Phase::Soaking,
         (_, Some(rotation)) if rotation.is("open") => Phase::Retiring,
         _ if due.is_some_and(|due| due <= input.assessment.at) => Phase::Due,
@@ -38,6 +41,7 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
 fn until(credential: &Credential, rotation: &Resource, phase: Phase) -> Option<Timestamp> {
     match phase {
         Phase::Retiring => Some(held(credential).after(rotation.instant("promoted")?)),
+        Phase::Rotating => Some(credential.rotator.aws_managed()?.expect_within.after(rotation.instant("pending_since")?)),
         Phase::Soaking => Some(credential.gate.soak.after(rotation.instant("disabled")?)),
         _ => None,
     }

@@ -269,6 +269,7 @@ fn held(plan: &Plan) -> Vec<(String, HeldBecause)> {
     plan.held.iter().map(|held| (line(&held.kind), held.because.clone())).collect()
 }
 
+mod aws_managed;
 mod findings;
 mod lints;
 mod managed;

@@ -35,6 +35,11 @@ fn phase(standing: &Standing) -> String {
         Phase::Unseen => "unknown: its store or its rotation was not seen whole".to_owned(),
         Phase::Empty => "it has no value yet; the next `slm apply` makes one".to_owned(),
         Phase::Prepared => "a new value is kept and not in force yet; `slm resume` goes on".to_owned(),
+        Phase::Rotating => {
+            let until = standing.until.map_or_else(String::new, |until| format!(", and may take until {until}"));
+            format!("AWS has begun to rotate it{until}")
+        }
+        Phase::Stuck => "AWS has begun to rotate it and not finished in time; `slm resume` asks again".to_owned(),
         Phase::Delivering => {
             format!(
                 "{} not run the version in force yet",

@@ -81,6 +81,7 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
     match reason {
         Reason::NoValue => "it has no value yet".to_owned(),
         Reason::HalfDone => "a rotation was begun and not finished".to_owned(),
+        Reason::Stuck { since } => format!("AWS has begun a rotation {} ago and not finished it", age(*since, now)),
         Reason::NotRetired => "what the last rotation replaced is not ended yet".to_owned(),
         Reason::TooOld { since, due_after, limit } => format!("age {} is over {due_after} (limit {limit})", age(*since, now)),
         Reason::NonCompliant => "non-compliant".to_owned(),

@@ -1,6 +1,7 @@
 //! Rotators: one file a kind.
 
 pub mod aws_iam_access_key;
+pub mod aws_managed;
 pub mod exec;
 pub mod github_deploy_key;
 pub mod http;

@@ -10,7 +10,10 @@
 mod agent;
 mod aws;
 mod aws_iam;
+mod aws_managed;
+mod aws_managed_cli;
 mod aws_proxy;
+mod aws_rotation;
 mod aws_script;
 mod aws_trail;
 mod cli;

@@ -8,6 +8,7 @@ use crate::model::catalog::{AwsSource, Catalog, Credential, SourceKind};
 use crate::model::id::SourceId;
 use crate::model::rotator::RotatorConfig;
 use crate::rotators::aws_iam_access_key::AccessKeys;
+use crate::rotators::aws_managed::RotatedByAws;
 use crate::rotators::exec::Plugin;
 use crate::rotators::github_deploy_key::DeployKeys;
 use crate::rotators::http::Vendor;
@@ -17,7 +18,7 @@ use crate::rotators::random::Random;
 use crate::transport::aws::Sessions;
 use crate::transport::github::Github;
 use crate::transport::postgres::Postgres;
-use crate::world::{ErrorClass, Rotator, Target, WorldError};
+use crate::world::{ErrorClass, Keeper, Rotator, Target, WorldError};
 
 /// What makes new values, and what lets them in.
 pub(in crate::cli) struct Kind {
@@ -51,6 +52,10 @@ pub(in crate::cli) async fn kind(
             let config = sessions.get(account, region, account.apply_role.as_deref(), session).await;
             Ok(Kind::with_target(AccessKeys::new(key, config)))
         }
+        RotatorConfig::AwsManaged(_) => {
+            let rotator = Arc::new(rotated_by_aws(catalog, credential, sessions, session).await?);
+            Ok(Kind { rotator, target: None })
+        }
         RotatorConfig::Exec(exec) => Ok(Kind::with_target(Plugin::new(root.to_owned(), exec))),
         RotatorConfig::Http(vendor) => {
             let auth = vendor.auth_env.iter().map(|(name, variable)| (name.clone(), from_env(variable))).collect();
@@ -66,6 +71,27 @@ pub(in crate::cli) async fn kind(
             Ok(Kind::with_target(RolePassword::new(role, Postgres::new(&role.server, from_env(&role.server.admin_env)))))
         }
     }
+}
+
+/// What is asked to replace the value of `credential`, whose store does so by itself.
+pub(in crate::cli) async fn keeper(
+    catalog: &Catalog,
+    credential: &Credential,
+    sessions: &Sessions,
+    session: &str,
+) -> Result<Box<dyn Keeper>, WorldError> {
+    Ok(Box::new(rotated_by_aws(catalog, credential, sessions, session).await?))
+}
+
+async fn rotated_by_aws(
+    catalog: &Catalog,
+    credential: &Credential,
+    sessions: &Sessions,
+    session: &str,
+) -> Result<RotatedByAws, WorldError> {
+    let account = account(catalog, &credential.secret.source)?;
+    let config = sessions.get(account, &credential.secret.region, account.apply_role.as_deref(), session).await;
+    Ok(RotatedByAws::new(&config))
 }
 
 fn organisation(catalog: &Catalog, source: &SourceId, sessions: &Sessions) -> Result<Github, WorldError> {

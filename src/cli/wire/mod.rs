@@ -30,7 +30,7 @@ mod registers;
 mod unusable;
 
 pub(super) use consumers::consumers_of;
-pub(super) use kinds::kind;
+pub(super) use kinds::{keeper, kind};
 pub(super) use registers::registers;
 use unusable::Unusable;
 
@@ -105,12 +105,17 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
 async fn rotations(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Option<Box<dyn Collector>> {
     let mut watched = Vec::new();
     let reach = Reach { catalog, root, access: Access::Read, sessions };
-    for credential in catalog.credentials.values().filter(|one| one.rotator.capabilities().validated()) {
+    for credential in catalog.credentials.values() {
+        let managed = credential.rotator.aws_managed();
+        if managed.is_none() && !credential.rotator.capabilities().validated() {
+            continue;
+        }
         let store = store(&reach, credential).await;
         watched.push(Watched {
             credential: credential.id.clone(),
             secret: credential.secret.clone(),
             attempts: credential.policy.attempts,
+            expect_within: managed.map(|managed| managed.expect_within),
             store: store.unwrap_or_else(|error| Box::new(Unusable(error))),
         });
     }

@@ -5,10 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::id::SourceId;
 
+mod aws_managed;
 mod exec;
 mod http;
 mod postgres;
 
+pub use aws_managed::AwsManaged;
 pub use exec::{DeclaredIssuer, DeclaredOverlap, Exec, ExecCaps};
 pub use http::{Http, Issued, Listed, Method, Step as HttpStep};
 pub use postgres::{PostgresAlternating, PostgresPassword, PostgresServer, SslMode};
@@ -91,6 +93,8 @@ pub enum RotatorConfig {
     AwsIamAccessKey(IamAccessKey),
     /// A deploy key of a GitHub repository.
     GithubDeployKey(GithubDeployKey),
+    /// A secret that AWS rotates itself when asked.
+    AwsManaged(AwsManaged),
     /// What a program of the config repo's own carries out.
     Exec(Exec),
     /// What a vendor's HTTP API issues.
@@ -109,6 +113,7 @@ impl RotatorConfig {
             Self::Random(_) => "random",
             Self::AwsIamAccessKey(_) => "aws-iam-access-key",
             Self::GithubDeployKey(_) => "github-deploy-key",
+            Self::AwsManaged(_) => "aws-managed",
             Self::Exec(_) => "exec",
             Self::Http(_) => "http",
             Self::PostgresAlternating(_) => "postgres-alternating",
@@ -123,10 +128,20 @@ impl RotatorConfig {
             Self::Random(_) => Capabilities::UNVALIDATED,
             Self::AwsIamAccessKey(_) => IamAccessKey::CAPABILITIES,
             Self::GithubDeployKey(_) => GithubDeployKey::CAPABILITIES,
+            Self::AwsManaged(_) => AwsManaged::CAPABILITIES,
             Self::Exec(exec) => exec.caps.capabilities(),
             Self::Http(http) => http.capabilities(),
             Self::PostgresAlternating(_) => PostgresAlternating::CAPABILITIES,
             Self::PostgresPassword(_) => PostgresPassword::CAPABILITIES,
+        }
+    }
+
+    /// What is declared of a kind whose store replaces the value by itself; `None` for one whose values slm makes.
+    #[must_use]
+    pub fn aws_managed(&self) -> Option<&AwsManaged> {
+        match self {
+            Self::AwsManaged(managed) => Some(managed),
+            _ => None,
         }
     }
 }

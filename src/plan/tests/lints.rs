@@ -1,6 +1,7 @@
 //! Every rule of the lint, broken once.
 
 use super::*;
+use crate::model::rotator::AwsManaged;
 
 /// The lint of a plan that rotates `db` after `change`.
 fn broken(change: impl FnOnce(&mut Plan, &mut Catalog)) -> Vec<String> {
@@ -65,4 +66,38 @@ fn a_secret_must_live_where_it_is_declared() {
 fn a_consumer_must_be_declared() {
     let wrong = broken(|plan, _| plan.actions = vec![deliver("db", "ghost")]);
     assert_eq!(wrong, ["consumer `ghost` of `db` is not declared"]);
+}
+
+#[test]
+fn what_aws_rotates_gets_no_first_value_from_us_and_nothing_of_it_is_ended_by_us() {
+    let managed = |catalog: &mut Catalog| {
+        catalog.credentials.get_mut("db").unwrap().rotator = RotatorConfig::AwsManaged(AwsManaged::default());
+    };
+    assert_eq!(broken(|_, catalog| managed(catalog)), Vec::<String>::new());
+    let first = broken(|plan, catalog| {
+        managed(catalog);
+        let ActionKind::Rotate { rotation, generation, .. } = &mut plan.actions[0].kind else { panic!("no rotation") };
+        (*rotation, *generation) = (rotation_id(&"db".into(), None), None);
+    });
+    assert_eq!(first, ["`db` is rotated by AWS and gets no first value"]);
+    let finish = |plan: &mut Plan| {
+        let ActionKind::Rotate { credential, secret, generation: Some(generation), rotation, consumers } =
+            plan.actions[0].kind.clone()
+        else {
+            panic!("no rotation")
+        };
+        plan.actions[0].kind = ActionKind::Finish { credential, secret, generation, rotation, consumers };
+    };
+    let ended = broken(|plan, catalog| {
+        managed(catalog);
+        finish(plan);
+    });
+    assert_eq!(ended, ["`db` is rotated by AWS and leaves nothing behind that slm may end"]);
+    assert_eq!(broken(|plan, _| finish(plan)), Vec::<String>::new(), "of another kind it may");
+}
+
+#[test]
+fn only_aws_is_stuck_with_a_rotation_of_its_own() {
+    let wrong = broken(|plan, _| plan.actions[0].reason = Reason::Stuck { since: ago(1) });
+    assert_eq!(wrong, ["`db` is not rotated by AWS, which cannot be stuck with it"]);
 }
