@@ -9,4 +9,5 @@ pub mod gate;
 pub mod job;
 mod look;
 pub mod observation;
+pub mod stored;
 mod write;

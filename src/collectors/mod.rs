@@ -2,6 +2,7 @@
 
 mod asked;
 mod aws;
+pub mod by_hand;
 pub mod cloudtrail;
 pub mod consumers;
 pub mod git;
@@ -24,6 +25,7 @@ pub mod vault;
 
 /// Entity types and the attributes of them that collectors observe: one line a collector, which declares its own.
 pub const EMITS: &[&[(&str, &[&str])]] = &[
+    by_hand::EMITS,
     cloudtrail::EMITS,
     consumers::EMITS,
     git::EMITS,

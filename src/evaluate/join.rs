@@ -1,12 +1,13 @@
 //! What no collector sees alone: from the catalog, whether a secret is declared, its owner, the limit of its tier, and who is an
-//! approved administrator; from all regions of an account, its widest trail. A pure join; collectors stay ignorant of it.
+//! approved administrator; from the store, when a person stored a value; from all regions of an account, its widest trail. A pure join; collectors stay ignorant of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::catalog::{AwsSource, Catalog, Credential, Settings, SourceKind};
-use crate::model::id::SourceId;
-use crate::model::snapshot::{Attribute, Population, Resource, Snapshot, Value};
-use crate::model::time::Limit;
+use crate::model::id::{CredentialId, SourceId};
+use crate::model::snapshot::{Attribute, Population, Resource, Snapshot, VALUE_ENTITY, Value};
+use crate::model::time::{Limit, Timestamp};
 
 /// Attributes that [`join`] adds, by entity type.
 pub const EMITS: &[(&str, &[&str])] = &[
@@ -24,17 +25,40 @@ pub fn join(catalog: &Catalog, mut snapshot: Snapshot) -> Snapshot {
             add_account_facts(source, account, &mut snapshot.populations);
         }
     }
+    let dates = dates(&snapshot);
     for population in &mut snapshot.populations {
         if population.holds_secrets() {
             let mut resources = std::mem::take(&mut population.resources);
             for resource in Arc::make_mut(&mut resources) {
                 let declared = catalog.declared_as(population, resource);
                 add_secret_facts(&catalog.settings, resource, declared);
+                if let Some(credential) = declared.filter(|credential| credential.rotator.by_hand().is_some()) {
+                    date(resource, dates.get(&credential.id));
+                }
             }
             population.resources = resources;
         }
     }
     snapshot
+}
+
+/// Versions in force of credentials that slm does not rotate, and when each came about.
+fn dates(snapshot: &Snapshot) -> BTreeMap<CredentialId, (String, Timestamp)> {
+    let values = snapshot.populations.iter().filter(|population| population.entity.as_str() == VALUE_ENTITY);
+    let date = |value: &Resource| {
+        let (credential, generation) = (value.text("credential")?, value.text("generation")?);
+        Some((credential.into(), (generation.to_owned(), value.instant("created")?)))
+    };
+    values.flat_map(|population| population.resources.iter()).filter_map(date).collect()
+}
+
+/// Dates a value that slm did not make by its version, or not at all: when the secret was made says nothing of the value that a
+/// person stored in it since.
+fn date(resource: &mut Resource, seen: Option<&(String, Timestamp)>) {
+    match seen.filter(|(generation, _)| resource.text("version") == Some(generation)) {
+        Some((_, at)) => resource.set("last_rotated", Value::Time(*at)),
+        None => resource.forget(&["created", "last_rotated"]),
+    }
 }
 
 fn add_secret_facts(settings: &Settings, resource: &mut Resource, declared: Option<&Credential>) {

@@ -12,8 +12,8 @@ use super::aws::{Failure, ROTATED_TAG, Wire};
 use crate::model::catalog::SecretRef;
 use crate::model::id::{SourceId, VersionId};
 use crate::model::secret::Secret;
-use crate::model::time::Timestamp;
-use crate::world::{CURRENT, ErrorClass, PENDING, SecretStore, SecretView, VersionView, WorldError};
+use crate::model::time::{Limit, Timestamp};
+use crate::world::{CURRENT, ErrorClass, LastUse, PENDING, SecretStore, SecretView, VersionView, WorldError};
 
 /// Secrets Manager of one account or more, one client a source and region.
 #[derive(Default)]
@@ -116,6 +116,13 @@ fn behind(found: &DescribeSecretOutput) -> Vec<String> {
     late.map(|replica| replica.region().unwrap_or("a region without a name").to_owned()).collect()
 }
 
+/// AWS tells the day, by UTC, and nothing of a secret that was never read: a day counts as its last second.
+fn last_read(found: &DescribeSecretOutput) -> LastUse {
+    let Some(day) = found.last_accessed_date() else { return LastUse::Never };
+    let last = day.secs() - day.secs().rem_euclid(Limit::DAY) + Limit::DAY - 1;
+    Timestamp::from_second(last).map_or(LastUse::Untold, |at| LastUse::At(at, "somebody".to_owned()))
+}
+
 /// AWS and slm would rotate it against each other.
 fn not_rotated_by_aws(found: &DescribeSecretOutput, doing: String) -> Result<(), WorldError> {
     if found.rotation_enabled() == Some(true) {
@@ -164,7 +171,7 @@ impl SecretStore for SecretsManagerStore {
         if found.version_ids_to_stages().into_iter().flatten().any(|(id, _)| !versions.contains_key(id.as_str())) {
             return Err(unclear("the two lists of versions disagree"));
         }
-        Ok(SecretView { exists: true, versions, now, behind: behind(&found) })
+        Ok(SecretView { exists: true, versions, now, behind: behind(&found), read: last_read(&found) })
     }
 
     async fn read(&self, secret: &SecretRef, version: &VersionId) -> Result<Secret, WorldError> {
