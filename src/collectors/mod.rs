@@ -3,6 +3,8 @@
 mod asked;
 mod aws;
 pub mod by_hand;
+#[cfg(test)]
+mod by_hand_tests;
 pub mod cloudtrail;
 pub mod consumers;
 pub mod git;

@@ -195,6 +195,45 @@ mod tests {
     }
 
     #[test]
+    fn what_a_person_stored_is_dated_by_its_version_and_by_nothing_else() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (made, stored) = (at("2020-01-01T00:00:00Z"), at("2026-11-01T00:00:00Z"));
+        let secret = || {
+            let facts =
+                [("created", Value::Time(made)), ("last_rotated", Value::Time(made)), ("version", Value::Text("v2".into()))];
+            Resource::new("arn:x".into(), facts.map(|(name, value)| (name.into(), value)).into())
+        };
+        let dated = |seen: Option<(&str, Timestamp)>| {
+            let mut secret = secret();
+            date(&mut secret, seen.map(|(version, at)| (version.to_owned(), at)).as_ref());
+            (secret.instant("created"), secret.instant("last_rotated"), secret.text("version").map(str::to_owned))
+        };
+        let version = Some("v2".to_owned());
+        assert_eq!(dated(Some(("v2", stored))), (Some(made), Some(stored), version.clone()));
+        assert_eq!(dated(Some(("v1", stored))), (None, None, version.clone()), "the date of another version");
+        assert_eq!(dated(None), (None, None, version));
+    }
+
+    #[test]
+    fn dates_are_those_of_the_values_that_were_seen() {
+        let stored: Timestamp = "2026-11-01T00:00:00Z".parse().unwrap();
+        let value = |facts: &[(&str, Value)]| {
+            Resource::new("slack".into(), facts.iter().map(|(name, value)| ((*name).into(), value.clone())).collect())
+        };
+        let whole = [
+            ("credential", Value::Text("slack".into())),
+            ("generation", Value::Text("v1".into())),
+            ("created", Value::Time(stored)),
+        ];
+        let dates = |resource: Resource| {
+            let populations = vec![population("by-hand", VALUE_ENTITY, ".", vec![resource])];
+            dates(&Snapshot { taken: stored, populations, receipts: Vec::new() })
+        };
+        assert_eq!(dates(value(&whole)), BTreeMap::from([("slack".into(), ("v1".to_owned(), stored))]));
+        assert_eq!(dates(value(&whole[..2])), BTreeMap::new());
+    }
+
+    #[test]
     fn who_is_on_the_roster_is_known_only_where_there_is_one() {
         let principals = || vec![Resource::new("arn:a".into(), Vec::new()), Resource::new("arn:b".into(), Vec::new())];
         let on = |roster| {

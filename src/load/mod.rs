@@ -158,6 +158,8 @@ where
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_by_hand;
+#[cfg(test)]
 mod tests_consumers;
 #[cfg(test)]
 mod tests_http;
