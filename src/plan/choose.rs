@@ -77,8 +77,8 @@ fn urgency(reason: &Reason) -> (u8, i64) {
 pub(super) fn see<'a>(input: &'a Input<'_>, credential: &Credential) -> Seen<'a> {
     let population = input.snapshot.populations.iter().find(|population| credential.secret.is_in(population));
     let resource = population.and_then(|population| {
-        let is_it = |resource: &&Resource| input.catalog.declared_as(population, resource).is_some_and(|it| it.id == credential.id);
-        population.resources.iter().find(is_it)
+        // A secret has one owner, so that its name in its store is enough.
+        population.resources.iter().find(|resource| resource.text("name") == Some(&credential.secret.name))
     });
     Seen { population, resource }
 }

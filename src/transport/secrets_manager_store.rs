@@ -244,3 +244,24 @@ impl SecretStore for SecretsManagerStore {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_secretsmanager::primitives::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn the_day_of_the_last_reading_counts_to_its_end() {
+        let read = |at: Option<i64>| {
+            let found = DescribeSecretOutput::builder().set_last_accessed_date(at.map(DateTime::from_secs)).build();
+            last_read(&found)
+        };
+        let midnight = 1_795_478_400; // 2026-11-24T00:00:00Z
+        for second in [0, 1, 86_399] {
+            let LastUse::At(at, _) = read(Some(midnight + second)) else { panic!("not told") };
+            assert_eq!(at.to_string(), "2026-11-24T23:59:59Z");
+        }
+        assert_eq!(read(None), LastUse::Never);
+    }
+}
