@@ -96,6 +96,8 @@ pub struct SecretView {
     pub now: Option<Timestamp>,
     /// Replicas that do not serve the current version yet.
     pub behind: Vec<String>,
+    /// When somebody read a value of it last.
+    pub read: LastUse,
 }
 
 impl SecretView {
@@ -205,9 +207,10 @@ pub struct KeyView {
 }
 
 /// When a credential was used last.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum LastUse {
     /// The target does not tell.
+    #[default]
     Untold,
     /// Never.
     Never,

@@ -187,7 +187,13 @@ mod tests {
             let labels = labels.iter().map(|label| (*label).to_owned()).collect();
             (VersionId::from(*id), VersionView { labels, created: at(*created) })
         };
-        SecretView { exists: true, versions: versions.iter().map(version).collect(), now: now.map(at), behind: Vec::new() }
+        SecretView {
+            exists: true,
+            versions: versions.iter().map(version).collect(),
+            now: now.map(at),
+            behind: Vec::new(),
+            ..SecretView::default()
+        }
     }
 
     fn step(view: &SecretView, asked: bool) -> Step {

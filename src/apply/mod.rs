@@ -10,4 +10,5 @@ pub mod job;
 mod look;
 pub mod managed;
 pub mod observation;
+pub mod stored;
 mod write;

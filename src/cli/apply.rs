@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::by_hand::{self, Asked};
 use super::carry::Haste;
 use super::{Exit, Global, Said, Trouble, carry, pipeline};
 use crate::model::plan::Plan;
@@ -32,6 +33,7 @@ impl Args {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, None)?;
     let forced = super::plan::known(&session, &args.force)?;
+    by_hand::refuse(&session, &forced, Asked::Rotate)?;
     let saved = args.plan.as_ref().map(|path| saved(path, &session)).transpose()?;
     let plan = match saved {
         Some(plan) => plan,

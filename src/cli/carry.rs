@@ -12,6 +12,7 @@ use super::{Exit, Global, Said, Trouble, lease, pipeline, wire};
 use crate::apply::engine::drive;
 use crate::apply::job::{Budget, Job};
 use crate::apply::managed;
+use crate::apply::stored::Stored;
 use crate::host::clock::SystemClock;
 use crate::host::locker::{Locker, Signer};
 use crate::host::repo;
@@ -55,6 +56,7 @@ pub(super) fn out(session: &pipeline::Session, global: &Global, plan: &Plan, has
     if !plan.held.is_empty() {
         exits.push(Exit::Held);
     }
+    exits.extend(super::plan::unseen(plan));
     let human = format!(
         "{}{}\nRecorded as {} on {}.\n",
         tell(&outcomes, plan),
@@ -137,12 +139,15 @@ async fn leased(session: &pipeline::Session, global: &Global, action: &Action, h
 async fn one(session: &pipeline::Session, global: &Global, action: &Action, leak: bool, stop: &AtomicBool) -> Outcome {
     let say = |fate| Outcome { action: action.kind.clone(), fate, events: Vec::new() };
     let credential = match &action.kind {
-        ActionKind::Rotate { credential, .. } | ActionKind::Deliver { credential, .. } | ActionKind::Finish { credential, .. } => {
-            credential
-        }
+        ActionKind::Rotate { credential, .. }
+        | ActionKind::Deliver { credential, .. }
+        | ActionKind::Finish { credential, .. }
+        | ActionKind::Verify { credential, .. } => credential,
         // Collecting again is what the look after the run does; people are asked by what this run prints and records.
         ActionKind::Collect { .. } => return say(Fate::Done),
-        ActionKind::Escalate { owner, .. } => return say(Fate::Waiting(format!("for {owner}"))),
+        ActionKind::Escalate { owner, .. } | ActionKind::EscalateCredential { owner, .. } => {
+            return say(Fate::Waiting(format!("for {owner}")));
+        }
         ActionKind::Adopt { .. } => return say(Fate::Waiting("for a file under credentials/".to_owned())),
     };
     let Some(credential) = session.catalog.credentials.get(credential) else {
@@ -170,6 +175,16 @@ async fn one(session: &pipeline::Session, global: &Global, action: &Action, leak
         Err(error) => return say(Fate::Failed(error.to_string())),
     };
     let registers = wire::registers(&reach).await;
+    let stored = Stored { credential, store: store.as_ref(), rotator: kind.rotator.as_ref(), registers: registers.as_ref() };
+    match &action.kind {
+        ActionKind::Verify { generation, .. } => return stored.verify(&action.kind, generation, &SystemClock).await,
+        ActionKind::Deliver { generation, .. } => {
+            if let Some(fate) = stored.withheld(generation).await {
+                return say(fate);
+            }
+        }
+        _ => {}
+    }
     let job = Job {
         action: &action.kind,
         credential,

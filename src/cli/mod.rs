@@ -3,6 +3,7 @@
 mod adopt;
 mod agent;
 mod apply;
+mod by_hand;
 mod carry;
 mod check;
 mod completions;
@@ -139,8 +140,15 @@ impl Said {
 
     fn trouble(trouble: &Trouble) -> Self {
         let chain = chain(trouble.error.as_ref());
-        let human = format!("error: {}\n", chain.join("\n  cause: "));
-        Self { exits: vec![trouble.exit], human, json: json!({ "error": chain }), trouble: true }
+        let refused = trouble.error.downcast_ref::<by_hand::Refusal>();
+        let code = refused.map_or_else(String::new, |refused| format!("[{}]", refused.code));
+        let help = refused.map_or_else(String::new, |refused| format!("  help: {}\n", refused.help));
+        let human = format!("error{code}: {}\n{help}", chain.join("\n  cause: "));
+        let mut json = json!({ "error": chain });
+        if let Some(by_hand::Refusal { code, help, .. }) = refused {
+            (json["code"], json["help"]) = (json!(code), json!(help));
+        }
+        Self { exits: vec![trouble.exit], human, json, trouble: true }
     }
 
     /// Every way it ended, from the mildest to the gravest; clean only when nothing else holds.

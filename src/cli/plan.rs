@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::by_hand::{self, Asked};
 use super::{Exit, Global, Said, Trouble, pipeline};
 use crate::model::id::CredentialId;
-use crate::model::plan::Plan;
+use crate::model::plan::{Plan, Reason};
 use crate::record::canonical;
 use crate::report;
 
@@ -30,6 +31,7 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, args.rev.as_deref())?;
     let forced = known(&session, &args.force)?;
+    by_hand::refuse(&session, &forced, Asked::Rotate)?;
     let judged = pipeline::block_on(session.judge(global))??;
     let plan = session.plan(&judged, &forced)?;
     if let Some(path) = &args.out {
@@ -55,7 +57,13 @@ pub(super) fn plan_exits(plan: &Plan) -> Vec<Exit> {
     if !plan.held.is_empty() {
         exits.push(Exit::Held);
     }
+    exits.extend(unseen(plan));
     exits
+}
+
+/// Incomplete, when `plan` rests on something that was not seen.
+pub(super) fn unseen(plan: &Plan) -> Option<Exit> {
+    plan.actions.iter().any(|action| matches!(action.reason, Reason::NoEvidence(_))).then_some(Exit::Incomplete)
 }
 
 pub(super) fn known(session: &pipeline::Session, names: &[String]) -> Result<Vec<CredentialId>, Trouble> {

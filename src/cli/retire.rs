@@ -1,5 +1,6 @@
 //! `slm retire`: end what the last rotation of a credential replaced, as far as nobody can use it any more.
 
+use super::by_hand::{self, Asked};
 use super::carry::Haste;
 use super::rotate::only;
 use super::{Global, Said, Trouble, carry, pipeline};
@@ -15,6 +16,7 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, None)?;
     let wanted = super::plan::known(&session, std::slice::from_ref(&args.credential))?;
+    by_hand::refuse(&session, &wanted, Asked::Retire)?;
     let judged = pipeline::block_on(session.judge(global))??;
     let finish = |kind: &ActionKind| matches!(kind, ActionKind::Finish { credential, .. } if wanted.contains(credential));
     let plan = only(session.plan(&judged, &[])?, finish);

@@ -1,5 +1,6 @@
 //! `slm rollback`: bring back the value before the one in force, as a new version.
 
+use super::by_hand::{self, Asked};
 use super::carry::Haste;
 use super::{Exit, Global, Said, Trouble, carry, pipeline, wire};
 use crate::host::clock::SystemClock;
@@ -24,6 +25,7 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, None)?;
     let wanted = super::plan::known(&session, std::slice::from_ref(&args.credential))?;
+    by_hand::refuse(&session, &wanted, Asked::Rollback)?;
     let credential = wanted.first().and_then(|id| session.catalog.credentials.get(id));
     let credential = credential.ok_or_else(|| format!("credential `{}` is not declared", args.credential))?;
     let permitted = guard::guard(&session.rules, credential, "rotate", Share::default(), SystemClock.now());

@@ -1,5 +1,6 @@
 //! `slm rotate`: rotate credentials now, due or not.
 
+use super::by_hand::{self, Asked};
 use super::carry::Haste;
 use super::{Exit, Global, Said, Trouble, carry, pipeline};
 use crate::host::clock::SystemClock;
@@ -23,6 +24,7 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, None)?;
     let wanted = super::plan::known(&session, &args.credentials)?;
+    by_hand::refuse(&session, &wanted, if args.leak { Asked::Leak } else { Asked::Rotate })?;
     let permitted = if args.leak { may_leak(&session, &wanted)? } else { Vec::new() };
     let judged = pipeline::block_on(session.judge(global))??;
     let mut plan = only(session.plan(&judged, &wanted)?, |kind| about(kind).is_some_and(|id| wanted.contains(id)));
@@ -67,10 +69,14 @@ fn may_leak(session: &pipeline::Session, wanted: &[CredentialId]) -> Result<Vec<
 /// The credential that an action touches.
 pub(super) fn about(kind: &ActionKind) -> Option<&CredentialId> {
     match kind {
-        ActionKind::Rotate { credential, .. } | ActionKind::Deliver { credential, .. } | ActionKind::Finish { credential, .. } => {
-            Some(credential)
-        }
-        ActionKind::Collect { .. } | ActionKind::Escalate { .. } | ActionKind::Adopt { .. } => None,
+        ActionKind::Rotate { credential, .. }
+        | ActionKind::Deliver { credential, .. }
+        | ActionKind::Finish { credential, .. }
+        | ActionKind::Verify { credential, .. } => Some(credential),
+        ActionKind::Collect { .. }
+        | ActionKind::Escalate { .. }
+        | ActionKind::EscalateCredential { .. }
+        | ActionKind::Adopt { .. } => None,
     }
 }
 

@@ -2,6 +2,9 @@
 
 mod asked;
 mod aws;
+pub mod by_hand;
+#[cfg(test)]
+mod by_hand_tests;
 pub mod cloudtrail;
 pub mod consumers;
 pub mod git;
@@ -24,6 +27,7 @@ pub mod vault;
 
 /// Entity types and the attributes of them that collectors observe: one line a collector, which declares its own.
 pub const EMITS: &[&[(&str, &[&str])]] = &[
+    by_hand::EMITS,
     cloudtrail::EMITS,
     consumers::EMITS,
     git::EMITS,

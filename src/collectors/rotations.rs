@@ -259,7 +259,7 @@ mod tests {
                 (VersionId::from(*id), VersionView { labels, created: at(100) })
             };
             let versions = labels.iter().map(version).collect();
-            let view = SecretView { exists: true, versions, now: now.map(at), behind: Vec::new() };
+            let view = SecretView { exists: true, versions, now: now.map(at), behind: Vec::new(), ..SecretView::default() };
             let seen = kept(&"db".into(), &"old".into(), &view, Limit::seconds(60));
             assert!(!seen.is("open"), "nothing of it is for slm to end");
             (seen.instant("pending_since"), seen.get("stuck").map(|fact| fact == Fact::Bool(true)))

@@ -1,13 +1,13 @@
 //! What no collector sees alone: from the catalog, whether a secret is declared, its owner, the limit of its tier, and who is an
-//! approved administrator; from all regions of an account, its widest trail; from the rotation of a secret, since when AWS is at it. A
-//! pure join; collectors stay ignorant of it.
+//! approved administrator; from the store, when a person stored a value; from all regions of an account, its widest trail; from the rotation
+//! of a secret, since when AWS is at it. A pure join; collectors stay ignorant of it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::catalog::{AwsSource, Catalog, Credential, Settings, SourceKind};
-use crate::model::id::SourceId;
-use crate::model::snapshot::{Attribute, Population, ROTATION_ENTITY, Resource, Snapshot, Value};
+use crate::model::id::{CredentialId, SourceId};
+use crate::model::snapshot::{Attribute, Population, ROTATION_ENTITY, Resource, Snapshot, VALUE_ENTITY, Value};
 use crate::model::time::{Limit, Timestamp};
 
 /// Attributes that [`join`] adds, by entity type.
@@ -27,6 +27,7 @@ pub fn join(catalog: &Catalog, mut snapshot: Snapshot) -> Snapshot {
         }
     }
     let begun = begun(&snapshot.populations);
+    let dates = dates(&snapshot);
     for population in &mut snapshot.populations {
         if population.holds_secrets() {
             let mut resources = std::mem::take(&mut population.resources);
@@ -35,6 +36,9 @@ pub fn join(catalog: &Catalog, mut snapshot: Snapshot) -> Snapshot {
                 add_secret_facts(&catalog.settings, resource, declared);
                 if let Some(since) = declared.and_then(|credential| begun.get(credential.id.as_str())) {
                     resource.set("pending_since", Value::Time(*since));
+                }
+                if let Some(credential) = declared.filter(|credential| credential.rotator.by_hand().is_some()) {
+                    date(resource, dates.get(&credential.id));
                 }
             }
             population.resources = resources;
@@ -48,6 +52,25 @@ fn begun(populations: &[Population]) -> BTreeMap<String, Timestamp> {
     let rotations = populations.iter().filter(|population| population.entity.as_str() == ROTATION_ENTITY);
     let all = rotations.flat_map(|population| population.resources.iter());
     all.filter_map(|rotation| Some((rotation.text("credential")?.to_owned(), rotation.instant("pending_since")?))).collect()
+}
+
+/// Versions in force of credentials that slm does not rotate, and when each came about.
+fn dates(snapshot: &Snapshot) -> BTreeMap<CredentialId, (String, Timestamp)> {
+    let values = snapshot.populations.iter().filter(|population| population.entity.as_str() == VALUE_ENTITY);
+    let date = |value: &Resource| {
+        let (credential, generation) = (value.text("credential")?, value.text("generation")?);
+        Some((credential.into(), (generation.to_owned(), value.instant("created")?)))
+    };
+    values.flat_map(|population| population.resources.iter()).filter_map(date).collect()
+}
+
+/// Dates a value that slm did not make by its version, or not at all: when the secret was made says nothing of the value that a
+/// person stored in it since.
+fn date(resource: &mut Resource, seen: Option<&(String, Timestamp)>) {
+    match seen.filter(|(generation, _)| resource.text("version") == Some(generation)) {
+        Some((_, at)) => resource.set("last_rotated", Value::Time(*at)),
+        None => resource.forget(&["created", "last_rotated"]),
+    }
 }
 
 fn add_secret_facts(settings: &Settings, resource: &mut Resource, declared: Option<&Credential>) {
@@ -181,6 +204,45 @@ mod tests {
         };
         assert_eq!(joined(good(), Vec::new(), cut).facts().len(), 0);
         assert_eq!(joined(Vec::new(), Vec::new(), |all| drop(all.remove(2))).facts().len(), 0);
+    }
+
+    #[test]
+    fn what_a_person_stored_is_dated_by_its_version_and_by_nothing_else() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (made, stored) = (at("2020-01-01T00:00:00Z"), at("2026-11-01T00:00:00Z"));
+        let secret = || {
+            let facts =
+                [("created", Value::Time(made)), ("last_rotated", Value::Time(made)), ("version", Value::Text("v2".into()))];
+            Resource::new("arn:x".into(), facts.map(|(name, value)| (name.into(), value)).into())
+        };
+        let dated = |seen: Option<(&str, Timestamp)>| {
+            let mut secret = secret();
+            date(&mut secret, seen.map(|(version, at)| (version.to_owned(), at)).as_ref());
+            (secret.instant("created"), secret.instant("last_rotated"), secret.text("version").map(str::to_owned))
+        };
+        let version = Some("v2".to_owned());
+        assert_eq!(dated(Some(("v2", stored))), (Some(made), Some(stored), version.clone()));
+        assert_eq!(dated(Some(("v1", stored))), (None, None, version.clone()), "the date of another version");
+        assert_eq!(dated(None), (None, None, version));
+    }
+
+    #[test]
+    fn dates_are_those_of_the_values_that_were_seen() {
+        let stored: Timestamp = "2026-11-01T00:00:00Z".parse().unwrap();
+        let value = |facts: &[(&str, Value)]| {
+            Resource::new("slack".into(), facts.iter().map(|(name, value)| ((*name).into(), value.clone())).collect())
+        };
+        let whole = [
+            ("credential", Value::Text("slack".into())),
+            ("generation", Value::Text("v1".into())),
+            ("created", Value::Time(stored)),
+        ];
+        let dates = |resource: Resource| {
+            let populations = vec![population("by-hand", VALUE_ENTITY, ".", vec![resource])];
+            dates(&Snapshot { taken: stored, populations, receipts: Vec::new() })
+        };
+        assert_eq!(dates(value(&whole)), BTreeMap::from([("slack".into(), ("v1".to_owned(), stored))]));
+        assert_eq!(dates(value(&whole[..2])), BTreeMap::new());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use minijinja::Environment;
 use super::checks::Repo;
 use super::text::{Doc, Item, error};
 use super::{near, raw};
-use crate::model::diagnostic::Diagnostic;
+use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::rotator::{Http, RotatorConfig};
 use crate::model::time::Limit;
 
@@ -32,7 +32,7 @@ pub(super) fn rotator(doc: &Doc<'_>, raw: &raw::Credential, vendor: &Http, out: 
     }
     pointers(doc, vendor, out);
     for (name, step) in vendor.steps() {
-        address(doc, name, &step.url, out);
+        address(at(&[name, "url"]), &step.url, out);
         if step.json.is_some() && step.form.is_some() {
             out.push(error("slm::two-bodies", at(&[name, "form"]), format!("`{name}` has `json` and `form`"), None));
         }
@@ -55,8 +55,7 @@ pub(super) fn rotator(doc: &Doc<'_>, raw: &raw::Credential, vendor: &Http, out: 
 }
 
 /// Nothing is sent where others read along, and a template does not choose the host.
-fn address(doc: &Doc<'_>, step: &str, url: &str, out: &mut Vec<Diagnostic>) {
-    let place = doc.at(&["rotator", "http", step, "url"]);
+pub(super) fn address(place: Place, url: &str, out: &mut Vec<Diagnostic>) {
     let rest = ["https://", "http://127.0.0.1:", "http://localhost:"].iter().find_map(|safe| url.strip_prefix(safe));
     let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
     match host {

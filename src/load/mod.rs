@@ -3,6 +3,7 @@
 //! `text` reads one TOML file with places, `raw` is its exact shape, `rules` is the Cedar side, `checks` compares files with each
 //! other, `compile` makes the model.
 
+mod by_hand;
 mod cedar;
 mod checks;
 mod compile;
@@ -159,6 +160,8 @@ where
 mod tests;
 #[cfg(test)]
 mod tests_aws_managed;
+#[cfg(test)]
+mod tests_by_hand;
 #[cfg(test)]
 mod tests_consumers;
 #[cfg(test)]

@@ -9,7 +9,8 @@ use crate::model::catalog::{
     SelfRefreshingConsumer, WebhookConsumer,
 };
 use crate::model::rotator::{
-    AwsManaged, Exec, GithubDeployKey, Http, IamAccessKey, PostgresAlternating, PostgresPassword, RandomValue, RotatorConfig,
+    AwsManaged, Exec, GithubDeployKey, Http, IamAccessKey, Manual, Observe, PostgresAlternating, PostgresPassword, RandomValue,
+    RotatorConfig,
 };
 use crate::model::time::{Limit, Timestamp};
 
@@ -69,6 +70,10 @@ pub struct Rotator {
     pub postgres_alternating: Option<PostgresAlternating>,
     /// The password of one login role of PostgreSQL, in place.
     pub postgres_password: Option<PostgresPassword>,
+    /// What a person rotates.
+    pub manual: Option<Manual>,
+    /// What slm never acts on.
+    pub observe: Option<Observe>,
 }
 
 impl Rotator {
@@ -84,6 +89,8 @@ impl Rotator {
             ("http", self.http.clone().map(|http| RotatorConfig::Http(Box::new(http)))),
             ("postgres-alternating", self.postgres_alternating.clone().map(RotatorConfig::PostgresAlternating)),
             ("postgres-password", self.postgres_password.clone().map(RotatorConfig::PostgresPassword)),
+            ("manual", self.manual.clone().map(|manual| RotatorConfig::Manual(Box::new(manual)))),
+            ("observe", self.observe.clone().map(RotatorConfig::Observe)),
         ]
     }
 

@@ -3,7 +3,7 @@
 use super::checks::Repo;
 use super::managed::{one_kind, source};
 use super::text::{Doc, Item, error};
-use super::{http, postgres, raw};
+use super::{by_hand, http, postgres, raw};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::rotator::{AwsManaged, Exec, GithubDeployKey, IamAccessKey, Overlap, RotatorConfig};
 use crate::model::time::Limit;
@@ -41,6 +41,11 @@ fn rotator(repo: &Repo<'_>, doc: &Doc<'_>, raw: &raw::Credential, name: &str, ki
         RotatorConfig::AwsManaged(managed) => aws_managed(repo, doc, raw, managed, out),
         RotatorConfig::Exec(plugin) => exec(doc, plugin, out),
         RotatorConfig::Http(vendor) => http::rotator(doc, raw, vendor, out),
+        RotatorConfig::Manual(_) | RotatorConfig::Observe(_) => {
+            if let Some(hand) = kind.by_hand() {
+                by_hand::rotator(repo, doc, raw, hand, out);
+            }
+        }
         RotatorConfig::PostgresAlternating(_) | RotatorConfig::PostgresPassword(_) => {
             postgres::rotator(doc, name, kind, SHORTEST, out);
         }

@@ -94,6 +94,7 @@ pub(super) const CREDENTIAL_PATH: &str = "credentials/session.toml";
 const EXCEPTION_PATH: &str = "exceptions/old-key.toml";
 const RULES_PATH: &str = "policies/rot.cedar";
 
+#[derive(Clone)]
 pub(super) struct World(Files);
 
 pub(super) fn world() -> World {

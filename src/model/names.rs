@@ -43,7 +43,7 @@ pub fn fate(secret: &SecretRef, generation: &VersionId) -> RegisterName {
 }
 
 /// Keeps an instant of `generation` by the store's clock, written after the fact and so never too early: `promoted`, `disabled`,
-/// `refused`, `done`.
+/// `refused`, `done`, `verified`.
 #[must_use]
 pub fn mark(secret: &SecretRef, generation: &VersionId, what: &str) -> RegisterName {
     register(what, derived(secret, Some(generation), &["mark", what]))

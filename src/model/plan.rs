@@ -99,6 +99,22 @@ pub enum ActionKind {
         /// Whom.
         owner: String,
     },
+    /// Ask the owner of a credential that slm does not rotate.
+    EscalateCredential {
+        /// Which.
+        credential: CredentialId,
+        /// Whom.
+        owner: String,
+    },
+    /// Try the value that a person stored.
+    Verify {
+        /// Which.
+        credential: CredentialId,
+        /// Where its value lives.
+        secret: SecretRef,
+        /// The version in force.
+        generation: VersionId,
+    },
     /// Propose to declare a credential that was found.
     Adopt {
         /// The resource.
@@ -140,6 +156,26 @@ pub enum Reason {
     NotAdopted,
     /// Found, but not declared.
     Undeclared,
+    /// A person has to rotate it.
+    ByHand {
+        /// When the current value came about; `None` when there is none.
+        since: Option<Timestamp>,
+        /// When it has to be done.
+        due: Option<Timestamp>,
+        /// The limit as written.
+        limit: Limit,
+        /// What the person does, on one line.
+        steps: String,
+    },
+    /// Nobody knows yet whether what a person stored works.
+    Untried,
+    /// Nobody has used it for longer than it may go unused.
+    Unused {
+        /// Its last use; when it came about if there was none.
+        since: Timestamp,
+        /// The limit as written.
+        limit: Limit,
+    },
     /// A person asked for it.
     Forced,
     /// A person asked for the value before.

@@ -18,6 +18,8 @@ pub const SECRET_ENTITIES: [&str; 2] = ["Aws::Secret", "Vault::Secret"];
 pub const CONSUMER_ENTITY: &str = "Slm::Consumer";
 /// How far the last rotation of a credential has come.
 pub const ROTATION_ENTITY: &str = "Slm::Rotation";
+/// The entity type of the value in force of a credential that slm does not rotate.
+pub const VALUE_ENTITY: &str = "Slm::Value";
 
 /// One attribute of a resource: its name in the Cedar schema and the observed value.
 pub type Attribute = (Arc<str>, Value);
@@ -75,6 +77,12 @@ impl Resource {
     pub fn set(&mut self, name: &str, value: Value) {
         let others = self.facts().filter(|(have, _)| &***have != name).map(|(have, fact)| (have.clone(), fact.owned()));
         *self = Self::new(self.id.clone(), others.chain([(Arc::from(name), value)]).collect());
+    }
+
+    /// Forgets `names`.
+    pub fn forget(&mut self, names: &[&str]) {
+        let others = self.facts().filter(|(have, _)| !names.contains(&have.as_ref()));
+        *self = Self::new(self.id.clone(), others.map(|(have, fact)| (have.clone(), fact.owned())).collect());
     }
 
     /// Sets `known`, which many resources share: they are kept once, and not with each.

@@ -25,10 +25,26 @@ pub enum Phase {
     Retiring,
     /// The value before is disabled and waits to be deleted.
     Soaking,
+    /// A person has to rotate it soon.
+    Remind,
+    /// Nobody knows yet whether what a person stored works.
+    Untried,
     /// Older than it may be.
     Due,
     /// Nothing is left to do.
     Done,
+}
+
+/// Whether a value that a person stored was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tried {
+    /// Nothing is declared that tries it.
+    Undeclared,
+    /// Not yet, or it was refused.
+    NotYet,
+    /// It was let in at this instant.
+    At(Timestamp),
 }
 
 /// How one credential stands.
@@ -47,6 +63,10 @@ pub struct Standing {
     pub until: Option<Timestamp>,
     /// Consumers that do not run the version in force.
     pub behind: Vec<ConsumerId>,
+    /// Whether the value in force was tried; `None` when slm rotates it.
+    pub tried: Option<Tried>,
+    /// When somebody read it last, as far as its store tells; `None` when slm rotates it.
+    pub last_used: Option<Timestamp>,
     /// The longest a value is valid when runs are on time: its period, and what it takes to end it.
     pub max_validity: Limit,
 }

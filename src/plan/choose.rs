@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::guard::{Share, guard, shut};
-use super::{Input, managed};
+use super::{Input, by_hand, managed};
 use crate::model::assessment::{Because, Decision, Status, Subject};
 use crate::model::catalog::{Catalog, Credential, Remedy};
 use crate::model::id::{ConsumerId, ControlId, CriterionId, FrameworkId, ResourceId, VersionId};
@@ -31,7 +31,7 @@ pub(super) fn credentials(input: &Input<'_>, held: &mut Vec<Held>) -> Vec<Action
     }
     // Oldest first, so that the share limit holds back the youngest.
     due.sort_by(|a, b| urgency(&a.2).cmp(&urgency(&b.2)).then_with(|| a.1.cmp(&b.1)));
-    let managed = input.catalog.credentials.len() as u64;
+    let managed = input.catalog.credentials.values().filter(|one| one.rotator.by_hand().is_none()).count() as u64;
     let allowed = (managed * u64::from(input.catalog.settings.limits.rotate_percent) / 100).max(1);
     let mut actions = Vec::new();
     let mut rotations = 0_u64;
@@ -79,13 +79,13 @@ fn urgency(reason: &Reason) -> (u8, i64) {
 pub(super) fn see<'a>(input: &'a Input<'_>, credential: &Credential) -> Seen<'a> {
     let population = input.snapshot.populations.iter().find(|population| credential.secret.is_in(population));
     let resource = population.and_then(|population| {
-        let is_it = |resource: &&Resource| input.catalog.declared_as(population, resource).is_some_and(|it| it.id == credential.id);
-        population.resources.iter().find(is_it)
+        // A secret has one owner, so that its name in its store is enough.
+        population.resources.iter().find(|resource| resource.text("name") == Some(&credential.secret.name))
     });
     Seen { population, resource }
 }
 
-fn store_detail(input: &Input<'_>, credential: &Credential) -> String {
+pub(super) fn store_detail(input: &Input<'_>, credential: &Credential) -> String {
     match see(input, credential).population.map(|population| &population.completeness) {
         Some(Completeness::Incomplete { detail, .. }) => detail.clone(),
         _ => format!("source `{}` was not observed", credential.secret.source),
@@ -94,6 +94,9 @@ fn store_detail(input: &Input<'_>, credential: &Credential) -> String {
 
 /// What `credential` needs, whether or not it is permitted.
 fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option<(ActionKind, Reason)> {
+    if let Some(hand) = credential.rotator.by_hand() {
+        return by_hand::delivery(input, credential, hand);
+    }
     let at = input.assessment.at;
     let Some(resource) = seen.resource else { return Some((rotate(credential, None), Reason::NoValue)) };
     let Some(version) = resource.text("version").map(VersionId::from) else {
@@ -188,7 +191,7 @@ pub(super) fn consumers_behind(input: &Input<'_>, credential: &Credential, versi
     credential.consumers.iter().map(|consumer| &consumer.id).filter(behind).cloned().collect()
 }
 
-fn criteria(catalog: &Catalog, controls: &[ControlId]) -> Vec<(FrameworkId, CriterionId)> {
+pub(super) fn criteria(catalog: &Catalog, controls: &[ControlId]) -> Vec<(FrameworkId, CriterionId)> {
     let mut all = BTreeSet::new();
     for control in controls.iter().filter_map(|id| catalog.controls.get(id)) {
         for (framework, ids) in &control.criteria {
@@ -225,8 +228,8 @@ fn breach(input: &Input<'_>, decision: &Decision) -> Option<Action> {
     let Subject::Resource { entity, id } = &decision.subject else { return None };
     let declared = declared(input, entity.as_str(), id);
     let kind = match (control.remedy, declared) {
-        // The rotation or delivery itself is in the plan or in `held`.
-        (Remedy::Rotate | Remedy::Redeploy, true) => return None,
+        // The rotation or delivery itself is in the plan or in `held`; where slm does neither, a person is asked.
+        (Remedy::Rotate | Remedy::Redeploy, true) => return by_hand::breach(input, control, entity.as_str(), id),
         (Remedy::Rotate, false) if resource_is(input, entity.as_str(), id, "rotation_enabled") => {
             // AWS rotates it, or should: a person looks at why it does not.
             ActionKind::Escalate { control: control.id.clone(), resource: Some(id.clone()), owner: control.owner.clone() }
@@ -258,7 +261,7 @@ fn resource_is(input: &Input<'_>, entity: &str, id: &ResourceId, name: &str) -> 
     found.any(|resource| resource.is(name))
 }
 
-fn action(input: &Input<'_>, kind: ActionKind, reason: Reason, control: &ControlId) -> Action {
+pub(super) fn action(input: &Input<'_>, kind: ActionKind, reason: Reason, control: &ControlId) -> Action {
     let controls = vec![control.clone()];
     let criteria = criteria(input.catalog, &controls);
     Action { kind, reason, controls, criteria, permitted_by: Vec::new() }

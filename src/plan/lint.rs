@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::model::catalog::{Catalog, Credential};
+use crate::model::id::CredentialId;
 use crate::model::plan::{Action, ActionKind, PLAN_FORMAT, Plan, Reason};
+use crate::model::rotator::ByHand;
 
 /// What is wrong with `plan`, one line each; empty when it may be applied with `catalog`.
 #[must_use]
@@ -23,6 +25,10 @@ pub fn lint(plan: &Plan, catalog: &Catalog) -> Vec<String> {
             }
             ActionKind::Deliver { credential, secret, consumers, .. }
             | ActionKind::Finish { credential, secret, consumers, .. } => (credential, secret, consumers),
+            ActionKind::EscalateCredential { credential, .. } | ActionKind::Verify { credential, .. } => {
+                wrong.extend(unfit(catalog, credential, &action.kind));
+                continue;
+            }
             ActionKind::Collect { .. } | ActionKind::Escalate { .. } | ActionKind::Adopt { .. } => continue,
         };
         if action.permitted_by.is_empty() {
@@ -36,6 +42,7 @@ pub fn lint(plan: &Plan, catalog: &Catalog) -> Vec<String> {
             continue;
         };
         wrong.extend(kept_by_aws(action, declared));
+        wrong.extend(unfit(catalog, credential, &action.kind));
         if declared.secret != *secret {
             wrong.push(format!("credential `{credential}` lives in `{}` now, not in `{}`", declared.secret.name, secret.name));
         }
@@ -58,4 +65,28 @@ fn kept_by_aws(action: &Action, declared: &Credential) -> Option<String> {
         _ => return None,
     };
     Some(format!("`{id}` is rotated by AWS and {wrong}"))
+}
+
+/// Why a plan may not have `kind` for `credential`, if so.
+fn unfit(catalog: &Catalog, credential: &CredentialId, kind: &ActionKind) -> Option<String> {
+    let Some(declared) = catalog.credentials.get(credential) else {
+        // What touches a store is complained about where that is checked.
+        let asked = matches!(kind, ActionKind::EscalateCredential { .. } | ActionKind::Verify { .. });
+        return asked.then(|| format!("credential `{credential}` is not declared"));
+    };
+    let name = declared.rotator.kind();
+    match (kind, declared.rotator.by_hand()) {
+        (ActionKind::Deliver { .. }, Some(ByHand::Manual(_)) | None) => None,
+        (ActionKind::Rotate { .. } | ActionKind::Finish { .. }, None) => None,
+        (ActionKind::EscalateCredential { owner, .. }, Some(_)) => (*owner != declared.owner)
+            .then(|| format!("credential `{credential}` belongs to `{}`, not to `{owner}`", declared.owner)),
+        (ActionKind::Verify { secret, .. }, Some(ByHand::Manual(manual))) if manual.verify.is_some() => {
+            (*secret != declared.secret).then(|| format!("credential `{credential}` lives in `{}` now", declared.secret.name))
+        }
+        (ActionKind::Verify { .. }, _) => Some(format!("credential `{credential}` declares nothing that tries its value")),
+        (ActionKind::EscalateCredential { .. }, None) => Some(format!("credential `{credential}` is rotated by slm")),
+        (_, Some(ByHand::Manual(_))) => Some(format!("credential `{credential}` is of kind `{name}`: a person rotates it")),
+        (_, Some(ByHand::Observe(_))) => Some(format!("credential `{credential}` is of kind `{name}`: slm never acts on it")),
+        (_, None) => None,
+    }
 }

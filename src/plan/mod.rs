@@ -1,5 +1,6 @@
 //! Planning: what an assessment asks for, in order, within limits, as far as the guards permit. Same input, same plan.
 
+mod by_hand;
 mod choose;
 pub mod guard;
 pub mod lint;
@@ -32,11 +33,13 @@ pub struct Input<'a> {
     pub forced: &'a [CredentialId],
 }
 
-/// Makes the plan. Rotations come first, the half-done ones before the rest, then deliveries, collections, escalations and adoptions.
+/// Makes the plan. Rotations come first, the half-done ones before the rest, then deliveries, trials, collections, escalations and
+/// adoptions.
 #[must_use]
 pub fn plan(input: &Input<'_>) -> Plan {
     let mut held = Vec::new();
     let mut actions = choose::credentials(input, &mut held);
+    actions.extend(by_hand::actions(input));
     actions.extend(choose::findings(input));
     order::order(&mut actions);
     held.sort_by(|a, b| a.kind.cmp(&b.kind));

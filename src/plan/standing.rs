@@ -1,7 +1,7 @@
 //! How one credential stands: the phase of its rotation, what it waits for and until when. Derived, never stored.
 
-use super::Input;
 use super::choose::{consumers_behind, due_after, rotation_of, see};
+use super::{Input, by_hand};
 use crate::model::catalog::Credential;
 use crate::model::id::VersionId;
 use crate::model::snapshot::Resource;
@@ -11,6 +11,9 @@ use crate::model::time::{Limit, Timestamp};
 /// How `credential` stands by what was observed.
 #[must_use]
 pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
+    if let Some(hand) = credential.rotator.by_hand() {
+        return by_hand::standing(input, credential, hand);
+    }
     let seen = see(input, credential);
     let version = seen.resource.and_then(|resource| resource.text("version")).map(VersionId::from);
     let since = seen.resource.and_then(|resource| resource.instant("last_rotated").or_else(|| resource.instant("created")));
@@ -35,7 +38,8 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
         _ => Phase::Done,
     };
     let until = rotation.and_then(|rotation| until(credential, rotation, phase));
-    Standing { phase, generation: version, since, due, until, behind, max_validity: max_validity(credential) }
+    let max_validity = max_validity(credential);
+    Standing { phase, generation: version, since, due, until, behind, tried: None, last_used: None, max_validity }
 }
 
 fn until(credential: &Credential, rotation: &Resource, phase: Phase) -> Option<Timestamp> {

@@ -10,7 +10,7 @@ use crate::model::diagnostic::Place;
 use crate::model::id::{ConsumerId, ControlId, ResourceId, VersionId};
 use crate::model::plan::{Action, ActionKind, HeldBecause, Reason, rotation_id};
 use crate::model::rotator::{Alphabet, RandomValue, RotatorConfig};
-use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, ROTATION_ENTITY, Resource, Unseen, Value};
+use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, ROTATION_ENTITY, Resource, Unseen, VALUE_ENTITY, Value};
 use crate::model::standing::Standing;
 use crate::model::time::{Limit, Timestamp};
 
@@ -41,6 +41,7 @@ struct World {
     vault: Population,
     consumers: Population,
     rotations: Option<Resource>,
+    values: Population,
     decisions: Vec<Decision>,
     gaps: Vec<Gap>,
     forced: Vec<CredentialId>,
@@ -137,6 +138,7 @@ fn world() -> World {
         vault: population("Vault::Secret"),
         consumers: population(CONSUMER_ENTITY),
         rotations: None,
+        values: population(VALUE_ENTITY),
         decisions: Vec::new(),
         gaps: Vec::new(),
         forced: Vec::new(),
@@ -213,7 +215,7 @@ impl World {
         let rules = Rules::compile(&self.catalog).unwrap();
         let mut rotations = population(ROTATION_ENTITY);
         rotations.resources = self.rotations.into_iter().collect::<Vec<_>>().into();
-        let populations = vec![self.consumers, rotations, self.vault];
+        let populations = vec![self.consumers, rotations, self.values, self.vault];
         let snapshot = Snapshot { taken: now(), populations, receipts: Vec::new() };
         let assessment = Assessment { at: now(), decisions: self.decisions.into(), gaps: self.gaps, unused_exceptions: Vec::new() };
         look(&Input {
@@ -257,6 +259,8 @@ fn line(kind: &ActionKind) -> String {
         ActionKind::Escalate { control, resource, owner } => {
             format!("escalate {control} {} {owner}", resource.as_ref().map_or("all", ResourceId::as_str))
         }
+        ActionKind::EscalateCredential { credential, owner } => format!("ask {owner} {credential}"),
+        ActionKind::Verify { credential, generation, .. } => format!("verify {credential} {generation}"),
         ActionKind::Adopt { resource, control } => format!("adopt {resource} {control}"),
     }
 }
@@ -270,6 +274,7 @@ fn held(plan: &Plan) -> Vec<(String, HeldBecause)> {
 }
 
 mod aws_managed;
+mod by_hand;
 mod findings;
 mod lints;
 mod managed;

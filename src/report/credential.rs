@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::words;
+use super::{by_hand, words};
 use crate::model::catalog::Credential;
 use crate::model::standing::{Phase, Standing};
 use crate::model::time::Timestamp;
@@ -10,6 +10,9 @@ use crate::model::time::Timestamp;
 /// The standing of `credential` at `now`.
 #[must_use]
 pub fn human(credential: &Credential, standing: &Standing, now: Timestamp) -> String {
+    if let Some(hand) = credential.rotator.by_hand() {
+        return by_hand::human(credential, hand, standing, now);
+    }
     let mut text = String::new();
     let _ = writeln!(text, "{}  {}  ({})", credential.id, credential.title, credential.rotator.kind());
     let _ = writeln!(text, "  phase      {}", phase(standing));
@@ -49,6 +52,8 @@ fn phase(standing: &Standing) -> String {
         Phase::Retiring => format!("the value before still works and waits to be unused{until}"),
         Phase::Soaking => format!("the value before is disabled and waits to be deleted{until}"),
         Phase::Due => "it is older than it may be; the next `slm apply` rotates it".to_owned(),
+        // Only of what slm does not rotate.
+        Phase::Remind | Phase::Untried => "a person is asked".to_owned(),
         Phase::Done => "nothing is left to do".to_owned(),
     }
 }

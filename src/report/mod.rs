@@ -1,5 +1,6 @@
 //! Any result as text. Pure: a value goes in, text comes out, nothing is written.
 
+mod by_hand;
 pub mod credential;
 pub mod diagnostics;
 pub mod explain;

@@ -34,7 +34,7 @@ fn row(action: &Action, plan: &Plan) -> Row {
     let (verb, object) = words::action(&action.kind);
     let sign = match verb {
         "rotate" | "deliver" => "~",
-        "collect" => "?",
+        "collect" | "verify" => "?",
         "escalate" => "!",
         _ => "+",
     };
@@ -45,7 +45,8 @@ fn row(action: &Action, plan: &Plan) -> Row {
 fn totals(plan: &Plan) -> String {
     let verbs = ["rotate", "deliver", "collect", "escalate", "adopt"];
     let of = |verb: &str| plan.actions.iter().filter(|action| words::action(&action.kind).0 == verb).count();
-    let parts: Vec<String> = verbs.iter().map(|verb| format!("{} to {verb}", of(verb))).collect();
+    let mut parts: Vec<String> = verbs.iter().map(|verb| format!("{} to {verb}", of(verb))).collect();
+    parts.extend(Some(of("verify")).filter(|count| *count > 0).map(|count| format!("{count} to verify")));
     format!("Plan: {}, {} held.", parts.join(", "), plan.held.len())
 }
 

@@ -112,9 +112,11 @@ fn standings(seen: &Seen<'_>) -> BTreeMap<ControlId, Standing> {
 fn controls(catalog: &Catalog, kind: &ActionKind) -> Vec<ControlId> {
     let served = |id: &CredentialId| catalog.credentials.get(id).map(|credential| credential.satisfies.clone()).unwrap_or_default();
     match kind {
-        ActionKind::Rotate { credential, .. } | ActionKind::Deliver { credential, .. } | ActionKind::Finish { credential, .. } => {
-            served(credential)
-        }
+        ActionKind::Rotate { credential, .. }
+        | ActionKind::Deliver { credential, .. }
+        | ActionKind::Finish { credential, .. }
+        | ActionKind::Verify { credential, .. }
+        | ActionKind::EscalateCredential { credential, .. } => served(credential),
         ActionKind::Collect { control } | ActionKind::Escalate { control, .. } | ActionKind::Adopt { control, .. } => {
             vec![control.clone()]
         }

@@ -1,5 +1,6 @@
 //! Small pieces of text that several reports share.
 
+use super::by_hand;
 use crate::model::assessment::{Because, Decision, Subject};
 use crate::model::plan::{ActionKind, HeldBecause, Reason};
 use crate::model::snapshot::Value;
@@ -71,6 +72,8 @@ pub fn action(kind: &ActionKind) -> (&'static str, String) {
         ActionKind::Collect { control } => ("collect", control.to_string()),
         ActionKind::Escalate { control, resource: Some(resource), .. } => ("escalate", format!("{control} {resource}")),
         ActionKind::Escalate { control, resource: None, .. } => ("escalate", control.to_string()),
+        ActionKind::EscalateCredential { credential, owner } => ("escalate", format!("{credential} to {owner}")),
+        ActionKind::Verify { credential, .. } => ("verify", credential.to_string()),
         ActionKind::Adopt { resource, .. } => ("adopt", resource.to_string()),
     }
 }
@@ -88,6 +91,9 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
         Reason::NoEvidence(detail) => format!("no evidence: {detail}"),
         Reason::NotAdopted => "a consumer does not run the current version".to_owned(),
         Reason::Undeclared => "found, but not declared under credentials/".to_owned(),
+        Reason::ByHand { since, due, limit, steps } => by_hand::reason(*since, *due, (*limit, steps), now),
+        Reason::Untried => "what a person stored was not tried yet".to_owned(),
+        Reason::Unused { since, limit } => format!("nobody has used it since {since}, over {limit} ago"),
         Reason::Forced => "asked for".to_owned(),
         Reason::RolledBack => "the value before is asked for".to_owned(),
     }

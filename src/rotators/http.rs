@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::http_answer::{Answer, fill, origin, text, wipe};
+use super::http_answer::{Answer, origin, text};
+use super::http_step::{UNEXPECTED, body, headers};
 use crate::model::id::{CredentialId, KeyId, VersionId};
 use crate::model::rotator::{Capabilities, Http as Declared, HttpStep};
 use crate::model::secret::Secret;
@@ -24,8 +25,6 @@ use crate::world::{ErrorClass, Fresh, KeyChange, Listing, Rotator, Target, Trial
 const LIMIT: usize = 4 << 20;
 /// Statuses of what is not there.
 const GONE: [u16; 2] = [404, 410];
-/// Why an answer of 2xx does not count.
-const UNEXPECTED: &str = "the answer does not show what `expect` says";
 
 /// The credentials at one vendor.
 pub struct Vendor {
@@ -106,42 +105,16 @@ impl Vendor {
         Ok(url.to_string())
     }
 
-    fn body(&self, name: &str, step: &HttpStep, filled: &minijinja::Value) -> Result<Option<(&'static str, Vec<u8>)>, WorldError> {
-        let failed = |cause: String| self.wrong(ErrorClass::Permanent, name, &cause);
-        if let Some(json) = &step.json {
-            let mut json = fill(json, filled).map_err(failed)?;
-            let body = json.to_string().into_bytes();
-            wipe(&mut json);
-            return Ok(Some(("application/json", body)));
-        }
-        let Some(form) = &step.form else { return Ok(None) };
-        let mut body = String::new();
-        for (field, text) in form {
-            let text = render(text, filled.clone()).map_err(failed)?;
-            let and = if body.is_empty() { "" } else { "&" };
-            body.push_str(&format!("{and}{}={}", segment(field), segment(&text)));
-        }
-        Ok(Some(("application/x-www-form-urlencoded", body.into_bytes())))
-    }
-
-    fn headers(&self, name: &str, step: &HttpStep, filled: &minijinja::Value) -> Result<Vec<(String, String)>, WorldError> {
-        let shared = self.config.headers.iter().filter(|(header, _)| name != "validate" && !step.headers.contains_key(*header));
-        let mut headers = vec![("accept".to_owned(), "application/json".to_owned())];
-        for (header, text) in shared.chain(&step.headers) {
-            let text = render(text, filled.clone()).map_err(|cause| self.wrong(ErrorClass::Permanent, name, &cause))?;
-            headers.push((header.to_lowercase(), text.to_string()));
-        }
-        Ok(headers)
-    }
-
     /// Sends `step` to `url`. Where that harms nothing and the time of the step allows it, a vendor that is too busy is waited for.
     pub(super) async fn talk(&self, name: &str, step: &HttpStep, url: &str, known: Known<'_>) -> Result<Reply, WorldError> {
         if !is_safe(url) || origin(url) != origin(&step.url) {
             return Err(self.wrong(ErrorClass::Permanent, name, "its address is not `https`, or another host's"));
         }
         let filled = self.context(name, known)?;
-        let mut headers = self.headers(name, step, &filled)?;
-        let body = self.body(name, step, &filled)?;
+        let failed = |cause: String| self.wrong(ErrorClass::Permanent, name, &cause);
+        let shared = self.config.headers.iter().filter(|(header, _)| name != "validate" && !step.headers.contains_key(*header));
+        let mut headers = headers(shared.chain(&step.headers), &filled).map_err(failed)?;
+        let body = body(step, &filled).map_err(failed)?;
         headers.extend(body.as_ref().map(|(kind, _)| ("content-type".to_owned(), (*kind).to_owned())));
         let body = body.map(|(_, body)| body).unwrap_or_default();
         let end = Instant::now() + timeout(&self.config);

@@ -7,6 +7,8 @@ pub mod github_deploy_key;
 pub mod http;
 mod http_answer;
 mod http_list;
+mod http_step;
+pub mod manual;
 mod postgres;
 pub mod postgres_alternating;
 pub mod postgres_password;

@@ -14,8 +14,8 @@ use super::aws::{Failure, ROTATED_TAG, Wire};
 use crate::model::catalog::SecretRef;
 use crate::model::id::{SourceId, VersionId};
 use crate::model::secret::Secret;
-use crate::model::time::Timestamp;
-use crate::world::{CURRENT, ErrorClass, PENDING, SecretStore, SecretView, VersionView, WorldError};
+use crate::model::time::{Limit, Timestamp};
+use crate::world::{CURRENT, ErrorClass, LastUse, PENDING, SecretStore, SecretView, VersionView, WorldError};
 
 /// Secrets Manager of one account or more, one client a source and region.
 #[derive(Default)]
@@ -152,6 +152,13 @@ fn behind(found: &DescribeSecretOutput) -> Vec<String> {
     late.map(|replica| replica.region().unwrap_or("a region without a name").to_owned()).collect()
 }
 
+/// AWS tells the day, by UTC, and nothing of a secret that was never read: a day counts as its last second.
+fn last_read(found: &DescribeSecretOutput) -> LastUse {
+    let Some(day) = found.last_accessed_date() else { return LastUse::Never };
+    let last = day.secs() - day.secs().rem_euclid(Limit::DAY) + Limit::DAY - 1;
+    Timestamp::from_second(last).map_or(LastUse::Untold, |at| LastUse::At(at, "somebody".to_owned()))
+}
+
 /// AWS and slm would rotate it against each other.
 fn not_rotated_by_aws(found: &DescribeSecretOutput, doing: String) -> Result<(), WorldError> {
     if found.rotation_enabled() == Some(true) {
@@ -182,7 +189,7 @@ impl SecretStore for SecretsManagerStore {
         let (found, now) = Self::lookup_at(client, secret, &doing()).await?;
         let Some(found) = found else { return Ok(SecretView { now, ..SecretView::default() }) };
         if let Some(versions) = self.unchanged(secret, &found) {
-            return Ok(SecretView { exists: true, versions, now, behind: behind(&found) });
+            return Ok(SecretView { exists: true, versions, now, behind: behind(&found), read: last_read(&found) });
         }
         let unclear = |cause: &str| WorldError { class: ErrorClass::Transient, operation: doing(), cause: cause.to_owned() };
         let mut versions = BTreeMap::new();
@@ -204,7 +211,7 @@ impl SecretStore for SecretsManagerStore {
             return Err(unclear("the two lists of versions disagree"));
         }
         self.note_listed(secret, &found, &versions);
-        Ok(SecretView { exists: true, versions, now, behind: behind(&found) })
+        Ok(SecretView { exists: true, versions, now, behind: behind(&found), read: last_read(&found) })
     }
 
     async fn read(&self, secret: &SecretRef, version: &VersionId) -> Result<Secret, WorldError> {
@@ -275,5 +282,26 @@ impl SecretStore for SecretsManagerStore {
             }
             failure => failure.during(doing()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_secretsmanager::primitives::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn the_day_of_the_last_reading_counts_to_its_end() {
+        let read = |at: Option<i64>| {
+            let found = DescribeSecretOutput::builder().set_last_accessed_date(at.map(DateTime::from_secs)).build();
+            last_read(&found)
+        };
+        let midnight = 1_795_478_400; // 2026-11-24T00:00:00Z
+        for second in [0, 1, 86_399] {
+            let LastUse::At(at, _) = read(Some(midnight + second)) else { panic!("not told") };
+            assert_eq!(at.to_string(), "2026-11-24T23:59:59Z");
+        }
+        assert_eq!(read(None), LastUse::Never);
     }
 }

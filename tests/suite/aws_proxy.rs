@@ -1,6 +1,6 @@
 //! A proxy before moto: it counts calls, loses, repeats or refuses one of them, and mends what moto does otherwise than AWS.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -26,6 +26,10 @@ pub struct State {
     pub fault: Option<(usize, Fault)>,
     /// Kills the process with this id at the first call of this operation: before it takes effect, or after.
     pub kill: Option<(u32, &'static str, bool)>,
+    /// When versions of secrets came about, in seconds: moto lists them as made at the time of asking.
+    pub created: BTreeMap<String, i64>,
+    /// Operations that are refused for want of permission.
+    pub denied: BTreeSet<&'static str>,
     /// Access keys that moto lets in although AWS would not.
     ended: BTreeSet<String>,
     /// Held by a conditional write: moto looks first and writes afterwards, and AWS does both at once.
@@ -138,12 +142,12 @@ fn refusal(status: u16, code: &str, operation: &str) -> Vec<u8> {
 fn serve(mut client: TcpStream, server: &str, state: &Mutex<State>) {
     client.set_nodelay(true).unwrap();
     let Some(request) = read(&client) else { return };
-    let (fault, ended) = {
+    let (fault, ended, denied) = {
         let mut state = state.lock().unwrap();
         let number = state.calls.len();
         state.calls.push(request.operation.clone());
         let fault = state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault);
-        (fault, state.ended.contains(&request.key))
+        (fault, state.ended.contains(&request.key), state.denied.contains(request.operation.as_str()))
     };
     let kill = state.lock().unwrap().kill.take_if(|(_, operation, _)| *operation == request.operation);
     if let Some((process, _, after)) = kill {
@@ -156,6 +160,7 @@ fn serve(mut client: TcpStream, server: &str, state: &Mutex<State>) {
         return;
     }
     let answer = match fault {
+        _ if denied => refusal(400, "AccessDeniedException", &request.operation),
         // An inactive or deleted key: moto would let it in.
         _ if ended => refusal(403, "InvalidClientTokenId", &request.operation),
         Some(Fault::RequestLost) => return,
@@ -169,6 +174,9 @@ fn serve(mut client: TcpStream, server: &str, state: &Mutex<State>) {
                 answer = ask(server, &request);
             }
             learn(&request, &mut state.lock().unwrap());
+            if request.operation == "ListSecretVersionIds" {
+                answer = dated(&answer, &state.lock().unwrap().created);
+            }
             if fault == Some(Fault::AnswerLost) {
                 return;
             }
@@ -176,6 +184,21 @@ fn serve(mut client: TcpStream, server: &str, state: &Mutex<State>) {
         }
     };
     let _ = client.write_all(&answer);
+}
+
+/// `answer` with the versions as old as `created` says.
+fn dated(answer: &[u8], created: &BTreeMap<String, i64>) -> Vec<u8> {
+    let text = String::from_utf8(answer.to_vec()).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let Ok(mut json) = serde_json::from_str::<serde_json::Value>(body) else { return answer.to_vec() };
+    for version in json["Versions"].as_array_mut().into_iter().flatten() {
+        if let Some(at) = created.get(version["VersionId"].as_str().unwrap()) {
+            version["CreatedDate"] = (*at).into();
+        }
+    }
+    let body = json.to_string();
+    let head = head.lines().filter(|line| !line.to_lowercase().starts_with("content-length:")).collect::<Vec<_>>().join("\r\n");
+    format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 /// Notes which keys AWS would not let in any more.

@@ -37,6 +37,7 @@ mod killed;
 mod kinds;
 mod kubernetes_server;
 mod layers;
+mod manual;
 mod postgres;
 mod postgres_cli;
 mod postgres_server;

@@ -12,6 +12,7 @@ use crate::rotators::aws_managed::RotatedByAws;
 use crate::rotators::exec::Plugin;
 use crate::rotators::github_deploy_key::DeployKeys;
 use crate::rotators::http::Vendor;
+use crate::rotators::manual::ByHand;
 use crate::rotators::postgres_alternating::AlternatingRoles;
 use crate::rotators::postgres_password::RolePassword;
 use crate::rotators::random::Random;
@@ -64,6 +65,12 @@ pub(in crate::cli) async fn kind(
         RotatorConfig::GithubDeployKey(key) => {
             Ok(Kind::with_target(DeployKeys::new(organisation(catalog, &key.source, sessions)?, key)))
         }
+        RotatorConfig::Manual(manual) => Ok(Kind { rotator: Arc::new(ByHand::new(manual, &credential.id)), target: None }),
+        RotatorConfig::Observe(_) => Err(WorldError {
+            class: ErrorClass::Permanent,
+            operation: format!("act on `{}`", credential.id),
+            cause: "it is of kind `observe`, on which slm never acts".to_owned(),
+        }),
         RotatorConfig::PostgresAlternating(roles) => {
             Ok(Kind::with_target(AlternatingRoles::new(roles, Postgres::new(&roles.server, from_env(&roles.server.admin_env)))))
         }

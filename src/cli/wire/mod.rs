@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::collectors::by_hand::{ByHand, Kept};
 use crate::collectors::cloudtrail::CloudTrail;
 use crate::collectors::consumers::Consumers;
 use crate::collectors::git::ConfigRepo;
@@ -15,6 +16,7 @@ use crate::evaluate::join;
 use crate::host::clock::SystemClock;
 use crate::load::Observed;
 use crate::model::catalog::{Catalog, Credential, GithubSource, SourceKind, VaultSource};
+use crate::model::rotator;
 use crate::model::secret::Secret;
 use crate::model::snapshot::Snapshot;
 use crate::transport::aws::Sessions;
@@ -98,6 +100,7 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
         all.push(Box::new(Consumers::new(consumers)));
     }
     all.extend(rotations(catalog, root, sessions).await);
+    all.extend(by_hand(catalog, root, sessions).await);
     all
 }
 
@@ -123,6 +126,26 @@ async fn rotations(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Optio
         return None;
     }
     Some(Box::new(Rotations::new(watched, registers(&reach).await)))
+}
+
+/// Dates the values that persons store; `None` when there are none. Nothing is asked for a secret that is not declared so.
+async fn by_hand(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Option<Box<dyn Collector>> {
+    let mut kept = Vec::new();
+    let reach = Reach { catalog, root, access: Access::Read, sessions };
+    for credential in catalog.credentials.values() {
+        let Some(hand) = credential.rotator.by_hand() else { continue };
+        let store = store(&reach, credential).await;
+        kept.push(Kept {
+            credential: credential.id.clone(),
+            secret: credential.secret.clone(),
+            tried: matches!(hand, rotator::ByHand::Manual(manual) if manual.verify.is_some()),
+            store: store.unwrap_or_else(|error| Box::new(Unusable(error))),
+        });
+    }
+    if kept.is_empty() {
+        return None;
+    }
+    Some(Box::new(ByHand::new(kept, registers(&reach).await)))
 }
 
 /// What a store is opened for.

@@ -8,11 +8,15 @@ use super::id::SourceId;
 mod aws_managed;
 mod exec;
 mod http;
+mod manual;
+mod observe;
 mod postgres;
 
 pub use aws_managed::AwsManaged;
 pub use exec::{DeclaredIssuer, DeclaredOverlap, Exec, ExecCaps};
 pub use http::{Http, Issued, Listed, Method, Step as HttpStep};
+pub use manual::Manual;
+pub use observe::Observe;
 pub use postgres::{PostgresAlternating, PostgresPassword, PostgresServer, SslMode};
 
 /// What a rotator kind can do; the engine looks at nothing else.
@@ -103,6 +107,19 @@ pub enum RotatorConfig {
     PostgresAlternating(PostgresAlternating),
     /// The password of one login role of PostgreSQL, in place.
     PostgresPassword(PostgresPassword),
+    /// What a person rotates.
+    Manual(Box<Manual>),
+    /// What slm never acts on.
+    Observe(Observe),
+}
+
+/// What is declared of a credential that slm does not rotate.
+#[derive(Clone, Copy, Debug)]
+pub enum ByHand<'a> {
+    /// A person rotates it; slm asks, and tries what was stored.
+    Manual(&'a Manual),
+    /// slm looks, and does nothing.
+    Observe(&'a Observe),
 }
 
 impl RotatorConfig {
@@ -118,6 +135,18 @@ impl RotatorConfig {
             Self::Http(_) => "http",
             Self::PostgresAlternating(_) => "postgres-alternating",
             Self::PostgresPassword(_) => "postgres-password",
+            Self::Manual(_) => "manual",
+            Self::Observe(_) => "observe",
+        }
+    }
+
+    /// What is declared when slm does not rotate it.
+    #[must_use]
+    pub fn by_hand(&self) -> Option<ByHand<'_>> {
+        match self {
+            Self::Manual(manual) => Some(ByHand::Manual(manual)),
+            Self::Observe(observe) => Some(ByHand::Observe(observe)),
+            _ => None,
         }
     }
 
@@ -125,7 +154,7 @@ impl RotatorConfig {
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
         match self {
-            Self::Random(_) => Capabilities::UNVALIDATED,
+            Self::Random(_) | Self::Manual(_) | Self::Observe(_) => Capabilities::UNVALIDATED,
             Self::AwsIamAccessKey(_) => IamAccessKey::CAPABILITIES,
             Self::GithubDeployKey(_) => GithubDeployKey::CAPABILITIES,
             Self::AwsManaged(_) => AwsManaged::CAPABILITIES,
