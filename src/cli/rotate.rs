@@ -31,10 +31,14 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     carry::out(&session, global, &plan, args.leak)
 }
 
-/// A freeze does not keep a value in wrong hands alive.
+/// A freeze does not keep a value in wrong hands alive, nor does what leaves a new one usable.
 fn thaw(plan: &mut Plan, permitted: &[RuleId]) {
-    let frozen = |held: &mut Held| matches!(held.because, HeldBecause::Frozen { .. });
-    for held in plan.held.extract_if(.., frozen) {
+    let passes = |held: &mut Held| match &held.because {
+        HeldBecause::Frozen { .. } => true,
+        HeldBecause::Preflight(obstacles) => !obstacles.iter().any(|obstacle| obstacle.code.holds_a_leak()),
+        _ => false,
+    };
+    for held in plan.held.extract_if(.., passes) {
         let permitted_by = permitted.to_vec();
         plan.actions.push(Action {
             kind: held.kind,
@@ -75,6 +79,9 @@ pub(super) fn about(kind: &ActionKind) -> Option<&CredentialId> {
 
 /// `plan` with those actions alone that are `wanted`.
 pub(super) fn only(mut plan: Plan, wanted: impl Fn(&ActionKind) -> bool) -> Plan {
+    let unwanted = |action: &Action| about(&action.kind).filter(|_| !wanted(&action.kind)).map(ToString::to_string);
+    let left_out: Vec<String> = plan.actions.iter().filter_map(unwanted).collect();
+    plan.preflight.retain(|looked| !left_out.contains(&looked.about));
     plan.actions.retain(|action| wanted(&action.kind));
     plan.held.retain(|held| wanted(&held.kind));
     plan

@@ -10,7 +10,7 @@ use crate::model::snapshot::{CONSUMER_ENTITY, Resource, Value};
 use crate::world::{Clock, Collected, Collector, Consumer};
 
 /// Entity types and the attributes this collector can observe of them.
-pub const EMITS: &[(&str, &[&str])] = &[("Slm::Consumer", &["consumer", "credential", "running", "stored"])];
+pub const EMITS: &[(&str, &[&str])] = &[("Slm::Consumer", &["consumer", "credential", "overridden", "running", "stored"])];
 
 /// Reads every consumer's acknowledgement; it never delivers.
 pub struct Consumers {
@@ -24,6 +24,22 @@ impl Consumers {
     pub fn new(consumers: Vec<(CredentialId, ConsumerId, Box<dyn Consumer>)>) -> Self {
         Self { source: SourceId::from("consumers"), consumers }
     }
+}
+
+fn text(value: &str) -> Value {
+    Value::Text(Arc::from(value))
+}
+
+fn resource(credential: &CredentialId, id: &ConsumerId, facts: impl Iterator<Item = (&'static str, Value)>) -> Resource {
+    let whose = [("credential", text(credential.as_str())), ("consumer", text(id.as_str()))];
+    let facts = whose.into_iter().chain(facts).map(|(name, value)| (Arc::from(name), value));
+    Resource::new(ResourceId::from(format!("{credential}/{id}")), facts.collect())
+}
+
+/// A consumer that cannot be seen because another place overrides it; which version it has stays unknown.
+async fn overridden(credential: &CredentialId, id: &ConsumerId, consumer: &dyn Consumer) -> Option<Resource> {
+    let places = consumer.overridden().await.ok().filter(|places| !places.is_empty())?;
+    Some(resource(credential, id, [("overridden", text(&places.join(", ")))].into_iter()))
 }
 
 #[async_trait]
@@ -47,14 +63,14 @@ impl Collector for Consumers {
         for (credential, id, consumer) in &self.consumers {
             match consumer.observe().await {
                 Ok(view) => {
-                    let text = |value: &str| Value::Text(Arc::from(value));
-                    let mut attributes =
-                        vec![(Arc::from("credential"), text(credential.as_str())), (Arc::from("consumer"), text(id.as_str()))];
-                    attributes.extend(view.stored.map(|version| (Arc::from("stored"), text(version.as_str()))));
-                    attributes.extend(view.running.map(|version| (Arc::from("running"), text(version.as_str()))));
-                    resources.push(Resource::new(ResourceId::from(format!("{credential}/{id}")), attributes));
+                    let facts = [("stored", view.stored), ("running", view.running)];
+                    let facts = facts.into_iter().filter_map(|(name, version)| Some((name, text(version?.as_str()))));
+                    resources.push(resource(credential, id, facts));
                 }
-                Err(error) => unseen.push((format!("{credential}/{id}"), error)),
+                Err(error) => {
+                    resources.extend(overridden(credential, id, consumer.as_ref()).await);
+                    unseen.push((format!("{credential}/{id}"), error));
+                }
             }
         }
         let asked = Asked {

@@ -14,7 +14,7 @@ use crate::world::{Clock, Collected, Collector, Registers, SecretStore, WorldErr
 
 /// Entity types and the attributes this collector can observe of them.
 pub const EMITS: &[(&str, &[&str])] =
-    &[("Slm::Rotation", &["credential", "disabled", "done", "fate", "generation", "open", "promoted", "refused"])];
+    &[("Slm::Rotation", &["behind", "credential", "disabled", "done", "fate", "generation", "open", "promoted", "refused"])];
 
 /// Instants that the engine notes, in order.
 const MARKS: [&str; 4] = ["promoted", "disabled", "refused", "done"];
@@ -66,6 +66,7 @@ impl Rotations {
         let done = written.contains_key(&of_mark("done"));
         let mut facts: Vec<Attribute> =
             vec![("credential".into(), text(one.credential.as_str())), ("generation".into(), text(generation.as_str()))];
+        facts.push(("behind".into(), text(&view.behind.join(", "))));
         facts.extend(known.then(|| (Arc::from("open"), Value::Bool(ours && !done))));
         for mark in MARKS {
             let at: Option<Timestamp> = written.get(&of_mark(mark)).and_then(|at| at.parse().ok());

@@ -4,6 +4,7 @@ mod choose;
 pub mod guard;
 pub mod lint;
 mod order;
+mod preflight;
 pub mod standing;
 
 use crate::model::assessment::Assessment;
@@ -35,10 +36,13 @@ pub struct Input<'a> {
 #[must_use]
 pub fn plan(input: &Input<'_>) -> Plan {
     let mut held = Vec::new();
-    let mut actions = choose::credentials(input, &mut held);
+    let mut preflight = Vec::new();
+    let mut actions = choose::credentials(input, &mut held, &mut preflight);
     actions.extend(choose::findings(input));
     order::order(&mut actions);
     held.sort_by(|a, b| a.kind.cmp(&b.kind));
+    preflight.sort();
+    preflight.dedup();
     Plan {
         format: PLAN_FORMAT,
         at: input.assessment.at,
@@ -46,6 +50,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
         snapshot: input.digest.clone(),
         actions,
         held,
+        preflight,
     }
 }
 

@@ -41,6 +41,7 @@ struct World {
     vault: Population,
     consumers: Population,
     rotations: Option<Resource>,
+    others: Vec<Population>,
     decisions: Vec<Decision>,
     gaps: Vec<Gap>,
     forced: Vec<CredentialId>,
@@ -136,6 +137,7 @@ fn world() -> World {
         vault: population("Vault::Secret"),
         consumers: population(CONSUMER_ENTITY),
         rotations: None,
+        others: Vec::new(),
         decisions: Vec::new(),
         gaps: Vec::new(),
         forced: Vec::new(),
@@ -212,7 +214,7 @@ impl World {
         let rules = Rules::compile(&self.catalog).unwrap();
         let mut rotations = population(ROTATION_ENTITY);
         rotations.resources = self.rotations.into_iter().collect::<Vec<_>>().into();
-        let populations = vec![self.consumers, rotations, self.vault];
+        let populations = [self.others, vec![self.consumers, rotations, self.vault]].concat();
         let snapshot = Snapshot { taken: now(), populations, receipts: Vec::new() };
         let assessment = Assessment { at: now(), decisions: self.decisions.into(), gaps: self.gaps, unused_exceptions: Vec::new() };
         look(&Input {
@@ -271,3 +273,4 @@ fn held(plan: &Plan) -> Vec<(String, HeldBecause)> {
 mod findings;
 mod lints;
 mod managed;
+mod preflight;

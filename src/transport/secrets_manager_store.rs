@@ -116,6 +116,18 @@ fn behind(found: &DescribeSecretOutput) -> Vec<String> {
     late.map(|replica| replica.region().unwrap_or("a region without a name").to_owned()).collect()
 }
 
+/// Why nobody but its owner may write it.
+fn shut(found: &DescribeSecretOutput, region: &str) -> Option<String> {
+    let elsewhere = found.primary_region().filter(|primary| *primary != region);
+    match (found.owning_service().filter(|service| !service.is_empty()), elsewhere) {
+        _ if found.deleted_date().is_some() => Some("the secret is to be deleted".to_owned()),
+        _ if found.rotation_enabled() == Some(true) => Some("AWS rotates the secret itself".to_owned()),
+        (Some(service), _) => Some(format!("the secret belongs to the AWS service `{service}`")),
+        (None, Some(primary)) => Some(format!("the secret is a replica of the one in {primary}")),
+        (None, None) => None,
+    }
+}
+
 /// AWS and slm would rotate it against each other.
 fn not_rotated_by_aws(found: &DescribeSecretOutput, doing: String) -> Result<(), WorldError> {
     if found.rotation_enabled() == Some(true) {
@@ -164,7 +176,7 @@ impl SecretStore for SecretsManagerStore {
         if found.version_ids_to_stages().into_iter().flatten().any(|(id, _)| !versions.contains_key(id.as_str())) {
             return Err(unclear("the two lists of versions disagree"));
         }
-        Ok(SecretView { exists: true, versions, now, behind: behind(&found) })
+        Ok(SecretView { exists: true, versions, now, behind: behind(&found), shut: shut(&found, &secret.region) })
     }
 
     async fn read(&self, secret: &SecretRef, version: &VersionId) -> Result<Secret, WorldError> {
