@@ -1,6 +1,6 @@
 //! `slm rotate`: rotate credentials now, due or not.
 
-use super::{Exit, Global, Said, Trouble, carry, pipeline};
+use super::{Exit, Global, Said, Trouble, ahead, carry, pipeline};
 use crate::host::clock::SystemClock;
 use crate::model::id::{CredentialId, RuleId};
 use crate::model::plan::{Action, ActionKind, Held, HeldBecause, Plan};
@@ -23,8 +23,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, None)?;
     let wanted = super::plan::known(&session, &args.credentials)?;
     let permitted = if args.leak { may_leak(&session, &wanted)? } else { Vec::new() };
-    let judged = pipeline::block_on(session.judge(global))??;
-    let mut plan = only(session.plan(&judged, &wanted)?, |kind| about(kind).is_some_and(|id| wanted.contains(id)));
+    let mut judged = pipeline::block_on(session.judge(global))??;
+    let made = ahead::plan(&session, &mut judged, &ahead::For { forced: &wanted, wanted: &wanted, applies: true })?;
+    let mut plan = only(made, |kind| about(kind).is_some_and(|id| wanted.contains(id)));
     if args.leak {
         thaw(&mut plan, &permitted);
     }

@@ -1,6 +1,10 @@
 //! What a look ahead finds before a rotation is begun: what would stop it half-way, what was found in order, what could not be seen.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
+
+use super::id::{CredentialId, SourceId};
 
 /// Something that would stop a rotation before its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,4 +111,48 @@ pub enum Sighting {
     Seen(String),
     /// It was not seen, for this reason; it counts as neither good nor bad.
     Unseen(String),
+}
+
+/// What sources were asked for the rotations of one plan; empty when nobody asked.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Credentials that were asked for.
+    pub asked: BTreeSet<CredentialId>,
+    /// What whoever applies may do in an account, or why that is not known.
+    pub permissions: BTreeMap<SourceId, Result<Simulated, String>>,
+    /// KMS keys by what secrets call them: why one cannot be used, if so, or why that is not known.
+    pub keys: BTreeMap<String, Result<Option<String>, String>>,
+    /// Access keys of IAM users just now, or why that is not known.
+    pub counts: BTreeMap<CredentialId, Result<usize, String>>,
+    /// Requests sent for all of it.
+    pub requests: u64,
+}
+
+/// What a principal may do.
+#[derive(Clone, Debug, Default)]
+pub struct Simulated {
+    /// Whose policies were asked: an ARN.
+    pub principal: String,
+    /// What came of each step.
+    pub steps: BTreeMap<Step, Permission>,
+}
+
+/// One action on one resource.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Step {
+    /// `iam:CreateAccessKey`.
+    pub action: &'static str,
+    /// An ARN.
+    pub resource: String,
+}
+
+/// Whether a step is permitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// It is.
+    Allowed,
+    /// It is not.
+    Denied,
+    /// A simulation cannot tell, for this reason.
+    Unsure(String),
 }

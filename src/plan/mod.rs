@@ -3,6 +3,7 @@
 mod choose;
 pub mod guard;
 pub mod lint;
+pub mod needs;
 mod order;
 mod preflight;
 pub mod standing;
@@ -11,6 +12,7 @@ use crate::model::assessment::Assessment;
 use crate::model::catalog::Catalog;
 use crate::model::id::CredentialId;
 use crate::model::plan::{PLAN_FORMAT, Plan};
+use crate::model::preflight::Facts;
 use crate::model::snapshot::Snapshot;
 use crate::policy::Rules;
 
@@ -30,6 +32,8 @@ pub struct Input<'a> {
     pub digest: String,
     /// Credentials a person asked to rotate now.
     pub forced: &'a [CredentialId],
+    /// What sources were asked ahead of the rotations.
+    pub facts: &'a Facts,
 }
 
 /// Makes the plan. Rotations come first, the half-done ones before the rest, then deliveries, collections, escalations and adoptions.

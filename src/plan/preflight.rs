@@ -3,11 +3,12 @@
 
 use super::Input;
 use super::choose::{Seen, rotation_of};
+use super::needs;
 use crate::model::catalog::{ConsumerKind, Credential};
 use crate::model::id::VersionId;
 use crate::model::plan::Reason;
 use crate::model::preflight::{Check, Code, Looked, Obstacle, Sighting};
-use crate::model::rotator::{IamAccessKey, Overlap, RotatorConfig};
+use crate::model::rotator::{IamAccessKey, RotatorConfig};
 use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Fact, Population, Resource};
 
 /// The most that GitHub keeps in a secret.
@@ -23,11 +24,11 @@ pub(super) struct Found {
 }
 
 impl Found {
-    fn stop(&mut self, code: Code, found: String, next: String) {
+    pub(super) fn stop(&mut self, code: Code, found: String, next: String) {
         self.obstacles.push(Obstacle { code, found, next });
     }
 
-    fn note(&mut self, check: Check, about: &str, result: Sighting) {
+    pub(super) fn note(&mut self, check: Check, about: &str, result: Sighting) {
         self.looked.push(Looked { check, about: about.to_owned(), result });
     }
 }
@@ -53,6 +54,7 @@ pub(super) fn ahead(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>,
     }
     consumers(input, credential, &mut found);
     length(credential, &mut found);
+    needs::answered(input, credential, &mut found);
     found
 }
 
@@ -106,30 +108,28 @@ fn replicas(credential: &Credential, last: Option<&Resource>, found: &mut Found)
 /// IAM must know the user and let one more key in, once what the last rotation left is `ended`.
 fn access_keys(input: &Input<'_>, credential: &Credential, key: &IamAccessKey, ended: bool, found: &mut Found) {
     let source = key.source.as_ref().unwrap_or(&credential.secret.source);
-    let of = |entity: &str| -> Result<&Population, String> {
+    let seen = |entity: &str| -> Result<(), String> {
         let mut all = input.snapshot.populations.iter();
         match all.find(|population| population.entity.as_str() == entity && population.source == *source) {
             None => Err(format!("IAM of source `{source}` was not observed")),
             Some(Population { completeness: Completeness::Incomplete { detail, .. }, .. }) => Err(detail.clone()),
-            Some(population) => Ok(population),
+            Some(_) => Ok(()),
         }
     };
-    let (users, keys) = match (of("Aws::User"), of("Aws::AccessKey")) {
-        (Ok(users), Ok(keys)) => (users, keys),
-        (Err(why), _) | (_, Err(why)) => {
-            return found.note(Check::Slot, credential.id.as_str(), Sighting::Unseen(why));
-        }
-    };
-    let is_it = |user: &&Resource| user.id.as_str().contains(":user/") && user.id.as_str().rsplit('/').next() == Some(&key.user);
-    let Some(user) = users.resources.iter().find(is_it) else {
+    if let Err(why) = seen("Aws::User").and_then(|()| seen("Aws::AccessKey")) {
+        return found.note(Check::Slot, credential.id.as_str(), Sighting::Unseen(why));
+    }
+    let Some(user) = needs::user(input, source, &key.user) else {
         let mend = format!("create the user, or mend `user` in `{}`", file(credential));
         return found.stop(Code::NoSuchUser, format!("source `{source}` has no IAM user `{}`", key.user), mend);
     };
-    let prefix = format!("{}#", user.id);
-    let count = keys.resources.iter().filter(|key| key.id.as_str().starts_with(&prefix)).count();
-    let Overlap::Dual { max } = IamAccessKey::CAPABILITIES.overlap else { return };
+    // The report may be hours old; what was counted just now goes before it.
+    let count = match input.facts.counts.get(&credential.id) {
+        Some(Ok(now)) => *now,
+        _ => needs::listed_keys(input, source, user.id.as_str()),
+    };
     // What nobody else can have made is taken away by the rotation itself.
-    if count >= usize::from(max) && ended && !key.exclusive {
+    if needs::is_full(count) && ended && !key.exclusive {
         found.stop(
             Code::NoFreeSlot,
             format!("IAM user `{}` has {count} access keys, all that IAM lets be, and one at least is not slm's", key.user),

@@ -42,6 +42,7 @@ struct World {
     consumers: Population,
     rotations: Option<Resource>,
     others: Vec<Population>,
+    facts: Facts,
     decisions: Vec<Decision>,
     gaps: Vec<Gap>,
     forced: Vec<CredentialId>,
@@ -138,6 +139,7 @@ fn world() -> World {
         consumers: population(CONSUMER_ENTITY),
         rotations: None,
         others: Vec::new(),
+        facts: Facts::default(),
         decisions: Vec::new(),
         gaps: Vec::new(),
         forced: Vec::new(),
@@ -225,6 +227,7 @@ impl World {
             config: "work-tree".to_owned(),
             digest: "00".to_owned(),
             forced: &self.forced,
+            facts: &self.facts,
         })
     }
 
@@ -273,4 +276,5 @@ fn held(plan: &Plan) -> Vec<(String, HeldBecause)> {
 mod findings;
 mod lints;
 mod managed;
+mod needs;
 mod preflight;

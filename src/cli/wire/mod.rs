@@ -25,10 +25,12 @@ use crate::transport::secrets_manager_store::SecretsManagerStore;
 use crate::transport::vault::Vault;
 use crate::world::{Collector, ErrorClass, Registers, SecretStore, WorldError};
 
+mod ahead;
 mod consumers;
 mod kinds;
 mod unusable;
 
+pub(super) use ahead::Asker;
 pub(super) use consumers::consumers_of;
 pub(super) use kinds::kind;
 use unusable::Unusable;
