@@ -86,3 +86,58 @@ impl Collector for Consumers {
         asked.collected(clock.now())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::VersionId;
+    use crate::model::secret::Secret;
+    use crate::model::time::Timestamp;
+    use crate::world::{ConsumerView, ErrorClass, WorldError};
+
+    struct Fixed;
+
+    impl Clock for Fixed {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+    }
+
+    /// A consumer that cannot be seen, and these override it.
+    struct Hidden(&'static [&'static str]);
+
+    fn hidden<T>() -> Result<T, WorldError> {
+        Err(WorldError { class: ErrorClass::Permanent, operation: "use it".to_owned(), cause: "hidden".to_owned() })
+    }
+
+    #[async_trait]
+    impl Consumer for Hidden {
+        async fn observe(&self) -> Result<ConsumerView, WorldError> {
+            hidden()
+        }
+
+        async fn deliver(&self, _: &VersionId, _: &Secret) -> Result<(), WorldError> {
+            hidden()
+        }
+
+        async fn activate(&self, _: &VersionId) -> Result<(), WorldError> {
+            hidden()
+        }
+
+        async fn overridden(&self) -> Result<Vec<String>, WorldError> {
+            Ok(self.0.iter().map(|&place| place.to_owned()).collect())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_overrides_a_consumer_is_known_though_its_version_is_not() {
+        for (places, want) in [(&["`A` in b", "`A` in c"][..], Some("`A` in b, `A` in c")), (&[], None)] {
+            let consumers = vec![("db".into(), "app".into(), Box::new(Hidden(places)) as Box<dyn Consumer>)];
+            let seen = Consumers::new(consumers).collect(&Fixed).await.populations.remove(0);
+            assert!(!seen.completeness.is_complete(), "it was not seen");
+            let found = seen.resources.first();
+            assert_eq!(found.and_then(|it| it.text("overridden")), want);
+            assert!(found.is_none_or(|it| it.get("stored").is_none() && it.get("running").is_none()));
+        }
+    }
+}

@@ -188,14 +188,14 @@ mod tests {
     }
 
     /// A store of one secret, as its versions are labelled.
-    struct Labelled(Vec<(VersionId, &'static str)>);
+    struct Labelled(Vec<(VersionId, &'static str)>, Vec<String>);
 
     #[async_trait]
     impl SecretStore for Labelled {
         async fn describe(&self, _: &SecretRef) -> Result<SecretView, WorldError> {
             let view = |label: &str| VersionView { labels: vec![label.to_owned()], created: Timestamp::UNIX_EPOCH };
             let versions = self.0.iter().map(|(id, label)| (id.clone(), view(label))).collect();
-            Ok(SecretView { exists: true, versions, ..SecretView::default() })
+            Ok(SecretView { exists: true, versions, behind: self.1.clone(), ..SecretView::default() })
         }
 
         async fn read(&self, _: &SecretRef, _: &VersionId) -> Result<Secret, WorldError> {
@@ -221,10 +221,21 @@ mod tests {
             (vec![(second, "AWSCURRENT")], Some(false)),
             (vec![(first, "AWSCURRENT"), (old, "")], Some(false)),
         ] {
-            let store = Box::new(Labelled(versions));
+            let store = Box::new(Labelled(versions, Vec::new()));
             let watched = vec![Watched { credential: "db".into(), secret: secret.clone(), attempts: 3, store }];
             let seen = Rotations::new(watched, Arc::new(Memory::default())).collect(&Fixed).await;
             assert_eq!(seen.populations[0].resources[0].get("open"), open.map(Fact::Bool));
+        }
+    }
+
+    #[tokio::test]
+    async fn replicas_that_are_behind_are_named_and_none_is_said_as_well() {
+        for (behind, want) in [(vec![], ""), (vec!["a", "b"], "a, b")] {
+            let behind = behind.into_iter().map(str::to_owned).collect();
+            let store = Box::new(Labelled(vec![("v".into(), "AWSCURRENT")], behind));
+            let watched = vec![Watched { credential: "db".into(), secret: secret(), attempts: 3, store }];
+            let seen = Rotations::new(watched, Arc::new(Memory::default())).collect(&Fixed).await;
+            assert_eq!(seen.populations[0].resources[0].text("behind"), Some(want));
         }
     }
 

@@ -101,6 +101,8 @@ pub enum Check {
     Replicas,
     /// Whether consumers are within reach.
     Consumers,
+    /// Whether consumers can take the letters of a value.
+    Letters,
 }
 
 /// What came of a look.

@@ -1,6 +1,7 @@
 //! Planning: what an assessment asks for, in order, within limits, as far as the guards permit. Same input, same plan.
 
 mod choose;
+mod fit;
 pub mod guard;
 pub mod lint;
 pub mod needs;

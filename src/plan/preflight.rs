@@ -3,16 +3,13 @@
 
 use super::Input;
 use super::choose::{Seen, rotation_of};
-use super::needs;
-use crate::model::catalog::{ConsumerKind, Credential};
+use super::{fit, needs};
+use crate::model::catalog::Credential;
 use crate::model::id::VersionId;
 use crate::model::plan::Reason;
 use crate::model::preflight::{Check, Code, Looked, Obstacle, Sighting};
 use crate::model::rotator::{IamAccessKey, RotatorConfig};
 use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Fact, Population, Resource};
-
-/// The most that GitHub keeps in a secret.
-const GITHUB_SECRET: u32 = 48 * 1024;
 
 /// What a look ahead came to.
 #[derive(Default)]
@@ -53,7 +50,7 @@ pub(super) fn ahead(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>,
         access_keys(input, credential, key, ended || version.is_none(), &mut found);
     }
     consumers(input, credential, &mut found);
-    length(credential, &mut found);
+    fit::fit(credential, &mut found);
     needs::answered(input, credential, &mut found);
     found
 }
@@ -162,23 +159,5 @@ fn consumers(input: &Input<'_>, credential: &Credential, found: &mut Found) {
     }
     if !unseen.is_empty() {
         found.note(Check::Consumers, credential.id.as_str(), Sighting::Unseen(unseen.join(", ")));
-    }
-}
-
-/// A value that is longer than its consumer's place would be refused after it was made.
-fn length(credential: &Credential, found: &mut Found) {
-    let RotatorConfig::Random(value) = &credential.rotator else { return };
-    for consumer in &credential.consumers {
-        let ConsumerKind::GithubActionsSecret(secret) = &consumer.kind else { continue };
-        if secret.set.is_empty() && u32::from(value.length) > GITHUB_SECRET {
-            found.stop(
-                Code::TooLong,
-                format!(
-                    "a value of {} characters is too long for consumer `{}`, which takes {GITHUB_SECRET}",
-                    value.length, consumer.id
-                ),
-                format!("shorten `length` in `{}`", file(credential)),
-            );
-        }
     }
 }

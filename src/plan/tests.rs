@@ -112,6 +112,7 @@ fn consumer(id: &str) -> Consumer {
         kind: ConsumerKind::File(FileConsumer { path: id.to_owned(), template: None, mode: None, reload: None }),
         canary: false,
         max_staleness: Limit::seconds(0),
+        letters: None,
     }
 }
 

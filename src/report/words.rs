@@ -127,6 +127,7 @@ pub fn looked(looked: &Looked) -> (bool, String) {
         Check::Slot => "free slot",
         Check::Replicas => "replicas",
         Check::Consumers => "consumers",
+        Check::Letters => "letters",
     };
     match result {
         Sighting::Seen(seen) => (true, format!("{what} of {about}  {seen}")),

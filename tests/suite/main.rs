@@ -37,6 +37,7 @@ mod layers;
 mod postgres;
 mod postgres_cli;
 mod postgres_server;
+mod preflight;
 mod readme;
 mod record;
 mod rotation;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::plan::Held;
 use crate::model::preflight::{Check, Code, Looked, Obstacle, Sighting};
-use crate::model::rotator::IamAccessKey;
+use crate::model::rotator::{GithubDeployKey, IamAccessKey};
 
 const USER: &str = "arn:aws:iam::1:user/ci/deployer";
 
@@ -205,4 +205,47 @@ fn a_value_longer_than_its_place_is_not_made() {
     assert_eq!(of(49_153, &[]), [Code::TooLong]);
     assert_eq!(of(49_152, &[]), []);
     assert_eq!(of(49_153, &[("A", "{{ value.a }}")]), [], "what a part of it is as long as nobody knows yet");
+}
+
+#[test]
+fn letters_that_a_consumer_cannot_take_hold_and_those_nobody_can_tell_do_not() {
+    let key = || RotatorConfig::AwsIamAccessKey(IamAccessKey { user: "deployer".to_owned(), source: None, exclusive: false });
+    let random = |alphabet| RotatorConfig::Random(RandomValue { length: 40, alphabet });
+    let ssh = || RotatorConfig::GithubDeployKey(GithubDeployKey { source: "org".into(), repo: "a/b".to_owned(), read_only: true });
+    for (rotator, letters, fits) in [
+        (random(Alphabet::Hex), Letters::Alnum, true),
+        (random(Alphabet::Alnum), Letters::Base64, true),
+        (random(Alphabet::Base64url), Letters::Base64url, true),
+        (random(Alphabet::Base64url), Letters::Alnum, false),
+        (random(Alphabet::Base64url), Letters::Base64, false),
+        (key(), Letters::Base64, true),
+        (key(), Letters::Base64url, false),
+        (ssh(), Letters::Base64, false),
+    ] {
+        let narrow = |world: &mut World| {
+            let credential = world.catalog.credentials.get_mut("db").unwrap();
+            credential.rotator = rotator;
+            credential.consumers[1].letters = Some(letters);
+        };
+        let users = |world: &mut World| {
+            let mut users = population("Aws::User");
+            users.resources = vec![Resource::new(USER.into(), Vec::new())].into();
+            world.others = vec![users, population("Aws::AccessKey")];
+        };
+        let want: &[Code] = if fits { &[] } else { &[Code::WrongLetters] };
+        assert_eq!(codes(&world().aged("db", 90).with(users).with(narrow).plan()), want, "{letters:?}");
+    }
+}
+
+#[test]
+fn whether_the_values_of_a_program_fit_is_not_known() {
+    let program = |world: &mut World| {
+        let exec = r#"{"command":["./x"],"caps":{"issuer":"client","overlap":"single"}}"#;
+        let credential = world.catalog.credentials.get_mut("db").unwrap();
+        credential.rotator = RotatorConfig::Exec(serde_json::from_str(exec).unwrap());
+        credential.consumers[0].letters = Some(Letters::Alnum);
+    };
+    let plan = world().aged("db", 90).with(program).plan();
+    assert_eq!(codes(&plan), []);
+    unseen(&plan, Check::Letters, "as `app` asks");
 }
