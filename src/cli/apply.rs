@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::carry::Haste;
 use super::{Exit, Global, Said, Trouble, ahead, carry, pipeline};
 use crate::model::plan::Plan;
 use crate::report;
@@ -47,7 +48,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
         );
         return Ok(Said::new(vec![Exit::Held], human, json!({ "plan": plan, "applied": false })));
     }
-    carry::out(&session, global, &plan, false)
+    carry::out(&session, global, &plan, Haste::Usual)
 }
 
 fn saved(path: &Path, session: &pipeline::Session) -> Result<Plan, Trouble> {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
-use super::{Exit, Global, Said, Trouble, pipeline, wire};
+use super::rotate::about;
+use super::{Exit, Global, Said, Trouble, lease, pipeline, wire};
 use crate::apply::engine::drive;
 use crate::apply::job::{Budget, Job};
 use crate::host::clock::SystemClock;
@@ -21,13 +22,24 @@ use crate::record::{RunRecord, artefacts};
 use crate::report;
 use crate::world::Clock as _;
 
-/// Carries out `plan` and records the run. With `leak` the old values are in wrong hands and are ended at once.
-pub(super) fn out(session: &pipeline::Session, global: &Global, plan: &Plan, leak: bool) -> Result<Said, Trouble> {
+/// What stands above the courtesy between runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// Nothing: what another run works on is left to it.
+    Usual,
+    /// A person, or the step after a run that was cut off, wants what was begun to go on.
+    GoesOn,
+    /// The old values are in wrong hands and are ended at once.
+    Leaked,
+}
+
+/// Carries out `plan` and records the run.
+pub(super) fn out(session: &pipeline::Session, global: &Global, plan: &Plan, haste: Haste) -> Result<Said, Trouble> {
     // Nothing is changed that could not be recorded beside what was recorded before.
     repo::intact(&global.root, &session.catalog.settings.locker.branch)
         .map_err(|error| Trouble { exit: Exit::Integrity, error: error.into() })?;
     let stop = stop_on_ctrl_c();
-    let outcomes = pipeline::block_on(carry_out(session, global, plan, leak, &stop))?;
+    let outcomes = pipeline::block_on(carry_out(session, global, plan, haste, &stop))?;
     // What is recorded is the world after the run: the same look a later plan would take.
     let after = pipeline::block_on(session.judge_now(global))??;
     let result = json!({ "outcomes": outcomes });
@@ -63,12 +75,30 @@ fn stop_on_ctrl_c() -> Arc<AtomicBool> {
     stop
 }
 
-async fn carry_out(session: &pipeline::Session, global: &Global, plan: &Plan, leak: bool, stop: &AtomicBool) -> Vec<Outcome> {
+async fn carry_out(session: &pipeline::Session, global: &Global, plan: &Plan, haste: Haste, stop: &AtomicBool) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     for action in &plan.actions {
-        outcomes.push(one(session, global, action, leak, stop).await);
+        outcomes.push(leased(session, global, action, haste, stop).await);
     }
     outcomes
+}
+
+/// Carries out `action`, unless another run works on its credential.
+async fn leased(session: &pipeline::Session, global: &Global, action: &Action, haste: Haste, stop: &AtomicBool) -> Outcome {
+    let credential = about(&action.kind).and_then(|id| session.catalog.credentials.get(id));
+    let lease = match credential {
+        Some(credential) => lease::take(session, global, credential, haste != Haste::Usual).await,
+        None => None,
+    };
+    if let Some(lease::Taken::Theirs(holder)) = lease {
+        let why = format!("until {}: run {} works on it; `slm resume` goes on at once", holder.until, holder.run);
+        return Outcome { action: action.kind.clone(), fate: Fate::Waiting(why), events: Vec::new() };
+    }
+    let outcome = one(session, global, action, haste == Haste::Leaked, stop).await;
+    if let (Some(lease::Taken::Ours(ours)), Some(credential)) = (lease, credential) {
+        lease::give_back(session, global, credential, ours).await;
+    }
+    outcome
 }
 
 async fn one(session: &pipeline::Session, global: &Global, action: &Action, leak: bool, stop: &AtomicBool) -> Outcome {

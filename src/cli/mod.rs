@@ -11,6 +11,7 @@ mod demo;
 mod exit;
 mod explain;
 mod init;
+mod lease;
 mod pipeline;
 mod plan;
 mod resume;

@@ -1,5 +1,6 @@
 //! `slm resume`: go on with what was begun, and begin nothing.
 
+use super::carry::Haste;
 use super::rotate::{about, only};
 use super::{Global, Said, Trouble, carry, pipeline};
 use crate::model::plan::{ActionKind, Plan, Reason};
@@ -18,7 +19,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let judged = pipeline::block_on(session.judge(global))??;
     let plan = begun(session.plan(&judged, &[])?);
     let plan = only(plan, |kind| about(kind).is_some_and(|id| wanted.is_empty() || wanted.contains(id)));
-    carry::out(&session, global, &plan, false)
+    carry::out(&session, global, &plan, Haste::GoesOn)
 }
 
 /// What of `plan` was begun by an earlier run.

@@ -1,5 +1,6 @@
 //! `slm retire`: end what the last rotation of a credential replaced, as far as nobody can use it any more.
 
+use super::carry::Haste;
 use super::rotate::only;
 use super::{Global, Said, Trouble, carry, pipeline};
 use crate::model::plan::ActionKind;
@@ -17,5 +18,5 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let judged = pipeline::block_on(session.judge(global))??;
     let finish = |kind: &ActionKind| matches!(kind, ActionKind::Finish { credential, .. } if wanted.contains(credential));
     let plan = only(session.plan(&judged, &[])?, finish);
-    carry::out(&session, global, &plan, false)
+    carry::out(&session, global, &plan, Haste::Usual)
 }

@@ -1,5 +1,6 @@
 //! `slm rollback`: bring back the value before the one in force, as a new version.
 
+use super::carry::Haste;
 use super::{Exit, Global, Said, Trouble, carry, pipeline, wire};
 use crate::host::clock::SystemClock;
 use crate::model::catalog::Credential;
@@ -39,7 +40,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let controls = credential.satisfies.clone();
     let action = Action { kind, reason: Reason::RolledBack, controls, criteria: Vec::new(), permitted_by: permitted };
     let plan = Plan { actions: vec![action], held: Vec::new(), preflight: Vec::new(), ..session.plan(&judged, &[])? };
-    carry::out(&session, global, &plan, false)
+    carry::out(&session, global, &plan, Haste::GoesOn)
 }
 
 /// Writes down, once, that the value before comes back; fails when it is being retired. Gives the version that is left.

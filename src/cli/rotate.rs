@@ -1,5 +1,6 @@
 //! `slm rotate`: rotate credentials now, due or not.
 
+use super::carry::Haste;
 use super::{Exit, Global, Said, Trouble, ahead, carry, pipeline};
 use crate::host::clock::SystemClock;
 use crate::model::id::{CredentialId, RuleId};
@@ -29,7 +30,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     if args.leak {
         thaw(&mut plan, &permitted);
     }
-    carry::out(&session, global, &plan, args.leak)
+    carry::out(&session, global, &plan, if args.leak { Haste::Leaked } else { Haste::Usual })
 }
 
 /// A freeze does not keep a value in wrong hands alive, nor does what leaves a new one usable.

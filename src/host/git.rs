@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 use git2::{ErrorCode, ObjectType, Repository, StatusOptions, TreeWalkMode, TreeWalkResult};
 
@@ -21,6 +22,14 @@ pub(super) fn broken(operation: &str) -> impl Fn(git2::Error) -> WorldError {
         let class = if error.code() == ErrorCode::NotFound { ErrorClass::NotFound } else { ErrorClass::Permanent };
         failed(class, operation, error.message())
     }
+}
+
+/// Runs `git` in the repository at `path`; it asks nobody anything.
+pub(super) fn git(path: &Path, arguments: &[&str], operation: &str) -> Result<Output, WorldError> {
+    let mut command = Command::new("git");
+    command.arg("--git-dir").arg(path).args(arguments);
+    command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null());
+    command.output().map_err(|error| failed(ErrorClass::Permanent, operation, format!("`git` does not run: {error}")))
 }
 
 /// The repository that holds `root`, and the path of `root` inside it, empty or ending in `/`.

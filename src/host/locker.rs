@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 use std::time::Duration;
 
 use git2::{ErrorCode, Oid, Repository, Tree};
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
 
-use super::git::{broken, failed};
+use super::git::{broken, failed, git};
 use super::pack::{Kind, Pack};
 use super::tree;
 use crate::model::blob::Blob;
@@ -213,10 +213,7 @@ impl Locker {
     }
 
     fn git(&self, arguments: &[&str], operation: &str) -> Result<Output, WorldError> {
-        let mut command = Command::new("git");
-        command.arg("--git-dir").arg(&self.path).args(arguments);
-        command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null());
-        command.output().map_err(|error| failed(ErrorClass::Permanent, operation, format!("`git` does not run: {error}")))
+        git(&self.path, arguments, operation)
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod files;
 pub mod git;
+pub mod lease;
 pub mod locker;
 pub mod pack;
 pub mod registers;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use async_trait::async_trait;
 use git2::{ErrorCode, Repository};
 
-use super::git::{broken, failed};
+use super::git::{broken, failed, git};
 use crate::model::id::{RegisterName, RotationId};
 use crate::world::{ErrorClass, Registers, WorldError};
 
@@ -84,10 +84,7 @@ impl GitRegisters {
     }
 
     fn git(&self, arguments: &[&str], operation: &str) -> Result<Output, WorldError> {
-        let mut command = Command::new("git");
-        command.arg("--git-dir").arg(&self.path).args(arguments);
-        command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null());
-        command.output().map_err(|error| failed(ErrorClass::Permanent, operation, format!("`git` does not run: {error}")))
+        git(&self.path, arguments, operation)
     }
 
     /// Runs `work` where waiting for a child process holds nobody up.

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap, btree_map};
 
 use cedar_policy::Schema;
+use cedar_policy_core::FromNormalizedStr as _;
 use cedar_policy_core::ast::{Name, UnreservedId};
 use cedar_policy_core::extensions::Extensions;
 use cedar_policy_core::validator::json_schema::{
@@ -62,7 +63,7 @@ fn fragment(text: &str) -> Option<Fragment<RawName>> {
     let mut spaces = BTreeMap::new();
     while reader.peek().is_some() {
         reader.take("namespace")?;
-        let name: Name = reader.word()?.parse().ok()?;
+        let name = Name::from_normalized_str(reader.word()?).ok()?;
         once(spaces.entry(Some(name)), reader.namespace()?)?;
     }
     Some(Fragment(spaces))
@@ -135,7 +136,7 @@ impl<'a> Reader<'a> {
         if !VALUES.contains(&path) && !path.split("::").all(plain) {
             return None;
         }
-        let name: RawName = path.parse().ok()?;
+        let name = RawName::from_normalized_str(path).ok()?;
         self.names.insert(path, name.clone());
         Some(name)
     }
@@ -157,7 +158,7 @@ impl<'a> Reader<'a> {
         while !self.maybe("}") {
             match self.next()? {
                 "entity" => {
-                    let name: UnreservedId = self.word()?.parse().ok()?;
+                    let name = UnreservedId::from_normalized_str(self.word()?).ok()?;
                     once(entities.entry(name), self.entity()?)?;
                 }
                 "action" => {

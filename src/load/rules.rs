@@ -195,10 +195,8 @@ impl File<'_> {
                     Some(help),
                 ));
             }
-            if traps::may_be_in(self.text.get(place.span.clone()).unwrap_or_default())
-                && let Some(json) = parsed.json(policy.id())
-            {
-                out.extend(traps::find(&json, self.text, &place));
+            if traps::may_be_in(self.text.get(place.span.clone()).unwrap_or_default()) {
+                out.extend(traps::find(policy, self.text, &place));
             }
         }
     }

@@ -3,29 +3,28 @@
 //! `toDays() <= 90` drops the rest of the day, so 90 d 23 h passes. `context.now.durationSince(x) <= duration("90d")` is negative,
 //! and so passes, when `x` lies in the future.
 
-use serde_json::Value;
+use cedar_policy::Policy;
+use cedar_policy_core::ast::{self, BinaryOp, Expr, ExprKind, UnaryOp, Var};
 
 use super::text::error;
 use crate::model::diagnostic::{Diagnostic, Place};
 
 /// Depth at which looking stops; people nest less, and the stack is finite.
 const DEPTH: usize = 200;
+/// What counts a duration in whole units.
+const COUNTS: [&str; 5] = ["toDays", "toHours", "toMinutes", "toSeconds", "toMilliseconds"];
 
-/// False when `policy` has none of the words that make a trap, so that its JSON form need not be made.
+/// False when `policy` has none of the words that make a trap, so that there is nothing to walk.
 pub fn may_be_in(policy: &str) -> bool {
     ["durationSince", "toDays", "toHours"].iter().any(|word| policy.contains(word))
 }
 
-/// The traps in one policy in Cedar's JSON form; `place` is the policy in `text`.
-pub fn find(policy: &Value, text: &str, place: &Place) -> Vec<Diagnostic> {
-    let mut walk = Walk { text, place, permits: policy["effect"] == "permit", found: Vec::new() };
-    let mut facts = Vec::new();
-    for condition in policy["conditions"].as_array().into_iter().flatten() {
-        let holds = condition["kind"] == "when";
-        walk.expr(&condition["body"], &facts, holds, 0);
-        if holds {
-            conjuncts(&condition["body"], &mut facts, 0);
-        }
+/// The traps in `policy`, which is `place` in `text`.
+pub fn find(policy: &Policy, text: &str, place: &Place) -> Vec<Diagnostic> {
+    let tree: &ast::Policy = policy.as_ref();
+    let mut walk = Walk { text, place, permits: tree.effect() == ast::Effect::Permit, found: Vec::new() };
+    if let Some(condition) = tree.non_scope_constraints() {
+        walk.expr(condition, &[], true, 0);
     }
     walk.found
 }
@@ -39,52 +38,42 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Looks at `expr`; `facts` hold wherever it is evaluated, and `positive` says that making it true helps the policy to apply.
-    fn expr(&mut self, expr: &Value, facts: &[&Value], positive: bool, depth: usize) {
+    fn expr(&mut self, expr: &Expr, facts: &[&Expr], positive: bool, depth: usize) {
         if depth > DEPTH {
             return;
         }
-        let Some((operator, body)) = expr.as_object().and_then(|object| object.iter().next()) else { return };
-        match operator.as_str() {
-            "&&" => {
-                self.expr(&body["left"], facts, positive, depth + 1);
-                let mut known = facts.to_vec();
-                conjuncts(&body["left"], &mut known, depth);
-                self.expr(&body["right"], &known, positive, depth + 1);
-                return;
-            }
-            "if-then-else" => {
-                self.expr(&body["if"], facts, positive, depth + 1);
-                let mut known = facts.to_vec();
-                conjuncts(&body["if"], &mut known, depth);
-                self.expr(&body["then"], &known, positive, depth + 1);
-                self.expr(&body["else"], facts, positive, depth + 1);
-                return;
-            }
-            "!" => return self.expr(&body["arg"], facts, !positive, depth + 1),
-            "<=" | "<" => self.compare(&body["left"], operator == "<=", facts, positive),
-            ">=" | ">" => {
-                self.compare(&body["right"], operator == ">=", facts, positive);
-                self.truncates(&body["left"], operator == ">");
-            }
-            _ => {}
+        if let Some(order) = Order::of(expr) {
+            self.compare(&order, facts, positive);
+            [order.lesser, order.greater].iter().for_each(|side| self.expr(side, facts, positive, depth + 1));
+            return;
         }
-        match body {
-            Value::Array(items) => items.iter().for_each(|item| self.expr(item, facts, positive, depth + 1)),
-            Value::Object(parts) => parts.values().for_each(|part| self.expr(part, facts, positive, depth + 1)),
-            _ => {}
+        match expr.expr_kind() {
+            ExprKind::And { left, right } => {
+                self.expr(left, facts, positive, depth + 1);
+                let mut known = facts.to_vec();
+                conjuncts(left, &mut known, depth);
+                self.expr(right, &known, positive, depth + 1);
+            }
+            ExprKind::If { test_expr, then_expr, else_expr } => {
+                self.expr(test_expr, facts, positive, depth + 1);
+                let mut known = facts.to_vec();
+                conjuncts(test_expr, &mut known, depth);
+                self.expr(then_expr, &known, positive, depth + 1);
+                self.expr(else_expr, facts, positive, depth + 1);
+            }
+            ExprKind::UnaryApp { op: UnaryOp::Not, arg } => self.expr(arg, facts, !positive, depth + 1),
+            kind => parts(kind).into_iter().for_each(|part| self.expr(part, facts, positive, depth + 1)),
         }
     }
 
-    /// Looks at the lesser side of a comparison.
-    fn compare(&mut self, lesser: &Value, or_equal: bool, facts: &[&Value], positive: bool) {
-        self.truncates(lesser, or_equal);
+    fn compare(&mut self, order: &Order<'_>, facts: &[&Expr], positive: bool) {
+        self.truncates(order.lesser, order.or_equal);
+        self.truncates(order.greater, !order.or_equal);
         if !(self.permits && positive) {
             return;
         }
-        let inner =
-            ["toDays", "toHours", "toMinutes", "toSeconds", "toMilliseconds"].into_iter().find_map(|unit| lesser.get(unit)?.get(0));
-        let Some(since) = inner.unwrap_or(lesser).get("durationSince") else { return };
-        let (now, then) = (&since[0], &since[1]);
+        let counted = COUNTS.iter().find_map(|unit| call(order.lesser, unit)?.first());
+        let Some([now, then]) = call(counted.unwrap_or(order.lesser), "durationSince") else { return };
         if name(now).as_deref() != Some("context.now") || facts.iter().any(|fact| not_after(fact, then, now)) {
             return;
         }
@@ -96,8 +85,8 @@ impl Walk<'_> {
     }
 
     /// Complains when `side` counts whole days or hours and the bound is met by what was cut off.
-    fn truncates(&mut self, side: &Value, bound_is_met: bool) {
-        let unit = ["toDays", "toHours"].into_iter().find(|unit| side.get(unit).is_some());
+    fn truncates(&mut self, side: &Expr, bound_is_met: bool) {
+        let unit = COUNTS[..2].iter().find(|unit| call(side, unit).is_some());
         if let Some(unit) = unit.filter(|_| bound_is_met) {
             let message = format!("`{unit}()` drops the rest, so a length just short of one more passes");
             let help = "compare with a duration, as in `<= duration(\"90d\")`".to_owned();
@@ -114,32 +103,74 @@ impl Walk<'_> {
     }
 }
 
+/// One of the four ways to say which of two is not the greater.
+struct Order<'e> {
+    lesser: &'e Expr,
+    greater: &'e Expr,
+    or_equal: bool,
+}
+
+impl<'e> Order<'e> {
+    /// Cedar has `a > b` as `!(a <= b)`.
+    fn of(expr: &'e Expr) -> Option<Self> {
+        match expr.expr_kind() {
+            ExprKind::BinaryApp { op: BinaryOp::Less, arg1, arg2 } => Some(Self { lesser: arg1, greater: arg2, or_equal: false }),
+            ExprKind::BinaryApp { op: BinaryOp::LessEq, arg1, arg2 } => Some(Self { lesser: arg1, greater: arg2, or_equal: true }),
+            ExprKind::UnaryApp { op: UnaryOp::Not, arg } if matches!(arg.expr_kind(), ExprKind::BinaryApp { .. }) => {
+                Self::of(arg).map(|not| Self { lesser: not.greater, greater: not.lesser, or_equal: !not.or_equal })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What an expression without logic of its own is made of.
+fn parts(kind: &ExprKind) -> Vec<&Expr> {
+    match kind {
+        ExprKind::Or { left, right } | ExprKind::BinaryApp { arg1: left, arg2: right, .. } => vec![left, right],
+        ExprKind::UnaryApp { arg: part, .. }
+        | ExprKind::GetAttr { expr: part, .. }
+        | ExprKind::HasAttr { expr: part, .. }
+        | ExprKind::ExtHasAttr { expr: part, .. }
+        | ExprKind::Like { expr: part, .. }
+        | ExprKind::Is { expr: part, .. } => vec![part],
+        ExprKind::ExtensionFunctionApp { args: parts, .. } | ExprKind::Set(parts) => parts.iter().collect(),
+        ExprKind::Record(parts) => parts.values().collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Adds what is known to hold when `expr` does.
-fn conjuncts<'e>(expr: &'e Value, known: &mut Vec<&'e Value>, depth: usize) {
-    match expr.get("&&") {
-        Some(both) if depth <= DEPTH => {
-            conjuncts(&both["left"], known, depth + 1);
-            conjuncts(&both["right"], known, depth + 1);
+fn conjuncts<'e>(expr: &'e Expr, known: &mut Vec<&'e Expr>, depth: usize) {
+    match expr.expr_kind() {
+        ExprKind::And { left, right } if depth <= DEPTH => {
+            conjuncts(left, known, depth + 1);
+            conjuncts(right, known, depth + 1);
         }
         _ => known.push(expr),
     }
 }
 
 /// True when `fact` says that `then` is not after `now`.
-fn not_after(fact: &Value, then: &Value, now: &Value) -> bool {
-    let says = |operator: &str, left: &Value, right: &Value| {
-        fact.get(operator).is_some_and(|sides| &sides["left"] == left && &sides["right"] == right)
-    };
-    says("<=", then, now) || says("<", then, now) || says(">=", now, then) || says(">", now, then)
+fn not_after(fact: &Expr, then: &Expr, now: &Expr) -> bool {
+    Order::of(fact).is_some_and(|order| order.lesser.eq_shape(then) && order.greater.eq_shape(now))
+}
+
+/// The arguments of `expr`, if it is a call of `wanted`; what a method is called on comes first.
+fn call<'e>(expr: &'e Expr, wanted: &str) -> Option<&'e [Expr]> {
+    match expr.expr_kind() {
+        ExprKind::ExtensionFunctionApp { fn_name, args } if fn_name.basename_as_ref().as_ref() == wanted => Some(args),
+        _ => None,
+    }
 }
 
 /// An attribute path as people write it: `resource.created`.
-fn name(expr: &Value) -> Option<String> {
-    if let Some(variable) = expr.get("Var") {
-        return variable.as_str().map(str::to_owned);
+fn name(expr: &Expr) -> Option<String> {
+    match expr.expr_kind() {
+        ExprKind::Var(variable @ (Var::Principal | Var::Action | Var::Resource | Var::Context)) => Some(variable.to_string()),
+        ExprKind::GetAttr { expr, attr } => Some(format!("{}.{attr}", name(expr)?)),
+        _ => None,
     }
-    let access = expr.get(".")?;
-    Some(format!("{}.{}", name(&access["left"])?, access["attr"].as_str()?))
 }
 
 #[cfg(test)]
@@ -150,13 +181,20 @@ mod tests {
         let text = format!("permit (principal, action, resource) {condition};");
         let policy = cedar_policy::Policy::parse(None, &text).unwrap();
         let place = Place { file: "policies/a.cedar".to_owned(), span: 0..text.len() };
-        find(&policy.to_json().unwrap(), &text, &place).into_iter().map(|found| found.code).collect()
+        find(&policy, &text, &place).into_iter().map(|found| found.code).collect()
     }
 
     #[test]
     fn whole_days_compared_with_a_bound_are_a_trap() {
         let safe = "resource.t <= context.now && ";
-        for trap in ["d.toDays() <= 90", "d.toHours() <= 90", "90 >= d.toDays()", "d.toDays() > 90"] {
+        for trap in [
+            "d.toDays() <= 90",
+            "d.toHours() <= 90",
+            "90 >= d.toDays()",
+            "d.toDays() > 90",
+            "90 < d.toDays()",
+            "!(d.toDays() <= 90)",
+        ] {
             let trap = trap.replace("d.", "context.now.durationSince(resource.t).");
             assert_eq!(codes(&format!("when {{ {safe}{trap} }}")), ["slm::truncating-duration"], "{trap}");
         }

@@ -55,7 +55,7 @@ fn add(
             effect: if policy.effect() == CedarEffect::Permit { Effect::Permit } else { Effect::Forbid },
             file: file.to_owned(),
             text: Arc::from(parsed.text(policy.id()).unwrap_or_default()),
-            native: parsed.json(policy.id()).and_then(|json| Native::compile(policy, &json)),
+            native: Native::compile(policy),
             policy: policy.new_id(PolicyId::new(&id)),
             id: RuleId::from(id),
         });

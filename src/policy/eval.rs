@@ -134,11 +134,8 @@ impl<'a> Eval<'a> {
         };
         Ok(match how {
             Compare::Eq => order == Ordering::Equal,
-            Compare::Ne => order != Ordering::Equal,
-            Compare::Lt => order == Ordering::Less,
-            Compare::Le => order != Ordering::Greater,
-            Compare::Gt => order == Ordering::Greater,
-            Compare::Ge => order != Ordering::Less,
+            Compare::Less => order == Ordering::Less,
+            Compare::LessEq => order != Ordering::Greater,
         })
     }
 
@@ -167,8 +164,7 @@ impl<'a> Eval<'a> {
 fn equality(how: Compare, equal: bool) -> Result<bool, Failure> {
     match how {
         Compare::Eq => Ok(equal),
-        Compare::Ne => Ok(!equal),
-        _ => Err(Failure::Type),
+        Compare::Less | Compare::LessEq => Err(Failure::Type),
     }
 }
 

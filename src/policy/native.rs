@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use cedar_policy::{Policy, ResourceConstraint};
-use serde_json::Value as Json;
+use cedar_policy_core::ast::{self, BinaryOp, ExprKind, Literal, UnaryOp, Var};
 
 use super::eval::{Eval, Failure};
 use crate::model::id::EntityType;
@@ -16,7 +16,7 @@ use crate::model::time::Timestamp;
 /// A policy in native form.
 pub(super) struct Native {
     head: Head,
-    conditions: Vec<Expr>,
+    condition: Option<Expr>,
     /// Attributes it may read, sorted.
     pub(super) reads: Vec<Arc<str>>,
 }
@@ -68,15 +68,12 @@ impl Expr {
     }
 }
 
-/// A comparison.
+/// A comparison; Cedar has the others as the negation of one of these.
 #[derive(Clone, Copy)]
 pub(super) enum Compare {
     Eq,
-    Ne,
-    Lt,
-    Le,
-    Gt,
-    Ge,
+    Less,
+    LessEq,
 }
 
 /// An operation on whole numbers.
@@ -88,21 +85,21 @@ pub(super) enum Arith {
 }
 
 impl Native {
-    /// The native form of `policy`, which is `json` in Cedar's JSON form, if it has one.
-    pub(super) fn compile(policy: &Policy, json: &Json) -> Option<Self> {
+    /// The native form of `policy`, if it has one.
+    pub(super) fn compile(policy: &Policy) -> Option<Self> {
         let head = match policy.resource_constraint() {
             ResourceConstraint::Any => Head::Any,
             ResourceConstraint::Is(name) => Head::Is(name.to_string()),
             ResourceConstraint::Eq(uid) => Head::One(uid.type_name().to_string(), uid.id().unescaped().to_owned()),
             ResourceConstraint::In(_) | ResourceConstraint::IsIn(..) => return None,
         };
-        let conditions = json.get("conditions")?.as_array()?;
-        let conditions = conditions.iter().map(condition).collect::<Option<Vec<_>>>()?;
+        let body = AsRef::<ast::Policy>::as_ref(policy).non_scope_constraints();
+        let condition = body.map(|body| expr(body).ok_or(())).transpose().ok()?;
         let mut reads = Vec::new();
-        conditions.iter().for_each(|condition| condition.reads(&mut reads));
+        condition.iter().for_each(|condition| condition.reads(&mut reads));
         reads.sort();
         reads.dedup();
-        Some(Self { head, conditions, reads })
+        Some(Self { head, condition, reads })
     }
 
     fn matches(&self, entity: &EntityType, resource: &Resource) -> bool {
@@ -118,71 +115,63 @@ impl Native {
         if !self.matches(entity, resource) {
             return Ok(false);
         }
-        let mut eval = Eval { resource, now, instants: None };
-        for condition in &self.conditions {
-            if !eval.truth(condition)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        self.condition.as_ref().map_or(Ok(true), |condition| Eval { resource, now, instants: None }.truth(condition))
     }
 
     /// Adds the instants (milliseconds) at which a comparison that was looked at may change.
     pub(super) fn thresholds(&self, entity: &EntityType, resource: &Resource, now: Timestamp, instants: &mut Vec<i64>) {
-        if self.matches(entity, resource) {
-            let mut eval = Eval { resource, now: millis(now), instants: Some(instants) };
-            for condition in &self.conditions {
-                let _ = eval.truth(condition);
-            }
+        if self.matches(entity, resource)
+            && let Some(condition) = &self.condition
+        {
+            let _ = Eval { resource, now: millis(now), instants: Some(instants) }.truth(condition);
         }
     }
 }
 
-fn condition(json: &Json) -> Option<Expr> {
-    let body = expr(json.get("body")?)?;
-    match json.get("kind")?.as_str()? {
-        "when" => Some(body),
-        "unless" => Some(Expr::Not(Box::new(body))),
+fn expr(tree: &ast::Expr) -> Option<Expr> {
+    let boxed = |part| expr(part).map(Box::new);
+    match tree.expr_kind() {
+        ExprKind::Lit(literal) => match literal {
+            Literal::Bool(yes) => Some(Expr::Bool(*yes)),
+            Literal::Long(number) => Some(Expr::Long(*number)),
+            Literal::String(text) => Some(Expr::Text(Arc::from(text.as_str()))),
+            Literal::EntityUID(_) => None,
+        },
+        ExprKind::GetAttr { expr, attr } if is_var(expr, Var::Resource) => Some(Expr::Attr(Arc::from(attr.as_str()))),
+        ExprKind::GetAttr { expr, attr } if is_var(expr, Var::Context) && attr == "now" => Some(Expr::Now),
+        ExprKind::HasAttr { expr, attr } if is_var(expr, Var::Resource) => Some(Expr::Has(Arc::from(attr.as_str()))),
+        ExprKind::UnaryApp { op: UnaryOp::Not, arg } => Some(Expr::Not(boxed(arg)?)),
+        ExprKind::And { left, right } => Some(Expr::And(boxed(left)?, boxed(right)?)),
+        ExprKind::Or { left, right } => Some(Expr::Or(boxed(left)?, boxed(right)?)),
+        ExprKind::If { test_expr, then_expr, else_expr } => Some(Expr::If(boxed(test_expr)?, boxed(then_expr)?, boxed(else_expr)?)),
+        ExprKind::BinaryApp { op, arg1, arg2 } => {
+            let pair = || Some((boxed(arg1)?, boxed(arg2)?));
+            let compare = |how| pair().map(|(left, right)| Expr::Compare(how, left, right));
+            let arith = |how| pair().map(|(left, right)| Expr::Arith(how, left, right));
+            match op {
+                BinaryOp::Eq => compare(Compare::Eq),
+                BinaryOp::Less => compare(Compare::Less),
+                BinaryOp::LessEq => compare(Compare::LessEq),
+                BinaryOp::Add => arith(Arith::Add),
+                BinaryOp::Sub => arith(Arith::Sub),
+                BinaryOp::Mul => arith(Arith::Mul),
+                _ => None,
+            }
+        }
+        ExprKind::ExtensionFunctionApp { fn_name, args } => call(&fn_name.to_string(), args),
         _ => None,
     }
 }
 
-/// One node of Cedar's JSON policy format: an object with a single key.
-fn expr(json: &Json) -> Option<Expr> {
-    let object = json.as_object()?;
-    let (key, body) = object.iter().next().filter(|_| object.len() == 1)?;
-    let pair = || Some((Box::new(expr(body.get("left")?)?), Box::new(expr(body.get("right")?)?)));
-    let compare = |how| pair().map(|(left, right)| Expr::Compare(how, left, right));
-    let arith = |how| pair().map(|(left, right)| Expr::Arith(how, left, right));
-    let is_var = |name: &str| body.get("left").and_then(|left| left.get("Var")).and_then(Json::as_str) == Some(name);
-    let attr = || body.get("attr").and_then(Json::as_str);
-    match key.as_str() {
-        "Value" => literal(body),
-        "." if is_var("resource") => Some(Expr::Attr(Arc::from(attr()?))),
-        "." if is_var("context") && attr() == Some("now") => Some(Expr::Now),
-        "has" if is_var("resource") => Some(Expr::Has(Arc::from(attr()?))),
-        "!" => Some(Expr::Not(Box::new(expr(body.get("arg")?)?))),
-        "&&" => pair().map(|(left, right)| Expr::And(left, right)),
-        "||" => pair().map(|(left, right)| Expr::Or(left, right)),
-        "==" => compare(Compare::Eq),
-        "!=" => compare(Compare::Ne),
-        "<" => compare(Compare::Lt),
-        "<=" => compare(Compare::Le),
-        ">" => compare(Compare::Gt),
-        ">=" => compare(Compare::Ge),
-        "+" => arith(Arith::Add),
-        "-" => arith(Arith::Sub),
-        "*" => arith(Arith::Mul),
-        "if-then-else" => {
-            let part = |name: &str| expr(body.get(name)?).map(Box::new);
-            Some(Expr::If(part("if")?, part("then")?, part("else")?))
-        }
-        name => call(name, body.as_array()?),
-    }
+fn is_var(tree: &ast::Expr, wanted: Var) -> bool {
+    matches!(tree.expr_kind(), ExprKind::Var(name) if *name == wanted)
 }
 
-fn call(name: &str, arguments: &[Json]) -> Option<Expr> {
-    let text = || arguments.first()?.get("Value")?.as_str();
+fn call(name: &str, arguments: &[ast::Expr]) -> Option<Expr> {
+    let text = || match arguments.first()?.expr_kind() {
+        ExprKind::Lit(Literal::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
     let first = || expr(arguments.first()?).map(Box::new);
     let second = || expr(arguments.get(1)?).map(Box::new);
     match name {
@@ -195,15 +184,6 @@ fn call(name: &str, arguments: &[Json]) -> Option<Expr> {
         "toMinutes" => Some(Expr::Count(60_000, first()?)),
         "toHours" => Some(Expr::Count(3_600_000, first()?)),
         "toDays" => Some(Expr::Count(86_400_000, first()?)),
-        _ => None,
-    }
-}
-
-fn literal(json: &Json) -> Option<Expr> {
-    match json {
-        Json::Bool(yes) => Some(Expr::Bool(*yes)),
-        Json::Number(number) => number.as_i64().map(Expr::Long),
-        Json::String(text) => Some(Expr::Text(Arc::from(text.as_str()))),
         _ => None,
     }
 }

@@ -1,18 +1,13 @@
-//! Cedar's own parser, one door behind its public interface, which parses a policy again for each form of it.
-
-use std::collections::HashMap;
+//! Cedar's own parser, one door behind its public interface, which makes its lexer anew for every text and keeps more of it.
 
 use cedar_policy::{ParseErrors, PolicyId, PolicySet};
 use cedar_policy_core::ast;
-use cedar_policy_core::est;
-use cedar_policy_core::parser::parse_policyset_to_ests_and_pset;
-use serde_json::Value;
+use cedar_policy_core::parser::parse_policyset;
 
 /// The policies of one text.
 pub struct Parsed {
     /// Named `policy0…` by position.
     pub set: PolicySet,
-    trees: HashMap<ast::PolicyID, est::Policy>,
 }
 
 /// Parses policies.
@@ -21,8 +16,7 @@ pub struct Parsed {
 /// Everything wrong with the text.
 #[expect(clippy::result_large_err, reason = "Cedar's own error; there is one a file at most")]
 pub fn parse(text: &str) -> Result<Parsed, ParseErrors> {
-    let (trees, set) = parse_policyset_to_ests_and_pset(text)?;
-    Ok(Parsed { set: set.into(), trees })
+    Ok(Parsed { set: parse_policyset(text)?.into() })
 }
 
 /// Parses policies file by file, and at once where that is the same: Cedar makes its lexer anew for every text. A file that is
@@ -37,15 +31,16 @@ pub fn parse_all(texts: &[&str]) -> Vec<Result<Parsed, ParseErrors>> {
 
 /// `None` when a text is wrong, holds a template or runs into the next.
 fn together(texts: &[&str]) -> Option<Vec<Parsed>> {
-    let (mut trees, set) = parse_policyset_to_ests_and_pset(&texts.join("\n")).ok()?;
+    let set = parse_policyset(&texts.join("\n")).ok()?;
+    if set.templates().next().is_some() {
+        return None;
+    }
     let name = |position: usize| ast::PolicyID::from_string(format!("policy{position}"));
     let (mut first, mut start) = (0, 0);
     let mut part = |text: &&str| {
         let end = start + text.len();
-        let (mut own, mut own_trees) = (ast::PolicySet::new(), HashMap::new());
-        for position in 0.. {
-            let there = name(first + position);
-            let Some(policy) = set.get(&there) else { break };
+        let (mut own, mut count) = (ast::PolicySet::new(), 0);
+        while let Some(policy) = set.get(&name(first + count)) {
             let place = policy.loc()?;
             if place.start() >= end {
                 break;
@@ -53,24 +48,18 @@ fn together(texts: &[&str]) -> Option<Vec<Parsed>> {
             if place.end() > end {
                 return None;
             }
-            own.add(policy.new_id(name(position))).ok()?;
-            own_trees.insert(name(position), trees.remove(&there)?);
+            own.add(policy.new_id(name(count))).ok()?;
+            count += 1;
         }
-        first += own_trees.len();
+        first += count;
         start = end + 1;
-        Some(Parsed { set: own.into(), trees: own_trees })
+        Some(Parsed { set: own.into() })
     };
     let parts = texts.iter().map(&mut part).collect::<Option<Vec<_>>>()?;
-    trees.is_empty().then_some(parts)
+    (first == set.policies().count()).then_some(parts)
 }
 
 impl Parsed {
-    /// A policy in Cedar's JSON form.
-    #[must_use]
-    pub fn json(&self, policy: &PolicyId) -> Option<Value> {
-        serde_json::to_value(self.trees.get(AsRef::<ast::PolicyID>::as_ref(policy))?).ok()
-    }
-
     /// A policy as it was written.
     #[must_use]
     pub fn text(&self, policy: &PolicyId) -> Option<&str> {
@@ -95,7 +84,6 @@ mod tests {
             let alone: PolicySet = text.parse().unwrap();
             assert_eq!(parsed.set, alone);
             for policy in alone.policies() {
-                assert_eq!(parsed.json(policy.id()), policy.to_json().ok());
                 assert_eq!(parsed.text(policy.id()), policy.to_cedar().as_deref());
             }
         }

@@ -55,7 +55,7 @@ static COMPILED: LazyLock<Vec<(&str, Policy, Native)>> = LazyLock::new(|| {
 });
 
 fn native(policy: &Policy) -> Option<Native> {
-    Native::compile(policy, &policy.to_json().unwrap())
+    Native::compile(policy)
 }
 
 fn policy(condition: &str) -> Policy {

@@ -1,11 +1,13 @@
 //! AWS Secrets Manager as the place where managed values live: write-once versions named by us.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
+use aws_sdk_secretsmanager::primitives::DateTime;
 use aws_sdk_secretsmanager::types::{StatusType, Tag};
 
 use super::aws::{Failure, ROTATED_TAG, Wire};
@@ -19,6 +21,16 @@ use crate::world::{CURRENT, ErrorClass, PENDING, SecretStore, SecretView, Versio
 #[derive(Default)]
 pub struct SecretsManagerStore {
     clients: BTreeMap<(SourceId, String), Client>,
+    /// What was listed of a secret that has not changed since.
+    listed: Mutex<BTreeMap<SecretRef, Listed>>,
+}
+
+/// The versions of a secret, and what it said of itself just before they were listed. Every new version takes a label, and every
+/// label that moves moves the date, so that the same again means the same versions.
+struct Listed {
+    changed: DateTime,
+    labels: Option<HashMap<String, Vec<String>>>,
+    created: BTreeMap<VersionId, Timestamp>,
 }
 
 impl SecretsManagerStore {
@@ -63,6 +75,30 @@ impl SecretsManagerStore {
             },
         };
         found.map(|found| (found, wire.take().clock))
+    }
+
+    /// The versions as they were listed, with the labels of now, when `found` says what it said then.
+    fn unchanged(&self, secret: &SecretRef, found: &DescribeSecretOutput) -> Option<BTreeMap<VersionId, VersionView>> {
+        let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = listed.get(secret)?;
+        if found.last_changed_date() != Some(&known.changed) || found.version_ids_to_stages() != known.labels.as_ref() {
+            return None;
+        }
+        let labels = |id: &VersionId| {
+            let mut labels = known.labels.as_ref().and_then(|all| all.get(id.as_str())).cloned().unwrap_or_default();
+            labels.sort();
+            labels
+        };
+        Some(
+            known.created.iter().map(|(id, created)| (id.clone(), VersionView { labels: labels(id), created: *created })).collect(),
+        )
+    }
+
+    fn note_listed(&self, secret: &SecretRef, found: &DescribeSecretOutput, versions: &BTreeMap<VersionId, VersionView>) {
+        let Some(changed) = found.last_changed_date() else { return };
+        let created = versions.iter().map(|(id, view)| (id.clone(), view.created)).collect();
+        let known = Listed { changed: *changed, labels: found.version_ids_to_stages().cloned(), created };
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).insert(secret.clone(), known);
     }
 
     /// Creates the secret without a value: a value given here would become current at once.
@@ -157,6 +193,9 @@ impl SecretStore for SecretsManagerStore {
         let doing = || format!("list the versions of {}", secret.name);
         let (found, now) = Self::lookup_at(client, secret, &doing()).await?;
         let Some(found) = found else { return Ok(SecretView { now, ..SecretView::default() }) };
+        if let Some(versions) = self.unchanged(secret, &found) {
+            return Ok(SecretView { exists: true, versions, now, behind: behind(&found), shut: shut(&found, &secret.region) });
+        }
         let unclear = |cause: &str| WorldError { class: ErrorClass::Transient, operation: doing(), cause: cause.to_owned() };
         let mut versions = BTreeMap::new();
         let request = client.list_secret_version_ids().secret_id(&secret.name).include_deprecated(true);
@@ -176,6 +215,7 @@ impl SecretStore for SecretsManagerStore {
         if found.version_ids_to_stages().into_iter().flatten().any(|(id, _)| !versions.contains_key(id.as_str())) {
             return Err(unclear("the two lists of versions disagree"));
         }
+        self.note_listed(secret, &found, &versions);
         Ok(SecretView { exists: true, versions, now, behind: behind(&found), shut: shut(&found, &secret.region) })
     }
 

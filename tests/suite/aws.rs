@@ -15,8 +15,9 @@ use slm::model::snapshot::{Completeness, Fact, Resource, Unseen};
 use slm::model::time::Timestamp;
 use slm::transport::aws::session_from;
 use slm::transport::secrets_manager_store::SecretsManagerStore;
-use slm::world::{Clock, Collected, Collector, ErrorClass, PENDING, SecretStore, WorldError};
+use slm::world::{Clock, Collected, Collector, ErrorClass, PENDING, SecretStore, SecretView, WorldError};
 
+use crate::aws_proxy::Proxy;
 use crate::aws_script::Script;
 use crate::support::Server;
 
@@ -297,6 +298,34 @@ async fn the_store_keeps_its_contract_on_moto() {
 #[tokio::test]
 async fn the_store_keeps_its_contract_on_roto() {
     contract(&Server::roto().endpoint).await;
+}
+
+#[tokio::test]
+async fn what_did_not_change_is_not_listed_again_and_what_another_changed_is() {
+    for server in [Server::moto(), Server::roto()] {
+        let proxy = Proxy::before(&server.endpoint);
+        let (ours, other, secret) = (store(&proxy.endpoint).await, store(&server.endpoint).await, secret());
+        let [v1, v2, v3] = [V1, V2, V3].map(VersionId::from);
+        for step in 0..5 {
+            match step {
+                0 => other.put(&secret, &v1, &value("one")).await.unwrap(),
+                1 => other.promote(&secret, None, &v1).await.unwrap(),
+                2 => other.put(&secret, &v2, &value("two")).await.unwrap(),
+                // The version before has no label any more.
+                3 => other.put(&secret, &v3, &value("three")).await.unwrap(),
+                _ => other.promote(&secret, Some(&v1), &v3).await.unwrap(),
+            }
+            // One server dates every version now, whenever it is asked.
+            let labels = |view: SecretView| view.versions.into_iter().map(|(id, view)| (id, view.labels)).collect::<Vec<_>>();
+            let truth = labels(other.describe(&secret).await.unwrap());
+            for again in [false, true] {
+                proxy.begin(None);
+                assert_eq!(labels(ours.describe(&secret).await.unwrap()), truth, "{step}");
+                let listed = proxy.state().calls.iter().any(|call| call == "ListSecretVersionIds");
+                assert!(!again || !listed, "{step}: an unchanged secret is listed again");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -139,6 +139,34 @@ fn exit_6_a_failed_reload_is_resumed_without_a_second_rotation() {
     world.slm(&["plan"]).exits(0).says("Nothing is due.");
 }
 
+/// Has run `r-1` hold the lease on `session-key` until `until`.
+fn hold(world: &World, until: &str) {
+    let holder = world.outside("holder.json");
+    fs::write(&holder, format!(r#"{{"run":"r-1","until":"{until}","process":null}}"#)).unwrap();
+    let blob = String::from_utf8(git(&world.root(), &["hash-object", "-w", &holder.to_string_lossy()])).unwrap();
+    git(&world.root(), &["update-ref", "refs/slm/leases/session-key/holder", blob.trim()]);
+}
+
+#[test]
+fn what_another_run_works_on_is_left_to_it_unless_a_person_resumes() {
+    let world = World::scaffolded();
+    hold(&world, "2126-01-01T00:00:00Z");
+    let held = "rotate    session-key  waits until 2126-01-01T00:00:00Z: run r-1 works on it; `slm resume` goes on at once";
+    world.slm(&["apply", "--auto-approve"]).exits(2).says(held);
+    world.slm(&["rotate", "session-key"]).exits(2).says(held);
+    assert!(!world.root().join("run").exists());
+    hold(&world, "2026-01-01T00:00:00Z");
+    world.edit(SESSION_KEY, "mode = \"0600\" }", "mode = \"0600\", reload = [\"./reload.sh\"] }");
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).exits(6);
+    assert!(git(&world.root(), &["for-each-ref", "refs/slm/leases"]).is_empty(), "it is given back");
+    hold(&world, "2126-01-01T00:00:00Z");
+    fs::copy("/bin/true", world.root().join("reload.sh")).unwrap();
+    world.slm(&["apply", "--auto-approve"]).says("run r-1 works on it");
+    world.slm(&["resume"]).exits(0).says("deliver").says("adopted, done");
+    assert!(git(&world.root(), &["for-each-ref", "refs/slm/leases"]).is_empty());
+}
+
 #[test]
 fn exit_7_nothing_is_applied_on_top_of_broken_evidence() {
     let world = World::scaffolded();

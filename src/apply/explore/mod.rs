@@ -142,6 +142,12 @@ fn unvalidated_three_runs_two_faults() {
     holds("unvalidated, canary refuses once, 2 runs, 1 fault", &canary(Capabilities::UNVALIDATED, 2, 1));
 }
 
+#[test]
+fn unvalidated_rolled_back_by_a_person() {
+    holds("unvalidated, roll-back, 2 runs", &rollback(Capabilities::UNVALIDATED, 2, 0));
+    holds("unvalidated, roll-back, 1 run, 3 faults", &rollback(Capabilities::UNVALIDATED, 1, 3));
+}
+
 /// Nothing can be done and nothing is touched.
 #[test]
 fn a_credential_that_a_person_made_is_left_alone() {

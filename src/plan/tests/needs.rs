@@ -115,7 +115,7 @@ fn a_secret_and_a_user_that_were_not_seen_are_asked_for_by_the_names_they_would_
     assert!(short(&needs).contains(&("CreateSecret", "arn:aws:secretsmanager:eu-west-1:1:secret:app/key-aBcDeF")));
     assert!(short(&needs).contains(&("DeleteAccessKey", "arn:aws:iam::1:user/deployer")));
     assert_eq!(needs.key, None, "what is not there yet is encrypted by the key of AWS");
-    assert_eq!(world().declared("db").seen(|input| needs_of_vault(input)), Needs::default());
+    assert_eq!(world().declared("db").seen(needs_of_vault), Needs::default());
 }
 
 fn needs_of_vault(input: &Input<'_>) -> Needs {
