@@ -98,6 +98,8 @@ pub struct SecretView {
     pub behind: Vec<String>,
     /// When somebody read a value of it last.
     pub read: LastUse,
+    /// Why nobody but its owner may write it, if so.
+    pub shut: Option<String>,
 }
 
 impl SecretView {
@@ -281,4 +283,8 @@ pub trait Consumer: Send + Sync {
     async fn deliver(&self, version: &VersionId, value: &Secret) -> Result<(), WorldError>;
     /// Has it take `version` into use; the same again is no change.
     async fn activate(&self, version: &VersionId) -> Result<(), WorldError>;
+    /// Places that override what is delivered to it, so that nobody would read that.
+    async fn overridden(&self) -> Result<Vec<String>, WorldError> {
+        Ok(Vec::new())
+    }
 }

@@ -365,6 +365,13 @@ fn create(o: &Observation) -> Option<Step> {
     if !o.due {
         return None;
     }
+    // Nothing is made that could then not be kept, nor while the store still carries the last change to its replicas.
+    if let Some(why) = &o.shut {
+        return Some(Step::Blocked(format!("nothing can be kept: {why}")));
+    }
+    if !o.behind.is_empty() && !o.leak {
+        return Some(Step::Wait(None, format!("for the replica in {} to serve the current version", o.behind.join(", "))));
+    }
     let Some(slot) = o.open_slot() else { return Some(spent(o)) };
     let slot = slot.id.clone();
     if o.capabilities.issuer == Issuer::Client {

@@ -100,6 +100,12 @@ fn marks() -> impl Strategy<Value = Marks> {
     (mark(), mark(), mark(), mark()).prop_map(|(promoted, disabled, refused, done)| Marks { promoted, disabled, refused, done })
 }
 
+/// A store that lets nobody write, or has replicas that are behind.
+fn unfit() -> impl Strategy<Value = (Option<String>, Vec<String>)> {
+    let rarely = || proptest::option::weighted(0.1, Just("why".to_owned()));
+    (rarely(), rarely()).prop_map(|(shut, behind)| (shut, behind.into_iter().collect()))
+}
+
 fn observation() -> impl Strategy<Value = Observation> {
     let slots = (slot_named("s0"), slot_named("s1"), slot_named("s2"), 0..4_usize).prop_map(|(a, b, c, count)| {
         let mut slots = vec![a, b, c];
@@ -108,11 +114,11 @@ fn observation() -> impl Strategy<Value = Observation> {
     });
     let fate = proptest::option::of(select(&[Ending::Retire, Ending::Rollback][..]));
     let generation = prop_oneof![4 => Just(Some(VersionId::from("g"))), 1 => Just(None)];
-    let what = (capabilities(), generation, any::<[bool; 3]>(), prop_oneof![7 => Just(true), 1 => Just(false)]);
+    let what = (capabilities(), generation, any::<[bool; 3]>(), prop_oneof![7 => Just(true), 1 => Just(false)], unfit());
     let store = (slots, proptest::option::of(slot_named("back")), fate, marks());
     let world = (keys(), proptest::option::of(version()), places(), a_gate(), proptest::option::of(a_gate()));
     (what, store, world).prop_map(|(what, store, world)| {
-        let (capabilities, generation, [due, leak, tail], leased) = what;
+        let (capabilities, generation, [due, leak, tail], leased, (shut, behind)) = what;
         let (slots, restore, fate, marks) = store;
         let (keys, installed, consumers, gate, soaked) = world;
         Observation {
@@ -130,6 +136,8 @@ fn observation() -> impl Strategy<Value = Observation> {
             marks,
             gate,
             soaked,
+            shut,
+            behind,
             leased,
         }
     })

@@ -55,6 +55,8 @@ fn calm(capabilities: Capabilities) -> Observation {
         marks: Marks { promoted: Some(at(1)), disabled: Some(at(2)), refused: Some(at(3)), done: Some(at(4)) },
         gate: Gate::Open,
         soaked: Some(Gate::Open),
+        shut: None,
+        behind: Vec::new(),
         leased: true,
     }
 }
@@ -459,6 +461,18 @@ fn a_new_value_is_made_in_the_first_slot_that_is_open() {
     acts(&o, Mutation::Prepare { slot: "s1".into() });
     o.slots[1].content = tomb();
     blocked(&o, "all 2 attempts are used up");
+}
+
+#[test]
+fn nothing_is_made_that_could_not_be_kept_nor_while_a_replica_is_behind() {
+    for capabilities in [SERVER, CLIENT, SINGLE, Capabilities::UNVALIDATED] {
+        let shut = |due: bool| Observation { due, shut: Some("AWS rotates the secret itself".to_owned()), ..calm(capabilities) };
+        blocked(&shut(true), "nothing can be kept: AWS rotates the secret itself");
+        assert_eq!(decide(&shut(false)), Step::Done, "what is not to be left is left alone");
+        let behind = |leak| Observation { leak, behind: vec!["us-east-1".to_owned()], ..due(capabilities) };
+        waits(&behind(false), None, "for the replica in us-east-1");
+        assert!(matches!(decide(&behind(true)), Step::Act(_)), "a value in wrong hands does not wait for a replica");
+    }
 }
 
 #[test]

@@ -142,6 +142,8 @@ impl Read<'_> {
             consumers,
             marks,
             gate,
+            shut: self.view.shut.clone(),
+            behind: self.view.behind.clone(),
             leased: (job.fence)(),
         }
     }

@@ -41,6 +41,10 @@ pub struct Observation {
     pub gate: Gate,
     /// When what is disabled may be deleted; `None` before it was seen disabled.
     pub soaked: Option<Gate>,
+    /// Why the store lets nobody but its owner write, if so.
+    pub shut: Option<String>,
+    /// Replicas that do not serve the version in force yet.
+    pub behind: Vec<String>,
     /// True while we may still have effects.
     pub leased: bool,
 }

@@ -158,6 +158,8 @@ fn blank() -> Observation {
         marks: Marks::default(),
         gate: Gate::Open,
         soaked: None,
+        shut: None,
+        behind: Vec::new(),
         leased: true,
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::by_hand::{self, Asked};
 use super::carry::Haste;
-use super::{Exit, Global, Said, Trouble, carry, pipeline};
+use super::{Exit, Global, Said, Trouble, ahead, carry, pipeline};
 use crate::model::plan::Plan;
 use crate::report;
 
@@ -37,7 +37,11 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let saved = args.plan.as_ref().map(|path| saved(path, &session)).transpose()?;
     let plan = match saved {
         Some(plan) => plan,
-        None => session.plan(&pipeline::block_on(session.judge(global))??, &forced)?,
+        None => {
+            let mut judged = pipeline::block_on(session.judge(global))??;
+            let of = ahead::For { forced: &forced, wanted: &[], applies: args.auto_approve };
+            ahead::plan(&session, &mut judged, &of)?
+        }
     };
     if args.plan.is_none() && !args.auto_approve {
         let mut human = report::plan::human(&plan);

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod agent;
+mod ahead;
 mod apply;
 mod by_hand;
 mod carry;

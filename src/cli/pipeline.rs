@@ -16,6 +16,7 @@ use crate::model::diagnostic::{Diagnostic, Severity};
 use crate::model::id::{CredentialId, RunId};
 use crate::model::outcome::Run;
 use crate::model::plan::Plan;
+use crate::model::preflight::Facts;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Timestamp;
 use crate::observe::{Observed, observe};
@@ -54,6 +55,8 @@ pub(super) struct Judged {
     /// Raw bytes by name, as named in the receipts.
     pub raw: Vec<(String, Blob)>,
     pub assessment: Assessment,
+    /// What was asked ahead of rotations.
+    pub facts: Facts,
 }
 
 /// The config files of the work tree, or of `rev`.
@@ -132,7 +135,7 @@ impl Session {
         // INVARIANT: `slm check` judges by what collectors declare, so what they bring home is declared.
         debug_assert!(wire::undeclared(&snapshot).is_empty(), "not declared: {:?}", wire::undeclared(&snapshot));
         let assessment = evaluate(&self.catalog, &self.rules, &snapshot, at);
-        Ok(Judged { snapshot, digest, raw, assessment })
+        Ok(Judged { snapshot, digest, raw, assessment, facts: Facts::default() })
     }
 
     /// What a plan is made from.
@@ -145,6 +148,7 @@ impl Session {
             config: self.config.clone(),
             digest: judged.digest.clone(),
             forced,
+            facts: &judged.facts,
         }
     }
 

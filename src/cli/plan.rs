@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::by_hand::{self, Asked};
-use super::{Exit, Global, Said, Trouble, pipeline};
+use super::{Exit, Global, Said, Trouble, ahead, pipeline};
 use crate::model::id::CredentialId;
 use crate::model::plan::{Plan, Reason};
 use crate::record::canonical;
@@ -32,8 +32,8 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, args.rev.as_deref())?;
     let forced = known(&session, &args.force)?;
     by_hand::refuse(&session, &forced, Asked::Rotate)?;
-    let judged = pipeline::block_on(session.judge(global))??;
-    let plan = session.plan(&judged, &forced)?;
+    let mut judged = pipeline::block_on(session.judge(global))??;
+    let plan = ahead::plan(&session, &mut judged, &ahead::For { forced: &forced, wanted: &[], applies: false })?;
     if let Some(path) = &args.out {
         std::fs::write(path, canonical::json(&plan)?)?;
     }
@@ -42,6 +42,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let mut human = if args.markdown { report::plan::markdown(&plan)? } else { report::plan::human(&plan) };
     human.push_str(&pipeline::blind_spots(&judged, session.catalog.controls.len()));
     let requests: u64 = judged.snapshot.receipts.iter().map(crate::model::receipt::Receipt::requests).sum();
+    let requests = requests + judged.facts.requests;
     Ok(Said::new(
         exits,
         human,

@@ -28,5 +28,6 @@ fn begun(mut plan: Plan) -> Plan {
     let is = |kind: &ActionKind, reason: &Reason| !matches!(kind, ActionKind::Rotate { .. }) || begun(reason);
     plan.actions.retain(|action| is(&action.kind, &action.reason));
     plan.held.retain(|held| is(&held.kind, &held.reason));
+    plan.preflight.clear();
     plan
 }

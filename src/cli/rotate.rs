@@ -2,7 +2,7 @@
 
 use super::by_hand::{self, Asked};
 use super::carry::Haste;
-use super::{Exit, Global, Said, Trouble, carry, pipeline};
+use super::{Exit, Global, Said, Trouble, ahead, carry, pipeline};
 use crate::host::clock::SystemClock;
 use crate::model::id::{CredentialId, RuleId};
 use crate::model::plan::{Action, ActionKind, Held, HeldBecause, Plan};
@@ -26,18 +26,23 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let wanted = super::plan::known(&session, &args.credentials)?;
     by_hand::refuse(&session, &wanted, if args.leak { Asked::Leak } else { Asked::Rotate })?;
     let permitted = if args.leak { may_leak(&session, &wanted)? } else { Vec::new() };
-    let judged = pipeline::block_on(session.judge(global))??;
-    let mut plan = only(session.plan(&judged, &wanted)?, |kind| about(kind).is_some_and(|id| wanted.contains(id)));
+    let mut judged = pipeline::block_on(session.judge(global))??;
+    let made = ahead::plan(&session, &mut judged, &ahead::For { forced: &wanted, wanted: &wanted, applies: true })?;
+    let mut plan = only(made, |kind| about(kind).is_some_and(|id| wanted.contains(id)));
     if args.leak {
         thaw(&mut plan, &permitted);
     }
     carry::out(&session, global, &plan, if args.leak { Haste::Leaked } else { Haste::Usual })
 }
 
-/// A freeze does not keep a value in wrong hands alive.
+/// A freeze does not keep a value in wrong hands alive, nor does what leaves a new one usable.
 fn thaw(plan: &mut Plan, permitted: &[RuleId]) {
-    let frozen = |held: &mut Held| matches!(held.because, HeldBecause::Frozen { .. });
-    for held in plan.held.extract_if(.., frozen) {
+    let passes = |held: &mut Held| match &held.because {
+        HeldBecause::Frozen { .. } => true,
+        HeldBecause::Preflight(obstacles) => !obstacles.iter().any(|obstacle| obstacle.code.holds_a_leak()),
+        _ => false,
+    };
+    for held in plan.held.extract_if(.., passes) {
         let permitted_by = permitted.to_vec();
         plan.actions.push(Action {
             kind: held.kind,
@@ -82,6 +87,9 @@ pub(super) fn about(kind: &ActionKind) -> Option<&CredentialId> {
 
 /// `plan` with those actions alone that are `wanted`.
 pub(super) fn only(mut plan: Plan, wanted: impl Fn(&ActionKind) -> bool) -> Plan {
+    let unwanted = |action: &Action| about(&action.kind).filter(|_| !wanted(&action.kind)).map(ToString::to_string);
+    let left_out: Vec<String> = plan.actions.iter().filter_map(unwanted).collect();
+    plan.preflight.retain(|looked| !left_out.contains(&looked.about));
     plan.actions.retain(|action| wanted(&action.kind));
     plan.held.retain(|held| wanted(&held.kind));
     plan

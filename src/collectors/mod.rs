@@ -20,6 +20,7 @@ pub mod iam;
 mod iam_details;
 mod iam_policy;
 mod iam_report;
+pub mod preflight;
 pub mod rotations;
 pub mod secrets_manager;
 mod secrets_manager_bodies;

@@ -15,7 +15,7 @@ use crate::world::{Clock, Collected, Collector, Registers, SecretStore, SecretVi
 /// Entity types and the attributes this collector can observe of them.
 pub const EMITS: &[(&str, &[&str])] = &[("Slm::Rotation", ROTATION)];
 const ROTATION: &[&str] =
-    &["credential", "disabled", "done", "fate", "generation", "open", "pending_since", "promoted", "refused", "stuck"];
+    &["behind", "credential", "disabled", "done", "fate", "generation", "open", "pending_since", "promoted", "refused", "stuck"];
 
 /// Instants that the engine notes, in order.
 const MARKS: [&str; 4] = ["promoted", "disabled", "refused", "done"];
@@ -72,6 +72,7 @@ impl Rotations {
         let done = written.contains_key(&of_mark("done"));
         let mut facts: Vec<Attribute> =
             vec![("credential".into(), text(one.credential.as_str())), ("generation".into(), text(generation.as_str()))];
+        facts.push(("behind".into(), text(&view.behind.join(", "))));
         facts.extend(known.then(|| (Arc::from("open"), Value::Bool(ours && !done))));
         for mark in MARKS {
             let at: Option<Timestamp> = written.get(&of_mark(mark)).and_then(|at| at.parse().ok());
@@ -209,14 +210,14 @@ mod tests {
     }
 
     /// A store of one secret, as its versions are labelled.
-    struct Labelled(Vec<(VersionId, &'static str)>);
+    struct Labelled(Vec<(VersionId, &'static str)>, Vec<String>);
 
     #[async_trait]
     impl SecretStore for Labelled {
         async fn describe(&self, _: &SecretRef) -> Result<SecretView, WorldError> {
             let view = |label: &str| VersionView { labels: vec![label.to_owned()], created: Timestamp::UNIX_EPOCH };
             let versions = self.0.iter().map(|(id, label)| (id.clone(), view(label))).collect();
-            Ok(SecretView { exists: true, versions, ..SecretView::default() })
+            Ok(SecretView { exists: true, versions, behind: self.1.clone(), ..SecretView::default() })
         }
 
         async fn read(&self, _: &SecretRef, _: &VersionId) -> Result<Secret, WorldError> {
@@ -242,7 +243,7 @@ mod tests {
             (vec![(second, "AWSCURRENT")], Some(false)),
             (vec![(first, "AWSCURRENT"), (old, "")], Some(false)),
         ] {
-            let store = Box::new(Labelled(versions));
+            let store = Box::new(Labelled(versions, Vec::new()));
             let watched =
                 vec![Watched { credential: "db".into(), secret: secret.clone(), attempts: 3, expect_within: None, store }];
             let seen = Rotations::new(watched, Arc::new(Memory::default())).collect(&Fixed).await;
@@ -270,6 +271,17 @@ mod tests {
         assert_eq!(seen(None, &begun), (Some(at(100)), Some(false)), "without its clock nothing is late");
         assert_eq!(seen(Some(900), &[("old", "AWSCURRENT+AWSPENDING")]), (None, None));
         assert_eq!(seen(Some(900), &[("old", "AWSCURRENT"), ("ours", "SLM-PENDING")]), (None, None));
+    }
+
+    #[tokio::test]
+    async fn replicas_that_are_behind_are_named_and_none_is_said_as_well() {
+        for (behind, want) in [(vec![], ""), (vec!["a", "b"], "a, b")] {
+            let behind = behind.into_iter().map(str::to_owned).collect();
+            let store = Box::new(Labelled(vec![("v".into(), "AWSCURRENT")], behind));
+            let watched = vec![Watched { credential: "db".into(), secret: secret(), attempts: 3, expect_within: None, store }];
+            let seen = Rotations::new(watched, Arc::new(Memory::default())).collect(&Fixed).await;
+            assert_eq!(seen.populations[0].resources[0].text("behind"), Some(want));
+        }
     }
 
     #[tokio::test]

@@ -31,8 +31,8 @@ pub struct ActionsSecret {
     home: Home,
     config: GithubSecretConsumer,
     shown: String,
-    /// Set once nothing was found to override it; asked once a run.
-    unshadowed: OnceCell<()>,
+    /// What was found to override it; asked once a run.
+    shadows: OnceCell<Vec<String>>,
 }
 
 /// Version in force, and since when.
@@ -51,7 +51,7 @@ impl ActionsSecret {
             home: Home::new(github, org, config),
             config: config.clone(),
             shown: place.into_iter().flatten().collect::<Vec<_>>().join("/"),
-            unshadowed: OnceCell::new(),
+            shadows: OnceCell::new(),
         }
     }
 
@@ -100,16 +100,19 @@ impl ActionsSecret {
         self.config.set.keys().flat_map(|name| SLOTS.map(|slot| format!("{name}_{slot}"))).collect()
     }
 
-    async fn check_shadows(&self) -> Result<(), WorldError> {
+    async fn shadows(&self) -> Result<&[String], WorldError> {
         let look = async || {
             let found = github_shadow::shadows(&self.home.github, &self.config, &self.names()).await;
-            let found = found.map_err(|failure| self.failed("look for what overrides", failure))?;
-            if found.is_empty() {
-                return Ok(());
-            }
-            Err(self.refused(ErrorClass::Permanent, "use", &format!("it is overridden by {}", found.join(", "))))
+            found.map_err(|failure| self.failed("look for what overrides", failure))
         };
-        self.unshadowed.get_or_try_init(look).await.map(drop)
+        self.shadows.get_or_try_init(look).await.map(Vec::as_slice)
+    }
+
+    async fn check_shadows(&self) -> Result<(), WorldError> {
+        match self.shadows().await? {
+            [] => Ok(()),
+            found => Err(self.refused(ErrorClass::Permanent, "use", &format!("it is overridden by {}", found.join(", ")))),
+        }
     }
 
     /// Stores `value` under the one name.
@@ -193,5 +196,8 @@ impl Consumer for ActionsSecret {
             Some(held) if held == *version => Ok(()),
             _ => Err(self.refused(ErrorClass::Conflict, "activate", "its variable names another version")),
         }
+    }
+    async fn overridden(&self) -> Result<Vec<String>, WorldError> {
+        self.shadows().await.map(<[String]>::to_vec)
     }
 }

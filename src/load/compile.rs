@@ -104,7 +104,7 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
         let reader = raw.self_refreshing.map(|_| ConsumerKind::SelfRefreshing);
         let kind = file.or(secret).or(workflow).or(own).or(deployed).or(reader)?;
         let max_staleness = raw.max_staleness.unwrap_or(Limit::seconds(0));
-        Some(Consumer { id: raw.id.into(), kind, canary: raw.canary, max_staleness })
+        Some(Consumer { id: raw.id.into(), kind, canary: raw.canary, max_staleness, letters: raw.letters })
     };
     Some(Credential {
         id: doc.stem.into(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use crate::model::calendar::{Freeze, Window};
 use crate::model::catalog::{
     AgentConsumer, ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, KubernetesConsumer,
-    SelfRefreshingConsumer, WebhookConsumer,
+    Letters, SelfRefreshingConsumer, WebhookConsumer,
 };
 use crate::model::rotator::{
     AwsManaged, Exec, GithubDeployKey, Http, IamAccessKey, Manual, Observe, PostgresAlternating, PostgresPassword, RandomValue,
@@ -169,6 +169,8 @@ pub struct Consumer {
     pub canary: bool,
     /// How long it may go on with a value it has read before.
     pub max_staleness: Option<Limit>,
+    /// Letters it can take where the secret part of a value is put; any when absent.
+    pub letters: Option<Letters>,
 }
 
 /// `exceptions/<id>.toml`.

@@ -18,6 +18,38 @@ pub struct Consumer {
     pub canary: bool,
     /// How long it may go on with a value it has read before.
     pub max_staleness: Limit,
+    /// Letters it can take where the secret part of a value is put; any when absent.
+    pub letters: Option<Letters>,
+}
+
+/// Letters that a consumer can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Letters {
+    /// `A-Z a-z 0-9`.
+    Alnum,
+    /// `A-Z a-z 0-9 - _`.
+    Base64url,
+    /// `A-Z a-z 0-9 + / =`.
+    Base64,
+}
+
+impl Letters {
+    /// Its word in TOML.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Alnum => "alnum",
+            Self::Base64url => "base64url",
+            Self::Base64 => "base64",
+        }
+    }
+
+    /// True when each of them is one of `others`.
+    #[must_use]
+    pub fn are_in(self, others: Self) -> bool {
+        self == Self::Alnum || self == others
+    }
 }
 
 /// What a consumer is.

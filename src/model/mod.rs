@@ -12,6 +12,7 @@ pub mod id;
 pub mod names;
 pub mod outcome;
 pub mod plan;
+pub mod preflight;
 pub mod receipt;
 pub mod registers;
 pub mod rotator;

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::catalog::SecretRef;
 use super::id::{ConsumerId, ControlId, CredentialId, CriterionId, FrameworkId, ResourceId, RotationId, RuleId, VersionId};
+use super::preflight::{Looked, Obstacle};
 use super::time::{Limit, Timestamp};
 
 /// Format version of a saved plan; a plan of another version is refused.
@@ -26,6 +27,9 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// Held back, sorted by credential or control.
     pub held: Vec<Held>,
+    /// What was looked at before the rotations of `actions`, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preflight: Vec<Looked>,
 }
 
 /// One step of a plan.
@@ -223,6 +227,8 @@ pub enum HeldBecause {
     Unseen(String),
     /// It has no consumer that could be seen, or its store has no writer here.
     NoWriter(String),
+    /// It would be stopped half-way.
+    Preflight(Vec<Obstacle>),
     /// Attempts are used up; a person must look.
     AttemptsSpent {
         /// Attempts made.

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::guard::{Share, guard, shut};
-use super::{Input, by_hand, managed};
+use super::{Input, by_hand, managed, preflight};
 use crate::model::assessment::{Because, Decision, Status, Subject};
 use crate::model::catalog::{Catalog, Credential, Remedy};
 use crate::model::id::{ConsumerId, ControlId, CriterionId, FrameworkId, ResourceId, VersionId};
 use crate::model::plan::{Action, ActionKind, Held, HeldBecause, Reason};
+use crate::model::preflight::Looked;
 use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, ROTATION_ENTITY, Resource, SECRET_ENTITIES, Unseen};
 use crate::model::time::Limit;
 
@@ -20,7 +21,7 @@ pub(super) struct Seen<'a> {
 }
 
 /// Rotations and deliveries that are due and permitted; what is due and not permitted goes to `held`.
-pub(super) fn credentials(input: &Input<'_>, held: &mut Vec<Held>) -> Vec<Action> {
+pub(super) fn credentials(input: &Input<'_>, held: &mut Vec<Held>, looked: &mut Vec<Looked>) -> Vec<Action> {
     let mut due: Vec<(&Credential, ActionKind, Reason, bool)> = Vec::new();
     for credential in input.catalog.credentials.values() {
         let seen = see(input, credential);
@@ -51,7 +52,9 @@ pub(super) fn credentials(input: &Input<'_>, held: &mut Vec<Held>) -> Vec<Action
                 ActionKind::Finish { .. } => "retire",
                 _ => "rotate",
             };
-            guard(input.rules, credential, verb, Share { rotations, managed }, input.assessment.at)
+            let share = Share { rotations, managed };
+            let permitted = guard(input.rules, credential, verb, share, input.assessment.at);
+            permitted.and_then(|rules| look_ahead(input, credential, &kind, &reason, looked).map(|()| rules))
         };
         match because {
             Err(because) => held.push(Held { kind, reason, because }),
@@ -64,6 +67,25 @@ pub(super) fn credentials(input: &Input<'_>, held: &mut Vec<Held>) -> Vec<Action
         }
     }
     actions
+}
+
+/// Looks ahead of a rotation that is permitted; what is in order or unseen goes to `looked`.
+fn look_ahead(
+    input: &Input<'_>,
+    credential: &Credential,
+    kind: &ActionKind,
+    reason: &Reason,
+    looked: &mut Vec<Looked>,
+) -> Result<(), HeldBecause> {
+    if !matches!(kind, ActionKind::Rotate { .. }) {
+        return Ok(());
+    }
+    let found = preflight::ahead(input, credential, &see(input, credential), reason);
+    if !found.obstacles.is_empty() {
+        return Err(HeldBecause::Preflight(found.obstacles));
+    }
+    looked.extend(found.looked);
+    Ok(())
 }
 
 fn urgency(reason: &Reason) -> (u8, i64) {
@@ -186,7 +208,9 @@ pub(super) fn consumers_behind(input: &Input<'_>, credential: &Credential, versi
         .collect();
     let behind = |id: &&ConsumerId| {
         let seen = acknowledged.get(id.as_str());
-        seen.is_some_and(|resource| ["stored", "running"].iter().any(|name| resource.text(name) != Some(version.as_str())))
+        // Bringing it to a place that another one overrides brings it nowhere.
+        let reached = seen.filter(|resource| resource.text("overridden").is_none());
+        reached.is_some_and(|resource| ["stored", "running"].iter().any(|name| resource.text(name) != Some(version.as_str())))
     };
     credential.consumers.iter().map(|consumer| &consumer.id).filter(behind).cloned().collect()
 }

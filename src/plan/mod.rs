@@ -2,16 +2,20 @@
 
 mod by_hand;
 mod choose;
+mod fit;
 pub mod guard;
 pub mod lint;
 mod managed;
+pub mod needs;
 mod order;
+mod preflight;
 pub mod standing;
 
 use crate::model::assessment::Assessment;
 use crate::model::catalog::Catalog;
 use crate::model::id::CredentialId;
 use crate::model::plan::{PLAN_FORMAT, Plan};
+use crate::model::preflight::Facts;
 use crate::model::snapshot::Snapshot;
 use crate::policy::Rules;
 
@@ -31,6 +35,8 @@ pub struct Input<'a> {
     pub digest: String,
     /// Credentials a person asked to rotate now.
     pub forced: &'a [CredentialId],
+    /// What sources were asked ahead of the rotations.
+    pub facts: &'a Facts,
 }
 
 /// Makes the plan. Rotations come first, the half-done ones before the rest, then deliveries, trials, collections, escalations and
@@ -38,11 +44,14 @@ pub struct Input<'a> {
 #[must_use]
 pub fn plan(input: &Input<'_>) -> Plan {
     let mut held = Vec::new();
-    let mut actions = choose::credentials(input, &mut held);
+    let mut preflight = Vec::new();
+    let mut actions = choose::credentials(input, &mut held, &mut preflight);
     actions.extend(by_hand::actions(input));
     actions.extend(choose::findings(input));
     order::order(&mut actions);
     held.sort_by(|a, b| a.kind.cmp(&b.kind));
+    preflight.sort();
+    preflight.dedup();
     Plan {
         format: PLAN_FORMAT,
         at: input.assessment.at,
@@ -50,6 +59,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
         snapshot: input.digest.clone(),
         actions,
         held,
+        preflight,
     }
 }
 

@@ -42,6 +42,8 @@ struct World {
     consumers: Population,
     rotations: Option<Resource>,
     values: Population,
+    others: Vec<Population>,
+    facts: Facts,
     decisions: Vec<Decision>,
     gaps: Vec<Gap>,
     forced: Vec<CredentialId>,
@@ -111,6 +113,7 @@ fn consumer(id: &str) -> Consumer {
         kind: ConsumerKind::File(FileConsumer { path: id.to_owned(), template: None, mode: None, reload: None }),
         canary: false,
         max_staleness: Limit::seconds(0),
+        letters: None,
     }
 }
 
@@ -139,6 +142,8 @@ fn world() -> World {
         consumers: population(CONSUMER_ENTITY),
         rotations: None,
         values: population(VALUE_ENTITY),
+        others: Vec::new(),
+        facts: Facts::default(),
         decisions: Vec::new(),
         gaps: Vec::new(),
         forced: Vec::new(),
@@ -215,7 +220,7 @@ impl World {
         let rules = Rules::compile(&self.catalog).unwrap();
         let mut rotations = population(ROTATION_ENTITY);
         rotations.resources = self.rotations.into_iter().collect::<Vec<_>>().into();
-        let populations = vec![self.consumers, rotations, self.values, self.vault];
+        let populations = [self.others, vec![self.consumers, rotations, self.values, self.vault]].concat();
         let snapshot = Snapshot { taken: now(), populations, receipts: Vec::new() };
         let assessment = Assessment { at: now(), decisions: self.decisions.into(), gaps: self.gaps, unused_exceptions: Vec::new() };
         look(&Input {
@@ -226,6 +231,7 @@ impl World {
             config: "work-tree".to_owned(),
             digest: "00".to_owned(),
             forced: &self.forced,
+            facts: &self.facts,
         })
     }
 
@@ -278,3 +284,5 @@ mod by_hand;
 mod findings;
 mod lints;
 mod managed;
+mod needs;
+mod preflight;

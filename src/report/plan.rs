@@ -15,6 +15,7 @@ const MARKDOWN: &str = include_str!("templates/plan.md.j2");
 struct Page<'a> {
     rows: Vec<Row>,
     held: Vec<(String, String)>,
+    looked: Vec<String>,
     totals: String,
     config: &'a str,
     at: String,
@@ -68,6 +69,9 @@ pub fn human(plan: &Plan) -> String {
         let why = words::reason(&held.reason, plan.at);
         let _ = writeln!(text, "- held      {verb} {object}  {why}; {}", words::held(&held.because));
     }
+    for (seen, line) in plan.preflight.iter().map(words::looked) {
+        let _ = writeln!(text, "{} preflight {line}", if seen { ' ' } else { '?' });
+    }
     let _ = writeln!(text, "\n{}", totals(plan));
     text
 }
@@ -90,6 +94,7 @@ pub fn markdown(plan: &Plan) -> Result<String, minijinja::Error> {
             (format!("{verb} {object}"), words::held(&held.because))
         })
         .collect();
-    let page = Page { rows, held, totals: totals(plan), config: &plan.config, at: plan.at.to_string() };
+    let looked = plan.preflight.iter().map(|one| words::looked(one).1).collect();
+    let page = Page { rows, held, looked, totals: totals(plan), config: &plan.config, at: plan.at.to_string() };
     environment.render_str(MARKDOWN, minijinja::value::Serde(&page))
 }

@@ -3,6 +3,7 @@
 use super::by_hand;
 use crate::model::assessment::{Because, Decision, Subject};
 use crate::model::plan::{ActionKind, HeldBecause, Reason};
+use crate::model::preflight::{Check, Looked, Obstacle, Sighting};
 use crate::model::snapshot::Value;
 use crate::model::time::Timestamp;
 
@@ -110,8 +111,34 @@ pub fn held(because: &HeldBecause) -> String {
         HeldBecause::Frozen { until } => format!("a freeze lasts until {until}"),
         HeldBecause::OutsideWindow { opens } => format!("its change window opens {opens}"),
         HeldBecause::Unseen(detail) => format!("its store was not seen: {detail}"),
+        HeldBecause::Preflight(obstacles) => obstacles.iter().map(obstacle).collect::<Vec<_>>().join("; "),
         HeldBecause::NoWriter(detail) => detail.clone(),
         HeldBecause::AttemptsSpent { attempts } => format!("{attempts} attempts are used up; a person must look"),
+    }
+}
+
+/// What would stop a rotation, as a clause with its code and the next step.
+#[must_use]
+pub fn obstacle(obstacle: &Obstacle) -> String {
+    let Obstacle { code, found, next } = obstacle;
+    format!("{found} [{}]: {next}", code.as_str())
+}
+
+/// What was looked at before a rotation, and what came of it.
+#[must_use]
+pub fn looked(looked: &Looked) -> (bool, String) {
+    let Looked { check, about, result } = looked;
+    let what = match check {
+        Check::Permissions => "permissions",
+        Check::Key => "KMS key",
+        Check::Slot => "free slot",
+        Check::Replicas => "replicas",
+        Check::Consumers => "consumers",
+        Check::Letters => "letters",
+    };
+    match result {
+        Sighting::Seen(seen) => (true, format!("{what} of {about}  {seen}")),
+        Sighting::Unseen(why) => (false, format!("{what} of {about}  not seen: {why}")),
     }
 }
 

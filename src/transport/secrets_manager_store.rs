@@ -159,6 +159,18 @@ fn last_read(found: &DescribeSecretOutput) -> LastUse {
     Timestamp::from_second(last).map_or(LastUse::Untold, |at| LastUse::At(at, "somebody".to_owned()))
 }
 
+/// Why nobody but its owner may write it.
+fn shut(found: &DescribeSecretOutput, region: &str) -> Option<String> {
+    let elsewhere = found.primary_region().filter(|primary| *primary != region);
+    match (found.owning_service().filter(|service| !service.is_empty()), elsewhere) {
+        _ if found.deleted_date().is_some() => Some("the secret is to be deleted".to_owned()),
+        _ if found.rotation_enabled() == Some(true) => Some("AWS rotates the secret itself".to_owned()),
+        (Some(service), _) => Some(format!("the secret belongs to the AWS service `{service}`")),
+        (None, Some(primary)) => Some(format!("the secret is a replica of the one in {primary}")),
+        (None, None) => None,
+    }
+}
+
 /// AWS and slm would rotate it against each other.
 fn not_rotated_by_aws(found: &DescribeSecretOutput, doing: String) -> Result<(), WorldError> {
     if found.rotation_enabled() == Some(true) {
@@ -189,7 +201,14 @@ impl SecretStore for SecretsManagerStore {
         let (found, now) = Self::lookup_at(client, secret, &doing()).await?;
         let Some(found) = found else { return Ok(SecretView { now, ..SecretView::default() }) };
         if let Some(versions) = self.unchanged(secret, &found) {
-            return Ok(SecretView { exists: true, versions, now, behind: behind(&found), read: last_read(&found) });
+            return Ok(SecretView {
+                exists: true,
+                versions,
+                now,
+                behind: behind(&found),
+                read: last_read(&found),
+                shut: shut(&found, &secret.region),
+            });
         }
         let unclear = |cause: &str| WorldError { class: ErrorClass::Transient, operation: doing(), cause: cause.to_owned() };
         let mut versions = BTreeMap::new();
@@ -211,7 +230,14 @@ impl SecretStore for SecretsManagerStore {
             return Err(unclear("the two lists of versions disagree"));
         }
         self.note_listed(secret, &found, &versions);
-        Ok(SecretView { exists: true, versions, now, behind: behind(&found), read: last_read(&found) })
+        Ok(SecretView {
+            exists: true,
+            versions,
+            now,
+            behind: behind(&found),
+            read: last_read(&found),
+            shut: shut(&found, &secret.region),
+        })
     }
 
     async fn read(&self, secret: &SecretRef, version: &VersionId) -> Result<Secret, WorldError> {

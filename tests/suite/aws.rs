@@ -348,8 +348,20 @@ async fn the_store_tells_its_clock_and_replicas_that_are_behind_and_leaves_alone
         Script::new().on("DescribeSecret", &[described(replicas)]).on("ListSecretVersionIds", std::slice::from_ref(&listed));
     let before = Timestamp::now().as_second();
     let view = store(&script.serve()).await.describe(&secret).await.unwrap();
-    assert_eq!(view.behind, ["b", "c"]);
+    assert_eq!((view.behind, view.shut), (vec!["b".to_owned(), "c".to_owned()], None));
     assert!(view.now.is_some_and(|now| (before..=before + 60).contains(&now.as_second())), "{:?}", view.now);
+
+    for (more, why) in [
+        (r#","DeletedDate":1.5,"RotationEnabled":true"#, Some("the secret is to be deleted")),
+        (r#","RotationEnabled":true"#, Some("AWS rotates the secret itself")),
+        (r#","OwningService":"rds","PrimaryRegion":"us-east-1""#, Some("the secret belongs to the AWS service `rds`")),
+        (r#","PrimaryRegion":"us-east-1""#, Some("the secret is a replica of the one in us-east-1")),
+        (r#","OwningService":"","PrimaryRegion":"eu-west-1","RotationEnabled":false"#, None),
+    ] {
+        let script =
+            Script::new().on("DescribeSecret", &[described(more)]).on("ListSecretVersionIds", std::slice::from_ref(&listed));
+        assert_eq!(store(&script.serve()).await.describe(&secret).await.unwrap().shut.as_deref(), why, "{more}");
+    }
 
     let script =
         Script::new().on("DescribeSecret", &[described(r#","RotationEnabled":true"#)]).on("ListSecretVersionIds", &[listed]);

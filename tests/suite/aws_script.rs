@@ -35,18 +35,24 @@ impl Script {
 
     /// Serves it for as long as the test runs.
     pub fn serve(self) -> String {
+        self.serve_but(|_, _| None)
+    }
+
+    /// The same, but for what `hear` answers by the operation and the body of a request.
+    pub fn serve_but(self, hear: impl Fn(&str, &str) -> Option<Answer> + Send + 'static) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         std::thread::spawn(move || {
             let mut asked: BTreeMap<String, usize> = BTreeMap::new();
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                let Some(operation) = operation(&mut BufReader::new(stream.try_clone().unwrap())) else { continue };
+                let Some((operation, body)) = request(&mut BufReader::new(stream.try_clone().unwrap())) else { continue };
                 let at = asked.entry(operation.clone()).or_default();
-                let (status, body) = match self.0.get(&operation) {
+                let scripted = || match self.0.get(&operation) {
                     Some(answers) => answers[(*at).min(answers.len() - 1)].clone(),
                     None => refused("AccessDenied"),
                 };
+                let (status, body) = hear(&operation, &body).unwrap_or_else(scripted);
                 *at += 1;
                 // The true date: the SDK takes a refusal with another one for a skewed clock, and tries again.
                 let date = slm::model::time::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
@@ -58,8 +64,8 @@ impl Script {
     }
 }
 
-/// The operation that one request asks for, by its target or its body.
-fn operation(reader: &mut impl BufRead) -> Option<String> {
+/// The operation that one request asks for, by its target or its body, and the body.
+fn request(reader: &mut impl BufRead) -> Option<(String, String)> {
     let (mut length, mut target) = (0, None);
     loop {
         let mut line = String::new();
@@ -76,7 +82,8 @@ fn operation(reader: &mut impl BufRead) -> Option<String> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let body = String::from_utf8(body).unwrap();
-    target.or_else(|| body.split('&').find_map(|pair| pair.strip_prefix("Action=")).map(str::to_owned))
+    let operation = target.or_else(|| body.split('&').find_map(|pair| pair.strip_prefix("Action=")).map(str::to_owned));
+    operation.map(|operation| (operation, body))
 }
 
 /// A refusal in XML, as IAM words it.

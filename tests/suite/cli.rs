@@ -368,7 +368,8 @@ fn two_applies_at_once_rotate_once_and_lose_nothing() {
             let apply = || scope.spawn(|| world.slm(&["apply", "p.json"]).code);
             [apply(), apply()].into_iter().map(|running| running.join().unwrap()).collect()
         });
-        assert!(codes.contains(&0) && codes.iter().all(|code| [0, 6].contains(code)), "{codes:?}");
+        // The other finds it done, finds the plan stale, or leaves it to the first.
+        assert!(codes.contains(&0) && codes.iter().all(|code| [0, 2, 6].contains(code)), "{codes:?}");
         let (stored, running) = versions_of();
         assert_eq!(stored, running);
         assert!(!ids.contains(&stored), "it was rotated");

@@ -201,8 +201,11 @@ async fn a_secret_of_an_environment_overrides_its_repositorys_unless_it_may() {
     let error = server.secret(Some("acme/app"), None).observe().await.unwrap_err();
     let want = "could not use Actions secret `acme/app/SESSION_KEY`: it is overridden by `SESSION_KEY` in environment `prod/eu`";
     assert_eq!((error.to_string().as_str(), error.class), (want, ErrorClass::Permanent));
+    let places = server.secret(Some("acme/app"), None).overridden().await.unwrap();
+    assert_eq!(places, ["`SESSION_KEY` in environment `prod/eu`"]);
     let allowed = "name = \"SESSION_KEY\"\nrepo = \"acme/app\"\noverridden-in = [\"prod/eu\"]";
     assert_eq!(server.secret_of(allowed).observe().await.unwrap(), ConsumerView::default());
+    assert_eq!(server.secret_of(allowed).overridden().await.unwrap(), Vec::<String>::new());
     assert_eq!(server.secret(Some("acme/app"), Some("prod/eu")).observe().await.unwrap(), ConsumerView::default());
 }
 

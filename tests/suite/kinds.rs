@@ -216,7 +216,13 @@ impl Rig {
                 freeze: Vec::new(),
             },
             gate: GateSettings { quiet: none, drain: true, soak: none },
-            consumers: vec![Declared { id: "app".into(), kind: ConsumerKind::File(file()), canary: false, max_staleness: none }],
+            consumers: vec![Declared {
+                id: "app".into(),
+                kind: ConsumerKind::File(file()),
+                canary: false,
+                max_staleness: none,
+                letters: None,
+            }],
             place: Place { file: String::new(), span: 0..0 },
         };
         Self { folder, vault, credential, told: Mutex::default() }

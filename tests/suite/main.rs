@@ -41,6 +41,7 @@ mod manual;
 mod postgres;
 mod postgres_cli;
 mod postgres_server;
+mod preflight;
 mod readme;
 mod record;
 mod registers;

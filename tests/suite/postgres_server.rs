@@ -314,7 +314,13 @@ impl<K: Rotator + Target> Rig<K> {
                 freeze: Vec::new(),
             },
             gate: GateSettings { quiet: zero, drain: true, soak: zero },
-            consumers: vec![Declared { id: "app".into(), kind: ConsumerKind::File(file), canary: false, max_staleness: zero }],
+            consumers: vec![Declared {
+                id: "app".into(),
+                kind: ConsumerKind::File(file),
+                canary: false,
+                max_staleness: zero,
+                letters: None,
+            }],
             place: Place { file: String::new(), span: 0..0 },
         };
         Self { folder, vault, notes: Notes::default(), kind, credential }

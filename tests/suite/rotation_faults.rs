@@ -66,6 +66,7 @@ fn credential(name: &str) -> Credential {
             kind: ConsumerKind::File(file()),
             canary: false,
             max_staleness: Limit::seconds(0),
+            letters: None,
         }],
         place: Place { file: String::new(), span: 0..0 },
     }

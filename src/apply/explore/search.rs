@@ -184,6 +184,7 @@ impl Rig {
             kind: file(),
             canary: n == 0 && scenario.setup.canary,
             max_staleness: Limit::seconds(0),
+            letters: None,
         };
         let lease = if scenario.setup.unfenced() { Limit::seconds(0) } else { Limit::seconds(TICK) };
         let credential = Credential {

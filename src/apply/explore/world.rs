@@ -294,7 +294,7 @@ impl SecretStore for World {
         };
         let view = |id: &VersionId| (id.clone(), VersionView { labels: labels(id), created: Timestamp::UNIX_EPOCH });
         let versions = state.values.keys().map(view).collect();
-        Ok(SecretView { exists: true, versions, now: Some(ticks(state.clock)), behind: Vec::new(), read: LastUse::Untold })
+        Ok(SecretView { exists: true, versions, now: Some(ticks(state.clock)), ..SecretView::default() })
     }
 
     async fn read(&self, _: &SecretRef, version: &VersionId) -> Result<Secret, WorldError> {

@@ -26,11 +26,13 @@ use crate::transport::secrets_manager_store::SecretsManagerStore;
 use crate::transport::vault::Vault;
 use crate::world::{Collector, ErrorClass, SecretStore, WorldError};
 
+mod ahead;
 mod consumers;
 mod kinds;
 mod registers;
 mod unusable;
 
+pub(super) use ahead::Asker;
 pub(super) use consumers::consumers_of;
 pub(super) use kinds::{keeper, kind};
 pub(super) use registers::registers;
