@@ -131,7 +131,7 @@ async fn contract(one: &Shared, two: &Shared) {
         assert_eq!(left, right, "round {round}");
         won[usize::from(left == "right")] += 1;
         let read = one.read(&first, std::slice::from_ref(&register)).await.unwrap();
-        assert_eq!((read, two.read(&first, &[register.clone()]).await.unwrap()), {
+        assert_eq!((read, two.read(&first, std::slice::from_ref(&register)).await.unwrap()), {
             let known = BTreeMap::from([(register, left)]);
             (known.clone(), known)
         });
