@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use crate::model::calendar::{Freeze, Window};
 use crate::model::catalog::{
     AgentConsumer, ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, KubernetesConsumer,
-    SelfRefreshingConsumer, WebhookConsumer,
+    LambdaConsumer, SelfRefreshingConsumer, WebhookConsumer,
 };
 use crate::model::rotator::{
     Exec, GithubDeployKey, Http, IamAccessKey, PostgresAlternating, PostgresPassword, RandomValue, RotatorConfig,
@@ -152,6 +152,8 @@ pub struct Consumer {
     pub github_workflow_dispatch: Option<GithubWorkflowConsumer>,
     /// A workload of Kubernetes with the Secret it reads.
     pub kubernetes_workload: Option<KubernetesConsumer>,
+    /// A function of AWS Lambda.
+    pub lambda: Option<LambdaConsumer>,
     /// A reader of the current version; `max-staleness` is required.
     pub self_refreshing: Option<SelfRefreshingConsumer>,
     /// It gets a new value before anybody else, and its refusal rejects the value.

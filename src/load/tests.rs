@@ -129,7 +129,7 @@ impl World {
         self
     }
 
-    fn load(&self) -> Loaded {
+    pub(super) fn load(&self) -> Loaded {
         load(&self.0, "2026-02-01T00:00:00Z".parse().unwrap())
     }
 

@@ -37,6 +37,8 @@ pub enum ConsumerKind {
     Agent(AgentConsumer),
     /// A workload of Kubernetes with the Secret it reads.
     KubernetesWorkload(KubernetesConsumer),
+    /// A function of AWS Lambda.
+    Lambda(LambdaConsumer),
     /// A reader of the current version; nothing is delivered.
     SelfRefreshing,
 }
@@ -210,6 +212,31 @@ pub struct KubernetesConsumer {
 
 fn whole_value() -> BTreeMap<String, String> {
     BTreeMap::from([("value".to_owned(), "{{ value }}".to_owned())])
+}
+
+/// A function of AWS Lambda, whose environment names the version.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LambdaConsumer {
+    /// The AWS source it is in; the one that stores the secret when absent.
+    pub source: Option<SourceId>,
+    /// Its region; that of the secret when absent.
+    pub region: Option<String>,
+    /// Its name.
+    pub function: String,
+    /// The environment variable that names the version.
+    #[serde(default = "version_variable")]
+    pub variable: String,
+    /// The alias that is moved to it; only what is not published changes when absent.
+    pub alias: Option<String>,
+    /// How long an update is awaited; five minutes when absent.
+    pub timeout: Option<Limit>,
+    /// It reads through the extension for secrets, which keeps a value for this long: nothing of it is changed.
+    pub extension_ttl: Option<Limit>,
+}
+
+fn version_variable() -> String {
+    "SLM_SECRET_VERSION".to_owned()
 }
 
 /// `self-refreshing = {}`: nothing to say but `max-staleness`, which every consumer has.
