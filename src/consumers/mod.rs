@@ -1,6 +1,8 @@
 //! Consumers: one file a kind, and what several of them share.
 
 pub mod agent;
+mod ecs_definition;
+pub mod ecs_service;
 pub mod exec;
 pub mod file;
 pub mod github_actions_secret;

@@ -103,7 +103,9 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
         let own =
             raw.webhook.map(ConsumerKind::Webhook).or(raw.exec.map(ConsumerKind::Exec)).or(raw.agent.map(ConsumerKind::Agent));
         let lasts = raw.lambda.as_ref().map(|function| function.extension_ttl.unwrap_or(Limit::seconds(0)));
-        let deployed = raw.kubernetes_workload.map(ConsumerKind::KubernetesWorkload).or(raw.lambda.map(ConsumerKind::Lambda));
+        let cluster = raw.kubernetes_workload.map(ConsumerKind::KubernetesWorkload);
+        let service = raw.ecs_service.map(ConsumerKind::EcsService);
+        let deployed = cluster.or(service).or(raw.lambda.map(ConsumerKind::Lambda));
         let reader = raw.self_refreshing.map(|_| ConsumerKind::SelfRefreshing);
         let kind = file.or(secret).or(workflow).or(own).or(deployed).or(reader)?;
         let max_staleness = match (raw.max_staleness, lasts) {

@@ -28,6 +28,7 @@ pub fn consumers(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
                 consumer.agent.is_some(),
                 consumer.github_workflow_dispatch.is_some(),
                 consumer.kubernetes_workload.is_some(),
+                consumer.ecs_service.is_some(),
                 consumer.lambda.is_some(),
                 consumer.self_refreshing.is_some(),
             ];
@@ -38,7 +39,7 @@ pub fn consumers(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
 }
 
 /// The kinds, as a complaint lists them.
-const KINDS: &str = "`file`, `github-actions-secret`, `webhook`, `exec`, `agent`, `github-workflow-dispatch`, `kubernetes-workload`, `lambda` or `self-refreshing`";
+const KINDS: &str = "`file`, `github-actions-secret`, `webhook`, `exec`, `agent`, `github-workflow-dispatch`, `kubernetes-workload`, `ecs-service`, `lambda` or `self-refreshing`";
 
 fn one(repo: &Repo<'_>, doc: &Doc<'_>, index: &str, consumer: &Consumer, out: &mut Vec<Diagnostic>) {
     if let Some(file) = &consumer.file {

@@ -1,23 +1,30 @@
-//! Checks on consumers that are deployed in AWS: a function of Lambda.
+//! Checks on consumers that are deployed in AWS: a service of ECS, a function of Lambda.
 
 use super::checks::Repo;
 use super::managed::source;
 use super::near;
 use super::raw_managed::Consumer;
 use super::text::{Doc, error};
-use crate::model::catalog::LambdaConsumer;
+use crate::model::catalog::{EcsConsumer, LambdaConsumer};
 use crate::model::diagnostic::Diagnostic;
+use crate::model::id::SourceId;
 
 /// What is wrong with `consumer`, if it is deployed in AWS.
 pub(super) fn one(repo: &Repo<'_>, doc: &Doc<'_>, index: &str, consumer: &Consumer, out: &mut Vec<Diagnostic>) {
     let Some(secret) = repo.credentials.iter().find(|item| item.doc.stem == doc.stem).map(|item| &item.raw.secret) else { return };
+    let home = |kind, source: &Option<SourceId>, region: &Option<String>| Home {
+        keys: ["consumer", index, kind],
+        source: source.as_ref().map_or_else(|| secret.source.clone(), ToString::to_string),
+        region: region.clone().or_else(|| secret.region.clone()),
+        own: source.is_some(),
+    };
+    if let Some(service) = &consumer.ecs_service {
+        let home = home("ecs-service", &service.source, &service.region);
+        home.check(repo, doc, out);
+        ecs(doc, &home, secret.region.is_some(), service, out);
+    }
     if let Some(function) = &consumer.lambda {
-        let home = Home {
-            keys: ["consumer", index, "lambda"],
-            source: function.source.as_ref().map_or(secret.source.as_str(), |source| source.as_str()),
-            region: function.region.as_deref().or(secret.region.as_deref()),
-            own: function.source.is_some(),
-        };
+        let home = home("lambda", &function.source, &function.region);
         home.check(repo, doc, out);
         lambda(repo, doc, &home, function, out);
     }
@@ -28,8 +35,8 @@ pub(super) fn one(repo: &Repo<'_>, doc: &Doc<'_>, index: &str, consumer: &Consum
 struct Home<'a> {
     /// The keys that lead to it in its file.
     keys: [&'a str; 3],
-    source: &'a str,
-    region: Option<&'a str>,
+    source: String,
+    region: Option<String>,
     /// It says its source itself.
     own: bool,
 }
@@ -44,17 +51,17 @@ impl Home<'_> {
     fn check(&self, repo: &Repo<'_>, doc: &Doc<'_>, out: &mut Vec<Diagnostic>) {
         let place = self.at("source");
         // Of the secret's own source is complained where that is named.
-        if !self.own && repo.settings.as_ref().is_none_or(|item| !item.raw.source.contains_key(self.source)) {
+        if !self.own && repo.settings.as_ref().is_none_or(|item| !item.raw.source.contains_key(&self.source)) {
             return;
         }
-        let Some(found) = source(repo, doc, &place, self.source, out) else { return };
+        let Some(found) = source(repo, doc, &place, &self.source, out) else { return };
         let Some(aws) = &found.aws else {
             let message = format!("source `{}` is not an AWS account", self.source);
             out.push(error("slm::wrong-source-kind", doc.at(&place), message, Some("use a source of kind `aws`".to_owned())));
             return;
         };
         let regions = || aws.regions.iter().map(String::as_str);
-        match self.region {
+        match self.region.as_deref() {
             None => {
                 let help = format!("add `region`, one of {}", near::list(regions()));
                 out.push(error("slm::missing-region", doc.at(&self.keys), "nobody knows in which region it is", Some(help)));
@@ -98,6 +105,29 @@ fn lambda(repo: &Repo<'_>, doc: &Doc<'_>, home: &Home<'_>, function: &LambdaCons
     }
 }
 
+fn ecs(doc: &Doc<'_>, home: &Home<'_>, in_aws: bool, service: &EcsConsumer, out: &mut Vec<Diagnostic>) {
+    let at = |key| doc.at(&home.at(key));
+    // Both are one tag of at most 256 characters.
+    let names = [("cluster", Some(&service.cluster), 127), ("service", Some(&service.service), 127)];
+    for (key, name, longest) in names.into_iter().chain([("container", service.container.as_ref(), 255)]) {
+        if let Some(name) = name.filter(|name| !is_name(name, longest)) {
+            let help = format!("use `A-Z a-z 0-9 - _`, at most {longest} characters");
+            out.push(error("slm::bad-object-name", at(key), format!("`{name}` cannot be used as a name"), Some(help)));
+        }
+    }
+    match &service.variable {
+        None if !in_aws => {
+            let help = "add `variable`: tasks take values from Secrets Manager alone".to_owned();
+            out.push(error("slm::cannot-pin", doc.at(&home.keys), "no task can take this secret by its version", Some(help)));
+        }
+        Some(name) if !is_variable(name) => {
+            let help = "use `A-Z a-z 0-9 _`, a letter first, and neither `AWS_` nor `LAMBDA_` in front".to_owned();
+            out.push(error("slm::bad-variable", at("variable"), format!("`{name}` cannot be set in a container"), Some(help)));
+        }
+        _ => {}
+    }
+}
+
 /// True when another consumer sets the same variable: each would undo the other.
 fn other_writer(repo: &Repo<'_>, doc: &Doc<'_>, home: &Home<'_>, function: &LambdaConsumer) -> bool {
     let mut all = repo.credentials.iter().flat_map(|item| {
@@ -110,7 +140,7 @@ fn other_writer(repo: &Repo<'_>, doc: &Doc<'_>, home: &Home<'_>, function: &Lamb
         );
         let itself = item.doc.stem == doc.stem && index == home.keys[1];
         let same = (&other.function, &other.variable) == (&function.function, &function.variable);
-        !itself && same && place == (home.source, home.region) && other.extension_ttl.is_none()
+        !itself && same && place == (home.source.as_str(), home.region.as_deref()) && other.extension_ttl.is_none()
     })
 }
 

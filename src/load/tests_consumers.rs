@@ -145,3 +145,23 @@ fn a_function_is_in_a_region_in_scope_and_has_a_variable_of_its_own() {
     let pushed = with("live", "live").load().catalog.unwrap();
     assert_eq!(pushed.credentials[&CredentialId::from("session")].consumers[1].max_staleness.as_seconds(), 15 * 60);
 }
+
+#[test]
+fn a_service_is_pinned_to_a_secret_that_tasks_can_take() {
+    let old = "github-actions-secret = { source = \"org\", repo = \"acme/app\", environment = \"prod\", name = \"SESSION_KEY\" }";
+    let place = "source = \"prod\"\nregion = \"eu-west-1\"";
+    let good = "ecs-service = { source = \"prod\", region = \"eu-west-1\", cluster = \"main\", service = \"api\" }";
+    let with = |from: &str, to: &str| {
+        assert!(good.contains(from), "{from}");
+        let world = world().with(CREDENTIAL_PATH, "source = \"local\"", place);
+        world.with(CREDENTIAL_PATH, old, &good.replacen(from, to, 1))
+    };
+    assert_eq!(with("source = \"prod\", region = \"eu-west-1\", ", "").found(), []);
+    with("\"api\"", "\"arn:x\"").says("slm::bad-object-name", "\"arn:x\"", "at most 127");
+    with("\"main\"", "\"\"").says("slm::bad-object-name", "\"\"", "at most 127");
+    with("\"api\"", "\"api\", variable = \"AWS_X\"").says("slm::bad-variable", "\"AWS_X\"", "A-Z");
+    with("\"eu-west-1\"", "\"eu-west-9\"").says("slm::unknown-region", "\"eu-west-9\"", "eu-west-1");
+    let vault = |rest: &str| world().with(CREDENTIAL_PATH, old, &good.replacen(" }", rest, 1));
+    vault(" }").mentions("slm::cannot-pin", "ecs-service", "variable");
+    assert_eq!(vault(", variable = \"DB_VERSION\" }").found(), []);
+}

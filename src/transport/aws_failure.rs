@@ -121,7 +121,14 @@ pub fn classify(code: Option<&str>, status: Option<u16>) -> Unseen {
 pub fn error_class(code: Option<&str>, status: Option<u16>) -> ErrorClass {
     let code = code.unwrap_or_default();
     match (code, status) {
-        ("ResourceNotFoundException" | "NoSuchEntity" | "TrailNotFoundException", _) => ErrorClass::NotFound,
+        (
+            "ResourceNotFoundException"
+            | "ServiceNotFoundException"
+            | "ClusterNotFoundException"
+            | "NoSuchEntity"
+            | "TrailNotFoundException",
+            _,
+        ) => ErrorClass::NotFound,
         ("ResourceExistsException" | "PreconditionNotMetException" | "EntityAlreadyExists", _) => ErrorClass::Conflict,
         // Lambda: an update goes on, or it is another revision by now.
         ("ResourceConflictException" | "PreconditionFailedException", _) => ErrorClass::Conflict,

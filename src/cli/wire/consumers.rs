@@ -5,6 +5,7 @@ use super::{Access, Reach, from_env, github, session, store};
 use aws_config::SdkConfig;
 
 use crate::consumers::agent::Agent;
+use crate::consumers::ecs_service::EcsService;
 use crate::consumers::exec::Program;
 use crate::consumers::file::RenderedFile;
 use crate::consumers::github_actions_secret::ActionsSecret;
@@ -68,6 +69,15 @@ async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declare
         ConsumerKind::KubernetesWorkload(workload) => {
             let token = from_env(&workload.token_env);
             Box::new(Workload::new(root, credential.id.clone(), workload.clone(), token)?)
+        }
+        ConsumerKind::EcsService(service) => {
+            let aws = place(reach, credential, service.source.as_ref(), service.region.as_ref()).await?;
+            let account = match catalog.settings.sources.get(&credential.secret.source) {
+                Some(SourceKind::Aws(account)) => account.account.clone(),
+                _ => String::new(),
+            };
+            let secret = credential.secret.clone();
+            Box::new(EcsService::new(&aws, &credential.id, secret, account, service.clone()))
         }
         ConsumerKind::Lambda(function) if function.extension_ttl.is_none() => {
             let aws = place(reach, credential, function.source.as_ref(), function.region.as_ref()).await?;
