@@ -92,6 +92,9 @@ fn framework(Item { doc, raw }: &Item<'_, raw::Framework>) -> Framework {
     }
 }
 
+/// Seconds that one invocation of a function of Lambda may go on with what it has read.
+const INVOCATION: i64 = 15 * 60;
+
 fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credential> {
     let raw = raw.clone();
     let consumer = |raw: raw::Consumer| {
@@ -100,10 +103,16 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
         let workflow = raw.github_workflow_dispatch.map(ConsumerKind::GithubWorkflowDispatch);
         let own =
             raw.webhook.map(ConsumerKind::Webhook).or(raw.exec.map(ConsumerKind::Exec)).or(raw.agent.map(ConsumerKind::Agent));
-        let deployed = raw.kubernetes_workload.map(ConsumerKind::KubernetesWorkload);
+        let lasts = raw.lambda.as_ref().map(|function| function.extension_ttl.unwrap_or(Limit::seconds(0)));
+        let cluster = raw.kubernetes_workload.map(ConsumerKind::KubernetesWorkload);
+        let service = raw.ecs_service.map(ConsumerKind::EcsService);
+        let deployed = cluster.or(service).or(raw.lambda.map(ConsumerKind::Lambda));
         let reader = raw.self_refreshing.map(|_| ConsumerKind::SelfRefreshing);
         let kind = file.or(secret).or(workflow).or(own).or(deployed).or(reader)?;
-        let max_staleness = raw.max_staleness.unwrap_or(Limit::seconds(0));
+        let max_staleness = match (raw.max_staleness, lasts) {
+            (given, Some(kept)) => given.map_or(Limit::seconds(kept.as_seconds() + INVOCATION), |given| given.max(kept)),
+            (given, None) => given.unwrap_or(Limit::seconds(0)),
+        };
         Some(Consumer { id: raw.id.into(), kind, canary: raw.canary, max_staleness, letters: raw.letters })
     };
     Some(Credential {

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::checks::Repo;
-use super::deployed;
 use super::managed::{one_kind, source};
 use super::raw_managed::Consumer;
 use super::text::{Doc, Item, error};
+use super::{deployed, deployed_aws};
 use crate::model::catalog::{AgentConsumer, FileConsumer, GithubSecretConsumer, GithubStore, Send, Visibility, WebhookConsumer};
 use crate::model::diagnostic::{Diagnostic, Place};
 
@@ -28,6 +28,8 @@ pub fn consumers(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
                 consumer.agent.is_some(),
                 consumer.github_workflow_dispatch.is_some(),
                 consumer.kubernetes_workload.is_some(),
+                consumer.ecs_service.is_some(),
+                consumer.lambda.is_some(),
                 consumer.self_refreshing.is_some(),
             ];
             one_kind(doc, &["consumer", &index], &given, KINDS, out);
@@ -37,7 +39,7 @@ pub fn consumers(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
 }
 
 /// The kinds, as a complaint lists them.
-const KINDS: &str = "`file`, `github-actions-secret`, `webhook`, `exec`, `agent`, `github-workflow-dispatch`, `kubernetes-workload` or `self-refreshing`";
+const KINDS: &str = "`file`, `github-actions-secret`, `webhook`, `exec`, `agent`, `github-workflow-dispatch`, `kubernetes-workload`, `ecs-service`, `lambda` or `self-refreshing`";
 
 fn one(repo: &Repo<'_>, doc: &Doc<'_>, index: &str, consumer: &Consumer, out: &mut Vec<Diagnostic>) {
     if let Some(file) = &consumer.file {
@@ -61,6 +63,7 @@ fn one(repo: &Repo<'_>, doc: &Doc<'_>, index: &str, consumer: &Consumer, out: &m
         repository(&workflow.repo, doc.at(&["consumer", index, kind, "repo"]), out);
     }
     deployed::one(repo, doc, index, consumer, out);
+    deployed_aws::one(repo, doc, index, consumer, out);
     if consumer.self_refreshing.is_some() && consumer.max_staleness.is_none() {
         let help = "add `max-staleness`: how long it may go on with what it read".to_owned();
         let place = doc.at(&["consumer", index, "self-refreshing"]);

@@ -9,6 +9,7 @@ mod checks;
 mod compile;
 mod consumers;
 mod deployed;
+mod deployed_aws;
 mod http;
 mod managed;
 mod near;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::model::calendar::{Freeze, Window};
 use crate::model::catalog::{
-    AgentConsumer, ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer, KubernetesConsumer,
-    Letters, SelfRefreshingConsumer, WebhookConsumer,
+    AgentConsumer, EcsConsumer, ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer,
+    KubernetesConsumer, LambdaConsumer, Letters, SelfRefreshingConsumer, WebhookConsumer,
 };
 use crate::model::rotator::{
     AwsManaged, Exec, GithubDeployKey, Http, IamAccessKey, Manual, Observe, PostgresAlternating, PostgresPassword, RandomValue,
@@ -162,6 +162,10 @@ pub struct Consumer {
     pub github_workflow_dispatch: Option<GithubWorkflowConsumer>,
     /// A workload of Kubernetes with the Secret it reads.
     pub kubernetes_workload: Option<KubernetesConsumer>,
+    /// A service of Amazon ECS.
+    pub ecs_service: Option<EcsConsumer>,
+    /// A function of AWS Lambda.
+    pub lambda: Option<LambdaConsumer>,
     /// A reader of the current version; `max-staleness` is required.
     pub self_refreshing: Option<SelfRefreshingConsumer>,
     /// It gets a new value before anybody else, and its refusal rejects the value.

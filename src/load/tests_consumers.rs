@@ -1,6 +1,7 @@
 //! What is wrong with a consumer is pointed at.
 
 use super::tests::{CREDENTIAL_PATH, world};
+use crate::model::id::CredentialId;
 
 #[test]
 fn consumers_can_be_delivered_to() {
@@ -103,4 +104,64 @@ fn a_workload_has_a_secret_of_its_own_and_a_server_that_nobody_listens_to() {
     };
     assert_eq!(worker(" }").found(), []);
     worker(", keys = { K = \"{{ value }}\" } }").mentions("slm::shared-secret", "\"shop-db\"", "Secret of its own");
+}
+
+#[test]
+fn a_function_is_in_a_region_in_scope_and_has_a_variable_of_its_own() {
+    let old = "github-actions-secret = { source = \"org\", repo = \"acme/app\", environment = \"prod\", name = \"SESSION_KEY\" }";
+    let good = "lambda = { source = \"prod\", region = \"eu-west-1\", function = \"reports\", alias = \"live\" }";
+    let with = |from: &str, to: &str| {
+        assert!(good.contains(from), "{from}");
+        world().with(CREDENTIAL_PATH, old, &good.replacen(from, to, 1))
+    };
+    assert_eq!(with("live", "1live").found(), []);
+    with("\"live\"", "\"2\"").says("slm::bad-object-name", "\"2\"", "no number");
+    with("\"reports\"", "\"arn:x\"").says("slm::bad-object-name", "\"arn:x\"", "a-z");
+    with("\"prod\"", "\"org\"").says("slm::wrong-source-kind", "\"org\"", "aws");
+    with("\"prod\"", "\"prodd\"").says("slm::unknown-source", "\"prodd\"", "prod");
+    with("\"eu-west-1\"", "\"eu-west-2\"").says("slm::unknown-region", "\"eu-west-2\"", "eu-west-1");
+    with("region = \"eu-west-1\", ", "").mentions("slm::missing-region", "lambda", "eu-west-1");
+    for name in ["AWS_REGION", "LAMBDA_X", "_X", "1X", "X", "A-B"] {
+        let named = format!("\"live\", variable = \"{name}\"");
+        with("\"live\"", &named).says("slm::bad-variable", &format!("\"{name}\""), "A-Z");
+    }
+    with("\"live\"", "\"live\", extension-ttl = \"300s\"").mentions("slm::impossible-function", "\"live\"", "extension-ttl");
+    let twice = |rest: &str| with(" }", &format!("{rest} }}\n[[consumer]]\nid = \"again\"\n{good}"));
+    twice("").mentions("slm::shared-variable", "lambda", "variable of its own");
+    assert_eq!(twice(", variable = \"DB_VERSION\"").found(), []);
+
+    // By itself it reads where the secret is, and for as long as it keeps that and one invocation takes.
+    let reader = |rest: &str| {
+        world().with(CREDENTIAL_PATH, old, &format!("lambda = {{ function = \"reports\", extension-ttl = \"300s\" }}{rest}"))
+    };
+    reader("").mentions("slm::wrong-source-kind", "lambda", "aws");
+    for (given, seconds) in [("", 20 * 60), ("\nmax-staleness = \"1h\"", 3_600), ("\nmax-staleness = \"1s\"", 300)] {
+        let place = "source = \"prod\"\nregion = \"eu-west-1\"";
+        let loaded = reader(given).with(CREDENTIAL_PATH, "source = \"local\"", place).load();
+        assert_eq!(loaded.diagnostics, []);
+        let credential = &loaded.catalog.unwrap().credentials[&CredentialId::from("session")];
+        assert_eq!(credential.consumers[1].max_staleness.as_seconds(), seconds, "{given}");
+    }
+    let pushed = with("live", "live").load().catalog.unwrap();
+    assert_eq!(pushed.credentials[&CredentialId::from("session")].consumers[1].max_staleness.as_seconds(), 15 * 60);
+}
+
+#[test]
+fn a_service_is_pinned_to_a_secret_that_tasks_can_take() {
+    let old = "github-actions-secret = { source = \"org\", repo = \"acme/app\", environment = \"prod\", name = \"SESSION_KEY\" }";
+    let place = "source = \"prod\"\nregion = \"eu-west-1\"";
+    let good = "ecs-service = { source = \"prod\", region = \"eu-west-1\", cluster = \"main\", service = \"api\" }";
+    let with = |from: &str, to: &str| {
+        assert!(good.contains(from), "{from}");
+        let world = world().with(CREDENTIAL_PATH, "source = \"local\"", place);
+        world.with(CREDENTIAL_PATH, old, &good.replacen(from, to, 1))
+    };
+    assert_eq!(with("source = \"prod\", region = \"eu-west-1\", ", "").found(), []);
+    with("\"api\"", "\"arn:x\"").says("slm::bad-object-name", "\"arn:x\"", "at most 127");
+    with("\"main\"", "\"\"").says("slm::bad-object-name", "\"\"", "at most 127");
+    with("\"api\"", "\"api\", variable = \"AWS_X\"").says("slm::bad-variable", "\"AWS_X\"", "A-Z");
+    with("\"eu-west-1\"", "\"eu-west-9\"").says("slm::unknown-region", "\"eu-west-9\"", "eu-west-1");
+    let vault = |rest: &str| world().with(CREDENTIAL_PATH, old, &good.replacen(" }", rest, 1));
+    vault(" }").mentions("slm::cannot-pin", "ecs-service", "variable");
+    assert_eq!(vault(", variable = \"DB_VERSION\" }").found(), []);
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::calendar::{Freeze, Window};
 pub use super::consumer::{
-    AgentConsumer, Consumer, ConsumerKind, ExecConsumer, FileConsumer, GithubSecretConsumer, GithubStore, GithubWorkflowConsumer,
-    KubernetesConsumer, Letters, SelfRefreshingConsumer, Send, Visibility, WebhookConsumer,
+    AgentConsumer, Consumer, ConsumerKind, EcsConsumer, ExecConsumer, FileConsumer, GithubSecretConsumer, GithubStore,
+    GithubWorkflowConsumer, KubernetesConsumer, LambdaConsumer, Letters, SelfRefreshingConsumer, Send, Visibility, WebhookConsumer,
 };
 use super::diagnostic::Place;
 use super::id::{ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};

@@ -69,6 +69,10 @@ pub enum ConsumerKind {
     Agent(AgentConsumer),
     /// A workload of Kubernetes with the Secret it reads.
     KubernetesWorkload(KubernetesConsumer),
+    /// A service of Amazon ECS.
+    EcsService(EcsConsumer),
+    /// A function of AWS Lambda.
+    Lambda(LambdaConsumer),
     /// A reader of the current version; nothing is delivered.
     SelfRefreshing,
 }
@@ -242,6 +246,51 @@ pub struct KubernetesConsumer {
 
 fn whole_value() -> BTreeMap<String, String> {
     BTreeMap::from([("value".to_owned(), "{{ value }}".to_owned())])
+}
+
+/// A service of Amazon ECS, whose tasks are started with the version.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct EcsConsumer {
+    /// The AWS source it is in; the one that stores the secret when absent.
+    pub source: Option<SourceId>,
+    /// Its region; that of the secret when absent.
+    pub region: Option<String>,
+    /// Name of its cluster.
+    pub cluster: String,
+    /// Its name.
+    pub service: String,
+    /// The one container that is given the version; every one that takes the secret when absent.
+    pub container: Option<String>,
+    /// The environment variable that names the version; without it the `secrets` of the containers do.
+    pub variable: Option<String>,
+    /// How long a roll-out is awaited; twenty minutes when absent.
+    pub timeout: Option<Limit>,
+}
+
+/// A function of AWS Lambda, whose environment names the version.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LambdaConsumer {
+    /// The AWS source it is in; the one that stores the secret when absent.
+    pub source: Option<SourceId>,
+    /// Its region; that of the secret when absent.
+    pub region: Option<String>,
+    /// Its name.
+    pub function: String,
+    /// The environment variable that names the version.
+    #[serde(default = "version_variable")]
+    pub variable: String,
+    /// The alias that is moved to it; only what is not published changes when absent.
+    pub alias: Option<String>,
+    /// How long an update is awaited; five minutes when absent.
+    pub timeout: Option<Limit>,
+    /// It reads through the extension for secrets, which keeps a value for this long: nothing of it is changed.
+    pub extension_ttl: Option<Limit>,
+}
+
+fn version_variable() -> String {
+    "SLM_SECRET_VERSION".to_owned()
 }
 
 /// `self-refreshing = {}`: nothing to say but `max-staleness`, which every consumer has.

@@ -121,8 +121,17 @@ pub fn classify(code: Option<&str>, status: Option<u16>) -> Unseen {
 pub fn error_class(code: Option<&str>, status: Option<u16>) -> ErrorClass {
     let code = code.unwrap_or_default();
     match (code, status) {
-        ("ResourceNotFoundException" | "NoSuchEntity" | "TrailNotFoundException", _) => ErrorClass::NotFound,
+        (
+            "ResourceNotFoundException"
+            | "ServiceNotFoundException"
+            | "ClusterNotFoundException"
+            | "NoSuchEntity"
+            | "TrailNotFoundException",
+            _,
+        ) => ErrorClass::NotFound,
         ("ResourceExistsException" | "PreconditionNotMetException" | "EntityAlreadyExists", _) => ErrorClass::Conflict,
+        // Lambda: an update goes on, or it is another revision by now.
+        ("ResourceConflictException" | "PreconditionFailedException", _) => ErrorClass::Conflict,
         _ if is_expired(code) || is_throttled(code) => ErrorClass::Transient,
         _ if is_denied(code) => ErrorClass::Denied,
         (_, Some(429)) => ErrorClass::Transient,
@@ -152,6 +161,8 @@ mod tests {
             (None, Some(503), Unseen::Unreachable, ErrorClass::Transient),
             (Some("ResourceNotFoundException"), Some(400), Unseen::Denied, ErrorClass::NotFound),
             (Some("ResourceExistsException"), Some(400), Unseen::Denied, ErrorClass::Conflict),
+            (Some("ResourceConflictException"), Some(409), Unseen::Denied, ErrorClass::Conflict),
+            (Some("PreconditionFailedException"), Some(412), Unseen::Denied, ErrorClass::Conflict),
         ] {
             assert_eq!((classify(code, status), error_class(code, status)), (unseen, class), "{code:?} {status:?}");
         }

@@ -1,13 +1,17 @@
 //! Consumers of credentials, as declared.
 
 use super::unusable::Unusable;
-use super::{Access, Reach, from_env, github, store};
+use super::{Access, Reach, from_env, github, session, store};
+use aws_config::SdkConfig;
+
 use crate::consumers::agent::Agent;
+use crate::consumers::ecs_service::EcsService;
 use crate::consumers::exec::Program;
 use crate::consumers::file::RenderedFile;
 use crate::consumers::github_actions_secret::ActionsSecret;
 use crate::consumers::github_workflow_dispatch::WorkflowDispatch;
 use crate::consumers::kubernetes_workload::Workload;
+use crate::consumers::lambda::Function;
 use crate::consumers::self_refreshing::SelfRefreshing;
 use crate::consumers::webhook::Webhook;
 use crate::model::catalog::{Consumer as Declared, ConsumerKind, Credential, SourceKind};
@@ -66,9 +70,34 @@ async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declare
             let token = from_env(&workload.token_env);
             Box::new(Workload::new(root, credential.id.clone(), workload.clone(), token)?)
         }
-        ConsumerKind::SelfRefreshing => {
+        ConsumerKind::EcsService(service) => {
+            let aws = place(reach, credential, service.source.as_ref(), service.region.as_ref()).await?;
+            let account = match catalog.settings.sources.get(&credential.secret.source) {
+                Some(SourceKind::Aws(account)) => account.account.clone(),
+                _ => String::new(),
+            };
+            let secret = credential.secret.clone();
+            Box::new(EcsService::new(&aws, &credential.id, secret, account, service.clone()))
+        }
+        ConsumerKind::Lambda(function) if function.extension_ttl.is_none() => {
+            let aws = place(reach, credential, function.source.as_ref(), function.region.as_ref()).await?;
+            Box::new(Function::new(&aws, function.clone()))
+        }
+        // Through the extension a function reads what is in force, as any reader does.
+        ConsumerKind::Lambda(_) | ConsumerKind::SelfRefreshing => {
             let store = store(reach, credential).await?;
             Box::new(SelfRefreshing::new(store.into(), credential.secret.clone()))
         }
     })
+}
+
+/// A session for where a consumer is: beside the secret, unless it says otherwise.
+async fn place(
+    reach: &Reach<'_>,
+    credential: &Credential,
+    source: Option<&SourceId>,
+    region: Option<&String>,
+) -> Result<SdkConfig, WorldError> {
+    let secret = &credential.secret;
+    session(reach, source.unwrap_or(&secret.source), region.unwrap_or(&secret.region)).await
 }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aws_config::SdkConfig;
+
 use crate::collectors::by_hand::{ByHand, Kept};
 use crate::collectors::cloudtrail::CloudTrail;
 use crate::collectors::consumers::Consumers;
@@ -16,6 +18,7 @@ use crate::evaluate::join;
 use crate::host::clock::SystemClock;
 use crate::load::Observed;
 use crate::model::catalog::{Catalog, Credential, GithubSource, SourceKind, VaultSource};
+use crate::model::id::SourceId;
 use crate::model::rotator;
 use crate::model::secret::Secret;
 use crate::model::snapshot::Snapshot;
@@ -185,13 +188,9 @@ pub(super) async fn store(reach: &Reach<'_>, credential: &Credential) -> Result<
     let source = &credential.secret.source;
     match reach.catalog.settings.sources.get(source) {
         Some(SourceKind::Vault(vault)) => Ok(Box::new(open_vault(vault, reach.root))),
-        Some(SourceKind::Aws(account)) => {
+        Some(SourceKind::Aws(_)) => {
             let region = &credential.secret.region;
-            let (role, name) = match reach.access {
-                Access::Read => (&account.read_role, READ_SESSION),
-                Access::Apply(name) => (&account.apply_role, name),
-            };
-            let config = reach.sessions.get(account, region, role.as_deref(), name).await;
+            let config = session(reach, source, region).await?;
             Ok(Box::new(SecretsManagerStore::new().with(source.clone(), region, &config)))
         }
         _ => Err(WorldError {
@@ -200,6 +199,19 @@ pub(super) async fn store(reach: &Reach<'_>, credential: &Credential) -> Result<
             cause: format!("source `{source}` cannot store secrets"),
         }),
     }
+}
+
+/// The session for `region` of the account `source`.
+async fn session(reach: &Reach<'_>, source: &SourceId, region: &str) -> Result<SdkConfig, WorldError> {
+    let Some(SourceKind::Aws(account)) = reach.catalog.settings.sources.get(source) else {
+        let cause = "it is not an AWS account".to_owned();
+        return Err(WorldError { class: ErrorClass::Permanent, operation: format!("reach source `{source}`"), cause });
+    };
+    let (role, name) = match reach.access {
+        Access::Read => (&account.read_role, READ_SESSION),
+        Access::Apply(name) => (&account.apply_role, name),
+    };
+    Ok(reach.sessions.get(account, region, role.as_deref(), name).await)
 }
 
 fn open_vault(vault: &VaultSource, root: &Path) -> Vault {

@@ -1,0 +1,187 @@
+//! A function of AWS Lambda: a variable of its environment is set to the version, which starts new execution environments, and the
+//! update is awaited. The value is nowhere in it: the function reads it where it lives.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput as Read;
+use aws_sdk_lambda::types::{Environment, LastUpdateStatus, State};
+use tokio::time::Instant;
+
+use super::lambda_alias::Alias;
+use super::{plain, reply};
+use crate::model::catalog::LambdaConsumer;
+use crate::model::id::VersionId;
+use crate::model::secret::Secret;
+use crate::transport::aws::Failure;
+use crate::world::{Consumer, ConsumerView, ErrorClass, WorldError};
+
+/// How long an update is awaited unless the config says otherwise.
+const TIMEOUT: Duration = Duration::from_mins(5);
+
+/// One function.
+pub struct Function {
+    pub(super) client: Client,
+    pub(super) config: LambdaConsumer,
+    /// Pause between two looks at an update.
+    pub(super) pause: Duration,
+}
+
+/// How far an update is.
+pub(super) enum Update {
+    /// What was read is what runs.
+    Done,
+    /// It goes on.
+    Going,
+    /// It will not get there by itself, for this reason.
+    Failed(String),
+}
+
+impl Function {
+    /// The function of `config`, reached by `aws`.
+    #[must_use]
+    pub fn new(aws: &SdkConfig, config: LambdaConsumer) -> Self {
+        Self { client: Client::new(aws), config, pause: Duration::from_secs(2) }
+    }
+
+    /// Looks at an update every `pause`.
+    #[must_use]
+    pub fn looking_every(mut self, pause: Duration) -> Self {
+        self.pause = pause;
+        self
+    }
+
+    pub(super) fn operation(&self, what: &str) -> String {
+        format!("{what} function `{}`", self.config.function)
+    }
+
+    pub(super) fn refused(&self, class: ErrorClass, what: &str, cause: impl Into<String>) -> WorldError {
+        WorldError { class, operation: self.operation(what), cause: cause.into() }
+    }
+
+    /// The configuration of a published version, or of what is not published.
+    pub(super) async fn read(&self, published: Option<&str>, what: &str) -> Result<Read, WorldError> {
+        let request = self.client.get_function_configuration().function_name(&self.config.function);
+        let answer = request.set_qualifier(published.map(str::to_owned)).send().await;
+        answer.map_err(|error| Failure::of(&error).during(self.operation(what)))
+    }
+
+    /// Its variables. With those that cannot be read nothing can be done: an update has to name all that are to stay.
+    pub(super) fn variables<'r>(&self, read: &'r Read, what: &str) -> Result<Option<&'r HashMap<String, String>>, WorldError> {
+        let Some(environment) = &read.environment else { return Ok(None) };
+        if let Some(error) = &environment.error {
+            let failure = Failure { code: error.error_code().and_then(plain).map(str::to_owned), status: Some(400) };
+            let code = failure.code.as_deref().unwrap_or("no code");
+            return Err(self.refused(failure.class(), what, format!("its variables cannot be read: {code}")));
+        }
+        Ok(environment.variables.as_ref())
+    }
+
+    /// The version that the variable names.
+    pub(super) fn version(&self, read: &Read, what: &str) -> Result<Option<VersionId>, WorldError> {
+        let variables = self.variables(read, what)?;
+        Ok(variables.and_then(|all| all.get(&self.config.variable)).and_then(|text| reply::version(text)))
+    }
+
+    pub(super) fn until(&self) -> Instant {
+        Instant::now() + self.config.timeout.map_or(TIMEOUT, |limit| Duration::from_secs(limit.as_seconds().unsigned_abs()))
+    }
+
+    /// Awaits that what was published, or what is not published, runs with `version`.
+    pub(super) async fn settled(&self, published: Option<&str>, version: &VersionId, until: Instant) -> Result<Read, WorldError> {
+        loop {
+            let read = self.read(published, "await").await?;
+            if self.version(&read, "await")?.as_ref() != Some(version) {
+                return Err(self.refused(ErrorClass::Conflict, "await", "its variable names another version"));
+            }
+            match update(&read) {
+                Update::Done => return Ok(read),
+                Update::Failed(why) => return Err(self.refused(ErrorClass::Permanent, "update", why)),
+                Update::Going => self.sleep(until, "its update goes on still").await?,
+            }
+        }
+    }
+
+    /// Waits before the next look, if there is one.
+    pub(super) async fn sleep(&self, until: Instant, why: &str) -> Result<(), WorldError> {
+        if Instant::now() >= until {
+            return Err(self.refused(ErrorClass::Transient, "await", why));
+        }
+        tokio::time::sleep(self.pause).await;
+        Ok(())
+    }
+
+    /// Sets the variable over the very revision that was `read`, with every other variable as it was.
+    async fn bump(&self, version: &VersionId, read: &Read) -> Result<(), WorldError> {
+        let Some(revision) = read.revision_id() else {
+            return Err(self.refused(ErrorClass::Permanent, "update", "the answer names no revision"));
+        };
+        let mut variables = self.variables(read, "update")?.cloned().unwrap_or_default();
+        variables.insert(self.config.variable.clone(), version.to_string());
+        let environment = Environment::builder().set_variables(Some(variables)).build();
+        let request = self.client.update_function_configuration().function_name(&self.config.function);
+        let sent = request.revision_id(revision).environment(environment).send().await;
+        sent.map(drop).map_err(|error| Failure::of(&error).during(self.operation("update")))
+    }
+}
+
+/// How far the last update of what was `read` is. What is not told is not done.
+fn update(read: &Read) -> Update {
+    let failed = |what: &str, code: Option<&str>| {
+        Update::Failed(format!("{what}: {}", code.and_then(plain).unwrap_or("no reason was given")))
+    };
+    match (read.state(), read.last_update_status()) {
+        (Some(State::Failed), _) => failed("it cannot run", read.state_reason_code().map(|code| code.as_str())),
+        (_, Some(LastUpdateStatus::Failed)) => {
+            failed("its update failed", read.last_update_status_reason_code().map(|code| code.as_str()))
+        }
+        (Some(State::Active | State::Inactive), Some(LastUpdateStatus::Successful)) => Update::Done,
+        _ => Update::Going,
+    }
+}
+
+#[async_trait]
+impl Consumer for Function {
+    async fn observe(&self) -> Result<ConsumerView, WorldError> {
+        let read = self.read(None, "observe").await?;
+        let stored = self.version(&read, "observe")?;
+        let running = match &self.config.alias {
+            None => stored.clone().filter(|_| matches!(update(&read), Update::Done)),
+            Some(name) => self.alias(name, "observe").await?.running(),
+        };
+        Ok(ConsumerView { stored, running, draining: Vec::new() })
+    }
+
+    /// Sets the variable, unless it names `version` already.
+    async fn deliver(&self, version: &VersionId, _: &Secret) -> Result<(), WorldError> {
+        let read = self.read(None, "update").await?;
+        if self.version(&read, "update")?.as_ref() == Some(version) {
+            return Ok(());
+        }
+        if let Some(name) = &self.config.alias {
+            self.releasable(&read, &self.alias(name, "update").await?)?;
+        }
+        self.bump(version, &read).await
+    }
+
+    /// Awaits the update; then the alias is moved to it, when there is one.
+    async fn activate(&self, version: &VersionId) -> Result<(), WorldError> {
+        let until = self.until();
+        let latest = self.settled(None, version, until).await?;
+        match &self.config.alias {
+            None => Ok(()),
+            Some(name) => self.release(name, version, &latest, until).await,
+        }
+    }
+}
+
+/// What an alias stands for, with how far it is.
+impl Alias {
+    fn running(self) -> Option<VersionId> {
+        let done = matches!(update(&self.read), Update::Done);
+        self.version.filter(|_| done && !self.split && self.ready == Some(true))
+    }
+}
