@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 
 use super::rotate::about;
-use super::{Exit, Global, Said, Trouble, lease, pipeline, wire};
+use super::{Exit, Global, Said, Trouble, gaps, lease, pipeline, wire};
 use crate::apply::engine::drive;
 use crate::apply::job::{Budget, Job};
 use crate::apply::managed;
@@ -17,14 +17,11 @@ use crate::host::clock::SystemClock;
 use crate::host::locker::{Locker, Signer};
 use crate::host::repo;
 use crate::model::catalog::{Credential, LockerSettings};
-use crate::model::id::CredentialId;
 use crate::model::outcome::{Fate, Outcome};
 use crate::model::plan::{Action, ActionKind, Plan};
-use crate::model::time::Limit;
 use crate::plan::guard;
 use crate::record::{RunRecord, artefacts};
 use crate::report;
-use crate::report::gap::Gap;
 use crate::world::Clock as _;
 
 /// What stands above the courtesy between runs.
@@ -47,8 +44,8 @@ pub(super) fn out(session: &pipeline::Session, global: &Global, plan: &Plan, has
     let outcomes = pipeline::block_on(carry_out(session, global, plan, haste, &stop))?;
     // What is recorded is the world after the run: the same look a later plan would take.
     let after = pipeline::block_on(session.judge_now(global))??;
-    let gaps = gaps(session, &outcomes);
-    let result = json!({ "outcomes": outcomes, "gaps": gaps.iter().map(Found::json).collect::<Vec<_>>() });
+    let gaps = gaps::of(session, &outcomes);
+    let result = json!({ "outcomes": outcomes, "gaps": gaps.iter().map(gaps::Found::json).collect::<Vec<_>>() });
     let commit = record(session, global, &after, plan, &outcomes, &result)?;
     let mut exits = pipeline::exits(&after);
     exits.extend(outcome_exits(&outcomes));
@@ -65,32 +62,6 @@ pub(super) fn out(session: &pipeline::Session, global: &Global, plan: &Plan, has
         session.catalog.settings.locker.branch
     );
     Ok(Said::new(exits, human, json!({ "outcomes": outcomes, "gaps": result["gaps"], "held": plan.held, "commit": commit })))
-}
-
-/// A value that was replaced in place, and what it cost.
-struct Found<'a> {
-    credential: &'a CredentialId,
-    gap: Gap,
-    allowed: Limit,
-}
-
-impl Found<'_> {
-    fn json(&self) -> Json {
-        let (seconds, since) = match self.gap {
-            Gap::Lasted(seconds) => (Some(seconds), None),
-            Gap::Open(since) => (None, Some(since)),
-        };
-        json!({ "credential": self.credential, "seconds": seconds, "open-since": since, "allowed": self.allowed })
-    }
-}
-
-/// The gaps that `outcomes` left, of credentials for which one is allowed.
-fn gaps<'a>(session: &'a pipeline::Session, outcomes: &[Outcome]) -> Vec<Found<'a>> {
-    let found = |outcome: &Outcome| {
-        let credential = session.catalog.credentials.get(about(&outcome.action)?)?;
-        Some(Found { credential: &credential.id, gap: Gap::of(outcome)?, allowed: credential.policy.allow_gap? })
-    };
-    outcomes.iter().filter_map(found).collect()
 }
 
 /// Ctrl-C asks the run to stop at the next safe point; a second one ends it at once, which is safe as well.
@@ -136,19 +107,20 @@ async fn leased(session: &pipeline::Session, global: &Global, action: &Action, h
     outcome
 }
 
+/// What becomes of an action that touches no credential.
+fn asked(kind: &ActionKind) -> Fate {
+    match kind {
+        ActionKind::Escalate { owner, .. } | ActionKind::EscalateCredential { owner, .. } => Fate::Waiting(format!("for {owner}")),
+        ActionKind::Adopt { .. } => Fate::Waiting("for a file under credentials/".to_owned()),
+        // Collecting again is what the look after the run does; people are asked by what this run prints and records.
+        _ => Fate::Done,
+    }
+}
+
 async fn one(session: &pipeline::Session, global: &Global, action: &Action, leak: bool, stop: &AtomicBool) -> Outcome {
     let say = |fate| Outcome { action: action.kind.clone(), fate, events: Vec::new() };
-    let credential = match &action.kind {
-        ActionKind::Rotate { credential, .. }
-        | ActionKind::Deliver { credential, .. }
-        | ActionKind::Finish { credential, .. }
-        | ActionKind::Verify { credential, .. } => credential,
-        // Collecting again is what the look after the run does; people are asked by what this run prints and records.
-        ActionKind::Collect { .. } => return say(Fate::Done),
-        ActionKind::Escalate { owner, .. } | ActionKind::EscalateCredential { owner, .. } => {
-            return say(Fate::Waiting(format!("for {owner}")));
-        }
-        ActionKind::Adopt { .. } => return say(Fate::Waiting("for a file under credentials/".to_owned())),
+    let Some(credential) = about(&action.kind) else {
+        return say(asked(&action.kind));
     };
     let Some(credential) = session.catalog.credentials.get(credential) else {
         return say(Fate::Stale("the credential is not declared any more".to_owned()));

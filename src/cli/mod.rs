@@ -11,6 +11,7 @@ mod completions;
 mod demo;
 mod exit;
 mod explain;
+mod gaps;
 mod init;
 mod lease;
 mod pipeline;
