@@ -14,8 +14,21 @@ use crate::world::{Clock, Collected, Collector, Registers, SecretStore, SecretVi
 
 /// Entity types and the attributes this collector can observe of them.
 pub const EMITS: &[(&str, &[&str])] = &[("Slm::Rotation", ROTATION)];
-const ROTATION: &[&str] =
-    &["behind", "credential", "disabled", "done", "fate", "generation", "open", "pending_since", "promoted", "refused", "stuck"];
+const ROTATION: &[&str] = &[
+    "before",
+    "behind",
+    "credential",
+    "disabled",
+    "done",
+    "fate",
+    "generation",
+    "made",
+    "open",
+    "pending_since",
+    "promoted",
+    "refused",
+    "stuck",
+];
 
 /// Instants that the engine notes, in order.
 const MARKS: [&str; 4] = ["promoted", "disabled", "refused", "done"];
@@ -73,6 +86,8 @@ impl Rotations {
         let mut facts: Vec<Attribute> =
             vec![("credential".into(), text(one.credential.as_str())), ("generation".into(), text(generation.as_str()))];
         facts.push(("behind".into(), text(&view.behind.join(", "))));
+        facts.extend(view.versions.get(generation).map(|made| (Arc::from("made"), Value::Time(made.created))));
+        facts.extend(view.previous().filter(|_| ours).map(|before| (Arc::from("before"), text(before.as_str()))));
         facts.extend(known.then(|| (Arc::from("open"), Value::Bool(ours && !done))));
         for mark in MARKS {
             let at: Option<Timestamp> = written.get(&of_mark(mark)).and_then(|at| at.parse().ok());
@@ -91,6 +106,7 @@ fn kept(credential: &CredentialId, generation: &VersionId, view: &SecretView, li
         ("generation".into(), text(generation.as_str())),
         ("open".into(), Value::Bool(false)),
     ];
+    facts.extend(view.versions.get(generation).map(|made| (Arc::from("made"), Value::Time(made.created))));
     if let Some((_, since)) = view.under_way() {
         // Both instants are the store's; without its clock nothing is known to be late.
         let stuck = view.now.is_some_and(|now| limit.after(since) <= now);

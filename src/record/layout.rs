@@ -46,6 +46,9 @@ pub fn artefacts(record: &RunRecord<'_>) -> Result<BTreeMap<String, Blob>, NotCa
         decisions(assessment, &mut files)?;
     }
     snapshot(record.snapshot, &mut files)?;
+    for (path, life) in super::lives::lives(record.snapshot) {
+        files.insert(path, canonical::json(&life)?);
+    }
     let raw = record.raw.iter().map(|(name, kept)| (raw_path(record, name), kept.clone()));
     Ok(files.into_iter().map(|(path, bytes)| (path, Blob::from(bytes))).chain(raw).collect())
 }

@@ -2,5 +2,6 @@
 
 pub mod canonical;
 mod layout;
+mod lives;
 
 pub use layout::{RunRecord, artefacts};

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use aws_sdk_iam::Client as Iam;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use slm::model::time::Timestamp;
 
 use crate::aws::config;
 use crate::aws_proxy::Proxy;
-use crate::support::{Ran, Server, World, contains};
+use crate::support::{Ran, Server, World, contains, git};
 
 pub const LEASE: Duration = Duration::from_secs(25);
 
@@ -106,17 +107,22 @@ async fn an_access_key_is_replaced_and_the_old_one_ended_only_when_nobody_can_ho
     said.push(world.slm(&["plan"]).exits(0).says("Nothing is due"));
     said.push(world.slm(&["status", "deployer"]).exits(0).says("nothing is left to do").says("validity"));
 
-    let git = world.git_objects();
+    let life = life(&world);
+    let instant = |step: &str| life[step].as_str().unwrap_or_else(|| panic!("{step}: {life}")).parse::<Timestamp>().unwrap();
+    let steps = ["promoted", "disabled", "refused", "done"].map(instant);
+    assert!(steps.is_sorted() && life["fate"] == "retire", "{life}");
+
+    let objects = world.git_objects();
     for value in [&first_value, &world.read("run/key.json")] {
         let secret = serde_json::from_str::<serde_json::Value>(value).unwrap()["secret_access_key"].as_str().unwrap().to_owned();
         let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
         for form in [secret.clone(), STANDARD.encode(&secret), hex, secret.replace('/', "%2F"), secret.replace('/', "\\/")] {
-            assert!(!contains(&git, &form), "a secret is in git");
+            assert!(!contains(&objects, &form), "a secret is in git");
             assert!(said.iter().all(|ran| !ran.out.contains(&form) && !ran.err.contains(&form)), "a secret was said");
         }
     }
     for id in [&first, &second] {
-        assert!(!contains(&git, id), "a whole key id is in git");
+        assert!(!contains(&objects, id), "a whole key id is in git");
         assert!(said.iter().all(|ran| !ran.out.contains(id) && !ran.err.contains(id)), "a whole key id was said");
     }
 }
@@ -149,6 +155,15 @@ async fn a_leaked_key_is_ended_in_one_run_and_a_roll_back_brings_the_old_one_bac
     world.slm(&["resume", "deployer"]).exits(2).says("waits until");
     world.slm(&["retire", "deployer"]).exits(2).says("waits until");
     assert_eq!(held(&world), second);
+}
+
+/// The recorded life of the version that a rotation put in force.
+fn life(world: &World) -> serde_json::Value {
+    let root = world.root();
+    let listed = String::from_utf8(git(&root, &["ls-tree", "-r", "--name-only", "slm/evidence", "rotations/deployer/"])).unwrap();
+    let read = |path: &str| serde_json::from_slice(&git(&root, &["show", &format!("slm/evidence:{path}")])).unwrap();
+    let all: Vec<serde_json::Value> = listed.lines().map(read).collect();
+    all.iter().find(|life| life["before"].is_string()).unwrap_or_else(|| panic!("{all:?}")).clone()
 }
 
 /// A user of this name with a key that its consumer runs.
@@ -190,6 +205,9 @@ async fn killed_at(moto: Arc<Server>, operation: &'static str, after: bool) {
         if held(&world) != first {
             assert_eq!(active().await.len(), 2, "{when}: the old key waits, and nothing else is left\n{}", ran.out);
             assert!(active().await.contains(&first), "{when}");
+            let life = life(&world);
+            assert!(life["made"].is_string() && life["promoted"].is_string() && life.get("done").is_none(), "{when}: {life}");
+            assert_eq!(life["run_by"], serde_json::json!(["app"]), "{when}: {life}");
             return;
         }
         tokio::time::sleep(Duration::from_secs(4)).await;

@@ -1,0 +1,100 @@
+//! The life of each version that a rotation made, from what is seen at the sources and in the registers alone: a run that was killed
+//! leaves nothing out that the next one does not write.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::model::snapshot::{CONSUMER_ENTITY, Fact, ROTATION_ENTITY, Resource, Snapshot};
+
+/// Attributes of a rotation that tell of its life, each written once by its rotation.
+const TOLD: [&str; 7] = ["before", "made", "promoted", "fate", "disabled", "refused", "done"];
+
+/// One file a version in force, by path: what is known of it, and who was seen to run it.
+pub(super) fn lives(snapshot: &Snapshot) -> BTreeMap<String, Json> {
+    let of = |entity: &'static str| {
+        let populations = snapshot.populations.iter().filter(move |population| population.entity.as_str() == entity);
+        populations.flat_map(|population| population.resources.iter())
+    };
+    let life = |rotation: &Resource| {
+        let (credential, version) = (rotation.text("credential")?, rotation.text("generation")?);
+        let mut life: Map<String, Json> =
+            TOLD.iter().filter_map(|name| Some(((*name).to_owned(), told(rotation.get(name)?)))).collect();
+        let runs =
+            |consumer: &&Resource| consumer.text("credential") == Some(credential) && consumer.text("running") == Some(version);
+        let mut consumers: Vec<&str> = of(CONSUMER_ENTITY).filter(runs).filter_map(|consumer| consumer.text("consumer")).collect();
+        consumers.sort_unstable();
+        life.extend([
+            ("credential".to_owned(), json!(credential)),
+            ("version".to_owned(), json!(version)),
+            ("run_by".to_owned(), json!(consumers)),
+        ]);
+        Some((format!("rotations/{credential}/{version}.json"), Json::Object(life)))
+    };
+    of(ROTATION_ENTITY).filter_map(life).collect()
+}
+
+fn told(fact: Fact<'_>) -> Json {
+    match fact {
+        Fact::Bool(yes) => json!(yes),
+        Fact::Long(number) => json!(number),
+        Fact::Text(text) => json!(text),
+        Fact::Time(at) => json!(at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::snapshot::{Completeness, Population, Value};
+    use crate::model::time::Timestamp;
+
+    fn resource(id: &str, facts: &[(&str, Value)]) -> Resource {
+        Resource::new(id.into(), facts.iter().map(|(name, value)| ((*name).into(), value.clone())).collect())
+    }
+
+    fn text(value: &str) -> Value {
+        Value::Text(value.into())
+    }
+
+    fn snapshot(rotations: Vec<Resource>, consumers: Vec<Resource>) -> Snapshot {
+        let population = |entity: &str, resources: Vec<Resource>| Population {
+            source: "x".into(),
+            scope: ".".into(),
+            entity: entity.into(),
+            completeness: Completeness::Complete,
+            resources: resources.into(),
+        };
+        let populations = vec![population(CONSUMER_ENTITY, consumers), population(ROTATION_ENTITY, rotations)];
+        Snapshot { taken: Timestamp::UNIX_EPOCH, populations, receipts: Vec::new() }
+    }
+
+    #[test]
+    fn a_life_has_what_was_written_down_and_who_runs_the_version() {
+        let at = |second| Value::Time(Timestamp::new(second, 0).unwrap());
+        let rotation = [
+            ("credential", text("db")),
+            ("generation", text("v2")),
+            ("before", text("v1")),
+            ("made", at(10)),
+            ("promoted", at(20)),
+            ("open", Value::Bool(true)),
+        ];
+        let consumer = |id: &str, credential: &str, running: &str| {
+            resource(id, &[("credential", text(credential)), ("consumer", text(id)), ("running", text(running))])
+        };
+        let consumers =
+            vec![consumer("b", "db", "v2"), consumer("a", "db", "v2"), consumer("c", "db", "v1"), consumer("d", "x", "v2")];
+        let lives = lives(&snapshot(vec![resource("db", &rotation)], consumers));
+        let want = json!({
+            "credential": "db", "version": "v2", "before": "v1", "made": "1970-01-01T00:00:10Z", "promoted": "1970-01-01T00:00:20Z",
+            "run_by": ["a", "b"],
+        });
+        assert_eq!(lives, BTreeMap::from([("rotations/db/v2.json".to_owned(), want)]));
+    }
+
+    #[test]
+    fn nothing_is_written_of_a_rotation_that_was_not_seen() {
+        assert!(lives(&snapshot(vec![resource("db", &[("credential", text("db"))])], Vec::new())).is_empty());
+    }
+}
