@@ -40,6 +40,8 @@ pub enum Code {
     KeyUnusable,
     /// A step is not permitted.
     NotPermitted,
+    /// slm signs in with what it would replace.
+    OwnKey,
     /// A consumer would not see the new value: another place overrides it.
     Overridden,
     /// A consumer cannot take a value that long.
@@ -62,6 +64,7 @@ impl Code {
             Self::NoSuchUser => "no-such-user",
             Self::KeyUnusable => "key-unusable",
             Self::NotPermitted => "not-permitted",
+            Self::OwnKey => "own-key",
             Self::Overridden => "overridden",
             Self::TooLong => "too-long",
             Self::WrongLetters => "wrong-letters",
@@ -71,7 +74,7 @@ impl Code {
     /// Whether it holds a value back that is in wrong hands: only what would keep a new one from being made or put in force.
     #[must_use]
     pub const fn holds_a_leak(self) -> bool {
-        !matches!(self, Self::ReplicaBehind | Self::Overridden | Self::TooLong | Self::WrongLetters)
+        !matches!(self, Self::ReplicaBehind | Self::OwnKey | Self::Overridden | Self::TooLong | Self::WrongLetters)
     }
 }
 

@@ -121,6 +121,7 @@ fn access_keys(input: &Input<'_>, credential: &Credential, key: &IamAccessKey, e
         let mend = format!("create the user, or mend `user` in `{}`", file(credential));
         return found.stop(Code::NoSuchUser, format!("source `{source}` has no IAM user `{}`", key.user), mend);
     };
+    own_key(input, user.id.as_str(), key, found);
     // The report may be hours old; what was counted just now goes before it.
     let count = match input.facts.counts.get(&credential.id) {
         Some(Ok(now)) => *now,
@@ -135,6 +136,17 @@ fn access_keys(input: &Input<'_>, credential: &Credential, key: &IamAccessKey, e
                 "delete the one that nobody uses, or say `exclusive = true` in `{}` if slm alone makes keys there",
                 file(credential)
             ),
+        );
+    }
+}
+
+/// A run that signs in with a key of `user` would end its own session on the way.
+fn own_key(input: &Input<'_>, user: &str, key: &IamAccessKey, found: &mut Found) {
+    if input.snapshot.receipts.iter().any(|receipt| receipt.caller.as_deref() == Some(user)) {
+        found.stop(
+            Code::OwnKey,
+            format!("slm signs in to AWS with a key of `{}` itself", key.user),
+            "have it assume a role, or rotate this one from where another identity signs in".to_owned(),
         );
     }
 }

@@ -9,6 +9,7 @@ use crate::model::catalog::*;
 use crate::model::diagnostic::Place;
 use crate::model::id::{ConsumerId, ControlId, ResourceId, VersionId};
 use crate::model::plan::{Action, ActionKind, HeldBecause, Reason, rotation_id};
+use crate::model::receipt::Receipt;
 use crate::model::rotator::{Alphabet, RandomValue, RotatorConfig};
 use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, ROTATION_ENTITY, Resource, Unseen, VALUE_ENTITY, Value};
 use crate::model::standing::Standing;
@@ -43,6 +44,7 @@ struct World {
     rotations: Option<Resource>,
     values: Population,
     others: Vec<Population>,
+    receipts: Vec<Receipt>,
     facts: Facts,
     decisions: Vec<Decision>,
     gaps: Vec<Gap>,
@@ -143,6 +145,7 @@ fn world() -> World {
         rotations: None,
         values: population(VALUE_ENTITY),
         others: Vec::new(),
+        receipts: Vec::new(),
         facts: Facts::default(),
         decisions: Vec::new(),
         gaps: Vec::new(),
@@ -221,7 +224,7 @@ impl World {
         let mut rotations = population(ROTATION_ENTITY);
         rotations.resources = self.rotations.into_iter().collect::<Vec<_>>().into();
         let populations = [self.others, vec![self.consumers, rotations, self.values, self.vault]].concat();
-        let snapshot = Snapshot { taken: now(), populations, receipts: Vec::new() };
+        let snapshot = Snapshot { taken: now(), populations, receipts: self.receipts };
         let assessment = Assessment { at: now(), decisions: self.decisions.into(), gaps: self.gaps, unused_exceptions: Vec::new() };
         look(&Input {
             catalog: &self.catalog,

@@ -134,6 +134,34 @@ fn a_user_with_two_keys_has_no_room_unless_slm_makes_it() {
 }
 
 #[test]
+fn the_key_that_slm_signs_in_with_is_not_rotated_by_it() {
+    let as_caller = |caller: &'static str| {
+        let called = move |world: &mut World| {
+            world.receipts.push(Receipt {
+                source: "local".into(),
+                collector: "iam".to_owned(),
+                scope: ".".to_owned(),
+                caller: Some(caller.to_owned()),
+                completeness: Completeness::Complete,
+                operations: Vec::new(),
+                independent_count: None,
+                source_clock: None,
+                started: now(),
+                ended: now(),
+                raw: Vec::new(),
+            });
+        };
+        iam(1, Some(false)).with(called).plan()
+    };
+    let own = as_caller(USER);
+    assert_eq!(codes(&own), [Code::OwnKey]);
+    assert!(one(&own).found.contains("a key of `deployer` itself") && one(&own).next.contains("assume a role"));
+    assert_eq!(codes(&as_caller("arn:aws:iam::1:user/ci/deployer-2")), []);
+    assert_eq!(codes(&as_caller("arn:aws:sts::1:assumed-role/deployer/x")), []);
+    assert!(!Code::OwnKey.holds_a_leak());
+}
+
+#[test]
 fn a_user_that_is_not_there_is_told_and_users_that_were_not_seen_hold_nothing() {
     let none = |world: &mut World| world.others[0].resources = Arc::default();
     assert_eq!(codes(&iam(2, Some(false)).with(none).plan()), [Code::NoSuchUser]);
