@@ -34,7 +34,7 @@ fn is_bucket(name: &str) -> bool {
     let end = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
     let ends = end(name.bytes().next()) && end(name.bytes().last());
-    let address = name.parse::<std::net::Ipv4Addr>().is_ok();
+    let address = name.parse::<core::net::Ipv4Addr>().is_ok();
     (3..=63).contains(&name.len()) && name.bytes().all(plain) && ends && !name.contains("..") && !address
 }
 
