@@ -7,7 +7,7 @@ use crate::model::time::Timestamp;
 use crate::world::{Collected, ErrorClass, WorldError};
 
 /// What was asked for, and what came of it.
-pub(super) struct Asked<'a> {
+pub(super) struct Asked {
     /// Name of the collector, and of its source.
     pub collector: &'static str,
     /// As the receipt calls it: `consumer:observe`.
@@ -21,12 +21,21 @@ pub(super) struct Asked<'a> {
     /// Those that were seen.
     pub resources: Vec<Resource>,
     /// Those that were not, and why.
-    pub unseen: &'a [(String, WorldError)],
+    pub unseen: Vec<(String, WorldError)>,
     /// By our own clock.
     pub started: Timestamp,
 }
 
-impl Asked<'_> {
+impl Asked {
+    /// Counts an answer about `name`; there may be nothing to tell.
+    pub fn answered(&mut self, name: String, answer: Result<Option<Resource>, WorldError>) {
+        self.count += 1;
+        match answer {
+            Ok(found) => self.resources.extend(found),
+            Err(error) => self.unseen.push((name, error)),
+        }
+    }
+
     /// The collection as it ended at `ended`.
     pub fn collected(self, ended: Timestamp) -> Collected {
         let completeness = self.completeness();

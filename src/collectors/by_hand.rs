@@ -83,24 +83,19 @@ impl Collector for ByHand {
     }
 
     async fn collect(&self, clock: &dyn Clock) -> Collected {
-        let started = clock.now();
-        let (mut resources, mut unseen) = (Vec::new(), Vec::new());
-        for one in &self.kept {
-            match self.look(one).await {
-                Ok(found) => resources.extend(found),
-                Err(error) => unseen.push((one.credential.to_string(), error)),
-            }
-        }
-        let asked = Asked {
+        let mut asked = Asked {
             collector: self.name(),
             operation: "secret:describe",
             word: "value of",
             entity: VALUE_ENTITY,
-            count: self.kept.len(),
-            resources,
-            unseen: &unseen,
-            started,
+            count: 0,
+            resources: Vec::new(),
+            unseen: Vec::new(),
+            started: clock.now(),
         };
+        for one in &self.kept {
+            asked.answered(one.credential.to_string(), self.look(one).await);
+        }
         asked.collected(clock.now())
     }
 }

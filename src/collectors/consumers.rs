@@ -80,7 +80,7 @@ impl Collector for Consumers {
             entity: CONSUMER_ENTITY,
             count: self.consumers.len(),
             resources,
-            unseen: &unseen,
+            unseen,
             started,
         };
         asked.collected(clock.now())

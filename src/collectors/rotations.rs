@@ -130,24 +130,19 @@ impl Collector for Rotations {
     }
 
     async fn collect(&self, clock: &dyn Clock) -> Collected {
-        let started = clock.now();
-        let (mut resources, mut unseen) = (Vec::new(), Vec::new());
-        for one in &self.watched {
-            match self.look(one).await {
-                Ok(found) => resources.extend(found),
-                Err(error) => unseen.push((one.credential.to_string(), error)),
-            }
-        }
-        let asked = Asked {
+        let mut asked = Asked {
             collector: self.name(),
             operation: "rotation:observe",
             word: "rotation of",
             entity: ROTATION_ENTITY,
-            count: self.watched.len(),
-            resources,
-            unseen: &unseen,
-            started,
+            count: 0,
+            resources: Vec::new(),
+            unseen: Vec::new(),
+            started: clock.now(),
         };
+        for one in &self.watched {
+            asked.answered(one.credential.to_string(), self.look(one).await);
+        }
         asked.collected(clock.now())
     }
 }

@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use git2::{ErrorCode, ObjectType, Oid, Repository, StatusOptions, TreeWalkMode, TreeWalkResult};
 
 use super::files::is_config;
+use super::locker::without_credentials;
 pub use super::locker::{CommitId, Locker, Signer};
 use crate::world::{ErrorClass, WorldError};
 
@@ -45,6 +46,12 @@ pub(super) fn create_reference(repo: &Repository, reference: &str, to: Oid, mess
     transaction.set_target(reference, to, None, message)?;
     transaction.commit()?;
     Ok(true)
+}
+
+/// What `git` complains of first, without the credentials in an address.
+pub(super) fn first_line(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    without_credentials(said.lines().next().unwrap_or("no answer"))
 }
 
 /// The repository that holds `root`, and the path of `root` inside it, empty or ending in `/`.

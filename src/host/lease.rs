@@ -2,13 +2,11 @@
 //! nothing is lost without it.
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
 use git2::{ErrorCode, Oid, Repository};
 use serde::{Deserialize, Serialize};
 
-use super::git::{broken, failed, git};
-use super::locker::without_credentials;
+use super::git::{broken, failed, first_line, git};
 use crate::model::id::{CredentialId, RunId};
 use crate::model::time::Timestamp;
 use crate::world::{ErrorClass, WorldError};
@@ -186,11 +184,6 @@ impl Leases {
 
 fn name(place: &str, credential: &CredentialId) -> String {
     format!("{place}/{credential}/holder")
-}
-
-fn first_line(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr);
-    without_credentials(said.lines().next().unwrap_or("no answer"))
 }
 
 #[cfg(test)]

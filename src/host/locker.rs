@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Output;
 use std::time::Duration;
 
 use git2::{ErrorCode, Oid, Repository, Tree};
@@ -177,8 +176,11 @@ impl Locker {
     fn fetch(&self, repo: &Repository) -> Result<Option<Oid>, WorldError> {
         let Some(remote) = &self.remote else { return Ok(None) };
         let spec = format!("+{}:{}", self.branch, self.tracking());
-        let output =
-            self.git(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, &spec], "fetch the locker branch")?;
+        let output = git(
+            &self.path,
+            &["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, &spec],
+            "fetch the locker branch",
+        )?;
         if output.status.success() {
             return self.tip(repo, &self.tracking());
         }
@@ -193,7 +195,7 @@ impl Locker {
     fn push(&self, remote: &str, commit: Oid, from: Option<Oid>) -> Result<bool, WorldError> {
         let lease = format!("--force-with-lease={}:{}", self.branch, from.map(|id| id.to_string()).unwrap_or_default());
         let spec = format!("{commit}:{}", self.branch);
-        let output = self.git(&["push", "--porcelain", &lease, "--", remote, &spec], "push the locker branch")?;
+        let output = git(&self.path, &["push", "--porcelain", &lease, "--", remote, &spec], "push the locker branch")?;
         if output.status.success() {
             return Ok(true);
         }
@@ -212,10 +214,6 @@ impl Locker {
         let line = said.lines().find(|line| line.starts_with('!')).or_else(|| errors.lines().next()).unwrap_or("no answer");
         let class = if line.starts_with('!') { ErrorClass::Denied } else { ErrorClass::Transient };
         Err(failed(class, "push the locker branch", without_credentials(line)))
-    }
-
-    fn git(&self, arguments: &[&str], operation: &str) -> Result<Output, WorldError> {
-        git(&self.path, arguments, operation)
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Output;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use git2::{ErrorCode, Repository};
 
-use super::git::{broken, create_reference, failed, git};
+use super::git::{broken, create_reference, failed, first_line, git};
 use crate::model::id::{RegisterName, RotationId};
 use crate::model::registers::plain;
 use crate::world::{ErrorClass, Registers, WorldError};
@@ -79,7 +78,7 @@ impl GitRegisters {
         if let Some(remote) = &self.remote {
             // An empty lease: the remote creates the ref only when it has none.
             let (lease, spec) = (format!("--force-with-lease={reference}:"), format!("{blob}:{reference}"));
-            let output = self.git(&["push", "--porcelain", &lease, "--", remote, &spec], &operation)?;
+            let output = git(&self.path, &["push", "--porcelain", &lease, "--", remote, &spec], &operation)?;
             if output.status.success() {
                 return Ok(text.to_owned());
             }
@@ -100,12 +99,8 @@ impl GitRegisters {
     /// Fetches the registers below `folder`: of all rotations, or of one.
     fn fetch(&self, remote: &str, folder: &str, operation: &str) -> Result<(), WorldError> {
         let spec = format!("+{REFS}{folder}/*:{FETCHED}{folder}/*");
-        let output = self.git(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, &spec], operation)?;
+        let output = git(&self.path, &["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, &spec], operation)?;
         if output.status.success() { Ok(()) } else { Err(failed(ErrorClass::Transient, operation, first_line(&output))) }
-    }
-
-    fn git(&self, arguments: &[&str], operation: &str) -> Result<Output, WorldError> {
-        git(&self.path, arguments, operation)
     }
 
     /// Runs `work` where waiting for a child process holds nobody up.
@@ -132,11 +127,6 @@ fn value(repo: &Repository, reference: &str, operation: &str) -> Result<Option<S
     let blob = repo.find_blob(id).map_err(broken(operation))?;
     let text = std::str::from_utf8(blob.content()).map_err(|_| failed(ErrorClass::Permanent, operation, "it is no text"))?;
     Ok(Some(text.to_owned()))
-}
-
-fn first_line(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr);
-    super::locker::without_credentials(said.lines().next().unwrap_or("no answer"))
 }
 
 #[async_trait]

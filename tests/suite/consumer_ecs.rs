@@ -13,11 +13,11 @@ use aws_sdk_ecs::types::{
 use slm::consumers::ecs_service::EcsService;
 use slm::model::catalog::{EcsConsumer, SecretRef};
 use slm::model::secret::Secret;
-use slm::world::{Consumer, ConsumerView, ErrorClass, WorldError};
+use slm::world::{Consumer, ErrorClass, WorldError};
 
 use crate::aws::{ACCOUNT, CANARY, config};
 use crate::ecs_front::{Fault, Front, Look, State};
-use crate::support::Server;
+use crate::support::{Server, at, shown};
 
 const V1: &str = "11111111-1111-5111-8111-111111111111";
 const V2: &str = "22222222-2222-5222-8222-222222222222";
@@ -83,17 +83,6 @@ impl Rig {
 
 fn value() -> Secret {
     Secret::new(CANARY.as_bytes().to_vec())
-}
-
-fn at(stored: Option<&str>, running: Option<&str>) -> ConsumerView {
-    ConsumerView { stored: stored.map(Into::into), running: running.map(Into::into), draining: Vec::new() }
-}
-
-fn shown<T>(result: Result<T, WorldError>) -> (ErrorClass, String) {
-    let error = result.err().expect("an error");
-    let text = format!("{error} {error:?}");
-    assert!(!text.contains("canary"), "{text}");
-    (error.class, error.cause)
 }
 
 async fn brought(service: &EcsService, version: &str) -> Result<(), WorldError> {

@@ -6,7 +6,9 @@ use std::path::Path;
 use slm::consumers::exec::Program;
 use slm::model::catalog::ExecConsumer;
 use slm::model::secret::Secret;
-use slm::world::{Consumer, ConsumerView, ErrorClass};
+use slm::world::{Consumer, ErrorClass};
+
+use crate::support::at;
 
 const CANARY: &str = "canary-value-77cd-never-shown";
 
@@ -34,10 +36,6 @@ fn program(root: &Path, script: &str) -> Program {
 
 fn value() -> Secret {
     Secret::new(CANARY.as_bytes().to_vec())
-}
-
-fn at(stored: Option<&str>, running: Option<&str>) -> ConsumerView {
-    ConsumerView { stored: stored.map(Into::into), running: running.map(Into::into), draining: Vec::new() }
 }
 
 #[tokio::test]

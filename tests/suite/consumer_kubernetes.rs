@@ -10,10 +10,10 @@ use serde_json::json;
 use slm::consumers::kubernetes_workload::Workload;
 use slm::model::catalog::KubernetesConsumer;
 use slm::model::secret::Secret;
-use slm::world::{Consumer, ConsumerView, ErrorClass, WorldError};
+use slm::world::{Consumer, ErrorClass, WorldError};
 
 use crate::kubernetes_server::{Fault, Object, Server, TOKEN, status};
-use crate::support::{World, contains};
+use crate::support::{World, at, contains, shown};
 
 const CANARY: &str = r#"{"user":"shop","password":"canary-value-6fd0-never-shown"}"#;
 const V1: &str = "11111111-1111-5111-8111-111111111111";
@@ -37,17 +37,6 @@ fn workload(server: &Server) -> Workload {
 
 fn value() -> Secret {
     Secret::new(CANARY.as_bytes().to_vec())
-}
-
-fn at(stored: Option<&str>, running: Option<&str>) -> ConsumerView {
-    ConsumerView { stored: stored.map(Into::into), running: running.map(Into::into), draining: Vec::new() }
-}
-
-fn shown<T>(result: Result<T, WorldError>) -> (ErrorClass, String) {
-    let error = result.err().expect("an error");
-    let text = format!("{error} {error:?}");
-    assert!(!text.contains("canary"), "{text}");
-    (error.class, error.cause)
 }
 
 /// A roll-out of three pods as a Deployment goes through it.

@@ -13,11 +13,11 @@ use serde_json::json;
 use slm::consumers::lambda::Function;
 use slm::model::catalog::LambdaConsumer;
 use slm::model::secret::Secret;
-use slm::world::{Consumer, ConsumerView, ErrorClass, WorldError};
+use slm::world::{Consumer, ErrorClass, WorldError};
 
 use crate::aws::{ACCOUNT, CANARY, config};
 use crate::lambda_front::{Fault, Front};
-use crate::support::{Server, World, contains};
+use crate::support::{Server, World, at, contains, shown};
 
 const V1: &str = "11111111-1111-5111-8111-111111111111";
 const V2: &str = "22222222-2222-5222-8222-222222222222";
@@ -80,17 +80,6 @@ fn with(version: &str) -> Vec<(String, String)> {
 
 fn value() -> Secret {
     Secret::new(CANARY.as_bytes().to_vec())
-}
-
-fn at(stored: Option<&str>, running: Option<&str>) -> ConsumerView {
-    ConsumerView { stored: stored.map(Into::into), running: running.map(Into::into), draining: Vec::new() }
-}
-
-fn shown<T>(result: Result<T, WorldError>) -> (ErrorClass, String) {
-    let error = result.err().expect("an error");
-    let text = format!("{error} {error:?}");
-    assert!(!text.contains("canary"), "{text}");
-    (error.class, error.cause)
 }
 
 async fn brought(function: &Function, version: &str) -> Result<(), WorldError> {

@@ -10,9 +10,9 @@ use sha2::Sha256;
 use slm::consumers::webhook::Webhook;
 use slm::model::catalog::{SecretRef, WebhookConsumer};
 use slm::model::secret::Secret;
-use slm::world::{Consumer, ConsumerView, ErrorClass};
+use slm::world::{Consumer, ErrorClass};
 
-use crate::support::Request;
+use crate::support::{Request, at};
 
 const CANARY: &str = "canary-value-19ab-never-shown";
 const KEY: &str = "canary-key-20bc-never-shown";
@@ -83,10 +83,6 @@ fn hook(url: &str, rest: &str, key: Option<&str>) -> Result<Webhook, slm::world:
 
 fn value() -> Secret {
     Secret::new(CANARY.as_bytes().to_vec())
-}
-
-fn at(stored: Option<&str>, running: Option<&str>) -> ConsumerView {
-    ConsumerView { stored: stored.map(Into::into), running: running.map(Into::into), draining: Vec::new() }
 }
 
 #[tokio::test]

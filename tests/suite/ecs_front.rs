@@ -2,7 +2,7 @@
 //! is, and that it is taken back, is told by the test, in the shapes of `DescribeServices`.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
@@ -106,7 +106,7 @@ fn serve(mut client: TcpStream, server: &str, state: &mut State) {
 impl State {
     fn answer(&mut self, server: &str, operation: &str, request: &Request) -> (u16, Json) {
         let body: Json = serde_json::from_slice(&request.body).unwrap_or_default();
-        let (status, mut answer) = ask(server, request);
+        let (status, mut answer) = request.forwarded(server);
         if status >= 300 {
             return (status, answer);
         }
@@ -144,17 +144,4 @@ impl State {
             Look::Back => json!([one("PRIMARY", &self.before, 2, "COMPLETED"), one("INACTIVE", &self.named, 0, "FAILED")]),
         }
     }
-}
-
-fn ask(server: &str, request: &Request) -> (u16, Json) {
-    let mut stream = TcpStream::connect(server).unwrap();
-    let head: Vec<&str> = request.lines.iter().map(String::as_str).filter(|line| !line.starts_with("connection:")).collect();
-    write!(stream, "{}\r\nconnection: close\r\n\r\n", head.join("\r\n")).unwrap();
-    stream.write_all(&request.body).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let text = String::from_utf8(answer).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(body).unwrap_or_default())
 }

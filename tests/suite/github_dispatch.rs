@@ -6,9 +6,10 @@ use serde_json::{Value as Json, json};
 use slm::consumers::github_workflow_dispatch::WorkflowDispatch;
 use slm::model::catalog::GithubWorkflowConsumer;
 use slm::model::secret::Secret;
-use slm::world::{Consumer, ConsumerView, ErrorClass, WorldError};
+use slm::world::{Consumer, ErrorClass, WorldError};
 
 use crate::github_server::{CANARY, Server, TOKEN};
+use crate::support::at;
 
 const V1: &str = "11111111-1111-5111-8111-111111111111";
 const V2: &str = "22222222-2222-5222-8222-222222222222";
@@ -39,10 +40,6 @@ fn dispatches(server: &Server) -> usize {
 
 fn value() -> Secret {
     Secret::new(CANARY.as_bytes().to_vec())
-}
-
-fn at(stored: Option<&str>, running: Option<&str>) -> ConsumerView {
-    ConsumerView { stored: stored.map(Into::into), running: running.map(Into::into), draining: Vec::new() }
 }
 
 fn class<T>(result: Result<T, WorldError>) -> ErrorClass {

@@ -2,7 +2,7 @@
 //! cannot be decrypted, provisioned concurrency. moto keeps the functions, their published versions and their aliases.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
@@ -127,7 +127,7 @@ impl State {
             ("PUT", "aliases", _) if lost(of("a", self.alias)) => return refused(412, "PreconditionFailedException"),
             _ => {}
         }
-        let (status, mut answer) = ask(server, request);
+        let (status, mut answer) = request.forwarded(server);
         if status >= 300 {
             return (status, if status == 404 { "ResourceNotFoundException" } else { "InvalidParameterValueException" }, answer);
         }
@@ -156,17 +156,4 @@ impl State {
         }
         (status, "", answer)
     }
-}
-
-fn ask(server: &str, request: &Request) -> (u16, Json) {
-    let mut stream = TcpStream::connect(server).unwrap();
-    let head: Vec<&str> = request.lines.iter().map(String::as_str).filter(|line| !line.starts_with("connection:")).collect();
-    write!(stream, "{}\r\nconnection: close\r\n\r\n", head.join("\r\n")).unwrap();
-    stream.write_all(&request.body).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let text = String::from_utf8(answer).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(body).unwrap_or_default())
 }

@@ -1,14 +1,14 @@
 //! What several suites start: emulators, the built binary, git.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
-use slm::world::Collected;
+use slm::world::{Collected, ConsumerView, ErrorClass, WorldError};
 
 /// An emulator on a port of its own, ended on drop.
 pub struct Server {
@@ -112,10 +112,37 @@ impl Request {
         self.lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
+    /// What `server` answers to it: status and JSON.
+    pub fn forwarded(&self, server: &str) -> (u16, Json) {
+        let mut stream = TcpStream::connect(server).unwrap();
+        let head: Vec<&str> = self.lines.iter().map(String::as_str).filter(|line| !line.starts_with("connection:")).collect();
+        write!(stream, "{}\r\nconnection: close\r\n\r\n", head.join("\r\n")).unwrap();
+        stream.write_all(&self.body).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let text = String::from_utf8(answer).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap_or_default())
+    }
+
     /// Method and address.
     pub fn asked(&self) -> &str {
         self.lines.first().map_or("", |line| line.trim_end_matches(" HTTP/1.1"))
     }
+}
+
+/// What a consumer says that is between two versions.
+pub fn at(stored: Option<&str>, running: Option<&str>) -> ConsumerView {
+    ConsumerView { stored: stored.map(Into::into), running: running.map(Into::into), draining: Vec::new() }
+}
+
+/// Class and cause of an error that says no planted secret.
+pub fn shown<T>(result: Result<T, WorldError>) -> (ErrorClass, String) {
+    let error = result.err().expect("an error");
+    let text = format!("{error} {error:?}");
+    assert!(!text.contains("canary"), "{text}");
+    (error.class, error.cause)
 }
 
 /// Runs the built binary in `at`, without the environment of the caller.
