@@ -218,7 +218,7 @@ async fn a_call_repeated_throttled_or_refused_loses_no_key() {
 }
 
 #[tokio::test]
-#[ignore = "eleven minutes: each call, where the test above takes every ninth; `scripts/figures rotation` runs it"]
+#[ignore = "five minutes: each call, where the test above takes every ninth; `scripts/figures rotation` runs it"]
 async fn each_call_repeated_throttled_or_refused_loses_no_key() {
     let (calls, runs) = sweep(&REFUSED, 1).await;
     assert_eq!(runs, REFUSED.len() * calls);
