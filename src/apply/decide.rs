@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::gate::Gate;
-use super::observation::{Content, Ending, Key, Observation, Place, Role, Sight, Slot, Verdict};
+use super::observation::{Content, Ending, Key, Last, Observation, Place, Role, Sight, Slot, Verdict};
 use crate::model::id::{ConsumerId, KeyId, VersionId};
 use crate::model::time::Timestamp;
 use crate::world::{Issuer, KeyChange, Overlap};
@@ -105,6 +105,8 @@ pub enum Mutation {
     },
     /// Decide, once, about the value before this generation.
     Fate(Ending),
+    /// Decide, once, that the value before this generation, which is disabled, does not come back any more.
+    NoReturn,
     /// Show the value before this generation to the target, and keep the instant at which it was refused.
     Prove,
     /// Keep the instant of this observation.
@@ -158,11 +160,14 @@ pub fn decide(o: &Observation) -> Step {
     }
 }
 
-/// It was decided that the value before comes back: as a new generation, so that no run of the old one can act on it.
+/// It was decided that the value before comes back: as a new generation, so that no run of the old one can act on it. If it was
+/// being ended by then, it is let in again at once, and put in force when no run that was ending it is left.
 fn roll_back(o: &Observation) -> Option<Step> {
-    if o.fate != Some(Ending::Rollback) {
-        return None;
-    }
+    let wait = match o.last {
+        Some(Last::Revive { wait }) => wait,
+        _ if o.fate == Some(Ending::Rollback) => None,
+        _ => return None,
+    };
     let Some(slot) = &o.restore else {
         return Some(Step::Blocked("a roll-back was decided, and it is not known what was in force before".to_owned()));
     };
@@ -185,6 +190,10 @@ fn roll_back(o: &Observation) -> Option<Step> {
     }
     if o.capabilities.overlap == Overlap::Single && !slot.installed {
         return Some(Step::Act(Mutation::Install { version: slot.id.clone(), over: slot.over.clone() }));
+    }
+    if let Some(late) = wait {
+        let why = "for the end of every run that may still be ending the value before".to_owned();
+        return consumers(o).or(Some(Step::Wait(Some(late), why)));
     }
     Some(Step::Act(Mutation::Promote { from: o.generation.clone(), to: slot.id.clone() }))
 }
@@ -316,6 +325,9 @@ fn retire(o: &Observation) -> Option<Step> {
             Gate::Until(late, why) if !o.leak => return Some(Step::Wait(Some(*late), why.clone())),
             Gate::Shut(why) => return Some(Step::Wait(None, why.clone())),
             _ => {}
+        }
+        if o.last.is_none() {
+            return Some(Step::Act(Mutation::NoReturn));
         }
     }
     Some(Step::Act(Mutation::Change { key: first.id.clone(), change: KeyChange::Delete }))

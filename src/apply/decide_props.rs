@@ -113,13 +113,15 @@ fn observation() -> impl Strategy<Value = Observation> {
         slots
     });
     let fate = proptest::option::of(select(&[Ending::Retire, Ending::Rollback][..]));
+    let revive = proptest::option::of(instant()).prop_map(|wait| Last::Revive { wait });
+    let last = prop_oneof![3 => Just(None), 1 => Just(Some(Last::Delete)), 1 => revive.prop_map(Some)];
     let generation = prop_oneof![4 => Just(Some(VersionId::from("g"))), 1 => Just(None)];
     let what = (capabilities(), generation, any::<[bool; 3]>(), prop_oneof![7 => Just(true), 1 => Just(false)], unfit());
-    let store = (slots, proptest::option::of(slot_named("back")), fate, marks());
+    let store = (slots, proptest::option::of(slot_named("back")), fate, last, marks());
     let world = (keys(), proptest::option::of(version()), places(), a_gate(), proptest::option::of(a_gate()));
     (what, store, world).prop_map(|(what, store, world)| {
         let (capabilities, generation, [due, leak, tail], leased, (shut, behind)) = what;
-        let (slots, restore, fate, marks) = store;
+        let (slots, restore, fate, last, marks) = store;
         let (keys, installed, consumers, gate, soaked) = world;
         Observation {
             capabilities,
@@ -130,6 +132,7 @@ fn observation() -> impl Strategy<Value = Observation> {
             slots,
             restore,
             fate,
+            last,
             keys,
             installed,
             consumers,
@@ -151,6 +154,11 @@ fn unheld(o: &Observation, slot: &VersionId) -> bool {
     })
 }
 
+/// It was decided that the value before comes back.
+fn returns(o: &Observation) -> bool {
+    o.fate == Some(Ending::Rollback) || matches!(o.last, Some(Last::Revive { .. }))
+}
+
 /// The credential that a roll-back would bring back is gone, so that the rest is ended after all.
 fn beyond_recall(o: &Observation) -> bool {
     let gone = |name: &KeyId| o.keys.iter().all(|key| key.id != *name || key.role == Role::Foreign);
@@ -169,7 +177,8 @@ fn may_be_ended(o: &Observation, key: &Key, change: KeyChange) -> bool {
             }
             Role::Older => {
                 let open = o.gate == Gate::Open;
-                let decided = o.fate == Some(Ending::Retire) || (o.fate == Some(Ending::Rollback) && beyond_recall(o));
+                let comes_back = returns(o) && !beyond_recall(o);
+                let decided = o.fate.is_some() && !comes_back;
                 let adopted = o.leak
                     || o.consumers.iter().all(|place| match &place.sight {
                         Sight::Seen(view) => o.generation.is_none() || (place.canary && o.due) || view.running == o.generation,
@@ -177,7 +186,8 @@ fn may_be_ended(o: &Observation, key: &Key, change: KeyChange) -> bool {
                     });
                 let soaked = o.soaked == Some(Gate::Open) || (o.leak && matches!(o.soaked, Some(Gate::Until(..))));
                 let proven = o.marks.refused.is_some() || o.restore.is_none();
-                let late = change == KeyChange::Disable || !o.capabilities.disable || (soaked && proven && !key.active);
+                let last = o.last.is_some();
+                let late = change == KeyChange::Disable || !o.capabilities.disable || (soaked && proven && last && !key.active);
                 o.tail && open && decided && adopted && late
             }
             Role::Current | Role::Candidate | Role::Unknown { .. } | Role::Foreign => false,
@@ -219,7 +229,7 @@ proptest! {
         if let Step::Act(Mutation::Change { key, change }) = decide(&o) {
             let key = o.keys.iter().find(|have| have.id == key).unwrap();
             match change {
-                KeyChange::Enable => prop_assert!(o.fate == Some(Ending::Rollback) && !key.active),
+                KeyChange::Enable => prop_assert!(returns(&o) && !key.active),
                 KeyChange::Disable | KeyChange::Delete => prop_assert!(may_be_ended(&o, key, change), "{key:?} {change:?}"),
             }
         }
@@ -230,7 +240,8 @@ proptest! {
         if let Step::Act(Mutation::Promote { from, to }) = decide(&o) {
             prop_assert_eq!(&from, &o.generation);
             if o.restore.as_ref().is_some_and(|slot| slot.id == to) {
-                prop_assert_eq!(o.fate, Some(Ending::Rollback));
+                let waits = matches!(o.last, Some(Last::Revive { wait: Some(_) }));
+                prop_assert!(returns(&o) && !waits);
             } else {
                 let slot = o.slots.iter().find(|slot| slot.id == to).unwrap();
                 let judged = o.capabilities.overlap != Overlap::Unvalidated || o.consumers.iter().any(|place| place.canary);
@@ -244,8 +255,12 @@ proptest! {
     #[test]
     fn only_a_decided_roll_back_rolls_back_and_retiring_is_decided_only_when_nothing_was(o in observation()) {
         match decide(&o) {
-            Step::Act(Mutation::Restore { .. }) => prop_assert_eq!(o.fate, Some(Ending::Rollback)),
+            Step::Act(Mutation::Restore { .. }) => prop_assert!(returns(&o)),
             Step::Act(Mutation::Fate(ending)) => prop_assert!(ending == Ending::Retire && o.fate.is_none() && o.gate == Gate::Open),
+            Step::Act(Mutation::NoReturn) => {
+                let proven = o.marks.refused.is_some() || o.restore.is_none();
+                prop_assert!(o.last.is_none() && o.capabilities.disable && proven && o.older().all(|key| !key.active));
+            }
             _ => {}
         }
     }

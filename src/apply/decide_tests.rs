@@ -49,6 +49,7 @@ fn calm(capabilities: Capabilities) -> Observation {
         slots: vec![slot("s0", Content::Absent), slot("s1", Content::Absent)],
         restore: Some(slot("back", Content::Absent)),
         fate: None,
+        last: None,
         keys: vec![key("k", Role::Current)],
         installed: None,
         consumers: vec![place("c", "g", "g")],
@@ -142,6 +143,29 @@ fn a_roll_back_enables_the_old_credential_before_it_is_promoted() {
     acts(&o, change("old", KeyChange::Enable));
     o.keys[0].role = Role::Foreign;
     assert!(!matches!(decide(&o), Step::Act(Mutation::Change { .. })));
+}
+
+#[test]
+fn what_was_being_ended_is_let_in_at_once_and_put_in_force_when_no_run_is_left_that_was_ending_it() {
+    let restore = Some(slot("back", value("old")));
+    let last = Some(Last::Revive { wait: Some(at(9)) });
+    let mut o = Observation { fate: Some(Ending::Retire), last, restore, ..tail(SERVER) };
+    (o.keys[0].active, o.marks.disabled, o.marks.refused) = (false, Some(at(2)), Some(at(3)));
+    o.soaked = Some(Gate::Open);
+    acts(&Observation { restore: Some(slot("back", Content::Absent)), ..o.clone() }, Mutation::Restore { to: "back".into() });
+    acts(&o, change("old", KeyChange::Enable));
+    o.keys[0].active = true;
+    waits(&o, Some(at(9)), "may still be ending");
+    acts(
+        &Observation { consumers: vec![place("c", "g", "v")], ..o.clone() },
+        Mutation::Activate { consumer: "c".into(), version: "g".into() },
+    );
+    o.last = Some(Last::Revive { wait: None });
+    acts(&o, promote_to("back"));
+    o.keys.remove(0);
+    o.keys.push(key("older", Role::Older));
+    o.keys[1].active = false;
+    acts(&o, change("older", KeyChange::Delete));
 }
 
 #[test]
@@ -337,6 +361,8 @@ fn the_old_credential_goes_step_by_step_and_each_step_waits_for_the_one_before()
     o.soaked = Some(Gate::Shut("held".to_owned()));
     waits(&o, None, "held");
     o.soaked = Some(Gate::Open);
+    acts(&o, Mutation::NoReturn);
+    o.last = Some(Last::Delete);
     acts(&o, change("old", KeyChange::Delete));
     o.keys.remove(0);
     acts(&o, Mutation::Mark(Mark::Done));
@@ -363,6 +389,8 @@ fn what_is_in_wrong_hands_does_not_soak_and_is_proven_refused_all_the_same() {
     (o.marks.disabled, o.soaked) = (Some(at(2)), Some(Gate::Until(at(9), "soaks".to_owned())));
     acts(&o, Mutation::Prove);
     o.marks.refused = Some(at(3));
+    acts(&o, Mutation::NoReturn);
+    o.last = Some(Last::Delete);
     acts(&o, change("old", KeyChange::Delete));
     (o.marks.refused, o.restore) = (None, None);
     acts(&o, change("old", KeyChange::Delete));

@@ -6,9 +6,10 @@ use super::job::Goal;
 use super::look::Basis;
 use super::observation::tombstone;
 use crate::model::id::{ConsumerId, KeyId, VersionId};
+use crate::model::names;
 use crate::model::outcome::Fate;
 use crate::model::secret::Secret;
-use crate::world::{Consumer, ErrorClass, Fresh, KeyChange, Target, WorldError};
+use crate::world::{Consumer, ErrorClass, Fresh, KeyChange, Target, Trial, WorldError};
 
 /// Steps to be told, each with the version it is about.
 pub(super) type Told = Vec<(&'static str, Option<VersionId>)>;
@@ -46,15 +47,35 @@ impl<'a> Engine<'a> {
                 told("restored", to)
             }
             Mutation::Promote { from, to } => {
+                self.works(goal, from.as_ref(), to).await?;
                 store.promote(goal.secret, from.as_ref(), to).await?;
                 told("promoted", to)
             }
             Mutation::Install { .. } | Mutation::Deliver { .. } | Mutation::Activate { .. } | Mutation::Change { .. } => {
                 self.outside(goal, mutation).await
             }
-            Mutation::Judge { .. } | Mutation::Reject { .. } | Mutation::Fate(_) | Mutation::Prove | Mutation::Mark(_) => {
-                self.write(goal, mutation, basis).await
-            }
+            Mutation::Judge { .. }
+            | Mutation::Reject { .. }
+            | Mutation::Fate(_)
+            | Mutation::NoReturn
+            | Mutation::Prove
+            | Mutation::Mark(_) => self.write(goal, mutation, basis).await,
+        }
+    }
+
+    /// A value that comes back has no verdict: it is tried before it is put in force.
+    async fn works(&self, goal: &Goal<'_>, from: Option<&VersionId>, to: &VersionId) -> Result<(), WorldError> {
+        let back = from.is_some_and(|from| *to == names::rollback(goal.secret, from));
+        if !back || self.job.target.is_none() {
+            return Ok(());
+        }
+        match self.job.rotator.verify(&self.job.store.read(goal.secret, to).await?).await? {
+            Trial::Accepted => Ok(()),
+            Trial::Refused(cause) => Err(WorldError {
+                class: ErrorClass::Transient,
+                operation: format!("use version {to}, which is to come back"),
+                cause,
+            }),
         }
     }
 

@@ -7,7 +7,7 @@ use super::decide::Mark;
 use super::gate::{Reading, gate, soaked};
 use super::job::{Goal, Job};
 use super::observation::{
-    Content, Ending, Key, Marks, Observation, Place, Records, Role, Sight, Slot, Verdict, condemned, last_use,
+    Content, Ending, Key, Last, Marks, Observation, Place, Records, Role, Sight, Slot, Verdict, condemned, last_use,
 };
 use crate::model::id::{ConsumerId, RegisterName, VersionId};
 use crate::model::names;
@@ -137,6 +137,10 @@ impl Read<'_> {
             slots,
             restore,
             fate: generation.and_then(|generation| Ending::read(self.registers.get(&names::fate(goal.secret, generation))?)),
+            last: generation.and_then(|generation| {
+                let text = self.registers.get(&names::last(goal.secret, generation))?;
+                Last::read(text, job.credential.policy.lease, self.basis.now)
+            }),
             keys,
             installed: listing.keys.iter().filter(|_| single).find_map(|key| key.version.clone()),
             consumers,
@@ -268,7 +272,7 @@ async fn registers(
     let verdicts = (0..attempts).filter(|_| goal.rotate && (validated || canary));
     let mut wanted: Vec<RegisterName> = verdicts.map(|n| names::verdict(goal.secret, generation, n)).collect();
     if let Some(generation) = generation.filter(|_| goal.tail) {
-        wanted.push(names::fate(goal.secret, generation));
+        wanted.extend([names::fate(goal.secret, generation), names::last(goal.secret, generation)]);
         let marks = [Mark::Promoted, Mark::Disabled, Mark::Refused, Mark::Done];
         wanted.extend(marks.map(|mark| names::mark(goal.secret, generation, mark.as_str())));
     }

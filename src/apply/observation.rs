@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::gate::Gate;
 use crate::model::id::{ConsumerId, KeyId, VersionId};
 use crate::model::secret::Secret;
-use crate::model::time::Timestamp;
+use crate::model::time::{Limit, Timestamp};
 use crate::world::{Capabilities, ConsumerView, KeyView, LastUse};
 
 /// Everything the decision rests on.
@@ -29,6 +29,8 @@ pub struct Observation {
     pub restore: Option<Slot>,
     /// What was decided about the value before this generation.
     pub fate: Option<Ending>,
+    /// What was decided about it after that, when it was disabled.
+    pub last: Option<Last>,
     /// Every credential at the target.
     pub keys: Vec<Key>,
     /// The version installed at a target that keeps one value, when it tells.
@@ -112,6 +114,41 @@ impl Ending {
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         [Self::Retire, Self::Rollback].into_iter().find(|ending| ending.as_str() == text)
+    }
+}
+
+/// What was decided, once, about a value that was being ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Last {
+    /// It may be deleted.
+    Delete,
+    /// It comes back.
+    Revive {
+        /// Until when a run that began before may still end it; `None` when none is left.
+        wait: Option<Timestamp>,
+    },
+}
+
+impl Last {
+    /// Kept when the value may be deleted.
+    pub const DELETE: &str = "delete";
+
+    /// Kept when somebody wants the value back at `now`, by the store's clock.
+    #[must_use]
+    pub fn revive(now: Timestamp) -> String {
+        format!("revive {now}")
+    }
+
+    /// Reads a register at `now`; anything else is `None`. A run that was under way when it was written may still end the value,
+    /// and the instant may be a lease older than the writing of it.
+    #[must_use]
+    pub fn read(text: &str, lease: Limit, now: Timestamp) -> Option<Self> {
+        if text == Self::DELETE {
+            return Some(Self::Delete);
+        }
+        let since: Timestamp = text.strip_prefix("revive ")?.parse().ok()?;
+        let late = lease.after(lease.after(since));
+        Some(Self::Revive { wait: (now < late).then_some(late) })
     }
 }
 

@@ -152,6 +152,7 @@ fn blank() -> Observation {
         slots: Vec::new(),
         restore: None,
         fate: None,
+        last: None,
         keys: Vec::new(),
         installed: None,
         consumers: Vec::new(),
@@ -182,6 +183,18 @@ fn an_ending_reads_back_and_nothing_else_is_one() {
         assert_eq!(Ending::read(ending.as_str()), Some(ending));
     }
     assert_eq!(Ending::read("Retire"), None);
+}
+
+#[test]
+fn what_was_wanted_back_waits_two_leases_and_what_may_be_deleted_says_so() {
+    let at = |second| Timestamp::new(second, 0).unwrap();
+    let read = |text: &str, now| Last::read(text, Limit::seconds(60), at(now));
+    assert_eq!(read(Last::DELETE, 0), Some(Last::Delete));
+    assert_eq!(read(&Last::revive(at(100)), 219), Some(Last::Revive { wait: Some(at(220)) }));
+    assert_eq!(read(&Last::revive(at(100)), 220), Some(Last::Revive { wait: None }));
+    for none in ["", "revive", "revive soon", "Delete", "retire"] {
+        assert_eq!(read(none, 0), None, "{none}");
+    }
 }
 
 #[test]

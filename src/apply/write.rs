@@ -5,6 +5,8 @@ use super::effect::{Told, permanent};
 use super::engine::Engine;
 use super::job::Goal;
 use super::look::Basis;
+use super::observation::Last;
+use crate::model::catalog::SecretRef;
 use crate::model::id::{RegisterName, VersionId};
 use crate::model::names;
 use crate::world::{ErrorClass, Overlap, Trial, WorldError};
@@ -15,20 +17,29 @@ impl Engine<'_> {
         match mutation {
             Mutation::Judge { slot } => self.judge(goal, slot, basis).await,
             Mutation::Reject { slot, why } => self.reject(goal, slot, why, basis).await,
-            Mutation::Fate(ending) => {
-                let generation = generation(basis)?;
-                let name = names::fate(goal.secret, generation);
-                let written = self.once(goal, basis, &name, ending.as_str()).await?;
-                if written == ending.as_str() {
-                    return Ok(vec![(ending.as_str(), Some(generation.clone()))]);
-                }
-                let operation = format!("decide `{}` for version {generation}", ending.as_str());
-                Err(WorldError { class: ErrorClass::Conflict, operation, cause: format!("`{written}` was decided before") })
-            }
+            Mutation::Fate(ending) => self.settle(goal, basis, names::fate, ending.as_str()).await,
+            Mutation::NoReturn => self.settle(goal, basis, names::last, Last::DELETE).await,
             Mutation::Prove => self.prove(goal, basis).await,
             Mutation::Mark(mark) => self.mark(goal, *mark, basis).await,
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// Decides `what` in the register that `name` gives; fails when something else was decided before.
+    async fn settle(
+        &self,
+        goal: &Goal<'_>,
+        basis: &Basis,
+        name: fn(&SecretRef, &VersionId) -> RegisterName,
+        what: &'static str,
+    ) -> Result<Told, WorldError> {
+        let generation = generation(basis)?;
+        let written = self.once(goal, basis, &name(goal.secret, generation), what).await?;
+        if written == what {
+            return Ok(vec![(what, Some(generation.clone()))]);
+        }
+        let operation = format!("decide `{what}` for version {generation}");
+        Err(WorldError { class: ErrorClass::Conflict, operation, cause: format!("`{written}` was decided before") })
     }
 
     /// Shows the value of `slot` to its target, several times, and writes down what came of it.

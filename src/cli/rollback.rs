@@ -3,6 +3,7 @@
 use super::by_hand::{self, Asked};
 use super::carry::Haste;
 use super::{Exit, Global, Said, Trouble, carry, pipeline, wire};
+use crate::apply::observation::Last;
 use crate::host::clock::SystemClock;
 use crate::model::catalog::Credential;
 use crate::model::id::VersionId;
@@ -45,7 +46,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     carry::out(&session, global, &plan, Haste::GoesOn)
 }
 
-/// Writes down, once, that the value before comes back; fails when it is being retired. Gives the version that is left.
+/// Writes down, once, that the value before comes back; fails when it is being deleted. Gives the version that is left.
 async fn decide(session: &pipeline::Session, global: &Global, credential: &Credential) -> Result<VersionId, Trouble> {
     let access = wire::Access::Apply("slm-rollback");
     let reach = wire::Reach { catalog: &session.catalog, root: &global.root, access, sessions: &session.sessions };
@@ -58,7 +59,14 @@ async fn decide(session: &pipeline::Session, global: &Global, credential: &Crede
     let rotation = rotation_id(&credential.id, Some(&generation));
     let written = registers.write_once(&rotation, &names::fate(&credential.secret, &generation), ROLLBACK).await?;
     if written != ROLLBACK {
-        return Err(held(credential, "the value before is being retired; rotate forward instead"));
+        // It is being ended. Until it was decided that it is deleted, it comes back all the same, if its kind can let it in again.
+        let kind = credential.rotator.capabilities();
+        let now = view.now.filter(|_| kind.disable && kind.delete);
+        let now = now.ok_or_else(|| held(credential, "the value before is being retired; rotate forward instead"))?;
+        let last = names::last(&credential.secret, &generation);
+        if registers.write_once(&rotation, &last, &Last::revive(now)).await? == Last::DELETE {
+            return Err(held(credential, "the value before is deleted; rotate forward instead"));
+        }
     }
     Ok(generation)
 }

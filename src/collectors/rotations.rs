@@ -22,6 +22,7 @@ const ROTATION: &[&str] = &[
     "done",
     "fate",
     "generation",
+    "last",
     "made",
     "open",
     "pending_since",
@@ -79,7 +80,8 @@ impl Rotations {
         let known = first || view.previous().is_some();
         let of_mark = |mark: &str| names::mark(&one.secret, generation, mark);
         let fate = names::fate(&one.secret, generation);
-        let wanted: Vec<RegisterName> = MARKS.iter().map(|mark| of_mark(mark)).chain([fate.clone()]).collect();
+        let last = names::last(&one.secret, generation);
+        let wanted: Vec<RegisterName> = MARKS.iter().map(|mark| of_mark(mark)).chain([fate.clone(), last.clone()]).collect();
         let written = self.registers.read(&names::rotation(&one.credential, Some(generation)), &wanted).await?;
         let text = |value: &str| Value::Text(Arc::from(value));
         let done = written.contains_key(&of_mark("done"));
@@ -93,7 +95,9 @@ impl Rotations {
             let at: Option<Timestamp> = written.get(&of_mark(mark)).and_then(|at| at.parse().ok());
             facts.extend(at.map(|at| (Arc::from(mark), Value::Time(at))));
         }
-        facts.extend(written.get(&fate).map(|fate| (Arc::from("fate"), text(fate))));
+        for (name, register) in [("fate", &fate), ("last", &last)] {
+            facts.extend(written.get(register).map(|written| (Arc::from(name), text(written))));
+        }
         Ok(Some(Resource::new(ResourceId::from(one.credential.to_string()), facts)))
     }
 }

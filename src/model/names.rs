@@ -42,6 +42,13 @@ pub fn fate(secret: &SecretRef, generation: &VersionId) -> RegisterName {
     register("fate", derived(secret, Some(generation), &["fate"]))
 }
 
+/// Says, once, whether what preceded `generation`, and was being ended, is deleted or comes back all the same: `delete` or
+/// `revive <instant>`.
+#[must_use]
+pub fn last(secret: &SecretRef, generation: &VersionId) -> RegisterName {
+    register("last", derived(secret, Some(generation), &["last"]))
+}
+
 /// Keeps an instant of `generation` by the store's clock, written after the fact and so never too early: `promoted`, `disabled`,
 /// `refused`, `done`, `verified`.
 #[must_use]
@@ -85,8 +92,14 @@ mod tests {
     fn names_are_stable_and_each_register_has_its_own() {
         let (a, g) = (secret("r", "x"), VersionId::from("g"));
         let versions = [slot(&a, Some(&g), 0), slot(&a, Some(&g), 1), slot(&a, None, 0), rollback(&a, &g), asked(&a, Some(&g), 0)];
-        let registers =
-            [verdict(&a, Some(&g), 0), verdict(&a, Some(&g), 1), fate(&a, &g), mark(&a, &g, "done"), mark(&a, &g, "fate")];
+        let registers = [
+            verdict(&a, Some(&g), 0),
+            verdict(&a, Some(&g), 1),
+            fate(&a, &g),
+            last(&a, &g),
+            mark(&a, &g, "done"),
+            mark(&a, &g, "fate"),
+        ];
         let uuid = |name: &str| name[name.len() - 36..].to_owned();
         let all = versions.iter().map(|id| uuid(id.as_str())).chain(registers.iter().map(|name| uuid(name.as_str())));
         assert_eq!(all.collect::<std::collections::BTreeSet<_>>().len(), versions.len() + registers.len());

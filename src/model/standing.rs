@@ -25,6 +25,8 @@ pub enum Phase {
     Retiring,
     /// The value before is disabled and waits to be deleted.
     Soaking,
+    /// It was decided that the value before comes back.
+    Returning,
     /// A person has to rotate it soon.
     Remind,
     /// Nobody knows yet whether what a person stored works.

@@ -32,6 +32,7 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
         _ if !behind.is_empty() => Phase::Delivering,
         (_, Some(rotation)) if rotation.is("stuck") => Phase::Stuck,
         (_, Some(rotation)) if rotation.instant("pending_since").is_some() => Phase::Rotating,
+        (_, Some(rotation)) if rotation.is("open") && returns(rotation) => Phase::Returning,
         (_, Some(rotation)) if rotation.is("open") && rotation.instant("disabled").is_some() => Phase::Soaking,
         (_, Some(rotation)) if rotation.is("open") => Phase::Retiring,
         _ if due.is_some_and(|due| due <= input.assessment.at) => Phase::Due,
@@ -40,6 +41,11 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
     let until = rotation.and_then(|rotation| until(credential, rotation, phase));
     let max_validity = max_validity(credential);
     Standing { phase, generation: version, since, due, until, behind, tried: None, last_used: None, max_validity }
+}
+
+/// True when it was decided that the value before `rotation` comes back.
+fn returns(rotation: &Resource) -> bool {
+    rotation.text("fate") == Some("rollback") || rotation.text("last").is_some_and(|last| last.starts_with("revive "))
 }
 
 fn until(credential: &Credential, rotation: &Resource, phase: Phase) -> Option<Timestamp> {

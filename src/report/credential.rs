@@ -51,6 +51,7 @@ fn phase(standing: &Standing) -> String {
         }
         Phase::Retiring => format!("the value before still works and waits to be unused{until}"),
         Phase::Soaking => format!("the value before is disabled and waits to be deleted{until}"),
+        Phase::Returning => "the value before comes back; `slm resume` goes on".to_owned(),
         Phase::Due => "it is older than it may be; the next `slm apply` rotates it".to_owned(),
         // Only of what slm does not rotate.
         Phase::Remind | Phase::Untried => "a person is asked".to_owned(),

@@ -11,8 +11,9 @@ use futures::FutureExt as _;
 
 use super::super::engine::drive;
 use super::super::job::{Budget, Job};
+use super::super::observation::Last;
 use super::search::{Rig, Scenario};
-use super::world::{Fixed, Spot, State, World, lost, number, refusal, secret};
+use super::world::{Fixed, Spot, State, World, lost, number, refusal, secret, ticks};
 use crate::model::catalog::SecretRef;
 use crate::model::id::{ConsumerId, KeyId, RegisterName, RotationId, VersionId};
 use crate::model::names;
@@ -287,9 +288,9 @@ pub fn run(scenario: &Scenario, faults: &[At], process: Process) -> Run {
         let fate = process(&rig, &wire, &consumers);
         let mut inner = rig.world.lock();
         inner.state.clock += 1;
-        if scenario.rollback && inner.state.depth == 1 && !std::mem::replace(&mut asked, true) {
-            let fate = names::fate(&secret(), inner.state.current.as_ref().unwrap());
-            inner.state.registers.entry(fate).or_insert_with(|| "rollback".to_owned());
+        if scenario.rollback && inner.state.depth == 1 && !asked && (!scenario.late_whim || ending(&inner.state)) {
+            asked = true;
+            ask_back(&mut inner.state);
         } else if matches!(fate, Some(Fate::AlreadySo)) && inner.state.is_goal(&scenario.setup, scenario.wanted) {
             at_rest = true;
             break;
@@ -299,6 +300,20 @@ pub fn run(scenario: &Scenario, faults: &[At], process: Process) -> Run {
     let script = std::mem::take(&mut *wire.script.lock().unwrap());
     let stuck = (!at_rest).then(|| format!("I4: {PROCESSES} processes were not enough"));
     Run { calls: script.calls, wrong: script.wrong.or(stuck), leaks: leaks(scenario, &state), picture: picture(scenario, &state) }
+}
+
+/// True when the value before the one in force is disabled.
+fn ending(state: &State) -> bool {
+    state.keys.values().any(|key| !key.active)
+}
+
+/// A person wants the value before the one in force back.
+fn ask_back(state: &mut State) {
+    let generation = state.current.clone().unwrap();
+    let (fate, now) = (names::fate(&secret(), &generation), ticks(state.clock));
+    if state.registers.entry(fate).or_insert_with(|| "rollback".to_owned()) == "retire" {
+        state.registers.entry(names::last(&secret(), &generation)).or_insert_with(|| Last::revive(now));
+    }
 }
 
 fn wired(rig: &Rig, script: Script) -> (Wire, Vec<Named>) {

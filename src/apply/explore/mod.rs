@@ -29,7 +29,7 @@ const SINGLE: Capabilities =
 
 fn scenario(capabilities: Capabilities, rotators: usize, faults: u8) -> Scenario {
     let setup = Setup { capabilities, consumers: 1, canary: false, late: false, foreign: false, ablation: None };
-    Scenario { setup, rotators, faults, wanted: 1, whims: 0, rollback: false, leak: false }
+    Scenario { setup, rotators, faults, wanted: 1, whims: 0, rollback: false, late_whim: false, leak: false }
 }
 
 fn canary(capabilities: Capabilities, rotators: usize, faults: u8) -> Scenario {
@@ -199,6 +199,11 @@ fn a_verdict_that_changes_promotes_what_was_refused() {
 #[test]
 fn a_rejected_value_deleted_at_once_is_still_handed_out() {
     breaks(Ablation::RejectedAtOnce, canary(SERVER, 2, 0));
+}
+
+#[test]
+fn a_value_that_comes_back_while_a_run_still_ends_it_is_in_force_and_dead() {
+    breaks(Ablation::RevivedAtOnce, rollback(SERVER, 2, 0));
 }
 
 /// Not an outage here: the second credential is in no slot, and so its slot is closed and it is deleted.

@@ -11,7 +11,8 @@ use futures::FutureExt as _;
 use super::super::decide::Mutation;
 use super::super::engine::{Engine, Phase};
 use super::super::job::{Budget, Job};
-use super::world::{ATTEMPTS, Ablation, Fault, Fixed, Setup, Spot, State, TICK, World, number, secret};
+use super::super::observation::Last;
+use super::world::{ATTEMPTS, Ablation, Fault, Fixed, Setup, Spot, State, TICK, World, number, secret, ticks};
 use crate::model::catalog::{Consumer as Declared, ConsumerKind, Credential, FileConsumer, GateSettings, RotationPolicy};
 use crate::model::diagnostic::Place;
 use crate::model::id::{ConsumerId, VersionId};
@@ -20,7 +21,7 @@ use crate::model::plan::ActionKind;
 use crate::model::rotator::{Alphabet, RandomValue, RotatorConfig};
 use crate::model::secret::Secret;
 use crate::model::time::Limit;
-use crate::world::{Consumer, Fresh, KeyChange, Overlap};
+use crate::world::{Capabilities, Consumer, Fresh, KeyChange, Overlap};
 
 /// What is searched, and how far.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Scenario {
     pub whims: u8,
     /// A person may roll back.
     pub rollback: bool,
+    /// The person in a sweep of faults waits with that until the value before is disabled.
+    pub late_whim: bool,
     /// The old value is in wrong hands.
     pub leak: bool,
 }
@@ -337,8 +340,9 @@ impl Rig {
         if !self.scenario.rollback || node.state.whims == 0 {
             return None;
         }
-        let old = node.state.previous.clone().filter(|old| node.state.works(&self.scenario.setup, old))?;
+        let old = node.state.previous.clone().filter(|old| node.state.exists(&self.scenario.setup, old))?;
         let fate = names::fate(&secret(), generation);
+        let last = names::last(&secret(), generation);
         let mut next = node.copy();
         next.state.whims -= 1;
         match self.scenario.setup.ablation {
@@ -350,7 +354,12 @@ impl Rig {
                 next.state.previous = next.state.current.replace(back);
                 next.state.depth += 1;
             }
-            _ if node.state.registers.contains_key(&fate) => return None,
+            _ if node.state.registers.contains_key(&last) => return None,
+            at_once if node.state.registers.contains_key(&fate) => {
+                let Capabilities { disable: true, delete: true, .. } = self.scenario.setup.capabilities else { return None };
+                let since = if at_once == Some(Ablation::RevivedAtOnce) { -9 } else { next.state.clock };
+                next.state.registers.insert(last, Last::revive(ticks(since)));
+            }
             _ => drop(next.state.registers.insert(fate, "rollback".to_owned())),
         }
         Some(next)
@@ -380,6 +389,7 @@ fn word(phase: &Phase) -> &'static str {
             Mutation::Change { change: KeyChange::Disable, .. } => "disables",
             Mutation::Change { change: KeyChange::Enable, .. } => "enables",
             Mutation::Fate(_) => "decides the fate",
+            Mutation::NoReturn => "decides that nothing comes back",
             Mutation::Prove => "proves",
             Mutation::Mark(_) => "notes an instant",
         },

@@ -22,6 +22,7 @@ fn server() -> Vec<Shape> {
 fn server_again() -> Vec<Shape> {
     vec![
         ("server-issued, rolled back", rollback(SERVER, 1, 0)),
+        ("server-issued, brought back when disabled", Scenario { late_whim: true, ..rollback(SERVER, 1, 0) }),
         ("server-issued, two rotations", Scenario { wanted: 2, ..scenario(SERVER, 1, 0) }),
         ("re-readable", scenario(REREAD, 1, 0)),
         ("re-readable, canary", canary(REREAD, 1, 0)),
@@ -35,6 +36,7 @@ fn client() -> Vec<Shape> {
         ("client-chosen", scenario(CLIENT, 1, 0)),
         ("client-chosen, canary", canary(CLIENT, 1, 0)),
         ("client-chosen, rolled back", rollback(CLIENT, 1, 0)),
+        ("client-chosen, brought back when disabled", Scenario { late_whim: true, ..rollback(CLIENT, 1, 0) }),
         ("client-chosen, beside a foreign one", foreign),
         ("delete only", scenario(DELETE_ONLY, 1, 0)),
         ("delete only, canary", canary(DELETE_ONLY, 1, 0)),

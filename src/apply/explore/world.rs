@@ -50,6 +50,8 @@ pub enum Ablation {
     NoVerdict,
     /// A rejected credential is deleted while a run may still hand it out.
     RejectedAtOnce,
+    /// What was being ended and comes back is put in force while a run may still end it.
+    RevivedAtOnce,
     /// The client library sends again by itself what was not answered.
     Retries,
     /// A version can be written twice, as with the label `AWSPENDING` on some servers.
@@ -202,6 +204,12 @@ impl State {
     /// True when the value of `version` is let in.
     pub fn works(&self, setup: &Setup, version: &VersionId) -> bool {
         self.values.get(version).is_some_and(|value| self.lets_in(setup, value))
+    }
+
+    /// True when the value of `version` could be let in again.
+    pub fn exists(&self, setup: &Setup, version: &VersionId) -> bool {
+        let Overlap::Dual { .. } = setup.capabilities.overlap else { return self.works(setup, version) };
+        self.values.get(version).and_then(|value| number(value)).is_some_and(|key| self.keys.contains_key(&key))
     }
 
     fn lets_in(&self, setup: &Setup, value: &[u8]) -> bool {
