@@ -66,6 +66,8 @@ pub enum ErrorClass {
     Transient,
     /// Will never work like this: a person must change something.
     Permanent,
+    /// The value itself is refused for good, and another one may do. Only of [`Target::install`].
+    Unfit,
 }
 
 impl std::fmt::Display for WorldError {

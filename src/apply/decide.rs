@@ -229,9 +229,9 @@ fn wanted<'a>(o: &'a Observation, place: &Place) -> Option<&'a VersionId> {
     tried.map(|slot| &slot.id).or(o.generation.as_ref())
 }
 
-/// True when the value of `slot` is let in, as far as anybody can tell without trying it.
+/// True when the value of `slot` fits and is let in, as far as anybody can tell without trying it.
 fn ready(o: &Observation, slot: &Slot) -> bool {
-    o.capabilities.overlap == Overlap::Unvalidated || slot.installed
+    slot.unfit.is_none() && (o.capabilities.overlap == Overlap::Unvalidated || slot.installed)
 }
 
 /// A consumer stores, or runs, another version than it must.
@@ -337,7 +337,11 @@ fn retire(o: &Observation) -> Option<Step> {
 fn promote(o: &Observation) -> Option<Step> {
     let slot = o.candidate().filter(|_| o.due)?;
     let validated = o.capabilities.overlap != Overlap::Unvalidated;
-    if validated && o.capabilities.issuer == Issuer::Client && !slot.installed {
+    if let Some(why) = slot.unfit.as_ref().filter(|_| slot.verdict.is_none()) {
+        return Some(Step::Act(Mutation::Reject { slot: slot.id.clone(), why: why.clone() }));
+    }
+    // What the target would not take is tried all the same: the refusal may be that of a request sent twice.
+    if validated && o.capabilities.issuer == Issuer::Client && !slot.installed && slot.refused.is_none() {
         return Some(Step::Act(Mutation::Install { version: slot.id.clone(), over: slot.over.clone() }));
     }
     let judged = validated || o.consumers.iter().any(|place| place.canary);
@@ -391,6 +395,9 @@ fn create(o: &Observation) -> Option<Step> {
     }
     match o.capabilities.overlap {
         Overlap::Dual { max } if o.keys.len() < usize::from(max) => Some(Step::Act(Mutation::Create { slot })),
+        Overlap::Dual { .. } if o.keys.iter().any(|key| matches!(key.role, Role::Rejected(_))) => {
+            Some(Step::Wait(None, "until no run can hand out what was rejected, so that it may be ended".to_owned()))
+        }
         Overlap::Dual { max } => {
             let foreign: Vec<String> = o.keys.iter().filter(|key| key.role == Role::Foreign).map(|key| told(&key.id)).collect();
             let whose = if foreign.is_empty() { String::new() } else { format!(", {} not made by slm", foreign.join(", ")) };

@@ -45,13 +45,17 @@ fn content() -> impl Strategy<Value = Content> {
 fn slot_named(id: &'static str) -> impl Strategy<Value = Slot> {
     let verdict =
         proptest::option::of(prop_oneof![Just(Verdict::Approve), any::<bool>().prop_map(|settled| Verdict::Reject { settled })]);
-    (content(), verdict, proptest::option::of(version()), any::<bool>()).prop_map(move |(content, verdict, over, installed)| Slot {
-        id: id.into(),
-        content,
-        verdict,
-        over,
-        installed,
-    })
+    (content(), verdict, proptest::option::of(version()), any::<bool>(), why(), why()).prop_map(
+        move |(content, verdict, over, installed, unfit, refused)| Slot {
+            id: id.into(),
+            content,
+            verdict,
+            over,
+            installed,
+            unfit,
+            refused,
+        },
+    )
 }
 
 fn role() -> impl Strategy<Value = Role> {
@@ -100,10 +104,14 @@ fn marks() -> impl Strategy<Value = Marks> {
     (mark(), mark(), mark(), mark()).prop_map(|(promoted, disabled, refused, done)| Marks { promoted, disabled, refused, done })
 }
 
+/// Rarely a reason.
+fn why() -> impl Strategy<Value = Option<String>> {
+    proptest::option::weighted(0.1, Just("why".to_owned()))
+}
+
 /// A store that lets nobody write, or has replicas that are behind.
 fn unfit() -> impl Strategy<Value = (Option<String>, Vec<String>)> {
-    let rarely = || proptest::option::weighted(0.1, Just("why".to_owned()));
-    (rarely(), rarely()).prop_map(|(shut, behind)| (shut, behind.into_iter().collect()))
+    (why(), why()).prop_map(|(shut, behind)| (shut, behind.into_iter().collect()))
 }
 
 fn observation() -> impl Strategy<Value = Observation> {
@@ -247,7 +255,8 @@ proptest! {
                 let judged = o.capabilities.overlap != Overlap::Unvalidated || o.consumers.iter().any(|place| place.canary);
                 let installed = slot.installed || o.capabilities.overlap == Overlap::Unvalidated;
                 prop_assert!(o.due && slot.live() && (!judged || slot.verdict == Some(Verdict::Approve)));
-                prop_assert!(installed || o.capabilities.issuer == Issuer::Server);
+                prop_assert!(installed || slot.refused.is_some() || o.capabilities.issuer == Issuer::Server);
+                prop_assert!(slot.unfit.is_none() || slot.verdict == Some(Verdict::Approve));
             }
         }
     }

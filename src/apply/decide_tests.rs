@@ -18,7 +18,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn slot(id: &str, content: Content) -> Slot {
-    Slot { id: id.into(), content, verdict: None, over: None, installed: false }
+    Slot { id: id.into(), content, verdict: None, over: None, installed: false, unfit: None, refused: None }
 }
 
 fn value(key: &str) -> Content {
@@ -409,6 +409,34 @@ fn what_cannot_be_disabled_is_deleted_and_what_cannot_be_deleted_is_disabled() {
     blocked(&o, "credential old can be neither disabled nor deleted");
     o.capabilities = Capabilities { delete: true, ..SINGLE };
     assert!(!matches!(decide(&o), Step::Act(Mutation::Change { .. } | Mutation::Fate(_))));
+}
+
+#[test]
+fn a_value_that_a_consumer_could_not_take_is_rejected_before_anybody_has_it() {
+    let mut o = with_candidate(due(SERVER), None);
+    o.slots[0].unfit = Some("a letter".to_owned());
+    o.consumers[0].canary = true;
+    acts(&o, Mutation::Reject { slot: "s0".into(), why: "a letter".to_owned() });
+    o.slots[0].verdict = Some(Verdict::Reject { settled: false });
+    o.keys[1].role = Role::Rejected("s0".into());
+    waits(&o, None, "rejected");
+    o.slots[0].verdict = Some(Verdict::Reject { settled: true });
+    acts(&o, change("new", KeyChange::Delete));
+    o.keys.remove(1);
+    acts(&o, Mutation::Create { slot: "s1".into() });
+}
+
+#[test]
+fn a_value_that_its_target_would_not_take_is_tried_before_another_is_made() {
+    for capabilities in [CLIENT, SINGLE] {
+        let mut o = with_candidate(due(capabilities), None);
+        (o.slots[0].installed, o.slots[0].refused) = (false, Some("too simple".to_owned()));
+        acts(&o, Mutation::Judge { slot: "s0".into() });
+        o.slots[0].verdict = Some(Verdict::Approve);
+        acts(&o, promote_to("s0"));
+        o.slots[0].verdict = Some(Verdict::Reject { settled: false });
+        acts(&o, Mutation::Prepare { slot: "s1".into() });
+    }
 }
 
 #[test]

@@ -66,7 +66,7 @@ pub struct Engine<'a> {
     pub(super) refused: BTreeMap<ConsumerId, (VersionId, String)>,
     /// The last failure to see a consumer that may pass by itself.
     passing: Option<WorldError>,
-    known: Known,
+    pub(super) known: Known,
     events: Vec<Event>,
 }
 
@@ -80,7 +80,18 @@ impl<'a> Engine<'a> {
             _ => names::rotation(&job.credential.id, None),
         };
         let (asked, refused, phase) = (BTreeMap::new(), BTreeMap::new(), Phase::Idle);
-        Self { job, clock, rotation, phase, failures: 0, asked, refused, passing: None, known: Known::new(), events: Vec::new() }
+        Self {
+            job,
+            clock,
+            rotation,
+            phase,
+            failures: 0,
+            asked,
+            refused,
+            passing: None,
+            known: Known::default(),
+            events: Vec::new(),
+        }
     }
 
     /// One half-step; the fate when the drive has ended.
@@ -216,7 +227,14 @@ impl<'a> Engine<'a> {
                 self.refused.insert(id.clone(), (version.clone(), error.to_string()));
                 None
             }
-            (Err(error), _) => self.failed(&error),
+            (Err(error), _) => match &mutation {
+                // The value is tried before another is made: it may be there by a request that was sent before.
+                Mutation::Install { version, .. } if error.class == ErrorClass::Unfit => {
+                    self.known.declined = Some((version.clone(), error.cause));
+                    None
+                }
+                _ => self.failed(&error),
+            },
         }
     }
 
@@ -238,7 +256,7 @@ impl<'a> Engine<'a> {
     pub(super) fn failed(&mut self, error: &WorldError) -> Option<Fate> {
         self.failures = self.failures.saturating_add(1);
         match error.class {
-            ErrorClass::Denied | ErrorClass::Permanent => Some(Fate::Blocked(error.to_string())),
+            ErrorClass::Denied | ErrorClass::Permanent | ErrorClass::Unfit => Some(Fate::Blocked(error.to_string())),
             ErrorClass::NotFound | ErrorClass::Conflict | ErrorClass::Transient => {
                 (self.failures > self.job.budget.retries).then(|| Fate::Failed(error.to_string()))
             }

@@ -3,15 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use zeroize::Zeroizing;
+
 use super::decide::Mark;
 use super::gate::{Reading, gate, soaked};
 use super::job::{Goal, Job};
 use super::observation::{
     Content, Ending, Key, Last, Marks, Observation, Place, Records, Role, Sight, Slot, Verdict, condemned, last_use,
 };
+use crate::model::catalog::Letters;
 use crate::model::id::{ConsumerId, RegisterName, VersionId};
 use crate::model::names;
 use crate::model::outcome::Fate;
+use crate::model::secret::Secret;
 use crate::model::time::{Limit, Timestamp};
 use crate::world::{Clock, ErrorClass, Issuer, Listing, Overlap, SecretView, WorldError};
 
@@ -28,8 +32,16 @@ pub(super) struct Basis {
     pub target_now: Timestamp,
 }
 
-/// What versions hold, as read before: a version is written once, so that what was read stays true.
-pub(super) type Known = BTreeMap<VersionId, Content>;
+/// What a drive remembers from look to look.
+#[derive(Default)]
+pub(super) struct Known {
+    /// What versions hold: a version is written once, so that what was read stays true.
+    contents: BTreeMap<VersionId, Content>,
+    /// Versions whose value some consumer could not take, and why.
+    unfit: BTreeMap<VersionId, String>,
+    /// The version that the target would not take, and why.
+    pub declined: Option<(VersionId, String)>,
+}
 
 /// What [`store`] brings back.
 pub(super) enum Seen {
@@ -87,7 +99,7 @@ pub(super) async fn store(
     let contents = contents(job, goal, &view, &ids, due, known).await?;
     let registers = registers(job, goal, generation, attempts).await?;
     let consumers = consumers().await;
-    let read = Read { job, goal, basis: &basis, view: &view, listing: &listing, contents, registers, due };
+    let read = Read { job, goal, basis: &basis, view: &view, listing: &listing, contents, known, registers, due };
     Ok(Seen::Whole(Box::new((read.observation(ids, consumers), basis))))
 }
 
@@ -99,6 +111,7 @@ struct Read<'a> {
     view: &'a SecretView,
     listing: &'a Listing,
     contents: BTreeMap<VersionId, Content>,
+    known: &'a Known,
     registers: BTreeMap<RegisterName, String>,
     due: bool,
 }
@@ -157,7 +170,9 @@ impl Read<'_> {
         let generation = self.basis.generation.as_ref();
         let slot = |id: VersionId, verdict| {
             let content = self.contents.get(&id).cloned().unwrap_or(Content::Absent);
-            let mut slot = Slot { id, content, verdict, over: None, installed: false };
+            let unfit = self.known.unfit.get(&id).cloned();
+            let refused = self.known.declined.as_ref().filter(|(declined, _)| *declined == id).map(|(_, why)| why.clone());
+            let mut slot = Slot { id, content, verdict, over: None, installed: false, unfit, refused };
             stand(&mut slot, self.listing);
             slot
         };
@@ -241,24 +256,47 @@ async fn contents(
     };
     let mut contents = BTreeMap::new();
     for id in view.versions.keys().filter(matters) {
-        if let Some(content) = known.get(id) {
+        if let Some(content) = known.contents.get(id) {
             contents.insert(id.clone(), content.clone());
             continue;
         }
         let content = match job.store.read(goal.secret, id).await {
             Ok(value) => match condemned(&value).filter(|_| validated) {
                 Some(keys) => Content::Tombstone(keys),
-                None => Content::Value(job.rotator.identify(&value)),
+                None => {
+                    known.unfit.extend(unfit(job, &value).map(|why| (id.clone(), why)));
+                    Content::Value(job.rotator.identify(&value))
+                }
             },
             Err(error) if error.class == ErrorClass::NotFound => Content::Empty,
             Err(error) => return Err(error),
         };
         if content != Content::Empty {
-            known.insert(id.clone(), content.clone());
+            known.contents.insert(id.clone(), content.clone());
         }
         contents.insert(id.clone(), content);
     }
     Ok(contents)
+}
+
+/// Why some consumer of `job` cannot take `value`, by its letters. What slm makes itself is made of letters that fit.
+fn unfit(job: &Job<'_>, value: &Secret) -> Option<String> {
+    let server = job.rotator.capabilities().issuer == Issuer::Server;
+    let mut narrow = job.credential.consumers.iter().filter_map(|consumer| Some((consumer, consumer.letters?))).filter(|_| server);
+    let (consumer, letters) = narrow.find(|(_, letters)| !spelled(value, *letters))?;
+    Some(format!("consumer `{}` takes `{}` alone", consumer.id, letters.as_str()))
+}
+
+/// True when every text in `value` is of `letters`: the fields of an object, else the whole.
+fn spelled(value: &Secret, letters: Letters) -> bool {
+    let Ok(fields) = serde_json::from_slice::<BTreeMap<String, serde_json::Value>>(value.expose()) else {
+        return value.expose_text().is_ok_and(|text| letters.spell(text));
+    };
+    let texts = fields.into_values().filter_map(|field| match field {
+        serde_json::Value::String(text) => Some(Zeroizing::new(text)),
+        _ => None,
+    });
+    texts.fold(true, |all, text| all & letters.spell(&text))
 }
 
 async fn registers(
@@ -322,6 +360,15 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::new(second, 0).unwrap()
+    }
+
+    #[test]
+    fn every_text_of_a_value_must_be_spelled_with_the_letters_and_what_is_no_text_need_not() {
+        let key = Secret::new(br#"{"access_key_id":"AKIA1","secret_access_key":"a/b+c=","port":5432}"#.to_vec());
+        assert!(spelled(&key, Letters::Base64) && !spelled(&key, Letters::Base64url) && !spelled(&key, Letters::Alnum));
+        let plain = Secret::new(b"a-b_c".to_vec());
+        assert!(spelled(&plain, Letters::Base64url) && !spelled(&plain, Letters::Base64));
+        assert!(!spelled(&Secret::new(vec![0xff]), Letters::Alnum) && spelled(&Secret::new(b"Az9".to_vec()), Letters::Alnum));
     }
 
     #[test]

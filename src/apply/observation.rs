@@ -64,6 +64,10 @@ pub struct Slot {
     pub over: Option<VersionId>,
     /// Whether the target lets it in, as far as its list tells.
     pub installed: bool,
+    /// Why some consumer could not take its value, if so.
+    pub unfit: Option<String>,
+    /// Why the target would not take its value when this drive had it let in, if so.
+    pub refused: Option<String>,
 }
 
 /// What a slot holds.
@@ -316,10 +320,10 @@ impl Slot {
 }
 
 impl Observation {
-    /// The first attempt that may be promoted.
+    /// The first attempt that may be promoted. A store may have removed the one before it.
     #[must_use]
     pub fn candidate(&self) -> Option<&Slot> {
-        self.slots.iter().find(|slot| !matches!(slot.content, Content::Tombstone(_)) && !slot.rejected()).filter(|slot| slot.live())
+        self.slots.iter().find(|slot| slot.live())
     }
 
     /// The attempt that comes next.

@@ -26,7 +26,7 @@ fn tomb(keys: &[&str]) -> Content {
 }
 
 fn slot(id: &str, content: Content, verdict: Option<Verdict>) -> Slot {
-    Slot { id: id.into(), content, verdict, over: None, installed: false }
+    Slot { id: id.into(), content, verdict, over: None, installed: false, unfit: None, refused: None }
 }
 
 fn view(id: &str, ours: bool) -> KeyView {

@@ -67,7 +67,8 @@ impl Engine<'_> {
                     let operation = format!("use version {slot}");
                     return Err(WorldError { class: ErrorClass::Transient, operation, cause: why });
                 }
-                return self.reject(goal, slot, &why, basis).await;
+                let declined = self.known.declined.as_ref().filter(|(declined, _)| declined == slot);
+                return self.reject(goal, slot, declined.map_or(&why, |(_, declined)| declined), basis).await;
             }
         }
         let written = self.once(goal, basis, &self.verdict_of(goal, slot, basis)?, "approve").await?;

@@ -74,7 +74,7 @@ impl Asked {
         let cause = match error.class {
             ErrorClass::Denied => Unseen::Denied,
             // Looking again does not help: a person must change something.
-            ErrorClass::Permanent => Unseen::NotCollected,
+            ErrorClass::Permanent | ErrorClass::Unfit => Unseen::NotCollected,
             ErrorClass::NotFound | ErrorClass::Conflict | ErrorClass::Transient => Unseen::Unreachable,
         };
         let more = if self.unseen.len() > 1 { format!("; {} more were not seen", self.unseen.len() - 1) } else { String::new() };

@@ -119,7 +119,7 @@ impl Collector for VaultSecrets {
 fn incomplete(error: &WorldError) -> Completeness {
     let cause = match error.class {
         ErrorClass::Denied => Unseen::Denied,
-        ErrorClass::Permanent => Unseen::Inconsistent,
+        ErrorClass::Permanent | ErrorClass::Unfit => Unseen::Inconsistent,
         ErrorClass::NotFound | ErrorClass::Conflict | ErrorClass::Transient => Unseen::Unreachable,
     };
     Completeness::Incomplete { cause, detail: error.to_string() }

@@ -45,6 +45,17 @@ impl Letters {
         }
     }
 
+    /// True when every letter of `text` is one of them.
+    #[must_use]
+    pub fn spell(self, text: &str) -> bool {
+        let more = match self {
+            Self::Alnum => "",
+            Self::Base64url => "-_",
+            Self::Base64 => "+/=",
+        };
+        text.chars().all(|letter| letter.is_ascii_alphanumeric() || more.contains(letter))
+    }
+
     /// True when each of them is one of `others`.
     #[must_use]
     pub fn are_in(self, others: Self) -> bool {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::guard::{Share, guard, shut};
+use super::standing::returns;
 use super::{Input, by_hand, managed, preflight};
 use crate::model::assessment::{Because, Decision, Status, Subject};
 use crate::model::catalog::{Catalog, Credential, Remedy};
@@ -124,6 +125,10 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
     let Some(version) = resource.text("version").map(VersionId::from) else {
         return Some((rotate(credential, None), if resource.is("slm_pending") { Reason::HalfDone } else { Reason::NoValue }));
     };
+    let rotation = rotation_of(input, credential, &version);
+    if rotation.is_some_and(|rotation| rotation.is("open") && returns(rotation)) {
+        return Some((finish(credential, version), Reason::RolledBack));
+    }
     // `AWSPENDING` is AWS's; only our own slot label makes a rotation of ours half done.
     if resource.is("slm_pending") && credential.rotator.aws_managed().is_none() {
         return Some((rotate(credential, Some(version)), Reason::HalfDone));
@@ -133,7 +138,6 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
     if input.forced.contains(&credential.id) && (behind.is_empty() || credential.rotator.capabilities().validated()) {
         return Some((rotate(credential, Some(version)), Reason::Forced));
     }
-    let rotation = rotation_of(input, credential, &version);
     if rotation.is_some_and(|rotation| rotation.is("open")) {
         return Some((finish(credential, version), Reason::NotRetired));
     }

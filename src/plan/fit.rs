@@ -13,6 +13,8 @@ const GITHUB_SECRET: u32 = 48 * 1024;
 enum Made {
     /// At most these.
     Of(Letters),
+    /// At most these, drawn by somebody else: another one is asked for until it fits.
+    Drawn(Letters),
     /// Lines of text, spaces and all.
     Text,
     /// Nobody can tell beforehand.
@@ -46,8 +48,18 @@ fn length(credential: &Credential, consumer: &Consumer, found: &mut Found) {
 fn letters(credential: &Credential, consumer: &Consumer, made: Made, found: &mut Found) {
     let Some(takes) = consumer.letters else { return };
     let what = match made {
-        Made::Of(letters) if letters.are_in(takes) => return,
+        Made::Of(letters) | Made::Drawn(letters) if letters.are_in(takes) => return,
         Made::Of(letters) => format!("letters of `{}`", letters.as_str()),
+        Made::Drawn(letters) => {
+            let attempts = credential.policy.attempts;
+            let why = format!(
+                "values have letters of `{}`, and `{}` takes `{}`: another is asked for until one fits, {attempts} times at most",
+                letters.as_str(),
+                consumer.id,
+                takes.as_str()
+            );
+            return found.note(Check::Letters, credential.id.as_str(), Sighting::Unseen(why));
+        }
         Made::Text => "spaces and lines".to_owned(),
         Made::Unknown => {
             let why = format!("nobody can tell whether values are `{}`, as `{}` asks", takes.as_str(), consumer.id);
@@ -70,7 +82,7 @@ fn made(rotator: &RotatorConfig) -> Made {
         RotatorConfig::Random(value) => of(value.alphabet),
         RotatorConfig::PostgresAlternating(roles) => of(roles.password.alphabet),
         RotatorConfig::PostgresPassword(role) => of(role.password.alphabet),
-        RotatorConfig::AwsIamAccessKey(_) => Made::Of(Letters::Base64),
+        RotatorConfig::AwsIamAccessKey(_) => Made::Drawn(Letters::Base64),
         RotatorConfig::GithubDeployKey(_) => Made::Text,
         RotatorConfig::Exec(_)
         | RotatorConfig::Http(_)

@@ -27,12 +27,12 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
         _ if !whole => Phase::Unseen,
         (_, None) if watched && version.is_some() => Phase::Unseen,
         (_, Some(rotation)) if rotation.get("open").is_none() => Phase::Unseen,
+        (_, Some(rotation)) if rotation.is("open") && returns(rotation) => Phase::Returning,
         _ if managed.is_none() && seen.resource.is_some_and(|resource| resource.is("slm_pending")) => Phase::Prepared,
         (None, _) => Phase::Empty,
         _ if !behind.is_empty() => Phase::Delivering,
         (_, Some(rotation)) if rotation.is("stuck") => Phase::Stuck,
         (_, Some(rotation)) if rotation.instant("pending_since").is_some() => Phase::Rotating,
-        (_, Some(rotation)) if rotation.is("open") && returns(rotation) => Phase::Returning,
         (_, Some(rotation)) if rotation.is("open") && rotation.instant("disabled").is_some() => Phase::Soaking,
         (_, Some(rotation)) if rotation.is("open") => Phase::Retiring,
         _ if due.is_some_and(|due| due <= input.assessment.at) => Phase::Due,
@@ -44,7 +44,7 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
 }
 
 /// True when it was decided that the value before `rotation` comes back.
-fn returns(rotation: &Resource) -> bool {
+pub(super) fn returns(rotation: &Resource) -> bool {
     rotation.text("fate") == Some("rollback") || rotation.text("last").is_some_and(|last| last.starts_with("revive "))
 }
 

@@ -64,6 +64,7 @@ enum Class {
     Conflict,
     Transient,
     Permanent,
+    Unfit,
 }
 
 #[derive(Deserialize)]
@@ -154,6 +155,9 @@ impl Plugin {
                     Class::Conflict => ErrorClass::Conflict,
                     Class::Transient => ErrorClass::Transient,
                     Class::Permanent => ErrorClass::Permanent,
+                    // Of another step it is a refusal like any other.
+                    Class::Unfit if step == "install" => ErrorClass::Unfit,
+                    Class::Unfit => ErrorClass::Permanent,
                 };
                 Err(wrong(class, &format!("it says `{}`", code(&said))))
             }

@@ -144,7 +144,7 @@ async fn a_leaked_key_is_ended_in_one_run_and_a_roll_back_brings_the_old_one_bac
     world.slm(&["rotate", "deployer", "--leak"]).exits(0).says("disabled").says("deleted");
     let second = held(&world);
     assert_eq!(keys(&iam).await, [second.as_str()], "{first} was in wrong hands");
-    world.slm(&["rollback", "deployer"]).exits(5).says("is being retired");
+    world.slm(&["rollback", "deployer"]).exits(5).says("the value before is deleted");
     world.edit("slm.toml", "[limits]\nfreeze = [\"2020-01-01/2099-12-31\"]\n\n", "");
 
     world.slm(&["rotate", "deployer"]).exits(2).says("waits until");
@@ -155,6 +155,43 @@ async fn a_leaked_key_is_ended_in_one_run_and_a_roll_back_brings_the_old_one_bac
     world.slm(&["resume", "deployer"]).exits(2).says("waits until");
     world.slm(&["retire", "deployer"]).exits(2).says("waits until");
     assert_eq!(held(&world), second);
+}
+
+#[tokio::test]
+async fn a_key_that_is_disabled_comes_back_at_once_and_is_in_force_when_no_run_can_end_it() {
+    let moto = Server::moto();
+    let proxy = Proxy::before(&moto.endpoint);
+    let iam = Iam::new(&config(&moto.endpoint, "eu-west-1", None).await);
+    iam.create_user().user_name("ci-deployer").send().await.unwrap();
+    let world = world(&proxy.endpoint);
+    world.edit("credentials/deployer.toml", "soak = \"0s\"", "soak = \"1d\"");
+    world.commit();
+    world.slm(&["rotate", "deployer"]).exits(0).says("done");
+    let first = held(&world);
+    world.slm(&["rotate", "deployer"]).exits(2).says("waits until");
+    let second = held(&world);
+    tokio::time::sleep(LEASE + Duration::from_secs(2)).await;
+    world.slm(&["resume", "deployer"]).exits(2).says("disabled").says("waits until");
+    world.slm(&["status", "deployer"]).exits(2).says("is disabled and waits to be deleted");
+    let active = async || {
+        let listed = iam.list_access_keys().user_name("ci-deployer").send().await.unwrap().access_key_metadata;
+        let active = listed.into_iter().filter(|key| key.status == Some(aws_sdk_iam::types::StatusType::Active));
+        active.map(|key| key.access_key_id.unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(active().await, [second.as_str()]);
+
+    world.slm(&["rollback", "deployer"]).exits(2).says("enabled").says("waits until");
+    let asked = Instant::now();
+    assert_eq!(active().await.len(), 2, "it is let in again at once");
+    assert_eq!(held(&world), second);
+    world.slm(&["status", "deployer"]).exits(2).says("the value before comes back");
+    world.slm(&["retire", "deployer"]).exits(2).says("waits until");
+    tokio::time::sleep((2 * LEASE + Duration::from_secs(2)).saturating_sub(asked.elapsed())).await;
+    world.slm(&["resume", "deployer"]).exits(2).says("promoted").says("waits until");
+    assert_eq!(held(&world), first, "what was disabled is in force again");
+    assert_eq!(active().await.len(), 2, "the one that was left waits to be retired like any other");
+    let lives = git(&world.root(), &["grep", "-h", "\"last\"", "slm/evidence", "--", "rotations/"]);
+    assert!(String::from_utf8(lives).unwrap().contains("revive "), "what brought it back is recorded");
 }
 
 /// The recorded life of the version that a rotation put in force.

@@ -28,7 +28,16 @@ const SINGLE: Capabilities =
     Capabilities { issuer: Issuer::Client, overlap: Overlap::Single, disable: false, delete: false, ..SERVER };
 
 fn scenario(capabilities: Capabilities, rotators: usize, faults: u8) -> Scenario {
-    let setup = Setup { capabilities, consumers: 1, canary: false, late: false, foreign: false, ablation: None };
+    let setup = Setup {
+        capabilities,
+        consumers: 1,
+        canary: false,
+        late: false,
+        foreign: false,
+        picky: false,
+        forgetful: false,
+        ablation: None,
+    };
     Scenario { setup, rotators, faults, wanted: 1, whims: 0, rollback: false, late_whim: false, leak: false }
 }
 
@@ -47,6 +56,18 @@ fn roomy(mut scenario: Scenario) -> Scenario {
 /// Consumers that hold nothing yet.
 fn late(mut scenario: Scenario) -> Scenario {
     scenario.setup.late = true;
+    scenario
+}
+
+/// The first new value does not fit.
+fn picky(mut scenario: Scenario) -> Scenario {
+    scenario.setup.picky = true;
+    scenario
+}
+
+/// A store that removes versions without a label.
+fn forgetful(mut scenario: Scenario) -> Scenario {
+    scenario.setup.forgetful = true;
     scenario
 }
 
@@ -146,6 +167,28 @@ fn unvalidated_three_runs_two_faults() {
 fn unvalidated_rolled_back_by_a_person() {
     holds("unvalidated, roll-back, 2 runs", &rollback(Capabilities::UNVALIDATED, 2, 0));
     holds("unvalidated, roll-back, 1 run, 3 faults", &rollback(Capabilities::UNVALIDATED, 1, 3));
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_replaced_before_anybody_has_it() {
+    holds("server-issued, the first does not fit, 1 run, 3 faults", &picky(scenario(SERVER, 1, 3)));
+    holds("server-issued, canary, the first does not fit, 1 run, 1 fault", &picky(canary(SERVER, 1, 1)));
+    holds("re-readable, the first does not fit, 1 run, 3 faults", &picky(scenario(REREAD, 1, 3)));
+    holds("client-chosen, the first is declined, 1 run, 3 faults", &picky(scenario(CLIENT, 1, 3)));
+    holds("client-chosen, the first is declined, 2 runs", &picky(scenario(CLIENT, 2, 0)));
+    holds("in place, the first is declined, 1 run, 3 faults", &picky(scenario(SINGLE, 1, 3)));
+    holds("in place, the first is declined, 2 runs, 1 fault", &picky(scenario(SINGLE, 2, 1)));
+}
+
+#[test]
+fn a_store_that_removes_versions_without_a_label_loses_nothing_that_matters() {
+    let twice = Scenario { wanted: 2, ..scenario(SERVER, 1, 1) };
+    holds("server-issued, unlabelled removed, 1 run, 3 faults", &forgetful(scenario(SERVER, 1, 3)));
+    holds("server-issued, unlabelled removed, two rotations, 1 run, 1 fault", &forgetful(twice));
+    holds("server-issued, unlabelled removed, roll-back, 1 run, 1 fault", &forgetful(rollback(SERVER, 1, 1)));
+    holds("client-chosen, unlabelled removed, 1 run, 3 faults", &forgetful(scenario(CLIENT, 1, 3)));
+    holds("in place, unlabelled removed, 2 runs", &forgetful(scenario(SINGLE, 2, 0)));
+    holds("in place, unlabelled removed, roll-back, 1 run, 2 faults", &forgetful(rollback(SINGLE, 1, 2)));
 }
 
 /// Nothing can be done and nothing is touched.

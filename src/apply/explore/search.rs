@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::super::engine::{Engine, Phase};
 use super::super::job::{Budget, Job};
 use super::super::observation::Last;
 use super::world::{ATTEMPTS, Ablation, Fault, Fixed, Setup, Spot, State, TICK, World, number, secret, ticks};
-use crate::model::catalog::{Consumer as Declared, ConsumerKind, Credential, FileConsumer, GateSettings, RotationPolicy};
+use crate::model::catalog::{Consumer as Declared, ConsumerKind, Credential, FileConsumer, GateSettings, Letters, RotationPolicy};
 use crate::model::diagnostic::Place;
 use crate::model::id::{ConsumerId, VersionId};
 use crate::model::names;
@@ -65,6 +66,7 @@ enum Run {
         started: i64,
         phase: Phase,
         refused: BTreeMap<ConsumerId, (VersionId, String)>,
+        declined: Option<(VersionId, String)>,
     },
 }
 
@@ -78,9 +80,16 @@ impl Run {
     fn copy(&self) -> Self {
         match self {
             Self::Off => Self::Off,
-            Self::On { generation, rotate, started, phase, refused } => {
+            Self::On { generation, rotate, started, phase, refused, declined } => {
                 let phase = copy(phase);
-                Self::On { generation: generation.clone(), rotate: *rotate, started: *started, phase, refused: refused.clone() }
+                Self::On {
+                    generation: generation.clone(),
+                    rotate: *rotate,
+                    started: *started,
+                    phase,
+                    refused: refused.clone(),
+                    declined: declined.clone(),
+                }
             }
         }
     }
@@ -132,10 +141,10 @@ impl Node {
         Self { state: self.state.clone(), runs: self.runs.iter().map(Run::copy).collect(), faults: self.faults }
     }
 
-    fn key(&self) -> u128 {
+    fn key(&self, forgetful: bool) -> u128 {
         let mut hasher = Wide(1, 2);
         self.faults.hash(&mut hasher);
-        self.state.digest(&mut hasher);
+        self.state.digest(forgetful, &mut hasher);
         for run in &self.runs {
             self.digest(run, &mut hasher);
         }
@@ -143,9 +152,9 @@ impl Node {
     }
 
     fn digest(&self, run: &Run, hasher: &mut Wide) {
-        let Run::On { generation, rotate, started, phase, refused } = run else { return 0_u8.hash(hasher) };
+        let Run::On { generation, rotate, started, phase, refused, declined } = run else { return 0_u8.hash(hasher) };
         let spent = |at: i64| (self.state.clock - at).min(1);
-        (1_u8, generation, rotate, spent(*started), refused).hash(hasher);
+        (1_u8, generation, rotate, spent(*started), refused, declined).hash(hasher);
         match phase {
             Phase::Idle => 0_u8.hash(hasher),
             Phase::Listed(listing) => {
@@ -172,6 +181,8 @@ pub struct Rig {
     pub credential: Credential,
     consumers: Vec<(ConsumerId, Box<dyn Consumer>)>,
     leased: AtomicBool,
+    /// How the last step ended its run, if it did.
+    fate: Mutex<String>,
 }
 
 impl Rig {
@@ -187,7 +198,7 @@ impl Rig {
             kind: file(),
             canary: n == 0 && scenario.setup.canary,
             max_staleness: Limit::seconds(0),
-            letters: None,
+            letters: scenario.setup.picky.then_some(Letters::Alnum),
         };
         let lease = if scenario.setup.unfenced() { Limit::seconds(0) } else { Limit::seconds(TICK) };
         let credential = Credential {
@@ -211,7 +222,7 @@ impl Rig {
             consumers: (0..count).map(declared).collect(),
             place: Place { file: String::new(), span: 0..0 },
         };
-        Self { scenario: scenario.clone(), world, credential, consumers, leased: AtomicBool::new(true) }
+        Self { scenario: scenario.clone(), world, credential, consumers, leased: AtomicBool::new(true), fate: Mutex::default() }
     }
 
     pub fn action(&self, generation: Option<&VersionId>, rotate: bool) -> ActionKind {
@@ -229,7 +240,8 @@ impl Rig {
     /// One half-step of run `who` of `node`; `None` when `fault` was not met and so changes nothing.
     fn step(&self, node: &Node, who: usize, fault: Option<Fault>) -> Option<(Node, &'static str)> {
         let mut next = node.copy();
-        let Run::On { generation, rotate, started, phase, refused } = std::mem::replace(&mut next.runs[who], Run::Off) else {
+        let Run::On { generation, rotate, started, phase, refused, declined } = std::mem::replace(&mut next.runs[who], Run::Off)
+        else {
             return None;
         };
         let unfenced = self.scenario.setup.unfenced();
@@ -257,11 +269,13 @@ impl Rig {
             budget,
         };
         let mut engine = Engine::new(&job, &Fixed);
-        (engine.phase, engine.refused) = (phase, refused);
+        (engine.phase, engine.refused, engine.known.declined) = (phase, refused, declined);
         let word = word(&engine.phase);
         let fate = engine.step().now_or_never().expect("nothing in this world waits");
         let (phase, refused) = (std::mem::take(&mut engine.phase), std::mem::take(&mut engine.refused));
+        let declined = engine.known.declined.take();
         drop(engine);
+        *self.fate.lock().unwrap() = format!("{fate:?}");
         let mut inner = self.world.lock();
         next.state = std::mem::take(&mut inner.state);
         if fault.is_some() && !inner.met {
@@ -269,9 +283,27 @@ impl Rig {
         }
         drop(inner);
         if fate.is_none() {
-            next.runs[who] = Run::On { generation, rotate, started, phase: self.ablate(phase), refused };
+            next.runs[who] = Run::On { generation, rotate, started, phase: self.ablate(phase), refused, declined };
         }
         Some((next, word))
+    }
+
+    /// How one more run would end, and the ones after it, each a lease later.
+    fn then(&self, node: &Node) -> Vec<String> {
+        let mut next = node.copy();
+        let mut words = Vec::new();
+        for _ in 0..6 {
+            let (generation, rotate) = (next.state.current.clone(), next.state.depth < self.scenario.wanted);
+            let started = next.state.clock;
+            next.runs[0] = Run::On { generation, rotate, started, phase: Phase::Idle, refused: BTreeMap::new(), declined: None };
+            let mut last = "";
+            while let Some((then, word)) = self.step(&next, 0, None) {
+                (next, last) = (then, if word.contains("look") || word.contains("list") { last } else { word });
+            }
+            words.push(format!("then {last}, {}", self.fate.lock().unwrap()));
+            next.state.clock += 1;
+        }
+        words
     }
 
     fn ablate(&self, phase: Phase) -> Phase {
@@ -296,6 +328,11 @@ impl Rig {
         }
         let mut later = node.copy();
         later.state.clock += 1;
+        if self.scenario.setup.forgetful && !later.state.forgot {
+            let mut less = later.copy();
+            less.state.forget();
+            all.push((less, "time passes, and what has no label is gone".to_owned(), false));
+        }
         all.push((later, "time passes".to_owned(), false));
         all.extend(self.roll_back(node).map(|next| (next, "a person rolls back".to_owned(), false)));
         for (who, run) in node.runs.iter().enumerate() {
@@ -304,7 +341,8 @@ impl Rig {
                     let mut next = node.copy();
                     let (generation, rotate) = (node.state.current.clone(), node.state.depth < self.scenario.wanted);
                     let started = node.state.clock;
-                    next.runs[who] = Run::On { generation, rotate, started, phase: Phase::Idle, refused: BTreeMap::new() };
+                    next.runs[who] =
+                        Run::On { generation, rotate, started, phase: Phase::Idle, refused: BTreeMap::new(), declined: None };
                     all.push((next, format!("run {who} starts"), false));
                 }
                 Run::On { phase, .. } => {
@@ -401,7 +439,7 @@ pub fn search(scenario: &Scenario) -> Found {
     let rig = Rig::new(scenario);
     let state = std::mem::take(&mut rig.world.lock().state);
     let first = Node { state, runs: (0..scenario.rotators).map(|_| Run::Off).collect(), faults: scenario.faults };
-    let mut seen: HashMap<u128, u32> = HashMap::from([(first.key(), 0)]);
+    let mut seen: HashMap<u128, u32> = HashMap::from([(first.key(scenario.setup.forgetful), 0)]);
     let mut from: Vec<(u32, u16)> = vec![(0, 0)];
     let mut back: Vec<(u32, u32)> = Vec::new();
     let mut goals = Vec::new();
@@ -420,7 +458,7 @@ pub fn search(scenario: &Scenario) -> Found {
         }
         for (index, (next, _, fault)) in rig.next(&node).into_iter().enumerate() {
             found.transitions += 1;
-            let id = *seen.entry(next.key()).or_insert_with(|| {
+            let id = *seen.entry(next.key(scenario.setup.forgetful)).or_insert_with(|| {
                 let id = u32::try_from(from.len()).unwrap();
                 from.push((at, u16::try_from(index).unwrap()));
                 queue.push_back((id, next));
@@ -477,6 +515,7 @@ fn way(rig: &Rig, first: &Node, from: &[(u32, u16)], mut at: u32) -> Vec<String>
     let consumers: Vec<_> =
         node.state.consumers.iter().map(|[stored, running]| (number(&stored.value), number(&running.value))).collect();
     let registers: Vec<_> = node.state.registers.iter().map(|(name, text)| format!("{}={text}", &name.as_str()[..7])).collect();
+    names.extend(rig.then(&node));
     names.push(format!("end: current {:?} keys {keys:?} consumers {consumers:?} {registers:?}", current));
     names
 }

@@ -2,7 +2,7 @@
 
 use super::faults::{Sweep, delivered, oldest, outages, slm, sweep, tried};
 use super::search::Scenario;
-use super::{CLIENT, DELETE_ONLY, REREAD, SERVER, SINGLE, canary, late, rollback, roomy, scenario};
+use super::{CLIENT, DELETE_ONLY, REREAD, SERVER, SINGLE, canary, late, picky, rollback, roomy, scenario};
 use crate::model::outcome::Fate;
 use crate::model::rotator::Capabilities;
 
@@ -16,6 +16,7 @@ fn server() -> Vec<Shape> {
         ("server-issued, three at once", roomy(scenario(SERVER, 1, 0))),
         ("server-issued, new consumer", late(scenario(SERVER, 1, 0))),
         ("server-issued, leaked", leak),
+        ("server-issued, the first does not fit", picky(scenario(SERVER, 1, 0))),
     ]
 }
 
@@ -37,6 +38,7 @@ fn client() -> Vec<Shape> {
         ("client-chosen, canary", canary(CLIENT, 1, 0)),
         ("client-chosen, rolled back", rollback(CLIENT, 1, 0)),
         ("client-chosen, brought back when disabled", Scenario { late_whim: true, ..rollback(CLIENT, 1, 0) }),
+        ("client-chosen, the first is declined", picky(scenario(CLIENT, 1, 0))),
         ("client-chosen, beside a foreign one", foreign),
         ("delete only", scenario(DELETE_ONLY, 1, 0)),
         ("delete only, canary", canary(DELETE_ONLY, 1, 0)),
@@ -46,6 +48,7 @@ fn client() -> Vec<Shape> {
 fn other() -> Vec<Shape> {
     vec![
         ("in place", scenario(SINGLE, 1, 0)),
+        ("in place, the first is declined", picky(scenario(SINGLE, 1, 0))),
         ("in place, canary", canary(SINGLE, 1, 0)),
         ("in place, rolled back", rollback(SINGLE, 1, 0)),
         ("unvalidated", scenario(Capabilities::UNVALIDATED, 1, 0)),

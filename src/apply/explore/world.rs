@@ -31,6 +31,10 @@ pub struct Setup {
     pub late: bool,
     /// A second credential that a person made.
     pub foreign: bool,
+    /// The first new value is one that the target would not take, or that a consumer could not when the server issues it.
+    pub picky: bool,
+    /// Once, versions without a label are gone when a lease has passed.
+    pub forgetful: bool,
     pub ablation: Option<Ablation>,
 }
 
@@ -86,6 +90,10 @@ pub struct State {
     pub values: BTreeMap<VersionId, Vec<u8>>,
     pub current: Option<VersionId>,
     pub previous: Option<VersionId>,
+    /// Has the label of what was kept last.
+    pub pending: Option<VersionId>,
+    /// Versions without a label were removed.
+    pub forgot: bool,
     pub keys: BTreeMap<u8, KeyState>,
     /// What a target that keeps one value lets in.
     pub password: Vec<u8>,
@@ -146,11 +154,16 @@ pub fn ticks(clock: i64) -> Timestamp {
 
 /// The number of the credential in `value`; `None` for a tombstone.
 pub fn number(value: &[u8]) -> Option<u8> {
-    value.strip_prefix(b"k").and_then(|rest| std::str::from_utf8(rest).ok()?.parse().ok())
+    value.strip_prefix(b"k").and_then(|rest| std::str::from_utf8(rest).ok()?.trim_end_matches('+').parse().ok())
 }
 
 fn value_of(key: u8) -> Vec<u8> {
     format!("k{key}").into_bytes()
+}
+
+/// As [`value_of`], with a letter that not every consumer can take.
+fn odd_value_of(key: u8) -> Vec<u8> {
+    format!("k{key}+").into_bytes()
 }
 
 impl World {
@@ -212,6 +225,13 @@ impl State {
         self.values.get(version).and_then(|value| number(value)).is_some_and(|key| self.keys.contains_key(&key))
     }
 
+    /// A store removes versions that have no label.
+    pub fn forget(&mut self) {
+        self.forgot = true;
+        let labels = [&self.current, &self.previous, &self.pending];
+        self.values.retain(|id, _| labels.iter().any(|label| label.as_ref() == Some(id)));
+    }
+
     fn lets_in(&self, setup: &Setup, value: &[u8]) -> bool {
         match setup.capabilities.overlap {
             Overlap::Unvalidated => true,
@@ -266,12 +286,14 @@ impl State {
     }
 
     /// Hashes what can make a difference; instants count from now and no further than it matters.
-    pub fn digest(&self, hasher: &mut impl Hasher) {
+    pub fn digest(&self, forgetful: bool, hasher: &mut impl Hasher) {
         let since = |at: i64, most: i64| (self.clock - at).min(most);
         (
             &self.values,
             &self.current,
             &self.previous,
+            self.pending.as_ref().filter(|_| forgetful && !self.forgot),
+            self.forgot,
             &self.password,
             self.made,
             &self.consumers,
@@ -313,6 +335,9 @@ impl SecretStore for World {
     async fn put(&self, _: &SecretRef, version: &VersionId, value: &Secret) -> Result<(), WorldError> {
         let overwrite = self.setup.ablation == Some(Ablation::Overwrite);
         self.mutate(|state| {
+            if !state.values.contains_key(version) {
+                state.pending = Some(version.clone());
+            }
             let have = state.values.entry(version.clone()).or_insert_with(|| value.expose().to_vec());
             if overwrite {
                 *have = value.expose().to_vec();
@@ -370,7 +395,8 @@ impl Rotator for World {
             }
             answer => answer,
         }?;
-        Ok(Fresh { key: Some(key.to_string().into()), value: Secret::new(value_of(key)) })
+        let value = if self.setup.picky && key == 2 { odd_value_of(key) } else { value_of(key) };
+        Ok(Fresh { key: Some(key.to_string().into()), value: Secret::new(value) })
     }
 
     async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
@@ -403,10 +429,13 @@ impl Target for World {
     }
 
     async fn install(&self, value: &Secret, version: &VersionId, over: Option<&VersionId>) -> Result<(), WorldError> {
-        let single = self.single();
+        let (single, picky) = (self.single(), self.setup.picky);
         self.mutate(|state| {
             let name = if single { 1 } else { number(value.expose()).unwrap() };
             let have = state.keys.get(&name).and_then(|key| key.version.as_ref());
+            if picky && number(value.expose()) == Some(2) {
+                return Err(refusal(ErrorClass::Unfit));
+            }
             if have != over && have != Some(version) {
                 return Err(refusal(ErrorClass::Conflict));
             }
@@ -420,7 +449,8 @@ impl Target for World {
     }
 
     async fn reread(&self, key: &KeyId) -> Result<Secret, WorldError> {
-        Ok(Secret::new(value_of(key.as_str().parse().unwrap())))
+        let key = key.as_str().parse().unwrap();
+        Ok(Secret::new(if self.setup.picky && key == 2 { odd_value_of(key) } else { value_of(key) }))
     }
 
     async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError> {
