@@ -113,7 +113,8 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
             (given, Some(kept)) => given.map_or(Limit::seconds(kept.as_seconds() + INVOCATION), |given| given.max(kept)),
             (given, None) => given.unwrap_or(Limit::seconds(0)),
         };
-        Some(Consumer { id: raw.id.into(), kind, canary: raw.canary, max_staleness, letters: raw.letters })
+        let (canary, letters, principals) = (raw.canary, raw.letters, raw.principals);
+        Some(Consumer { id: raw.id.into(), kind, canary, max_staleness, letters, principals })
     };
     Some(Credential {
         id: doc.stem.into(),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::id::{CredentialId, SourceId};
+use super::usage::Asked;
 
 /// Something that would stop a rotation before its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +130,8 @@ pub struct Facts {
     pub keys: BTreeMap<String, Result<Option<String>, String>>,
     /// Access keys of IAM users just now, or why that is not known.
     pub counts: BTreeMap<CredentialId, Result<usize, String>>,
+    /// Who uses credentials, of those that were asked for.
+    pub uses: BTreeMap<CredentialId, Asked>,
     /// Requests sent for all of it.
     pub requests: u64,
 }

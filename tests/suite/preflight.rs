@@ -10,10 +10,10 @@ use crate::aws::{ACCOUNT, config};
 use crate::aws_script::{Answer, END, FIRST, MORE, SECOND, Script, details, refused, says, whole_account};
 use crate::support::World;
 
-const VERSION: &str = "11111111-1111-5111-8111-111111111111";
+pub const VERSION: &str = "11111111-1111-5111-8111-111111111111";
 const ROLE: &str = "arn:aws:iam::123456789012:role/slm-apply";
 const USER: &str = "arn:aws:iam::123456789012:user/alice";
-const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/key-AbCdEf";
+pub const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/key-AbCdEf";
 const KMS: &str = "arn:aws:kms:eu-west-1:123456789012:key/k1";
 
 /// The values of `name` in the body of a request, or of its members.
@@ -86,7 +86,7 @@ fn account(state: &str) -> Script {
 }
 
 /// A config repo that rotates alice's key in the account at `endpoint`, with `more` said of the account.
-fn world(endpoint: &str, more: &str) -> World {
+pub fn world(endpoint: &str, more: &str) -> World {
     let world = World::new()
         .with("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
         .with("AWS_SECRET_ACCESS_KEY", "test")

@@ -67,6 +67,7 @@ fn credential(name: &str) -> Credential {
             canary: false,
             max_staleness: Limit::seconds(0),
             letters: None,
+            principals: Vec::new(),
         }],
         place: Place { file: String::new(), span: 0..0 },
     }

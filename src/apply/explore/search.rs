@@ -185,6 +185,7 @@ impl Rig {
             canary: n == 0 && scenario.setup.canary,
             max_staleness: Limit::seconds(0),
             letters: None,
+            principals: Vec::new(),
         };
         let lease = if scenario.setup.unfenced() { Limit::seconds(0) } else { Limit::seconds(TICK) };
         let credential = Credential {

@@ -46,7 +46,7 @@ impl Asker<'_> {
         }
     }
 
-    fn account(&self, source: &SourceId) -> Option<&AwsSource> {
+    pub(super) fn account(&self, source: &SourceId) -> Option<&AwsSource> {
         match self.catalog.settings.sources.get(source) {
             Some(SourceKind::Aws(account)) => Some(account),
             _ => None,

@@ -34,6 +34,7 @@ mod consumers;
 mod kinds;
 mod registers;
 mod unusable;
+mod usage;
 
 pub(super) use ahead::Asker;
 pub(super) use consumers::consumers_of;

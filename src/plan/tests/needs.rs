@@ -11,7 +11,7 @@ const KMS: &str = "arn:aws:kms:eu-west-1:1:key/k1";
 const ROLE: &str = "arn:aws:iam::1:role/slm";
 
 /// An access key of an IAM user, kept in AWS and due; its secret is encrypted by a key.
-fn keyed() -> World {
+pub(super) fn keyed() -> World {
     world().with(|world| {
         let account = AwsSource {
             account: "1".to_owned(),

@@ -137,19 +137,7 @@ fn a_user_with_two_keys_has_no_room_unless_slm_makes_it() {
 fn the_key_that_slm_signs_in_with_is_not_rotated_by_it() {
     let as_caller = |caller: &'static str| {
         let called = move |world: &mut World| {
-            world.receipts.push(Receipt {
-                source: "local".into(),
-                collector: "iam".to_owned(),
-                scope: ".".to_owned(),
-                caller: Some(caller.to_owned()),
-                completeness: Completeness::Complete,
-                operations: Vec::new(),
-                independent_count: None,
-                source_clock: None,
-                started: now(),
-                ended: now(),
-                raw: Vec::new(),
-            });
+            world.receipts.push(called_as("local", caller));
         };
         iam(1, Some(false)).with(called).plan()
     };
