@@ -16,8 +16,8 @@ use crate::model::usage::{Call, Calls};
 use crate::transport::aws::{Failure, Wire};
 use crate::transport::budget::Budget;
 
-/// Pages of one lookup; one has 50 events at most.
-const PAGES: usize = 4;
+/// Pages of one lookup of a key, and of one of a secret; one has 50 events at most.
+const PAGES: (usize, usize) = (4, 2);
 /// Attempts for one request: the service lets an account have two a second and region, whoever asks.
 const ATTEMPTS: u32 = 3;
 /// Letters of a text of the log that are shown.
@@ -98,6 +98,8 @@ struct Issuer {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Parameters {
+    /// As AWS writes it, and as a request does.
+    #[serde(alias = "SecretId")]
     secret_id: Option<String>,
 }
 
@@ -148,7 +150,8 @@ impl History {
         };
         let (mut token, mut tokens) = (None, Tokens::default());
         let mut oldest: Option<Timestamp> = None;
-        for _ in 0..PAGES {
+        let pages = if matches!(by, By::Key(_)) { PAGES.0 } else { PAGES.1 };
+        for _ in 0..pages {
             self.pace.take().await;
             let request = self.client.lookup_events().lookup_attributes(attribute.clone()).set_next_token(token);
             let page = match request.start_time(DateTime::from_secs(from.as_second())).send().await {

@@ -35,6 +35,7 @@ fn settings(raw: &raw::Settings) -> Option<Settings> {
         raw::Source { git, .. } => git.clone().map(SourceKind::Git),
     };
     Some(Settings {
+        owner: raw.owner.clone(),
         locker: raw.locker.clone(),
         limits: raw.limits.clone(),
         tiers: raw.tiers.limits.clone(),

@@ -139,6 +139,7 @@ fn called_as(source: &str, caller: &str) -> Receipt {
 
 fn world() -> World {
     let settings = Settings {
+        owner: None,
         locker: LockerSettings::default(),
         limits: RunLimits { rotate_percent: 100, ..RunLimits::default() },
         tiers: [].into(),

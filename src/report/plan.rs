@@ -70,8 +70,8 @@ pub fn human(plan: &Plan) -> String {
         let why = words::reason(&held.reason, plan.at);
         let _ = writeln!(text, "- held      {verb} {object}  {why}; {}", words::held(&held.because));
     }
-    for (seen, line) in plan.preflight.iter().map(words::looked) {
-        let _ = writeln!(text, "{} preflight {line}", if seen { ' ' } else { '?' });
+    for (sign, line) in plan.preflight.iter().map(words::looked) {
+        let _ = writeln!(text, "{sign} preflight {line}");
     }
     for line in plan.usage.iter().flat_map(usage::lines) {
         let _ = writeln!(text, "{} {}", line.sign, line.told());

@@ -46,6 +46,7 @@ mod postgres;
 mod postgres_cli;
 mod postgres_server;
 mod preflight;
+mod preflight_moto;
 mod readme;
 mod record;
 mod registers;

@@ -12,7 +12,7 @@ use slm::model::time::Timestamp;
 use slm::transport::budget::Budget;
 
 use crate::aws::{CANARY, config};
-use crate::aws_script::{Answer, Script, says, whole_account};
+use crate::aws_script::{Answer, END, FIRST, SECOND, Script, details, says, whole_account};
 use crate::preflight::{SECRET, VERSION, world};
 use crate::support::{Server, World};
 
@@ -163,6 +163,7 @@ fn account(answer: impl Fn(&str, &str, usize) -> Answer + Send + 'static, heard:
         Timestamp::from_second(now - 600).unwrap()
     );
     let script = whole_account()
+        .on("GetAccountAuthorizationDetails", &[details(&[FIRST, SECOND].concat(), END)])
         .on("ListSecrets", &[(200, listed.to_string())])
         .on("DescribeSecret", &[(200, described.to_string())])
         .on("ListSecretVersionIds", &[(200, versions.to_string())])
