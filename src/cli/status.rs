@@ -12,7 +12,7 @@ use crate::report;
 /// Arguments of `slm status`.
 #[derive(clap::Args, Default)]
 pub struct Args {
-    /// Show how far the rotation of this credential has come, and what it waits for
+    /// Show how far the rotation of this credential has come, what it waits for, and who uses what it ends
     #[arg(value_name = "CREDENTIAL")]
     credential: Option<String>,
     /// Judge with the config of this git revision

@@ -155,9 +155,13 @@ fn readers(input: &Input<'_>, credential: &Credential, reads: &Calls) -> Usage {
     let mut usage = Usage { unseen: unseen(reads, Timestamp::MIN), ..empty(credential, Used::Value) };
     let unnamed: Vec<String> =
         credential.consumers.iter().filter(|one| one.reads_unnamed()).map(|one| format!("`{}`", one.id)).collect();
-    if !strange.is_empty() && !unnamed.is_empty() {
-        let who = unnamed.join(", ");
-        usage.warnings.push(format!("it may be {who}, which names no `principals` in `credentials/{}.toml`", credential.id));
+    if !strange.is_empty() {
+        let file = format!("credentials/{}.toml", credential.id);
+        usage.warnings.push(if unnamed.is_empty() {
+            format!("name whoever may read it in `principals` of a consumer in `{file}`: what reads it undeclared is waited for by nobody")
+        } else {
+            format!("it may be {}, which names no `principals` in `{file}`", unnamed.join(", "))
+        });
     }
     name(&strange, &mut usage);
     usage

@@ -126,7 +126,11 @@ impl AccessKeys {
         let answer = asked.map_err(|error| Failure::of(&error).during(self.doing("read the last use of an access key")))?;
         let Some(used) = answer.access_key_last_used else { return Ok(LastUse::Untold) };
         let at = used.last_used_date.and_then(|at| Timestamp::new(at.secs(), 0).ok());
-        Ok(at.map_or(LastUse::Never, |at| LastUse::At(at, format!("{} in {}", used.service_name, used.region))))
+        let by = format!(
+            "{} in {}; `slm status` of its credential names who, where CloudTrail shows it",
+            used.service_name, used.region
+        );
+        Ok(at.map_or(LastUse::Never, |at| LastUse::At(at, by)))
     }
 
     async fn view(&self, key: &AccessKeyMetadata) -> Result<KeyView, WorldError> {
