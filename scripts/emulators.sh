@@ -1,7 +1,7 @@
 #!/bin/sh
 # The AWS stand-ins the integration tests start by themselves.
-#   scripts/emulators.sh install           make .cache/venv-moto and .cache/venv-roto when missing, and sshd and PostgreSQL where it may
-#   scripts/emulators.sh path moto|roto|github    print the server binary; exit 1 when it is not installed
+#   scripts/emulators.sh install           make .cache/venv-moto, -roto and -mini when missing, and sshd and PostgreSQL where it may
+#   scripts/emulators.sh path moto|roto|ministack|github    print the server binary; exit 1 when it is not installed
 set -eu
 cache=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)/.cache
 
@@ -44,8 +44,9 @@ server() { # NAME
     case $1 in
         moto) echo "$cache/venv-moto/bin/moto_server" ;;
         roto) echo "$cache/venv-roto/bin/roto-server" ;;
+        ministack) echo "$cache/venv-mini/bin/ministack" ;;
         github) echo "$cache/node-github/node_modules/@stoplight/prism-cli/dist/index.js" ;;
-        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\` and \`github\`" >&2; exit 2 ;;
+        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\` and \`github\`" >&2; exit 2 ;;
     esac
 }
 
@@ -53,6 +54,7 @@ case ${1:-} in
     install)
         venv moto "$(server moto)" 'moto[server]==5.2.5'
         venv roto "$(server roto)" 'roto-aws==0.10.1'
+        venv mini "$(server ministack)" 'ministack==1.5.33'
         sshd
         postgres
         github

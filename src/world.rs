@@ -98,6 +98,8 @@ pub struct SecretView {
     pub now: Option<Timestamp>,
     /// Replicas that do not serve the current version yet.
     pub behind: Vec<String>,
+    /// KMS keys of replicas, each with its region.
+    pub replica_keys: Vec<(String, String)>,
     /// When somebody read a value of it last.
     pub read: LastUse,
     /// Why nobody but its owner may write it, if so.

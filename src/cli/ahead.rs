@@ -4,7 +4,7 @@ use super::pipeline::{Judged, Session, block_on};
 use super::{Trouble, wire};
 use crate::model::id::CredentialId;
 use crate::model::plan::Plan;
-use crate::plan::needs;
+use crate::plan::{needs, usage};
 
 /// What a plan is made for.
 pub(super) struct For<'a> {
@@ -34,4 +34,26 @@ pub(super) fn plan(session: &Session, judged: &mut Judged, of: &For<'_>) -> Resu
         block_on(asker.ask(&needs, &mut facts))?;
         judged.facts = facts;
     }
+}
+
+/// `made` with who uses what it ends and replaces. Nothing is decided by it.
+pub(super) fn with_usage(session: &Session, judged: &mut Judged, forced: &[CredentialId], made: Plan) -> Result<Plan, Trouble> {
+    let open = usage::open(&made, &session.input(judged, forced));
+    if !uses(session, judged, &open)? {
+        return Ok(made);
+    }
+    session.plan(judged, forced)
+}
+
+/// Asks who uses the credentials `ids`; false when no log tells of any.
+pub(super) fn uses(session: &Session, judged: &mut Judged, ids: &[CredentialId]) -> Result<bool, Trouble> {
+    let input = session.input(judged, &[]);
+    let known = ids.iter().filter_map(|id| session.catalog.credentials.get(id));
+    let wanted: Vec<_> = known.filter_map(|one| Some((one.id.clone(), usage::wanted(&input, one)?))).collect();
+    let mut facts = judged.facts.clone();
+    let (catalog, sessions) = (&session.catalog, &session.sessions);
+    let asker = wire::Asker { catalog, sessions, snapshot: &judged.snapshot, applies: false };
+    block_on(asker.uses(&wanted, session.at, &mut facts))?;
+    judged.facts = facts;
+    Ok(!wanted.is_empty())
 }

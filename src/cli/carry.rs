@@ -61,7 +61,11 @@ pub(super) fn out(session: &pipeline::Session, global: &Global, plan: &Plan, has
         &commit[..12.min(commit.len())],
         session.catalog.settings.locker.branch
     );
-    Ok(Said::new(exits, human, json!({ "outcomes": outcomes, "gaps": result["gaps"], "held": plan.held, "commit": commit })))
+    Ok(Said::new(
+        exits,
+        human,
+        json!({ "outcomes": outcomes, "gaps": result["gaps"], "held": plan.held, "preflight": plan.preflight, "commit": commit }),
+    ))
 }
 
 /// Ctrl-C asks the run to stop at the next safe point; a second one ends it at once, which is safe as well.
@@ -269,6 +273,9 @@ fn tell(outcomes: &[Outcome], plan: &Plan) -> String {
     }
     if outcomes.is_empty() {
         text.push_str("Nothing was due.\n");
+    }
+    for (_, line) in plan.preflight.iter().map(report::words::looked).filter(|(sign, _)| *sign == '!') {
+        text.push_str(&format!("! preflight {line}\n"));
     }
     if !plan.held.is_empty() {
         text.push_str(&format!("{} held; see `slm plan`.\n", plan.held.len()));

@@ -34,6 +34,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     by_hand::refuse(&session, &forced, Asked::Rotate)?;
     let mut judged = pipeline::block_on(session.judge(global))??;
     let plan = ahead::plan(&session, &mut judged, &ahead::For { forced: &forced, wanted: &[], applies: false })?;
+    let plan = ahead::with_usage(&session, &mut judged, &forced, plan)?;
     if let Some(path) = &args.out {
         std::fs::write(path, canonical::json(&plan)?)?;
     }

@@ -2,16 +2,17 @@
 
 use serde_json::json;
 
-use super::{Exit, Global, Said, Trouble, pipeline};
+use super::{Exit, Global, Said, Trouble, ahead, pipeline};
 use crate::model::assessment::Status;
 use crate::model::standing::Phase;
 use crate::plan::standing::standing;
+use crate::plan::usage::usage;
 use crate::report;
 
 /// Arguments of `slm status`.
 #[derive(clap::Args, Default)]
 pub struct Args {
-    /// Show how far the rotation of this credential has come, and what it waits for
+    /// Show how far the rotation of this credential has come, what it waits for, and who uses what it ends
     #[arg(value_name = "CREDENTIAL")]
     credential: Option<String>,
     /// Judge with the config of this git revision
@@ -21,9 +22,9 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, args.rev.as_deref())?;
-    let judged = pipeline::block_on(session.judge(global))??;
+    let mut judged = pipeline::block_on(session.judge(global))??;
     if let Some(name) = &args.credential {
-        return one(&session, &judged, name);
+        return one(&session, &mut judged, name);
     }
     let mut exits = pipeline::exits(&judged);
     let tally = judged.assessment.tally(None);
@@ -39,8 +40,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
 }
 
 /// How the credential `name` stands.
-fn one(session: &pipeline::Session, judged: &pipeline::Judged, name: &String) -> Result<Said, Trouble> {
+fn one(session: &pipeline::Session, judged: &mut pipeline::Judged, name: &String) -> Result<Said, Trouble> {
     let known = super::plan::known(session, std::slice::from_ref(name))?;
+    ahead::uses(session, judged, &known)?;
     let credential = known.first().and_then(|id| session.catalog.credentials.get(id));
     let credential = credential.ok_or_else(|| format!("credential `{name}` is not declared"))?;
     let standing = standing(&session.input(judged, &[]), credential);
@@ -49,10 +51,8 @@ fn one(session: &pipeline::Session, judged: &pipeline::Judged, name: &String) ->
         Phase::Unseen => Exit::Incomplete,
         _ => Exit::Changes,
     };
-    let human = report::credential::human(credential, &standing, judged.assessment.at);
-    Ok(Said::new(
-        vec![exit],
-        human,
-        json!({ "credential": credential.id, "kind": credential.rotator.kind(), "standing": standing }),
-    ))
+    let usage = usage(&session.input(judged, &[]), credential);
+    let human = report::credential::human(credential, &standing, judged.assessment.at) + &report::usage::human(&usage);
+    let kind = credential.rotator.kind();
+    Ok(Said::new(vec![exit], human, json!({ "credential": credential.id, "kind": kind, "standing": standing, "usage": usage })))
 }

@@ -24,6 +24,7 @@ pub mod preflight;
 pub mod rotations;
 pub mod secrets_manager;
 mod secrets_manager_bodies;
+pub mod usage;
 pub mod vault;
 
 /// Entity types and the attributes of them that collectors observe: one line a collector, which declares its own.

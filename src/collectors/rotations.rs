@@ -28,6 +28,7 @@ const ROTATION: &[&str] = &[
     "pending_since",
     "promoted",
     "refused",
+    "replica_keys",
     "stuck",
 ];
 
@@ -88,6 +89,8 @@ impl Rotations {
         let mut facts: Vec<Attribute> =
             vec![("credential".into(), text(one.credential.as_str())), ("generation".into(), text(generation.as_str()))];
         facts.push(("behind".into(), text(&view.behind.join(", "))));
+        let keys: Vec<String> = view.replica_keys.iter().map(|(region, key)| format!("{region} {key}")).collect();
+        facts.extend((!keys.is_empty()).then(|| (Arc::from("replica_keys"), text(&keys.join(", ")))));
         facts.extend(view.versions.get(generation).map(|made| (Arc::from("made"), Value::Time(made.created))));
         facts.extend(view.previous().filter(|_| ours).map(|before| (Arc::from("before"), text(before.as_str()))));
         facts.extend(known.then(|| (Arc::from("open"), Value::Bool(ours && !done))));

@@ -12,7 +12,7 @@ use super::secrets_manager_bodies::redact;
 use crate::model::catalog::AwsSource;
 use crate::model::id::{ResourceId, SourceId};
 use crate::model::snapshot::{Fact, Resource, Unseen, Value};
-use crate::transport::aws::{Failure, ROTATED_TAG, Wire, instant};
+use crate::transport::aws::{Failure, OWNER_TAG, ROTATED_TAG, Wire, instant};
 use crate::world::{Clock, Collected, Collector, PENDING};
 
 /// Secrets a page: the most that `ListSecrets` gives.
@@ -35,6 +35,7 @@ pub const EMITS: &[(&str, &[&str])] = &[(
         "pending_since",
         "rotation_enabled",
         "rotation_rule",
+        "slm_owner",
         "slm_pending",
         "tier",
         "version",
@@ -150,6 +151,7 @@ fn moment(at: Option<&DateTime>) -> Option<Fact<'static>> {
 fn resource(entry: &SecretListEntry, region: &str) -> Option<Resource> {
     let id = ResourceId::from(entry.arn()?);
     let tag = |key| entry.tags().iter().find(|tag| tag.key() == Some(key)).and_then(|tag| tag.value()).unwrap_or_default();
+    let owner = Some(tag(OWNER_TAG)).filter(|owner| !owner.is_empty());
     let rule = entry.rotation_rules().and_then(|rules| {
         let days = || rules.automatically_after_days().map(|days| format!("rate({days} days)"));
         rules.schedule_expression().map(str::to_owned).or_else(days)
@@ -176,6 +178,7 @@ fn resource(entry: &SecretListEntry, region: &str) -> Option<Resource> {
         ("owner", Some(Fact::Text(tag("owner")))),
         ("rotation_enabled", Some(Fact::Bool(entry.rotation_enabled().unwrap_or_default()))),
         ("rotation_rule", rule.as_deref().map(Fact::Text)),
+        ("slm_owner", owner.map(Fact::Text)),
         ("slm_pending", ours.map(Fact::Bool)),
         ("tier", Some(Fact::Text(tag("tier")))),
         ("version", current.map(|id| Fact::Text(id))),

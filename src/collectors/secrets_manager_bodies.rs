@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::aws::Kept;
-use crate::transport::aws::ROTATED_TAG;
+use crate::transport::aws::{OWNER_TAG, ROTATED_TAG};
 
 /// Tags whose values are kept; all others may hold anything.
-const TAGS: [&str; 3] = ["owner", "tier", ROTATED_TAG];
+const TAGS: [&str; 4] = ["owner", "tier", ROTATED_TAG, OWNER_TAG];
 
 /// The parts of a page that may hold anything, where they stand in it.
 #[derive(Deserialize)]

@@ -60,6 +60,7 @@ struct World {
 /// One control, its rule, and a complete vault with nothing in it.
 fn world() -> World {
     let settings = Settings {
+        owner: None,
         locker: LockerSettings::default(),
         limits: RunLimits::default(),
         tiers: [("standard".to_owned(), Limit::days(90)), ("gold".to_owned(), Limit::days(30))].into(),

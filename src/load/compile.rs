@@ -35,6 +35,7 @@ fn settings(raw: &raw::Settings) -> Option<Settings> {
         raw::Source { git, .. } => git.clone().map(SourceKind::Git),
     };
     Some(Settings {
+        owner: raw.owner.clone(),
         locker: raw.locker.clone(),
         limits: raw.limits.clone(),
         tiers: raw.tiers.limits.clone(),
@@ -113,7 +114,8 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
             (given, Some(kept)) => given.map_or(Limit::seconds(kept.as_seconds() + INVOCATION), |given| given.max(kept)),
             (given, None) => given.unwrap_or(Limit::seconds(0)),
         };
-        Some(Consumer { id: raw.id.into(), kind, canary: raw.canary, max_staleness, letters: raw.letters })
+        let (canary, letters, principals) = (raw.canary, raw.letters, raw.principals);
+        Some(Consumer { id: raw.id.into(), kind, canary, max_staleness, letters, principals })
     };
     Some(Credential {
         id: doc.stem.into(),

@@ -27,6 +27,10 @@ pub fn owner(doc: &Doc<'_>, owner: &str, out: &mut Vec<Diagnostic>) {
 /// Limits and tiers are in range.
 pub fn settings(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
     let Some(Item { doc, raw }) = &repo.settings else { return };
+    if let Some(owner) = raw.owner.as_ref().filter(|owner| !is_owner(owner)) {
+        let help = "use 1 to 256 of `A-Z a-z 0-9 + - = . _ : / @`, which a tag of AWS takes".to_owned();
+        out.push(error("slm::bad-owner", doc.at(&["owner"]), format!("`{owner}` cannot be written as a tag"), Some(help)));
+    }
     if raw.limits.rotate_percent > 100 {
         let place = doc.at(&["limits", "rotate-percent"]);
         out.push(error("slm::bad-limit", place, format!("`{}` is more than 100 percent", raw.limits.rotate_percent), None));
@@ -41,6 +45,11 @@ pub fn settings(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
         let help = near::did_you_mean(&raw.tiers.default, raw.tiers.limits.keys().map(String::as_str));
         out.push(error("slm::unknown-tier", doc.at(&["tiers", "default"]), message, help));
     }
+}
+
+fn is_owner(owner: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-=._:/@".contains(&byte);
+    (1..=256).contains(&owner.len()) && owner.bytes().all(plain)
 }
 
 /// Every source is of one kind and says what is in scope.

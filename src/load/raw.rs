@@ -135,6 +135,8 @@ pub struct Criterion {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Settings {
+    /// Who writes the secrets of this repo, kept as the tag `slm:owner` on each: `acme/security`, `acme/security:prod`.
+    pub owner: Option<String>,
     /// Where evidence is kept.
     #[serde(default)]
     pub locker: LockerSettings,

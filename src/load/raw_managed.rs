@@ -175,6 +175,9 @@ pub struct Consumer {
     pub max_staleness: Option<Limit>,
     /// Letters it can take where the secret part of a value is put; any when absent.
     pub letters: Option<Letters>,
+    /// ARNs of the roles and users that read the value in its store for it.
+    #[serde(default)]
+    pub principals: Vec<String>,
 }
 
 /// `exceptions/<id>.toml`.

@@ -371,6 +371,11 @@ fn settings_and_sources_are_in_range() {
         "org",
         "exactly one",
     );
+    let owned = |owner: &str| world().with("slm.toml", "[source.prod]", &format!("owner = \"{owner}\"\n[source.prod]"));
+    for owner in ["", "acme/a b", "acme/ü"] {
+        owned(owner).says("slm::bad-owner", &format!("\"{owner}\""), "which a tag of AWS takes");
+    }
+    assert_eq!(owned("acme/security:prod").load().catalog.unwrap().settings.owner.as_deref(), Some("acme/security:prod"));
     world().with("slm.toml", "[source.prod]", "[limits]\nrotate-percent = 101\n[source.prod]").says("slm::bad-limit", "101", "");
     for key in ["window = \"0s\"", "max-commits = 0"] {
         let git = format!("[source.here]\ngit = {{ path = \".\", {key} }}\n[source.prod]");

@@ -75,6 +75,13 @@ fn each_kind_is_checked() {
     flow("local", "acme/app").says("slm::wrong-source-kind", "\"local\"", "github");
     other("self-refreshing = {}").says("slm::staleness-missing", "self-refreshing", "max-staleness");
     assert_eq!(other("self-refreshing = {}\nmax-staleness = \"1h\"").found(), []);
+    let read_by = |arn: &str| other(&format!("self-refreshing = {{}}\nmax-staleness = \"1h\"\nprincipals = [\"{arn}\"]"));
+    assert_eq!(read_by("arn:aws:iam::123456789012:role/path/app").found(), []);
+    for wrong in
+        ["app", "arn:aws:sts::123456789012:assumed-role/app/i-1", "arn:aws:iam::1:role/app", "arn:aws:iam::123456789012:role/"]
+    {
+        read_by(wrong).says("slm::bad-principal", &format!("[\"{wrong}\"]"), "known by its role");
+    }
 }
 
 #[test]

@@ -294,6 +294,8 @@ fn default_max_commits() -> u32 {
 /// `slm.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// Who writes the secrets, as tags on them say it; none is written when absent.
+    pub owner: Option<String>,
     /// Where evidence is kept.
     pub locker: LockerSettings,
     /// How much one run may do.

@@ -20,6 +20,17 @@ pub struct Consumer {
     pub max_staleness: Limit,
     /// Letters it can take where the secret part of a value is put; any when absent.
     pub letters: Option<Letters>,
+    /// ARNs of the roles and users that read the value in its store for it.
+    pub principals: Vec<String>,
+}
+
+impl Consumer {
+    /// True for one that may read the value in its store as somebody who is not declared.
+    #[must_use]
+    pub const fn reads_unnamed(&self) -> bool {
+        let reads = matches!(self.kind, ConsumerKind::EcsService(_) | ConsumerKind::Lambda(_) | ConsumerKind::SelfRefreshing);
+        reads && self.principals.is_empty()
+    }
 }
 
 /// Letters that a consumer can take.

@@ -20,3 +20,4 @@ pub mod secret;
 pub mod snapshot;
 pub mod standing;
 pub mod time;
+pub mod usage;

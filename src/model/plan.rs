@@ -7,6 +7,7 @@ use super::catalog::SecretRef;
 use super::id::{ConsumerId, ControlId, CredentialId, CriterionId, FrameworkId, ResourceId, RotationId, RuleId, VersionId};
 use super::preflight::{Looked, Obstacle};
 use super::time::{Limit, Timestamp};
+use super::usage::Usage;
 
 /// Format version of a saved plan; a plan of another version is refused.
 pub const PLAN_FORMAT: u32 = 1;
@@ -30,6 +31,9 @@ pub struct Plan {
     /// What was looked at before the rotations of `actions`, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub preflight: Vec<Looked>,
+    /// Who uses what `actions` and `held` end or replace, as far as it was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub usage: Vec<Usage>,
 }
 
 /// One step of a plan.

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::id::{CredentialId, SourceId};
+use super::time::Timestamp;
+use super::usage::Asked;
 
 /// Something that would stop a rotation before its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,8 @@ pub enum Code {
     RotatedByAws,
     /// Another service of AWS owns the secret.
     OwnedByAws,
+    /// Another owner has put its tag on the secret.
+    OwnedByAnother,
     /// The secret is to be deleted.
     BeingDeleted,
     /// The secret is the replica of another region's.
@@ -57,6 +61,7 @@ impl Code {
         match self {
             Self::RotatedByAws => "rotated-by-aws",
             Self::OwnedByAws => "owned-by-aws",
+            Self::OwnedByAnother => "owned-by-another",
             Self::BeingDeleted => "being-deleted",
             Self::Replica => "replica",
             Self::ReplicaBehind => "replica-behind",
@@ -106,6 +111,8 @@ pub enum Check {
     Consumers,
     /// Whether consumers can take the letters of a value.
     Letters,
+    /// Whether the session that slm signs in with lasts.
+    Session,
 }
 
 /// What came of a look.
@@ -116,6 +123,8 @@ pub enum Sighting {
     Seen(String),
     /// It was not seen, for this reason; it counts as neither good nor bad.
     Unseen(String),
+    /// It was seen, and may cut the rotation off where the next run goes on; it holds nothing.
+    Warned(String),
 }
 
 /// What sources were asked for the rotations of one plan; empty when nobody asked.
@@ -125,10 +134,16 @@ pub struct Facts {
     pub asked: BTreeSet<CredentialId>,
     /// What whoever applies may do in an account, or why that is not known.
     pub permissions: BTreeMap<SourceId, Result<Simulated, String>>,
-    /// KMS keys by what secrets call them: why one cannot be used, if so, or why that is not known.
-    pub keys: BTreeMap<String, Result<Option<String>, String>>,
+    /// KMS keys by region and what secrets call them: why one cannot be used, if so, or why that is not known.
+    pub keys: BTreeMap<(String, String), Result<Option<String>, String>>,
+    /// When the session ends that slm signs in with; `None` when it does not, or why that is not known.
+    pub sessions: BTreeMap<SourceId, Result<Option<Timestamp>, String>>,
+    /// True when this very process applies what is planned.
+    pub applies: bool,
     /// Access keys of IAM users just now, or why that is not known.
     pub counts: BTreeMap<CredentialId, Result<usize, String>>,
+    /// Who uses credentials, of those that were asked for.
+    pub uses: BTreeMap<CredentialId, Asked>,
     /// Requests sent for all of it.
     pub requests: u64,
 }

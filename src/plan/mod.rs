@@ -10,6 +10,7 @@ pub mod needs;
 mod order;
 mod preflight;
 pub mod standing;
+pub mod usage;
 
 use crate::model::assessment::Assessment;
 use crate::model::catalog::Catalog;
@@ -52,6 +53,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     held.sort_by(|a, b| a.kind.cmp(&b.kind));
     preflight.sort();
     preflight.dedup();
+    let usage = usage::of_plan(input, &actions, &held);
     Plan {
         format: PLAN_FORMAT,
         at: input.assessment.at,
@@ -60,6 +62,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
         actions,
         held,
         preflight,
+        usage,
     }
 }
 

@@ -1,10 +1,10 @@
 //! What a rotation needs of AWS, step by step to its end, and what the answers of AWS mean for it. Pure.
 
 use super::Input;
-use super::choose::see;
+use super::choose::{rotation_of, see};
 use super::preflight::Found;
 use crate::model::catalog::{AwsSource, Credential, SourceKind};
-use crate::model::id::{CredentialId, SourceId};
+use crate::model::id::{CredentialId, SourceId, VersionId};
 use crate::model::plan::{ActionKind, HeldBecause, Plan, Reason};
 use crate::model::preflight::{Check, Code, Permission, Sighting, Simulated, Step};
 use crate::model::rotator::{IamAccessKey, Overlap, RotatorConfig};
@@ -39,8 +39,8 @@ const KEYS: [&str; 5] =
 pub struct Needs {
     /// Steps by the account they are taken in.
     pub steps: Vec<(SourceId, Step)>,
-    /// The KMS key of the secret: its source, region and name.
-    pub key: Option<(SourceId, String, String)>,
+    /// The KMS keys of the secret and of its replicas: source, region and name of each.
+    pub keys: Vec<(SourceId, String, String)>,
     /// The IAM user whose keys are as many as may be by a list that may be hours old.
     pub crowded: Option<(SourceId, String)>,
 }
@@ -73,10 +73,11 @@ pub fn needs(input: &Input<'_>, credential: &Credential) -> Needs {
         let keep = kept.iter().copied().chain(create).map(|action| Step { action, resource: arn.clone() });
         needs.steps.extend(keep.map(|step| (source.clone(), step)));
         if let Some(key) = secret.and_then(|secret| secret.text("kms_key")) {
-            needs.key = Some((source.clone(), credential.secret.region.clone(), key.to_owned()));
+            needs.keys.push((source.clone(), credential.secret.region.clone(), key.to_owned()));
             let keyed = ENCRYPT.into_iter().filter(|_| key.contains(":key/"));
             needs.steps.extend(keyed.map(|action| (source.clone(), Step { action, resource: key.to_owned() })));
         }
+        needs.keys.extend(replica_keys(input, credential, secret).map(|(region, key)| (source.clone(), region, key)));
     }
     if let RotatorConfig::AwsIamAccessKey(key) = &credential.rotator {
         let source = key.source.as_ref().unwrap_or(source);
@@ -88,6 +89,16 @@ pub fn needs(input: &Input<'_>, credential: &Credential) -> Needs {
         }
     }
     needs
+}
+
+/// The keys of the replicas of `secret`, each with its region; those that AWS keeps itself cannot be switched off.
+fn replica_keys(input: &Input<'_>, credential: &Credential, secret: Option<&Resource>) -> impl Iterator<Item = (String, String)> {
+    let version = secret.and_then(|secret| secret.text("version")).map(VersionId::from);
+    let last = version.as_ref().and_then(|version| rotation_of(input, credential, version));
+    let keys = last.and_then(|rotation| rotation.text("replica_keys")).unwrap_or_default();
+    let pair = |pair: &str| pair.split_once(' ').map(|(region, key)| (region.to_owned(), key.to_owned()));
+    let all: Vec<_> = keys.split(", ").filter_map(pair).filter(|(_, key)| !key.contains("alias/aws/")).collect();
+    all.into_iter()
 }
 
 fn account<'a>(input: &'a Input<'_>, source: &SourceId) -> Option<&'a AwsSource> {
@@ -140,6 +151,7 @@ pub(super) fn answered(input: &Input<'_>, credential: &Credential, found: &mut F
     sources.sort();
     sources.dedup();
     for source in sources {
+        session(input, credential, source, found);
         let steps: Vec<&Step> = needs.steps.iter().filter(|(of, _)| of == source).map(|(_, step)| step).collect();
         match input.facts.permissions.get(source) {
             Some(Ok(simulated)) => permissions(credential, simulated, &steps, found),
@@ -147,18 +159,38 @@ pub(super) fn answered(input: &Input<'_>, credential: &Credential, found: &mut F
             None => found.note(Check::Permissions, source.as_str(), Sighting::Unseen("not simulated".to_owned())),
         }
     }
-    if let Some((.., key)) = &needs.key {
-        match input.facts.keys.get(key) {
-            Some(Ok(None)) => found.note(Check::Key, credential.id.as_str(), Sighting::Seen("it can be used".to_owned())),
+    let own = &credential.secret.region;
+    let of = |region: &String| if region == own { String::new() } else { format!("that of the replica in {region}: ") };
+    for (_, region, key) in &needs.keys {
+        let whose = if region == own { String::new() } else { format!("the replica in {region} of ") };
+        match input.facts.keys.get(&(region.clone(), key.clone())) {
+            Some(Ok(None)) => {
+                found.note(Check::Key, credential.id.as_str(), Sighting::Seen(format!("{}it can be used", of(region))))
+            }
             Some(Ok(Some(state))) => found.stop(
                 Code::KeyUnusable,
-                format!("the KMS key of `{}` cannot be used: {state}", credential.secret.name),
+                format!("the KMS key of {whose}`{}` cannot be used: {state}", credential.secret.name),
                 "enable it, or have the secret encrypted by another one".to_owned(),
             ),
-            Some(Err(why)) => found.note(Check::Key, credential.id.as_str(), Sighting::Unseen(why.clone())),
-            None => found.note(Check::Key, credential.id.as_str(), Sighting::Unseen("not described".to_owned())),
+            Some(Err(why)) => found.note(Check::Key, credential.id.as_str(), Sighting::Unseen(format!("{}{why}", of(region)))),
+            None => found.note(Check::Key, credential.id.as_str(), Sighting::Unseen(format!("{}not described", of(region)))),
         }
     }
+}
+
+/// A session that ends sooner than a rotation may take cuts it off; where that is, the next run goes on.
+fn session(input: &Input<'_>, credential: &Credential, source: &SourceId, found: &mut Found) {
+    let lease = credential.policy.lease;
+    let sighting = match input.facts.sessions.get(source) {
+        Some(Ok(Some(end))) if lease.after(input.assessment.at) > *end => Sighting::Warned(format!(
+            "it ends at {end}, and a rotation may take until {}, its lease: sign in again before, or what is cut off goes on with the next run or `slm resume`",
+            lease.after(input.assessment.at)
+        )),
+        // Whoever applies a saved plan signs in by itself.
+        Some(Err(why)) if input.facts.applies => Sighting::Unseen(why.clone()),
+        _ => return,
+    };
+    found.note(Check::Session, source.as_str(), sighting);
 }
 
 /// Holds what is denied; what a simulation cannot tell is said, and so is how much it could.

@@ -38,6 +38,7 @@ pub(super) fn ahead(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>,
     }
     if let Some(resource) = seen.resource {
         store(credential, resource, &mut found);
+        owner(input, credential, resource, &mut found);
     }
     let version = seen.resource.and_then(|resource| resource.text("version")).map(VersionId::from);
     let last = version.as_ref().and_then(|version| rotation_of(input, credential, version));
@@ -88,6 +89,22 @@ fn store(credential: &Credential, secret: &Resource, found: &mut Found) {
             format!("name the region of the primary in `{file}`"),
         );
     }
+}
+
+/// What another repo writes would be written by two, each against the other.
+fn owner(input: &Input<'_>, credential: &Credential, secret: &Resource, found: &mut Found) {
+    let own = input.catalog.settings.owner.as_deref();
+    let Some(theirs) = secret.text("slm_owner").filter(|theirs| Some(*theirs) != own) else { return };
+    let name = &credential.secret.name;
+    let next = match own {
+        Some(own) => format!(
+            "remove `{}` there or here; to take it over, run `aws secretsmanager tag-resource --secret-id {name} --tags Key=slm:owner,Value={own}`",
+            file(credential)
+        ),
+        None => format!("remove `{}`, or say `owner = \"{theirs}\"` in `slm.toml` if this is its repo", file(credential)),
+    };
+    let who = own.map_or_else(|| "`slm.toml` names no `owner`".to_owned(), |own| format!("this is `{own}`"));
+    found.stop(Code::OwnedByAnother, format!("`{name}` belongs to `{theirs}`, as its tag `slm:owner` says, and {who}"), next);
 }
 
 /// A replica that is behind would be handed two changes at once, and the old value could not be ended.

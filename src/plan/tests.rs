@@ -116,11 +116,30 @@ fn consumer(id: &str) -> Consumer {
         canary: false,
         max_staleness: Limit::seconds(0),
         letters: None,
+        principals: Vec::new(),
+    }
+}
+
+/// The receipt of a collection of `source` that called as `caller`.
+fn called_as(source: &str, caller: &str) -> Receipt {
+    Receipt {
+        source: source.into(),
+        collector: "iam".to_owned(),
+        scope: ".".to_owned(),
+        caller: Some(caller.to_owned()),
+        completeness: Completeness::Complete,
+        operations: Vec::new(),
+        independent_count: None,
+        source_clock: None,
+        started: now(),
+        ended: now(),
+        raw: Vec::new(),
     }
 }
 
 fn world() -> World {
     let settings = Settings {
+        owner: None,
         locker: LockerSettings::default(),
         limits: RunLimits { rotate_percent: 100, ..RunLimits::default() },
         tiers: [].into(),
@@ -289,3 +308,4 @@ mod lints;
 mod managed;
 mod needs;
 mod preflight;
+mod usage;

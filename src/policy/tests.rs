@@ -112,6 +112,7 @@ fn rules(conditions: &[(bool, &str)]) -> Rules {
     let text: String = conditions.iter().enumerate().map(rule).collect();
     let file = |text: &str| PolicyFile { path: String::new(), text: Arc::from(text) };
     let settings = Settings {
+        owner: None,
         locker: LockerSettings::default(),
         limits: RunLimits::default(),
         tiers: [].into(),

@@ -7,4 +7,5 @@ pub mod explain;
 pub mod gap;
 pub mod plan;
 pub mod status;
+pub mod usage;
 pub mod words;

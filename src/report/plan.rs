@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::words;
+use super::{usage, words};
 use crate::model::plan::{Action, Plan};
 
 /// The template of the pull-request comment.
@@ -16,6 +16,7 @@ struct Page<'a> {
     rows: Vec<Row>,
     held: Vec<(String, String)>,
     looked: Vec<String>,
+    usage: Vec<String>,
     totals: String,
     config: &'a str,
     at: String,
@@ -69,8 +70,11 @@ pub fn human(plan: &Plan) -> String {
         let why = words::reason(&held.reason, plan.at);
         let _ = writeln!(text, "- held      {verb} {object}  {why}; {}", words::held(&held.because));
     }
-    for (seen, line) in plan.preflight.iter().map(words::looked) {
-        let _ = writeln!(text, "{} preflight {line}", if seen { ' ' } else { '?' });
+    for (sign, line) in plan.preflight.iter().map(words::looked) {
+        let _ = writeln!(text, "{sign} preflight {line}");
+    }
+    for line in plan.usage.iter().flat_map(usage::lines) {
+        let _ = writeln!(text, "{} {}", line.sign, line.told());
     }
     let _ = writeln!(text, "\n{}", totals(plan));
     text
@@ -95,6 +99,7 @@ pub fn markdown(plan: &Plan) -> Result<String, minijinja::Error> {
         })
         .collect();
     let looked = plan.preflight.iter().map(|one| words::looked(one).1).collect();
-    let page = Page { rows, held, looked, totals: totals(plan), config: &plan.config, at: plan.at.to_string() };
+    let usage = plan.usage.iter().flat_map(usage::lines).map(|line| line.told()).collect();
+    let page = Page { rows, held, looked, usage, totals: totals(plan), config: &plan.config, at: plan.at.to_string() };
     environment.render_str(MARKDOWN, minijinja::value::Serde(&page))
 }

@@ -124,9 +124,9 @@ pub fn obstacle(obstacle: &Obstacle) -> String {
     format!("{found} [{}]: {next}", code.as_str())
 }
 
-/// What was looked at before a rotation, and what came of it.
+/// What was looked at before a rotation, and what came of it: `?` before what was not seen, `!` before a warning.
 #[must_use]
-pub fn looked(looked: &Looked) -> (bool, String) {
+pub fn looked(looked: &Looked) -> (char, String) {
     let Looked { check, about, result } = looked;
     let what = match check {
         Check::Permissions => "permissions",
@@ -135,10 +135,12 @@ pub fn looked(looked: &Looked) -> (bool, String) {
         Check::Replicas => "replicas",
         Check::Consumers => "consumers",
         Check::Letters => "letters",
+        Check::Session => "session",
     };
     match result {
-        Sighting::Seen(seen) => (true, format!("{what} of {about}  {seen}")),
-        Sighting::Unseen(why) => (false, format!("{what} of {about}  not seen: {why}")),
+        Sighting::Seen(seen) => (' ', format!("{what} of {about}  {seen}")),
+        Sighting::Unseen(why) => ('?', format!("{what} of {about}  not seen: {why}")),
+        Sighting::Warned(why) => ('!', format!("{what} of {about}  {why}")),
     }
 }
 

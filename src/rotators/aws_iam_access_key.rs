@@ -1,12 +1,12 @@
 //! Access keys of an IAM user: issued by IAM, shown once, two at most. The value is `{"access_key_id": …, "secret_access_key": …}`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
+use aws_config::{Region, SdkConfig};
 use aws_sdk_iam::Client;
 use aws_sdk_iam::types::{AccessKeyMetadata, StatusType};
 use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
@@ -36,6 +36,10 @@ pub struct AccessKeys {
     once: Client,
     wire: Wire,
     uses: Mutex<BTreeMap<String, (Instant, LastUse)>>,
+    /// Where a key is tried besides the region of `config`.
+    further: Vec<String>,
+    /// Keys and those regions that have let them in.
+    known: Mutex<BTreeSet<(String, String)>>,
 }
 
 /// What is stored.
@@ -53,7 +57,25 @@ impl AccessKeys {
         let builder = || aws_sdk_iam::config::Builder::from(&config);
         let iam = Client::from_conf(builder().interceptor(wire.clone()).build());
         let once = Client::from_conf(builder().retry_config(RetryConfig::disabled()).build());
-        Self { user: declared.user.clone(), exclusive: declared.exclusive, config, iam, once, wire, uses: Mutex::default() }
+        Self {
+            user: declared.user.clone(),
+            exclusive: declared.exclusive,
+            config,
+            iam,
+            once,
+            wire,
+            uses: Mutex::default(),
+            further: Vec::new(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// The same, whose keys are tried in each of `regions`: IAM takes a while to tell all of them.
+    #[must_use]
+    pub fn in_regions(mut self, regions: &[String]) -> Self {
+        let own = self.config.region().map(ToString::to_string);
+        self.further = regions.iter().filter(|region| Some(*region) != own.as_ref()).cloned().collect();
+        self
     }
 
     fn doing(&self, what: &str) -> String {
@@ -66,6 +88,26 @@ impl AccessKeys {
             operation: self.doing("use an access key"),
             cause: "the value is not `{\"access_key_id\": …, \"secret_access_key\": …}`".to_owned(),
         })
+    }
+
+    /// Shows a key to STS of `region`, or of our own.
+    async fn try_in(&self, value: &Value, region: Option<&String>) -> Result<Trial, WorldError> {
+        let credentials = Credentials::new(value.access_key_id.clone(), value.secret_access_key.clone(), None, None, "slm-verify");
+        let config = self.config.clone().into_builder().credentials_provider(SharedCredentialsProvider::new(credentials));
+        let region = region.map(|region| Region::new(region.clone())).or_else(|| self.config.region().cloned());
+        let config = config.region(region).build();
+        match aws_sdk_sts::Client::new(&config).get_caller_identity().send().await {
+            Ok(who) => {
+                let own = who.arn().is_some_and(|arn| arn.rsplit(['/', ':']).next() == Some(self.user.as_str()));
+                Ok(if own { Trial::Accepted } else { Trial::Refused(format!("it is not a key of user {}", self.user)) })
+            }
+            Err(error) => match Failure::of(&error) {
+                failure if failure.code.as_deref().is_some_and(|code| REFUSED.contains(&code)) => {
+                    Ok(Trial::Refused(failure.to_string()))
+                }
+                failure => Err(failure.during(self.doing("try an access key"))),
+            },
+        }
     }
 
     /// IAM learns of a use minutes later, so that asking again at once tells nothing new.
@@ -84,7 +126,11 @@ impl AccessKeys {
         let answer = asked.map_err(|error| Failure::of(&error).during(self.doing("read the last use of an access key")))?;
         let Some(used) = answer.access_key_last_used else { return Ok(LastUse::Untold) };
         let at = used.last_used_date.and_then(|at| Timestamp::new(at.secs(), 0).ok());
-        Ok(at.map_or(LastUse::Never, |at| LastUse::At(at, format!("{} in {}", used.service_name, used.region))))
+        let by = format!(
+            "{} in {}; `slm status` of its credential names who, where CloudTrail shows it",
+            used.service_name, used.region
+        );
+        Ok(at.map_or(LastUse::Never, |at| LastUse::At(at, by)))
     }
 
     async fn view(&self, key: &AccessKeyMetadata) -> Result<KeyView, WorldError> {
@@ -134,22 +180,41 @@ impl Rotator for AccessKeys {
 
     async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
         let value = self.parse(value)?;
-        let credentials = Credentials::new(value.access_key_id.clone(), value.secret_access_key.clone(), None, None, "slm-verify");
-        let provider = SharedCredentialsProvider::new(credentials);
-        let config = self.config.clone().into_builder().credentials_provider(provider).build();
-        match aws_sdk_sts::Client::new(&config).get_caller_identity().send().await {
-            Ok(who) => {
-                let own = who.arn().is_some_and(|arn| arn.rsplit(['/', ':']).next() == Some(self.user.as_str()));
-                Ok(if own { Trial::Accepted } else { Trial::Refused(format!("it is not a key of user {}", self.user)) })
+        let first = self.try_in(&value, None).await?;
+        let own = self.config.region().map_or_else(|| "its own region".to_owned(), ToString::to_string);
+        let mut verdicts = vec![(own, first)];
+        let accepted = verdicts[0].1 == Trial::Accepted;
+        for region in &self.further {
+            let place = (value.access_key_id.clone(), region.clone());
+            // Once is enough where it is let in; a refusal counts only when it is everywhere's.
+            if accepted && self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&place) {
+                continue;
             }
-            Err(error) => match Failure::of(&error) {
-                failure if failure.code.as_deref().is_some_and(|code| REFUSED.contains(&code)) => {
-                    Ok(Trial::Refused(failure.to_string()))
-                }
-                failure => Err(failure.during(self.doing("try an access key"))),
-            },
+            let verdict = self.try_in(&value, Some(region)).await?;
+            if verdict == Trial::Accepted {
+                self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(place);
+            }
+            verdicts.push((region.clone(), verdict));
         }
+        together(verdicts).map_err(|cause| WorldError {
+            class: ErrorClass::Transient,
+            operation: self.doing("try an access key"),
+            cause,
+        })
     }
+}
+
+/// One verdict of all regions.
+///
+/// # Errors
+/// When they differ: which of them refuse what others let in.
+fn together(verdicts: Vec<(String, Trial)>) -> Result<Trial, String> {
+    let late: Vec<&str> =
+        verdicts.iter().filter(|(_, verdict)| *verdict != Trial::Accepted).map(|(region, _)| region.as_str()).collect();
+    if !late.is_empty() && late.len() < verdicts.len() {
+        return Err(format!("it is not known everywhere yet, and refused in {}", late.join(", ")));
+    }
+    Ok(verdicts.into_iter().next().map_or(Trial::Accepted, |(_, verdict)| verdict))
 }
 
 #[async_trait]
@@ -204,6 +269,22 @@ impl Target for AccessKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn regions_that_differ_are_no_verdict_and_those_that_agree_are_one() {
+        let refused = || Trial::Refused("InvalidClientTokenId".to_owned());
+        let of = |verdicts: &[(&str, Trial)]| {
+            together(verdicts.iter().map(|(at, verdict)| ((*at).to_owned(), verdict.clone())).collect())
+        };
+        assert_eq!(of(&[("a", Trial::Accepted), ("b", Trial::Accepted)]), Ok(Trial::Accepted));
+        assert_eq!(of(&[("a", refused()), ("b", refused())]), Ok(refused()));
+        for (verdicts, late) in [
+            ([("a", Trial::Accepted), ("b", refused()), ("c", Trial::Accepted)], "b"),
+            ([("a", refused()), ("b", refused()), ("c", Trial::Accepted)], "a, b"),
+        ] {
+            assert_eq!(of(&verdicts), Err(format!("it is not known everywhere yet, and refused in {late}")));
+        }
+    }
 
     #[test]
     fn only_the_end_of_a_key_id_is_told() {

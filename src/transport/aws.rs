@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_config::SdkConfig;
 use aws_sdk_sts::config::interceptors::{AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef};
-use aws_sdk_sts::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_sts::config::{ConfigBag, Intercept, ProvideCredentials as _, RuntimeComponents};
 use aws_sdk_sts::error::BoxError;
 use aws_sdk_sts::primitives::DateTime;
 
@@ -16,6 +16,9 @@ use crate::model::time::Timestamp;
 
 /// Tag that names the version slm made current and when that version was written: `<version id> <instant>`.
 pub const ROTATED_TAG: &str = "slm:rotated";
+
+/// Tag that names the owner of a secret: the `owner` of the config repo that writes it.
+pub const OWNER_TAG: &str = "slm:owner";
 
 /// Who `config` calls as, whether that is `account`, and what was sent to find out; `scope` names the place in complaints.
 pub async fn identity(config: &SdkConfig, account: &str, scope: &str) -> (Option<String>, Completeness, WireLog) {
@@ -34,6 +37,20 @@ pub async fn identity(config: &SdkConfig, account: &str, scope: &str) -> (Option
         }
     };
     (caller, completeness, wire.take())
+}
+
+/// When the credentials of `config` end; `None` when they do not.
+///
+/// # Errors
+/// Why that is not known, in one line.
+pub async fn expiry(config: &SdkConfig) -> Result<Option<Timestamp>, String> {
+    let provider = config.credentials_provider().ok_or_else(|| "there are no credentials".to_owned())?;
+    let credentials = provider.provide_credentials().await.map_err(|_| "there are no credentials".to_owned())?;
+    match (credentials.expiry(), credentials.session_token()) {
+        (Some(end), _) => Timestamp::try_from(end).map(Some).map_err(|_| "its end is no instant".to_owned()),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err("it does not say when it ends".to_owned()),
+    }
 }
 
 /// What one client sent and got back. A clone shares the log.

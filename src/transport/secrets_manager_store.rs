@@ -8,9 +8,9 @@ use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::primitives::DateTime;
-use aws_sdk_secretsmanager::types::{StatusType, Tag};
+use aws_sdk_secretsmanager::types::{ReplicationStatusType, StatusType, Tag};
 
-use super::aws::{Failure, ROTATED_TAG, Wire};
+use super::aws::{Failure, OWNER_TAG, ROTATED_TAG, Wire};
 use crate::model::catalog::SecretRef;
 use crate::model::id::{SourceId, VersionId};
 use crate::model::secret::Secret;
@@ -23,6 +23,8 @@ pub struct SecretsManagerStore {
     clients: BTreeMap<(SourceId, String), Client>,
     /// What was listed of a secret that has not changed since.
     listed: Mutex<BTreeMap<SecretRef, Listed>>,
+    /// Who we are, as tags on secrets say it.
+    owner: Option<String>,
 }
 
 /// The versions of a secret, and what it said of itself just before they were listed. Every new version takes a label, and every
@@ -44,6 +46,13 @@ impl SecretsManagerStore {
     #[must_use]
     pub fn with(mut self, source: SourceId, region: &str, config: &SdkConfig) -> Self {
         self.clients.insert((source, region.to_owned()), Client::new(config));
+        self
+    }
+
+    /// The same, that tags what it writes as `owner`'s.
+    #[must_use]
+    pub fn owned_by(mut self, owner: Option<&str>) -> Self {
+        self.owner = owner.map(str::to_owned);
         self
     }
 
@@ -94,6 +103,43 @@ impl SecretsManagerStore {
         )
     }
 
+    /// What `found` says, with `versions` of it.
+    fn view(
+        &self,
+        found: &DescribeSecretOutput,
+        versions: BTreeMap<VersionId, VersionView>,
+        now: Option<Timestamp>,
+        region: &str,
+    ) -> SecretView {
+        SecretView {
+            exists: true,
+            versions,
+            now,
+            behind: behind(found),
+            replica_keys: replica_keys(found),
+            read: last_read(found),
+            shut: shut(found, region).or_else(|| self.anothers(found)),
+        }
+    }
+
+    /// Why somebody else's secret is not ours to write: the tag that its owner put on it.
+    fn anothers(&self, found: &DescribeSecretOutput) -> Option<String> {
+        let tag = found.tags().iter().find(|tag| tag.key() == Some(OWNER_TAG))?.value().unwrap_or_default();
+        (self.owner.as_deref() != Some(tag)).then(|| format!("the secret belongs to `{tag}`, as its tag `{OWNER_TAG}` says"))
+    }
+
+    /// Refuses what is not ours.
+    fn ours(&self, found: &DescribeSecretOutput, doing: String) -> Result<(), WorldError> {
+        not_rotated_by_aws(found, doing.clone())?;
+        self.anothers(found).map_or(Ok(()), |cause| Err(WorldError { class: ErrorClass::Permanent, operation: doing, cause }))
+    }
+
+    /// `own` and the tag that says whose the secret is.
+    fn tags(&self, own: Tag) -> Vec<Tag> {
+        let owner = self.owner.as_ref().map(|owner| Tag::builder().key(OWNER_TAG).value(owner).build());
+        std::iter::once(own).chain(owner).collect()
+    }
+
     fn note_listed(&self, secret: &SecretRef, found: &DescribeSecretOutput, versions: &BTreeMap<VersionId, VersionView>) {
         let Some(changed) = found.last_changed_date() else { return };
         let created = versions.iter().map(|(id, view)| (id.clone(), view.created)).collect();
@@ -102,9 +148,9 @@ impl SecretsManagerStore {
     }
 
     /// Creates the secret without a value: a value given here would become current at once.
-    async fn create(client: &Client, secret: &SecretRef) -> Result<(), WorldError> {
-        let tag = Tag::builder().key("slm:managed").value("true").build();
-        match client.create_secret().name(&secret.name).tags(tag).send().await {
+    async fn create(&self, client: &Client, secret: &SecretRef) -> Result<(), WorldError> {
+        let tags = self.tags(Tag::builder().key("slm:managed").value("true").build());
+        match client.create_secret().name(&secret.name).set_tags(Some(tags)).send().await {
             Ok(_) => Ok(()),
             Err(error) => match Failure::of(&error) {
                 // Somebody else created it meanwhile: as good.
@@ -124,7 +170,7 @@ impl SecretsManagerStore {
         client
             .tag_resource()
             .secret_id(&secret.name)
-            .tags(tag)
+            .set_tags(Some(self.tags(tag)))
             .send()
             .await
             .map_err(|error| Failure::of(&error).during(doing()))?;
@@ -144,6 +190,12 @@ impl SecretsManagerStore {
         let request = if on_new { request } else { request.move_to_version_id(version.as_str()) };
         request.send().await.map(drop).map_err(|error| Failure::of(&error).during(doing))
     }
+}
+
+/// The KMS keys that replicas name, each with its region.
+fn replica_keys(found: &DescribeSecretOutput) -> Vec<(String, String)> {
+    let key = |replica: &ReplicationStatusType| Some((replica.region()?.to_owned(), replica.kms_key_id()?.to_owned()));
+    found.replication_status().iter().filter_map(key).collect()
 }
 
 /// Regions whose replica does not serve the current version yet.
@@ -201,14 +253,7 @@ impl SecretStore for SecretsManagerStore {
         let (found, now) = Self::lookup_at(client, secret, &doing()).await?;
         let Some(found) = found else { return Ok(SecretView { now, ..SecretView::default() }) };
         if let Some(versions) = self.unchanged(secret, &found) {
-            return Ok(SecretView {
-                exists: true,
-                versions,
-                now,
-                behind: behind(&found),
-                read: last_read(&found),
-                shut: shut(&found, &secret.region),
-            });
+            return Ok(self.view(&found, versions, now, &secret.region));
         }
         let unclear = |cause: &str| WorldError { class: ErrorClass::Transient, operation: doing(), cause: cause.to_owned() };
         let mut versions = BTreeMap::new();
@@ -230,14 +275,7 @@ impl SecretStore for SecretsManagerStore {
             return Err(unclear("the two lists of versions disagree"));
         }
         self.note_listed(secret, &found, &versions);
-        Ok(SecretView {
-            exists: true,
-            versions,
-            now,
-            behind: behind(&found),
-            read: last_read(&found),
-            shut: shut(&found, &secret.region),
-        })
+        Ok(self.view(&found, versions, now, &secret.region))
     }
 
     async fn read(&self, secret: &SecretRef, version: &VersionId) -> Result<Secret, WorldError> {
@@ -261,9 +299,9 @@ impl SecretStore for SecretsManagerStore {
         })?;
         let mut before = None;
         match Self::lookup(client, secret, &doing()).await? {
-            None => Self::create(client, secret).await?,
+            None => self.create(client, secret).await?,
             Some(found) => {
-                not_rotated_by_aws(&found, doing())?;
+                self.ours(&found, doing())?;
                 // A version that is listed may be current by now: it is compared, never written again.
                 if found.version_ids_to_stages().is_some_and(|versions| versions.contains_key(version.as_str())) {
                     match self.read(secret, version).await {
@@ -290,7 +328,7 @@ impl SecretStore for SecretsManagerStore {
         let doing = || format!("promote version {} of {}", short(to), secret.name);
         let missing = || WorldError { class: ErrorClass::NotFound, operation: doing(), cause: "no such secret".to_owned() };
         let found = Self::lookup(client, secret, &doing()).await?.ok_or_else(missing)?;
-        not_rotated_by_aws(&found, doing())?;
+        self.ours(&found, doing())?;
         let now = labelled(&found, CURRENT).next();
         // A first version may be made current by the store itself.
         if from.is_none() && now == Some(to.as_str()) {

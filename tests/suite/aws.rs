@@ -300,6 +300,57 @@ async fn the_store_keeps_its_contract_on_roto() {
     contract(&Server::roto().endpoint).await;
 }
 
+/// The owner that the tag of the secret says.
+async fn tagged(client: &Client) -> Option<String> {
+    let found = client.describe_secret().secret_id("prod/db").send().await.unwrap();
+    let tag = found.tags().iter().find(|tag| tag.key() == Some("slm:owner"));
+    tag.map(|tag| tag.value().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_secret_is_tagged_by_who_writes_it_first_and_refused_to_others_until_it_is_handed_over() {
+    for server in [Server::moto(), Server::roto()] {
+        let (secret, [v1, v2, v3]) = (secret(), [V1, V2, V3].map(VersionId::from));
+        let nobody = store(&server.endpoint).await;
+        let ours = store(&server.endpoint).await.owned_by(Some("acme/a"));
+        let theirs = store(&server.endpoint).await.owned_by(Some("acme/b"));
+        let client = Client::new(&config(&server.endpoint, "eu-west-1", None).await);
+        nobody.put(&secret, &v1, &value("one")).await.unwrap();
+        nobody.promote(&secret, None, &v1).await.unwrap();
+        assert_eq!(tagged(&client).await, None, "without an owner nothing is claimed");
+        ours.put(&secret, &v2, &value("two")).await.unwrap();
+        ours.promote(&secret, Some(&v1), &v2).await.unwrap();
+        assert_eq!(tagged(&client).await.as_deref(), Some("acme/a"), "with the tag that every promotion writes");
+        assert_eq!(ours.describe(&secret).await.unwrap().shut, None);
+        for other in [&theirs, &nobody] {
+            let why = other.describe(&secret).await.unwrap().shut;
+            assert_eq!(why.as_deref(), Some("the secret belongs to `acme/a`, as its tag `slm:owner` says"));
+            assert_eq!(class(other.put(&secret, &v3, &value("three")).await), ErrorClass::Permanent);
+            assert_eq!(class(other.promote(&secret, Some(&v2), &v1).await), ErrorClass::Permanent);
+        }
+        let hand_over = Tag::builder().key("slm:owner").value("acme/b").build();
+        client.tag_resource().secret_id("prod/db").tags(hand_over).send().await.unwrap();
+        assert_eq!(class(ours.put(&secret, &v3, &value("three")).await), ErrorClass::Permanent);
+        theirs.put(&secret, &v3, &value("three")).await.unwrap();
+        theirs.promote(&secret, Some(&v2), &v3).await.unwrap();
+        assert_eq!(
+            (tagged(&client).await.as_deref(), theirs.describe(&secret).await.unwrap().current()),
+            (Some("acme/b"), Some(&v3))
+        );
+        let seen = collect(&server.endpoint, "eu-west-1").await;
+        assert_eq!(text(&seen.populations[0].resources[0], "slm_owner"), "acme/b");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_slm_makes_is_its_owners_from_the_first_instant() {
+    let server = Server::moto();
+    let store = store(&server.endpoint).await.owned_by(Some("acme/a"));
+    store.put(&secret(), &V1.into(), &value("one")).await.unwrap();
+    let client = Client::new(&config(&server.endpoint, "eu-west-1", None).await);
+    assert_eq!(tagged(&client).await.as_deref(), Some("acme/a"));
+}
+
 #[tokio::test]
 async fn what_did_not_change_is_not_listed_again_and_what_another_changed_is() {
     for server in [Server::moto(), Server::roto()] {
@@ -343,12 +394,13 @@ async fn the_store_tells_its_clock_and_replicas_that_are_behind_and_leaves_alone
         (200, format!(r#"{{"Name":"app/db",{versions}{more}}}"#))
     };
     let listed = (200, r#"{"Versions":[{"VersionId":"g","VersionStages":["AWSCURRENT"],"CreatedDate":1.5}]}"#.to_owned());
-    let replicas = r#","ReplicationStatus":[{"Region":"a","Status":"InSync"},{"Region":"b","Status":"InProgress"},{"Region":"c","Status":"Failed"}]"#;
+    let replicas = r#","ReplicationStatus":[{"Region":"a","Status":"InSync"},{"Region":"b","KmsKeyId":"k","Status":"InProgress"},{"Region":"c","Status":"Failed"}]"#;
     let script =
         Script::new().on("DescribeSecret", &[described(replicas)]).on("ListSecretVersionIds", std::slice::from_ref(&listed));
     let before = Timestamp::now().as_second();
     let view = store(&script.serve()).await.describe(&secret).await.unwrap();
     assert_eq!((view.behind, view.shut), (vec!["b".to_owned(), "c".to_owned()], None));
+    assert_eq!(view.replica_keys, [("b".to_owned(), "k".to_owned())]);
     assert!(view.now.is_some_and(|now| (before..=before + 60).contains(&now.as_second())), "{:?}", view.now);
 
     for (more, why) in [

@@ -60,6 +60,7 @@ fn credential(name: &str) -> Credential {
             canary: false,
             max_staleness: none,
             letters: None,
+            principals: Vec::new(),
         }],
         place: Place { file: String::new(), span: 0..0 },
     }

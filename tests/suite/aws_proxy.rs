@@ -30,6 +30,8 @@ pub struct State {
     pub created: BTreeMap<String, i64>,
     /// Operations that are refused for want of permission.
     pub denied: BTreeSet<&'static str>,
+    /// A region that knows a key only after it was shown it this often.
+    pub late: Option<(&'static str, usize)>,
     /// Access keys that moto lets in although AWS would not.
     ended: BTreeSet<String>,
     /// Held by a conditional write: moto looks first and writes afterwards, and AWS does both at once.
@@ -75,13 +77,15 @@ struct Request {
     operation: String,
     /// The key it is signed with.
     key: String,
+    /// The region it is signed for.
+    region: String,
     body: String,
 }
 
 fn read(client: &TcpStream) -> Option<Request> {
     let mut reader = BufReader::new(client.try_clone().unwrap());
     let (mut head, mut line, mut length) = (String::new(), String::new(), 0);
-    let (mut operation, mut key) = (String::new(), String::new());
+    let (mut operation, mut key, mut region) = (String::new(), String::new(), String::new());
     while reader.read_line(&mut line).ok().filter(|read| *read > 2).is_some() {
         let lower = line.to_lowercase();
         if let Some(value) = lower.strip_prefix("content-length:") {
@@ -91,7 +95,9 @@ fn read(client: &TcpStream) -> Option<Request> {
             operation = line.rsplit('.').next().unwrap().trim().to_owned();
         }
         if let Some(at) = line.find("Credential=") {
-            key = line[at + 11..].split('/').next().unwrap().to_owned();
+            let mut scope = line[at + 11..].split('/');
+            key = scope.next().unwrap().to_owned();
+            region = scope.nth(1).unwrap_or_default().to_owned();
         }
         if !lower.starts_with("connection:") {
             head.push_str(&line);
@@ -114,7 +120,7 @@ fn read(client: &TcpStream) -> Option<Request> {
     let mut bytes = head.into_bytes();
     bytes.extend_from_slice(b"connection: close\r\n\r\n");
     bytes.extend_from_slice(&body);
-    Some(Request { bytes, operation, key, body: text })
+    Some(Request { bytes, operation, key, region, body: text })
 }
 
 fn ask(server: &str, request: &Request) -> Vec<u8> {
@@ -142,12 +148,15 @@ fn refusal(status: u16, code: &str, operation: &str) -> Vec<u8> {
 fn serve(mut client: TcpStream, server: &str, state: &Mutex<State>) {
     client.set_nodelay(true).unwrap();
     let Some(request) = read(&client) else { return };
-    let (fault, ended, denied) = {
+    let (fault, ended, denied, late) = {
         let mut state = state.lock().unwrap();
         let number = state.calls.len();
         state.calls.push(request.operation.clone());
         let fault = state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault);
-        (fault, state.ended.contains(&request.key), state.denied.contains(request.operation.as_str()))
+        let asks = request.operation == "GetCallerIdentity";
+        let late = state.late.as_mut().filter(|(region, left)| asks && *region == request.region && *left > 0);
+        let late = late.map(|(_, left)| *left -= 1).is_some();
+        (fault, state.ended.contains(&request.key), state.denied.contains(request.operation.as_str()), late)
     };
     let kill = state.lock().unwrap().kill.take_if(|(_, operation, _)| *operation == request.operation);
     if let Some((process, _, after)) = kill {
@@ -162,7 +171,7 @@ fn serve(mut client: TcpStream, server: &str, state: &Mutex<State>) {
     let answer = match fault {
         _ if denied => refusal(400, "AccessDeniedException", &request.operation),
         // An inactive or deleted key: moto would let it in.
-        _ if ended => refusal(403, "InvalidClientTokenId", &request.operation),
+        _ if ended || late => refusal(403, "InvalidClientTokenId", &request.operation),
         Some(Fault::RequestLost) => return,
         Some(Fault::Refused(status, code)) => refusal(status, code, &request.operation),
         _ => {

@@ -222,6 +222,7 @@ impl Rig {
                 canary: false,
                 max_staleness: none,
                 letters: None,
+                principals: Vec::new(),
             }],
             place: Place { file: String::new(), span: 0..0 },
         };

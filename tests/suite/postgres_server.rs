@@ -320,6 +320,7 @@ impl<K: Rotator + Target> Rig<K> {
                 canary: false,
                 max_staleness: zero,
                 letters: None,
+                principals: Vec::new(),
             }],
             place: Place { file: String::new(), span: 0..0 },
         };

@@ -10,11 +10,11 @@ use crate::aws::{ACCOUNT, config};
 use crate::aws_script::{Answer, END, FIRST, MORE, SECOND, Script, details, refused, says, whole_account};
 use crate::support::World;
 
-const VERSION: &str = "11111111-1111-5111-8111-111111111111";
+pub const VERSION: &str = "11111111-1111-5111-8111-111111111111";
 const ROLE: &str = "arn:aws:iam::123456789012:role/slm-apply";
 const USER: &str = "arn:aws:iam::123456789012:user/alice";
-const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/key-AbCdEf";
-const KMS: &str = "arn:aws:kms:eu-west-1:123456789012:key/k1";
+pub const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/key-AbCdEf";
+pub const KMS: &str = "arn:aws:kms:eu-west-1:123456789012:key/k1";
 
 /// The values of `name` in the body of a request, or of its members.
 fn fields(body: &str, name: &str) -> Vec<String> {
@@ -67,7 +67,7 @@ fn simulator(
 }
 
 /// The whole account, with an overdue secret that holds alice's key and is encrypted by a key of its own in `state`.
-fn account(state: &str) -> Script {
+pub fn account(state: &str) -> Script {
     let secret = format!(
         r#"{{"SecretList":[{{"ARN":"{SECRET}","Name":"app/key","CreatedDate":1600000000,"KmsKeyId":"{KMS}",
         "SecretVersionsToStages":{{"{VERSION}":["AWSCURRENT"]}}}}]}}"#
@@ -86,12 +86,14 @@ fn account(state: &str) -> Script {
 }
 
 /// A config repo that rotates alice's key in the account at `endpoint`, with `more` said of the account.
-fn world(endpoint: &str, more: &str) -> World {
-    let world = World::new()
-        .with("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-        .with("AWS_SECRET_ACCESS_KEY", "test")
-        .with("AWS_EC2_METADATA_DISABLED", "true")
-        .with("NO_PROXY", "127.0.0.1");
+pub fn world(endpoint: &str, more: &str) -> World {
+    let signed_in = World::new().with("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").with("AWS_SECRET_ACCESS_KEY", "test");
+    world_of(signed_in, endpoint, more)
+}
+
+/// The same, signed in as `world` is.
+pub fn world_of(world: World, endpoint: &str, more: &str) -> World {
+    let world = world.with("AWS_EC2_METADATA_DISABLED", "true").with("NO_PROXY", "127.0.0.1");
     world.ship(&["ROT-01"]);
     let source = format!("aws = {{ account = \"{ACCOUNT}\", regions = [\"eu-west-1\"], endpoint = \"{endpoint}\"{more} }}");
     let tiers = "[tiers]\ndefault = \"standard\"\nlimits = { standard = \"60d\" }\n";

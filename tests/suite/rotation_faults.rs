@@ -67,6 +67,7 @@ fn credential(name: &str) -> Credential {
             canary: false,
             max_staleness: Limit::seconds(0),
             letters: None,
+            principals: Vec::new(),
         }],
         place: Place { file: String::new(), span: 0..0 },
     }
@@ -83,6 +84,8 @@ struct Rig {
     secrets: Secrets,
     /// Through the proxy, without retries: every loss is the engine's to survive.
     config: SdkConfig,
+    /// Where a key is tried.
+    regions: Vec<String>,
 }
 
 impl Rig {
@@ -106,14 +109,14 @@ impl Rig {
         git(folder.path(), &["init", "-q"]);
         let through = config(&proxy.endpoint, "eu-west-1", None).await;
         let config = through.into_builder().retry_config(RetryConfig::disabled()).build();
-        Self { proxy: proxy.clone(), credential, action, folder, iam, secrets, config }
+        Self { proxy: proxy.clone(), credential, action, folder, iam, secrets, config, regions: vec!["eu-west-1".to_owned()] }
     }
 
     /// One run, as a process of its own would take it.
     async fn run(&self) -> Outcome {
         let store = SecretsManagerStore::new().with("prod".into(), "eu-west-1", &self.config);
         let RotatorConfig::AwsIamAccessKey(key) = &self.credential.rotator else { unreachable!() };
-        let keys = AccessKeys::new(key, self.config.clone());
+        let keys = AccessKeys::new(key, self.config.clone()).in_regions(&self.regions);
         let registers = GitRegisters::open(self.folder.path(), None).unwrap();
         let consumer = RenderedFile::new(self.folder.path().to_owned(), self.credential.id.clone(), file()).unwrap();
         let consumers: Vec<(ConsumerId, Box<dyn Consumer>)> = vec![("app".into(), Box::new(consumer))];
@@ -247,6 +250,41 @@ async fn a_creation_is_sent_once_and_a_key_that_is_gone_is_gone() {
     }
     assert_eq!(keys.change(spare, KeyChange::Enable).await.unwrap_err().class, ErrorClass::NotFound);
     assert_eq!(keys.list().await.unwrap().keys.len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_that_one_region_does_not_know_yet_is_tried_again_and_not_rejected_and_is_old_when_all_refuse_it() {
+    let server = Server::moto();
+    let proxy = Proxy::before(&server.endpoint);
+    let mut rig = Rig::new(&server, &proxy, "regions").await;
+    rig.regions = ["eu-west-1", "us-east-1", "eu-central-1"].map(str::to_owned).into();
+    proxy.state().late = Some(("us-east-1", 1));
+    proxy.begin(None);
+    let outcome = rig.run().await;
+    let Fate::Failed(why) = &outcome.fate else { panic!("{:?}", outcome.fate) };
+    assert!(why.contains("it is not known everywhere yet, and refused in us-east-1"), "{why}");
+    rig.in_use("one region is late").await;
+    let slots = || async { rig.secrets.list_secret_version_ids().secret_id("regions").send().await.unwrap().versions().len() };
+    assert_eq!((slots().await, rig.active().await.len()), (2, 2), "the new value is kept, and was not closed");
+    assert_eq!(rig.converge("every region knows it").await, 1);
+    assert_eq!(slots().await, 2, "no second value was made");
+    let asked = |proxy: &Proxy| proxy.state().calls.iter().filter(|call| *call == "GetCallerIdentity").count();
+    assert_eq!(asked(&proxy), 3 + 3 + 3, "three regions each: refused in one, let in, refused when it was old");
+
+    // An old key that one region still lets in is no proof of its end.
+    let RotatorConfig::AwsIamAccessKey(declared) = &rig.credential.rotator else { unreachable!() };
+    let keys = AccessKeys::new(declared, rig.config.clone()).in_regions(&rig.regions);
+    let fresh = keys.create(&"slot".into(), None).await.unwrap();
+    proxy.state().late = Some(("eu-west-1", 1));
+    let Err(error) = keys.verify(&fresh.value).await else { panic!("it is let in by two regions") };
+    assert_eq!(error.class, ErrorClass::Transient);
+    assert_eq!(keys.verify(&fresh.value).await.unwrap(), Trial::Accepted);
+    proxy.begin(None);
+    assert_eq!(keys.verify(&fresh.value).await.unwrap(), Trial::Accepted);
+    assert_eq!(asked(&proxy), 1, "where it was let in once it is not asked for again");
+    keys.change(fresh.key.as_ref().unwrap(), KeyChange::Disable).await.unwrap();
+    assert!(matches!(keys.verify(&fresh.value).await.unwrap(), Trial::Refused(_)));
+    assert_eq!(asked(&proxy), 1 + 3, "a refusal is everywhere's");
 }
 
 #[tokio::test]

@@ -29,14 +29,31 @@ impl Server {
         Self::start("roto", &["--host", "127.0.0.1", "--port"], &["--ephemeral"], &[])
     }
 
+    /// The one that logs every call as CloudTrail does.
+    pub fn ministack() -> Self {
+        let port = free_port();
+        let env =
+            [("BIND_HOST", "127.0.0.1"), ("GATEWAY_PORT", port.as_str()), ("CLOUDTRAIL_RECORDING", "1"), ("IOT_MTLS_ENABLED", "0")];
+        Self::spawn(
+            "ministack",
+            port.parse().unwrap(),
+            &[],
+            &[env.as_slice(), &[("MINISTACK_ACCOUNT_ID", "123456789012")]].concat(),
+        )
+    }
+
     fn start(name: &str, before: &[&str], after: &[&str], env: &[(&str, &str)]) -> Self {
+        let port = free_port();
+        Self::spawn(name, port.parse().unwrap(), &[before, &[port.as_str()], after].concat(), env)
+    }
+
+    fn spawn(name: &str, port: u16, arguments: &[&str], env: &[(&str, &str)]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/emulators.sh");
         let path = Command::new(script).args(["path", name]).output().unwrap();
         assert!(path.status.success(), "{name} is not installed: run `scripts/emulators.sh install`");
         let binary = String::from_utf8(path.stdout).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new(binary.trim());
-        command.args(before).arg(port.to_string()).args(after).envs(env.iter().copied());
+        command.args(arguments).envs(env.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let server = Self { child, endpoint: format!("http://127.0.0.1:{port}") };
         let began = Instant::now();
@@ -46,6 +63,10 @@ impl Server {
         }
         server
     }
+}
+
+fn free_port() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
 }
 
 impl Drop for Server {

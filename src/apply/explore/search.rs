@@ -199,6 +199,7 @@ impl Rig {
             canary: n == 0 && scenario.setup.canary,
             max_staleness: Limit::seconds(0),
             letters: scenario.setup.picky.then_some(Letters::Alnum),
+            principals: Vec::new(),
         };
         let lease = if scenario.setup.unfenced() { Limit::seconds(0) } else { Limit::seconds(TICK) };
         let credential = Credential {

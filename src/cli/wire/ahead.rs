@@ -9,7 +9,7 @@ use crate::model::id::{CredentialId, SourceId};
 use crate::model::preflight::{Facts, Simulated, Step};
 use crate::model::snapshot::Snapshot;
 use crate::plan::needs::Needs;
-use crate::transport::aws::Sessions;
+use crate::transport::aws::{Sessions, expiry};
 
 /// Who asks, and what is known already.
 pub(in crate::cli) struct Asker<'a> {
@@ -28,14 +28,17 @@ impl Asker<'_> {
         for (source, step) in needs.iter().flat_map(|(_, needs)| &needs.steps) {
             steps.entry(source).or_default().insert(step.clone());
         }
+        facts.applies = self.applies;
         for (source, steps) in steps {
+            self.session(source, facts).await;
             self.simulate(source, steps, facts).await;
         }
-        for (source, region, key) in needs.iter().filter_map(|(_, needs)| needs.key.as_ref()) {
-            if let Some(account) = self.account(source).filter(|_| !facts.keys.contains_key(key)) {
+        for (source, region, key) in needs.iter().flat_map(|(_, needs)| &needs.keys) {
+            let named = (region.clone(), key.clone());
+            if let Some(account) = self.account(source).filter(|_| !facts.keys.contains_key(&named)) {
                 let config = self.sessions.get(account, region, account.read_role.as_deref(), READ_SESSION).await;
                 let ahead = Ahead::new(&config);
-                facts.keys.insert(key.clone(), ahead.key(key).await);
+                facts.keys.insert(named, ahead.key(key).await);
                 facts.requests += ahead.requests();
             }
         }
@@ -46,11 +49,19 @@ impl Asker<'_> {
         }
     }
 
-    fn account(&self, source: &SourceId) -> Option<&AwsSource> {
+    pub(super) fn account(&self, source: &SourceId) -> Option<&AwsSource> {
         match self.catalog.settings.sources.get(source) {
             Some(SourceKind::Aws(account)) => Some(account),
             _ => None,
         }
+    }
+
+    /// When what slm signs in with ends: a role that it assumes lasts no longer than that lets it be assumed again.
+    async fn session(&self, source: &SourceId, facts: &mut Facts) {
+        let Some(account) = self.account(source).filter(|_| !facts.sessions.contains_key(source)) else { return };
+        let region = account.regions.first().map_or("us-east-1", String::as_str);
+        let config = self.sessions.get(account, region, None, READ_SESSION).await;
+        facts.sessions.insert(source.clone(), expiry(&config).await);
     }
 
     async fn simulate(&self, source: &SourceId, steps: BTreeSet<Step>, facts: &mut Facts) {

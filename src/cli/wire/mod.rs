@@ -34,6 +34,7 @@ mod consumers;
 mod kinds;
 mod registers;
 mod unusable;
+mod usage;
 
 pub(super) use ahead::Asker;
 pub(super) use consumers::consumers_of;
@@ -191,7 +192,8 @@ pub(super) async fn store(reach: &Reach<'_>, credential: &Credential) -> Result<
         Some(SourceKind::Aws(_)) => {
             let region = &credential.secret.region;
             let config = session(reach, source, region).await?;
-            Ok(Box::new(SecretsManagerStore::new().with(source.clone(), region, &config)))
+            let owner = reach.catalog.settings.owner.as_deref();
+            Ok(Box::new(SecretsManagerStore::new().with(source.clone(), region, &config).owned_by(owner)))
         }
         _ => Err(WorldError {
             class: ErrorClass::Permanent,

@@ -11,7 +11,7 @@ const KMS: &str = "arn:aws:kms:eu-west-1:1:key/k1";
 const ROLE: &str = "arn:aws:iam::1:role/slm";
 
 /// An access key of an IAM user, kept in AWS and due; its secret is encrypted by a key.
-fn keyed() -> World {
+pub(super) fn keyed() -> World {
     world().with(|world| {
         let account = AwsSource {
             account: "1".to_owned(),
@@ -51,6 +51,11 @@ fn of(entity: &str, resources: Vec<Resource>) -> Population {
     population
 }
 
+/// A key as a secret of the only region names it.
+fn at_home(key: &str) -> (String, String) {
+    ("eu-west-1".to_owned(), key.to_owned())
+}
+
 fn needed(world: World) -> Needs {
     world.seen(|input| needs(input, &input.catalog.credentials[&CredentialId::from("key")]))
 }
@@ -68,7 +73,9 @@ fn asked(world: World, change: impl FnOnce(&mut Facts)) -> Plan {
     let mut facts = Facts {
         asked: ["key".into()].into(),
         permissions: [("prod".into(), Ok(simulated))].into(),
-        keys: [(KMS.to_owned(), Ok(None))].into(),
+        keys: [(at_home(KMS), Ok(None))].into(),
+        sessions: [("prod".into(), Ok(None))].into(),
+        applies: true,
         ..Facts::default()
     };
     change(&mut facts);
@@ -105,7 +112,7 @@ fn every_step_to_the_end_is_asked_for_on_what_it_is_done_to() {
     let needs = needed(keyed());
     assert_eq!(short(&needs), want);
     assert_eq!(needs.crowded, None, "the list says that there is room");
-    assert_eq!(needs.key, Some(("prod".into(), "eu-west-1".to_owned(), KMS.to_owned())));
+    assert_eq!(needs.keys, [("prod".into(), "eu-west-1".to_owned(), KMS.to_owned())]);
 }
 
 #[test]
@@ -114,7 +121,7 @@ fn a_secret_and_a_user_that_were_not_seen_are_asked_for_by_the_names_they_would_
     let needs = needed(keyed().with(none));
     assert!(short(&needs).contains(&("CreateSecret", "arn:aws:secretsmanager:eu-west-1:1:secret:app/key-aBcDeF")));
     assert!(short(&needs).contains(&("DeleteAccessKey", "arn:aws:iam::1:user/deployer")));
-    assert_eq!(needs.key, None, "what is not there yet is encrypted by the key of AWS");
+    assert_eq!(needs.keys, [], "what is not there yet is encrypted by the key of AWS");
     assert_eq!(world().declared("db").seen(needs_of_vault), Needs::default());
 }
 
@@ -163,9 +170,9 @@ fn what_could_not_be_simulated_is_said_once_for_its_account() {
 
 #[test]
 fn a_kms_key_that_cannot_be_used_holds_and_one_that_was_not_seen_is_said_to_be() {
-    let off = |facts: &mut Facts| _ = facts.keys.insert(KMS.to_owned(), Ok(Some("it is in state Disabled".to_owned())));
+    let off = |facts: &mut Facts| _ = facts.keys.insert(at_home(KMS), Ok(Some("it is in state Disabled".to_owned())));
     assert_eq!(codes(&asked(keyed(), off)), [Code::KeyUnusable]);
-    let denied = |facts: &mut Facts| _ = facts.keys.insert(KMS.to_owned(), Err("AccessDeniedException".to_owned()));
+    let denied = |facts: &mut Facts| _ = facts.keys.insert(at_home(KMS), Err("AccessDeniedException".to_owned()));
     let plan = asked(keyed(), denied);
     assert_eq!((codes(&plan), saw(&plan, Check::Key)), (vec![], vec![&Sighting::Unseen("AccessDeniedException".to_owned())]));
 }
@@ -196,4 +203,68 @@ fn what_is_planned_or_held_for_want_of_a_slot_is_asked_for_once_and_nothing_else
     assert_eq!(left(keyed().guards("")), []);
     assert_eq!(left(world().aged("db", 90).fact("db", "slm_pending", Value::Bool(true))), []);
     assert_eq!(left(world().aged("db", 90).fact("db", "deleting", Value::Bool(true))), []);
+}
+
+#[test]
+fn the_key_of_a_replica_is_asked_for_in_its_region_and_holds_when_it_cannot_be_used() {
+    let replicated =
+        |keys: &'static str| keyed().with(move |world| world.rotations.as_mut().unwrap().set("replica_keys", text(keys)));
+    let theirs = "arn:aws:kms:eu-central-1:1:key/k2";
+    let world = || replicated("eu-central-1 arn:aws:kms:eu-central-1:1:key/k2, us-east-1 alias/aws/secretsmanager");
+    let keys = needed(world()).keys;
+    let named = keys.iter().map(|(_, region, key)| (region.as_str(), key.as_str())).collect::<Vec<_>>();
+    assert_eq!(named, [("eu-west-1", KMS), ("eu-central-1", theirs)], "a key that AWS keeps cannot be switched off");
+    let place = || ("eu-central-1".to_owned(), theirs.to_owned());
+    let off = asked(world(), |facts| _ = facts.keys.insert(place(), Ok(Some("it is in state PendingDeletion".to_owned()))));
+    assert_eq!(codes(&off), [Code::KeyUnusable]);
+    let found = words(&off);
+    assert!(
+        found.contains("the KMS key of the replica in eu-central-1 of `app/key` cannot be used: it is in state PendingDeletion"),
+        "{found}"
+    );
+    let fine = asked(world(), |facts| _ = facts.keys.insert(place(), Ok(None)));
+    assert_eq!(saw(&fine, Check::Key).len(), 2);
+    let unseen = asked(world(), |_| ());
+    assert!(
+        saw(&unseen, Check::Key)
+            .iter()
+            .any(|seen| matches!(seen, Sighting::Unseen(why) if why.contains("replica in eu-central-1: not described")))
+    );
+    assert_eq!(actions(&unseen), ["rotate key v-key"], "what was not seen holds nothing");
+}
+
+/// What obstacles say.
+fn words(plan: &Plan) -> String {
+    let obstacles = plan.held.iter().filter_map(|held| match &held.because {
+        HeldBecause::Preflight(obstacles) => Some(obstacles),
+        _ => None,
+    });
+    obstacles.flatten().map(|obstacle| obstacle.found.as_str()).collect()
+}
+
+#[test]
+fn a_session_that_ends_before_a_rotation_may_is_warned_of_and_holds_nothing() {
+    let ends = |seconds: i64, applies: bool| {
+        let end = Timestamp::new(now().as_second() + seconds, 0).unwrap();
+        asked(keyed(), |facts| {
+            facts.applies = applies;
+            facts.sessions.insert("prod".into(), Ok(Some(end)));
+        })
+    };
+    for applies in [true, false] {
+        let plan = ends(3_599, applies);
+        assert_eq!(actions(&plan), ["rotate key v-key"]);
+        let [Sighting::Warned(why)] = saw(&plan, Check::Session)[..] else { panic!("{:?}", plan.preflight) };
+        assert!(why.contains("a rotation may take until") && why.contains("`slm resume`"), "{why}");
+        assert!(saw(&ends(3_600, applies), Check::Session).is_empty());
+    }
+    let untold = |applies| {
+        let plan = asked(keyed(), |facts| {
+            facts.applies = applies;
+            facts.sessions.insert("prod".into(), Err("it does not say when it ends".to_owned()));
+        });
+        saw(&plan, Check::Session).len()
+    };
+    assert_eq!((untold(true), untold(false)), (1, 0), "whoever applies a saved plan signs in by itself");
+    assert!(saw(&asked(keyed(), |_| ()), Check::Session).is_empty(), "what does not end is not told of");
 }

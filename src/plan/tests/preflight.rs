@@ -137,19 +137,7 @@ fn a_user_with_two_keys_has_no_room_unless_slm_makes_it() {
 fn the_key_that_slm_signs_in_with_is_not_rotated_by_it() {
     let as_caller = |caller: &'static str| {
         let called = move |world: &mut World| {
-            world.receipts.push(Receipt {
-                source: "local".into(),
-                collector: "iam".to_owned(),
-                scope: ".".to_owned(),
-                caller: Some(caller.to_owned()),
-                completeness: Completeness::Complete,
-                operations: Vec::new(),
-                independent_count: None,
-                source_clock: None,
-                started: now(),
-                ended: now(),
-                raw: Vec::new(),
-            });
+            world.receipts.push(called_as("local", caller));
         };
         iam(1, Some(false)).with(called).plan()
     };
@@ -276,4 +264,26 @@ fn whether_the_values_of_a_program_fit_is_not_known() {
     let plan = world().aged("db", 90).with(program).plan();
     assert_eq!(codes(&plan), []);
     unseen(&plan, Check::Letters, "as `app` asks");
+}
+
+#[test]
+fn a_secret_that_carries_anothers_tag_is_held_and_ones_own_or_none_is_not() {
+    let tagged = |own: Option<&str>, tag: Option<&str>| {
+        let mut world = world().aged("db", 90);
+        if let Some(tag) = tag {
+            world = world.fact("db", "slm_owner", text(tag));
+        }
+        let own = own.map(str::to_owned);
+        world.with(|world| world.catalog.settings.owner = own).plan()
+    };
+    for (own, tag) in [(Some("acme/a"), Some("acme/a")), (Some("acme/a"), None), (None, None)] {
+        assert_eq!(codes(&tagged(own, tag)), [], "{own:?} {tag:?}");
+    }
+    let theirs = tagged(Some("acme/a"), Some("acme/b"));
+    assert_eq!(codes(&theirs), [Code::OwnedByAnother]);
+    assert!(one(&theirs).found.contains("`app/db` belongs to `acme/b`") && one(&theirs).found.contains("this is `acme/a`"));
+    assert!(one(&theirs).next.contains("tag-resource --secret-id app/db --tags Key=slm:owner,Value=acme/a"));
+    let unnamed = tagged(None, Some("acme/b"));
+    assert!(one(&unnamed).next.contains("`owner = \"acme/b\"` in `slm.toml`"), "{:?}", one(&unnamed));
+    assert!(Code::OwnedByAnother.holds_a_leak(), "nobody but its owner ends it");
 }
