@@ -16,12 +16,14 @@ mod init;
 mod lease;
 mod pipeline;
 mod plan;
+mod ready;
 mod resume;
 mod retire;
 mod rollback;
 mod rotate;
 mod schema;
 mod status;
+mod together;
 mod watch;
 mod wire;
 

@@ -41,7 +41,8 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     };
     let controls = credential.satisfies.clone();
     let action = Action { kind, reason: Reason::RolledBack, controls, criteria: Vec::new(), permitted_by: permitted };
-    let plan = Plan { actions: vec![action], held: Vec::new(), preflight: Vec::new(), ..session.plan(&judged, &[])? };
+    let all = session.plan(&judged, &[])?;
+    let plan = Plan { actions: vec![action], held: Vec::new(), together: Vec::new(), preflight: Vec::new(), ..all };
     carry::out(&session, global, &plan, Haste::GoesOn)
 }
 

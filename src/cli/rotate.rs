@@ -92,5 +92,9 @@ pub(super) fn only(mut plan: Plan, wanted: impl Fn(&ActionKind) -> bool) -> Plan
     plan.preflight.retain(|looked| !left_out.contains(&looked.about));
     plan.actions.retain(|action| wanted(&action.kind));
     plan.held.retain(|held| wanted(&held.kind));
+    for one in &mut plan.together {
+        one.credentials.retain(|id| !left_out.contains(&id.to_string()));
+    }
+    plan.together.retain(|one| one.credentials.len() > 1);
     plan
 }

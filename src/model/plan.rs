@@ -27,9 +27,22 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// Held back, sorted by credential or control.
     pub held: Vec<Held>,
+    /// What is restarted once for several credentials, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub together: Vec<Together>,
     /// What was looked at before the rotations of `actions`, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub preflight: Vec<Looked>,
+}
+
+/// One restart for several credentials.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Together {
+    /// What is restarted, and where it is.
+    pub workload: String,
+    /// For which.
+    pub credentials: Vec<CredentialId>,
 }
 
 /// One step of a plan.

@@ -10,6 +10,7 @@ pub mod needs;
 mod order;
 mod preflight;
 pub mod standing;
+pub mod together;
 
 use crate::model::assessment::Assessment;
 use crate::model::catalog::Catalog;
@@ -52,6 +53,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     held.sort_by(|a, b| a.kind.cmp(&b.kind));
     preflight.sort();
     preflight.dedup();
+    let together = together::told(input, &actions);
     Plan {
         format: PLAN_FORMAT,
         at: input.assessment.at,
@@ -59,6 +61,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
         snapshot: input.digest.clone(),
         actions,
         held,
+        together,
         preflight,
     }
 }

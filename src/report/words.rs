@@ -2,7 +2,7 @@
 
 use super::by_hand;
 use crate::model::assessment::{Because, Decision, Subject};
-use crate::model::plan::{ActionKind, HeldBecause, Reason};
+use crate::model::plan::{ActionKind, HeldBecause, Reason, Together};
 use crate::model::preflight::{Check, Looked, Obstacle, Sighting};
 use crate::model::snapshot::Value;
 use crate::model::time::Timestamp;
@@ -140,6 +140,12 @@ pub fn looked(looked: &Looked) -> (bool, String) {
         Sighting::Seen(seen) => (true, format!("{what} of {about}  {seen}")),
         Sighting::Unseen(why) => (false, format!("{what} of {about}  not seen: {why}")),
     }
+}
+
+/// What is restarted once for several credentials.
+#[must_use]
+pub fn together(together: &Together) -> String {
+    format!("one restart of {} for {}", together.workload, list(&together.credentials))
 }
 
 fn list<T: ToString>(items: &[T]) -> String {
