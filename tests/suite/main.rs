@@ -24,6 +24,7 @@ mod consumer_exec;
 mod consumer_kubernetes;
 mod consumer_lambda;
 mod consumer_webhook;
+mod consumers_together;
 mod deploy_key;
 mod ecs_front;
 mod exec_kind;

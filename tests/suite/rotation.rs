@@ -158,7 +158,7 @@ async fn a_leaked_key_is_ended_in_one_run_and_a_roll_back_brings_the_old_one_bac
 }
 
 /// The recorded life of the version that a rotation put in force.
-fn life(world: &World) -> serde_json::Value {
+pub fn life(world: &World) -> serde_json::Value {
     let root = world.root();
     let listed = String::from_utf8(git(&root, &["ls-tree", "-r", "--name-only", "slm/evidence", "rotations/deployer/"])).unwrap();
     let read = |path: &str| serde_json::from_slice(&git(&root, &["show", &format!("slm/evidence:{path}")])).unwrap();
