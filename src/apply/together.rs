@@ -69,9 +69,8 @@ impl All<'_, '_> {
     fn waits(&self, number: usize) -> Option<usize> {
         let drive = &self.drives[number];
         let (stage, consumer, _) = drive.engine.intends().filter(|_| drive.fate.is_none())?;
-        let is_it = |meeting: &Meeting<'_>| {
-            meeting.at == stage && meeting.members.iter().any(|(job, id)| (*job, id) == (number, consumer))
-        };
+        let is_it =
+            |meeting: &Meeting<'_>| meeting.at == stage && meeting.members.iter().any(|(job, id)| (*job, id) == (number, consumer));
         self.meetings.iter().position(is_it)
     }
 

@@ -120,9 +120,7 @@ impl Ready<'_> {
         }
         match wire::keeper(&session.catalog, self.credential, &session.sessions, &session_name(self.action)).await {
             Ok(keeper) => managed::drive(&job, keeper.as_ref(), &SystemClock, stop).await,
-            Err(error) => {
-                Outcome { action: self.action.clone(), fate: Fate::Failed(error.to_string()), events: Vec::new() }
-            }
+            Err(error) => Outcome { action: self.action.clone(), fate: Fate::Failed(error.to_string()), events: Vec::new() },
         }
     }
 }

@@ -105,4 +105,3 @@ async fn shared<'g>(session: &pipeline::Session, global: &Global, group: &'g Gro
     }
     shared
 }
-

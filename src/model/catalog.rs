@@ -416,11 +416,13 @@ pub struct GateSettings {
     pub drain: bool,
     /// It stays disabled for this long before it is deleted.
     pub soak: Limit,
+    /// A consumer that goes without the new one for longer, while others run it, is to be given a credential of its own.
+    pub adopt_within: Limit,
 }
 
 impl Default for GateSettings {
     fn default() -> Self {
-        Self { quiet: Limit::seconds(4 * 3_600), drain: true, soak: Limit::days(1) }
+        Self { quiet: Limit::seconds(4 * 3_600), drain: true, soak: Limit::days(1), adopt_within: Limit::days(1) }
     }
 }
 

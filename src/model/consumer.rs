@@ -104,9 +104,10 @@ impl ConsumerKind {
             format!("{} of source `{}`", region.as_ref().unwrap_or(&secret.region), source.as_ref().unwrap_or(&secret.source))
         };
         let (name, at) = match self {
-            Self::KubernetesWorkload(one) => {
-                (format!("{} of namespace `{}` at {}", one.workload, one.namespace, one.server.trim_end_matches('/')), Stage::Activate)
-            }
+            Self::KubernetesWorkload(one) => (
+                format!("{} of namespace `{}` at {}", one.workload, one.namespace, one.server.trim_end_matches('/')),
+                Stage::Activate,
+            ),
             Self::EcsService(one) => {
                 let place = place(&one.source, &one.region);
                 (format!("service `{}` of cluster `{}` in {place}", one.service, one.cluster), Stage::Deliver)

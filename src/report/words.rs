@@ -5,6 +5,7 @@ use crate::model::assessment::{Because, Decision, Subject};
 use crate::model::plan::{ActionKind, HeldBecause, Reason, Together};
 use crate::model::preflight::{Check, Looked, Obstacle, Sighting};
 use crate::model::snapshot::Value;
+use crate::model::standing::{Holding, Standing};
 use crate::model::time::Timestamp;
 
 /// An age as people say it: `3d`, `5h`, `12m`, `8s`; `0s` for a future instant.
@@ -140,6 +141,28 @@ pub fn looked(looked: &Looked) -> (bool, String) {
         Sighting::Seen(seen) => (true, format!("{what} of {about}  {seen}")),
         Sighting::Unseen(why) => (false, format!("{what} of {about}  not seen: {why}")),
     }
+}
+
+/// Who holds the end of the value before, and what to do about it.
+#[must_use]
+pub fn holding(holding: &Holding, now: Timestamp) -> (String, String) {
+    let Holding { consumers, since, limit } = holding;
+    let names = consumers.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+    let (runs, it, each) = if consumers.len() == 1 { ("does", "it", "") } else { ("do", "them", " each") };
+    let held = format!(
+        "{names} {runs} not run what is in force since {since}, {} ago; the others do (`adopt-within` {limit})",
+        age(*since, now)
+    );
+    let next =
+        format!("give {it} a credential{each} of its own (a secret of its own, then `slm adopt`) and remove {it} from this one");
+    (held, next)
+}
+
+/// The same as lines about one credential; nothing when nobody does.
+#[must_use]
+pub fn held_up(standing: &Standing, now: Timestamp) -> String {
+    let Some((held, next)) = standing.holding.as_ref().map(|one| holding(one, now)) else { return String::new() };
+    format!("  held up    the end of the value before: {held}\n  next       {next}\n")
 }
 
 /// What is restarted once for several credentials.

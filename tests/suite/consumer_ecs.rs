@@ -73,7 +73,7 @@ impl Rig {
         service.looking_every(Duration::from_millis(10))
     }
 
-    async fn definition(&self, name: &str) -> (TaskDefinition, Vec<(String, String)>) {
+    pub async fn definition(&self, name: &str) -> (TaskDefinition, Vec<(String, String)>) {
         let request = self.ecs.describe_task_definition().task_definition(name).include(TaskDefinitionField::Tags);
         let answer = request.send().await.unwrap();
         let tags = answer.tags.unwrap_or_default().into_iter().map(|tag| (tag.key.unwrap(), tag.value.unwrap()));

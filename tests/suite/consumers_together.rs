@@ -165,7 +165,11 @@ fn deployment(server: &Kubernetes) -> World {
         let mut mine = text[..start].replace("session-key", id);
         let place = "namespace = \"shop\", workload = \"deployment/shop-api\"";
         let token = "token-env = \"KUBE_TOKEN\", timeout = \"2s\"";
-        let _ = write!(mine, "[[consumer]]\nid = \"api\"\nkubernetes-workload = {{ server = \"{}\", {token}, {place}, secret = \"{id}\" }}\n", server.url);
+        let _ = write!(
+            mine,
+            "[[consumer]]\nid = \"api\"\nkubernetes-workload = {{ server = \"{}\", {token}, {place}, secret = \"{id}\" }}\n",
+            server.url
+        );
         world.write(&format!("credentials/{id}.toml"), &mine);
     }
     world.commit();
@@ -253,7 +257,9 @@ fn a_run_killed_at_any_change_of_a_deployment_is_finished_by_the_next_with_one_r
             assert!(ran.is_none(), "it was killed after change {at}");
             let next = server.with(|state| state.workloads["deployments/shop-api"].generation + 1);
             if next > 2 {
-                server.with(|state| state.workloads.get_mut("deployments/shop-api").unwrap().status = vec![status(2, 3, 3, json!([]))]);
+                server.with(|state| {
+                    state.workloads.get_mut("deployments/shop-api").unwrap().status = vec![status(2, 3, 3, json!([]))]
+                });
             }
             goes_well(&server, next);
         }
@@ -280,7 +286,10 @@ fn files_with_the_same_reload_command_are_loaded_by_one_run_of_it() {
     world.write("reload", "#!/bin/sh\ncat run/one run/two | wc -c >> run/reloads\n");
     for id in ["one", "two"] {
         let file = format!("file = {{ path = \"run/{id}\", reload = [\"sh\", \"reload\"] }}");
-        world.write(&format!("credentials/{id}.toml"), &format!("{}[[consumer]]\nid = \"app\"\n{file}\n", text[..start].replace("session-key", id)));
+        world.write(
+            &format!("credentials/{id}.toml"),
+            &format!("{}[[consumer]]\nid = \"app\"\n{file}\n", text[..start].replace("session-key", id)),
+        );
     }
     world.commit();
     world.slm(&["plan"]).says("one restart of `sh reload` for one, two");
@@ -290,4 +299,41 @@ fn files_with_the_same_reload_command_are_loaded_by_one_run_of_it() {
         let sidecar = world.read(&format!("run/{id}.slm"));
         assert!(sidecar.contains("stored") && sidecar.contains("running"), "{sidecar}");
     }
+}
+
+#[test]
+fn who_holds_the_end_of_a_value_for_longer_than_declared_is_named_with_what_to_do() {
+    let world = World::scaffolded();
+    let text = world.read("credentials/session-key.toml");
+    let file = |id: &str, reload: &str| {
+        format!("[[consumer]]\nid = \"{id}\"\nfile = {{ path = \"run/{id}\", reload = [\"{reload}\"] }}\n")
+    };
+    let start = text.find("[[consumer]]").unwrap();
+    let declared = |within: &str| {
+        let gate = format!("[gate]\nadopt-within = \"{within}\"\n\n");
+        let consumers = [file("app", "true"), file("legacy", "false")].concat();
+        world.write("credentials/session-key.toml", &[&text[..start], &gate, &consumers].concat());
+    };
+    declared("1d");
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).says("failed");
+    let said = world.slm(&["status", "session-key"]).says("legacy: does not run it yet");
+    assert!(!said.out.contains("held up"), "{}", said.out);
+    declared("0s");
+    world.commit();
+    world
+        .slm(&["status", "session-key"])
+        .says("held up    the end of the value before: `legacy` does not run what is in force since")
+        .says("next       give it a credential of its own (a secret of its own, then `slm adopt`) and remove it from this one");
+    world.slm(&["status"]).says("credential session-key held up: `legacy`");
+    let said = world.slm(&["status", "--format", "json"]).json();
+    assert_eq!(said["held-up"][0]["consumers"], json!(["legacy"]));
+    assert!(
+        said["held-up"][0]["since"].is_string() && said["held-up"][0]["next"].as_str().unwrap().contains("slm adopt"),
+        "{said}"
+    );
+    // Without the one that cannot take it nothing is held.
+    world.edit("credentials/session-key.toml", &file("legacy", "false"), "");
+    world.commit();
+    assert_eq!(world.slm(&["status", "--format", "json"]).json()["held-up"], json!([]));
 }

@@ -215,7 +215,7 @@ impl Rig {
                 windows: Vec::new(),
                 freeze: Vec::new(),
             },
-            gate: GateSettings { quiet: none, drain: true, soak: none },
+            gate: GateSettings { quiet: none, drain: true, soak: none, ..GateSettings::default() },
             consumers: vec![Declared {
                 id: "app".into(),
                 kind: ConsumerKind::File(file()),

@@ -313,7 +313,7 @@ impl<K: Rotator + Target> Rig<K> {
                 windows: Vec::new(),
                 freeze: Vec::new(),
             },
-            gate: GateSettings { quiet: zero, drain: true, soak: zero },
+            gate: GateSettings { quiet: zero, drain: true, soak: zero, ..GateSettings::default() },
             consumers: vec![Declared {
                 id: "app".into(),
                 kind: ConsumerKind::File(file),

@@ -51,7 +51,8 @@ pub enum Mode {
     KilledAfter,
 }
 
-pub const READS: [Mode; 7] = [Mode::NotSent, Mode::Denied, Mode::Throttled, Mode::Stale, Mode::Ancient, Mode::Late, Mode::KilledBefore];
+pub const READS: [Mode; 7] =
+    [Mode::NotSent, Mode::Denied, Mode::Throttled, Mode::Stale, Mode::Ancient, Mode::Late, Mode::KilledBefore];
 pub const WRITES: [Mode; 7] =
     [Mode::NotSent, Mode::AnswerLost, Mode::Denied, Mode::Throttled, Mode::Late, Mode::KilledBefore, Mode::KilledAfter];
 

@@ -204,7 +204,7 @@ impl Rig {
                 windows: Vec::new(),
                 freeze: Vec::new(),
             },
-            gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(TICK) },
+            gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(TICK), ..GateSettings::default() },
             consumers: (0..count).map(declared).collect(),
             place: Place { file: String::new(), span: 0..0 },
         };
