@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value as Json, json};
 
 use super::rotate::about;
-use super::{Exit, Global, Said, Trouble, gaps, lease, pipeline, ready, together};
+use super::{Exit, Global, Said, Trouble, derived, gaps, lease, pipeline, ready, together};
 use crate::host::locker::{Locker, Signer};
 use crate::host::repo;
 use crate::model::catalog::{Credential, LockerSettings};
@@ -79,7 +79,11 @@ async fn carry_out(session: &pipeline::Session, global: &Global, plan: &Plan, ha
     for group in together::groups(session, plan, haste) {
         match group.numbers[..] {
             [number] => {
-                let outcome = leased(session, global, &plan.actions[number], haste, stop).await;
+                let action = &plan.actions[number];
+                let outcome = match derived::before(session, action, outcomes.values()) {
+                    Some(first) => Outcome { action: action.kind.clone(), fate: first, events: Vec::new() },
+                    None => leased(session, global, action, haste, stop).await,
+                };
                 outcomes.insert(number, outcome);
             }
             _ => outcomes.extend(together::carry_out(session, global, plan, &group, haste, stop).await),

@@ -9,6 +9,7 @@ mod carry;
 mod check;
 mod completions;
 mod demo;
+mod derived;
 mod exit;
 mod explain;
 mod gaps;

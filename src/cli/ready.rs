@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::rotate::about;
-use super::{Global, pipeline, wire};
+use super::{Global, derived, pipeline, wire};
 use crate::apply::engine::drive;
 use crate::apply::job::{Budget, Job};
 use crate::apply::managed;
@@ -76,7 +76,11 @@ pub(super) async fn make<'a>(
         }
         _ => {}
     }
-    let retire_held = if leak { None } else { may_retire(session, credential) };
+    let retire_held = match may_retire(session, credential) {
+        _ if leak => None,
+        None => derived::holds(&reach, credential, &action.kind, store.as_ref()).await,
+        held => held,
+    };
     let fence = fence(credential, &begun);
     let action = &action.kind;
     Ok(Ready { action, credential, store, kind, registers, consumers, fence, begun, retire_held, leak })

@@ -72,17 +72,8 @@ fn may_leak(session: &pipeline::Session, wanted: &[CredentialId]) -> Result<Vec<
 }
 
 /// The credential that an action touches.
-pub(super) fn about(kind: &ActionKind) -> Option<&CredentialId> {
-    match kind {
-        ActionKind::Rotate { credential, .. }
-        | ActionKind::Deliver { credential, .. }
-        | ActionKind::Finish { credential, .. }
-        | ActionKind::Verify { credential, .. } => Some(credential),
-        ActionKind::Collect { .. }
-        | ActionKind::Escalate { .. }
-        | ActionKind::EscalateCredential { .. }
-        | ActionKind::Adopt { .. } => None,
-    }
+pub(super) const fn about(kind: &ActionKind) -> Option<&CredentialId> {
+    kind.credential()
 }
 
 /// `plan` with those actions alone that are `wanted`.

@@ -370,6 +370,8 @@ pub struct Credential {
     pub gate: GateSettings,
     /// Where a new value must arrive, in order of delivery.
     pub consumers: Vec<Consumer>,
+    /// Credentials that its value is made of: it is rotated after them.
+    pub after: Vec<CredentialId>,
     /// Its file.
     pub place: Place,
 }

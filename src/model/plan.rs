@@ -141,6 +141,20 @@ pub enum ActionKind {
     },
 }
 
+impl ActionKind {
+    /// The credential that it touches.
+    #[must_use]
+    pub const fn credential(&self) -> Option<&CredentialId> {
+        match self {
+            Self::Rotate { credential, .. }
+            | Self::Deliver { credential, .. }
+            | Self::Finish { credential, .. }
+            | Self::Verify { credential, .. } => Some(credential),
+            Self::Collect { .. } | Self::Escalate { .. } | Self::EscalateCredential { .. } | Self::Adopt { .. } => None,
+        }
+    }
+}
+
 /// Why an action is due.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -164,6 +178,13 @@ pub enum Reason {
         due_after: Limit,
         /// The limit as written.
         limit: Limit,
+    },
+    /// It is made of another credential, which has a later value or is to get one before it.
+    Derived {
+        /// Of which.
+        from: CredentialId,
+        /// When the other got its value; `None` when that is to come.
+        since: Option<Timestamp>,
     },
     /// A control is breached.
     NonCompliant,

@@ -49,7 +49,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     let mut actions = choose::credentials(input, &mut held, &mut preflight);
     actions.extend(by_hand::actions(input));
     actions.extend(choose::findings(input));
-    order::order(&mut actions);
+    order::order(&mut actions, input.catalog);
     held.sort_by(|a, b| a.kind.cmp(&b.kind));
     preflight.sort();
     preflight.dedup();

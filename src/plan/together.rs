@@ -53,11 +53,11 @@ fn meet(catalog: &Catalog, actions: &[Action], restarts: impl Fn(&Credential, &A
     met.map(|(workload, members)| Meeting { workload, members }).collect()
 }
 
-/// True when another action of the plan comes before anybody is given a value of `credential`.
+/// True when another action of the plan comes before anybody is given a value of `credential`: what is made of another waits for that.
 fn waits(credential: &Credential, actions: &[Action]) -> bool {
     actions.iter().any(|action| match &action.kind {
         ActionKind::Verify { credential: tried, .. } => *tried == credential.id,
-        _ => false,
+        kind => kind.credential().is_some_and(|id| credential.after.contains(id)),
     })
 }
 

@@ -89,6 +89,8 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
         Reason::Stuck { since } => format!("AWS has begun a rotation {} ago and not finished it", age(*since, now)),
         Reason::NotRetired => "what the last rotation replaced is not ended yet".to_owned(),
         Reason::TooOld { since, due_after, limit } => format!("age {} is over {due_after} (limit {limit})", age(*since, now)),
+        Reason::Derived { from, since: Some(since) } => format!("made of `{from}`, which was rotated {} ago", age(*since, now)),
+        Reason::Derived { from, since: None } => format!("made of `{from}`, which is rotated before it"),
         Reason::NonCompliant => "non-compliant".to_owned(),
         Reason::NoEvidence(detail) => format!("no evidence: {detail}"),
         Reason::NotAdopted => "a consumer does not run the current version".to_owned(),

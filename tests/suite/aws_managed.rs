@@ -61,6 +61,7 @@ fn credential(name: &str) -> Credential {
             max_staleness: none,
             letters: None,
         }],
+        after: Vec::new(),
         place: Place { file: String::new(), span: 0..0 },
     }
 }

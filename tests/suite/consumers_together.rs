@@ -47,9 +47,9 @@ async fn from_its_first_value_to_the_end_of_its_second(world: &World, iam: &Iam,
     world.slm(&["check"]).exits(0);
     world.slm(&["plan"]).says("rotate    deployer");
     assert_eq!((keys(iam).await, told()), (0, 0), "a plan changes nothing");
-    world.slm(&["apply", "--auto-approve"]).says("delivered, activated").says("adopted");
+    world.slm(&["apply", "--auto-approve"]).says("delivered").says("adopted");
     assert_eq!((keys(iam).await, told()), (1, 1));
-    world.slm(&["apply", "--auto-approve", "--force", "deployer"]).says("delivered, activated").says("waits until");
+    world.slm(&["apply", "--auto-approve", "--force", "deployer"]).says("delivered").says("waits until");
     let promoted = Instant::now();
     assert_eq!((keys(iam).await, told()), (2, 2), "the old key lives while a run may still hand it out");
     std::thread::sleep((LEASE + Duration::from_secs(2)).saturating_sub(promoted.elapsed()));
@@ -91,7 +91,8 @@ async fn a_key_of_a_service_is_rolled_out_by_the_binary_and_the_one_before_is_en
 async fn a_key_of_a_function_is_told_to_it_by_the_binary_and_the_one_before_is_ended() {
     let rig = Lambda::new().await;
     rig.function("reports").await;
-    let consumer = "lambda = { source = \"apps\", function = \"reports\", alias = \"live\", timeout = \"5s\" }";
+    let consumer =
+        "lambda = { source = \"apps\", function = \"reports\", alias = \"live\", timeout = \"5s\" }\nmax-staleness = \"1s\"";
     let (world, iam) = deployer(&rig.server.endpoint, &rig.front.endpoint, consumer).await;
     from_its_first_value_to_the_end_of_its_second(&world, &iam, || rig.front.count("PUT aliases")).await;
     assert_eq!(rig.variables("reports", "3").await, rig.variables("reports", "$LATEST").await);

@@ -223,6 +223,7 @@ impl Rig {
                 max_staleness: none,
                 letters: None,
             }],
+            after: Vec::new(),
             place: Place { file: String::new(), span: 0..0 },
         };
         Self { folder, vault, credential, told: Mutex::default() }

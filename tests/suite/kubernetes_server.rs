@@ -264,7 +264,9 @@ impl Object {
         let before = self.fields.clone();
         for (path, value) in fields(patch) {
             if self.fields.insert(path.clone(), value.clone()) != Some(value) {
-                self.owners.values_mut().for_each(|paths| drop(paths.remove(&path)));
+                self.owners.values_mut().for_each(|paths| {
+                    paths.remove(&path);
+                });
                 self.owners.entry(format!("{manager} by Update")).or_default().insert(path);
             }
         }

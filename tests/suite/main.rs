@@ -26,6 +26,7 @@ mod consumer_lambda;
 mod consumer_webhook;
 mod consumers_together;
 mod deploy_key;
+mod derived;
 mod ecs_front;
 mod exec_kind;
 mod file_consumer;

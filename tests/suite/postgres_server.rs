@@ -321,6 +321,7 @@ impl<K: Rotator + Target> Rig<K> {
                 max_staleness: zero,
                 letters: None,
             }],
+            after: Vec::new(),
             place: Place { file: String::new(), span: 0..0 },
         };
         Self { folder, vault, notes: Notes::default(), kind, credential }

@@ -68,6 +68,7 @@ fn credential(name: &str) -> Credential {
             max_staleness: Limit::seconds(0),
             letters: None,
         }],
+        after: Vec::new(),
         place: Place { file: String::new(), span: 0..0 },
     }
 }
