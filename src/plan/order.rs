@@ -16,12 +16,15 @@ pub(super) fn order(actions: &mut Vec<Action>, catalog: &Catalog) {
     }
 }
 
-/// Moves the action of this number to `done`, and before it those on what its credential is made of.
+/// Moves the action of this number to `done`, and before it what gives those a value that its credential is made of.
 fn put(number: usize, left: &mut [Option<Action>], catalog: &Catalog, done: &mut Vec<Action>) {
     let Some(action) = left.get_mut(number).and_then(Option::take) else { return };
     let credential = action.kind.credential().and_then(|id| catalog.credentials.get(id));
     for id in credential.into_iter().flat_map(|credential| &credential.after) {
-        let is_on = |one: &Option<Action>| one.as_ref().is_some_and(|action| action.kind.credential() == Some(id));
+        let is_on = |one: &Option<Action>| {
+            let kind = one.as_ref().map(|action| &action.kind);
+            kind.is_some_and(|kind| kind.credential() == Some(id) && !matches!(kind, ActionKind::Finish { .. }))
+        };
         while let Some(before) = left.iter().position(is_on) {
             put(before, left, catalog, done);
         }

@@ -130,7 +130,7 @@ async fn two_secrets_of_a_service_are_one_roll_out() {
     assert_eq!(pinned, [named("db"), named("mail")]);
     // One that rotates alone takes nothing of the other along, and what was taken back is not begun again with both.
     world.slm(&["rotate", "mail"]).says("rotate    mail  done");
-    rig.front.with(|state| state.course = vec![Look::Going(0), Look::Back]);
+    rig.front.with(|state| state.course = vec![Look::Going(0), Look::Going(0), Look::Going(0), Look::Back]);
     world.slm(&["rotate", "db", "mail"]).says("rotate    db  blocked").says("taken back");
     assert_eq!((rig.front.count("RegisterTaskDefinition"), rig.front.count("UpdateService")), (3, 3));
     rig.front.with(|state| state.course = vec![Look::Done]);
