@@ -13,11 +13,10 @@ use crate::consumer_ecs::Rig as Ecs;
 use crate::consumer_lambda::Rig as Lambda;
 use crate::ecs_front::Look;
 use crate::kubernetes_server::{Server as Kubernetes, TOKEN, status};
-use crate::rotation::{life, world};
+use crate::rotation::{LEASE, life, world};
 use crate::support::World;
 
 const REGION: &str = "eu-west-1";
-const LEASE: Duration = Duration::from_secs(12);
 
 /// A world with an access key of `deployer` in the account at `moto`, given to `consumer` of the account at `front`.
 async fn deployer(moto: &str, front: &str, consumer: &str) -> (World, Iam) {
@@ -26,7 +25,6 @@ async fn deployer(moto: &str, front: &str, consumer: &str) -> (World, Iam) {
     let world = world(moto);
     applications(&world, front);
     world.edit("credentials/deployer.toml", "file = { path = \"run/key.json\" }", consumer);
-    world.edit("credentials/deployer.toml", "lease = \"25s\"", &format!("lease = \"{}s\"", LEASE.as_secs()));
     world.commit();
     (world, iam)
 }
@@ -36,6 +34,7 @@ fn applications(world: &World, front: &str) {
     let account = format!("account = \"123456789012\", regions = [\"{REGION}\"], endpoint = \"{front}\"");
     let settings = world.read("slm.toml");
     world.write("slm.toml", &format!("{settings}\n[source.apps]\naws = {{ {account} }}\n\n[limits]\nrotate-percent = 100\n"));
+    world.edit("policies/guards.cedar", "context.share_percent <= 25", "context.share_percent <= 100");
 }
 
 async fn keys(iam: &Iam) -> usize {
@@ -315,7 +314,7 @@ fn who_holds_the_end_of_a_value_for_longer_than_declared_is_named_with_what_to_d
         let consumers = [file("app", "true"), file("legacy", "false")].concat();
         world.write("credentials/session-key.toml", &[&text[..start], &gate, &consumers].concat());
     };
-    declared("1d");
+    declared("2d");
     world.commit();
     world.slm(&["apply", "--auto-approve"]).says("failed");
     let said = world.slm(&["status", "session-key"]).says("legacy: does not run it yet");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_iam::Client as Iam;
 
 use crate::aws::config;
-use crate::rotation::world;
+use crate::rotation::{LEASE, world};
 use crate::support::{Server, World};
 
 /// `db`, and `dsn` that is made of it, each in a file; `canary` is what reloads the first, before it is promoted.
@@ -63,7 +63,7 @@ async fn a_key_is_not_ended_while_something_made_of_it_has_the_one_before() {
     let iam = Iam::new(&config(&moto.endpoint, "eu-west-1", None).await);
     iam.create_user().user_name("ci-deployer").send().await.unwrap();
     let world = world(&moto.endpoint);
-    world.edit("credentials/deployer.toml", "lease = \"25s\"", "lease = \"8s\"");
+    world.edit("policies/guards.cedar", "context.share_percent <= 25", "context.share_percent <= 100");
     let settings = world.read("slm.toml");
     world.write("slm.toml", &format!("{settings}\n[limits]\nrotate-percent = 100\n"));
     world.write(
@@ -78,7 +78,7 @@ async fn a_key_is_not_ended_while_something_made_of_it_has_the_one_before() {
     world.write("refuse", "");
     world.slm(&["apply", "--auto-approve", "--force", "deployer"]).says("rotate    bundle  failed");
     let promoted = Instant::now();
-    std::thread::sleep(Duration::from_secs(10).saturating_sub(promoted.elapsed()));
+    std::thread::sleep((LEASE + Duration::from_secs(2)).saturating_sub(promoted.elapsed()));
     world.slm(&["retire", "deployer"]).says("waits for `bundle`, which is made of it and has the value before in it");
     assert_eq!(keys().await, 2);
     std::fs::remove_file(world.root().join("refuse")).unwrap();
