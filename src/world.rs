@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::model::blob::Blob;
 use crate::model::catalog::SecretRef;
-use crate::model::id::{KeyId, RegisterName, RotationId, SourceId, VersionId};
+use crate::model::id::{ConsumerId, CredentialId, KeyId, RegisterName, RotationId, SourceId, VersionId};
 use crate::model::receipt::Receipt;
 pub use crate::model::rotator::{Capabilities, Issuer, Overlap};
 use crate::model::secret::Secret;
@@ -265,6 +265,17 @@ pub trait Registers: Send + Sync {
     async fn read(&self, rotation: &RotationId, names: &[RegisterName]) -> Result<BTreeMap<RegisterName, String>, WorldError>;
     /// Writes `value` unless the register was written; gives what is in it now.
     async fn write_once(&self, rotation: &RotationId, name: &RegisterName, value: &str) -> Result<String, WorldError>;
+}
+
+/// One consumer of one credential.
+pub type Member = (CredentialId, ConsumerId);
+
+/// Something that consumers of several credentials restart.
+#[async_trait]
+pub trait Shared: Send + Sync {
+    /// Begins, in one restart, what each of `members` would begin by itself; what was begun is not begun again. That each of them
+    /// got there is asked of it afterwards.
+    async fn begin(&self, members: &[(Member, VersionId)]) -> Result<(), WorldError>;
 }
 
 /// What a consumer reports about itself.

@@ -8,6 +8,7 @@ use super::decide::{Mutation, Step, decide};
 use super::job::{Goal, Job, goal};
 use super::look::{self, Basis, Known, Seen};
 use super::observation::{Place, Sight};
+use crate::model::catalog::Stage;
 use crate::model::id::{ConsumerId, KeyId, RotationId, VersionId};
 use crate::model::names;
 use crate::model::outcome::{Event, Fate, Outcome};
@@ -118,6 +119,48 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// The effect on a consumer that comes next, if one does.
+    pub(super) fn intends(&self) -> Option<(Stage, &ConsumerId, &VersionId)> {
+        match &self.phase {
+            Phase::Decided(mutation, _) | Phase::Ready(mutation, _) => match mutation {
+                Mutation::Deliver { consumer, version } => Some((Stage::Deliver, consumer, version)),
+                Mutation::Activate { consumer, version } => Some((Stage::Activate, consumer, version)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// True when the effect on a consumer comes with the next half-step.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready(..))
+    }
+
+    /// Looks again before anything else.
+    pub(super) fn forget(&mut self) {
+        if self.is_safe() {
+            self.phase = Phase::Idle;
+        }
+    }
+
+    /// The effect that comes next was begun elsewhere, with this failure.
+    pub(super) fn missed(&mut self, error: &WorldError) -> Option<Fate> {
+        let about = self.intends().map(|(_, consumer, version)| (consumer.clone(), version.clone()));
+        self.phase = Phase::Idle;
+        self.not_done(error, about)
+    }
+
+    /// An effect failed: a consumer that will not have a version is not asked again.
+    fn not_done(&mut self, error: &WorldError, about: Option<(ConsumerId, VersionId)>) -> Option<Fate> {
+        match about {
+            Some((id, version)) if matches!(error.class, ErrorClass::Denied | ErrorClass::Permanent) => {
+                self.refused.insert(id, (version, error.to_string()));
+                None
+            }
+            _ => self.failed(error),
+        }
+    }
+
     /// True when stopping here leaves nothing that only this drive knows.
     #[must_use]
     pub fn is_safe(&self) -> bool {
@@ -223,17 +266,13 @@ impl<'a> Engine<'a> {
                 }
                 None
             }
-            (Err(error), Some((id, version))) if matches!(error.class, ErrorClass::Denied | ErrorClass::Permanent) => {
-                self.refused.insert(id.clone(), (version.clone(), error.to_string()));
-                None
-            }
-            (Err(error), _) => match &mutation {
+            (Err(error), consumer) => match &mutation {
                 // The value is tried before another is made: it may be there by a request that was sent before.
                 Mutation::Install { version, .. } if error.class == ErrorClass::Unfit => {
                     self.known.declined = Some((version.clone(), error.cause));
                     None
                 }
-                _ => self.failed(&error),
+                _ => self.not_done(&error, consumer.map(|(id, version)| (id.clone(), version.clone()))),
             },
         }
     }

@@ -11,4 +11,5 @@ mod look;
 pub mod managed;
 pub mod observation;
 pub mod stored;
+pub mod together;
 mod write;

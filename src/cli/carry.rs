@@ -3,26 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
 use super::rotate::about;
-use super::{Exit, Global, Said, Trouble, gaps, lease, pipeline, wire};
-use crate::apply::engine::drive;
-use crate::apply::job::{Budget, Job};
-use crate::apply::managed;
-use crate::apply::stored::Stored;
-use crate::host::clock::SystemClock;
+use super::{Exit, Global, Said, Trouble, derived, gaps, lease, pipeline, ready, together};
 use crate::host::locker::{Locker, Signer};
 use crate::host::repo;
 use crate::model::catalog::{Credential, LockerSettings};
 use crate::model::outcome::{Fate, Outcome};
-use crate::model::plan::{Action, ActionKind, Plan};
-use crate::plan::guard;
+use crate::model::plan::{Action, Plan};
 use crate::record::{RunRecord, artefacts};
 use crate::report;
-use crate::world::Clock as _;
 
 /// What stands above the courtesy between runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,122 +77,57 @@ fn stop_on_ctrl_c() -> Arc<AtomicBool> {
     stop
 }
 
+/// Carries out the actions of `plan`; the outcomes are in its order, though what restarts a workload together is taken together.
 async fn carry_out(session: &pipeline::Session, global: &Global, plan: &Plan, haste: Haste, stop: &AtomicBool) -> Vec<Outcome> {
-    let mut outcomes = Vec::new();
-    for action in &plan.actions {
-        outcomes.push(leased(session, global, action, haste, stop).await);
+    let mut outcomes = BTreeMap::new();
+    for group in together::groups(session, plan, haste) {
+        match group.numbers[..] {
+            [number] => {
+                let action = &plan.actions[number];
+                let outcome = match derived::before(session, action, outcomes.values()) {
+                    Some(first) => Outcome { action: action.kind.clone(), fate: first, events: Vec::new() },
+                    None => leased(session, global, action, haste, stop).await,
+                };
+                outcomes.insert(number, outcome);
+            }
+            _ => outcomes.extend(together::carry_out(session, global, plan, &group, haste, stop).await),
+        }
     }
-    outcomes
+    outcomes.into_values().collect()
+}
+
+/// The lease on the credential of `action`, unless another run works on it.
+pub(super) async fn take<'a>(
+    session: &'a pipeline::Session,
+    global: &Global,
+    action: &Action,
+    haste: Haste,
+) -> Result<Option<(&'a Credential, lease::Lease)>, Outcome> {
+    let Some(credential) = about(&action.kind).and_then(|id| session.catalog.credentials.get(id)) else { return Ok(None) };
+    match lease::take(session, global, credential, haste != Haste::Usual).await {
+        Some(lease::Taken::Theirs(holder)) => {
+            let why = format!("until {}: run {} works on it; `slm resume` goes on at once", holder.until, holder.run);
+            Err(Outcome { action: action.kind.clone(), fate: Fate::Waiting(why), events: Vec::new() })
+        }
+        Some(lease::Taken::Ours(ours)) => Ok(Some((credential, ours))),
+        None => Ok(None),
+    }
 }
 
 /// Carries out `action`, unless another run works on its credential.
 async fn leased(session: &pipeline::Session, global: &Global, action: &Action, haste: Haste, stop: &AtomicBool) -> Outcome {
-    let credential = about(&action.kind).and_then(|id| session.catalog.credentials.get(id));
-    let lease = match credential {
-        Some(credential) => lease::take(session, global, credential, haste != Haste::Usual).await,
-        None => None,
+    let lease = match take(session, global, action, haste).await {
+        Ok(lease) => lease,
+        Err(outcome) => return outcome,
     };
-    if let Some(lease::Taken::Theirs(holder)) = lease {
-        let why = format!("until {}: run {} works on it; `slm resume` goes on at once", holder.until, holder.run);
-        return Outcome { action: action.kind.clone(), fate: Fate::Waiting(why), events: Vec::new() };
-    }
-    let outcome = one(session, global, action, haste == Haste::Leaked, stop).await;
-    if let (Some(lease::Taken::Ours(ours)), Some(credential)) = (lease, credential) {
+    let outcome = match ready::make(session, global, action, haste == Haste::Leaked).await {
+        Ok(ready) => ready.drive(session, stop).await,
+        Err(outcome) => *outcome,
+    };
+    if let Some((credential, ours)) = lease {
         lease::give_back(session, global, credential, ours).await;
     }
     outcome
-}
-
-/// What becomes of an action that touches no credential.
-fn asked(kind: &ActionKind) -> Fate {
-    match kind {
-        ActionKind::Escalate { owner, .. } | ActionKind::EscalateCredential { owner, .. } => Fate::Waiting(format!("for {owner}")),
-        ActionKind::Adopt { .. } => Fate::Waiting("for a file under credentials/".to_owned()),
-        // Collecting again is what the look after the run does; people are asked by what this run prints and records.
-        _ => Fate::Done,
-    }
-}
-
-async fn one(session: &pipeline::Session, global: &Global, action: &Action, leak: bool, stop: &AtomicBool) -> Outcome {
-    let say = |fate| Outcome { action: action.kind.clone(), fate, events: Vec::new() };
-    let Some(credential) = about(&action.kind) else {
-        return say(asked(&action.kind));
-    };
-    let Some(credential) = session.catalog.credentials.get(credential) else {
-        return say(Fate::Stale("the credential is not declared any more".to_owned()));
-    };
-    // A saved plan may be older than a freeze.
-    if !leak
-        && let Some(because) = guard::shut(&session.catalog.settings, credential, &action.kind, &action.reason, SystemClock.now())
-    {
-        return say(Fate::Waiting(report::words::held(&because)));
-    }
-    let name = session_name(&action.kind);
-    let access = wire::Access::Apply(&name);
-    let reach = wire::Reach { catalog: &session.catalog, root: &global.root, access, sessions: &session.sessions };
-    let store = match wire::store(&reach, credential).await {
-        Ok(store) => store,
-        Err(error) => return say(Fate::Failed(error.to_string())),
-    };
-    let lease = Duration::from_secs(u64::try_from(credential.policy.lease.as_seconds()).unwrap_or(0));
-    let begun = Instant::now();
-    let fence = move || begun.elapsed() < lease;
-    let consumers = wire::consumers_of(&reach, credential).await;
-    let kind = match wire::kind(&session.catalog, credential, &global.root, &session.sessions, &name).await {
-        Ok(kind) => kind,
-        Err(error) => return say(Fate::Failed(error.to_string())),
-    };
-    let registers = wire::registers(&reach).await;
-    let stored = Stored { credential, store: store.as_ref(), rotator: kind.rotator.as_ref(), registers: registers.as_ref() };
-    match &action.kind {
-        ActionKind::Verify { generation, .. } => return stored.verify(&action.kind, generation, &SystemClock).await,
-        ActionKind::Deliver { generation, .. } => {
-            if let Some(fate) = stored.withheld(generation).await {
-                return say(fate);
-            }
-        }
-        _ => {}
-    }
-    let job = Job {
-        action: &action.kind,
-        credential,
-        store: store.as_ref(),
-        rotator: kind.rotator.as_ref(),
-        target: kind.target.as_deref(),
-        registers: registers.as_ref(),
-        consumers: &consumers,
-        fence: &fence,
-        retire_held: if leak { None } else { may_retire(session, credential) },
-        leak,
-        budget: Budget::default(),
-    };
-    if credential.rotator.aws_managed().is_none() || !matches!(action.kind, ActionKind::Rotate { .. }) {
-        return drive(&job, &SystemClock, stop).await;
-    }
-    match wire::keeper(&session.catalog, credential, &session.sessions, &name).await {
-        Ok(keeper) => managed::drive(&job, keeper.as_ref(), &SystemClock, stop).await,
-        Err(error) => say(Fate::Failed(error.to_string())),
-    }
-}
-
-/// Names the rotation in the logs of the sources: `slm-9f2c41d07ab3`.
-fn session_name(kind: &ActionKind) -> String {
-    match kind {
-        ActionKind::Rotate { rotation, .. } | ActionKind::Finish { rotation, .. } => format!("slm-{rotation}"),
-        _ => "slm-apply".to_owned(),
-    }
-}
-
-/// Why the guards do not permit to end what `credential` left behind, if so; asked again here, for the plan may be old.
-fn may_retire(session: &pipeline::Session, credential: &Credential) -> Option<String> {
-    let at = SystemClock.now();
-    let freezes = session.catalog.settings.limits.freeze.iter().chain(&credential.policy.freeze);
-    if let Some(until) = freezes.filter_map(|freeze| freeze.ends(at)).max() {
-        return Some(format!("a freeze lasts until {until}"));
-    }
-    guard::guard(&session.rules, credential, "retire", guard::Share::default(), at)
-        .err()
-        .map(|because| report::words::held(&because))
 }
 
 /// Commits the run to the locker.

@@ -2,8 +2,8 @@
 
 use super::{Global, pipeline};
 use crate::host::clock::SystemClock;
-pub(super) use crate::host::lease::Taken;
-use crate::host::lease::{Holder, Lease, Leases};
+use crate::host::lease::{Holder, Leases};
+pub(super) use crate::host::lease::{Lease, Taken};
 use crate::model::catalog::Credential;
 use crate::world::{Clock as _, WorldError};
 

@@ -3,6 +3,7 @@
 use super::carry::Haste;
 use super::rotate::{about, only};
 use super::{Global, Said, Trouble, carry, pipeline};
+use crate::model::id::CredentialId;
 use crate::model::plan::{ActionKind, Plan, Reason};
 
 /// Arguments of `slm resume`.
@@ -17,17 +18,19 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, None)?;
     let wanted = super::plan::known(&session, &args.credentials)?;
     let judged = pipeline::block_on(session.judge(global))??;
-    let plan = begun(session.plan(&judged, &[])?);
-    let plan = only(plan, |kind| about(kind).is_some_and(|id| wanted.is_empty() || wanted.contains(id)));
+    let plan = session.plan(&judged, &[])?;
+    let begun = begun(&plan);
+    let asked = |id: &CredentialId| wanted.is_empty() || wanted.contains(id);
+    let mut plan = only(plan, |kind| begun.contains(kind) && about(kind).is_some_and(asked));
+    plan.preflight.clear();
     carry::out(&session, global, &plan, Haste::GoesOn)
 }
 
 /// What of `plan` was begun by an earlier run.
-fn begun(mut plan: Plan) -> Plan {
+fn begun(plan: &Plan) -> Vec<ActionKind> {
     let begun = |reason: &Reason| matches!(reason, Reason::HalfDone | Reason::Stuck { .. });
     let is = |kind: &ActionKind, reason: &Reason| !matches!(kind, ActionKind::Rotate { .. }) || begun(reason);
-    plan.actions.retain(|action| is(&action.kind, &action.reason));
-    plan.held.retain(|held| is(&held.kind, &held.reason));
-    plan.preflight.clear();
-    plan
+    let actions = plan.actions.iter().map(|action| (&action.kind, &action.reason));
+    let held = plan.held.iter().map(|held| (&held.kind, &held.reason));
+    actions.chain(held).filter(|(kind, reason)| is(kind, reason)).map(|(kind, _)| kind.clone()).collect()
 }

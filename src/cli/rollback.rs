@@ -42,8 +42,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     };
     let controls = credential.satisfies.clone();
     let action = Action { kind, reason: Reason::RolledBack, controls, criteria: Vec::new(), permitted_by: permitted };
-    let plan =
-        Plan { actions: vec![action], held: Vec::new(), preflight: Vec::new(), usage: Vec::new(), ..session.plan(&judged, &[])? };
+    let all = session.plan(&judged, &[])?;
+    let (held, together, preflight, usage) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let plan = Plan { actions: vec![action], held, together, preflight, usage, ..all };
     carry::out(&session, global, &plan, Haste::GoesOn)
 }
 

@@ -72,17 +72,8 @@ fn may_leak(session: &pipeline::Session, wanted: &[CredentialId]) -> Result<Vec<
 }
 
 /// The credential that an action touches.
-pub(super) fn about(kind: &ActionKind) -> Option<&CredentialId> {
-    match kind {
-        ActionKind::Rotate { credential, .. }
-        | ActionKind::Deliver { credential, .. }
-        | ActionKind::Finish { credential, .. }
-        | ActionKind::Verify { credential, .. } => Some(credential),
-        ActionKind::Collect { .. }
-        | ActionKind::Escalate { .. }
-        | ActionKind::EscalateCredential { .. }
-        | ActionKind::Adopt { .. } => None,
-    }
+pub(super) const fn about(kind: &ActionKind) -> Option<&CredentialId> {
+    kind.credential()
 }
 
 /// `plan` with those actions alone that are `wanted`.
@@ -92,5 +83,9 @@ pub(super) fn only(mut plan: Plan, wanted: impl Fn(&ActionKind) -> bool) -> Plan
     plan.preflight.retain(|looked| !left_out.contains(&looked.about));
     plan.actions.retain(|action| wanted(&action.kind));
     plan.held.retain(|held| wanted(&held.kind));
+    for one in &mut plan.together {
+        one.credentials.retain(|id| !left_out.contains(&id.to_string()));
+    }
+    plan.together.retain(|one| one.credentials.len() > 1);
     plan
 }

@@ -34,8 +34,16 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     // What is due and what is held is the plan's to say; nothing that writes is built for it.
     let plan = session.plan(&judged, &[])?;
     exits.extend(super::plan::plan_exits(&plan));
-    let seen =
-        report::status::Seen { catalog: &session.catalog, snapshot: &judged.snapshot, assessment: &judged.assessment, plan: &plan };
+    let input = session.input(&judged, &[]);
+    let credentials = session.catalog.credentials.values();
+    let held_up: Vec<_> = credentials.filter_map(|one| Some((one.id.clone(), standing(&input, one).holding?))).collect();
+    let seen = report::status::Seen {
+        catalog: &session.catalog,
+        snapshot: &judged.snapshot,
+        assessment: &judged.assessment,
+        plan: &plan,
+        held_up: &held_up,
+    };
     Ok(Said::new(exits, report::status::human(&seen), report::status::json(&seen)))
 }
 

@@ -2,6 +2,7 @@
 //! version. What was registered for which version, and that it was rolled out, is written on it as tags, so that a later run can
 //! tell a roll-out that was taken back from one that was never begun.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,11 +15,12 @@ use aws_sdk_ecs::types::{
 use tokio::time::Instant;
 
 use super::ecs_definition::{Pin, tag, tagged};
+use super::several::Several;
 use crate::model::catalog::{EcsConsumer, SecretRef};
 use crate::model::id::{CredentialId, VersionId};
 use crate::model::secret::Secret;
 use crate::transport::aws::Failure;
-use crate::world::{Consumer, ConsumerView, ErrorClass, WorldError};
+use crate::world::{Consumer, ConsumerView, ErrorClass, Member, Shared, WorldError};
 
 /// How long a roll-out is awaited unless the config says otherwise.
 const TIMEOUT: Duration = Duration::from_mins(20);
@@ -28,6 +30,12 @@ const SERVICE: &str = "slm:service";
 const FROM: &str = "slm:from";
 /// Tag of a definition: the service was seen to name it.
 const BEGUN: &str = "slm:begun";
+
+/// Tag of a definition, with the name of a credential after it: the version of it that the definition was registered for.
+const VERSION: &str = "slm:version:";
+
+/// A consumer of the service, and the version it is to have.
+type Pinned<'a> = (&'a EcsService, &'a VersionId);
 
 /// One service.
 pub struct EcsService {
@@ -52,7 +60,7 @@ impl EcsService {
     #[must_use]
     pub fn new(aws: &SdkConfig, credential: &CredentialId, secret: SecretRef, account: String, config: EcsConsumer) -> Self {
         let pin = Pin { account, secret, variable: config.variable.clone(), container: config.container.clone() };
-        let tag = format!("slm:version:{credential}");
+        let tag = format!("{VERSION}{credential}");
         Self { client: Client::new(aws), config, pin, tag, pause: Duration::from_secs(5) }
     }
 
@@ -104,12 +112,19 @@ impl EcsService {
         format!("{}/{}", self.config.cluster, self.config.service)
     }
 
-    /// What was registered for `version` on top of `now`, if it is the newest of its family.
-    async fn registered(&self, version: &VersionId, now: &Definition) -> Result<Option<Definition>, WorldError> {
+    /// What was registered for these versions, and for no further one, on top of `now`, if it is the newest of its family.
+    async fn registered(&self, pins: &[Pinned<'_>], now: &Definition) -> Result<Option<Definition>, WorldError> {
         let newest = self.definition(now.whole.family().unwrap_or_default()).await?;
+        let versions = |tags: &[Tag]| -> BTreeMap<String, String> {
+            let of = |tag: &Tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()));
+            tags.iter().filter_map(of).filter(|(key, _)| key.starts_with(VERSION)).collect()
+        };
+        let mut want = versions(&now.tags);
+        want.extend(pins.iter().map(|(one, version)| (one.tag.clone(), version.to_string())));
         let says = |key: &str, value: &str| tag(&newest.tags, key) == Some(value);
-        let ours = says(&self.tag, version.as_str()) && says(SERVICE, &self.home()) && says(FROM, &now.arn);
-        let pinned = self.pin.version(newest.whole.container_definitions()).as_ref() == Some(version);
+        let ours = says(SERVICE, &self.home()) && says(FROM, &now.arn) && versions(&newest.tags) == want;
+        let has = |(one, version): &Pinned<'_>| one.pin.version(newest.whole.container_definitions()).as_ref() == Some(*version);
+        let pinned = pins.iter().all(has);
         Ok(Some(newest).filter(|_| ours && pinned))
     }
 
@@ -125,14 +140,19 @@ impl EcsService {
         }
     }
 
-    /// Registers `now` with `version`, every other field and tag as it was, but for Elastic Inference, which AWS has ended; gives its ARN.
-    async fn register(&self, version: &VersionId, now: &Definition) -> Result<String, WorldError> {
-        let containers = self.pin.pinned(now.whole.container_definitions(), version);
-        let containers = containers.map_err(|why| self.refused(ErrorClass::Permanent, why))?;
+    /// Registers `now` with these versions, every other field and tag as it was, but for Elastic Inference, which AWS has ended; gives
+    /// its ARN.
+    async fn register(&self, pins: &[Pinned<'_>], now: &Definition) -> Result<String, WorldError> {
+        let mut containers = now.whole.container_definitions().to_vec();
+        for (one, version) in pins {
+            containers = one.pin.pinned(&containers, version).map_err(|why| self.refused(ErrorClass::Permanent, why))?;
+        }
         let (home, old) = (self.home(), now.whole.clone());
         let begun = |tag: &Tag| tag.key() == Some(BEGUN);
         let tags: Vec<Tag> = now.tags.iter().filter(|tag| !begun(tag)).cloned().collect();
-        let tags = tagged(&tags, &[(&self.tag, version.as_str()), (SERVICE, &home), (FROM, &now.arn)]);
+        let versions = pins.iter().map(|(one, version)| (one.tag.as_str(), version.as_str()));
+        let ours: Vec<(&str, &str)> = versions.chain([(SERVICE, home.as_str()), (FROM, now.arn.as_str())]).collect();
+        let tags = tagged(&tags, &ours);
         let request = self
             .client
             .register_task_definition()
@@ -174,6 +194,19 @@ impl EcsService {
         sent.map(drop).map_err(|error| Failure::of(&error).during(self.operation("roll out")))
     }
 
+    /// Rolls out `now`, which `service` names, with these versions.
+    async fn begin_with(&self, pins: &[Pinned<'_>], service: &Service, now: &Definition) -> Result<(), WorldError> {
+        let arn = match self.registered(pins, now).await? {
+            Some(made) => {
+                self.not_begun(&made)?;
+                made.arn
+            }
+            None => self.register(pins, now).await?,
+        };
+        self.update(&arn, service.task_definition().unwrap_or_default()).await?;
+        self.note(&arn).await
+    }
+
     /// Notes on the definition that the service names it.
     async fn note(&self, arn: &str) -> Result<(), WorldError> {
         let tag = Tag::builder().key(BEGUN).value("true").build();
@@ -195,6 +228,24 @@ impl EcsService {
 }
 
 #[async_trait]
+impl Shared for Several<EcsService> {
+    /// Begins one roll-out with the versions of all.
+    async fn begin(&self, members: &[(Member, VersionId)]) -> Result<(), WorldError> {
+        let all: Vec<Pinned<'_>> = self.among(members).collect();
+        let Some((first, _)) = all.first() else { return Ok(()) };
+        let service = first.service().await?;
+        let now = first.definition(service.task_definition().unwrap_or_default()).await?;
+        let containers = now.whole.container_definitions();
+        // A service that takes no such secret is told of by itself.
+        let behind = |(one, version): &Pinned<'_>| {
+            one.pin.version(containers).as_ref() != Some(*version) && one.pin.pinned(containers, version).is_ok()
+        };
+        let behind: Vec<Pinned<'_>> = all.iter().copied().filter(behind).collect();
+        if behind.is_empty() { Ok(()) } else { first.begin_with(&behind, &service, &now).await }
+    }
+}
+
+#[async_trait]
 impl Consumer for EcsService {
     async fn observe(&self) -> Result<ConsumerView, WorldError> {
         let service = self.service().await?;
@@ -209,18 +260,10 @@ impl Consumer for EcsService {
     async fn deliver(&self, version: &VersionId, _: &Secret) -> Result<(), WorldError> {
         let service = self.service().await?;
         let (now, named) = self.named(&service).await?;
-        if named.as_ref() == Some(version) {
-            return Ok(());
+        match named.as_ref() == Some(version) {
+            true => Ok(()),
+            false => self.begin_with(&[(self, version)], &service, &now).await,
         }
-        let arn = match self.registered(version, &now).await? {
-            Some(made) => {
-                self.not_begun(&made)?;
-                made.arn
-            }
-            None => self.register(version, &now).await?,
-        };
-        self.update(&arn, service.task_definition().unwrap_or_default()).await?;
-        self.note(&arn).await
     }
 
     /// Awaits the roll-out of `version`.
@@ -233,7 +276,7 @@ impl Consumer for EcsService {
                 let (now, named) = self.named(&service).await?;
                 if named.as_ref() != Some(version) {
                     // The circuit breaker takes a roll-out back by naming the definition of before.
-                    if let Some(made) = self.registered(version, &now).await? {
+                    if let Some(made) = self.registered(&[(self, version)], &now).await? {
                         self.not_begun(&made)?;
                     }
                     return Err(self.refused(ErrorClass::Conflict, "it names another version"));

@@ -10,12 +10,13 @@ use async_trait::async_trait;
 use minijinja::context;
 use zeroize::Zeroizing;
 
+use super::several::Several;
 use super::template;
 use crate::model::catalog::FileConsumer;
 use crate::model::id::{CredentialId, VersionId};
 use crate::model::secret::Secret;
 use crate::transport::atomic;
-use crate::world::{Consumer, ConsumerView, ErrorClass, WorldError};
+use crate::world::{Consumer, ConsumerView, ErrorClass, Member, Shared, WorldError};
 
 /// How long a reload command may take.
 const RELOAD_TIMEOUT: Duration = Duration::from_mins(1);
@@ -104,6 +105,26 @@ impl RenderedFile {
         template::render(template, known).map_err(|cause| failure(ErrorClass::Permanent, &operation, &cause))
     }
 
+    fn reloading(&self) -> String {
+        format!("reload file `{}`", self.config.path)
+    }
+
+    /// True when `version`, which the file holds, was loaded.
+    fn loaded(&self, version: &VersionId) -> Result<bool, WorldError> {
+        let view = self.view().map_err(|cause| atomic::failure(&self.reloading(), &cause))?;
+        let other = || failure(ErrorClass::Conflict, &self.reloading(), "it holds another version");
+        if view.stored.as_ref() == Some(version) { Ok(view.running.as_ref() == Some(version)) } else { Err(other()) }
+    }
+
+    /// Notes that `version` was loaded, unless another writer has come meanwhile: then nobody knows which was.
+    async fn note_loaded(&self, version: &VersionId) -> Result<(), WorldError> {
+        let failed = |cause| atomic::failure(&self.reloading(), &cause);
+        let _held = self.hold().await.map_err(failed)?;
+        self.loaded(version)?;
+        let view = ConsumerView { stored: Some(version.clone()), running: Some(version.clone()), ..ConsumerView::default() };
+        self.note(&view).map_err(failed)
+    }
+
     async fn reload(&self, operation: &str) -> Result<(), WorldError> {
         let Some((program, arguments)) = self.config.reload.as_ref().and_then(|words| words.split_first()) else {
             return Ok(());
@@ -146,21 +167,26 @@ impl Consumer for RenderedFile {
     }
 
     async fn activate(&self, version: &VersionId) -> Result<(), WorldError> {
-        let operation = format!("reload file `{}`", self.config.path);
-        let look = || {
-            let view = self.view().map_err(|cause| atomic::failure(&operation, &cause))?;
-            let other = || failure(ErrorClass::Conflict, &operation, "it holds another version");
-            if view.stored.as_ref() == Some(version) { Ok(view.running.as_ref() == Some(version)) } else { Err(other()) }
-        };
-        if look()? {
+        if self.loaded(version)? {
             return Ok(());
         }
-        self.reload(&operation).await?;
-        // Another writer may have come meanwhile; then nobody knows which version was loaded.
-        let _held = self.hold().await.map_err(|cause| atomic::failure(&operation, &cause))?;
-        look()?;
-        let view = ConsumerView { stored: Some(version.clone()), running: Some(version.clone()), ..ConsumerView::default() };
-        self.note(&view).map_err(|cause| atomic::failure(&operation, &cause))
+        self.reload(&self.reloading()).await?;
+        self.note_loaded(version).await
+    }
+}
+
+#[async_trait]
+impl Shared for Several<RenderedFile> {
+    /// Runs the one command, and notes it beside every file that held its version before and holds it after.
+    async fn begin(&self, members: &[(Member, VersionId)]) -> Result<(), WorldError> {
+        // What stands in the way of one is told by itself.
+        let all: Vec<_> = self.among(members).filter(|(one, version)| matches!(one.loaded(version), Ok(false))).collect();
+        let Some((first, _)) = all.first() else { return Ok(()) };
+        first.reload(&first.reloading()).await?;
+        for (one, version) in all {
+            one.note_loaded(version).await?;
+        }
+        Ok(())
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Metadata {
     pub uid: String,
     #[serde(default)]
     generation: i64,
+    /// Another after every change.
+    pub resource_version: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -16,13 +16,14 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::kubernetes_rollout::{Object, Rollout};
+use super::several::Several;
 use super::{reply, template};
 use crate::model::catalog::KubernetesConsumer;
 use crate::model::id::{CredentialId, VersionId};
 use crate::model::secret::Secret;
 use crate::transport::http::is_safe;
 use crate::transport::kubernetes::{Applied, Kubernetes};
-use crate::world::{Consumer, ConsumerView, ErrorClass, WorldError};
+use crate::world::{Consumer, ConsumerView, ErrorClass, Member, Shared, WorldError};
 
 /// How long a roll-out is awaited unless the config says otherwise.
 const TIMEOUT: Duration = Duration::from_mins(10);
@@ -187,6 +188,35 @@ impl Workload {
         // Forced: nothing but our own annotation is applied, and a roll-back by hand takes it over.
         let what = Applied { manager: &manager, force: true, body: Zeroizing::new(body.to_string()) };
         self.api.apply(&self.place.0, what, &self.of_workload("roll out")).await
+    }
+}
+
+#[async_trait]
+impl Shared for Several<Workload> {
+    /// Writes the versions of all whose Secrets hold them on the template, over the very object that was read.
+    async fn begin(&self, members: &[(Member, VersionId)]) -> Result<(), WorldError> {
+        let mut written = serde_json::Map::new();
+        let mut over: Option<(&Workload, Object)> = None;
+        for (one, version) in self.among(members) {
+            // What stands in the way of one is told by itself.
+            if one.held().await.ok().flatten().and_then(|held| one.version(&held)).as_ref() != Some(version) {
+                continue;
+            }
+            let object = match over.take() {
+                Some((_, object)) => object,
+                None => one.object("look at").await?,
+            };
+            if object.annotation(&one.annotation()) != Some(version.as_str()) {
+                written.insert(one.annotation(), version.as_str().into());
+            }
+            over = Some((one, object));
+        }
+        let Some((one, object)) = over.filter(|(_, object)| !written.is_empty() && object.idle().is_none()) else { return Ok(()) };
+        let body = json!({
+            "metadata": { "resourceVersion": object.metadata.resource_version },
+            "spec": { "template": { "metadata": { "annotations": written } } },
+        });
+        one.api.merge(&one.place.0, MANAGER, &body.to_string(), &one.of_workload("roll out")).await
     }
 }
 

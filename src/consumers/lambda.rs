@@ -12,12 +12,13 @@ use aws_sdk_lambda::types::{Environment, LastUpdateStatus, State};
 use tokio::time::Instant;
 
 use super::lambda_alias::Alias;
+use super::several::Several;
 use super::{plain, reply};
 use crate::model::catalog::LambdaConsumer;
 use crate::model::id::VersionId;
 use crate::model::secret::Secret;
 use crate::transport::aws::Failure;
-use crate::world::{Consumer, ConsumerView, ErrorClass, WorldError};
+use crate::world::{Consumer, ConsumerView, ErrorClass, Member, Shared, WorldError};
 
 /// How long an update is awaited unless the config says otherwise.
 const TIMEOUT: Duration = Duration::from_mins(5);
@@ -26,6 +27,8 @@ const TIMEOUT: Duration = Duration::from_mins(5);
 pub struct Function {
     pub(super) client: Client,
     pub(super) config: LambdaConsumer,
+    /// Variables that name versions of other credentials.
+    pub(super) beside: Vec<String>,
     /// Pause between two looks at an update.
     pub(super) pause: Duration,
 }
@@ -44,7 +47,14 @@ impl Function {
     /// The function of `config`, reached by `aws`.
     #[must_use]
     pub fn new(aws: &SdkConfig, config: LambdaConsumer) -> Self {
-        Self { client: Client::new(aws), config, pause: Duration::from_secs(2) }
+        Self { client: Client::new(aws), config, beside: Vec::new(), pause: Duration::from_secs(2) }
+    }
+
+    /// Takes `variables` for those of other credentials: an alias may be moved with what slm has set in them.
+    #[must_use]
+    pub fn beside(mut self, variables: Vec<String>) -> Self {
+        self.beside = variables;
+        self
     }
 
     /// Looks at an update every `pause`.
@@ -114,13 +124,24 @@ impl Function {
         Ok(())
     }
 
-    /// Sets the variable over the very revision that was `read`, with every other variable as it was.
-    async fn bump(&self, version: &VersionId, read: &Read) -> Result<(), WorldError> {
+    /// True when the variable is to be set: it names another than `version`, and nothing but the variable would be released.
+    async fn is_behind(&self, version: &VersionId, read: &Read) -> Result<bool, WorldError> {
+        if self.version(read, "update")?.as_ref() == Some(version) {
+            return Ok(false);
+        }
+        if let Some(name) = &self.config.alias {
+            self.releasable(read, &self.alias(name, "update").await?)?;
+        }
+        Ok(true)
+    }
+
+    /// Sets variables over the very revision that was `read`, with every other variable as it was.
+    async fn bump(&self, set: &[(&str, &VersionId)], read: &Read) -> Result<(), WorldError> {
         let Some(revision) = read.revision_id() else {
             return Err(self.refused(ErrorClass::Permanent, "update", "the answer names no revision"));
         };
         let mut variables = self.variables(read, "update")?.cloned().unwrap_or_default();
-        variables.insert(self.config.variable.clone(), version.to_string());
+        variables.extend(set.iter().map(|(name, version)| ((*name).to_owned(), version.to_string())));
         let environment = Environment::builder().set_variables(Some(variables)).build();
         let request = self.client.update_function_configuration().function_name(&self.config.function);
         let sent = request.revision_id(revision).environment(environment).send().await;
@@ -158,13 +179,10 @@ impl Consumer for Function {
     /// Sets the variable, unless it names `version` already.
     async fn deliver(&self, version: &VersionId, _: &Secret) -> Result<(), WorldError> {
         let read = self.read(None, "update").await?;
-        if self.version(&read, "update")?.as_ref() == Some(version) {
-            return Ok(());
+        match self.is_behind(version, &read).await? {
+            true => self.bump(&[(&self.config.variable, version)], &read).await,
+            false => Ok(()),
         }
-        if let Some(name) = &self.config.alias {
-            self.releasable(&read, &self.alias(name, "update").await?)?;
-        }
-        self.bump(version, &read).await
     }
 
     /// Awaits the update; then the alias is moved to it, when there is one.
@@ -175,6 +193,24 @@ impl Consumer for Function {
             None => Ok(()),
             Some(name) => self.release(name, version, &latest, until).await,
         }
+    }
+}
+
+#[async_trait]
+impl Shared for Several<Function> {
+    /// Sets the variables of all in one update.
+    async fn begin(&self, members: &[(Member, VersionId)]) -> Result<(), WorldError> {
+        let mut all = self.among(members).peekable();
+        let Some((first, _)) = all.peek().copied() else { return Ok(()) };
+        let read = first.read(None, "update").await?;
+        let mut set = Vec::new();
+        for (one, version) in all {
+            // What stands in the way of one is told by itself.
+            if one.is_behind(version, &read).await.unwrap_or(false) {
+                set.push((one.config.variable.as_str(), version));
+            }
+        }
+        if set.is_empty() { Ok(()) } else { first.bump(&set, &read).await }
     }
 }
 

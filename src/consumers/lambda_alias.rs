@@ -72,11 +72,11 @@ impl Function {
         }
     }
 
-    /// What `latest` and `released` do not have in common beside the variable.
+    /// What `latest` and `released` do not have in common beside the variables that slm sets.
     fn difference(&self, latest: &Read, released: &Read) -> Result<Option<&'static str>, WorldError> {
         let others = |read| -> Result<_, WorldError> {
             let mut variables = self.variables(read, "release")?.cloned().unwrap_or_default();
-            variables.remove(&self.config.variable);
+            variables.retain(|name, _| *name != self.config.variable && !self.beside.contains(name));
             Ok(variables)
         };
         let settings = |read: &Read| {

@@ -16,6 +16,7 @@ pub mod lambda;
 mod lambda_alias;
 mod reply;
 pub mod self_refreshing;
+pub mod several;
 pub mod webhook;
 
 use crate::transport::template;

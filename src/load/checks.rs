@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::observed::{self, Observed};
 use super::text::{Item, error, stem, warning};
-use super::{CONTROLS, FRAMEWORKS, consumers, managed, near, raw, registers, rotators, rules};
+use super::{CONTROLS, FRAMEWORKS, consumers, managed, near, order, raw, registers, rotators, rules};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::time::Timestamp;
 
@@ -53,6 +53,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("sources can be reached", managed::sources),
     ("registers are in one place that can be written once", registers::registers),
     ("credentials live in one place that can store them", managed::secrets),
+    ("values are made of others in an order", order::order),
     ("rotation policies can be followed", rotators::rotators),
     ("consumers can be delivered to", consumers::consumers),
     ("exceptions are approved, short and for a control", managed::exceptions),

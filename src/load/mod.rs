@@ -14,6 +14,7 @@ mod http;
 mod managed;
 mod near;
 mod observed;
+mod order;
 mod plain_schema;
 mod postgres;
 pub mod raw;
@@ -169,3 +170,5 @@ mod tests_consumers;
 mod tests_http;
 #[cfg(test)]
 mod tests_mutation;
+#[cfg(test)]
+mod tests_order;

@@ -25,6 +25,9 @@ pub struct Credential {
     /// Controls it is rotated for.
     #[serde(default)]
     pub satisfies: Vec<String>,
+    /// Credentials that its value is made of: it is rotated after each of them.
+    #[serde(default)]
+    pub after: Vec<String>,
     /// Where its value lives.
     pub secret: Secret,
     /// How a new value comes about.

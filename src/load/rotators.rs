@@ -4,6 +4,7 @@ use super::checks::Repo;
 use super::managed::{one_kind, source};
 use super::text::{Doc, Item, error};
 use super::{by_hand, http, postgres, raw};
+use crate::model::catalog::GateSettings;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::rotator::{AwsManaged, Exec, GithubDeployKey, IamAccessKey, Overlap, RotatorConfig};
 use crate::model::time::Limit;
@@ -150,7 +151,10 @@ fn fits(doc: &Doc<'_>, raw: &raw::Credential, name: &str, kind: &RotatorConfig, 
             ));
         }
     }
-    if !can.validated() && raw.gate.is_some() {
+    // How long a consumer may go without the new value is asked of every kind.
+    let alone = |gate: GateSettings| gate == GateSettings { adopt_within: gate.adopt_within, ..GateSettings::default() };
+    let one_day = GateSettings::default().adopt_within;
+    if !can.validated() && raw.gate.is_some_and(|gate| !alone(gate) || gate.adopt_within == one_day) {
         let message = format!("`{name}` leaves nothing behind that could be retired");
         out.push(error("slm::needless-gate", doc.key(&["gate"]), message, Some("delete `[gate]`".to_owned())));
     }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::calendar::{Freeze, Window};
 pub use super::consumer::{
     AgentConsumer, Consumer, ConsumerKind, EcsConsumer, ExecConsumer, FileConsumer, GithubSecretConsumer, GithubStore,
-    GithubWorkflowConsumer, KubernetesConsumer, LambdaConsumer, Letters, SelfRefreshingConsumer, Send, Visibility, WebhookConsumer,
+    GithubWorkflowConsumer, KubernetesConsumer, LambdaConsumer, Letters, SelfRefreshingConsumer, Send, Stage, Visibility,
+    WebhookConsumer, Workload,
 };
 use super::diagnostic::Place;
 use super::id::{ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
@@ -371,6 +372,8 @@ pub struct Credential {
     pub gate: GateSettings,
     /// Where a new value must arrive, in order of delivery.
     pub consumers: Vec<Consumer>,
+    /// Credentials that its value is made of: it is rotated after them.
+    pub after: Vec<CredentialId>,
     /// Its file.
     pub place: Place,
 }
@@ -417,11 +420,13 @@ pub struct GateSettings {
     pub drain: bool,
     /// It stays disabled for this long before it is deleted.
     pub soak: Limit,
+    /// A consumer that goes without the new one for longer, while others run it, is to be given a credential of its own.
+    pub adopt_within: Limit,
 }
 
 impl Default for GateSettings {
     fn default() -> Self {
-        Self { quiet: Limit::seconds(4 * 3_600), drain: true, soak: Limit::days(1) }
+        Self { quiet: Limit::seconds(4 * 3_600), drain: true, soak: Limit::days(1), adopt_within: Limit::days(1) }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::catalog::SecretRef;
 use super::id::{ConsumerId, SourceId};
 use super::time::Limit;
 
@@ -97,6 +98,50 @@ pub enum ConsumerKind {
     Lambda(LambdaConsumer),
     /// A reader of the current version; nothing is delivered.
     SelfRefreshing,
+}
+
+/// What is restarted when a consumer takes a version. Consumers that restart the same one are restarted once for all of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Workload {
+    /// What it is and where, for people as well.
+    pub name: String,
+    /// When it is restarted.
+    pub at: Stage,
+}
+
+/// A part of bringing a version to a consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// It is given the version.
+    Deliver,
+    /// It takes it into use.
+    Activate,
+}
+
+impl ConsumerKind {
+    /// What it restarts, when others can restart the same with it; `secret` is that of its credential.
+    #[must_use]
+    pub fn workload(&self, secret: &SecretRef) -> Option<Workload> {
+        let place = |source: &Option<SourceId>, region: &Option<String>| {
+            format!("{} of source `{}`", region.as_ref().unwrap_or(&secret.region), source.as_ref().unwrap_or(&secret.source))
+        };
+        let (name, at) = match self {
+            Self::KubernetesWorkload(one) => (
+                format!("{} of namespace `{}` at {}", one.workload, one.namespace, one.server.trim_end_matches('/')),
+                Stage::Activate,
+            ),
+            Self::EcsService(one) => {
+                let place = place(&one.source, &one.region);
+                (format!("service `{}` of cluster `{}` in {place}", one.service, one.cluster), Stage::Deliver)
+            }
+            Self::Lambda(one) if one.extension_ttl.is_none() => {
+                (format!("function `{}` in {}", one.function, place(&one.source, &one.region)), Stage::Deliver)
+            }
+            Self::File(one) => (format!("`{}`", one.reload.as_ref()?.join(" ")), Stage::Activate),
+            _ => return None,
+        };
+        Some(Workload { name, at })
+    }
 }
 
 /// A file rendered on this machine.

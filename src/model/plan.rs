@@ -28,12 +28,25 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// Held back, sorted by credential or control.
     pub held: Vec<Held>,
+    /// What is restarted once for several credentials, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub together: Vec<Together>,
     /// What was looked at before the rotations of `actions`, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub preflight: Vec<Looked>,
     /// Who uses what `actions` and `held` end or replace, as far as it was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub usage: Vec<Usage>,
+}
+
+/// One restart for several credentials.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Together {
+    /// What is restarted, and where it is.
+    pub workload: String,
+    /// For which.
+    pub credentials: Vec<CredentialId>,
 }
 
 /// One step of a plan.
@@ -132,6 +145,20 @@ pub enum ActionKind {
     },
 }
 
+impl ActionKind {
+    /// The credential that it touches.
+    #[must_use]
+    pub const fn credential(&self) -> Option<&CredentialId> {
+        match self {
+            Self::Rotate { credential, .. }
+            | Self::Deliver { credential, .. }
+            | Self::Finish { credential, .. }
+            | Self::Verify { credential, .. } => Some(credential),
+            Self::Collect { .. } | Self::Escalate { .. } | Self::EscalateCredential { .. } | Self::Adopt { .. } => None,
+        }
+    }
+}
+
 /// Why an action is due.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -155,6 +182,13 @@ pub enum Reason {
         due_after: Limit,
         /// The limit as written.
         limit: Limit,
+    },
+    /// It is made of another credential, which has a later value or is to get one before it.
+    Derived {
+        /// Of which.
+        from: CredentialId,
+        /// When the other got its value; `None` when that is to come.
+        since: Option<Timestamp>,
     },
     /// A control is breached.
     NonCompliant,

@@ -49,6 +49,18 @@ pub enum Tried {
     At(Timestamp),
 }
 
+/// Consumers that do not run the version in force for longer than they may, while others do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Holding {
+    /// Which.
+    pub consumers: Vec<ConsumerId>,
+    /// Since when there is another version.
+    pub since: Timestamp,
+    /// The limit as written.
+    pub limit: Limit,
+}
+
 /// How one credential stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -65,6 +77,8 @@ pub struct Standing {
     pub until: Option<Timestamp>,
     /// Consumers that do not run the version in force.
     pub behind: Vec<ConsumerId>,
+    /// Who holds the end of the value before, when that is for longer than it may be.
+    pub holding: Option<Holding>,
     /// Whether the value in force was tried; `None` when slm rotates it.
     pub tried: Option<Tried>,
     /// When somebody read it last, as far as its store tells; `None` when slm rotates it.

@@ -2,6 +2,7 @@
 
 use super::Input;
 use super::choose::{Seen, action, consumers_behind, criteria, see, store_detail};
+use super::standing::holding;
 use crate::model::catalog::{Control, Credential};
 use crate::model::id::{ResourceId, VersionId};
 use crate::model::plan::{Action, ActionKind, Reason};
@@ -183,5 +184,6 @@ pub(super) fn standing(input: &Input<'_>, credential: &Credential, hand: ByHand<
         Look::Dated { .. } => Phase::Done,
     };
     let last_used = value.and_then(|value| value.instant("last_used"));
-    Standing { phase, generation, since, due, until: None, behind, tried: Some(tried), last_used, max_validity }
+    let holding = since.and_then(|since| holding(credential, &behind, since, at));
+    Standing { phase, generation, since, due, until: None, behind, holding, tried: Some(tried), last_used, max_validity }
 }

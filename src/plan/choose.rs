@@ -9,11 +9,11 @@ use super::standing::returns;
 use super::{Input, by_hand, managed, preflight};
 use crate::model::assessment::{Because, Decision, Status, Subject};
 use crate::model::catalog::{Catalog, Credential, Remedy};
-use crate::model::id::{ConsumerId, ControlId, CriterionId, FrameworkId, ResourceId, VersionId};
+use crate::model::id::{ConsumerId, ControlId, CredentialId, CriterionId, FrameworkId, ResourceId, VersionId};
 use crate::model::plan::{Action, ActionKind, Held, HeldBecause, Reason};
 use crate::model::preflight::Looked;
 use crate::model::snapshot::{CONSUMER_ENTITY, Completeness, Population, ROTATION_ENTITY, Resource, SECRET_ENTITIES, Unseen};
-use crate::model::time::Limit;
+use crate::model::time::{Limit, Timestamp};
 
 /// A credential as observed: its store's population, and the resource when it exists.
 pub(super) struct Seen<'a> {
@@ -35,15 +35,41 @@ pub(super) fn credentials(input: &Input<'_>, held: &mut Vec<Held>, looked: &mut 
     due.sort_by(|a, b| urgency(&a.2).cmp(&urgency(&b.2)).then_with(|| a.1.cmp(&b.1)));
     let managed = input.catalog.credentials.values().filter(|one| one.rotator.by_hand().is_none()).count() as u64;
     let allowed = (managed * u64::from(input.catalog.settings.limits.rotate_percent) / 100).max(1);
-    let mut actions = Vec::new();
-    let mut rotations = 0_u64;
+    let mut admit = Admit { input, managed, allowed, rotations: 0, actions: Vec::new(), held, looked };
+    // What is due by itself is not asked about again; what was held is.
+    let mut left: BTreeSet<&CredentialId> = input.catalog.credentials.keys().collect();
     for (credential, kind, reason, unseen) in due {
+        left.remove(&credential.id);
+        admit.one(credential, kind, reason, unseen);
+    }
+    while let Some((credential, kind, reason)) = follows(input, &admit.actions, &left) {
+        left.remove(&credential.id);
+        let unseen = see(input, credential).population.is_none_or(|population| !population.completeness.is_complete());
+        admit.one(credential, kind, reason, unseen);
+    }
+    admit.actions
+}
+
+/// Takes what is due into the plan, or holds it.
+struct Admit<'a, 'i> {
+    input: &'a Input<'i>,
+    managed: u64,
+    allowed: u64,
+    rotations: u64,
+    actions: Vec<Action>,
+    held: &'a mut Vec<Held>,
+    looked: &'a mut Vec<Looked>,
+}
+
+impl Admit<'_, '_> {
+    fn one(&mut self, credential: &Credential, kind: ActionKind, reason: Reason, unseen: bool) {
+        let (input, allowed) = (self.input, self.allowed);
         let counts = matches!(kind, ActionKind::Rotate { .. }) && !matches!(reason, Reason::HalfDone | Reason::Stuck { .. });
         let because = if unseen {
             Err(HeldBecause::Unseen(store_detail(input, credential)))
         } else if let Some(because) = managed::held(credential, &kind, see(input, credential).resource) {
             Err(because)
-        } else if counts && rotations >= allowed {
+        } else if counts && self.rotations >= allowed {
             Err(HeldBecause::ShareLimit { allowed })
         } else if let Some(because) = shut(&input.catalog.settings, credential, &kind, &reason, input.assessment.at) {
             Err(because)
@@ -53,21 +79,20 @@ pub(super) fn credentials(input: &Input<'_>, held: &mut Vec<Held>, looked: &mut 
                 ActionKind::Finish { .. } => "retire",
                 _ => "rotate",
             };
-            let share = Share { rotations, managed };
+            let share = Share { rotations: self.rotations, managed: self.managed };
             let permitted = guard(input.rules, credential, verb, share, input.assessment.at);
-            permitted.and_then(|rules| look_ahead(input, credential, &kind, &reason, looked).map(|()| rules))
+            permitted.and_then(|rules| look_ahead(input, credential, &kind, &reason, self.looked).map(|()| rules))
         };
         match because {
-            Err(because) => held.push(Held { kind, reason, because }),
+            Err(because) => self.held.push(Held { kind, reason, because }),
             Ok(permitted_by) => {
-                rotations += u64::from(counts);
+                self.rotations += u64::from(counts);
                 let controls = credential.satisfies.clone();
                 let criteria = criteria(input.catalog, &controls);
-                actions.push(Action { kind, reason, controls, criteria, permitted_by });
+                self.actions.push(Action { kind, reason, controls, criteria, permitted_by });
             }
         }
     }
-    actions
 }
 
 /// Looks ahead of a rotation that is permitted; what is in order or unseen goes to `looked`.
@@ -157,7 +182,42 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
     let since = resource.instant("last_rotated").or_else(|| resource.instant("created"))?;
     let due_after = due_after(credential);
     let limit = credential.policy.rotate_every;
-    (due_after.after(since) <= at).then(|| (rotate(credential, Some(version)), Reason::TooOld { since, due_after, limit }))
+    if due_after.after(since) <= at {
+        return Some((rotate(credential, Some(version)), Reason::TooOld { since, due_after, limit }));
+    }
+    Some((rotate(credential, Some(version)), outdated(input, credential, since)?))
+}
+
+/// Why `credential`, whose value is of `since`, is to be made anew of what it is made of, if so.
+fn outdated(input: &Input<'_>, credential: &Credential, since: Timestamp) -> Option<Reason> {
+    let made_of = credential.after.iter().filter_map(|id| input.catalog.credentials.get(id));
+    let later = made_of.filter_map(|other| {
+        let at = see(input, other).resource?.instant("last_rotated").filter(|at| *at > since)?;
+        Some((at, &other.id))
+    });
+    later.max().map(|(at, from)| Reason::Derived { from: from.clone(), since: Some(at) })
+}
+
+/// A credential that is not in the plan, and that something it is made of is rotated before.
+fn follows<'a>(
+    input: &Input<'a>,
+    actions: &[Action],
+    left: &BTreeSet<&CredentialId>,
+) -> Option<(&'a Credential, ActionKind, Reason)> {
+    let rotated: BTreeSet<&CredentialId> = actions
+        .iter()
+        .filter_map(|action| match &action.kind {
+            ActionKind::Rotate { credential, .. } => Some(credential),
+            _ => None,
+        })
+        .collect();
+    let all = input.catalog.credentials.values().filter(|one| !one.after.is_empty() && left.contains(&one.id));
+    let mut later = all.filter(|one| one.policy.not_before.is_none_or(|instant| instant <= input.assessment.at));
+    later.find_map(|one| {
+        let from = one.after.iter().find(|id| rotated.contains(id))?.clone();
+        let version = see(input, one).resource?.text("version").map(VersionId::from)?;
+        Some((one, rotate(one, Some(version)), Reason::Derived { from, since: None }))
+    })
 }
 
 /// The age at which `credential` is due: its period less a share of its jitter fixed by its id, so that a fleet spreads out and

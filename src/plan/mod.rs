@@ -10,6 +10,7 @@ pub mod needs;
 mod order;
 mod preflight;
 pub mod standing;
+pub mod together;
 pub mod usage;
 
 use crate::model::assessment::Assessment;
@@ -49,11 +50,12 @@ pub fn plan(input: &Input<'_>) -> Plan {
     let mut actions = choose::credentials(input, &mut held, &mut preflight);
     actions.extend(by_hand::actions(input));
     actions.extend(choose::findings(input));
-    order::order(&mut actions);
+    order::order(&mut actions, input.catalog);
     held.sort_by(|a, b| a.kind.cmp(&b.kind));
     preflight.sort();
     preflight.dedup();
     let usage = usage::of_plan(input, &actions, &held);
+    let together = together::told(input, &actions);
     Plan {
         format: PLAN_FORMAT,
         at: input.assessment.at,
@@ -61,6 +63,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
         snapshot: input.digest.clone(),
         actions,
         held,
+        together,
         preflight,
         usage,
     }

@@ -3,9 +3,9 @@
 use super::choose::{consumers_behind, due_after, rotation_of, see};
 use super::{Input, by_hand};
 use crate::model::catalog::Credential;
-use crate::model::id::VersionId;
+use crate::model::id::{ConsumerId, VersionId};
 use crate::model::snapshot::Resource;
-use crate::model::standing::{Phase, Standing};
+use crate::model::standing::{Holding, Phase, Standing};
 use crate::model::time::{Limit, Timestamp};
 
 /// How `credential` stands by what was observed.
@@ -40,7 +40,16 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
     };
     let until = rotation.and_then(|rotation| until(credential, rotation, phase));
     let max_validity = max_validity(credential);
-    Standing { phase, generation: version, since, due, until, behind, tried: None, last_used: None, max_validity }
+    let begun = rotation.and_then(|rotation| rotation.instant("promoted").or_else(|| rotation.instant("made"))).or(since);
+    let holding = begun.and_then(|begun| holding(credential, &behind, begun, input.assessment.at));
+    Standing { phase, generation: version, since, due, until, behind, holding, tried: None, last_used: None, max_validity }
+}
+
+/// Who of `behind` keeps the value before in use `at` this instant for longer than it may be, while others run the one in force.
+pub(super) fn holding(credential: &Credential, behind: &[ConsumerId], since: Timestamp, at: Timestamp) -> Option<Holding> {
+    let limit = credential.gate.adopt_within;
+    let held = !behind.is_empty() && behind.len() < credential.consumers.len() && limit.after(since) <= at;
+    held.then(|| Holding { consumers: behind.to_vec(), since, limit })
 }
 
 /// True when it was decided that the value before `rotation` comes back.

@@ -105,6 +105,7 @@ fn credential(id: &str) -> Credential {
         },
         gate: GateSettings::default(),
         consumers: ["app", "worker"].map(consumer).into(),
+        after: Vec::new(),
         place: place(),
     }
 }
@@ -303,6 +304,7 @@ fn held(plan: &Plan) -> Vec<(String, HeldBecause)> {
 
 mod aws_managed;
 mod by_hand;
+mod derived;
 mod findings;
 mod lints;
 mod managed;

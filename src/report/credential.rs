@@ -28,6 +28,7 @@ pub fn human(credential: &Credential, standing: &Standing, now: Timestamp) -> St
         let behind = standing.behind.contains(&consumer.id);
         let _ = writeln!(text, "  consumer   {}: {}", consumer.id, if behind { "does not run it yet" } else { "not seen behind" });
     }
+    text.push_str(&words::held_up(standing, now));
     let _ = writeln!(text, "  validity   {} at most, when runs are on time", standing.max_validity);
     text
 }

@@ -15,6 +15,7 @@ const MARKDOWN: &str = include_str!("templates/plan.md.j2");
 struct Page<'a> {
     rows: Vec<Row>,
     held: Vec<(String, String)>,
+    together: Vec<String>,
     looked: Vec<String>,
     usage: Vec<String>,
     totals: String,
@@ -70,6 +71,9 @@ pub fn human(plan: &Plan) -> String {
         let why = words::reason(&held.reason, plan.at);
         let _ = writeln!(text, "- held      {verb} {object}  {why}; {}", words::held(&held.because));
     }
+    for line in plan.together.iter().map(words::together) {
+        let _ = writeln!(text, "  together  {line}");
+    }
     for (sign, line) in plan.preflight.iter().map(words::looked) {
         let _ = writeln!(text, "{sign} preflight {line}");
     }
@@ -98,8 +102,9 @@ pub fn markdown(plan: &Plan) -> Result<String, minijinja::Error> {
             (format!("{verb} {object}"), words::held(&held.because))
         })
         .collect();
+    let together = plan.together.iter().map(words::together).collect();
     let looked = plan.preflight.iter().map(|one| words::looked(one).1).collect();
     let usage = plan.usage.iter().flat_map(usage::lines).map(|line| line.told()).collect();
-    let page = Page { rows, held, looked, usage, totals: totals(plan), config: &plan.config, at: plan.at.to_string() };
+    let page = Page { rows, held, together, looked, usage, totals: totals(plan), config: &plan.config, at: plan.at.to_string() };
     environment.render_str(MARKDOWN, minijinja::value::Serde(&page))
 }

@@ -12,6 +12,7 @@ use crate::model::id::{ControlId, CredentialId, CriterionId, FrameworkId};
 use crate::model::plan::{ActionKind, Plan};
 use crate::model::receipt::Receipt;
 use crate::model::snapshot::Snapshot;
+use crate::model::standing::Holding;
 
 /// Everything a status is made of.
 pub struct Seen<'a> {
@@ -23,6 +24,8 @@ pub struct Seen<'a> {
     pub assessment: &'a Assessment,
     /// What is due, and what of it is held.
     pub plan: &'a Plan,
+    /// Credentials whose value before is held by consumers for longer than it may be.
+    pub held_up: &'a [(CredentialId, Holding)],
 }
 
 const ORDER: [Status; 5] = [Status::NonCompliant, Status::NoEvidence, Status::Excepted, Status::Compliant, Status::NotApplicable];
@@ -190,6 +193,10 @@ pub fn human(seen: &Seen<'_>) -> String {
         let requests = words::count(receipt.requests(), "request");
         let _ = writeln!(text, "source {} {} {}: {whole}, {requests}", receipt.source, receipt.collector, receipt.scope);
     }
+    for (credential, holding) in seen.held_up {
+        let (held, next) = words::holding(holding, seen.assessment.at);
+        let _ = writeln!(text, "\ncredential {credential} held up: {held}\n  next: {next}");
+    }
     let total = seen.assessment.tally(None);
     let (due, held) = (seen.plan.actions.len(), seen.plan.held.len());
     let _ = writeln!(text, "\n{}; {due} due, {held} held.", fraction(&total));
@@ -222,10 +229,18 @@ pub fn json(seen: &Seen<'_>) -> Json {
             })
         })
         .collect();
+    let held_up: Vec<Json> = seen
+        .held_up
+        .iter()
+        .map(|(credential, holding)| {
+            let next = words::holding(holding, seen.assessment.at).1;
+            json!({ "credential": credential, "consumers": holding.consumers, "since": holding.since, "limit": holding.limit, "next": next })
+        })
+        .collect();
     let requests: u64 = seen.snapshot.receipts.iter().map(Receipt::requests).sum();
     json!({
         "at": seen.assessment.at, "controls": controls, "criteria": criteria, "decisions": seen.assessment.tally(None),
-        "due": seen.plan.actions, "held": seen.plan.held, "gaps": seen.assessment.gaps,
+        "due": seen.plan.actions, "held": seen.plan.held, "gaps": seen.assessment.gaps, "held-up": held_up,
         "unused-exceptions": seen.assessment.unused_exceptions, "requests": requests, "receipts": seen.snapshot.receipts,
     })
 }

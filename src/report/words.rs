@@ -2,9 +2,10 @@
 
 use super::by_hand;
 use crate::model::assessment::{Because, Decision, Subject};
-use crate::model::plan::{ActionKind, HeldBecause, Reason};
+use crate::model::plan::{ActionKind, HeldBecause, Reason, Together};
 use crate::model::preflight::{Check, Looked, Obstacle, Sighting};
 use crate::model::snapshot::Value;
+use crate::model::standing::{Holding, Standing};
 use crate::model::time::Timestamp;
 
 /// An age as people say it: `3d`, `5h`, `12m`, `8s`; `0s` for a future instant.
@@ -88,6 +89,8 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
         Reason::Stuck { since } => format!("AWS has begun a rotation {} ago and not finished it", age(*since, now)),
         Reason::NotRetired => "what the last rotation replaced is not ended yet".to_owned(),
         Reason::TooOld { since, due_after, limit } => format!("age {} is over {due_after} (limit {limit})", age(*since, now)),
+        Reason::Derived { from, since: Some(since) } => format!("made of `{from}`, which was rotated {} ago", age(*since, now)),
+        Reason::Derived { from, since: None } => format!("made of `{from}`, which is rotated before it"),
         Reason::NonCompliant => "non-compliant".to_owned(),
         Reason::NoEvidence(detail) => format!("no evidence: {detail}"),
         Reason::NotAdopted => "a consumer does not run the current version".to_owned(),
@@ -142,6 +145,34 @@ pub fn looked(looked: &Looked) -> (char, String) {
         Sighting::Unseen(why) => ('?', format!("{what} of {about}  not seen: {why}")),
         Sighting::Warned(why) => ('!', format!("{what} of {about}  {why}")),
     }
+}
+
+/// Who holds the end of the value before, and what to do about it.
+#[must_use]
+pub fn holding(holding: &Holding, now: Timestamp) -> (String, String) {
+    let Holding { consumers, since, limit } = holding;
+    let names = consumers.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+    let (runs, it, each) = if consumers.len() == 1 { ("does", "it", "") } else { ("do", "them", " each") };
+    let held = format!(
+        "{names} {runs} not run what is in force since {since}, {} ago; the others do (`adopt-within` {limit})",
+        age(*since, now)
+    );
+    let next =
+        format!("give {it} a credential{each} of its own (a secret of its own, then `slm adopt`) and remove {it} from this one");
+    (held, next)
+}
+
+/// The same as lines about one credential; nothing when nobody does.
+#[must_use]
+pub fn held_up(standing: &Standing, now: Timestamp) -> String {
+    let Some((held, next)) = standing.holding.as_ref().map(|one| holding(one, now)) else { return String::new() };
+    format!("  held up    the end of the value before: {held}\n  next       {next}\n")
+}
+
+/// What is restarted once for several credentials.
+#[must_use]
+pub fn together(together: &Together) -> String {
+    format!("one restart of {} for {}", together.workload, list(&together.credentials))
 }
 
 fn list<T: ToString>(items: &[T]) -> String {

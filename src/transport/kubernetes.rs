@@ -1,4 +1,4 @@
-//! The API of Kubernetes over plain HTTPS: reading one object, and server-side apply.
+//! The API of Kubernetes over plain HTTPS: reading one object, server-side apply, and merging into an object that was read.
 
 use std::time::Duration;
 
@@ -20,6 +20,12 @@ const TRIES: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What is read of an object whose content nobody needs to see: a Secret.
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+/// A method, with the type of what is sent.
+type Verb = (&'static str, &'static str);
+const GET: Verb = ("GET", "");
+const APPLY: Verb = ("PATCH", "application/apply-patch+yaml");
+const MERGE: Verb = ("PATCH", "application/merge-patch+json");
 
 /// One API server.
 pub struct Kubernetes {
@@ -90,7 +96,7 @@ impl Kubernetes {
     }
 
     async fn read<T: DeserializeOwned>(&self, path: &str, accept: &str, operation: &str) -> Result<Option<T>, WorldError> {
-        let answer = self.send("GET", path, accept, "", operation).await?;
+        let answer = self.send(GET, path, accept, "", operation).await?;
         if answer.status == 404 {
             return Ok(None);
         }
@@ -106,16 +112,27 @@ impl Kubernetes {
     /// was; any other refusal by class.
     pub async fn apply(&self, path: &str, what: Applied<'_>, operation: &str) -> Result<(), WorldError> {
         let path = format!("{path}?fieldManager={}&force={}", what.manager, what.force);
-        checked(self.send("PATCH", &path, METADATA, &what.body, operation).await?, operation).map(drop)
+        checked(self.send(APPLY, &path, METADATA, &what.body, operation).await?, operation).map(drop)
     }
 
-    /// Sends one request; again when the server says how soon. Reading and applying are the same when done twice.
-    async fn send(&self, method: &'static str, path: &str, accept: &str, body: &str, what: &str) -> Result<Reply, WorldError> {
+    /// Merges `body` into the object at `path`, over the version of it that `body` names.
+    ///
+    /// # Errors
+    /// [`ErrorClass::Conflict`] when the object is not the one it was; any other refusal by class.
+    pub async fn merge(&self, path: &str, manager: &str, body: &str, operation: &str) -> Result<(), WorldError> {
+        let path = format!("{path}?fieldManager={manager}");
+        checked(self.send(MERGE, &path, METADATA, body, operation).await?, operation).map(drop)
+    }
+
+    /// Sends one request; again when the server says how soon. Reading and applying are the same when done twice, and what is merged
+    /// names the version it is merged over.
+    async fn send(&self, verb: Verb, path: &str, accept: &str, body: &str, what: &str) -> Result<Reply, WorldError> {
         let token = self.token.expose_text().map_err(|error| failed(ErrorClass::Denied, what, error.to_string()))?;
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let mut headers = vec![header("authorization", &format!("Bearer {token}")), header("accept", accept)];
-        if method == "PATCH" {
-            headers.push(header("content-type", "application/apply-patch+yaml"));
+        let (method, content) = verb;
+        if !content.is_empty() {
+            headers.push(header("content-type", content));
         }
         let url = format!("{}{path}", self.server);
         let mut tries = 1;

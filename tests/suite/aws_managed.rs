@@ -53,7 +53,7 @@ fn credential(name: &str) -> Credential {
             windows: Vec::new(),
             freeze: Vec::new(),
         },
-        gate: GateSettings { quiet: none, drain: true, soak: none },
+        gate: GateSettings { quiet: none, drain: true, soak: none, ..GateSettings::default() },
         consumers: vec![Declared {
             id: "app".into(),
             kind: ConsumerKind::File(file()),
@@ -62,6 +62,7 @@ fn credential(name: &str) -> Credential {
             letters: None,
             principals: Vec::new(),
         }],
+        after: Vec::new(),
         place: Place { file: String::new(), span: 0..0 },
     }
 }

@@ -24,25 +24,25 @@ const V2: &str = "22222222-2222-5222-8222-222222222222";
 const REGION: &str = "eu-west-1";
 const ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db-AbCdEf";
 
-struct Rig {
-    front: Front,
+pub struct Rig {
+    pub front: Front,
     /// Straight to moto.
-    ecs: Client,
+    pub ecs: Client,
     /// Through the front, without retries: every loss is ours to survive.
     through: SdkConfig,
-    _server: Server,
+    pub server: Server,
 }
 
 impl Rig {
     /// A service of two tasks in cluster `prod`.
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let server = Server::moto();
         let front = Front::before(&server.endpoint);
         let ecs = Client::new(&config(&server.endpoint, REGION, None).await);
         let through = config(&front.endpoint, REGION, None).await;
         let through = through.into_builder().retry_config(RetryConfig::disabled()).build();
         ecs.create_cluster().cluster_name("prod").send().await.unwrap();
-        let rig = Self { front, ecs, through, _server: server };
+        let rig = Self { front, ecs, through, server };
         rig.again().await;
         rig
     }
@@ -73,7 +73,7 @@ impl Rig {
         service.looking_every(Duration::from_millis(10))
     }
 
-    async fn definition(&self, name: &str) -> (TaskDefinition, Vec<(String, String)>) {
+    pub async fn definition(&self, name: &str) -> (TaskDefinition, Vec<(String, String)>) {
         let request = self.ecs.describe_task_definition().task_definition(name).include(TaskDefinitionField::Tags);
         let answer = request.send().await.unwrap();
         let tags = answer.tags.unwrap_or_default().into_iter().map(|tag| (tag.key.unwrap(), tag.value.unwrap()));

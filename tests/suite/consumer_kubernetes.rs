@@ -70,7 +70,7 @@ async fn a_secret_is_applied_and_the_roll_out_of_its_version_awaited_once() {
     server.with(|state| {
         assert_eq!(state.rollouts, 2);
         assert_eq!(state.seen.iter().filter(|seen| seen.starts_with("PATCH")).count(), 4);
-        let secret = state.secret.as_ref().unwrap();
+        let secret = &state.secrets["shop-db"];
         let url = STANDARD.decode(&secret.fields["data.DATABASE_URL"]).unwrap();
         assert_eq!(url, b"postgres://shop:canary-value-6fd0-never-shown@db/shop");
         assert_eq!(STANDARD.decode(&secret.fields["data.VERSION"]).unwrap(), V2.as_bytes());
@@ -129,7 +129,7 @@ async fn a_key_of_another_field_manager_is_not_taken_and_a_changed_one_is_not_ou
     let mut secret = Object { uid: "5e".to_owned(), version: 7, ..Object::default() };
     secret.fields.insert("data.DATABASE_URL".to_owned(), "b3RoZXI=".to_owned());
     secret.owners.insert("external-secrets".to_owned(), ["data.DATABASE_URL".to_owned()].into());
-    server.with(|state| state.secret = Some(secret));
+    server.with(|state| state.secrets.insert("shop-db".to_owned(), secret));
     let said = "field `.data.DATABASE_URL` belongs to field manager `external-secrets`";
     let refused = shown(workload(&server).deliver(&V1.into(), &value()).await);
     assert_eq!(refused, (ErrorClass::Permanent, said.to_owned()));
@@ -137,7 +137,7 @@ async fn a_key_of_another_field_manager_is_not_taken_and_a_changed_one_is_not_ou
     let server = Server::start();
     workload(&server).deliver(&V1.into(), &value()).await.unwrap();
     server.with(|state| {
-        let secret = state.secret.as_mut().unwrap();
+        let secret = state.secrets.get_mut("shop-db").unwrap();
         let key = || "data.DATABASE_URL".to_owned();
         secret.fields.insert(key(), "aGFuZA==".to_owned());
         secret.owners.get_mut("slm").unwrap().remove(&key());
@@ -287,7 +287,7 @@ fn a_rotation_rolls_its_value_out_and_says_it_nowhere() {
     let ran = world.slm(&["apply", "--auto-approve"]).exits(0);
     let value = server.with(|state| {
         assert_eq!(state.rollouts, 1);
-        String::from_utf8(STANDARD.decode(&state.secret.as_ref().unwrap().fields["data.value"]).unwrap()).unwrap()
+        String::from_utf8(STANDARD.decode(&state.secrets["shop-db"].fields["data.value"]).unwrap()).unwrap()
     });
     assert_eq!(value.len(), 40);
     assert!(!ran.out.contains(&value) && !ran.err.contains(&value) && !contains(&world.git_objects(), &value));

@@ -24,17 +24,17 @@ const V2: &str = "22222222-2222-5222-8222-222222222222";
 const REGION: &str = "eu-west-1";
 
 /// moto with a role, and its front.
-struct Rig {
-    front: Front,
+pub struct Rig {
+    pub front: Front,
     /// Straight to moto.
     lambda: Client,
     /// Through the front, without retries: every loss is ours to survive.
     through: SdkConfig,
-    _server: Server,
+    pub server: Server,
 }
 
 impl Rig {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let server = Server::moto();
         let front = Front::before(&server.endpoint);
         let straight = config(&server.endpoint, REGION, None).await;
@@ -42,11 +42,11 @@ impl Rig {
         iam.create_role().role_name("fn").assume_role_policy_document("{}").send().await.unwrap();
         let through = config(&front.endpoint, REGION, None).await;
         let through = through.into_builder().retry_config(RetryConfig::disabled()).build();
-        Self { front, lambda: Client::new(&straight), through, _server: server }
+        Self { front, lambda: Client::new(&straight), through, server }
     }
 
     /// A function with two variables of its own, published as 1 under the alias `live`.
-    async fn function(&self, name: &str) {
+    pub async fn function(&self, name: &str) {
         let code = FunctionCode::builder().zip_file(Blob::new(b"code".to_vec())).build();
         let own = [("MODE", "fast"), ("TABLE", "orders")].map(|(key, value)| (key.to_owned(), value.to_owned()));
         let environment = Environment::builder().set_variables(Some(HashMap::from(own))).build();
@@ -61,7 +61,7 @@ impl Rig {
         Function::new(&self.through, config).looking_every(Duration::from_millis(10))
     }
 
-    async fn variables(&self, name: &str, qualifier: &str) -> Vec<(String, String)> {
+    pub async fn variables(&self, name: &str, qualifier: &str) -> Vec<(String, String)> {
         let read = self.lambda.get_function_configuration().function_name(name).qualifier(qualifier).send().await.unwrap();
         let mut all: Vec<_> = read.environment.unwrap().variables.unwrap().into_iter().collect();
         all.sort();
@@ -69,7 +69,7 @@ impl Rig {
         all
     }
 
-    async fn published(&self, name: &str) -> usize {
+    pub async fn published(&self, name: &str) -> usize {
         self.lambda.list_versions_by_function().function_name(name).send().await.unwrap().versions().len() - 1
     }
 }

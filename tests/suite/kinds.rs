@@ -215,7 +215,7 @@ impl Rig {
                 windows: Vec::new(),
                 freeze: Vec::new(),
             },
-            gate: GateSettings { quiet: none, drain: true, soak: none },
+            gate: GateSettings { quiet: none, drain: true, soak: none, ..GateSettings::default() },
             consumers: vec![Declared {
                 id: "app".into(),
                 kind: ConsumerKind::File(file()),
@@ -224,6 +224,7 @@ impl Rig {
                 letters: None,
                 principals: Vec::new(),
             }],
+            after: Vec::new(),
             place: Place { file: String::new(), span: 0..0 },
         };
         Self { folder, vault, credential, told: Mutex::default() }

@@ -1,4 +1,4 @@
-//! A server that keeps one Secret and workloads as an API server of Kubernetes does for server-side apply: owners of fields, resource
+//! A server that keeps Secrets and workloads as an API server of Kubernetes does for server-side apply: owners of fields, resource
 //! versions, generations, `PartialObjectMetadata`. No API server can be had here, so that statuses and refusals are in the shapes that
 //! version 1.31 answers; how far a roll-out is is told by the test.
 
@@ -29,7 +29,7 @@ pub enum Fault {
 
 #[derive(Default)]
 pub struct State {
-    pub secret: Option<Object>,
+    pub secrets: BTreeMap<String, Object>,
     pub workloads: BTreeMap<String, Object>,
     /// `METHOD path`, in order.
     pub seen: Vec<String>,
@@ -167,9 +167,9 @@ impl State {
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
         let place = path.rsplit('/').take(2).collect::<Vec<_>>();
         let key = format!("{}/{}", place[1], place[0]);
-        let is_secret = path == "/api/v1/namespaces/shop/secrets/shop-db";
+        let is_secret = path.starts_with("/api/v1/namespaces/shop/secrets/");
         assert!(is_secret || path.starts_with("/apis/apps/v1/namespaces/shop/"), "{path}");
-        let found = if is_secret { self.secret.clone() } else { self.workloads.get(&key).cloned() };
+        let found = if is_secret { self.secrets.get(place[0]).cloned() } else { self.workloads.get(&key).cloned() };
         if method == "GET" {
             let Some(mut object) = found else {
                 return (404, refusal(404, &format!("{key} not found"), "NotFound", json!([])));
@@ -181,21 +181,22 @@ impl State {
             }
             return (200, shown);
         }
-        assert_eq!((method, content), ("PATCH", "application/apply-patch+yaml"));
+        let merged = content == "application/merge-patch+json";
+        assert!(method == "PATCH" && (merged && !is_secret || content == "application/apply-patch+yaml"), "{method} {content}");
         let applied: Json = serde_json::from_slice(body).unwrap();
         let mut query = query.split('&').filter_map(|pair| pair.split_once('='));
         let manager = query.next().unwrap().1.to_owned();
-        let force = query.next().unwrap().1 == "true";
+        let force = query.next().is_some_and(|(_, force)| force == "true");
         let object = match found {
             Some(object) => object,
             None if applied["metadata"]["uid"].is_null() && is_secret => Object { uid: "5e".to_owned(), ..Object::default() },
             None => return (409, refusal(409, "uid mismatch", "Conflict", json!([]))),
         };
-        match object.apply(&applied, &manager, force) {
+        match if merged { object.merge(&applied, &manager) } else { object.apply(&applied, &manager, force) } {
             Err(refusal) => (409, refusal),
             Ok(mut object) => {
                 if is_secret {
-                    self.secret = Some(object.clone());
+                    self.secrets.insert(place[0].to_owned(), object.clone());
                 } else {
                     if object.generation > self.workloads[&key].generation {
                         self.rollouts += 1;
@@ -244,21 +245,42 @@ impl Object {
             }
             self.owners.entry(other).or_default().remove(path);
         }
-        let (before, template) = (self.fields.clone(), |path: &str| path.starts_with("template."));
+        let before = self.fields.clone();
         for gone in self.owners.insert(manager.to_owned(), new.keys().cloned().collect()).unwrap_or_default() {
             if !new.contains_key(&gone) && !self.owners.values().any(|paths| paths.contains(&gone)) {
                 self.fields.remove(&gone);
             }
         }
         self.fields.extend(new);
-        if self.fields != before {
-            self.version += 1;
-            let of = |fields: &BTreeMap<String, String>| {
-                fields.iter().filter(|(path, _)| template(path)).map(|(a, b)| (a.clone(), b.clone())).collect::<Vec<_>>()
-            };
-            self.generation += u64::from(of(&self.fields) != of(&before));
-        }
+        self.changed(&before);
         Ok(self)
+    }
+
+    /// A merge patch: who changes a field has it from now, and nobody else.
+    fn merge(mut self, patch: &Json, manager: &str) -> Result<Self, Json> {
+        if patch["metadata"]["resourceVersion"] != self.version.to_string() {
+            return Err(refusal(409, "the object has been modified", "Conflict", json!([])));
+        }
+        let before = self.fields.clone();
+        for (path, value) in fields(patch) {
+            if self.fields.insert(path.clone(), value.clone()) != Some(value) {
+                self.owners.values_mut().for_each(|paths| {
+                    paths.remove(&path);
+                });
+                self.owners.entry(format!("{manager} by Update")).or_default().insert(path);
+            }
+        }
+        self.changed(&before);
+        Ok(self)
+    }
+
+    fn changed(&mut self, before: &BTreeMap<String, String>) {
+        let template = |fields: &BTreeMap<String, String>| {
+            let of = fields.iter().filter(|(path, _)| path.starts_with("template."));
+            of.map(|(a, b)| (a.clone(), b.clone())).collect::<Vec<_>>()
+        };
+        self.version += u64::from(self.fields != *before);
+        self.generation += u64::from(template(&self.fields) != template(before));
     }
 
     fn map(&self, start: &str) -> Json {
@@ -272,7 +294,7 @@ impl Object {
                 let keys = paths.iter().filter_map(|path| path.strip_prefix(start));
                 Json::Object(keys.map(|key| (format!("f:{key}"), json!({}))).collect())
             };
-            let operation = if manager.starts_with("slm") { "Apply" } else { "Update" };
+            let operation = if manager.starts_with("slm") && !manager.ends_with("Update") { "Apply" } else { "Update" };
             json!({
                 "manager": manager, "operation": operation, "apiVersion": "v1", "time": "2026-02-01T00:00:00Z", "fieldsType": "FieldsV1",
                 "fieldsV1": { "f:data": under("data."), "f:metadata": { "f:annotations": under("annotations.") } },

@@ -128,6 +128,9 @@ impl State {
             _ => {}
         }
         let (status, mut answer) = request.forwarded(server);
+        if status >= 300 && asked.1 == "other" {
+            return (status, "", answer);
+        }
         if status >= 300 {
             return (status, if status == 404 { "ResourceNotFoundException" } else { "InvalidParameterValueException" }, answer);
         }

@@ -313,7 +313,7 @@ impl<K: Rotator + Target> Rig<K> {
                 windows: Vec::new(),
                 freeze: Vec::new(),
             },
-            gate: GateSettings { quiet: zero, drain: true, soak: zero },
+            gate: GateSettings { quiet: zero, drain: true, soak: zero, ..GateSettings::default() },
             consumers: vec![Declared {
                 id: "app".into(),
                 kind: ConsumerKind::File(file),
@@ -322,6 +322,7 @@ impl<K: Rotator + Target> Rig<K> {
                 letters: None,
                 principals: Vec::new(),
             }],
+            after: Vec::new(),
             place: Place { file: String::new(), span: 0..0 },
         };
         Self { folder, vault, notes: Notes::default(), kind, credential }

@@ -195,7 +195,7 @@ async fn a_key_that_is_disabled_comes_back_at_once_and_is_in_force_when_no_run_c
 }
 
 /// The recorded life of the version that a rotation put in force.
-fn life(world: &World) -> serde_json::Value {
+pub fn life(world: &World) -> serde_json::Value {
     let root = world.root();
     let listed = String::from_utf8(git(&root, &["ls-tree", "-r", "--name-only", "slm/evidence", "rotations/deployer/"])).unwrap();
     let read = |path: &str| serde_json::from_slice(&git(&root, &["show", &format!("slm/evidence:{path}")])).unwrap();

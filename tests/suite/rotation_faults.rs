@@ -60,7 +60,7 @@ fn credential(name: &str) -> Credential {
             windows: Vec::new(),
             freeze: Vec::new(),
         },
-        gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(0) },
+        gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(0), ..GateSettings::default() },
         consumers: vec![Declared {
             id: "app".into(),
             kind: ConsumerKind::File(file()),
@@ -69,6 +69,7 @@ fn credential(name: &str) -> Credential {
             letters: None,
             principals: Vec::new(),
         }],
+        after: Vec::new(),
         place: Place { file: String::new(), span: 0..0 },
     }
 }

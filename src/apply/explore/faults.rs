@@ -52,8 +52,9 @@ pub enum Mode {
     KilledAfter,
 }
 
-const READS: [Mode; 7] = [Mode::NotSent, Mode::Denied, Mode::Throttled, Mode::Stale, Mode::Ancient, Mode::Late, Mode::KilledBefore];
-const WRITES: [Mode; 7] =
+pub const READS: [Mode; 7] =
+    [Mode::NotSent, Mode::Denied, Mode::Throttled, Mode::Stale, Mode::Ancient, Mode::Late, Mode::KilledBefore];
+pub const WRITES: [Mode; 7] =
     [Mode::NotSent, Mode::AnswerLost, Mode::Denied, Mode::Throttled, Mode::Late, Mode::KilledBefore, Mode::KilledAfter];
 
 /// What goes wrong first or second in a pair: one of each effect.
@@ -103,7 +104,7 @@ impl Wire {
         mode
     }
 
-    async fn pass<T>(&self, reads: bool, call: impl Future<Output = Result<T, WorldError>> + Send) -> Result<T, WorldError> {
+    pub async fn pass<T>(&self, reads: bool, call: impl Future<Output = Result<T, WorldError>> + Send) -> Result<T, WorldError> {
         let mode = self.next(reads);
         match mode {
             Some(Mode::NotSent | Mode::Throttled) => return Err(lost()),
@@ -137,6 +138,16 @@ impl Wire {
             }
             _ => answer,
         }
+    }
+
+    /// Every call so far; true when it only read.
+    pub fn calls(&self) -> Vec<bool> {
+        self.script.lock().unwrap().calls.clone()
+    }
+
+    /// The first thing that was wrong, if anything.
+    pub fn wrong(&self) -> Option<String> {
+        self.script.lock().unwrap().wrong.clone()
     }
 
     /// Answers what was so in `before`, at the present instant.
@@ -271,7 +282,7 @@ pub struct Run {
     pub picture: String,
 }
 
-type Named = (ConsumerId, Box<dyn Consumer>);
+pub type Named = (ConsumerId, Box<dyn Consumer>);
 type Consumers = [Named];
 
 /// One process from its start to its end; `None` when it was killed.
@@ -280,9 +291,7 @@ pub type Process = fn(&Rig, &Wire, &Consumers) -> Option<Fate>;
 /// Drives `scenario` to its end with `faults`.
 pub fn run(scenario: &Scenario, faults: &[At], process: Process) -> Run {
     let rig = Rig::new(scenario);
-    let before = rig.world.lock().state.clone();
-    let script = Script { faults: faults.to_vec(), first: before.clone(), before, ..Script::default() };
-    let (wire, consumers) = wired(&rig, script);
+    let (wire, consumers) = wire(&rig, faults);
     let (mut at_rest, mut asked) = (false, false);
     for _ in 0..PROCESSES {
         let fate = process(&rig, &wire, &consumers);
@@ -314,6 +323,12 @@ fn ask_back(state: &mut State) {
     if state.registers.entry(fate).or_insert_with(|| "rollback".to_owned()) == "retire" {
         state.registers.entry(names::last(&secret(), &generation)).or_insert_with(|| Last::revive(now));
     }
+}
+
+/// A wire to the world of `rig` on which these faults happen.
+pub fn wire(rig: &Rig, faults: &[At]) -> (Wire, Vec<Named>) {
+    let before = rig.world.lock().state.clone();
+    wired(rig, Script { faults: faults.to_vec(), first: before.clone(), before, ..Script::default() })
 }
 
 fn wired(rig: &Rig, script: Script) -> (Wire, Vec<Named>) {

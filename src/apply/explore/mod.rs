@@ -7,6 +7,7 @@
 mod faults;
 mod search;
 mod sweeps;
+mod together;
 mod world;
 
 use search::{Found, Scenario, search};

@@ -219,8 +219,9 @@ impl Rig {
                 windows: Vec::new(),
                 freeze: Vec::new(),
             },
-            gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(TICK) },
+            gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(TICK), ..GateSettings::default() },
             consumers: (0..count).map(declared).collect(),
+            after: Vec::new(),
             place: Place { file: String::new(), span: 0..0 },
         };
         Self { scenario: scenario.clone(), world, credential, consumers, leased: AtomicBool::new(true), fate: Mutex::default() }

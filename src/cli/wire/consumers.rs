@@ -13,10 +13,14 @@ use crate::consumers::github_workflow_dispatch::WorkflowDispatch;
 use crate::consumers::kubernetes_workload::Workload;
 use crate::consumers::lambda::Function;
 use crate::consumers::self_refreshing::SelfRefreshing;
+use crate::consumers::several::Several;
 use crate::consumers::webhook::Webhook;
-use crate::model::catalog::{Consumer as Declared, ConsumerKind, Credential, SourceKind};
+use crate::model::catalog::{
+    Consumer as Declared, ConsumerKind, Credential, EcsConsumer, FileConsumer, KubernetesConsumer, LambdaConsumer, SourceKind,
+};
 use crate::model::id::{ConsumerId, SourceId};
-use crate::world::{Consumer, ErrorClass, WorldError};
+use crate::plan::together::Meeting;
+use crate::world::{Consumer, ErrorClass, Shared, WorldError};
 
 /// Every consumer of `credential`; one that cannot be built is there all the same and refuses every call with the reason.
 pub(in crate::cli) async fn consumers_of(reach: &Reach<'_>, credential: &Credential) -> Vec<(ConsumerId, Box<dyn Consumer>)> {
@@ -26,6 +30,62 @@ pub(in crate::cli) async fn consumers_of(reach: &Reach<'_>, credential: &Credent
         all.push((declared.id.clone(), built.unwrap_or_else(|error| Box::new(Unusable(error)))));
     }
     all
+}
+
+/// What the consumers of `meeting` restart together, when all of them can be built.
+pub(in crate::cli) async fn shared(reach: &Reach<'_>, meeting: &Meeting) -> Result<Box<dyn Shared>, WorldError> {
+    let (mut workloads, mut services, mut functions, mut files) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (id, consumer) in &meeting.members {
+        let Some(credential) = reach.catalog.credentials.get(id) else { continue };
+        let Some(declared) = credential.consumers.iter().find(|one| one.id == *consumer) else { continue };
+        let member = (id.clone(), consumer.clone());
+        match &declared.kind {
+            ConsumerKind::KubernetesWorkload(one) => workloads.push((member, workload(reach, credential, one)?)),
+            ConsumerKind::EcsService(one) => services.push((member, service(reach, credential, one).await?)),
+            ConsumerKind::Lambda(one) => functions.push((member, function(reach, credential, one).await?)),
+            ConsumerKind::File(one) => files.push((member, file(reach, credential, one)?)),
+            _ => {}
+        }
+    }
+    // A workload is of one kind.
+    Ok(if !workloads.is_empty() {
+        Box::new(Several(workloads))
+    } else if !services.is_empty() {
+        Box::new(Several(services))
+    } else if !functions.is_empty() {
+        Box::new(Several(functions))
+    } else {
+        Box::new(Several(files))
+    })
+}
+
+fn file(reach: &Reach<'_>, credential: &Credential, file: &FileConsumer) -> Result<RenderedFile, WorldError> {
+    RenderedFile::new(reach.root.to_owned(), credential.id.clone(), file.clone())
+}
+
+fn workload(reach: &Reach<'_>, credential: &Credential, workload: &KubernetesConsumer) -> Result<Workload, WorldError> {
+    Workload::new(reach.root, credential.id.clone(), workload.clone(), from_env(&workload.token_env))
+}
+
+async fn service(reach: &Reach<'_>, credential: &Credential, service: &EcsConsumer) -> Result<EcsService, WorldError> {
+    let aws = place(reach, credential, service.source.as_ref(), service.region.as_ref()).await?;
+    let account = match reach.catalog.settings.sources.get(&credential.secret.source) {
+        Some(SourceKind::Aws(account)) => account.account.clone(),
+        _ => String::new(),
+    };
+    Ok(EcsService::new(&aws, &credential.id, credential.secret.clone(), account, service.clone()))
+}
+
+async fn function(reach: &Reach<'_>, credential: &Credential, function: &LambdaConsumer) -> Result<Function, WorldError> {
+    let aws = place(reach, credential, function.source.as_ref(), function.region.as_ref()).await?;
+    let here = ConsumerKind::Lambda(function.clone()).workload(&credential.secret);
+    let others = reach.catalog.credentials.values().filter(|other| other.id != credential.id);
+    let others = others.flat_map(|other| other.consumers.iter().map(|one| (one, &other.secret)));
+    let beside = others.filter_map(|(one, secret)| match &one.kind {
+        ConsumerKind::Lambda(other) if one.kind.workload(secret) == here => Some(other.variable.clone()),
+        _ => None,
+    });
+    Ok(Function::new(&aws, function.clone()).beside(beside.collect()))
 }
 
 async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declared) -> Result<Box<dyn Consumer>, WorldError> {
@@ -39,7 +99,7 @@ async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declare
         }),
     };
     Ok(match &declared.kind {
-        ConsumerKind::File(file) => Box::new(RenderedFile::new(root.to_owned(), credential.id.clone(), file.clone())?),
+        ConsumerKind::File(one) => Box::new(file(reach, credential, one)?),
         ConsumerKind::GithubActionsSecret(secret) => {
             let source = org(&secret.source)?;
             Box::new(ActionsSecret::new(github(source, reach.sessions), &source.org, secret))
@@ -66,23 +126,9 @@ async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declare
             let (id, secret, key) = (credential.id.clone(), credential.secret.clone(), from_env(&agent.key_env));
             Box::new(Agent::new(id, secret, declared.id.clone(), agent.clone(), key.as_ref(), values)?)
         }
-        ConsumerKind::KubernetesWorkload(workload) => {
-            let token = from_env(&workload.token_env);
-            Box::new(Workload::new(root, credential.id.clone(), workload.clone(), token)?)
-        }
-        ConsumerKind::EcsService(service) => {
-            let aws = place(reach, credential, service.source.as_ref(), service.region.as_ref()).await?;
-            let account = match catalog.settings.sources.get(&credential.secret.source) {
-                Some(SourceKind::Aws(account)) => account.account.clone(),
-                _ => String::new(),
-            };
-            let secret = credential.secret.clone();
-            Box::new(EcsService::new(&aws, &credential.id, secret, account, service.clone()))
-        }
-        ConsumerKind::Lambda(function) if function.extension_ttl.is_none() => {
-            let aws = place(reach, credential, function.source.as_ref(), function.region.as_ref()).await?;
-            Box::new(Function::new(&aws, function.clone()))
-        }
+        ConsumerKind::KubernetesWorkload(one) => Box::new(workload(reach, credential, one)?),
+        ConsumerKind::EcsService(one) => Box::new(service(reach, credential, one).await?),
+        ConsumerKind::Lambda(one) if one.extension_ttl.is_none() => Box::new(function(reach, credential, one).await?),
         // Through the extension a function reads what is in force, as any reader does.
         ConsumerKind::Lambda(_) | ConsumerKind::SelfRefreshing => {
             let store = store(reach, credential).await?;

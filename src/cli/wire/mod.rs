@@ -37,8 +37,8 @@ mod unusable;
 mod usage;
 
 pub(super) use ahead::Asker;
-pub(super) use consumers::consumers_of;
-pub(super) use kinds::{keeper, kind};
+pub(super) use consumers::{consumers_of, shared};
+pub(super) use kinds::{Kind, keeper, kind};
 pub(super) use registers::registers;
 use unusable::Unusable;
 

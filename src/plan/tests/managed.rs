@@ -351,3 +351,46 @@ fn a_freeze_holds_what_is_ended_and_not_a_roll_back() {
     assert_eq!(shut(Reason::NotRetired), Some(HeldBecause::Frozen { until: "2026-12-01T00:00:00Z".parse().unwrap() }));
     assert_eq!(shut(Reason::RolledBack), None);
 }
+
+#[test]
+fn a_consumer_that_goes_without_longer_than_it_may_while_others_run_it_holds_the_end_of_the_value_before() {
+    let holds = |world: World, at: i64| {
+        let promoted =
+            [("promoted", Value::Time(ago(at))), ("open", Value::Bool(true))].map(|(name, value)| (Arc::from(name), value));
+        let mut facts = promoted.to_vec();
+        facts.extend([(Arc::from("credential"), text("db")), (Arc::from("generation"), text("v-db"))]);
+        world.standing("db", Resource::new("db".into(), facts)).holding
+    };
+    let seen = |app: &str| world().aged("db", 20).acknowledged("db", "app", app, app).acknowledged("db", "worker", "v-db", "v-db");
+    let late = holds(seen("old"), 2).unwrap();
+    assert_eq!((late.consumers, late.since, late.limit), (vec!["app".into()], ago(2), Limit::days(1)));
+    assert_eq!(holds(seen("old"), 1).map(|holding| holding.since), Some(ago(1)), "the limit is the last instant");
+    assert_eq!(holds(seen("old"), 0), None);
+    assert_eq!(holds(seen("v-db"), 2), None);
+    let both = world().aged("db", 20).acknowledged("db", "app", "old", "old").acknowledged("db", "worker", "old", "old");
+    assert_eq!(holds(both, 2), None, "it is the same for all: nobody is to be split off");
+    let longer = seen("old").with(|world| {
+        world.catalog.credentials.get_mut(&CredentialId::from("db")).unwrap().gate.adopt_within = Limit::days(3);
+    });
+    assert_eq!(holds(longer, 2), None);
+}
+
+#[test]
+fn what_restarts_the_same_workload_is_told_once_with_everybody_it_is_for() {
+    let reload = |world: &mut World, id: &str, command: &str| {
+        let credential = world.catalog.credentials.get_mut(&CredentialId::from(id)).unwrap();
+        let reload = Some(vec!["systemctl".to_owned(), command.to_owned()]);
+        credential.consumers[0].kind = ConsumerKind::File(FileConsumer { path: id.to_owned(), template: None, mode: None, reload });
+    };
+    let of = |commands: [&str; 3]| {
+        let world = world().aged("a", 40).aged("b", 40).aged("c", 1).acknowledged("c", "app", "old", "old");
+        let world =
+            ["a", "b", "c"].into_iter().zip(commands).fold(world, |world, (id, command)| world.with(|it| reload(it, id, command)));
+        let plan = world.plan();
+        assert_eq!(actions(&plan).len(), 3);
+        plan.together.iter().map(crate::model::plan::Together::clone).map(|one| (one.workload, one.credentials)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(["x", "x", "x"]), [("`systemctl x`".to_owned(), ["a", "b", "c"].map(CredentialId::from).into())]);
+    assert_eq!(of(["y", "x", "x"]), [("`systemctl x`".to_owned(), ["b", "c"].map(CredentialId::from).into())]);
+    assert_eq!(of(["x", "y", "z"]), []);
+}

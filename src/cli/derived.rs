@@ -1,0 +1,73 @@
+//! What values that are made of others mean for a run: the others come first, and are ended last.
+
+use super::wire;
+use crate::model::catalog::Credential;
+use crate::model::id::VersionId;
+use crate::model::outcome::{Fate, Outcome};
+use crate::model::plan::{Action, ActionKind};
+use crate::model::time::Timestamp;
+use crate::world::{SecretStore, SecretView, WorldError};
+
+/// Why `action` waits for the next run: what its value is made of was to be rotated before it, and was not by what is `done`.
+pub(super) fn before<'a>(
+    session: &super::pipeline::Session,
+    action: &Action,
+    mut done: impl Iterator<Item = &'a Outcome>,
+) -> Option<Fate> {
+    let ActionKind::Rotate { credential, .. } = &action.kind else { return None };
+    let after = &session.catalog.credentials.get(credential)?.after;
+    let missed = |outcome: &&Outcome| {
+        let promoted = outcome.events.iter().any(|event| event.step == "promoted");
+        matches!(outcome.action, ActionKind::Rotate { .. }) && !promoted && !matches!(outcome.fate, Fate::Done | Fate::AlreadySo)
+    };
+    let first = done.find(|outcome| outcome.action.credential().is_some_and(|id| after.contains(id)) && missed(outcome))?;
+    Some(Fate::Waiting(format!("for `{}`, which it is made of", first.action.credential()?)))
+}
+
+/// Why what `kind` leaves behind of `credential` is not ended: something made of it does not have the new value, or is not known to.
+pub(super) async fn holds(
+    reach: &wire::Reach<'_>,
+    credential: &Credential,
+    kind: &ActionKind,
+    store: &dyn SecretStore,
+) -> Option<String> {
+    let made_of_it = || reach.catalog.credentials.values().filter(|one| one.after.contains(&credential.id));
+    match kind {
+        // What is not made yet is in nothing.
+        ActionKind::Rotate { .. } => made_of_it().next().map(|one| format!("for `{}`, which is made of it", one.id)),
+        ActionKind::Finish { .. } => {
+            let since = match store.describe(&credential.secret).await {
+                Ok(view) => current(&view).map(|(_, at)| at),
+                // The drive is told the same.
+                Err(_) => return None,
+            };
+            for one in made_of_it() {
+                match has(reach, one, since?).await {
+                    Ok(true) => {}
+                    Ok(false) => return Some(format!("for `{}`, which is made of it and has the value before in it", one.id)),
+                    Err(error) => return Some(format!("for `{}`, which is made of it and was not seen: {error}", one.id)),
+                }
+            }
+            None
+        }
+        _ => None,
+    }
+}
+
+/// True when the value of `one` in force was made at `since` or later, and every consumer of it was seen to run that.
+async fn has(reach: &wire::Reach<'_>, one: &Credential, since: Timestamp) -> Result<bool, WorldError> {
+    let view = wire::store(reach, one).await?.describe(&one.secret).await?;
+    let Some((version, _)) = current(&view).filter(|(_, at)| *at >= since) else { return Ok(false) };
+    for (_, consumer) in wire::consumers_of(reach, one).await {
+        if consumer.observe().await?.running.as_ref() != Some(version) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The version in force, and when it was made.
+fn current(view: &SecretView) -> Option<(&VersionId, Timestamp)> {
+    let id = view.current()?;
+    Some((id, view.versions.get(id)?.created))
+}
