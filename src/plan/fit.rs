@@ -70,6 +70,8 @@ fn made(rotator: &RotatorConfig) -> Made {
         RotatorConfig::Random(value) => of(value.alphabet),
         RotatorConfig::PostgresAlternating(roles) => of(roles.password.alphabet),
         RotatorConfig::PostgresPassword(role) => of(role.password.alphabet),
+        RotatorConfig::MysqlAlternating(accounts) => of(accounts.password.alphabet),
+        RotatorConfig::MysqlDual(account) | RotatorConfig::MysqlPassword(account) => of(account.password.alphabet),
         RotatorConfig::AwsIamAccessKey(_) => Made::Of(Letters::Base64),
         RotatorConfig::GithubDeployKey(_) => Made::Text,
         RotatorConfig::Exec(_)
