@@ -58,12 +58,12 @@ impl Database {
         command.args([
             format!("--port={port}"),
             format!("--general-log-file={}", at("log")),
-            format!("--log-error={}", at("errors")),
+            format!("--log-error={}", at("server.err")),
         ]);
         let child = command.args(more).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let server = Self { child, folder, port };
         let began = Instant::now();
-        let errors = || fs::read_to_string(server.folder.path().join("errors")).unwrap_or_default();
+        let errors = || fs::read_to_string(server.folder.path().join("server.err")).unwrap_or_default();
         while !errors().contains("ready for connections") || TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(began.elapsed() < Duration::from_secs(90), "{}", errors());
             std::thread::sleep(Duration::from_millis(20));
