@@ -18,7 +18,7 @@ pub fn verifier(password: &[u8], salt: &str) -> String {
 
 fn digest(password: &[u8], salt: &[u8], rounds: usize) -> [u8; 32] {
     let second: [u8; 32] = Sha256::new().chain_update(password).chain_update(salt).chain_update(password).finalize().into();
-    let mut first = Sha256::new().chain_update(password).chain_update(salt).chain_update(&repeated(&second, password.len()));
+    let mut first = Sha256::new().chain_update(password).chain_update(salt).chain_update(repeated(&second, password.len()));
     let mut bits = password.len();
     while bits > 0 {
         first = if bits & 1 == 1 { first.chain_update(second) } else { first.chain_update(password) };
