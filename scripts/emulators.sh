@@ -1,7 +1,7 @@
 #!/bin/sh
 # The AWS stand-ins the integration tests start by themselves.
-#   scripts/emulators.sh install           make .cache/venv-moto, -roto and -mini when missing, and sshd and PostgreSQL where it may
-#   scripts/emulators.sh path moto|roto|ministack|github    print the server binary; exit 1 when it is not installed
+#   scripts/emulators.sh install           make .cache/venv-moto, -roto and -mini when missing, MySQL in .cache, and sshd and PostgreSQL where it may
+#   scripts/emulators.sh path moto|roto|ministack|mysql|github    print the server binary; exit 1 when it is not installed
 set -eu
 cache=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)/.cache
 
@@ -27,6 +27,43 @@ postgres() {
     } >/dev/null 2>&1 || echo "PostgreSQL could not be installed; its tests are skipped" >&2
 }
 
+# Accounts of MySQL are tested against a real server. Debian has one in its unstable suite alone: it and the libraries it needs, the C library
+# among them, are unpacked below .cache and nothing is installed. With `data`, the folder of a new server, that each test copies.
+mysql() {
+    dir=$cache/mysql
+    [ -d "$dir/data" ] && return 0
+    command -v apt-get >/dev/null && unpack_mysql >/dev/null 2>"$cache/mysql.log" && return 0
+    rm -rf "$dir"
+    echo "MySQL could not be unpacked (.cache/mysql.log says why); its tests are skipped" >&2
+}
+
+unpack_mysql() {
+    # From wherever this machine has Debian's packages.
+    from=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' | sed -n 's/^Debian|Debian|//p' | sort -u | head -n 1) && [ -n "$from" ] &&
+    rm -rf "$dir" && mkdir -p "$dir/apt/lists/partial" "$dir/apt/archives/partial" "$dir/root" && : > "$dir/apt/status" &&
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $from sid main" > "$dir/apt/sources.list" &&
+    cat > "$dir/apt/conf" <<CONF &&
+Dir::State "$dir/apt"; Dir::State::status "$dir/apt/status"; Dir::Cache "$dir/apt";
+Dir::Etc::sourcelist "$dir/apt/sources.list"; Dir::Etc::sourceparts "$dir/apt/none"; Dir::Etc::preferencesparts "$dir/apt/none";
+APT::Sandbox::User "root"; APT::Install-Recommends "false"; Acquire::Languages "none"; Debug::NoLocking "true";
+CONF
+    APT_CONFIG=$dir/apt/conf apt-get update -qq &&
+    APT_CONFIG=$dir/apt/conf apt-get install -y -qq --download-only mysql-server-core &&
+    for package in "$dir"/apt/archives/*.deb; do
+        case $package in */perl*|*/libperl*) ;; *) dpkg -x "$package" "$dir/root" || return 1 ;; esac
+    done &&
+    rm -rf "$dir/apt" "$dir/root/usr/share/doc" "$dir/root/usr/share/man" &&
+    cat > "$dir/mysqld" <<'RUN' &&
+#!/bin/sh
+root=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)/root
+exec "$(echo "$root"/usr/lib/*/ld-linux-*.so.*)" --library-path "$(echo "$root"/usr/lib/*-linux-gnu)" "$root/usr/sbin/mysqld" --no-defaults \
+    --basedir="$root/usr" --lc-messages-dir="$root/usr/share/mysql" --user="$(id -un)" --secure-file-priv=NULL --mysqlx=OFF --skip-log-bin "$@"
+RUN
+    chmod +x "$dir/mysqld" &&
+    "$dir/mysqld" --initialize-insecure --datadir="$dir/made" --innodb-redo-log-capacity=8M &&
+    mv "$dir/made" "$dir/data"
+}
+
 # GitHub's published descriptions, and Prism, which checks requests against them; without npm those tests say that they are skipped.
 github() {
     dir=$cache/node-github
@@ -45,8 +82,9 @@ server() { # NAME
         moto) echo "$cache/venv-moto/bin/moto_server" ;;
         roto) echo "$cache/venv-roto/bin/roto-server" ;;
         ministack) echo "$cache/venv-mini/bin/ministack" ;;
+        mysql) echo "$cache/mysql/mysqld" ;;
         github) echo "$cache/node-github/node_modules/@stoplight/prism-cli/dist/index.js" ;;
-        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\` and \`github\`" >&2; exit 2 ;;
+        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\`, \`mysql\` and \`github\`" >&2; exit 2 ;;
     esac
 }
 
@@ -57,6 +95,7 @@ case ${1:-} in
         venv mini "$(server ministack)" 'ministack==1.5.33'
         sshd
         postgres
+        mysql
         github
         ;;
     path)

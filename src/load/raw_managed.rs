@@ -9,8 +9,8 @@ use crate::model::catalog::{
     KubernetesConsumer, LambdaConsumer, Letters, SelfRefreshingConsumer, WebhookConsumer,
 };
 use crate::model::rotator::{
-    AwsManaged, Exec, GithubDeployKey, Http, IamAccessKey, Manual, Observe, PostgresAlternating, PostgresPassword, RandomValue,
-    RotatorConfig,
+    AwsManaged, Exec, GithubDeployKey, Http, IamAccessKey, Manual, MysqlAccount, MysqlAlternating, Observe, PostgresAlternating,
+    PostgresPassword, RandomValue, RotatorConfig,
 };
 use crate::model::time::{Limit, Timestamp};
 
@@ -73,6 +73,12 @@ pub struct Rotator {
     pub postgres_alternating: Option<PostgresAlternating>,
     /// The password of one login role of PostgreSQL, in place.
     pub postgres_password: Option<PostgresPassword>,
+    /// Two accounts of MySQL, in turn.
+    pub mysql_alternating: Option<MysqlAlternating>,
+    /// Two passwords of one account of MySQL.
+    pub mysql_dual: Option<MysqlAccount>,
+    /// The password of one account of MySQL, in place.
+    pub mysql_password: Option<MysqlAccount>,
     /// What a person rotates.
     pub manual: Option<Manual>,
     /// What slm never acts on.
@@ -92,6 +98,9 @@ impl Rotator {
             ("http", self.http.clone().map(|http| RotatorConfig::Http(Box::new(http)))),
             ("postgres-alternating", self.postgres_alternating.clone().map(RotatorConfig::PostgresAlternating)),
             ("postgres-password", self.postgres_password.clone().map(RotatorConfig::PostgresPassword)),
+            ("mysql-alternating", self.mysql_alternating.clone().map(RotatorConfig::MysqlAlternating)),
+            ("mysql-dual", self.mysql_dual.clone().map(RotatorConfig::MysqlDual)),
+            ("mysql-password", self.mysql_password.clone().map(RotatorConfig::MysqlPassword)),
             ("manual", self.manual.clone().map(|manual| RotatorConfig::Manual(Box::new(manual)))),
             ("observe", self.observe.clone().map(RotatorConfig::Observe)),
         ]

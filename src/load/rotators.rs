@@ -3,7 +3,7 @@
 use super::checks::Repo;
 use super::managed::{one_kind, source};
 use super::text::{Doc, Item, error};
-use super::{by_hand, http, postgres, raw};
+use super::{by_hand, databases, http, raw};
 use crate::model::catalog::GateSettings;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::rotator::{AwsManaged, Exec, GithubDeployKey, IamAccessKey, Overlap, RotatorConfig};
@@ -25,7 +25,7 @@ pub fn rotators(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
         }
         policy(doc, &raw.policy, out);
     }
-    postgres::owned_once(repo, out);
+    databases::owned_once(repo, out);
     http::named_once(repo, out);
 }
 
@@ -47,9 +47,11 @@ fn rotator(repo: &Repo<'_>, doc: &Doc<'_>, raw: &raw::Credential, name: &str, ki
                 by_hand::rotator(repo, doc, raw, hand, out);
             }
         }
-        RotatorConfig::PostgresAlternating(_) | RotatorConfig::PostgresPassword(_) => {
-            postgres::rotator(doc, name, kind, SHORTEST, out);
-        }
+        RotatorConfig::PostgresAlternating(_)
+        | RotatorConfig::PostgresPassword(_)
+        | RotatorConfig::MysqlAlternating(_)
+        | RotatorConfig::MysqlDual(_)
+        | RotatorConfig::MysqlPassword(_) => databases::rotator(doc, name, kind, SHORTEST, out),
     }
 }
 

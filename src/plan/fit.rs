@@ -83,6 +83,8 @@ fn made(rotator: &RotatorConfig) -> Made {
         RotatorConfig::PostgresAlternating(roles) => of(roles.password.alphabet),
         RotatorConfig::PostgresPassword(role) => of(role.password.alphabet),
         RotatorConfig::AwsIamAccessKey(_) => Made::Drawn(Letters::Base64),
+        RotatorConfig::MysqlAlternating(accounts) => of(accounts.password.alphabet),
+        RotatorConfig::MysqlDual(account) | RotatorConfig::MysqlPassword(account) => of(account.password.alphabet),
         RotatorConfig::GithubDeployKey(_) => Made::Text,
         RotatorConfig::Exec(_)
         | RotatorConfig::Http(_)

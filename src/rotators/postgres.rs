@@ -2,17 +2,16 @@
 
 use postgres_protocol::escape::{escape_identifier as identifier, escape_literal as literal};
 use postgres_protocol::password::scram_sha_256;
-use serde::{Deserialize, Serialize};
 use tokio_postgres::{Client, Row};
-use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::random::Random;
+use super::login::{self, Door, Known};
 use crate::model::id::{KeyId, VersionId};
-use crate::model::rotator::{NewPassword, RandomValue};
+use crate::model::rotator::NewPassword;
 use crate::model::secret::Secret;
 use crate::model::time::{Limit, Timestamp};
-use crate::transport::postgres::{Login, Postgres, failure, within};
-use crate::world::{ErrorClass, Fresh, KeyChange, KeyView, LastUse, Listing, Rotator as _, Trial, WorldError};
+use crate::transport::patience::within;
+use crate::transport::postgres::{Login, Postgres, failure};
+use crate::world::{ErrorClass, Fresh, KeyChange, KeyView, LastUse, Listing, Trial, WorldError};
 
 /// Before the version in the comment of a role.
 const MARK: &str = "slm:";
@@ -30,23 +29,6 @@ pub(super) struct Roles {
     pub end_sessions_after: Option<Limit>,
 }
 
-/// What is stored.
-#[derive(Serialize, Zeroize, ZeroizeOnDrop)]
-struct Value {
-    username: String,
-    password: String,
-    host: String,
-    port: u16,
-    dbname: String,
-}
-
-/// What counts of it: where to log in is never taken from a secret.
-#[derive(Deserialize, Zeroize, ZeroizeOnDrop)]
-pub(super) struct Known {
-    pub username: String,
-    password: String,
-}
-
 impl Roles {
     pub(super) fn doing(&self, what: &str) -> String {
         let server = self.database.server();
@@ -54,11 +36,7 @@ impl Roles {
     }
 
     pub(super) fn parse(&self, value: &Secret) -> Result<Known, WorldError> {
-        serde_json::from_slice(value.expose()).map_err(|_| WorldError {
-            class: ErrorClass::Permanent,
-            operation: self.doing("use a value"),
-            cause: "it is not `{\"username\": …, \"password\": …}`".to_owned(),
-        })
+        login::parse(value, || self.doing("use a value"))
     }
 
     pub(super) fn identify(&self, value: &Secret) -> Option<KeyId> {
@@ -68,23 +46,9 @@ impl Roles {
 
     /// A new value for `user`; nothing is touched.
     pub(super) async fn fresh(&self, slot: &VersionId, user: &str) -> Result<Fresh, WorldError> {
-        let drawn = Random::new(&RandomValue { length: self.password.length, alphabet: self.password.alphabet });
-        let drawn = drawn.create(slot, None).await?.value;
-        let unclear = || WorldError {
-            class: ErrorClass::Permanent,
-            operation: self.doing("make a password"),
-            cause: "it is not text".to_owned(),
-        };
         let server = self.database.server();
-        let value = Value {
-            username: user.to_owned(),
-            password: drawn.expose_text().map_err(|_| unclear())?.to_owned(),
-            host: server.host.clone(),
-            port: server.port,
-            dbname: server.dbname.clone(),
-        };
-        let stored = serde_json::to_vec(&value).map_err(|_| unclear())?;
-        Ok(Fresh { key: Some(user.into()), value: Secret::new(stored) })
+        let door = Door { host: &server.host, port: server.port, dbname: &server.dbname };
+        login::fresh((slot, user, user.into()), door, &self.password, None, self.doing("make a password")).await
     }
 
     pub(super) async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {

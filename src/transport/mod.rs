@@ -1,5 +1,5 @@
 //! Clients of what plug-ins touch: sessions, the rate of requests, retries, error classes, the local vault, git,
-//! PostgreSQL, registers at AWS.
+//! PostgreSQL, MySQL, registers at AWS.
 
 pub mod atomic;
 pub mod attest;
@@ -16,6 +16,9 @@ mod github_login;
 mod github_pace;
 pub mod http;
 pub mod kubernetes;
+pub mod mysql;
+mod mysql_verifier;
+pub mod patience;
 pub mod postgres;
 pub mod registers_dynamodb;
 pub mod registers_s3;

@@ -2,21 +2,17 @@
 
 use std::error::Error as _;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use tokio_postgres::config::{Host, SslMode as Wanted};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, Error, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::patience::{CONNECT, late};
 use crate::model::rotator::{PostgresServer, SslMode};
 use crate::model::secret::Secret;
 use crate::world::{ErrorClass, WorldError};
 
-/// How long a server may take to let somebody in.
-const CONNECT: Duration = Duration::from_secs(10);
-/// How long everything that is asked in one connection may take.
-const CALL: Duration = Duration::from_secs(30);
 /// Where a server looks up who may come from where; it names this place in every language.
 const HOST_RULES: &str = "ClientAuthentication";
 
@@ -147,19 +143,6 @@ impl From<WorldError> for Trouble {
     fn from(error: WorldError) -> Self {
         Self::Ours(error)
     }
-}
-
-/// Waits for `asked`, within reason. What was asked too late may have taken effect all the same.
-///
-/// # Errors
-/// When the server refuses, or does not answer in time.
-pub async fn within<T>(operation: &str, asked: impl Future<Output = Result<T, WorldError>>) -> Result<T, WorldError> {
-    tokio::time::timeout(CALL, asked).await.unwrap_or_else(|_| Err(late(operation, CALL)))
-}
-
-fn late(operation: &str, limit: Duration) -> WorldError {
-    let cause = format!("the server took more than {} s", limit.as_secs());
-    WorldError { class: ErrorClass::Transient, operation: operation.to_owned(), cause }
 }
 
 /// True when the server refused this name and password, and not the machine we come from.

@@ -43,12 +43,12 @@ async fn owner(server: &Database) {
     server.as_admin().await.batch_execute("create role app nologin; grant all on schema public to app").await.unwrap();
 }
 
-fn user(value: &Secret) -> String {
+pub fn user(value: &Secret) -> String {
     serde_json::from_slice::<serde_json::Value>(value.expose()).unwrap()["username"].as_str().unwrap().to_owned()
 }
 
 /// Roles that may log in.
-async fn active(kind: &impl Target) -> Vec<String> {
+pub async fn active(kind: &impl Target) -> Vec<String> {
     let keys = kind.list().await.unwrap().keys.into_iter();
     keys.filter(|key| key.active).map(|key| key.id.as_str().to_owned()).collect()
 }
@@ -131,13 +131,17 @@ async fn an_open_session_holds_the_end_of_its_role_up_unless_sessions_are_ended(
     assert!(session.batch_execute("select 1").await.is_err());
 }
 
-/// Logs in with what is in `file` until `stop`; the failures, the logins, and the longest time without one that worked.
-async fn hammer(file: PathBuf, stop: Arc<AtomicBool>) -> (u32, u32, Duration) {
+/// Logs in as `enter` does with what is in `file` until `stop`; the failures, the logins, and the longest time without one that worked.
+async fn hammer<F: Future<Output = bool>>(
+    file: PathBuf,
+    stop: Arc<AtomicBool>,
+    enter: impl Fn(Vec<u8>) -> F,
+) -> (u32, u32, Duration) {
     let (mut failed, mut logins, mut gap, mut since) = (0, 0, Duration::ZERO, None);
     while !stop.load(Ordering::SeqCst) {
         let began = Instant::now();
         logins += 1;
-        if connect(&login(&std::fs::read(&file).unwrap())).await.is_ok() {
+        if enter(std::fs::read(&file).unwrap()).await {
             if let Some(since) = since.take() {
                 gap = gap.max(began.duration_since(since));
             }
@@ -150,11 +154,18 @@ async fn hammer(file: PathBuf, stop: Arc<AtomicBool>) -> (u32, u32, Duration) {
     (failed, logins, gap)
 }
 
+async fn enter(value: Vec<u8>) -> bool {
+    connect(&login(&value)).await.is_ok()
+}
+
 /// Rotates `rig` three times beside a client that logs in all the time.
-async fn under_load<K: Rotator + Target>(rig: &Rig<K>) -> (u32, u32, Duration) {
+pub async fn under_load<K: Rotator + Target, F: Future<Output = bool> + Send + 'static>(
+    rig: &Rig<K>,
+    enter: impl Fn(Vec<u8>) -> F + Send + 'static,
+) -> (u32, u32, Duration) {
     rig.rotate().await;
     let stop = Arc::new(AtomicBool::new(false));
-    let client = tokio::spawn(hammer(rig.file(), Arc::clone(&stop)));
+    let client = tokio::spawn(hammer(rig.file(), Arc::clone(&stop), enter));
     for _ in 0..3 {
         rig.rotate().await;
     }
@@ -170,7 +181,7 @@ async fn under_load_roles_in_turn_fail_no_login() {
     let mut rig = alternating(&server, None);
     // A client may have read the file just before it changed.
     rig.credential.consumers[0].max_staleness = Limit::seconds(1);
-    let (failed, logins, _) = under_load(&rig).await;
+    let (failed, logins, _) = under_load(&rig, enter).await;
     println!(
         "{}",
         json!({ "figure": "pg.alternating.failed_logins", "value": failed, "unit": "logins", "against": format!("{logins} logins during 3 rotations") })
@@ -183,7 +194,7 @@ async fn under_load_roles_in_turn_fail_no_login() {
 async fn under_load_a_password_in_place_leaves_a_short_gap() {
     let Some(server) = Database::start(&[]) else { return };
     let rig = single(&server);
-    let (_, logins, gap) = under_load(&rig).await;
+    let (_, logins, gap) = under_load(&rig, enter).await;
     println!(
         "{}",
         json!({ "figure": "pg.single.gap_ms", "value": gap.as_millis(), "unit": "ms", "against": format!("the longest of 3 rotations, {logins} logins; two roles in turn leave 0") })
@@ -191,8 +202,8 @@ async fn under_load_a_password_in_place_leaves_a_short_gap() {
     assert!(gap < Duration::from_secs(10), "{gap:?}");
 }
 
-/// Cuts a rotation off at each of its effects in turn, and lets the next run go on.
-async fn swept<K: Rotator + Target>(rig: &Rig<K>, check: impl AsyncFn(&Rig<K>)) -> usize {
+/// Cuts a rotation off at each of its effects in turn, and lets the next run go on, to the end of everything but the one of `name`.
+pub async fn swept<K: Rotator + Target>(rig: &Rig<K>, name: impl Fn(&Secret) -> String, check: impl AsyncFn(&Rig<K>)) -> usize {
     rig.rotate().await;
     for n in 0.. {
         let mut met = 0;
@@ -211,7 +222,7 @@ async fn swept<K: Rotator + Target>(rig: &Rig<K>, check: impl AsyncFn(&Rig<K>)) 
             let current = rig.value(&rig.generation().await.unwrap()).await;
             assert_eq!(std::fs::read(rig.file()).unwrap(), current.expose());
             assert_eq!(rig.kind.verify(&current).await.unwrap(), Trial::Accepted);
-            assert_eq!(active(&rig.kind).await, [user(&current)]);
+            assert_eq!(active(&rig.kind).await, [name(&current)]);
         }
         if met == 0 {
             return n;
@@ -224,7 +235,7 @@ async fn swept<K: Rotator + Target>(rig: &Rig<K>, check: impl AsyncFn(&Rig<K>)) 
 async fn roles_in_turn_cut_off_anywhere_never_stop_the_application_and_end_as_one() {
     let Some(server) = Database::start(&[]) else { return };
     owner(&server).await;
-    let effects = swept(&alternating(&server, None), async |rig: &Rig<AlternatingRoles>| {
+    let effects = swept(&alternating(&server, None), user, async |rig: &Rig<AlternatingRoles>| {
         let current = rig.value(&rig.generation().await.unwrap()).await;
         assert_eq!(rig.kind.verify(&current).await.unwrap(), Trial::Accepted);
         let file = std::fs::read(rig.file()).unwrap();
@@ -237,19 +248,20 @@ async fn roles_in_turn_cut_off_anywhere_never_stop_the_application_and_end_as_on
 #[tokio::test]
 async fn a_password_in_place_cut_off_anywhere_is_never_lost() {
     let Some(server) = Database::start(&[]) else { return };
-    let effects = swept(&single(&server), async |rig: &Rig<RolePassword>| {
-        let generation = rig.generation().await.unwrap();
-        let slot = slm::model::names::slot(&rig.credential.secret, Some(&generation), 0);
-        let mut known = false;
-        for version in [generation, slot] {
-            if let Ok(value) = rig.vault.read(&rig.credential.secret, &version).await {
-                known |= rig.kind.verify(&value).await.unwrap() == Trial::Accepted;
-            }
-        }
-        assert!(known, "what the server lets in is neither current nor pending");
-    })
-    .await;
+    let effects = swept(&single(&server), user, known_to_the_vault).await;
     assert!(effects >= 9, "{effects}");
+}
+/// What the server lets in can be found again: it is current, or the attempt that is pending.
+pub async fn known_to_the_vault<K: Rotator + Target>(rig: &Rig<K>) {
+    let generation = rig.generation().await.unwrap();
+    let slot = slm::model::names::slot(&rig.credential.secret, Some(&generation), 0);
+    let mut known = false;
+    for version in [generation, slot] {
+        if let Ok(value) = rig.vault.read(&rig.credential.secret, &version).await {
+            known |= rig.kind.verify(&value).await.unwrap() == Trial::Accepted;
+        }
+    }
+    assert!(known, "what the server lets in is neither current nor pending");
 }
 
 #[tokio::test]

@@ -1,9 +1,8 @@
 //! Login roles through the built binary: what a file may not ask for, and a rotation over TLS.
 
-use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::process::Command;
+use std::os::unix::fs::chown;
 
-use crate::postgres_server::{Database, account, logged_in, login};
+use crate::postgres_server::{Database, account, certificate, logged_in, login};
 use crate::support::World;
 
 const FILE: &str = "credentials/session-key.toml";
@@ -68,32 +67,20 @@ async fn a_password_in_place_tells_for_how_long_nobody_could_log_in() {
 }
 
 /// Settings of a server that proves to be 127.0.0.1, and the file with the root to check that by.
-fn certificate(folder: &std::path::Path) -> (Vec<String>, String) {
-    let at = |name: &str| folder.join(name);
-    let config = "[req]\ndistinguished_name=dn\n[dn]\n[ext]\nbasicConstraints=critical,CA:FALSE\nsubjectAltName=IP:127.0.0.1\n";
-    std::fs::write(at("config"), config).unwrap();
-    let made = Command::new("openssl")
-        .current_dir(folder)
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "key"])
-        .args(["-out", "cert", "-subj", "/CN=database", "-days", "2", "-config", "config", "-extensions", "ext"])
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    std::fs::set_permissions(at("key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+fn settings(folder: &std::path::Path) -> (Vec<String>, String) {
+    let (cert, key) = certificate(folder);
     if let Some((uid, gid)) = account() {
-        for path in [folder.to_owned(), at("key")] {
+        for path in [folder, std::path::Path::new(&key)] {
             chown(path, Some(uid), Some(gid)).unwrap();
         }
     }
-    let path = |name: &str| at(name).to_str().unwrap().to_owned();
-    let settings = vec!["ssl=on".to_owned(), format!("ssl_cert_file={}", path("cert")), format!("ssl_key_file={}", path("key"))];
-    (settings, path("cert"))
+    (vec!["ssl=on".to_owned(), format!("ssl_cert_file={cert}"), format!("ssl_key_file={key}")], cert)
 }
 
 #[tokio::test]
 async fn a_rotation_over_tls_reaches_the_file_and_no_other_server_is_trusted() {
     let folder = tempfile::tempdir().unwrap();
-    let (settings, root) = certificate(folder.path());
+    let (settings, root) = settings(folder.path());
     let Some(server) = Database::start(&settings.iter().map(String::as_str).collect::<Vec<_>>()) else { return };
     server.as_admin().await.batch_execute("create role app nologin").await.unwrap();
     let declared = format!("host = \"127.0.0.1\", port = {}, dbname = \"postgres\", admin-env = \"SLM_PG_ADMIN\"", server.port);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -161,6 +161,23 @@ pub fn login(value: &[u8]) -> String {
     let text = |name: &str| value[name].as_str().unwrap();
     let (host, user, dbname, password) = (text("host"), text("username"), text("dbname"), text("password"));
     format!("host={host} port={} user={user} dbname={dbname} password={password} sslmode=disable", value["port"])
+}
+
+/// The certificate of a server that is 127.0.0.1, which is its own root, and the file of its key.
+pub fn certificate(folder: &Path) -> (String, String) {
+    let at = |name: &str| folder.join(name);
+    let config = "[req]\ndistinguished_name=dn\n[dn]\n[ext]\nbasicConstraints=critical,CA:FALSE\nsubjectAltName=IP:127.0.0.1\n";
+    fs::write(at("config"), config).unwrap();
+    let made = Command::new("openssl")
+        .current_dir(folder)
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "key"])
+        .args(["-out", "cert", "-subj", "/CN=database", "-days", "2", "-config", "config", "-extensions", "ext"])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    fs::set_permissions(at("key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let path = |name: &str| at(name).to_str().unwrap().to_owned();
+    (path("cert"), path("key"))
 }
 
 /// Ends a run at its n-th effect, before or after it happened; everything later fails.

@@ -6,18 +6,22 @@ use std::sync::Arc;
 use super::{from_env, github};
 use crate::model::catalog::{AwsSource, Catalog, Credential, SourceKind};
 use crate::model::id::SourceId;
-use crate::model::rotator::RotatorConfig;
+use crate::model::rotator::{MysqlServer, RotatorConfig};
 use crate::rotators::aws_iam_access_key::AccessKeys;
 use crate::rotators::aws_managed::RotatedByAws;
 use crate::rotators::exec::Plugin;
 use crate::rotators::github_deploy_key::DeployKeys;
 use crate::rotators::http::Vendor;
 use crate::rotators::manual::ByHand;
+use crate::rotators::mysql_alternating::AlternatingAccounts;
+use crate::rotators::mysql_dual::DualPassword;
+use crate::rotators::mysql_password::AccountPassword;
 use crate::rotators::postgres_alternating::AlternatingRoles;
 use crate::rotators::postgres_password::RolePassword;
 use crate::rotators::random::Random;
 use crate::transport::aws::Sessions;
 use crate::transport::github::Github;
+use crate::transport::mysql::Mysql;
 use crate::transport::postgres::Postgres;
 use crate::world::{ErrorClass, Keeper, Rotator, Target, WorldError};
 
@@ -77,7 +81,16 @@ pub(in crate::cli) async fn kind(
         RotatorConfig::PostgresPassword(role) => {
             Ok(Kind::with_target(RolePassword::new(role, Postgres::new(&role.server, from_env(&role.server.admin_env)))))
         }
+        RotatorConfig::MysqlAlternating(accounts) => {
+            Ok(Kind::with_target(AlternatingAccounts::new(accounts, mysql(&accounts.server))))
+        }
+        RotatorConfig::MysqlDual(account) => Ok(Kind::with_target(DualPassword::new(account, mysql(&account.server)))),
+        RotatorConfig::MysqlPassword(account) => Ok(Kind::with_target(AccountPassword::new(account, mysql(&account.server)))),
     }
+}
+
+fn mysql(server: &MysqlServer) -> Mysql {
+    Mysql::new(server, from_env(&server.admin_env))
 }
 
 /// What is asked to replace the value of `credential`, whose store does so by itself.

@@ -9,6 +9,7 @@ mod aws_managed;
 mod exec;
 mod http;
 mod manual;
+mod mysql;
 mod observe;
 mod postgres;
 
@@ -16,6 +17,7 @@ pub use aws_managed::AwsManaged;
 pub use exec::{DeclaredIssuer, DeclaredOverlap, Exec, ExecCaps};
 pub use http::{Http, Issued, Listed, Method, Step as HttpStep};
 pub use manual::Manual;
+pub use mysql::{MysqlAccount, MysqlAlternating, MysqlServer};
 pub use observe::Observe;
 pub use postgres::{PostgresAlternating, PostgresPassword, PostgresServer, SslMode};
 
@@ -107,6 +109,12 @@ pub enum RotatorConfig {
     PostgresAlternating(PostgresAlternating),
     /// The password of one login role of PostgreSQL, in place.
     PostgresPassword(PostgresPassword),
+    /// Two accounts of MySQL, in turn.
+    MysqlAlternating(MysqlAlternating),
+    /// Two passwords of one account of MySQL.
+    MysqlDual(MysqlAccount),
+    /// The password of one account of MySQL, in place.
+    MysqlPassword(MysqlAccount),
     /// What a person rotates.
     Manual(Box<Manual>),
     /// What slm never acts on.
@@ -135,6 +143,9 @@ impl RotatorConfig {
             Self::Http(_) => "http",
             Self::PostgresAlternating(_) => "postgres-alternating",
             Self::PostgresPassword(_) => "postgres-password",
+            Self::MysqlAlternating(_) => "mysql-alternating",
+            Self::MysqlDual(_) => "mysql-dual",
+            Self::MysqlPassword(_) => "mysql-password",
             Self::Manual(_) => "manual",
             Self::Observe(_) => "observe",
         }
@@ -162,6 +173,9 @@ impl RotatorConfig {
             Self::Http(http) => http.capabilities(),
             Self::PostgresAlternating(_) => PostgresAlternating::CAPABILITIES,
             Self::PostgresPassword(_) => PostgresPassword::CAPABILITIES,
+            Self::MysqlAlternating(_) => MysqlAlternating::CAPABILITIES,
+            Self::MysqlDual(_) => MysqlAccount::DUAL,
+            Self::MysqlPassword(_) => MysqlAccount::SINGLE,
         }
     }
 

@@ -1,0 +1,188 @@
+//! Accounts of MySQL. The attribute `slm` of an account names the version its password belongs to, and changes in the same statement.
+//!
+//! A run that stood still must not bring an old password back. Whoever installs one holds a lock of the server from before they
+//! compare the version until after they have replaced it. The lock lives as long as the connection on which the statement travels:
+//! a run whose lock somebody else has got by now has lost that connection, and what it still sends reaches nobody. The statement
+//! itself is one change of MySQL: password, state and attribute together or none of them.
+
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable as _;
+use sha2::{Digest as _, Sha256};
+
+use super::login::{self, Door, Known, Turn};
+use super::random::Random;
+use crate::model::id::{KeyId, VersionId};
+use crate::model::rotator::{Alphabet, NewPassword, RandomValue};
+use crate::model::secret::Secret;
+use crate::model::time::Timestamp;
+use crate::transport::mysql::{Login, Mysql, SALT, failure, literal, lock, verifier};
+use crate::transport::patience::within;
+use crate::world::{ErrorClass, Fresh, Rotator as _, Trial, WorldError};
+
+/// Stands for the version of an account whose password nobody has set through slm.
+pub(super) const UNSET: &str = "unset";
+
+/// Accounts of one server.
+pub(super) struct Accounts {
+    pub users: Vec<String>,
+    /// From where they may come.
+    pub from: String,
+    pub database: Mysql,
+    pub password: NewPassword,
+    pub probe: Option<String>,
+}
+
+/// An account as it was found.
+pub(super) struct Found {
+    pub active: bool,
+    pub version: Option<VersionId>,
+    /// Of its old password.
+    pub old: Option<VersionId>,
+    /// Versions that never come back.
+    pub gone: Vec<String>,
+}
+
+impl Accounts {
+    pub(super) fn doing(&self, what: &str) -> String {
+        let server = self.database.server();
+        format!("{what} for database {} at {}", server.dbname, server.host)
+    }
+
+    pub(super) fn parse(&self, value: &Secret) -> Result<Known, WorldError> {
+        login::parse(value, || self.doing("use a value"))
+    }
+
+    /// The value, when it is of an account that is declared.
+    pub(super) fn declared(&self, value: &Secret) -> Option<Known> {
+        self.parse(value).ok().filter(|known| self.users.contains(&known.username))
+    }
+
+    /// A new value for `user`, listed as `key`; nothing is touched.
+    pub(super) async fn fresh(&self, slot: &VersionId, user: &str, key: KeyId, turn: Option<Turn>) -> Result<Fresh, WorldError> {
+        let server = self.database.server();
+        let door = Door { host: &server.host, port: server.port, dbname: &server.dbname };
+        login::fresh((slot, user, key), door, &self.password, turn, self.doing("make a password")).await
+    }
+
+    pub(super) async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
+        let known = self.parse(value)?;
+        // A name from a secret is told only when the config repo tells it as well.
+        if !self.users.contains(&known.username) {
+            return Ok(Trial::Refused("its account is not declared".to_owned()));
+        }
+        let operation = self.doing(&format!("log in as {}", known.username));
+        let mut conn = match self.database.login(&known.username, &known.password, &operation).await? {
+            Login::In(conn) => conn,
+            Login::Refused(why) => return Ok(Trial::Refused(why)),
+        };
+        let tried = within(&operation, async {
+            let Some(probe) = &self.probe else { return Ok(Trial::Accepted) };
+            match conn.query_drop(probe).await.map_err(|error| failure(&operation, &error)) {
+                Ok(()) => Ok(Trial::Accepted),
+                Err(error) if error.class == ErrorClass::Transient => Err(error),
+                Err(error) => Ok(Trial::Refused(format!("the probe failed: {}", error.cause))),
+            }
+        })
+        .await;
+        // The server notices a connection that is only dropped much later, and counts it as a session until then.
+        let _ = conn.disconnect().await;
+        tried
+    }
+
+    /// The account of `user` between quotes.
+    pub(super) fn account(&self, user: &str) -> String {
+        format!("{}@{}", literal(user), literal(&self.from))
+    }
+
+    /// What the server keeps of a password.
+    pub(super) async fn kept(&self, password: &str) -> Result<String, WorldError> {
+        let length = u16::try_from(SALT).unwrap_or(u16::MAX);
+        let salt = Random::new(&RandomValue { length, alphabet: Alphabet::Alnum }).create(&"salt".into(), None).await?.value;
+        let wrong = |_| self.never("make a verifier of", "its salt is not text");
+        Ok(literal(&verifier(password.as_bytes(), salt.expose_text().map_err(wrong)?)))
+    }
+
+    /// The account of `user`, which nobody else of us changes while `conn` lasts.
+    pub(super) async fn locked(&self, conn: &mut Conn, user: &str, operation: &str) -> Result<Option<Found>, WorldError> {
+        let name = Sha256::digest(self.account(user)).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        lock(conn, &format!("slm:{name}"), operation).await?;
+        self.find(conn, user, operation).await
+    }
+
+    pub(super) async fn find(&self, conn: &mut Conn, user: &str, operation: &str) -> Result<Option<Found>, WorldError> {
+        let wrong = |error| failure(operation, &error);
+        let account = "select account_locked = 'N', json_unquote(json_extract(user_attributes, '$.metadata.slm.version')), \
+            json_unquote(json_extract(user_attributes, '$.metadata.slm.old')), \
+            cast(json_extract(user_attributes, '$.metadata.slm.gone') as char) from mysql.user where user = ? and host = ?";
+        type Row = (bool, Option<String>, Option<String>, Option<String>);
+        let found: Option<Row> = conn.exec_first(account, (user, &self.from)).await.map_err(wrong)?;
+        Ok(found.map(|(active, version, old, gone)| Found {
+            active,
+            version: version.map(VersionId::from),
+            old: old.map(VersionId::from),
+            gone: gone.and_then(|gone| serde_json::from_str(&gone).ok()).unwrap_or_default(),
+        }))
+    }
+
+    pub(super) async fn now(&self, conn: &mut Conn, operation: &str) -> Result<Timestamp, WorldError> {
+        let clock = "select cast(unix_timestamp(current_timestamp(6)) * 1000000 as signed)";
+        let now: Option<i64> = conn.query_first(clock).await.map_err(|error| failure(operation, &error))?;
+        now.and_then(|now| Timestamp::from_microsecond(now).ok()).ok_or_else(|| WorldError {
+            class: ErrorClass::Transient,
+            operation: operation.to_owned(),
+            cause: "the server does not tell the time".to_owned(),
+        })
+    }
+
+    /// Has `value` let in as `version` in place of what is there, all at once or not at all; `before` makes the account what it must be,
+    /// which is locked when it was missing.
+    pub(super) async fn install(
+        &self,
+        value: &Secret,
+        version: &VersionId,
+        over: Option<&VersionId>,
+        before: impl AsyncFnOnce(&mut Conn, &str) -> Result<(), mysql_async::Error>,
+    ) -> Result<(), WorldError> {
+        let known = self.parse(value)?;
+        let user = &known.username;
+        let operation = self.doing(&format!("install version {version} as account {user}"));
+        if !self.users.contains(user) {
+            return Err(WorldError { class: ErrorClass::Permanent, operation, cause: "the account is not declared".to_owned() });
+        }
+        let mut conn = self.database.admin(&operation).await?;
+        within(&operation, async {
+            let wrong = |error| failure(&operation, &error);
+            let conflict = |cause| WorldError { class: ErrorClass::Conflict, operation: operation.clone(), cause };
+            let found = self.locked(&mut conn, user, &operation).await?;
+            let have = found.as_ref().and_then(|found| found.version.as_ref());
+            if let Some(found) = found.as_ref().filter(|_| have == Some(version)) {
+                // Who locked it since had read further than whoever installs it now.
+                return if found.active { Ok(()) } else { Err(conflict("it was installed, and locked since".to_owned())) };
+            }
+            if have != over.filter(|over| over.as_str() != UNSET) {
+                return Err(conflict(
+                    have.map_or_else(|| "no version is there".to_owned(), |have| format!("version {have} is there")),
+                ));
+            }
+            let (account, kept) = (self.account(user), self.kept(&known.password).await?);
+            if found.is_none() {
+                let made = format!("create user {account} identified with caching_sha2_password as {kept} account lock");
+                conn.query_drop(made).await.map_err(wrong)?;
+            }
+            before(&mut conn, &account).await.map_err(wrong)?;
+            let attribute = literal(&serde_json::json!({ "slm": { "version": version } }).to_string());
+            let set = format!(
+                "alter user {account} identified with caching_sha2_password as {kept} account unlock attribute {attribute}"
+            );
+            conn.query_drop(set).await.map_err(wrong)
+        })
+        .await?;
+        // The end of the connection is the end of the lock, whichever way it comes.
+        let _ = conn.disconnect().await;
+        Ok(())
+    }
+
+    pub(super) fn never(&self, what: &str, cause: &str) -> WorldError {
+        WorldError { class: ErrorClass::Permanent, operation: self.doing(&format!("{what} an account")), cause: cause.to_owned() }
+    }
+}
