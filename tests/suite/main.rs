@@ -55,4 +55,5 @@ mod rotation_faults;
 mod rules;
 mod scale;
 mod support;
+mod tls;
 mod vault;
