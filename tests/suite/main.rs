@@ -38,6 +38,7 @@ mod github_server;
 mod http_kind;
 mod killed;
 mod kinds;
+mod kinds_cli;
 mod kubernetes_server;
 mod lambda_front;
 mod layers;
