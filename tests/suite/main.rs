@@ -56,5 +56,6 @@ mod rotation_faults;
 mod rules;
 mod scale;
 mod support;
+mod terraform;
 mod tls;
 mod vault;
