@@ -24,6 +24,7 @@ mod consumer_exec;
 mod consumer_kubernetes;
 mod consumer_lambda;
 mod consumer_webhook;
+mod deploy;
 mod deploy_key;
 mod ecs_front;
 mod exec_kind;
