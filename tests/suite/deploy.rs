@@ -15,7 +15,6 @@ fn folder_of(root: &Path, name: &str) -> Option<PathBuf> {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn the_unit_of_the_agent_says_nothing_that_systemd_does_not_know() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = Command::new(here.join("scripts/emulators.sh")).args(["path", "systemd"]).output().unwrap();
