@@ -1,7 +1,7 @@
 #!/bin/sh
 # The AWS stand-ins the integration tests start by themselves.
-#   scripts/emulators.sh install           make .cache/venv-moto, -roto and -mini when missing, MySQL in .cache, and sshd and PostgreSQL where it may
-#   scripts/emulators.sh path moto|roto|ministack|mysql|github    print the server binary; exit 1 when it is not installed
+#   scripts/emulators.sh install           make .cache/venv-moto, -roto and -mini when missing, MySQL and systemd in .cache, and sshd and PostgreSQL where it may
+#   scripts/emulators.sh path moto|roto|ministack|mysql|github|systemd    print the server binary; exit 1 when it is not installed
 set -eu
 cache=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)/.cache
 
@@ -77,6 +77,17 @@ github() {
     echo "GitHub's descriptions could not be installed with npm; their tests are skipped" >&2
 }
 
+# The unit of the agent is judged by systemd itself, unpacked and not installed; without apt that test says that it is skipped.
+systemd() {
+    [ -x "$(server systemd)" ] && return 0
+    if command -v apt-get >/dev/null; then
+        mkdir -p "$cache/systemd"
+        (cd "$cache/systemd" && { [ "$(id -u)" != 0 ] || apt-get update -qq; } && apt-get download -qq systemd libsystemd-shared &&
+            for package in *.deb; do dpkg -x "$package" . || exit 1; done) >/dev/null 2>&1 && return 0
+    fi
+    echo "systemd could not be unpacked; the test of the agent's unit is skipped" >&2
+}
+
 server() { # NAME
     case $1 in
         moto) echo "$cache/venv-moto/bin/moto_server" ;;
@@ -84,7 +95,8 @@ server() { # NAME
         ministack) echo "$cache/venv-mini/bin/ministack" ;;
         mysql) echo "$cache/mysql/mysqld" ;;
         github) echo "$cache/node-github/node_modules/@stoplight/prism-cli/dist/index.js" ;;
-        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\`, \`mysql\` and \`github\`" >&2; exit 2 ;;
+        systemd) echo "$cache/systemd/usr/bin/systemd-analyze" ;;
+        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\`, \`mysql\`, \`github\` and \`systemd\`" >&2; exit 2 ;;
     esac
 }
 
@@ -97,6 +109,7 @@ case ${1:-} in
         postgres
         mysql
         github
+        systemd
         ;;
     path)
         binary=$(server "${2:-}")

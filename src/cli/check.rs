@@ -15,7 +15,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
-    let files = pipeline::files(global, args.rev.as_deref())?;
+    let files = pipeline::files_and_terraform(global, args.rev.as_deref())?;
     let loaded = pipeline::load(files);
     let has = |severity| loaded.diagnostics.iter().any(|diagnostic| diagnostic.severity == severity);
     let exits = vec![if has(Severity::Error) {

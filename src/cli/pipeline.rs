@@ -59,12 +59,26 @@ pub(super) struct Judged {
     pub facts: Facts,
 }
 
+/// The config files and those of Terraform, of the work tree or of `rev`.
+pub(super) fn files_and_terraform(global: &Global, rev: Option<&str>) -> Result<BTreeMap<String, String>, Trouble> {
+    if let Some(rev) = rev {
+        return found(global, git::read_tree_with(&global.root, rev, files::is_terraform)?);
+    }
+    let mut all = files(global, None)?;
+    all.extend(files::read_texts(&global.root, git::tracked(&global.root, files::TERRAFORM)?));
+    Ok(all)
+}
+
 /// The config files of the work tree, or of `rev`.
 pub(super) fn files(global: &Global, rev: Option<&str>) -> Result<BTreeMap<String, String>, Trouble> {
     let files = match rev {
         Some(rev) => git::read_tree(&global.root, rev)?,
         None => files::read_work_tree(&global.root)?,
     };
+    found(global, files)
+}
+
+fn found(global: &Global, files: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Trouble> {
     if files.is_empty() {
         let error = format!("`{}` holds no config repo; run `slm init` there, or name one with `--root`", global.root.display());
         return Err(Trouble { exit: Exit::Invalid, error: error.into() });

@@ -7,6 +7,8 @@
 //! `<SECRET>_B`: those that nobody reads are written, `SLM_<NAME>_A` or `_B` names their version, and then the one variable
 //! `SLM_<NAME>` is set to `A` or `B`, by which workflows choose.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use minijinja::context;
 use tokio::sync::OnceCell;
@@ -100,6 +102,19 @@ impl ActionsSecret {
         self.config.set.keys().flat_map(|name| SLOTS.map(|slot| format!("{name}_{slot}"))).collect()
     }
 
+    /// The repositories that see an organisation's secret as far as they are known: those it was given to, else those declared.
+    async fn readers(&self, slot: Option<&str>) -> Result<BTreeSet<String>, Failure> {
+        let names = match slot {
+            None => vec![self.config.name.clone()],
+            Some(slot) => self.config.set.keys().map(|name| format!("{name}_{slot}")).collect(),
+        };
+        let mut all = BTreeSet::new();
+        for name in names {
+            all.extend(self.home.readers(&name).await?.unwrap_or_else(|| self.config.repos.clone()));
+        }
+        Ok(all)
+    }
+
     async fn shadows(&self) -> Result<&[String], WorldError> {
         let look = async || {
             let found = github_shadow::shadows(&self.home.github, &self.config, &self.names()).await;
@@ -168,12 +183,14 @@ impl Consumer for ActionsSecret {
     async fn observe(&self) -> Result<ConsumerView, WorldError> {
         self.check_shadows().await?;
         let held = self.held().await.map_err(|failure| self.failed("observe", failure))?;
-        let Some(Held { version: Some(version), since, .. }) = held else { return Ok(ConsumerView::default()) };
+        let Some(Held { version: Some(version), since, slot }) = held else { return Ok(ConsumerView::default()) };
         let draining = match (&self.config.repo, self.config.store) {
-            (Some(repo), GithubStore::Actions | GithubStore::Dependabot) => {
-                github_runs::draining(&self.home.github, &repo_route(repo), repo, since).await
-            }
-            _ => Vec::new(),
+            (_, GithubStore::Codespaces) => Vec::new(),
+            (Some(repo), _) => github_runs::draining(&self.home.github, &repo_route(repo), repo, since).await,
+            (None, _) => match self.readers(slot).await {
+                Ok(repos) => github_runs::draining_in(&self.home.github, &repos, since).await,
+                Err(failure) => vec![format!("the repositories that see `{}` cannot be listed: {failure}", self.shown)],
+            },
         };
         Ok(ConsumerView { stored: Some(version.clone()), running: Some(version), draining })
     }

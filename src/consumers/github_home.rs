@@ -47,13 +47,18 @@ struct Shared {
 }
 
 #[derive(Deserialize)]
-struct Chosen {
-    repositories: Vec<Repository>,
+struct Chosen<T> {
+    repositories: Vec<T>,
 }
 
 #[derive(Deserialize)]
 struct Repository {
     id: u64,
+}
+
+#[derive(Deserialize)]
+struct Reader {
+    full_name: String,
 }
 
 /// Route of repository `repo`, written `owner/name`.
@@ -138,7 +143,10 @@ impl Home {
             }
             None => match self.github.get(&route).await {
                 Ok(answer) => match answer.read::<Shared>()?.visibility {
-                    visibility if visibility == "selected" => (visibility, Some(self.chosen(&route).await?)),
+                    visibility if visibility == "selected" => {
+                        let chosen = self.chosen::<Repository>(&route).await?;
+                        (visibility, Some(chosen.iter().map(|repository| repository.id).collect()))
+                    }
                     visibility => (visibility, None),
                 },
                 Err(Failure::Status(404)) => ("private".to_owned(), None),
@@ -150,9 +158,22 @@ impl Home {
         Ok(audience)
     }
 
-    async fn chosen(&self, route: &str) -> Result<Vec<u64>, Failure> {
-        let pages = pages::<Chosen>(&self.github, format!("{route}/repositories?per_page=100")).await?;
-        Ok(pages.iter().flat_map(|page| &page.repositories).map(|repository| repository.id).collect())
+    /// The repositories that an organisation's secret `name` is given to, by `owner/name`; `None` when they are not chosen one by one.
+    pub(super) async fn readers(&self, name: &str) -> Result<Option<Vec<String>>, Failure> {
+        let route = format!("{}/{name}", self.secrets);
+        match self.github.get(&route).await {
+            Ok(answer) if answer.read::<Shared>()?.visibility == "selected" => {
+                let chosen = self.chosen::<Reader>(&route).await?;
+                Ok(Some(chosen.into_iter().map(|reader| reader.full_name).collect()))
+            }
+            Ok(_) | Err(Failure::Status(404)) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn chosen<T: DeserializeOwned>(&self, route: &str) -> Result<Vec<T>, Failure> {
+        let pages = pages::<Chosen<T>>(&self.github, format!("{route}/repositories?per_page=100")).await?;
+        Ok(pages.into_iter().flat_map(|page| page.repositories).collect())
     }
 
     /// Reads the variable `name`.

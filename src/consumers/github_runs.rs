@@ -1,13 +1,21 @@
 //! Workflow runs that were begun with an older value.
 
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
 use serde::Deserialize;
 
-use super::github_home::pages;
+use super::github_home::{pages, repo_route};
 use crate::model::time::Timestamp;
 use crate::transport::github::{Failure, Github};
 
 /// States of a run that has not ended.
 const OPEN: [&str; 5] = ["queued", "in_progress", "waiting", "pending", "requested"];
+
+/// Repositories looked at for one secret of an organisation, each by one request a state.
+const REPOS: usize = 50;
+/// Repositories looked at together.
+const TOGETHER: usize = 5;
 
 #[derive(Deserialize)]
 struct Page {
@@ -34,6 +42,19 @@ pub(super) async fn draining(github: &Github, route: &str, shown: &str, pushed: 
             }
             Err(failure) => lines.push(format!("the {state} runs of `{shown}` cannot be listed: {failure}")),
         }
+    }
+    lines
+}
+
+/// The same for `repos`, written `owner/name`; when they are too many, a line says how many were not looked at.
+pub(super) async fn draining_in(github: &Github, repos: &BTreeSet<String>, pushed: Timestamp) -> Vec<String> {
+    let mut lines = Vec::new();
+    let looked: Vec<(String, &String)> = repos.iter().take(REPOS).map(|repo| (repo_route(repo), repo)).collect();
+    for some in looked.chunks(TOGETHER) {
+        lines.extend(join_all(some.iter().map(|(route, repo)| draining(github, route, repo, pushed))).await.concat());
+    }
+    if repos.len() > REPOS {
+        lines.push(format!("the runs of {} of the repositories that see it are not looked at", repos.len() - REPOS));
     }
     lines
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::github_home::{pages, repo_route, route_of};
-use crate::model::catalog::{GithubSecretConsumer, GithubStore, Visibility};
+use crate::model::catalog::{GithubSecretConsumer, GithubStore};
 use crate::transport::github::{Failure, Github, segment};
 
 #[derive(Deserialize)]
@@ -36,7 +36,7 @@ pub(super) async fn shadows(github: &Github, config: &GithubSecretConsumer, name
                 }
             }
         }
-        (None, store) if config.visibility == Some(Visibility::Selected) => {
+        (None, store) => {
             for repo in config.repos.iter().filter(|repo| !config.overridden_in.contains(repo)) {
                 let route = format!("{}/{}/secrets?per_page=100", repo_route(repo), route_of(store));
                 found.extend(same(github, route, names, &format!("repository `{repo}`")).await?);

@@ -93,10 +93,8 @@ impl Workload {
         let place = place(&config).ok_or_else(|| wrong(ErrorClass::Permanent, "it is not a workload".to_owned()))?;
         let token = token.filter(|token| !token.expose().is_empty());
         let token = token.ok_or_else(|| wrong(ErrorClass::Denied, format!("variable `{}` is not set", config.token_env)))?;
-        let ca = config.ca_file.as_ref().map(|path| std::fs::read(root.join(path))).transpose();
-        let ca = ca.map_err(|cause| wrong(ErrorClass::Permanent, format!("`ca-file` cannot be read: {}", cause.kind())))?;
-        let api = Kubernetes::new(&config.server, ca.as_deref(), token);
-        let api = api.ok_or_else(|| wrong(ErrorClass::Permanent, "`ca-file` holds no certificates in PEM".to_owned()))?;
+        let api = Kubernetes::new(&config.server, root, config.ca_file.as_deref(), token);
+        let api = api.map_err(|cause| wrong(ErrorClass::Permanent, cause))?;
         Ok(Self { api, credential, config, place, pause: Duration::from_secs(2) })
     }
 

@@ -3,6 +3,7 @@
 //! Each request is a JSON object: `event` (`deliver`, `activate` or `observe`), `credential`, `consumer`, `version`, and where the value
 //! lives. The value itself is sent only when the config says so.
 
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,11 +33,13 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// The service of `config` for `credential`, whose value is in `secret`; `key` signs every request.
+    /// The service of `config` for `credential`, whose value is in `secret`; `key` signs every request, and files are found from
+    /// `root`.
     ///
     /// # Errors
-    /// [`ErrorClass::Permanent`] when an address is not `https`; [`ErrorClass::Denied`] when there is no key.
+    /// [`ErrorClass::Permanent`] when an address is not `https` and when `ca-file` vouches for nobody; [`ErrorClass::Denied`] when there is no key.
     pub fn new(
+        root: &Path,
         credential: CredentialId,
         secret: SecretRef,
         consumer: ConsumerId,
@@ -50,7 +53,9 @@ impl Webhook {
         let key = key.filter(|key| !key.expose().is_empty());
         let key = key.ok_or_else(|| wrong(ErrorClass::Denied, format!("variable `{}` is not set", config.sign_env)))?;
         let timeout = config.timeout.map_or(TIMEOUT, |limit| Duration::from_secs(limit.as_seconds().unsigned_abs()));
-        Ok(Self { http: Http::new(timeout), config, key, credential, secret, consumer })
+        let http = Http::vouched_for(timeout, root, config.ca_file.as_deref());
+        let http = http.map_err(|cause| wrong(ErrorClass::Permanent, cause))?;
+        Ok(Self { http, config, key, credential, secret, consumer })
     }
 
     fn operation(&self, what: &str) -> String {

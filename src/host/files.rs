@@ -25,6 +25,21 @@ pub fn is_config(path: &str) -> bool {
     })
 }
 
+/// How names of Terraform's files end.
+pub const TERRAFORM: &str = ".tf";
+
+/// True for a file of Terraform, which `slm check` looks at beside the config.
+#[must_use]
+pub fn is_terraform(path: &str) -> bool {
+    path.ends_with(TERRAFORM)
+}
+
+/// Reads `paths` below `root`; one that is gone, is no text or is over 1 MiB is left out.
+#[must_use]
+pub fn read_texts(root: &Path, paths: Vec<String>) -> BTreeMap<String, String> {
+    paths.into_iter().filter_map(|path| read(&root.join(&path), &path).ok().map(|text| (path, text))).collect()
+}
+
 /// Reads the config files below `root`, by path from `root`.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::observed::{self, Observed};
 use super::text::{Item, error, stem, warning};
-use super::{CONTROLS, FRAMEWORKS, consumers, managed, near, order, raw, registers, rotators, rules};
+use super::{CONTROLS, FRAMEWORKS, consumers, managed, near, order, raw, registers, rotators, rules, terraform};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::time::Timestamp;
 
@@ -26,6 +26,8 @@ pub struct Repo<'a> {
     pub exceptions: Vec<Item<'a, raw::Exception>>,
     /// The Cedar side.
     pub rules: rules::Rules,
+    /// `*.tf` anywhere, path and text.
+    pub terraform: Vec<(&'a str, &'a str)>,
     /// Paths of files that could not be read: what they would declare is not complained about as missing.
     pub broken: Vec<&'a str>,
 }
@@ -56,6 +58,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("values are made of others in an order", order::order),
     ("rotation policies can be followed", rotators::rotators),
     ("consumers can be delivered to", consumers::consumers),
+    ("Terraform neither keeps nor writes what slm manages", terraform::terraform),
     ("exceptions are approved, short and for a control", managed::exceptions),
 ];
 

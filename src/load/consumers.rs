@@ -213,10 +213,10 @@ fn contradictions(secret: &GithubSecretConsumer) -> [(bool, &'static str, &'stat
             "delete `visibility` and `repos`, or `repo`",
         ),
         (
-            secret.repo.is_none() && selected == secret.repos.is_empty(),
-            "repos",
-            "`repos` and `visibility = \"selected\"` belong together",
-            "give both or neither",
+            secret.repo.is_none() && selected && secret.repos.is_empty(),
+            "visibility",
+            "`selected` repositories are not named",
+            "name them in `repos`",
         ),
     ]
 }

@@ -22,6 +22,8 @@ mod raw_managed;
 mod registers;
 mod rotators;
 mod rules;
+mod terraform;
+mod terraform_owned;
 mod text;
 mod tokens;
 mod traps;
@@ -37,7 +39,7 @@ pub use observed::Observed;
 use text::{Item, error};
 
 /// The files of a config repo: path from its root with `/`, and text. Only `slm.toml` and what stands under `controls/`, `policies/`,
-/// `credentials/` and `exceptions/` matters.
+/// `credentials/` and `exceptions/` matters, and `*.tf` anywhere.
 #[derive(Clone, Debug, Default)]
 pub struct Files(pub BTreeMap<String, String>);
 
@@ -114,6 +116,11 @@ fn read<'a>(files: &'a Files, at: Timestamp, observed: Option<&'a Observed>, out
         credentials: all(toml("credentials/"), &mut broken, out),
         exceptions: all(toml("exceptions/"), &mut broken, out),
         rules,
+        terraform: files
+            .iter()
+            .filter(|(path, _)| path.ends_with(".tf"))
+            .map(|(path, text)| (path.as_str(), text.as_str()))
+            .collect(),
         broken,
     }
 }
@@ -172,3 +179,5 @@ mod tests_http;
 mod tests_mutation;
 #[cfg(test)]
 mod tests_order;
+#[cfg(test)]
+mod tests_terraform;

@@ -36,7 +36,8 @@ fn a_github_secret_says_nothing_impossible() {
         );
     }
     let org = |with: &str| world().with(CREDENTIAL_PATH, "repo = \"acme/app\", environment = \"prod\"", with);
-    org("repos = [\"acme/app\"]").mentions("slm::impossible-secret", "[\"acme/app\"]", "both");
+    org("visibility = \"selected\"").mentions("slm::impossible-secret", "\"selected\"", "`repos`");
+    assert_eq!(org("repos = [\"acme/app\"]").found(), []);
     org("visibility = \"selected\", repos = [\"app\"]").mentions("slm::bad-repo", "[\"app\"]", "owner/name");
     assert_eq!(org("visibility = \"selected\", repos = [\"acme/app\"]").found(), []);
     assert_eq!(org("visibility = \"private\", set = { KEY = \"{{ value.k }}\" }").found(), []);

@@ -175,7 +175,7 @@ pub struct GithubSecretConsumer {
     pub store: GithubStore,
     /// Which repositories see an organisation secret; as it is when absent, `private` when it is new.
     pub visibility: Option<Visibility>,
-    /// `owner/name` of those that see it under `selected`.
+    /// `owner/name` of those that see it under `selected`; otherwise of those whose runs and secrets are looked at.
     #[serde(default)]
     pub repos: Vec<String>,
     /// Several secrets from one JSON value, by name: minijinja text with `value`, `version`.
@@ -226,6 +226,9 @@ pub struct WebhookConsumer {
     pub send: Send,
     /// How long one request may take; 20 s when absent.
     pub timeout: Option<Limit>,
+    /// File with the certificates of the authorities that vouch for it, PEM, from the root of the repo; those of this machine when
+    /// absent.
+    pub ca_file: Option<String>,
 }
 
 /// What a webhook is sent.

@@ -3,6 +3,7 @@
 //! What a vendor says is never repeated: an error names the step, the host and the status.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -52,12 +53,22 @@ pub(super) struct Known<'a> {
 }
 
 impl Vendor {
-    /// What `config` declares for `credential`; `auth` holds what the variables of `auth-env` held.
-    #[must_use]
-    pub fn new(config: &Declared, credential: &CredentialId, auth: BTreeMap<String, Option<Secret>>) -> Self {
+    /// What `config` declares for `credential`; `auth` holds what the variables of `auth-env` held, and files are found from `root`.
+    ///
+    /// # Errors
+    /// [`ErrorClass::Permanent`] when `ca-file` vouches for nobody.
+    pub fn new(
+        config: &Declared,
+        root: &Path,
+        credential: &CredentialId,
+        auth: BTreeMap<String, Option<Secret>>,
+    ) -> Result<Self, WorldError> {
         let prefix = config.prefix.clone().unwrap_or_else(|| format!("slm-{credential}"));
-        let http = Http::new(timeout(config)).up_to(LIMIT);
-        Self { config: config.clone(), prefix, auth, http }
+        let http = Http::vouched_for(timeout(config), root, config.ca_file.as_deref()).map_err(|cause| {
+            let operation = format!("reach {} for `{credential}`", origin(&config.create.url));
+            WorldError { class: ErrorClass::Permanent, operation, cause }
+        })?;
+        Ok(Self { config: config.clone(), prefix, auth, http: http.up_to(LIMIT) })
     }
 
     pub(super) fn wrong(&self, class: ErrorClass, step: &str, cause: &str) -> WorldError {

@@ -1,5 +1,7 @@
 //! Plain HTTPS to services of yours: the client the AWS SDK takes, no redirect, one deadline, a bounded body.
 
+use std::error::Error;
+use std::path::Path;
 use std::time::Duration;
 
 use aws_smithy_http_client::proxy::ProxyConfig;
@@ -9,9 +11,9 @@ use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{CertificateError, RootCertStore};
 
 use zeroize::Zeroizing;
 
@@ -59,9 +61,18 @@ impl Http {
         Self::built(timeout, TlsContext::default())
     }
 
-    /// The same, letting in only servers that the certificates in `pem` vouch for; `None` when there are none in it.
-    #[must_use]
-    pub fn trusting(timeout: Duration, pem: &[u8]) -> Option<Self> {
+    /// The same, taking only servers that the certificates in `ca_file`, a path from `root`, vouch for; with none, the roots of this
+    /// machine.
+    ///
+    /// # Errors
+    /// Why the file vouches for nobody, in a few words.
+    pub fn vouched_for(timeout: Duration, root: &Path, ca_file: Option<&str>) -> Result<Self, String> {
+        let Some(path) = ca_file else { return Ok(Self::new(timeout)) };
+        let pem = std::fs::read(root.join(path)).map_err(|cause| format!("`ca-file` cannot be read: {}", cause.kind()))?;
+        Self::trusting(timeout, &pem).ok_or_else(|| "`ca-file` holds no certificates in PEM".to_owned())
+    }
+
+    fn trusting(timeout: Duration, pem: &[u8]) -> Option<Self> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(pem) {
             roots.add(certificate.ok()?).ok()?;
@@ -120,7 +131,7 @@ impl Http {
         for (name, value) in headers {
             request.headers_mut().try_insert(name, value).map_err(|_| "a header is not plain text")?;
         }
-        let answer = self.connector.call(request).await.map_err(|_| "no answer")?;
+        let answer = self.connector.call(request).await.map_err(|error| silence(&error))?;
         let status = answer.status().as_u16();
         let date = answer.headers().get("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
         let retry_after = answer.headers().get("retry-after").and_then(|seconds| seconds.trim().parse().ok());
@@ -133,6 +144,31 @@ impl Http {
         }
         Ok(Reply { status, date: date.map(|date| date.timestamp()), retry_after, body })
     }
+}
+
+/// Why there was no answer, in words of ours: a certificate may say anything.
+fn silence(error: &(dyn Error + 'static)) -> &'static str {
+    match refusal(error) {
+        Some(CertificateError::UnknownIssuer) => {
+            "no authority that is trusted vouches for its certificate; `ca-file` names the file of another one"
+        }
+        Some(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
+            "its certificate is for another host than the one in the address"
+        }
+        Some(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => "its certificate has expired",
+        Some(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => "its certificate is not valid yet",
+        Some(_) => "its certificate cannot be accepted",
+        None => "no answer",
+    }
+}
+
+/// What is wrong with a certificate, if `error` or what caused it says so; one of input and output may hold it.
+fn refusal<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e CertificateError> {
+    if let Some(rustls::Error::InvalidCertificate(why)) = error.downcast_ref::<rustls::Error>() {
+        return Some(why);
+    }
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    inner.and_then(|inner| refusal(inner)).or_else(|| refusal(error.source()?))
 }
 
 /// True when `url` is `https`, or plain HTTP to this machine.

@@ -1,5 +1,6 @@
 //! The API of Kubernetes over plain HTTPS: reading one object, server-side apply, and merging into an object that was read.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -68,15 +69,13 @@ struct Cause {
 }
 
 impl Kubernetes {
-    /// The server at `server`, vouched for by the certificates in `ca` or by the roots of this machine; `None` when there are no
-    /// certificates in `ca`.
-    #[must_use]
-    pub fn new(server: &str, ca: Option<&[u8]>, token: Secret) -> Option<Self> {
-        let http = match ca {
-            None => Http::new(TIMEOUT),
-            Some(pem) => Http::trusting(TIMEOUT, pem)?,
-        };
-        Some(Self { http: http.up_to(LIMIT), server: server.trim_end_matches('/').to_owned(), token })
+    /// The server at `server`, vouched for by the certificates in `ca_file`, a path from `root`, or by the roots of this machine.
+    ///
+    /// # Errors
+    /// Why the file vouches for nobody, in a few words.
+    pub fn new(server: &str, root: &Path, ca_file: Option<&str>, token: Secret) -> Result<Self, String> {
+        let http = Http::vouched_for(TIMEOUT, root, ca_file)?;
+        Ok(Self { http: http.up_to(LIMIT), server: server.trim_end_matches('/').to_owned(), token })
     }
 
     /// The object at `path`; `None` when there is none.

@@ -1,7 +1,6 @@
 //! A workload of Kubernetes as a consumer: its Secret is applied, its roll-out awaited, once a version.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,6 +13,7 @@ use slm::world::{Consumer, ErrorClass, WorldError};
 
 use crate::kubernetes_server::{Fault, Object, Server, TOKEN, status};
 use crate::support::{World, at, contains, shown};
+use crate::tls::{authority, certificate};
 
 const CANARY: &str = r#"{"user":"shop","password":"canary-value-6fd0-never-shown"}"#;
 const V1: &str = "11111111-1111-5111-8111-111111111111";
@@ -235,27 +235,14 @@ async fn a_template_keeps_the_version_of_another_secret_beside_its_own() {
 async fn only_a_server_that_the_declared_authority_vouches_for_gets_the_token() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    for name in ["ours", "other"] {
-        let made = Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
-            .args([
-                "-subj",
-                "/CN=kubernetes",
-                "-addext",
-                "subjectAltName=IP:127.0.0.1",
-                "-addext",
-                "basicConstraints=critical,CA:FALSE",
-            ])
-            .args(["-keyout", &file(&format!("{name}.key")), "-out", &file(name)])
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    }
-    let server = Server::over_tls(&file("ours"), &file("ours.key"));
+    ["ours", "other"].iter().for_each(|name| authority(folder.path(), name));
+    certificate(folder.path(), "ours", "server", "IP:127.0.0.1");
+    let server = Server::over_tls(&file("server"), &file("server.key"));
     let trusting = |name: &str| opened(config(&server, &format!("ca-file = \"{}\"\n{KEYS}", file(name))));
     assert_eq!(trusting("ours").unwrap().observe().await.unwrap(), at(None, None));
     let before = server.with(|state| state.seen.len());
-    assert_eq!(shown(trusting("other").unwrap().observe().await), (ErrorClass::Transient, "no answer".to_owned()));
+    let unknown = "no authority that is trusted vouches for its certificate; `ca-file` names the file of another one";
+    assert_eq!(shown(trusting("other").unwrap().observe().await), (ErrorClass::Transient, unknown.to_owned()));
     assert_eq!(shown(workload(&server).observe().await).0, ErrorClass::Transient);
     assert_eq!(server.with(|state| state.seen.len()), before);
     std::fs::write(folder.path().join("empty"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();

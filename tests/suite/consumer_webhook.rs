@@ -2,9 +2,11 @@
 
 use std::io::Write;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use hmac::{Hmac, Mac};
+use rustls::ServerConfig;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use slm::consumers::webhook::Webhook;
@@ -12,7 +14,8 @@ use slm::model::catalog::{SecretRef, WebhookConsumer};
 use slm::model::secret::Secret;
 use slm::world::{Consumer, ErrorClass};
 
-use crate::support::{Request, at};
+use crate::support::{Request, at, shown};
+use crate::tls::{self, authority, certificate};
 
 const CANARY: &str = "canary-value-19ab-never-shown";
 const KEY: &str = "canary-key-20bc-never-shown";
@@ -29,14 +32,18 @@ struct State {
 }
 
 fn start() -> Arc<Mutex<State>> {
+    serving(None)
+}
+
+fn serving(tls: Option<Arc<ServerConfig>>) -> Arc<Mutex<State>> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let root = format!("http://{}", listener.local_addr().unwrap());
+    let root = format!("{}://{}", if tls.is_some() { "https" } else { "http" }, listener.local_addr().unwrap());
     let state = Arc::new(Mutex::new(State { root, ..State::default() }));
     let shared = Arc::clone(&state);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let Ok(request) = Request::read(&stream) else { continue };
+            let mut stream = tls::stream(tls.as_ref(), stream.unwrap());
+            let Ok(request) = Request::read(&mut stream) else { continue };
             let url = request.asked().split(' ').nth(1).unwrap_or_default();
             let header = |name: &str| request.header(name).map(str::to_owned);
             let mut state = shared.lock().unwrap();
@@ -78,7 +85,7 @@ fn hook(url: &str, rest: &str, key: Option<&str>) -> Result<Webhook, slm::world:
     let config: WebhookConsumer =
         toml::from_str(&format!("url = \"{url}\"\nsign-env = \"HOOK_KEY\"\ntimeout = \"2s\"\n{rest}")).unwrap();
     let secret = SecretRef { source: "aws".into(), region: "eu-west-1".to_owned(), name: "prod/db".to_owned() };
-    Webhook::new("db".into(), secret, "partner".into(), config, key.map(|key| Secret::new(key.as_bytes().to_vec())))
+    Webhook::new(Path::new("/"), "db".into(), secret, "partner".into(), config, key.map(|key| Secret::new(key.as_bytes().to_vec())))
 }
 
 fn value() -> Secret {
@@ -167,4 +174,45 @@ fn nothing_is_sent_without_a_key_or_where_others_can_read_it() {
     assert_eq!(class("http://h.example.com", "", Some(KEY)), Some(ErrorClass::Permanent));
     assert_eq!(class("https://h.example.com", "status-url = \"http://127.0.0.1.evil/\"", Some(KEY)), Some(ErrorClass::Permanent));
     assert_eq!(class("https://h.example.com", "", Some(KEY)), None);
+}
+
+#[tokio::test]
+async fn over_tls_only_a_service_that_the_declared_authority_vouches_for_by_its_name_is_told_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    ["ours", "other"].iter().for_each(|name| authority(folder.path(), name));
+    certificate(folder.path(), "ours", "here", "IP:127.0.0.1");
+    certificate(folder.path(), "ours", "elsewhere", "DNS:hooks.example.com");
+    let started = |name: &str| serving(Some(tls::config(&file(name), &file(&format!("{name}.key")))));
+    let trusting = |state: &Mutex<State>, ca: &str| {
+        let root = state.lock().unwrap().root.clone();
+        hook(&format!("{root}/slm"), &format!("send = \"value\"\n{ca}"), Some(KEY)).unwrap()
+    };
+    let ours = format!("ca-file = \"{}\"", file("ours"));
+
+    let here = started("here");
+    let trusted = trusting(&here, &ours);
+    trusted.deliver(&"v1".into(), &value()).await.unwrap();
+    assert_eq!(trusted.observe().await.unwrap(), at(Some("v1"), None));
+    let told = here.lock().unwrap().bodies.len();
+    let unknown = "no authority that is trusted vouches for its certificate; `ca-file` names the file of another one";
+    for ca in [String::new(), format!("ca-file = \"{}\"", file("other"))] {
+        let refused = trusting(&here, &ca).deliver(&"v2".into(), &value()).await;
+        assert_eq!(shown(refused), (ErrorClass::Transient, unknown.to_owned()));
+    }
+    assert_eq!(here.lock().unwrap().bodies.len(), told);
+
+    let elsewhere = started("elsewhere");
+    let refused = trusting(&elsewhere, &ours).deliver(&"v1".into(), &value()).await;
+    let other_host = "its certificate is for another host than the one in the address";
+    assert_eq!(shown(refused), (ErrorClass::Transient, other_host.to_owned()));
+    assert!(elsewhere.lock().unwrap().bodies.is_empty());
+
+    std::fs::write(file("empty"), "").unwrap();
+    for (name, says) in
+        [("empty", "`ca-file` holds no certificates in PEM"), ("none", "`ca-file` cannot be read: entity not found")]
+    {
+        let error = hook("https://h.example.com", &format!("ca-file = \"{}\"", file(name)), Some(KEY)).unwrap_err();
+        assert_eq!((error.class, error.cause.as_str()), (ErrorClass::Permanent, says));
+    }
 }

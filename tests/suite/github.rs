@@ -172,10 +172,10 @@ async fn runs_created_before_the_push_and_not_ended_are_draining() {
     let file = ".github/workflows/release.yml";
     server.with(|state| {
         state.runs = vec![
-            (1, "waiting", file, "2026-11-24T05:00:00Z"),
-            (2, "in_progress", file, "2026-11-24T06:00:00Z"),
-            (3, "in_progress", file, "2026-11-24T06:00:01Z"),
-            (4, "completed", file, "2026-11-24T05:00:00Z"),
+            ("acme/app", 1, "waiting", file, "2026-11-24T05:00:00Z"),
+            ("acme/app", 2, "in_progress", file, "2026-11-24T06:00:00Z"),
+            ("acme/app", 3, "in_progress", file, "2026-11-24T06:00:01Z"),
+            ("acme/app", 4, "completed", file, "2026-11-24T05:00:00Z"),
         ];
     });
     assert_eq!(secret.observe().await.unwrap(), ConsumerView::default());
@@ -189,6 +189,60 @@ async fn runs_created_before_the_push_and_not_ended_are_draining() {
     let view = secret.observe().await.unwrap();
     assert_eq!((view.stored.as_ref(), view.draining.len()), (Some(&VersionId::from(V1)), 3));
     assert_eq!(view.draining[0], "the queued runs of `acme/app` cannot be listed: HTTP 403");
+}
+
+#[tokio::test]
+async fn runs_of_every_repository_that_an_organisation_gave_it_to_are_draining() {
+    let file = ".github/workflows/release.yml";
+    let set = "name = \"SESSION\"\nset = { SESSION_KEY = \"{{ value }}\" }";
+    for named in ["name = \"SESSION_KEY\"", set] {
+        let server = Server::start();
+        server.with(|state| {
+            state.repositories = (1..=5).map(|id| (id, format!("acme/r{id}"))).collect();
+            state.runs = vec![
+                ("acme/r1", 1, "waiting", file, "2026-11-24T05:00:00Z"),
+                ("acme/r3", 2, "in_progress", file, "2026-11-24T06:00:00Z"),
+                ("acme/r3", 3, "in_progress", file, "2026-11-24T06:00:01Z"),
+                ("acme/r5", 4, "queued", file, "2026-11-24T05:00:00Z"),
+                ("acme/other", 5, "queued", file, "2026-11-24T05:00:00Z"),
+            ];
+        });
+        let config = format!("{named}\nvisibility = \"selected\"\nrepos = [\"acme/r1\", \"acme/r3\", \"acme/r5\"]");
+        server.secret_of(&config).deliver(&V1.into(), &value("{\"json\":1}")).await.unwrap();
+        let in_r5 = "run 4 of `release.yml` in `acme/r5` is queued";
+        let want = ["run 1 of `release.yml` in `acme/r1` is waiting", "run 2 of `release.yml` in `acme/r3` is in_progress", in_r5];
+        // Whoever declares nothing is told all the same.
+        for config in [config.as_str(), named] {
+            let view = server.secret_of(config).observe().await.unwrap();
+            assert_eq!((view.running.as_ref(), view.draining), (Some(&VersionId::from(V1)), want.map(str::to_owned).to_vec()));
+        }
+        // Nobody lists who reads what every private repository may.
+        let private = format!("{named}\nvisibility = \"private\"\nrepos = [\"acme/r5\"]");
+        server.secret_of(&private).deliver(&V2.into(), &value("{\"json\":2}")).await.unwrap();
+        assert_eq!(server.secret_of(&private).observe().await.unwrap().draining, [in_r5]);
+        assert_eq!(server.secret_of(named).observe().await.unwrap().draining, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn more_repositories_than_are_looked_at_are_said_and_hold() {
+    let server = Server::start();
+    server.with(|state| state.repositories = (1..=53).map(|id| (id, format!("acme/r{id}"))).collect());
+    server.with(|state| state.page = 20);
+    let repos: Vec<String> = (1..=53).map(|id| format!("\"acme/r{id}\"")).collect();
+    let config = format!("name = \"SESSION_KEY\"\nvisibility = \"selected\"\nrepos = [{}]", repos.join(", "));
+    server.secret_of(&config).deliver(&V1.into(), &value(CANARY)).await.unwrap();
+    server.with(|state| state.seen.clear());
+    let plain = server.secret_of("name = \"SESSION_KEY\"");
+    let draining = plain.observe().await.unwrap().draining;
+    assert_eq!(draining, ["the runs of 3 of the repositories that see it are not looked at"]);
+    let looks = server.with(|state| state.seen.iter().filter(|asked| asked.contains("/actions/runs?")).count());
+    assert_eq!(looks, 50 * 5);
+
+    let lists = "GET /orgs/acme/actions/secrets/SESSION_KEY/repositories?per_page=100";
+    server.script(lists, 403, "", CANARY);
+    let draining = plain.observe().await.unwrap().draining;
+    assert_eq!(draining, ["the repositories that see `acme/SESSION_KEY` cannot be listed: HTTP 403"]);
 }
 
 #[tokio::test]

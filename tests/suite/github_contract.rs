@@ -105,6 +105,8 @@ async fn every_request_is_one_that_the_published_description_knows() {
     }
     for config in [
         "name = \"KEY\"\nvisibility = \"all\"",
+        "name = \"KEY\"\nvisibility = \"selected\"\nrepos = [\"acme/app\"]",
+        "name = \"KEY\"\nstore = \"dependabot\"\nvisibility = \"selected\"\nrepos = [\"acme/app\"]",
         "name = \"KEY\"\nrepo = \"acme/app\"\nstore = \"dependabot\"",
         "name = \"KEY\"\nstore = \"dependabot\"",
         "name = \"KEY\"\nrepo = \"acme/app\"\nstore = \"codespaces\"",
@@ -113,6 +115,7 @@ async fn every_request_is_one_that_the_published_description_knows() {
     ] {
         let server = Server::start();
         server.with(|state| state.environments.insert("/repos/acme/app".to_owned(), vec!["prod".to_owned()]));
+        server.with(|state| state.repositories.insert(7, "acme/app".to_owned()));
         let secret = server.secret_of(config);
         secret.deliver(&"11111111".into(), &Secret::new(b"1".to_vec())).await.unwrap();
         secret.observe().await.unwrap();
@@ -125,6 +128,9 @@ async fn every_request_is_one_that_the_published_description_knows() {
     keys.change(&keys.identify(&value).unwrap(), KeyChange::Delete).await.unwrap();
     sent.extend(server.with(|state| std::mem::take(&mut state.sent)));
     sent.extend(crate::github_dispatch::requests().await);
+    for list in ["/orgs/acme/actions/secrets/KEY/repositories", "/orgs/acme/dependabot/secrets/KEY/repositories"] {
+        assert!(sent.iter().any(|[_, route, ..]| route.starts_with(list)), "{list} was not asked for");
+    }
     // GitHub's own links go where its description does not reach.
     let described: Vec<_> = sent.iter().filter(|[_, route, ..]| !route.starts_with("/organizations/")).collect();
     assert!(described.len() > 30, "{}", described.len());

@@ -63,8 +63,10 @@ pub struct State {
     pub variables: BTreeMap<String, String>,
     /// Environments by route of the repository.
     pub environments: BTreeMap<String, Vec<String>>,
-    /// Workflow runs: id, status, file, created at.
-    pub runs: Vec<(u64, &'static str, &'static str, &'static str)>,
+    /// Repositories by number.
+    pub repositories: BTreeMap<u64, String>,
+    /// Workflow runs: repository, id, status, file, created at.
+    pub runs: Vec<(&'static str, u64, &'static str, &'static str, &'static str)>,
     /// Runs that were dispatched, newest last.
     pub dispatched: Vec<Dispatched>,
     /// Deploy keys by repository route and number, as GitHub lists them.
@@ -79,6 +81,8 @@ pub struct State {
     pub sent: BTreeSet<[String; 4]>,
     /// Method and route of every request.
     pub seen: Vec<String>,
+    /// Kills the process with this id at the first request like this: before it takes effect, or after.
+    pub kill: Option<(u32, &'static str, bool)>,
 }
 
 /// A server on a port of its own.
@@ -102,6 +106,7 @@ impl Server {
             written: BTreeMap::new(),
             variables: BTreeMap::new(),
             environments: BTreeMap::new(),
+            repositories: BTreeMap::new(),
             runs: Vec::new(),
             dispatched: Vec::new(),
             deploy_keys: BTreeMap::new(),
@@ -110,6 +115,7 @@ impl Server {
             once: BTreeMap::new(),
             sent: BTreeSet::new(),
             seen: Vec::new(),
+            kill: None,
         };
         let server = Self { state: Arc::new(Mutex::new(state)) };
         let shared = Arc::clone(&server.state);
@@ -185,10 +191,22 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) {
     if route != "/graphql" {
         state.sent.insert([method.to_owned(), route.to_owned(), accept, text]);
     }
+    let kill = state.kill.take_if(|(_, request, _)| *request == asked);
+    if let Some((process, _, false)) = kill {
+        return killed(process);
+    }
     let (status, headers, answer) = state.reply(method, route, &asked, &bearer, &body);
+    if let Some((process, ..)) = kill {
+        return killed(process);
+    }
     let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n{headers}", answer.len());
     let head = format!("{head}date: Tue, 24 Nov 2026 06:00:00 GMT\r\nx-github-request-id: AB:1\r\n\r\n");
     let _ = stream.write_all((head + &answer).as_bytes());
+}
+
+fn killed(process: u32) {
+    let killed = std::process::Command::new("kill").args(["-9", &process.to_string()]).status().unwrap();
+    assert!(killed.success(), "the process was gone already");
 }
 
 /// The name of the query in `body` and where it goes on.
@@ -215,7 +233,7 @@ impl State {
         if let Some(script) = self.scripts.get(asked) {
             return script.clone();
         }
-        if let Some((status, link, answer)) = self.keys(method, route, body) {
+        if let Some((status, link, answer)) = self.keys(method, route, body).or_else(|| self.readers(method, route)) {
             return (status, link, answer.to_string());
         }
         if let Some(answer) = self.workflows(method, route, body) {
@@ -246,6 +264,29 @@ impl State {
         let run = self.dispatched.get_mut(at).filter(|run| run.repo == repo)?;
         run.left = run.left.saturating_sub(1);
         Some(run.json(at))
+    }
+
+    /// A repository; an organisation's secret, and in pages the repositories that it was given to.
+    fn readers(&self, method: &str, route: &str) -> Option<(u16, String, Json)> {
+        let (path, query) = route.split_once('?').unwrap_or((route, ""));
+        let named = |(id, name): (&u64, &String)| json!({ "id": id, "full_name": name });
+        if let Some(repo) = path.strip_prefix("/repos/").filter(|_| method == "GET") {
+            let found = self.repositories.iter().find(|(_, name)| *name == repo)?;
+            return Some((200, String::new(), named(found)));
+        }
+        let secret = path.strip_suffix("/repositories").unwrap_or(path);
+        let audience = self.written.get(secret).filter(|_| method == "GET" && path.starts_with("/orgs/"))?;
+        if path == secret {
+            let shown = json!({ "name": path.rsplit('/').next(), "visibility": audience["visibility"] });
+            return Some((200, String::new(), shown));
+        }
+        let page = query.split('&').find_map(|part| part.strip_prefix("page=")).map_or(1, |page| page.parse().unwrap());
+        let ids = audience["selected_repository_ids"].as_array()?;
+        let all: Vec<Json> =
+            self.repositories.iter().filter(|(id, _)| ids.contains(&json!(id))).map(named).skip((page - 1) * self.page).collect();
+        let next = format!("link: <{}{path}?per_page=100&page={}>; rel=\"next\"\r\n", self.root, page + 1);
+        let more = if all.len() > self.page { next } else { String::new() };
+        Some((200, more, json!({ "total_count": ids.len(), "repositories": all.iter().take(self.page).collect::<Vec<_>>() })))
     }
 
     /// The deploy keys of a repository, in pages of two; a key can be in one repository alone.
@@ -342,9 +383,11 @@ impl State {
             return Some(json!({ "total_count": environments.len(), "environments": environments }));
         }
         if let Some(status) = path.strip_suffix("/actions/runs").and(query.strip_prefix("status=")) {
-            let open = self.runs.iter().filter(|run| status.split('&').next() == Some(run.1));
-            let run = |(id, status, path, created): &(u64, &str, &str, &str)| json!({ "id": id, "status": status, "path": path, "created_at": created });
-            return Some(json!({ "workflow_runs": open.map(run).collect::<Vec<_>>() }));
+            let status = status.split('&').next();
+            let open = self.runs.iter().filter(|run| path == format!("/repos/{}/actions/runs", run.0) && status == Some(run.2));
+            let runs = open
+                .map(|(_, id, status, path, created)| json!({ "id": id, "status": status, "path": path, "created_at": created }));
+            return Some(json!({ "workflow_runs": runs.collect::<Vec<_>>() }));
         }
         if path.starts_with("/repos/") && path.ends_with("/secrets") {
             let names = self.secrets.keys().filter_map(|secret| secret.strip_prefix(path)?.strip_prefix('/'));

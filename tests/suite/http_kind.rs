@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use rustls::ServerConfig;
 use serde_json::{Value as Json, json};
 use slm::model::rotator::{Http, RotatorConfig};
 use slm::model::secret::Secret;
@@ -15,7 +17,8 @@ use slm::rotators::http::Vendor;
 use slm::world::{ErrorClass, KeyChange, LastUse, Rotator, Target, Trial, WorldError};
 
 use crate::kinds::target_sweep;
-use crate::support::Request;
+use crate::support::{Request, shown};
+use crate::tls::{self, authority, certificate};
 
 const APP: &str = "canary-application-key-never-shown";
 const API: &str = "canary-api-key-never-shown";
@@ -39,14 +42,18 @@ struct Server(Arc<Mutex<State>>);
 
 impl Server {
     fn start() -> Self {
+        Self::serving(None)
+    }
+
+    fn serving(tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let root = format!("http://{}", listener.local_addr().unwrap());
+        let root = format!("{}://{}", if tls.is_some() { "https" } else { "http" }, listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State { root, ..State::default() }));
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let Ok(request) = Request::read(&stream) else { continue };
+                let mut stream = tls::stream(tls.as_ref(), stream.unwrap());
+                let Ok(request) = Request::read(&mut stream) else { continue };
                 let header = |name: &str| request.header(name).unwrap_or_default();
                 let login = (header("dd-api-key"), header("dd-application-key"));
                 let (status, more, answer) = shared.lock().unwrap().answer(request.asked(), login, &request.body);
@@ -160,7 +167,8 @@ fn vendor(server: &Server, change: impl FnOnce(&mut Http)) -> Vendor {
 
 fn opened(config: &Http) -> Vendor {
     let secret = |text: &str| Some(Secret::new(text.as_bytes().to_vec()));
-    Vendor::new(config, &"one".into(), [("api".to_owned(), secret(API)), ("app".to_owned(), secret(APP))].into())
+    let auth = [("api".to_owned(), secret(API)), ("app".to_owned(), secret(APP))].into();
+    Vendor::new(config, Path::new("/"), &"one".into(), auth).unwrap()
 }
 
 /// With the two steps Datadog has not.
@@ -382,7 +390,8 @@ async fn an_end_that_the_list_does_not_show_is_no_end() {
 async fn nothing_is_sent_without_the_login_or_where_others_read_along() {
     let server = Server::start();
     let config = declared(&server.state().root.clone(), "");
-    let without = Vendor::new(&config, &"one".into(), [("api".to_owned(), None), ("app".to_owned(), None)].into());
+    let without =
+        Vendor::new(&config, Path::new("/"), &"one".into(), [("api".to_owned(), None), ("app".to_owned(), None)].into()).unwrap();
     assert_eq!(
         class(without.list().await.unwrap_err()),
         (ErrorClass::Denied, "variable `SLM_DATADOG_API_KEY` is not set".to_owned())
@@ -390,4 +399,28 @@ async fn nothing_is_sent_without_the_login_or_where_others_read_along() {
     let open = vendor(&server, |config| config.create.url = "http://api.example.com/keys".to_owned());
     assert_eq!(class(open.create(&SLOT.into(), None).await.err().unwrap()).0, ErrorClass::Permanent);
     assert!(server.state().requests.is_empty());
+}
+
+#[tokio::test]
+async fn over_tls_only_a_vendor_that_the_declared_authority_vouches_for_gets_the_login() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    ["ours", "other"].iter().for_each(|name| authority(folder.path(), name));
+    certificate(folder.path(), "ours", "here", "IP:127.0.0.1");
+    certificate(folder.path(), "ours", "elsewhere", "DNS:api.example.com");
+    let listed = async |name: &str, ca: &str| {
+        let server = Server::serving(Some(tls::config(&file(name), &file(&format!("{name}.key")))));
+        let listing = vendor(&server, |config| config.ca_file = Some(file(ca))).list().await;
+        (listing, server.state().requests.len())
+    };
+    let (listing, asked) = listed("here", "ours").await;
+    assert_eq!((listing.unwrap().keys.len(), asked), (0, 1));
+    for (name, ca, says) in [("here", "other", "no authority that is trusted"), ("elsewhere", "ours", "for another host")] {
+        let (listing, asked) = listed(name, ca).await;
+        let (class, cause) = shown(listing);
+        assert!(class == ErrorClass::Transient && cause.contains(says) && asked == 0, "{cause}");
+    }
+    let nobody = Http { ca_file: Some(file("none")), ..declared("https://127.0.0.1:9", "") };
+    let error = Vendor::new(&nobody, Path::new("/"), &"one".into(), BTreeMap::new()).err().unwrap();
+    assert!(error.class == ErrorClass::Permanent && error.to_string().contains("`ca-file` cannot be read"), "{error}");
 }

@@ -3,16 +3,15 @@
 //! version 1.31 answers; how far a roll-out is is told by the test.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::ServerConfig;
 use serde_json::{Value as Json, json};
 
 use crate::support::Request;
+use crate::tls::{self, Stream};
 
 pub const TOKEN: &str = "canary-token-31cd-never-shown";
 
@@ -82,9 +81,6 @@ pub fn status(observed: u64, all: u64, updated: u64, conditions: Json) -> Json {
     status
 }
 
-trait Stream: Read + Write + Send {}
-impl<T: Read + Write + Send> Stream for T {}
-
 impl Server {
     pub fn start() -> Self {
         Self::serving(None)
@@ -92,11 +88,7 @@ impl Server {
 
     /// Over TLS, with the certificate and the key in these PEM files.
     pub fn over_tls(certificate: &str, key: &str) -> Self {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let chain = vec![CertificateDer::from_pem_file(certificate).unwrap()];
-        let key = PrivateKeyDer::from_pem_file(key).unwrap();
-        Self::serving(Some(Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap())))
+        Self::serving(Some(tls::config(certificate, key)))
     }
 
     fn serving(tls: Option<Arc<ServerConfig>>) -> Self {
@@ -108,13 +100,8 @@ impl Server {
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let stream = stream.unwrap();
-                let stream: Box<dyn Stream> = match &tls {
-                    None => Box::new(stream),
-                    Some(config) => Box::new(StreamOwned::new(ServerConnection::new(Arc::clone(config)).unwrap(), stream)),
-                };
                 // A client that does not trust us breaks off.
-                let _ = serve(stream, &shared);
+                let _ = serve(tls::stream(tls.as_ref(), stream.unwrap()), &shared);
             }
         });
         Self { url, state }
@@ -258,7 +245,7 @@ impl Object {
 
     /// A merge patch: who changes a field has it from now, and nobody else.
     fn merge(mut self, patch: &Json, manager: &str) -> Result<Self, Json> {
-        if patch["metadata"]["resourceVersion"] != self.version.to_string() {
+        if patch["metadata"]["resourceVersion"].as_str() != Some(self.version.to_string().as_str()) {
             return Err(refusal(409, "the object has been modified", "Conflict", json!([])));
         }
         let before = self.fields.clone();

@@ -247,8 +247,8 @@ async fn two_runs_at_one_account_take_turns_and_one_of_them_loses() {
     assert_eq!(rig.kind.verify(&won.1).await.unwrap(), Trial::Accepted);
 }
 
-fn figure(name: &str, value: u128, unit: &str, against: &str) {
-    println!("{}", json!({ "figure": name, "value": value, "unit": unit, "against": against }));
+fn figure(name: &str, value: u128, unit: &str, against: &str) -> String {
+    json!({ "figure": name, "value": value, "unit": unit, "against": against }).to_string()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -258,7 +258,10 @@ async fn under_load_accounts_in_turn_fail_no_login() {
     // A client may have read the file just before it changed.
     rig.credential.consumers[0].max_staleness = Limit::seconds(1);
     let (failed, logins, _) = under_load(&rig, enter).await;
-    figure("mysql.alternating.failed_logins", failed.into(), "logins", &format!("{logins} logins during 3 rotations"));
+    println!(
+        "{}",
+        figure("mysql.alternating.failed_logins", failed.into(), "logins", &format!("{logins} logins during 3 rotations"))
+    );
     assert!(logins >= 10, "{logins}");
     assert_eq!(failed, 0, "of {logins}");
 }
@@ -270,7 +273,7 @@ async fn under_load_two_passwords_fail_no_login() {
     by_hand(&server, &rig).await;
     rig.credential.consumers[0].max_staleness = Limit::seconds(1);
     let (failed, logins, _) = under_load(&rig, enter).await;
-    figure("mysql.dual.failed_logins", failed.into(), "logins", &format!("{logins} logins during 3 rotations"));
+    println!("{}", figure("mysql.dual.failed_logins", failed.into(), "logins", &format!("{logins} logins during 3 rotations")));
     assert!(logins >= 10, "{logins}");
     assert_eq!(failed, 0, "of {logins}");
 }
@@ -282,7 +285,7 @@ async fn under_load_a_password_in_place_leaves_a_short_gap() {
     by_hand(&server, &rig).await;
     let (_, logins, gap) = under_load(&rig, enter).await;
     let against = format!("the longest of 3 rotations, {logins} logins; two passwords leave 0");
-    figure("mysql.single.gap_ms", gap.as_millis(), "ms", &against);
+    println!("{}", figure("mysql.single.gap_ms", gap.as_millis(), "ms", &against));
     assert!(gap < Duration::from_secs(10), "{gap:?}");
 }
 

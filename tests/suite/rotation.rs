@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_sdk_iam::Client as Iam;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use slm::model::time::Timestamp;
 
 use crate::aws::config;
 use crate::aws_proxy::Proxy;
-use crate::support::{Ran, Server, World, contains, git};
+use crate::support::{Ran, Server, World, contains, lives, never_told};
 
 pub const LEASE: Duration = Duration::from_secs(25);
 
@@ -112,15 +110,11 @@ async fn an_access_key_is_replaced_and_the_old_one_ended_only_when_nobody_can_ho
     let steps = ["promoted", "disabled", "refused", "done"].map(instant);
     assert!(steps.is_sorted() && life["fate"] == "retire", "{life}");
 
-    let objects = world.git_objects();
     for value in [&first_value, &world.read("run/key.json")] {
-        let secret = serde_json::from_str::<serde_json::Value>(value).unwrap()["secret_access_key"].as_str().unwrap().to_owned();
-        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
-        for form in [secret.clone(), STANDARD.encode(&secret), hex, secret.replace('/', "%2F"), secret.replace('/', "\\/")] {
-            assert!(!contains(&objects, &form), "a secret is in git");
-            assert!(said.iter().all(|ran| !ran.out.contains(&form) && !ran.err.contains(&form)), "a secret was said");
-        }
+        let value: serde_json::Value = serde_json::from_str(value).unwrap();
+        never_told(&world, &said, &[value["secret_access_key"].as_str().unwrap()]);
     }
+    let objects = world.git_objects();
     for id in [&first, &second] {
         assert!(!contains(&objects, id), "a whole key id is in git");
         assert!(said.iter().all(|ran| !ran.out.contains(id) && !ran.err.contains(id)), "a whole key id was said");
@@ -190,16 +184,13 @@ async fn a_key_that_is_disabled_comes_back_at_once_and_is_in_force_when_no_run_c
     world.slm(&["resume", "deployer"]).exits(2).says("promoted").says("waits until");
     assert_eq!(held(&world), first, "what was disabled is in force again");
     assert_eq!(active().await.len(), 2, "the one that was left waits to be retired like any other");
-    let lives = git(&world.root(), &["grep", "-h", "\"last\"", "slm/evidence", "--", "rotations/"]);
-    assert!(String::from_utf8(lives).unwrap().contains("revive "), "what brought it back is recorded");
+    let revived = |life: &serde_json::Value| life["last"].as_str().is_some_and(|last| last.starts_with("revive "));
+    assert!(lives(&world, "deployer").iter().any(revived), "what brought it back is recorded");
 }
 
 /// The recorded life of the version that a rotation put in force.
 pub fn life(world: &World) -> serde_json::Value {
-    let root = world.root();
-    let listed = String::from_utf8(git(&root, &["ls-tree", "-r", "--name-only", "slm/evidence", "rotations/deployer/"])).unwrap();
-    let read = |path: &str| serde_json::from_slice(&git(&root, &["show", &format!("slm/evidence:{path}")])).unwrap();
-    let all: Vec<serde_json::Value> = listed.lines().map(read).collect();
+    let all = lives(world, "deployer");
     all.iter().find(|life| life["before"].is_string()).unwrap_or_else(|| panic!("{all:?}")).clone()
 }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value as Json;
 use slm::world::{Collected, ConsumerView, ErrorClass, WorldError};
 
@@ -227,6 +229,30 @@ pub fn git_objects(at: &Path) -> Vec<u8> {
 pub fn contains(hay: &[u8], needle: &str) -> bool {
     assert!(!needle.is_empty());
     hay.windows(needle.len()).any(|window| window == needle.as_bytes())
+}
+
+/// Asserts that no form of any of `secrets` was said in `said`, nor is in any object of git.
+#[track_caller]
+pub fn never_told(world: &World, said: &[Ran], secrets: &[&str]) {
+    let objects = world.git_objects();
+    assert!(!said.is_empty() && !objects.is_empty());
+    for secret in secrets {
+        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let plain = (*secret).to_owned();
+        for form in [STANDARD.encode(secret), hex, secret.replace('/', "%2F"), secret.replace('/', "\\/"), plain] {
+            assert!(!contains(&objects, &form), "a secret is in git");
+            assert!(said.iter().all(|ran| !ran.out.contains(&form) && !ran.err.contains(&form)), "a secret was said");
+        }
+    }
+}
+
+/// What was recorded of the life of each version of `credential`.
+pub fn lives(world: &World, credential: &str) -> Vec<Json> {
+    let root = world.root();
+    let folder = format!("rotations/{credential}/");
+    let listed = String::from_utf8(git(&root, &["ls-tree", "-r", "--name-only", "slm/evidence", &folder])).unwrap();
+    let read = |path: &str| serde_json::from_slice(&git(&root, &["show", &format!("slm/evidence:{path}")])).unwrap();
+    listed.lines().map(read).collect()
 }
 
 /// A config repo of its own; what is kept outside the repo lies beside it.

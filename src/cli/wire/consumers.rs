@@ -107,13 +107,10 @@ async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declare
         ConsumerKind::GithubWorkflowDispatch(workflow) => {
             Box::new(WorkflowDispatch::new(github(org(&workflow.source)?, reach.sessions), workflow.clone()))
         }
-        ConsumerKind::Webhook(hook) => Box::new(Webhook::new(
-            credential.id.clone(),
-            credential.secret.clone(),
-            declared.id.clone(),
-            hook.clone(),
-            from_env(&hook.sign_env),
-        )?),
+        ConsumerKind::Webhook(hook) => {
+            let (id, key) = (credential.id.clone(), from_env(&hook.sign_env));
+            Box::new(Webhook::new(root, id, credential.secret.clone(), declared.id.clone(), hook.clone(), key)?)
+        }
         ConsumerKind::Exec(program) => {
             Box::new(Program::new(root.to_owned(), credential.id.clone(), declared.id.clone(), program.clone()))
         }

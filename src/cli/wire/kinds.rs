@@ -64,7 +64,7 @@ pub(in crate::cli) async fn kind(
         RotatorConfig::Exec(exec) => Ok(Kind::with_target(Plugin::new(root.to_owned(), exec))),
         RotatorConfig::Http(vendor) => {
             let auth = vendor.auth_env.iter().map(|(name, variable)| (name.clone(), from_env(variable))).collect();
-            Ok(Kind::with_target(Vendor::new(vendor, &credential.id, auth)))
+            Ok(Kind::with_target(Vendor::new(vendor, root, &credential.id, auth)?))
         }
         RotatorConfig::GithubDeployKey(key) => {
             Ok(Kind::with_target(DeployKeys::new(organisation(catalog, &key.source, sessions)?, key)))

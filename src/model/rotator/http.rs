@@ -22,6 +22,9 @@ pub struct Http {
     /// How long one step may take, waiting included when the vendor asks for it.
     #[serde(default = "half_minute")]
     pub timeout: Limit,
+    /// File with the certificates of the authorities that vouch for the vendor, PEM, from the root of the repo; those of this
+    /// machine when absent.
+    pub ca_file: Option<String>,
     /// What names of our own begin with; `slm-` and the id of the credential when absent.
     pub prefix: Option<String>,
     /// How many credentials the vendor lets be, everybody's included.
