@@ -10,7 +10,7 @@ venv() { # NAME BINARY PACKAGE
     [ -x "$2" ] && return 0
     mkdir -p "$cache"
     [ -x "$dir/bin/pip" ] || python3 -m venv "$dir"
-    "$dir/bin/pip" install --quiet --disable-pip-version-check "$3"
+    "$dir/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check "$3"
 }
 
 # The locker over ssh is tested against a real server; without root or apt that test says that it is skipped.
