@@ -115,14 +115,14 @@ fn what_is_recorded_nowhere_is_condemned_or_lost_or_somebody_elses() {
 }
 
 #[test]
-fn the_first_attempt_that_is_not_given_up_is_open_or_a_candidate() {
+fn the_first_attempt_with_a_value_is_the_candidate_and_the_first_that_is_not_given_up_may_be_open() {
     let rejected = Some(Verdict::Reject { settled: false });
     let observation = |slots| Observation { slots, ..blank() };
     let (full, given_up) = (slot("s1", Content::Value(None), None), slot("s0", value("x"), rejected));
     let o = observation(vec![slot("t", tomb(&[]), None), given_up.clone(), full.clone(), slot("s2", Content::Absent, None)]);
     assert_eq!((o.candidate(), o.open_slot()), (Some(&full), None));
     let o = observation(vec![given_up.clone(), slot("s1", Content::Empty, None), full]);
-    assert_eq!((o.candidate(), o.open_slot()), (None, Some(&o.slots[1])));
+    assert_eq!((o.candidate(), o.open_slot()), (Some(&o.slots[2]), Some(&o.slots[1])), "a store may have removed the one before");
     let o = observation(vec![given_up]);
     assert_eq!((o.candidate(), o.open_slot()), (None, None));
     let o = observation(vec![slot("s0", Content::Absent, Some(Verdict::Reject { settled: true }))]);
