@@ -7,7 +7,7 @@ const modules = path.join(__dirname, "../.cache/node-github/node_modules");
 
 // Every REST path slm calls.
 const PATHS = [
-  "/repos/{owner}/{repo}/keys", "/repos/{owner}/{repo}/keys/{key_id}",
+  "/repos/{owner}/{repo}", "/repos/{owner}/{repo}/keys", "/repos/{owner}/{repo}/keys/{key_id}",
   "/user", "/orgs/{org}", "/orgs/{org}/members", "/orgs/{org}/outside_collaborators", "/orgs/{org}/repos",
   "/orgs/{org}/actions/permissions", "/orgs/{org}/actions/permissions/workflow",
   "/orgs/{org}/actions/secrets", "/orgs/{org}/dependabot/secrets", "/orgs/{org}/codespaces/secrets",
@@ -20,6 +20,7 @@ const PATHS = [
   ...["dependabot", "codespaces"].flatMap((kind) => ["/orgs/{org}", "/repos/{owner}/{repo}"].flatMap((owner) => [
     "secrets/public-key", "secrets/{secret_name}",
   ].map((end) => `${owner}/${kind}/${end}`))),
+  ...["dependabot", "codespaces"].map((kind) => `/orgs/{org}/${kind}/secrets/{secret_name}/repositories`),
   ...["actions", "environments/{environment_name}"].flatMap((kind) => [
     "secrets/public-key", "secrets/{secret_name}", "variables", "variables/{name}",
   ].map((end) => `/repos/{owner}/{repo}/${kind}/${end}`)),

@@ -9,6 +9,7 @@ use aws_sdk_iam::Client as Iam;
 use serde_json::json;
 
 use crate::aws::config;
+use crate::aws_proxy::Proxy;
 use crate::consumer_ecs::Rig as Ecs;
 use crate::consumer_lambda::Rig as Lambda;
 use crate::ecs_front::Look;
@@ -18,11 +19,11 @@ use crate::support::World;
 
 const REGION: &str = "eu-west-1";
 
-/// A world with an access key of `deployer` in the account at `moto`, given to `consumer` of the account at `front`.
-async fn deployer(moto: &str, front: &str, consumer: &str) -> (World, Iam) {
-    let iam = Iam::new(&config(moto, REGION, None).await);
+/// A world with an access key of `deployer` in the account behind `moto`, given to `consumer` of the account at `front`.
+async fn deployer(moto: &Proxy, front: &str, consumer: &str) -> (World, Iam) {
+    let iam = Iam::new(&config(&moto.endpoint, REGION, None).await);
     iam.create_user().user_name("ci-deployer").send().await.unwrap();
-    let world = world(moto);
+    let world = world(&moto.endpoint);
     applications(&world, front);
     world.edit("credentials/deployer.toml", "file = { path = \"run/key.json\" }", consumer);
     world.commit();
@@ -79,7 +80,8 @@ const WEB: &str = "ecs-service = { source = \"apps\", cluster = \"prod\", servic
 async fn a_key_of_a_service_is_rolled_out_by_the_binary_and_the_one_before_is_ended() {
     let rig = Ecs::new().await;
     service(&rig, &["prod/ci/deployer"]).await;
-    let (world, iam) = deployer(&rig.server.endpoint, &rig.front.endpoint, WEB).await;
+    let proxy = Proxy::before(&rig.server.endpoint);
+    let (world, iam) = deployer(&proxy, &rig.front.endpoint, WEB).await;
     from_its_first_value_to_the_end_of_its_second(&world, &iam, || rig.front.count("UpdateService")).await;
     let (last, tags) = rig.definition("web").await;
     let version = last.container_definitions()[0].secrets()[0].value_from.rsplit(':').next().unwrap().to_owned();
@@ -92,7 +94,8 @@ async fn a_key_of_a_function_is_told_to_it_by_the_binary_and_the_one_before_is_e
     rig.function("reports").await;
     let consumer =
         "lambda = { source = \"apps\", function = \"reports\", alias = \"live\", timeout = \"5s\" }\nmax-staleness = \"1s\"";
-    let (world, iam) = deployer(&rig.server.endpoint, &rig.front.endpoint, consumer).await;
+    let proxy = Proxy::before(&rig.server.endpoint);
+    let (world, iam) = deployer(&proxy, &rig.front.endpoint, consumer).await;
     from_its_first_value_to_the_end_of_its_second(&world, &iam, || rig.front.count("PUT aliases")).await;
     assert_eq!(rig.variables("reports", "3").await, rig.variables("reports", "$LATEST").await);
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_iam::Client as Iam;
 
 use crate::aws::config;
+use crate::aws_proxy::Proxy;
 use crate::rotation::{LEASE, world};
 use crate::support::{Server, World};
 
@@ -62,7 +63,8 @@ async fn a_key_is_not_ended_while_something_made_of_it_has_the_one_before() {
     let moto = Server::moto();
     let iam = Iam::new(&config(&moto.endpoint, "eu-west-1", None).await);
     iam.create_user().user_name("ci-deployer").send().await.unwrap();
-    let world = world(&moto.endpoint);
+    let proxy = Proxy::before(&moto.endpoint);
+    let world = world(&proxy.endpoint);
     world.edit("policies/guards.cedar", "context.share_percent <= 25", "context.share_percent <= 100");
     let settings = world.read("slm.toml");
     world.write("slm.toml", &format!("{settings}\n[limits]\nrotate-percent = 100\n"));
