@@ -345,5 +345,5 @@ async fn a_rotation_writes_the_same_registers_in_a_bucket_a_table_and_git_and_no
     let [s3, dynamodb, git] = [0, 1, 2].map(|at| but_instants(&same[at]));
     assert_eq!((&s3, &dynamodb), (&git, &git));
     let whats: BTreeSet<&str> = git.keys().map(|name| name.split_once('/').unwrap().1.split('-').next().unwrap()).collect();
-    assert_eq!(whats, BTreeSet::from(["verdict", "promoted", "fate", "disabled", "refused", "done"]));
+    assert_eq!(whats, BTreeSet::from(["verdict", "promoted", "fate", "disabled", "refused", "last", "done"]));
 }
