@@ -119,6 +119,7 @@ fn server_issued_two_rotations_two_runs() {
 }
 
 #[test]
+#[ignore = "takes minutes; `scripts/figures explore` runs it"]
 fn server_issued_rolled_back_by_a_person() {
     holds("server-issued, roll-back, 2 runs", &rollback(SERVER, 2, 0));
 }
