@@ -21,19 +21,16 @@ pub type StopFlag = AtomicBool;
 /// Drives `job` to its end.
 pub async fn drive(job: &Job<'_>, clock: &dyn Clock, stop: &StopFlag) -> Outcome {
     let mut engine = Engine::new(job, clock);
-    let fate = loop {
-        if stop.load(Ordering::Relaxed) && engine.is_safe() {
-            break Fate::Stopped("asked to stop; resume will go on".to_owned());
+    loop {
+        if let Some(fate) = engine.advance(stop).await {
+            return engine.finish(fate);
         }
-        if let Some(fate) = engine.step().await {
-            break fate;
-        }
-        let pause = engine.pause();
-        if !pause.is_zero() {
-            tokio::time::sleep(pause).await;
-        }
-    };
-    engine.finish(fate)
+    }
+}
+
+/// What became of a drive that was asked to stop.
+pub(super) fn stopped() -> Fate {
+    Fate::Stopped("asked to stop; resume will go on".to_owned())
 }
 
 /// Where a drive stands between two half-steps. Losing it loses nothing but time, and a credential that nobody has seen.
@@ -93,6 +90,19 @@ impl<'a> Engine<'a> {
             known: Known::default(),
             events: Vec::new(),
         }
+    }
+
+    /// One half-step and the pause after it, unless it was asked to stop; the fate when the drive has ended.
+    pub(super) async fn advance(&mut self, stop: &StopFlag) -> Option<Fate> {
+        if stop.load(Ordering::Relaxed) && self.is_safe() {
+            return Some(stopped());
+        }
+        let fate = self.step().await;
+        let pause = self.pause();
+        if fate.is_none() && !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+        fate
     }
 
     /// One half-step; the fate when the drive has ended.

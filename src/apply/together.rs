@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use futures::future::join_all;
 
-use super::engine::{Engine, StopFlag};
+use super::engine::{Engine, StopFlag, stopped};
 use super::job::Job;
 use crate::model::catalog::Stage;
 use crate::model::id::{ConsumerId, VersionId};
@@ -44,7 +44,6 @@ pub async fn drive_all(
     while let Some(next) = all.next() {
         all.meet(next).await;
     }
-    let stopped = || Fate::Stopped("asked to stop; resume will go on".to_owned());
     all.drives.into_iter().map(|drive| drive.engine.finish(drive.fate.unwrap_or_else(stopped))).collect()
 }
 
@@ -78,15 +77,7 @@ impl All<'_, '_> {
     async fn go(&mut self, number: usize) {
         while self.drives[number].fate.is_none() && self.waits(number).is_none() {
             let drive = &mut self.drives[number];
-            if self.stop.load(Ordering::Relaxed) && drive.engine.is_safe() {
-                drive.fate = Some(Fate::Stopped("asked to stop; resume will go on".to_owned()));
-                return;
-            }
-            drive.fate = drive.engine.step().await;
-            let pause = drive.engine.pause();
-            if drive.fate.is_none() && !pause.is_zero() {
-                tokio::time::sleep(pause).await;
-            }
+            drive.fate = drive.engine.advance(self.stop).await;
         }
     }
 

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value as Json, json};
 
-use super::rotate::about;
 use super::{Exit, Global, Said, Trouble, derived, gaps, lease, pipeline, ready, together};
 use crate::host::locker::{Locker, Signer};
 use crate::host::repo;
@@ -103,7 +102,7 @@ pub(super) async fn take<'a>(
     action: &Action,
     haste: Haste,
 ) -> Result<Option<(&'a Credential, lease::Lease)>, Outcome> {
-    let Some(credential) = about(&action.kind).and_then(|id| session.catalog.credentials.get(id)) else { return Ok(None) };
+    let Some(credential) = action.kind.credential().and_then(|id| session.catalog.credentials.get(id)) else { return Ok(None) };
     match lease::take(session, global, credential, haste != Haste::Usual).await {
         Some(lease::Taken::Theirs(holder)) => {
             let why = format!("until {}: run {} works on it; `slm resume` goes on at once", holder.until, holder.run);

@@ -36,13 +36,15 @@ pub(super) async fn holds(
         // What is not made yet is in nothing.
         ActionKind::Rotate { .. } => made_of_it().next().map(|one| format!("for `{}`, which is made of it", one.id)),
         ActionKind::Finish { .. } => {
-            let since = match store.describe(&credential.secret).await {
-                Ok(view) => current(&view).map(|(_, at)| at),
-                // The drive is told the same.
-                Err(_) => return None,
+            made_of_it().next()?;
+            let made = store.describe(&credential.secret).await.map(|view| current(&view).map(|(_, at)| at));
+            let since = match made {
+                Ok(Some(since)) => since,
+                Ok(None) => return Some("until it is known when the version in force was made".to_owned()),
+                Err(error) => return Some(format!("until it is known when the version in force was made: {error}")),
             };
             for one in made_of_it() {
-                match has(reach, one, since?).await {
+                match has(reach, one, since).await {
                     Ok(true) => {}
                     Ok(false) => return Some(format!("for `{}`, which is made of it and has the value before in it", one.id)),
                     Err(error) => return Some(format!("for `{}`, which is made of it and was not seen: {error}", one.id)),

@@ -3,7 +3,6 @@
 use serde_json::{Value as Json, json};
 
 use super::pipeline;
-use super::rotate::about;
 use crate::model::id::CredentialId;
 use crate::model::outcome::Outcome;
 use crate::model::time::Limit;
@@ -29,7 +28,7 @@ impl Found<'_> {
 /// The gaps that `outcomes` left, of credentials for which one is allowed.
 pub(super) fn of<'a>(session: &'a pipeline::Session, outcomes: &[Outcome]) -> Vec<Found<'a>> {
     let found = |outcome: &Outcome| {
-        let credential = session.catalog.credentials.get(about(&outcome.action)?)?;
+        let credential = session.catalog.credentials.get(outcome.action.credential()?)?;
         Some(Found { credential: &credential.id, gap: Gap::of(outcome)?, allowed: credential.policy.allow_gap? })
     };
     outcomes.iter().filter_map(found).collect()

@@ -4,7 +4,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::rotate::about;
 use super::{Global, derived, pipeline, wire};
 use crate::apply::engine::drive;
 use crate::apply::job::{Budget, Job};
@@ -43,7 +42,7 @@ pub(super) async fn make<'a>(
     leak: bool,
 ) -> Result<Ready<'a>, Box<Outcome>> {
     let say = |fate| Box::new(Outcome { action: action.kind.clone(), fate, events: Vec::new() });
-    let Some(credential) = about(&action.kind) else {
+    let Some(credential) = action.kind.credential() else {
         return Err(say(asked(&action.kind)));
     };
     let Some(credential) = session.catalog.credentials.get(credential) else {

@@ -1,7 +1,7 @@
 //! `slm resume`: go on with what was begun, and begin nothing.
 
 use super::carry::Haste;
-use super::rotate::{about, only};
+use super::rotate::only;
 use super::{Global, Said, Trouble, carry, pipeline};
 use crate::model::id::CredentialId;
 use crate::model::plan::{ActionKind, Plan, Reason};
@@ -21,7 +21,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let plan = session.plan(&judged, &[])?;
     let begun = begun(&plan);
     let asked = |id: &CredentialId| wanted.is_empty() || wanted.contains(id);
-    let mut plan = only(plan, |kind| begun.contains(kind) && about(kind).is_some_and(asked));
+    let mut plan = only(plan, |kind| begun.contains(kind) && kind.credential().is_some_and(asked));
     plan.preflight.clear();
     carry::out(&session, global, &plan, Haste::GoesOn)
 }

@@ -28,7 +28,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let permitted = if args.leak { may_leak(&session, &wanted)? } else { Vec::new() };
     let mut judged = pipeline::block_on(session.judge(global))??;
     let made = ahead::plan(&session, &mut judged, &ahead::For { forced: &wanted, wanted: &wanted, applies: true })?;
-    let mut plan = only(made, |kind| about(kind).is_some_and(|id| wanted.contains(id)));
+    let mut plan = only(made, |kind| kind.credential().is_some_and(|id| wanted.contains(id)));
     if args.leak {
         thaw(&mut plan, &permitted);
     }
@@ -71,14 +71,9 @@ fn may_leak(session: &pipeline::Session, wanted: &[CredentialId]) -> Result<Vec<
     Ok(permitted)
 }
 
-/// The credential that an action touches.
-pub(super) const fn about(kind: &ActionKind) -> Option<&CredentialId> {
-    kind.credential()
-}
-
 /// `plan` with those actions alone that are `wanted`.
 pub(super) fn only(mut plan: Plan, wanted: impl Fn(&ActionKind) -> bool) -> Plan {
-    let unwanted = |action: &Action| about(&action.kind).filter(|_| !wanted(&action.kind)).map(ToString::to_string);
+    let unwanted = |action: &Action| action.kind.credential().filter(|_| !wanted(&action.kind)).map(ToString::to_string);
     let left_out: Vec<String> = plan.actions.iter().filter_map(unwanted).collect();
     plan.preflight.retain(|looked| !left_out.contains(&looked.about));
     plan.actions.retain(|action| wanted(&action.kind));

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 use super::carry::{self, Haste};
-use super::rotate::about;
 use super::{Global, lease, pipeline, ready, wire};
 use crate::apply::together::{Meeting as Met, drive_all};
 use crate::host::clock::SystemClock;
@@ -32,7 +31,7 @@ pub(super) fn groups(session: &pipeline::Session, plan: &Plan, haste: Haste) -> 
         let member = |number: &usize| {
             let kind = &plan.actions[*number].kind;
             let brings = !matches!(kind, ActionKind::Verify { .. });
-            brings && about(kind).is_some_and(|id| meeting.members.iter().any(|(member, _)| member == id))
+            brings && kind.credential().is_some_and(|id| meeting.members.iter().any(|(member, _)| member == id))
         };
         let is_in = |group: &mut Group| group.numbers.iter().any(member);
         let mut joined = Group { numbers: Vec::new(), meetings: vec![meeting.clone()] };

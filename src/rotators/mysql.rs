@@ -12,12 +12,12 @@ use sha2::{Digest as _, Sha256};
 use super::login::{self, Door, Known, Turn};
 use super::random::Random;
 use crate::model::id::{KeyId, VersionId};
-use crate::model::rotator::{Alphabet, NewPassword, RandomValue};
+use crate::model::rotator::{Alphabet, MysqlAccount, NewPassword, RandomValue};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 use crate::transport::mysql::{Login, Mysql, SALT, failure, literal, lock, verifier};
 use crate::transport::patience::within;
-use crate::world::{ErrorClass, Fresh, Rotator as _, Trial, WorldError};
+use crate::world::{ErrorClass, Fresh, KeyView, Listing, Rotator as _, Trial, WorldError};
 
 /// Stands for the version of an account whose password nobody has set through slm.
 pub(super) const UNSET: &str = "unset";
@@ -43,6 +43,39 @@ pub(super) struct Found {
 }
 
 impl Accounts {
+    /// The one account in `declared`, at `database`.
+    pub(super) fn one(declared: &MysqlAccount, database: Mysql) -> Self {
+        Self {
+            users: vec![declared.user.clone()],
+            from: declared.account_host.clone(),
+            database,
+            password: declared.password.clone(),
+            probe: declared.probe.clone(),
+        }
+    }
+
+    /// The account of `user`, as `keys` shows it.
+    pub(super) async fn listing(
+        &self,
+        user: &str,
+        keys: impl FnOnce(Option<Found>) -> Vec<KeyView>,
+    ) -> Result<Listing, WorldError> {
+        let operation = self.doing(&format!("look at account {user}"));
+        let mut conn = self.database.admin(&operation).await?;
+        let listing = within(&operation, async {
+            let now = self.now(&mut conn, &operation).await?;
+            Ok(Listing { now, keys: keys(self.find(&mut conn, user, &operation).await?) })
+        })
+        .await?;
+        let _ = conn.disconnect().await;
+        Ok(listing)
+    }
+
+    /// Nothing but what it can check a password with is kept by the server.
+    pub(super) fn unreadable(&self) -> WorldError {
+        self.never("read the password of", "the server keeps only what it can check it with")
+    }
+
     pub(super) fn doing(&self, what: &str) -> String {
         let server = self.database.server();
         format!("{what} for database {} at {}", server.dbname, server.host)

@@ -77,7 +77,7 @@ impl AlternatingAccounts {
 #[async_trait]
 impl Rotator for AlternatingAccounts {
     fn capabilities(&self) -> Capabilities {
-        MysqlAlternating::CAPABILITIES
+        Capabilities::IN_TURN
     }
 
     fn identify(&self, value: &Secret) -> Option<KeyId> {
@@ -123,7 +123,7 @@ impl Target for AlternatingAccounts {
     }
 
     async fn reread(&self, _: &KeyId) -> Result<Secret, WorldError> {
-        Err(self.accounts.never("read the password of", "the server keeps only what it can check it with"))
+        Err(self.accounts.unreadable())
     }
 
     async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError> {

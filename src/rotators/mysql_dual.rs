@@ -68,14 +68,7 @@ impl DualPassword {
     /// The account in `declared`, at `database`.
     #[must_use]
     pub fn new(declared: &MysqlAccount, database: Mysql) -> Self {
-        let accounts = Accounts {
-            users: vec![declared.user.clone()],
-            from: declared.account_host.clone(),
-            database,
-            password: declared.password.clone(),
-            probe: declared.probe.clone(),
-        };
-        Self { accounts, user: declared.user.clone() }
+        Self { accounts: Accounts::one(declared, database), user: declared.user.clone() }
     }
 
     /// Lets `known` in as `version`, in one statement.
@@ -171,11 +164,7 @@ impl Rotator for DualPassword {
 impl Target for DualPassword {
     /// A session does not tell by which password it came in, and goes on whichever is discarded.
     async fn list(&self) -> Result<Listing, WorldError> {
-        let operation = self.accounts.doing(&format!("look at account {}", self.user));
-        let mut conn = self.accounts.database.admin(&operation).await?;
-        let listing = within(&operation, async {
-            let now = self.accounts.now(&mut conn, &operation).await?;
-            let found = self.accounts.find(&mut conn, &self.user, &operation).await?;
+        let keys = |found: Option<Found>| {
             let versions = found.iter().flat_map(|found| [Some(found.first()), found.second()].into_iter().flatten());
             let view = |version: &str| KeyView {
                 id: version.into(),
@@ -185,11 +174,9 @@ impl Target for DualPassword {
                 last_used: LastUse::Untold,
                 ours: version != UNSET,
             };
-            Ok(Listing { now, keys: versions.map(view).collect() })
-        })
-        .await?;
-        let _ = conn.disconnect().await;
-        Ok(listing)
+            versions.map(view).collect()
+        };
+        self.accounts.listing(&self.user, keys).await
     }
 
     async fn install(&self, value: &Secret, version: &VersionId, _: Option<&VersionId>) -> Result<(), WorldError> {
@@ -208,7 +195,7 @@ impl Target for DualPassword {
     }
 
     async fn reread(&self, _: &KeyId) -> Result<Secret, WorldError> {
-        Err(self.accounts.never("read the password of", "the server keeps only what it can check it with"))
+        Err(self.accounts.unreadable())
     }
 
     async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError> {

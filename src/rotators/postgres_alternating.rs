@@ -38,7 +38,7 @@ impl AlternatingRoles {
 #[async_trait]
 impl Rotator for AlternatingRoles {
     fn capabilities(&self) -> Capabilities {
-        PostgresAlternating::CAPABILITIES
+        Capabilities::IN_TURN
     }
 
     fn identify(&self, value: &Secret) -> Option<KeyId> {

@@ -35,7 +35,7 @@ impl RolePassword {
 #[async_trait]
 impl Rotator for RolePassword {
     fn capabilities(&self) -> Capabilities {
-        PostgresPassword::CAPABILITIES
+        Capabilities::IN_PLACE
     }
 
     fn identify(&self, value: &Secret) -> Option<KeyId> {

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use slm::model::names;
 use slm::model::rotator::{DeclaredIssuer, DeclaredOverlap, Exec, ExecCaps, RotatorConfig};
 use slm::model::secret::Secret;
 use slm::model::time::Limit;
 use slm::rotators::exec::Plugin;
 use slm::world::{ErrorClass, KeyChange, Rotator, Target, Trial, WorldError};
 
-use crate::kinds::target_sweep;
+use crate::kinds::{Fault, Rig, target_sweep};
 
 /// The interpreter itself: what stands for it in `PATH` may take ten times as long to start.
 fn python() -> &'static str {
@@ -51,6 +52,30 @@ async fn a_rotation_of_a_chosen_value_that_loses_an_effect_ends_with_one_key() {
 #[tokio::test]
 async fn a_rotation_of_an_issued_value_that_loses_an_effect_ends_with_one_key() {
     swept(DeclaredIssuer::Server, 3).await; // create, disable, delete
+}
+
+#[tokio::test]
+async fn a_value_that_a_program_declines_is_tried_rejected_and_replaced_by_the_next_attempt() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = declared(&folder.path().join("ledger"), DeclaredIssuer::Client, "declines-the-first");
+    let rig = Rig::new(RotatorConfig::Exec(config.clone()));
+    let (outcome, _) = rig.run(&plugin(&config), None, Fault::never()).await;
+    let told = |step: &str| outcome.events.iter().filter(|event| event.step == step).count();
+    assert_eq!((told("prepared"), told("rejected"), told("installed"), told("promoted")), (2, 1, 1, 1), "{outcome:?}");
+    assert_eq!(rig.current().await, Some(names::slot(&rig.credential.secret, None, 1)));
+    assert_eq!(plugin(&config).verify(&rig.value().await).await.unwrap(), Trial::Accepted);
+}
+
+#[tokio::test]
+async fn only_a_value_that_is_to_be_let_in_can_be_declined() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = ["echo", r#"{"error":{"class":"unfit","code":"too-simple"}}"#].map(str::to_owned).to_vec();
+    let program = plugin(&Exec { command, ..declared(folder.path(), DeclaredIssuer::Client, "") });
+    let value = Secret::new(br#"{"key":"k1","password":"x"}"#.to_vec());
+    let declined = program.install(&value, &"v".into(), None).await.unwrap_err();
+    assert_eq!((declined.class, declined.cause.as_str()), (ErrorClass::Unfit, "it says `too-simple`"));
+    assert_eq!(program.verify(&value).await.unwrap_err().class, ErrorClass::Permanent);
+    assert_eq!(program.list().await.unwrap_err().class, ErrorClass::Permanent);
 }
 
 /// What each step of a plugin in `mood` ends with, against one that has a key.

@@ -49,6 +49,21 @@ impl Capabilities {
         delete: false,
     };
 
+    /// Two logins of a database, chosen by us: the one that is not in force gets the next value. They are switched off and used again,
+    /// never dropped.
+    pub const IN_TURN: Self = Self {
+        issuer: Issuer::Client,
+        overlap: Overlap::Dual { max: 2 },
+        reread: false,
+        follows: true,
+        disable: true,
+        delete: false,
+    };
+
+    /// One login whose password we choose; a new one ends the old one at once.
+    pub const IN_PLACE: Self =
+        Self { issuer: Issuer::Client, overlap: Overlap::Single, reread: false, follows: false, disable: false, delete: false };
+
     /// True when somebody lets the value in or refuses it.
     #[must_use]
     pub fn validated(&self) -> bool {
@@ -171,11 +186,9 @@ impl RotatorConfig {
             Self::AwsManaged(_) => AwsManaged::CAPABILITIES,
             Self::Exec(exec) => exec.caps.capabilities(),
             Self::Http(http) => http.capabilities(),
-            Self::PostgresAlternating(_) => PostgresAlternating::CAPABILITIES,
-            Self::PostgresPassword(_) => PostgresPassword::CAPABILITIES,
-            Self::MysqlAlternating(_) => MysqlAlternating::CAPABILITIES,
+            Self::PostgresAlternating(_) | Self::MysqlAlternating(_) => Capabilities::IN_TURN,
+            Self::PostgresPassword(_) | Self::MysqlPassword(_) => Capabilities::IN_PLACE,
             Self::MysqlDual(_) => MysqlAccount::DUAL,
-            Self::MysqlPassword(_) => MysqlAccount::SINGLE,
         }
     }
 

@@ -55,18 +55,6 @@ pub struct MysqlAlternating {
     pub end_sessions_idle_for: Option<Limit>,
 }
 
-impl MysqlAlternating {
-    /// Chosen by us for the account that is not in force; accounts are locked and used again, never dropped.
-    pub const CAPABILITIES: Capabilities = Capabilities {
-        issuer: Issuer::Client,
-        overlap: Overlap::Dual { max: 2 },
-        reread: false,
-        follows: true,
-        disable: true,
-        delete: false,
-    };
-}
-
 /// One account of MySQL: `mysql-dual = { .. }` and `mysql-password = { .. }` of a rotator.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -94,15 +82,5 @@ impl MysqlAccount {
         follows: true,
         disable: false,
         delete: true,
-    };
-
-    /// Chosen by us; a new one ends the old one at once.
-    pub const SINGLE: Capabilities = Capabilities {
-        issuer: Issuer::Client,
-        overlap: Overlap::Single,
-        reread: false,
-        follows: false,
-        disable: false,
-        delete: false,
     };
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Capabilities, Issuer, NewPassword, Overlap};
+use super::NewPassword;
 use crate::model::time::Limit;
 
 /// A PostgreSQL database and how slm reaches it. What is stored names this host, whatever a secret may say.
@@ -59,18 +59,6 @@ pub struct PostgresAlternating {
     pub end_sessions_after: Option<Limit>,
 }
 
-impl PostgresAlternating {
-    /// Chosen by us for the role that is not in force; roles are disabled and used again, never dropped.
-    pub const CAPABILITIES: Capabilities = Capabilities {
-        issuer: Issuer::Client,
-        overlap: Overlap::Dual { max: 2 },
-        reread: false,
-        follows: true,
-        disable: true,
-        delete: false,
-    };
-}
-
 /// `postgres-password = { .. }` of a rotator.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -84,16 +72,4 @@ pub struct PostgresPassword {
     pub password: NewPassword,
     /// A statement that a new value must be able to run.
     pub probe: Option<String>,
-}
-
-impl PostgresPassword {
-    /// Chosen by us; a new one ends the old one at once.
-    pub const CAPABILITIES: Capabilities = Capabilities {
-        issuer: Issuer::Client,
-        overlap: Overlap::Single,
-        reread: false,
-        follows: false,
-        disable: false,
-        delete: false,
-    };
 }
