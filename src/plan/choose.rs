@@ -76,7 +76,8 @@ impl Admit<'_, '_> {
         } else {
             let verb = match kind {
                 ActionKind::Deliver { .. } => "deliver",
-                ActionKind::Finish { .. } => "retire",
+                // What comes back is put in force, and nothing is ended.
+                ActionKind::Finish { .. } if reason != Reason::RolledBack => "retire",
                 _ => "rotate",
             };
             let share = Share { rotations: self.rotations, managed: self.managed };

@@ -277,6 +277,28 @@ fn what_a_rotation_left_behind_is_finished_before_the_next_and_a_forced_one_ends
     assert_eq!(of(true), ["rotate db v-db"]);
 }
 
+#[test]
+fn what_comes_back_is_brought_back_whatever_else_was_begun_or_is_asked_for_and_nothing_is_retired_for_it() {
+    for (name, decided, back) in [
+        ("fate", "rollback", true),
+        ("last", "revive 2026-11-23T00:00:00Z", true),
+        ("last", "delete", false),
+        ("fate", "retire", false),
+    ] {
+        let plan = world().aged("db", 90).fact("db", "slm_pending", Value::Bool(true)).with(|world| {
+            let facts =
+                [("credential", text("db")), ("generation", text("v-db")), ("open", Value::Bool(true)), (name, text(decided))];
+            let facts = facts.map(|(name, value)| (Arc::from(name), value));
+            world.rotations = Some(Resource::new("db".into(), facts.into()));
+            world.forced.push("db".into());
+        });
+        let plan = plan.plan();
+        let (action, reason) = if back { ("finish db v-db", Reason::RolledBack) } else { ("rotate db v-db", Reason::HalfDone) };
+        assert_eq!((actions(&plan), reasons(&plan)), (vec![action.to_owned()], vec![&reason]), "{name} {decided}");
+        assert_eq!(plan.actions[0].permitted_by, ["may-rotate".into()], "{name} {decided}");
+    }
+}
+
 const RETIRING: &str = r#"
 @id("may-rotate") permit (principal, action == Slm::Action::"rotate", resource);
 @id("may-retire") permit (principal, action == Slm::Action::"retire", resource);
