@@ -200,7 +200,11 @@ impl Plugin {
             }
         };
         let ((), said, handed) = tokio::join!(write, said, all(&mut reader, VALUE));
-        let mut handed = handed?;
+        let mut handed = match handed {
+            // It closed its end with the value unread. Such a step hands nothing over, and its reply says how it went.
+            Err(unread) if value.is_some() && unread.kind() == std::io::ErrorKind::ConnectionReset => Zeroizing::default(),
+            handed => handed?,
+        };
         Ok((child.wait().await?, said?, Secret::new(std::mem::take(&mut *handed))))
     }
 
