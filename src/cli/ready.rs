@@ -146,7 +146,8 @@ fn session_name(kind: &ActionKind) -> String {
     }
 }
 
-/// Why the guards do not permit to end what `credential` left behind, if so; asked again here, for the plan may be old.
+/// Why the guards do not permit to end what `credential` left behind, if so; asked again here, for the plan may be old. What the plan
+/// did not see it holds; here the engine reads the secret itself before it ends anything, and no list of its store.
 fn may_retire(session: &pipeline::Session, credential: &Credential) -> Option<String> {
     let at = SystemClock.now();
     let freezes = session.catalog.settings.limits.freeze.iter().chain(&credential.policy.freeze);

@@ -29,6 +29,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     by_hand::refuse(&session, &wanted, Asked::Rollback)?;
     let credential = wanted.first().and_then(|id| session.catalog.credentials.get(id));
     let credential = credential.ok_or_else(|| format!("credential `{}` is not declared", args.credential))?;
+    // `decide` reads the secret itself, and no list of its store that could be incomplete.
     let permitted = guard::guard(&session.rules, credential, "rotate", Share::default(), SystemClock.now());
     let permitted = permitted.map_err(|because| held(credential, &words::held(&because)))?;
     let generation = pipeline::block_on(decide(&session, global, credential))??;

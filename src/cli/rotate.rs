@@ -25,8 +25,8 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, None)?;
     let wanted = super::plan::known(&session, &args.credentials)?;
     by_hand::refuse(&session, &wanted, if args.leak { Asked::Leak } else { Asked::Rotate })?;
-    let permitted = if args.leak { may_leak(&session, &wanted)? } else { Vec::new() };
     let mut judged = pipeline::block_on(session.judge(global))??;
+    let permitted = if args.leak { may_leak(&session, &judged, &wanted)? } else { Vec::new() };
     let made = ahead::plan(&session, &mut judged, &ahead::For { forced: &wanted, wanted: &wanted, applies: true })?;
     let mut plan = only(made, |kind| kind.credential().is_some_and(|id| wanted.contains(id)));
     if args.leak {
@@ -55,10 +55,11 @@ fn thaw(plan: &mut Plan, permitted: &[RuleId]) {
 }
 
 /// The rules that permit to end a value while it is in use; the guards are asked for it by a name of its own.
-fn may_leak(session: &pipeline::Session, wanted: &[CredentialId]) -> Result<Vec<RuleId>, Trouble> {
+fn may_leak(session: &pipeline::Session, judged: &pipeline::Judged, wanted: &[CredentialId]) -> Result<Vec<RuleId>, Trouble> {
     let mut permitted = Vec::new();
     for credential in wanted.iter().filter_map(|id| session.catalog.credentials.get(id)) {
-        match guard::guard(&session.rules, credential, "rotate_leak", Share::default(), SystemClock.now()) {
+        let share = Share { incomplete: guard::unseen(&judged.snapshot, credential), ..Share::default() };
+        match guard::guard(&session.rules, credential, "rotate_leak", share, SystemClock.now()) {
             Ok(rules) => permitted.extend(rules),
             Err(because) => {
                 let error = format!("`{}` may not be rotated as leaked: {}", credential.id, words::held(&because));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::guard::{Share, guard, shut};
+use super::guard::{Share, guard, shut, unseen};
 use super::standing::returns;
 use super::{Input, by_hand, managed, preflight};
 use crate::model::assessment::{Because, Decision, Status, Subject};
@@ -26,7 +26,7 @@ pub(super) fn credentials(input: &Input<'_>, held: &mut Vec<Held>, looked: &mut 
     let mut due: Vec<(&Credential, ActionKind, Reason, bool)> = Vec::new();
     for credential in input.catalog.credentials.values() {
         let seen = see(input, credential);
-        let unseen = seen.population.is_none_or(|population| !population.completeness.is_complete());
+        let unseen = unseen(input.snapshot, credential);
         if let Some((kind, reason)) = wanted(input, credential, &seen) {
             due.push((credential, kind, reason, unseen));
         }
@@ -44,7 +44,7 @@ pub(super) fn credentials(input: &Input<'_>, held: &mut Vec<Held>, looked: &mut 
     }
     while let Some((credential, kind, reason)) = follows(input, &admit.actions, &left) {
         left.remove(&credential.id);
-        let unseen = see(input, credential).population.is_none_or(|population| !population.completeness.is_complete());
+        let unseen = unseen(input.snapshot, credential);
         admit.one(credential, kind, reason, unseen);
     }
     admit.actions
@@ -80,7 +80,7 @@ impl Admit<'_, '_> {
                 ActionKind::Finish { .. } if reason != Reason::RolledBack => "retire",
                 _ => "rotate",
             };
-            let share = Share { rotations: self.rotations, managed: self.managed };
+            let share = Share { rotations: self.rotations, managed: self.managed, incomplete: unseen };
             let permitted = guard(input.rules, credential, verb, share, input.assessment.at);
             permitted.and_then(|rules| look_ahead(input, credential, &kind, &reason, self.looked).map(|()| rules))
         };

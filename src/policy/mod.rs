@@ -91,7 +91,7 @@ pub struct GuardFacts {
     pub verifiable: bool,
     /// Number of consumers.
     pub consumers: i64,
-    /// Share of the managed credentials this run touches with this one, in percent, rounded down.
+    /// Share of the managed credentials that the run rotates before this one, in percent, rounded down.
     pub share_percent: i64,
     /// Whether the credential's store was not seen to its end.
     pub incomplete: bool,
