@@ -246,6 +246,29 @@ async fn more_repositories_than_are_looked_at_are_said_and_hold() {
 }
 
 #[tokio::test]
+async fn a_list_of_readers_that_leads_back_ends_and_holds() {
+    let server = Server::start();
+    let config = "name = \"SESSION_KEY\"\nvisibility = \"selected\"\nrepos = [\"acme/r1\"]";
+    server.with(|state| drop(state.repositories.insert(1, "acme/r1".to_owned())));
+    server.secret_of(config).deliver(&V1.into(), &value(CANARY)).await.unwrap();
+    let list = "GET /orgs/acme/actions/secrets/SESSION_KEY/repositories?per_page=100";
+    let second = &*format!("{list}&page=2");
+    let page = r#"{"total_count":2,"repositories":[{"id":1,"full_name":"acme/r1"}]}"#;
+    // To itself, and to the first by way of a second.
+    for (ways, asked) in [(&[(list, list)][..], 1), (&[(list, second), (second, list)], 2)] {
+        for (from, to) in ways {
+            let link = server.with(|state| format!("link: <{}{}>; rel=\"next\"\r\n", state.root, &to[4..]));
+            server.script(from, 200, &link, page);
+        }
+        server.with(|state| state.seen.clear());
+        let draining = server.secret_of("name = \"SESSION_KEY\"").observe().await.unwrap().draining;
+        let why = "the repositories that see `acme/SESSION_KEY` cannot be listed: ";
+        assert!(draining.len() == 1 && draining[0].starts_with(why), "{draining:?}");
+        assert_eq!(server.with(|state| state.seen.iter().filter(|one| one.starts_with(list)).count()), asked);
+    }
+}
+
+#[tokio::test]
 async fn a_secret_of_an_environment_overrides_its_repositorys_unless_it_may() {
     let server = Server::start();
     server.with(|state| {
