@@ -12,6 +12,7 @@ mod databases;
 mod deployed;
 mod deployed_aws;
 mod http;
+mod in_time;
 mod managed;
 mod near;
 mod observed;
@@ -175,6 +176,8 @@ mod tests_by_hand;
 mod tests_consumers;
 #[cfg(test)]
 mod tests_http;
+#[cfg(test)]
+mod tests_in_time;
 #[cfg(test)]
 mod tests_mutation;
 #[cfg(test)]

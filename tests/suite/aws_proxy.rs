@@ -22,6 +22,8 @@ pub enum Fault {
 pub struct State {
     /// Operations asked for, in order.
     pub calls: Vec<String>,
+    /// Keys that calls of each operation were signed with.
+    pub signed: BTreeMap<String, BTreeSet<String>>,
     /// What happens to the call with this number.
     pub fault: Option<(usize, Fault)>,
     /// Kills the process with this id at the first call of this operation: before it takes effect, or after.
@@ -152,6 +154,7 @@ fn serve(mut client: TcpStream, server: &str, state: &Mutex<State>) {
         let mut state = state.lock().unwrap();
         let number = state.calls.len();
         state.calls.push(request.operation.clone());
+        state.signed.entry(request.operation.clone()).or_default().insert(request.key.clone());
         let fault = state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault);
         let asks = request.operation == "GetCallerIdentity";
         let late = state.late.as_mut().filter(|(region, left)| asks && *region == request.region && *left > 0);
