@@ -1,7 +1,7 @@
 #!/bin/sh
 # The AWS stand-ins the integration tests start by themselves.
 #   scripts/emulators.sh install           make .cache/venv-moto, -roto and -mini when missing, MySQL and systemd in .cache, and sshd and PostgreSQL where it may
-#   scripts/emulators.sh path moto|roto|ministack|mysql|github|systemd    print the server binary; exit 1 when it is not installed
+#   scripts/emulators.sh path moto|roto|ministack|mysql|github|emulate|systemd    print the server binary; exit 1 when it is not installed
 set -eu
 cache=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)/.cache
 
@@ -77,6 +77,19 @@ github() {
     echo "GitHub's descriptions could not be installed with npm; their tests are skipped" >&2
 }
 
+# A GitHub with state of somebody else's making: the last version that runs on Node 20. It lists no repositories of an organisation and knows no
+# GraphQL, which is what its test is about; without npm that test says that it is skipped.
+emulate() {
+    dir=$cache/node-emulate
+    [ -f "$(server emulate)" ] && grep -q '"version": "0.11.2"' "$dir/node_modules/emulate/package.json" && return 0
+    if command -v npm >/dev/null; then
+        mkdir -p "$dir"
+        [ -f "$dir/package.json" ] || echo '{"private":true}' > "$dir/package.json"
+        (cd "$dir" && npm install --ignore-scripts --no-audit --no-fund --silent emulate@0.11.2) >/dev/null 2>&1 && return 0
+    fi
+    echo "the emulator of GitHub could not be installed with npm; its test is skipped" >&2
+}
+
 # The unit of the agent is judged by systemd itself, unpacked and not installed; without apt that test says that it is skipped.
 systemd() {
     [ -x "$(server systemd)" ] && return 0
@@ -95,8 +108,9 @@ server() { # NAME
         ministack) echo "$cache/venv-mini/bin/ministack" ;;
         mysql) echo "$cache/mysql/mysqld" ;;
         github) echo "$cache/node-github/node_modules/@stoplight/prism-cli/dist/index.js" ;;
+        emulate) echo "$cache/node-emulate/node_modules/emulate/dist/index.js" ;;
         systemd) echo "$cache/systemd/usr/bin/systemd-analyze" ;;
-        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\`, \`mysql\`, \`github\` and \`systemd\`" >&2; exit 2 ;;
+        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\`, \`mysql\`, \`github\`, \`emulate\` and \`systemd\`" >&2; exit 2 ;;
     esac
 }
 
@@ -109,6 +123,7 @@ case ${1:-} in
         postgres
         mysql
         github
+        emulate
         systemd
         ;;
     path)

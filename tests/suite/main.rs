@@ -9,6 +9,7 @@
 
 mod agent;
 mod aws;
+mod aws_access;
 mod aws_iam;
 mod aws_managed;
 mod aws_managed_cli;
@@ -49,6 +50,7 @@ mod manual;
 mod mysql;
 mod mysql_cli;
 mod mysql_server;
+mod one_run;
 mod postgres;
 mod postgres_cli;
 mod postgres_server;
