@@ -12,6 +12,7 @@ mod databases;
 mod deployed;
 mod deployed_aws;
 mod http;
+mod locker;
 mod managed;
 mod near;
 mod observed;

@@ -67,3 +67,4 @@ mod terraform;
 mod tls;
 mod usage;
 mod vault;
+mod verify;
