@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value as Json, json};
 
-use super::{Exit, Global, Said, Trouble, derived, gaps, lease, pipeline, ready, together};
+use super::{Exit, Global, Said, Trouble, derived, gaps, lease, pipeline, ready, together, wire};
+use crate::host::clock::SystemClock;
 use crate::host::locker::{Locker, Signer};
 use crate::host::repo;
 use crate::model::catalog::{Credential, LockerSettings};
@@ -31,6 +32,7 @@ pub(super) fn out(session: &pipeline::Session, global: &Global, plan: &Plan, has
     // Nothing is changed that could not be recorded beside what was recorded before.
     repo::intact(&global.root, &session.catalog.settings.locker.branch)
         .map_err(|error| Trouble { exit: Exit::Integrity, error: error.into() })?;
+    locker(session, global)?.continues().map_err(|error| Trouble { exit: Exit::Integrity, error: error.into() })?;
     let stop = stop_on_ctrl_c();
     let outcomes = pipeline::block_on(carry_out(session, global, plan, haste, &stop))?;
     // What is recorded is the world after the run: the same look a later plan would take.
@@ -139,7 +141,6 @@ pub(super) fn record(
     result: &Json,
 ) -> Result<String, Trouble> {
     let settings = &session.catalog.settings.locker;
-    let locker = Locker::open(&global.root, settings, signer(settings, global)?)?;
     let run = session.run("apply");
     let files = artefacts(&RunRecord {
         run: &run,
@@ -151,15 +152,21 @@ pub(super) fn record(
         result,
     })?;
     let message = message(run.id.as_str(), outcomes);
-    let (plans, evidence) = match &settings.plans_branch {
-        Some(_) => files.into_iter().partition(|(path, _)| path.starts_with("plans/")),
-        None => (BTreeMap::new(), files),
-    };
     if let Some(branch) = &settings.plans_branch {
+        // For people; what is verified is in the locker all the same.
+        let plans: BTreeMap<_, _> =
+            files.iter().filter(|(path, _)| path.starts_with("plans/")).map(|(p, f)| (p.clone(), f.clone())).collect();
         let elsewhere = LockerSettings { branch: branch.clone(), ..settings.clone() };
         Locker::open(&global.root, &elsewhere, signer(settings, global)?)?.append(|_| plans.clone(), &message, session.at)?;
     }
-    Ok(locker.append(|_| evidence.clone(), &message, session.at)?)
+    Ok(locker(session, global)?.append(|_| files.clone(), &message, session.at)?)
+}
+
+/// The locker with its log, as its key is now.
+fn locker(session: &pipeline::Session, global: &Global) -> Result<Locker, Trouble> {
+    let settings = &session.catalog.settings.locker;
+    let ledger = pipeline::block_on(wire::ledger(&session.catalog, &global.root, &session.sessions))??;
+    Ok(Locker::open(&global.root, settings, signer(settings, global)?)?.logged(ledger, Arc::new(SystemClock)))
 }
 
 fn signer(settings: &LockerSettings, global: &Global) -> Result<Option<Signer>, Trouble> {

@@ -25,6 +25,7 @@ mod rotate;
 mod schema;
 mod status;
 mod together;
+mod verify;
 mod watch;
 mod wire;
 
@@ -116,6 +117,8 @@ enum Verb {
     Status(status::Args),
     /// Explain a control or a resource in depth
     Explain(explain::Args),
+    /// Check the evidence of a locker, offline, and say what in it does not hold
+    Verify(verify::Args),
     /// Write the schemas of the config files for editors
     Schema(schema::Args),
     /// Check again whenever a file is saved
@@ -212,6 +215,7 @@ fn dispatch(cli: &Cli) -> Result<Said, Trouble> {
         Verb::Agent(args) => agent::run(args, global),
         Verb::Status(args) => status::run(args, global),
         Verb::Explain(args) => explain::run(args, global),
+        Verb::Verify(args) => verify::run(args, global),
         Verb::Schema(args) => schema::run(args, global),
         Verb::Watch(args) => watch::run(args, global),
         Verb::Demo(args) => demo::run(args, global),

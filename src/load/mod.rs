@@ -13,6 +13,7 @@ mod deployed;
 mod deployed_aws;
 mod http;
 mod in_time;
+mod locker;
 mod managed;
 mod near;
 mod observed;

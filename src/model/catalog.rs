@@ -13,6 +13,7 @@ pub use super::consumer::{
 };
 use super::diagnostic::Place;
 use super::id::{ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
+use super::locker::LogSettings;
 use super::registers::RegistersSettings;
 use super::rotator::RotatorConfig;
 use super::snapshot::{Population, Resource, Value};
@@ -323,11 +324,13 @@ pub struct LockerSettings {
     pub remote: Option<String>,
     /// SSH private key that signs commits, outside the repo.
     pub signing_key: Option<String>,
+    /// The log of everything in it.
+    pub log: LogSettings,
 }
 
 impl Default for LockerSettings {
     fn default() -> Self {
-        Self { branch: "slm/evidence".to_owned(), plans_branch: None, remote: None, signing_key: None }
+        Self { branch: "slm/evidence".to_owned(), plans_branch: None, remote: None, signing_key: None, log: LogSettings::default() }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod decisions;
 pub mod diagnostic;
 pub mod fact;
 pub mod id;
+pub mod locker;
 pub mod names;
 pub mod outcome;
 pub mod plan;

@@ -69,3 +69,4 @@ mod terraform;
 mod tls;
 mod usage;
 mod vault;
+mod verify;
