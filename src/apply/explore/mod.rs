@@ -6,6 +6,7 @@
 
 mod faults;
 mod search;
+mod stop;
 mod sweeps;
 mod together;
 mod world;
