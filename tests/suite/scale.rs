@@ -181,6 +181,8 @@ fn two_accounts_are_judged_as_they_were_made_with_one_request_a_page() {
         let receipt = of("secrets-manager", &format!("{FIRST}/{region}"));
         assert_eq!(sum(receipt, "requests"), 5 + 1, "five pages and the caller's identity");
     }
+    let (requests, sent) = (status["requests"].as_u64().unwrap(), status["sent"].as_u64().unwrap());
+    assert_eq!(sent, requests + 4, "what receipts count, and a role assumed for each account and region");
     let refused = of("secrets-manager", &format!("{SECOND}/{DENIED}"));
     assert_eq!(refused["completeness"]["incomplete"]["cause"], "denied");
     let iam = of("iam", &format!("{FIRST}/global"));
