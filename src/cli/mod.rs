@@ -17,6 +17,7 @@ mod init;
 mod lease;
 mod pipeline;
 mod plan;
+mod progress;
 mod ready;
 mod resume;
 mod retire;
@@ -36,11 +37,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::{Value as Json, json};
 
-pub use exit::{Exit, USAGE};
+pub use exit::Exit;
 
 /// Declarative policy engine: rotates credentials without losing one and keeps evidence an auditor can verify.
 #[derive(Parser)]
-#[command(name = "slm", version, about, disable_help_subcommand = true)]
+#[command(name = "slm", version, about, disable_help_subcommand = true, after_help = exit::help())]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -191,7 +192,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+            return ExitCode::from(if error.use_stderr() { Exit::Usage } else { Exit::Clean }.code());
         }
     };
     start_log(&cli.global);
@@ -263,16 +264,6 @@ fn start_log(global: &Global) {
 }
 
 impl Global {
-    /// A spinner on standard error; hidden when that is no terminal, when asked to be quiet, and for JSON.
-    fn spinner(&self, message: String) -> indicatif::ProgressBar {
-        if self.quiet || self.format == Format::Json {
-            return indicatif::ProgressBar::hidden();
-        }
-        let spinner = indicatif::ProgressBar::new_spinner().with_message(message);
-        spinner.enable_steady_tick(std::time::Duration::from_secs(1));
-        spinner
-    }
-
     fn colored(&self) -> bool {
         match self.color {
             Color::Always => true,

@@ -1,6 +1,6 @@
 //! `slm resume`: go on with what was begun, and begin nothing.
 
-use super::carry::Haste;
+use super::carry::{Haste, Work};
 use super::rotate::only;
 use super::{Global, Said, Trouble, carry, pipeline};
 use crate::model::id::CredentialId;
@@ -15,7 +15,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
-    let session = pipeline::open(global, None)?;
+    let session = pipeline::open(global, "resume", None)?;
     let wanted = super::plan::known(&session, &args.credentials)?;
     let judged = pipeline::block_on(session.judge(global))??;
     let plan = session.plan(&judged, &[])?;
@@ -23,7 +23,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let asked = |id: &CredentialId| wanted.is_empty() || wanted.contains(id);
     let mut plan = only(plan, |kind| begun.contains(kind) && kind.credential().is_some_and(asked));
     plan.preflight.clear();
-    carry::out(&session, global, &plan, Haste::GoesOn)
+    carry::out(&session, global, &Work { plan: &plan, haste: Haste::GoesOn, requests: judged.requests() })
 }
 
 /// What of `plan` was begun by an earlier run.

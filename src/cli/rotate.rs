@@ -1,7 +1,7 @@
 //! `slm rotate`: rotate credentials now, due or not.
 
 use super::by_hand::{self, Asked};
-use super::carry::Haste;
+use super::carry::{Haste, Work};
 use super::{Exit, Global, Said, Trouble, ahead, carry, pipeline};
 use crate::host::clock::SystemClock;
 use crate::model::id::{CredentialId, RuleId};
@@ -22,17 +22,18 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
-    let session = pipeline::open(global, None)?;
+    let session = pipeline::open(global, "rotate", None)?;
     let wanted = super::plan::known(&session, &args.credentials)?;
     by_hand::refuse(&session, &wanted, if args.leak { Asked::Leak } else { Asked::Rotate })?;
     let mut judged = pipeline::block_on(session.judge(global))??;
     let permitted = if args.leak { may_leak(&session, &judged, &wanted)? } else { Vec::new() };
-    let made = ahead::plan(&session, &mut judged, &ahead::For { forced: &wanted, wanted: &wanted, applies: true })?;
+    let made = ahead::plan(&session, global, &mut judged, &ahead::For { forced: &wanted, wanted: &wanted, applies: true })?;
     let mut plan = only(made, |kind| kind.credential().is_some_and(|id| wanted.contains(id)));
     if args.leak {
         thaw(&mut plan, &permitted);
     }
-    carry::out(&session, global, &plan, if args.leak { Haste::Leaked } else { Haste::Usual })
+    let haste = if args.leak { Haste::Leaked } else { Haste::Usual };
+    carry::out(&session, global, &Work { plan: &plan, haste, requests: judged.requests() })
 }
 
 /// A freeze does not keep a value in wrong hands alive, nor does what leaves a new one usable.

@@ -131,6 +131,8 @@ impl RenderedFile {
         };
         let mut command = tokio::process::Command::new(program);
         command.args(arguments).current_dir(&self.root).kill_on_drop(true);
+        // In a group of its own: Ctrl-C in a terminal stops slm after it, and not it.
+        command.process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         match tokio::time::timeout(RELOAD_TIMEOUT, command.status()).await {
             Err(_) => Err(failure(ErrorClass::Transient, operation, "its reload command took more than a minute")),

@@ -104,6 +104,21 @@ pub enum Remedy {
     Escalate,
 }
 
+/// Lines of a control's file, from 1, that decide about a resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ControlLines {
+    /// Its id.
+    pub id: u32,
+    /// The entity types it speaks about.
+    pub entities: u32,
+    /// Which of them are meant.
+    pub applies_where: u32,
+    /// What must have been observed.
+    pub requires: u32,
+    /// How old evidence may be.
+    pub evidence_ttl: u32,
+}
+
 /// A promise that must hold.
 #[derive(Clone, Debug)]
 pub struct Control {
@@ -145,6 +160,8 @@ pub struct Control {
     pub needs: Option<String>,
     /// Its file.
     pub place: Place,
+    /// Where it says what.
+    pub lines: ControlLines,
 }
 
 /// A framework and its criteria.

@@ -82,6 +82,7 @@ fn control(id: &str) -> Control {
         events: [].into(),
         needs: None,
         place: place(),
+        lines: ControlLines::default(),
     }
 }
 

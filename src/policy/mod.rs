@@ -1,5 +1,6 @@
 //! Cedar: rules and guards compiled once, sliced by action, decided natively where the shape is common, with Cedar as the oracle.
 
+mod bounds;
 mod compile;
 mod eval;
 mod native;
@@ -17,6 +18,8 @@ use crate::model::snapshot::Resource;
 use crate::model::time::Timestamp;
 use native::{Native, millis};
 use parse::Parsed;
+
+pub use bounds::{Bound, Measure, Sense};
 
 /// Instants looked at before a verdict is taken never to change; two moving counts could meet without end.
 const FLIP_STEPS: usize = 100;
@@ -193,6 +196,12 @@ impl Rule {
     #[must_use]
     pub fn reads(&self) -> &[Arc<str>] {
         self.native.as_ref().map_or(&[], |native| native.reads.as_slice())
+    }
+
+    /// The bounds it sets to what was observed of `resource`, in its own order; empty when it is left to Cedar.
+    #[must_use]
+    pub fn bounds(&self, entity: &EntityType, resource: &Resource, now: Timestamp) -> Vec<Bound> {
+        self.native.as_ref().map_or_else(Vec::new, |native| native.bounds(entity, resource, millis(now)))
     }
 
     fn holds(&self, entity: &EntityType, resource: &Resource, now: Timestamp) -> Result<bool, String> {

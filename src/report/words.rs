@@ -2,11 +2,13 @@
 
 use super::by_hand;
 use crate::model::assessment::{Because, Decision, Subject};
+use crate::model::id::ExceptionId;
 use crate::model::plan::{ActionKind, HeldBecause, Reason, Together};
 use crate::model::preflight::{Check, Looked, Obstacle, Sighting};
 use crate::model::snapshot::Value;
 use crate::model::standing::{Holding, Standing};
 use crate::model::time::Timestamp;
+use crate::policy::{Bound, Measure, Sense};
 
 /// An age as people say it: `3d`, `5h`, `12m`, `8s`; `0s` for a future instant.
 #[must_use]
@@ -173,6 +175,37 @@ pub fn held_up(standing: &Standing, now: Timestamp) -> String {
 #[must_use]
 pub fn together(together: &Together) -> String {
     format!("one restart of {} for {}", together.workload, list(&together.credentials))
+}
+
+/// A bound as a clause: `age of created at most 90d`.
+#[must_use]
+pub fn bound(bound: &Bound) -> String {
+    let Bound { attribute, measure, sense, limit } = bound;
+    let sense = match sense {
+        Sense::AtMost => "at most",
+        Sense::Under => "under",
+        Sense::AtLeast => "at least",
+        Sense::Over => "over",
+    };
+    match measure {
+        Measure::Age => format!("age of {attribute} {sense} {}", span(*limit)),
+        Measure::Left => format!("time left until {attribute} {sense} {}", span(*limit)),
+        Measure::Number => format!("{attribute} {sense} {limit}"),
+    }
+}
+
+/// Milliseconds in the greatest unit that holds them exactly.
+fn span(ms: i64) -> String {
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+    let unit = units.into_iter().find(|(_, scale)| ms % scale == 0);
+    unit.map_or_else(|| format!("{ms}ms"), |(unit, scale)| format!("{}{unit}", ms / scale))
+}
+
+/// Exceptions that decided nothing, a line each.
+#[must_use]
+pub fn unused(exceptions: &[ExceptionId]) -> String {
+    let line = |id| format!("Exception {id} decides nothing now; remove its file if it is not needed any more.\n");
+    exceptions.iter().map(line).collect()
 }
 
 fn list<T: ToString>(items: &[T]) -> String {

@@ -133,6 +133,10 @@ impl HttpConnector for Paced<SharedHttpConnector> {
         let (inner, budget) = (self.inner.clone(), self.budget.clone());
         HttpConnectorFuture::new(async move {
             budget.take().await;
+            // What is asked is in this header where it is in no path; a body is never told.
+            let target = request.headers().get("x-amz-target").unwrap_or_default();
+            let host = request.uri().split('/').nth(2).unwrap_or_default();
+            tracing::debug!(method = request.method(), host, target, "request");
             inner.call(request).await
         })
     }

@@ -215,4 +215,5 @@ fn requests_are_pages_and_a_fixed_number(status: &Json, count: &Count) {
     // What the accounts were asked in truth: the same, and for each session its role.
     let [all, roles] = [&count[0], &count[1]].map(|count| count.load(Ordering::Relaxed));
     assert_eq!((all, roles), (pages + fixed + 4, 4), "one role for each account and region");
+    assert_eq!(status["sent"], all, "what receipts count, and the roles");
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -181,6 +182,11 @@ pub fn slm_watched(at: &Path, arguments: &[&str], env: &[(&str, &str)], seen: im
     output.status.code().is_some().then(|| ran(output))
 }
 
+/// What `child`, which was started by [`World::start`], came to.
+pub fn ended(child: Child) -> Ran {
+    ran(child.wait_with_output().unwrap())
+}
+
 /// The same, and the most memory it held at any time, in MB of a million bytes. `SLM_BIN` names another binary to run.
 pub fn slm_measured(at: &Path, arguments: &[&str], env: &[(&str, &str)]) -> (Ran, f64) {
     let child = command(at, arguments, env).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -300,6 +306,13 @@ impl World {
     pub fn slm_watched(&self, arguments: &[&str], seen: impl FnOnce(u32)) -> Option<Ran> {
         let env: Vec<(&str, &str)> = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         slm_watched(&self.root(), arguments, &env, seen)
+    }
+
+    /// Starts it in a group of its own, as a shell does.
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        let env: Vec<(&str, &str)> = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut command = command(&self.root(), arguments, &env);
+        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     pub fn read(&self, path: &str) -> String {

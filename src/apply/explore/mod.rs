@@ -12,6 +12,7 @@ mod node;
 mod rig;
 mod search;
 mod state;
+mod stop;
 mod sweeps;
 mod together;
 mod world;
