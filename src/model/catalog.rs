@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::calendar::{Freeze, Window};
 pub use super::consumer::{
     AgentConsumer, Consumer, ConsumerKind, EcsConsumer, ExecConsumer, FileConsumer, GithubSecretConsumer, GithubStore,
-    GithubWorkflowConsumer, KubernetesConsumer, LambdaConsumer, Letters, SelfRefreshingConsumer, Send, Stage, Visibility,
+    GithubWorkflowConsumer, Health, KubernetesConsumer, LambdaConsumer, Letters, SelfRefreshingConsumer, Send, Stage, Visibility,
     WebhookConsumer, Workload,
 };
 use super::diagnostic::Place;

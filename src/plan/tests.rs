@@ -113,7 +113,7 @@ fn credential(id: &str) -> Credential {
 fn consumer(id: &str) -> Consumer {
     Consumer {
         id: id.into(),
-        kind: ConsumerKind::File(FileConsumer { path: id.to_owned(), template: None, mode: None, reload: None }),
+        kind: ConsumerKind::File(FileConsumer { path: id.to_owned(), ..FileConsumer::default() }),
         canary: false,
         max_staleness: Limit::seconds(0),
         letters: None,

@@ -31,7 +31,7 @@ use crate::aws_rotation::{Function, Rotating, value};
 use crate::support::{Server, git};
 
 fn file() -> FileConsumer {
-    FileConsumer { path: "run/db".to_owned(), template: None, mode: None, reload: None }
+    FileConsumer { path: "run/db".to_owned(), ..FileConsumer::default() }
 }
 
 fn credential(name: &str) -> Credential {

@@ -188,7 +188,7 @@ pub struct Rig {
 }
 
 fn file() -> FileConsumer {
-    FileConsumer { path: "run/value".to_owned(), template: None, mode: None, reload: None }
+    FileConsumer { path: "run/value".to_owned(), ..FileConsumer::default() }
 }
 
 impl Rig {
