@@ -37,6 +37,8 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
 
 /// A freeze does not keep a value in wrong hands alive, nor does what leaves a new one usable.
 fn thaw(plan: &mut Plan, permitted: &[RuleId]) {
+    // What a sign of a leak asks for is what is done.
+    plan.held.retain(|held| !matches!(held.reason, Reason::Leaked { .. }));
     let passes = |held: &mut Held| match &held.because {
         HeldBecause::Frozen { .. } => true,
         HeldBecause::Preflight(obstacles) => !obstacles.iter().any(|obstacle| obstacle.code.holds_a_leak()),

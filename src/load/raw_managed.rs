@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use crate::model::calendar::{Freeze, Window};
 use crate::model::catalog::{
     AgentConsumer, EcsConsumer, ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer,
-    KubernetesConsumer, LambdaConsumer, Letters, SelfRefreshingConsumer, WebhookConsumer,
+    KubernetesConsumer, LambdaConsumer, LeakSettings, Letters, SelfRefreshingConsumer, WebhookConsumer,
 };
 use crate::model::rotator::{
     AwsManaged, Exec, GithubDeployKey, Http, IamAccessKey, Manual, MysqlAccount, MysqlAlternating, Observe, PostgresAlternating,
@@ -36,6 +36,9 @@ pub struct Credential {
     pub policy: Policy,
     /// What must hold before the old one is disabled.
     pub gate: Option<GateSettings>,
+    /// What counts as a sign that its value is in wrong hands.
+    #[serde(default)]
+    pub leak: LeakSettings,
     /// Where a new value must arrive, in order of delivery.
     #[serde(default)]
     pub consumer: Vec<Consumer>,

@@ -4,7 +4,7 @@ use super::checks::Repo;
 use super::managed::{one_kind, source};
 use super::text::{Doc, Item, error};
 use super::{by_hand, databases, http, raw};
-use crate::model::catalog::GateSettings;
+use crate::model::catalog::{GateSettings, LeakTrigger};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::rotator::{AwsManaged, Exec, GithubDeployKey, IamAccessKey, Overlap, RotatorConfig};
 use crate::model::time::Limit;
@@ -180,6 +180,14 @@ fn policy(doc: &Doc<'_>, policy: &raw::Policy, out: &mut Vec<Diagnostic>) {
         out.push(error("slm::bad-limit", doc.at(&["policy", "attempts"]), "`attempts` of 0 lets no rotation happen", None));
     }
     if policy.lease <= Limit::seconds(0) {
+    for (index, trigger) in raw.leak.triggers.iter().enumerate() {
+        let LeakTrigger::AwsQuarantinePolicy = trigger;
+        if !matches!(kind, RotatorConfig::AwsIamAccessKey(_)) {
+            let place = doc.at(&["leak", "triggers", &index.to_string()]);
+            let message = format!("`{name}` has no IAM user that AWS could quarantine");
+            out.push(error("slm::needless-trigger", place, message, Some("delete it".to_owned())));
+        }
+    }
         out.push(error("slm::bad-limit", doc.at(&["policy", "lease"]), "a `lease` of 0 lets no run do anything", None));
     }
 }

@@ -220,6 +220,11 @@ pub enum Reason {
     },
     /// A person asked for it.
     Forced,
+    /// There is a sign that its value is in wrong hands.
+    Leaked {
+        /// Which, and what else is to be done about it.
+        sign: String,
+    },
     /// A person asked for the value before.
     RolledBack,
 }
@@ -272,6 +277,8 @@ pub enum HeldBecause {
         /// Attempts made.
         attempts: u8,
     },
+    /// A person does it, in this way.
+    Person(String),
 }
 
 /// The rotation's name: 12 hex digits fixed by the credential and the generation it leaves (`none` before the first value).

@@ -231,7 +231,7 @@ pub(super) fn due_after(credential: &Credential) -> Limit {
     Limit::seconds((credential.policy.rotate_every.as_seconds() - earlier).max(0))
 }
 
-fn rotate(credential: &Credential, generation: Option<VersionId>) -> ActionKind {
+pub(super) fn rotate(credential: &Credential, generation: Option<VersionId>) -> ActionKind {
     ActionKind::Rotate {
         credential: credential.id.clone(),
         secret: credential.secret.clone(),

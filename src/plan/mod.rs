@@ -4,6 +4,7 @@ mod by_hand;
 mod choose;
 mod fit;
 pub mod guard;
+mod leak;
 pub mod lint;
 mod managed;
 pub mod needs;
@@ -53,6 +54,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     order::order(&mut actions, input.catalog);
     held.sort_by(|a, b| a.kind.cmp(&b.kind));
     preflight.sort();
+    held.extend(leak::suspected(input));
     preflight.dedup();
     let usage = usage::of_plan(input, &actions, &held);
     let together = together::told(input, &actions);

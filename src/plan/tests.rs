@@ -105,6 +105,7 @@ fn credential(id: &str) -> Credential {
         },
         gate: GateSettings::default(),
         consumers: ["app", "worker"].map(consumer).into(),
+        leak: Vec::new(),
         after: Vec::new(),
         place: place(),
     }
@@ -306,6 +307,7 @@ mod aws_managed;
 mod by_hand;
 mod derived;
 mod findings;
+mod leak;
 mod lints;
 mod managed;
 mod needs;

@@ -99,6 +99,7 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
         Reason::Untried => "what a person stored was not tried yet".to_owned(),
         Reason::Unused { since, limit } => format!("nobody has used it since {since}, over {limit} ago"),
         Reason::Forced => "asked for".to_owned(),
+        Reason::Leaked { sign } => format!("its value may be in wrong hands: {sign}"),
         Reason::RolledBack => "the value before is asked for".to_owned(),
     }
 }
@@ -115,7 +116,7 @@ pub fn held(because: &HeldBecause) -> String {
         HeldBecause::OutsideWindow { opens } => format!("its change window opens {opens}"),
         HeldBecause::Unseen(detail) => format!("its store was not seen: {detail}"),
         HeldBecause::Preflight(obstacles) => obstacles.iter().map(obstacle).collect::<Vec<_>>().join("; "),
-        HeldBecause::NoWriter(detail) => detail.clone(),
+        HeldBecause::NoWriter(detail) | HeldBecause::Person(detail) => detail.clone(),
         HeldBecause::AttemptsSpent { attempts } => format!("{attempts} attempts are used up; a person must look"),
     }
 }

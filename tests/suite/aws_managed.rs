@@ -62,6 +62,7 @@ fn credential(name: &str) -> Credential {
             letters: None,
             principals: Vec::new(),
         }],
+        leak: Vec::new(),
         after: Vec::new(),
         place: Place { file: String::new(), span: 0..0 },
     }

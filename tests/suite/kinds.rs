@@ -229,6 +229,7 @@ impl Rig {
         };
         Self { folder, vault, credential, told: Mutex::default() }
     }
+            leak: Vec::new(),
 
     /// The version in force.
     pub async fn current(&self) -> Option<VersionId> {

@@ -339,6 +339,7 @@ impl<K: Rotator + Target> Rig<K> {
                 letters: None,
                 principals: Vec::new(),
             }],
+            leak: Vec::new(),
             after: Vec::new(),
             place: Place { file: String::new(), span: 0..0 },
         };

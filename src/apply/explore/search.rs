@@ -221,6 +221,7 @@ impl Rig {
             },
             gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(TICK), ..GateSettings::default() },
             consumers: (0..count).map(declared).collect(),
+            leak: Vec::new(),
             after: Vec::new(),
             place: Place { file: String::new(), span: 0..0 },
         };
