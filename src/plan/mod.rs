@@ -10,6 +10,8 @@ mod managed;
 pub mod needs;
 mod order;
 mod preflight;
+mod reach;
+mod stages;
 pub mod standing;
 pub mod together;
 pub mod usage;
