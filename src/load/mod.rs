@@ -176,6 +176,8 @@ mod tests_consumers;
 #[cfg(test)]
 mod tests_http;
 #[cfg(test)]
+mod tests_keyset;
+#[cfg(test)]
 mod tests_mutation;
 #[cfg(test)]
 mod tests_order;

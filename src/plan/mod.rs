@@ -54,9 +54,9 @@ pub fn plan(input: &Input<'_>) -> Plan {
     actions.extend(by_hand::actions(input));
     actions.extend(choose::findings(input));
     order::order(&mut actions, input.catalog);
+    held.extend(leak::suspected(input));
     held.sort_by(|a, b| a.kind.cmp(&b.kind));
     preflight.sort();
-    held.extend(leak::suspected(input));
     preflight.dedup();
     let usage = usage::of_plan(input, &actions, &held);
     let together = together::told(input, &actions);

@@ -312,4 +312,5 @@ mod lints;
 mod managed;
 mod needs;
 mod preflight;
+mod stages;
 mod usage;

@@ -28,6 +28,9 @@ const DELETE_ONLY: Capabilities = Capabilities { disable: false, ..CLIENT };
 const SINGLE: Capabilities =
     Capabilities { issuer: Issuer::Client, overlap: Overlap::Single, disable: false, delete: false, ..SERVER };
 
+/// A set of keys: each value is made from the one before, and nobody validates it.
+const STAGED: Capabilities = Capabilities { follows: true, ..Capabilities::UNVALIDATED };
+
 fn scenario(capabilities: Capabilities, rotators: usize, faults: u8) -> Scenario {
     let setup = Setup {
         capabilities,
@@ -172,6 +175,18 @@ fn unvalidated_rolled_back_by_a_person() {
 }
 
 #[test]
+fn of_several_values_no_consumer_has_one_that_is_not_next_to_the_one_in_force() {
+    let twice = |rotators, faults| Scenario { wanted: 2, ..scenario(STAGED, rotators, faults) };
+    let mut two = twice(1, 1);
+    two.setup.consumers = 2;
+    holds("of several values, two in a row, 2 consumers, 1 run, 1 fault", &two);
+    holds("of several values, two in a row, 1 run, 2 faults", &twice(1, 2));
+    holds("of several values, two in a row, 2 runs", &twice(2, 0));
+    holds("of several values, roll-back, 1 run, 2 faults", &rollback(STAGED, 1, 2));
+    holds("of several values, canary refuses once, 1 run, 1 fault", &canary(STAGED, 1, 1));
+}
+
+#[test]
 fn a_value_that_does_not_fit_is_replaced_before_anybody_has_it() {
     holds("server-issued, the first does not fit, 1 run, 3 faults", &picky(scenario(SERVER, 1, 3)));
     holds("server-issued, canary, the first does not fit, 1 run, 1 fault", &picky(canary(SERVER, 1, 1)));
@@ -250,6 +265,11 @@ fn a_rejected_value_deleted_at_once_is_still_handed_out() {
 #[test]
 fn a_value_that_comes_back_while_a_run_still_ends_it_is_in_force_and_dead() {
     breaks(Ablation::RevivedAtOnce, rollback(SERVER, 2, 0));
+}
+
+#[test]
+fn the_next_of_several_values_made_at_once_leaves_a_consumer_two_behind() {
+    breaks(Ablation::Unsettled, late(Scenario { wanted: 2, ..scenario(STAGED, 2, 0) }));
 }
 
 /// Not an outage here: the second credential is in no slot, and so its slot is closed and it is deleted.
