@@ -8,7 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::model::catalog::VaultSource;
+use crate::model::catalog::{Health, VaultSource};
 use crate::model::id::{ConsumerId, CredentialId, SourceId};
 use crate::model::time::Limit;
 use crate::transport::http::is_safe;
@@ -132,18 +132,6 @@ pub enum Signal {
     /// `SIGUSR2`.
     #[serde(rename = "USR2")]
     Usr2,
-}
-
-/// How an application is seen to be well: exactly one way.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Health {
-    /// A program that ends with 0; no shell.
-    pub command: Option<Vec<String>>,
-    /// An address that answers with a status of 2xx.
-    pub url: Option<String>,
-    /// How long it may take to become well; 30 s when absent.
-    pub within: Option<Limit>,
 }
 
 fn poll() -> Limit {

@@ -75,7 +75,9 @@ pub(super) async fn make<'a>(
         }
         _ => {}
     }
-    let retire_held = match may_retire(session, credential) {
+    // Nothing of a value that nobody validates is ended: the next one waits for nobody's permission to end it.
+    let retires = !credential.rotator.capabilities().staged();
+    let retire_held = match may_retire(session, credential).filter(|_| retires) {
         _ if leak => None,
         None => derived::holds(&reach, credential, &action.kind, store.as_ref()).await,
         held => held,

@@ -5,7 +5,7 @@ use super::carry::{Haste, Work};
 use super::{Exit, Global, Said, Trouble, ahead, carry, pipeline};
 use crate::host::clock::SystemClock;
 use crate::model::id::{CredentialId, RuleId};
-use crate::model::plan::{Action, ActionKind, Held, HeldBecause, Plan};
+use crate::model::plan::{Action, ActionKind, Held, HeldBecause, Plan, Reason};
 use crate::plan::guard::{self, Share};
 use crate::report::words;
 use crate::world::Clock as _;
@@ -38,8 +38,10 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
 
 /// A freeze does not keep a value in wrong hands alive, nor does what leaves a new one usable.
 fn thaw(plan: &mut Plan, permitted: &[RuleId]) {
+    // What a sign of a leak asks for is what is done.
+    plan.held.retain(|held| !matches!(held.reason, Reason::Leaked { .. }));
     let passes = |held: &mut Held| match &held.because {
-        HeldBecause::Frozen { .. } => true,
+        HeldBecause::Frozen { .. } | HeldBecause::Early { .. } => true,
         HeldBecause::Preflight(obstacles) => !obstacles.iter().any(|obstacle| obstacle.code.holds_a_leak()),
         _ => false,
     };

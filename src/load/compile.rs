@@ -138,6 +138,7 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
             region: raw.secret.region.unwrap_or_else(|| ".".to_owned()),
             name: raw.secret.name,
         },
+        leak: raw.leak.triggers,
         after: raw.after.into_iter().map(Into::into).collect(),
         rotator: raw.rotator.kind()?,
         policy: RotationPolicy {

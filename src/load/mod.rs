@@ -180,6 +180,8 @@ mod tests_http;
 #[cfg(test)]
 mod tests_in_time;
 #[cfg(test)]
+mod tests_keyset;
+#[cfg(test)]
 mod tests_mutation;
 #[cfg(test)]
 mod tests_order;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::calendar::{Freeze, Window};
 pub use super::consumer::{
     AgentConsumer, Consumer, ConsumerKind, EcsConsumer, ExecConsumer, FileConsumer, GithubSecretConsumer, GithubStore,
-    GithubWorkflowConsumer, KubernetesConsumer, LambdaConsumer, Letters, SelfRefreshingConsumer, Send, Stage, Visibility,
+    GithubWorkflowConsumer, Health, KubernetesConsumer, LambdaConsumer, Letters, SelfRefreshingConsumer, Send, Stage, Visibility,
     WebhookConsumer, Workload,
 };
 use super::diagnostic::Place;
@@ -392,10 +392,28 @@ pub struct Credential {
     pub gate: GateSettings,
     /// Where a new value must arrive, in order of delivery.
     pub consumers: Vec<Consumer>,
+    /// What counts as a sign that its value is in wrong hands.
+    pub leak: Vec<LeakTrigger>,
     /// Credentials that its value is made of: it is rotated after them.
     pub after: Vec<CredentialId>,
     /// Its file.
     pub place: Place,
+}
+
+/// `[leak]` of a credential.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LeakSettings {
+    /// What counts as a sign that its value is in wrong hands.
+    pub triggers: Vec<LeakTrigger>,
+}
+
+/// A sign that a value is in wrong hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeakTrigger {
+    /// AWS has attached one of its quarantine policies to the IAM user, because it found the key in public.
+    AwsQuarantinePolicy,
 }
 
 /// The one place where a credential's value lives.

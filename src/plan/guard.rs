@@ -20,7 +20,7 @@ pub fn shut(
 ) -> Option<HeldBecause> {
     let windows = match (kind, reason) {
         (ActionKind::Rotate { .. }, Reason::HalfDone | Reason::Stuck { .. }) | (_, Reason::RolledBack) => return None,
-        (ActionKind::Rotate { .. }, Reason::Forced | Reason::NoValue) | (ActionKind::Finish { .. }, _) => &[][..],
+        (ActionKind::Rotate { .. }, Reason::Forced | Reason::NoValue | Reason::Staged) | (ActionKind::Finish { .. }, _) => &[][..],
         (ActionKind::Rotate { .. }, _) => credential.policy.windows.as_slice(),
         _ => return None,
     };

@@ -89,6 +89,7 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
         Reason::NoValue => "it has no value yet".to_owned(),
         Reason::HalfDone => "a rotation was begun and not finished".to_owned(),
         Reason::Stuck { since } => format!("AWS has begun a rotation {} ago and not finished it", age(*since, now)),
+        Reason::Staged => "a rotation that takes several values is on its way".to_owned(),
         Reason::NotRetired => "what the last rotation replaced is not ended yet".to_owned(),
         Reason::TooOld { since, due_after, limit } => format!("age {} is over {due_after} (limit {limit})", age(*since, now)),
         Reason::Derived { from, since: Some(since) } => format!("made of `{from}`, which was rotated {} ago", age(*since, now)),
@@ -100,6 +101,7 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
         Reason::ByHand { since, due, limit, steps } => by_hand::reason(*since, *due, (*limit, steps), now),
         Reason::Untried => "what a person stored was not tried yet".to_owned(),
         Reason::Unused { since, limit } => format!("nobody has used it since {since}, over {limit} ago"),
+        Reason::Leaked { sign } => format!("its value may be in wrong hands: {sign}"),
         Reason::Forced => "asked for".to_owned(),
         Reason::RolledBack => "the value before is asked for".to_owned(),
     }
@@ -114,10 +116,11 @@ pub fn held(because: &HeldBecause) -> String {
         HeldBecause::GuardError(error) => format!("the guard failed: {error}"),
         HeldBecause::ShareLimit { allowed } => format!("this run rotates at most {allowed}"),
         HeldBecause::Frozen { until } => format!("a freeze lasts until {until}"),
+        HeldBecause::Early { until } => format!("what was signed with the key before may be shown until {until}"),
         HeldBecause::OutsideWindow { opens } => format!("its change window opens {opens}"),
         HeldBecause::Unseen(detail) => format!("its store was not seen: {detail}"),
         HeldBecause::Preflight(obstacles) => obstacles.iter().map(obstacle).collect::<Vec<_>>().join("; "),
-        HeldBecause::NoWriter(detail) => detail.clone(),
+        HeldBecause::NoWriter(detail) | HeldBecause::Person(detail) => detail.clone(),
         HeldBecause::AttemptsSpent { attempts } => format!("{attempts} attempts are used up; a person must look"),
     }
 }

@@ -12,7 +12,7 @@ use crate::aws_script::{
     Answer, END, FIRST, HEAD, MORE, SECOND, Script, assert_populations_unseen, catalog, details, judged, refused, report, rows,
     says, statuses, summary, whole_account,
 };
-use crate::support::{Server, World, copy};
+use crate::support::{Server, World, copy, declared};
 
 async fn collect(endpoint: &str) -> Collected {
     Iam::new("prod".into(), &source(endpoint), config(endpoint, "us-east-1", None).await).collect(&Noon).await
@@ -46,6 +46,19 @@ pub async fn populated(endpoint: &str) -> Collected {
 
 fn of<'c>(seen: &'c Collected, entity: &str) -> &'c [Resource] {
     &seen.populations.iter().find(|population| population.entity.as_str() == entity).unwrap().resources
+}
+
+#[tokio::test]
+async fn a_user_that_aws_has_quarantined_is_seen_by_the_policy_it_was_given() {
+    let attached = "<AttachedManagedPolicies><member><PolicyArn>arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3</PolicyArn>\
+                    </member></AttachedManagedPolicies>";
+    for (more, want) in [("", ""), (attached, "AWSCompromisedKeyQuarantineV3")] {
+        let (status, body) = details(FIRST, MORE);
+        let first = (status, body.replace("</GroupList>", &format!("</GroupList>{more}")));
+        let script = whole_account().on("GetAccountAuthorizationDetails", &[first, details(SECOND, END)]);
+        let seen = declared(collect(&script.serve()).await);
+        assert_eq!(of(&seen, "Aws::User")[0].text("quarantine"), Some(want));
+    }
 }
 
 #[tokio::test]

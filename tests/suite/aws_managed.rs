@@ -31,7 +31,7 @@ use crate::aws_rotation::{Function, Rotating, value};
 use crate::support::{Server, git};
 
 fn file() -> FileConsumer {
-    FileConsumer { path: "run/db".to_owned(), template: None, mode: None, reload: None }
+    FileConsumer { path: "run/db".to_owned(), ..FileConsumer::default() }
 }
 
 fn credential(name: &str) -> Credential {
@@ -62,6 +62,7 @@ fn credential(name: &str) -> Credential {
             letters: None,
             principals: Vec::new(),
         }],
+        leak: Vec::new(),
         after: Vec::new(),
         place: Place { file: String::new(), span: 0..0 },
     }

@@ -43,6 +43,7 @@ mod github_dispatch;
 mod github_org;
 mod github_server;
 mod http_kind;
+mod keyset;
 mod killed;
 mod kinds;
 mod kinds_cli;

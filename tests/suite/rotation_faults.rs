@@ -38,7 +38,7 @@ impl Clock for Now {
 }
 
 fn file() -> FileConsumer {
-    FileConsumer { path: "run/key.json".to_owned(), template: None, mode: None, reload: None }
+    FileConsumer { path: "run/key.json".to_owned(), ..FileConsumer::default() }
 }
 
 /// Nothing waits: what is tested is that no call can be lost to harm, not that leases are kept.
@@ -69,6 +69,7 @@ fn credential(name: &str) -> Credential {
             letters: None,
             principals: Vec::new(),
         }],
+        leak: Vec::new(),
         after: Vec::new(),
         place: Place { file: String::new(), span: 0..0 },
     }

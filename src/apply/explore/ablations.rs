@@ -2,7 +2,7 @@
 
 use super::search::{Scenario, search};
 use super::state::Ablation;
-use super::{CLIENT, SERVER, SINGLE, canary, forgetful, holds, late, rollback, roomy, scenario};
+use super::{CLIENT, SERVER, SINGLE, STAGED, canary, forgetful, holds, late, rollback, roomy, scenario};
 
 /// Leaves a part of the protocol out of `scenario`; an outage must be found.
 fn breaks(ablation: Ablation, mut scenario: Scenario) {
@@ -48,6 +48,11 @@ fn a_rejected_value_deleted_at_once_is_still_handed_out() {
 #[test]
 fn a_value_that_comes_back_while_a_run_still_ends_it_is_in_force_and_dead() {
     breaks(Ablation::RevivedAtOnce, rollback(SERVER, 2, 0));
+}
+
+#[test]
+fn the_next_of_several_values_made_at_once_leaves_a_consumer_two_behind() {
+    breaks(Ablation::Unsettled, late(Scenario { wanted: 2, ..scenario(STAGED, 2, 0) }));
 }
 
 /// Not an outage here: the second credential is in no slot, and so its slot is closed and it is deleted.

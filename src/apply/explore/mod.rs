@@ -38,6 +38,8 @@ const SINGLE: Capabilities =
 const IN_TURN: Capabilities = Capabilities::IN_TURN;
 /// Two passwords of one login.
 const TWO_PASSWORDS: Capabilities = MysqlAccount::DUAL;
+/// A set of keys: each value is made from the one before, and nobody validates it.
+const STAGED: Capabilities = Capabilities { follows: true, ..Capabilities::UNVALIDATED };
 /// Nobody validates it.
 const UNVALIDATED: Capabilities = Capabilities::UNVALIDATED;
 
@@ -221,6 +223,18 @@ fn unvalidated_two_runs_two_faults() {
 fn unvalidated_rolled_back_by_a_person() {
     holds("unvalidated, roll-back, 2 runs", &rollback(UNVALIDATED, 2, 0));
     holds("unvalidated, roll-back, 1 run, 3 faults", &rollback(UNVALIDATED, 1, 3));
+}
+
+#[test]
+fn of_several_values_no_consumer_has_one_that_is_not_next_to_the_one_in_force() {
+    let twice = |rotators, faults| Scenario { wanted: 2, ..scenario(STAGED, rotators, faults) };
+    let mut two = twice(1, 1);
+    two.setup.consumers = 2;
+    holds("of several values, two in a row, 2 consumers, 1 run, 1 fault", &two);
+    holds("of several values, two in a row, 1 run, 2 faults", &twice(1, 2));
+    holds("of several values, two in a row, 2 runs", &twice(2, 0));
+    holds("of several values, roll-back, 1 run, 2 faults", &rollback(STAGED, 1, 2));
+    holds("of several values, canary refuses once, 1 run, 1 fault", &canary(STAGED, 1, 1));
 }
 
 #[test]

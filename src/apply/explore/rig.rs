@@ -42,7 +42,7 @@ impl Rig {
         let id = |n: usize| ConsumerId::from(format!("c{n}"));
         let count = scenario.setup.consumers;
         let consumers = (0..count).map(|n| (id(n), Box::new(Spot(world.clone(), n)) as Box<dyn Consumer>)).collect();
-        let file = || ConsumerKind::File(FileConsumer { path: "f".to_owned(), template: None, mode: None, reload: None });
+        let file = || ConsumerKind::File(FileConsumer { path: "f".to_owned(), ..FileConsumer::default() });
         let declared = |n: usize| Declared {
             id: id(n),
             kind: file(),
@@ -71,6 +71,7 @@ impl Rig {
             },
             gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(TICK), ..GateSettings::default() },
             consumers: (0..count).map(declared).collect(),
+            leak: Vec::new(),
             after: Vec::new(),
             place: Place { file: String::new(), span: 0..0 },
         };

@@ -54,6 +54,8 @@ pub enum Ablation {
     RevivedAtOnce,
     /// The client library sends again by itself what was not answered.
     Retries,
+    /// A rotation of several values goes on before every consumer runs the last.
+    Unsettled,
     /// A version can be written twice, as one with the label `AWSPENDING` can on moto.
     Overwrite,
     /// What is kept has the label `AWSPENDING`, and a rotation that AWS begins takes the label away from it.
@@ -244,12 +246,27 @@ impl State {
             let found = known.into_iter().any(|id| self.values.get(&id) == Some(&self.password));
             return (!found).then(|| "I3: the value at the target is neither current nor pending".to_owned());
         }
+        if let Some(n) = self.apart(setup, current) {
+            return Some(format!("I8: consumer {n} has a value that is not next to the one in force"));
+        }
         if !self.works(setup, current) {
             return Some(format!("I2: the current version {current} does not work"));
         }
         let stranded =
             self.consumers.iter().position(|[_, running]| running.version.is_some() && !self.lets_in(setup, &running.value));
         stranded.filter(|_| !leak).map(|n| format!("I1: consumer {n} runs a version that does not work"))
+    }
+
+    /// A consumer whose value is neither the one in force, nor the one before, nor, for a canary, the one after: where a rotation takes
+    /// several values, what it signs would be refused.
+    fn apart(&self, setup: &Setup, current: &VersionId) -> Option<usize> {
+        if !setup.capabilities.staged() {
+            return None;
+        }
+        let slots = (0..ATTEMPTS).filter(|_| setup.canary).map(|n| names::slot(&secret(), Some(current), n));
+        let near: Vec<VersionId> = slots.chain([current.clone()]).chain(self.previous.clone()).collect();
+        let next_to = |held: &Held| held.version.is_none() || near.iter().any(|id| self.values.get(id) == Some(&held.value));
+        self.consumers.iter().position(|held| !held.iter().all(next_to))
     }
 
     /// True when nothing is left to do and exactly one credential of ours is let in.
@@ -260,7 +277,8 @@ impl State {
         let alone = self.keys.values().filter(|key| !key.foreign).count() <= 1 || !setup.capabilities.delete;
         let one = self.keys.values().filter(|key| !key.foreign && key.active).count() == 1;
         let noted = self.registers.contains_key(&names::mark(&secret(), current, "done"));
-        self.works(setup, current) && adopted && (!validated || (alone && one && noted))
+        let settled = !setup.capabilities.staged() || noted;
+        self.works(setup, current) && adopted && settled && (!validated || (alone && one && noted))
     }
 
     /// True when a person is asked, as it should be: every attempt at the current generation is closed or rejected, or a value is to

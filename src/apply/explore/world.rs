@@ -166,7 +166,8 @@ impl SecretStore for World {
 #[async_trait]
 impl Rotator for World {
     fn capabilities(&self) -> Capabilities {
-        self.setup.capabilities
+        let follows = self.setup.capabilities.follows && self.setup.ablation != Some(Ablation::Unsettled);
+        Capabilities { follows, ..self.setup.capabilities }
     }
 
     fn identify(&self, value: &Secret) -> Option<KeyId> {

@@ -118,7 +118,8 @@ async fn rotations(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Optio
     let reach = Reach { catalog, root, access: Access::Read, sessions };
     for credential in catalog.credentials.values() {
         let managed = credential.rotator.aws_managed();
-        if managed.is_none() && !credential.rotator.capabilities().validated() {
+        let can = credential.rotator.capabilities();
+        if managed.is_none() && !can.validated() && !can.staged() {
             continue;
         }
         let store = store(&reach, credential).await;
@@ -126,6 +127,7 @@ async fn rotations(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Optio
             credential: credential.id.clone(),
             secret: credential.secret.clone(),
             attempts: credential.policy.attempts,
+            staged: can.staged(),
             expect_within: managed.map(|managed| managed.expect_within),
             store: store.unwrap_or_else(|error| Box::new(Unusable(error))),
         });
