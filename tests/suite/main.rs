@@ -8,6 +8,7 @@
 )]
 
 mod agent;
+mod agent_faults;
 mod aws;
 mod aws_iam;
 mod aws_managed;
@@ -30,6 +31,7 @@ mod deploy_key;
 mod derived;
 mod ecs_front;
 mod exec_kind;
+mod faults;
 mod file_consumer;
 mod github;
 mod github_app;
@@ -45,6 +47,7 @@ mod kinds_cli;
 mod kubernetes_server;
 mod lambda_front;
 mod layers;
+mod leaks;
 mod manual;
 mod mysql;
 mod mysql_cli;
