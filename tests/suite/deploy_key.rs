@@ -59,7 +59,7 @@ async fn thrown(every: usize) -> usize {
     for text in ["PRIVATE KEY", TOKEN] {
         assert!(!told.contains(text) && (text == TOKEN || !proxy.state().sent.contains(text)), "{text}");
     }
-    assert!(met.again > 0 && met.ended > 0, "{met:?}");
+    assert!(met.ended > 0, "what is late is in time: {met:?}");
     met.ended + met.again
 }
 

@@ -63,7 +63,7 @@ async fn thrown(issuer: DeclaredIssuer, every: usize) -> usize {
     let config = Exec { command: before.command(&config.command), ..config };
     let (met, told) = thrown_at_kind(&RotatorConfig::Exec(config.clone()), &before, &plugin(&config), &OF_PROGRAMS, every).await;
     assert!(!told.contains("password"));
-    assert!(met.again > 0 && met.ended > 0, "{met:?}");
+    assert!(met.ended > 0, "what is late is in time: {met:?}");
     met.ended + met.again
 }
 

@@ -242,15 +242,17 @@ async fn killed_at(moto: Arc<Server>, at: At, after: bool) {
     let active = async || keys_of(&iam, &user).await;
     for _ in 0..12 {
         assert!(active().await.contains(&held(&world)), "{when}: the key in use is gone");
+        let ran = tokio::task::block_in_place(|| world.slm(&["rotate", "deployer"]));
         if held(&world) != first {
-            assert_eq!(active().await.len(), 2, "{when}: the old key waits, and nothing else is left");
+            assert_eq!(active().await.len(), 2, "{when}: the old key waits, and nothing else is left\n{}", ran.out);
             assert!(active().await.contains(&first), "{when}");
-            let life = life(&world);
-            assert!(life["made"].is_string() && life["promoted"].is_string() && life.get("done").is_none(), "{when}: {life}");
-            assert_eq!(life["run_by"], serde_json::json!(["app"]), "{when}: {life}");
+            if matches!(at, At::First(_)) {
+                let life = life(&world);
+                assert!(life["made"].is_string() && life["promoted"].is_string() && life.get("done").is_none(), "{when}: {life}");
+                assert_eq!(life["run_by"], serde_json::json!(["app"]), "{when}: {life}");
+            }
             return;
         }
-        tokio::task::block_in_place(|| world.slm(&["rotate", "deployer"]));
         tokio::time::sleep(Duration::from_secs(4)).await;
     }
     panic!("{when}: the new key never came into force");
@@ -282,8 +284,11 @@ async fn killed_at_the_end(moto: Arc<Server>, at: At, after: bool) {
         let ran = tokio::task::block_in_place(|| world.slm(&["apply", "--auto-approve"]));
         if ran.code == 0 {
             assert_eq!(keys_of(&iam, &user).await, [second.as_str()], "{when}");
-            let life = life(&world);
-            assert!(["disabled", "refused", "done"].iter().all(|step| life[*step].is_string()), "{when}: {life}");
+            // What ended before it was recorded is over, and no later run has to do with it.
+            if matches!(at, At::First(_)) {
+                let life = life(&world);
+                assert!(["disabled", "refused", "done"].iter().all(|step| life[*step].is_string()), "{when}: {life}");
+            }
             return;
         }
         tokio::time::sleep(Duration::from_secs(4)).await;
