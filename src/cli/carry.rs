@@ -48,7 +48,7 @@ pub(super) fn out(session: &pipeline::Session, global: &Global, work: &Work<'_>)
     let stop = stop_on_ctrl_c();
     let outcomes = pipeline::block_on(carry_out(session, global, plan, work.haste, &stop))?;
     // What is recorded is the world after the run: the same look a later plan would take.
-    let after = pipeline::block_on(session.judge_now(global))??;
+    let after = pipeline::block_on(session.judge(global))??;
     let gaps = gaps::of(session, &outcomes);
     let result = json!({ "outcomes": outcomes, "gaps": gaps.iter().map(gaps::Found::json).collect::<Vec<_>>() });
     let commit = record(session, global, &after, plan, &outcomes, &result)?;

@@ -64,7 +64,7 @@ pub struct Global {
     /// Print only the result
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Log more to standard error; twice for everything
+    /// Log more to standard error; three times for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Write the log as JSON lines
@@ -250,13 +250,14 @@ fn print(global: &Global, said: &Said) {
     let _ = if failed { std::io::stderr().write_all(text.as_bytes()) } else { std::io::stdout().write_all(text.as_bytes()) };
 }
 
-/// Logs go to standard error; our own crate only, so that no vendor crate can log a header or a body.
+/// Logs go to standard error; our own crate only, at any level: what a client logs of headers and bodies is not ours to vouch for.
 fn start_log(global: &Global) {
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
         (false, 0) => "warn",
         (false, 1) => "info",
-        (false, _) => "debug",
+        (false, 2) => "debug",
+        (false, _) => "trace",
     };
     let filter = tracing_subscriber::EnvFilter::new(format!("off,slm={level}"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(global.colored());

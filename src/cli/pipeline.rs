@@ -134,17 +134,8 @@ pub(super) fn open(global: &Global, verb: &'static str, rev: Option<&str>) -> Re
 }
 
 impl Session {
-    /// Observes everything in scope and judges it at the session's instant.
+    /// Observes everything in scope and judges it as of when all was seen: what comes about while a run looks is not in its future.
     pub(super) async fn judge(&self, global: &Global) -> Result<Judged, Trouble> {
-        self.judge_at(global, self.at).await
-    }
-
-    /// The same, at the instant it is now.
-    pub(super) async fn judge_now(&self, global: &Global) -> Result<Judged, Trouble> {
-        self.judge_at(global, SystemClock.now()).await
-    }
-
-    async fn judge_at(&self, global: &Global, at: Timestamp) -> Result<Judged, Trouble> {
         let collectors = wire::collectors(&self.catalog, &global.root, &self.sessions).await;
         let stage = format!("observing {}", crate::report::words::count(collectors.len() as u64, "scope"));
         let progress = global.progress(stage, collectors.len());
@@ -159,7 +150,7 @@ impl Session {
         let snapshot = join(&self.catalog, snapshot);
         // INVARIANT: `slm check` judges by what collectors declare, so what they bring home is declared.
         debug_assert!(wire::undeclared(&snapshot).is_empty(), "not declared: {:?}", wire::undeclared(&snapshot));
-        let assessment = evaluate(&self.catalog, &self.rules, &snapshot, at);
+        let assessment = evaluate(&self.catalog, &self.rules, &snapshot, SystemClock.now());
         Ok(Judged { snapshot, digest, raw, assessment, facts: Facts::default() })
     }
 

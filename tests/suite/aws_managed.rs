@@ -280,6 +280,9 @@ async fn any_call_lost_repeated_or_refused_ends_in_one_rotation_all_the_same() {
         (Fault::Refused(400, "ThrottlingException"), 3),
         (Fault::Refused(403, "AccessDeniedException"), 3),
         (Fault::Refused(500, "InternalServiceError"), 3),
+        (Fault::Late(30), 5),
+        (Fault::Overtaken, 3),
+        (Fault::Stale, 3),
     ];
     for (kind, (fault, every)) in faults.into_iter().enumerate() {
         let asking = |operation: &String| operation == "RotateSecret";

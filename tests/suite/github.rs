@@ -7,7 +7,10 @@ use slm::model::id::VersionId;
 use slm::model::secret::Secret;
 use slm::world::{Consumer, ConsumerView, ErrorClass, WorldError};
 
+use crate::aws_proxy::Proxy;
+use crate::faults::{OVER_HTTP, thrown};
 use crate::github_server::{CANARY, Server, TOKEN};
+use crate::leaks::untold;
 
 const V1: &str = "11111111-1111-5111-8111-111111111111";
 const V2: &str = "22222222-2222-5222-8222-222222222222";
@@ -53,6 +56,32 @@ async fn a_delivered_value_arrives_sealed_and_is_acknowledged_after_it() {
             assert!(place("PUT") < place("PATCH") && place("PATCH") < place("POST"), "{:?}", state.seen);
         });
     }
+}
+
+#[tokio::test]
+async fn any_call_of_a_secret_that_is_lost_or_refused_is_made_good_by_the_next_run_and_tells_nothing() {
+    let made = async || {
+        let server = Server::start();
+        let proxy = Proxy::before(&server.with(|state| state.root.clone()));
+        server.with(|state| state.root.clone_from(&proxy.endpoint));
+        (proxy.clone(), (server.secret(Some("acme/app"), None), server, proxy))
+    };
+    let met = thrown(
+        "github-actions-secret",
+        &OVER_HTTP,
+        made,
+        async |(secret, ..)| {
+            secret.deliver(&V1.into(), &value(CANARY)).await?;
+            secret.activate(&V1.into()).await
+        },
+        async |(secret, server, proxy), _, when| {
+            assert_eq!(secret.observe().await.unwrap(), at(V1), "{when}");
+            assert_eq!(server.with(|state| state.secrets.values().cloned().collect::<Vec<_>>()), [CANARY], "{when}");
+            untold(when, &proxy.sent(), &[CANARY]);
+        },
+    )
+    .await;
+    assert!(met.again >= 10 && met.ended >= 6, "{met:?}");
 }
 
 #[tokio::test]

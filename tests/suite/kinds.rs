@@ -303,7 +303,7 @@ impl Rig {
     }
 
     /// Whatever happened, what is in force and what the file holds is let in.
-    async fn alive(&self, kind: &dyn Kind, context: &str) {
+    pub async fn alive(&self, kind: &dyn Kind, context: &str) {
         if self.current().await.is_some() {
             assert_eq!(kind.verify(&self.value().await).await.unwrap(), Trial::Accepted, "{context}: in force");
         }

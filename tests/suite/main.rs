@@ -8,6 +8,7 @@
 )]
 
 mod agent;
+mod agent_faults;
 mod aws;
 mod aws_access;
 mod aws_iam;
@@ -34,6 +35,7 @@ mod derived;
 mod ecs_front;
 mod exec_kind;
 mod explain;
+mod faults;
 mod file_consumer;
 mod github;
 mod github_app;
@@ -50,6 +52,7 @@ mod kinds_cli;
 mod kubernetes_server;
 mod lambda_front;
 mod layers;
+mod leaks;
 mod manual;
 mod mysql;
 mod mysql_cli;
