@@ -23,19 +23,42 @@ fn any_shape_with_one_run_and_reads_that_are_behind() {
     }
 }
 
-#[test]
-fn any_shape_with_two_runs_and_a_read_that_is_behind() {
-    for (shape, capabilities) in SHAPES {
-        holds(&format!("{shape}, reads behind, 2 runs, 1 fault"), &behind(scenario(capabilities, 2, 1)));
-    }
+/// Two runs and three of each shape, in tests of their own.
+macro_rules! several_runs {
+    ($($(#[$large:meta])? $name:ident: $capabilities:ident,)*) => {$(
+        mod $name {
+            use super::super::{$capabilities, holds, scenario};
+
+            #[test]
+            $(#[$large])?
+            fn two_runs_and_a_read_that_is_behind() {
+                holds(concat!(stringify!($name), ", reads behind, 2 runs, 1 fault"), &super::behind(scenario($capabilities, 2, 1)));
+            }
+
+            #[test]
+            #[ignore = "takes minutes; `scripts/figures explore` runs it"]
+            fn three_runs_and_a_fault() {
+                holds(concat!(stringify!($name), ", 3 runs, 1 fault"), &scenario($capabilities, 3, 1));
+            }
+        }
+    )*};
 }
 
-#[test]
-#[ignore = "takes minutes; `scripts/figures explore` runs it"]
-fn three_runs_and_a_fault() {
-    for (shape, capabilities) in SHAPES {
-        holds(&format!("{shape}, 3 runs, 1 fault"), &scenario(capabilities, 3, 1));
-    }
+several_runs! {
+    #[ignore = "takes minutes; `scripts/figures explore` runs it"]
+    server_issued: SERVER,
+    #[ignore = "takes minutes; `scripts/figures explore` runs it"]
+    rereadable: REREAD,
+    #[ignore = "takes minutes; `scripts/figures explore` runs it"]
+    client_chosen: CLIENT,
+    #[ignore = "takes minutes; `scripts/figures explore` runs it"]
+    delete_only: DELETE_ONLY,
+    #[ignore = "takes minutes; `scripts/figures explore` runs it"]
+    logins_in_turn: IN_TURN,
+    #[ignore = "takes minutes; `scripts/figures explore` runs it"]
+    two_passwords: TWO_PASSWORDS,
+    in_place: SINGLE,
+    unvalidated: UNVALIDATED,
 }
 
 /// The other way round than in every other search: the clock of the target is ahead of ours, and that of the store behind.

@@ -86,6 +86,12 @@ impl Hasher for Wide {
     }
 }
 
+impl Wide {
+    fn whole(&self) -> u128 {
+        u128::from(self.0) << 64 | u128::from(self.1)
+    }
+}
+
 fn mix(one: u64, other: u64) -> u64 {
     let product = u128::from(one) * u128::from(other);
     (product as u64) ^ ((product >> 64) as u64)
@@ -97,7 +103,7 @@ impl Node {
         Self { state: self.state.clone(), before: self.before.clone(), runs, faults: self.faults }
     }
 
-    /// Equal for nodes from which the same can happen.
+    /// Equal for nodes from which the same can happen; runs are alike, so that it does not matter which of them is where.
     pub fn key(&self, setup: &Setup) -> u128 {
         let mut hasher = Wide(1, 2);
         self.faults.hash(&mut hasher);
@@ -105,14 +111,16 @@ impl Node {
         if let Some(before) = self.before.as_ref().filter(|_| self.faults > 0) {
             before.digest(setup, self.state.clock, &mut hasher);
         }
-        for run in &self.runs {
-            self.digest(setup, run, &mut hasher);
-        }
-        u128::from(hasher.0) << 64 | u128::from(hasher.1)
+        let mut runs: Vec<u128> = self.runs.iter().map(|run| self.digest(setup, run)).collect();
+        runs.sort_unstable();
+        runs.hash(&mut hasher);
+        hasher.whole()
     }
 
-    fn digest(&self, setup: &Setup, run: &Run, hasher: &mut Wide) {
-        let Run::On { generation, rotate, started, phase, refused, declined } = run else { return 0_u8.hash(hasher) };
+    fn digest(&self, setup: &Setup, run: &Run) -> u128 {
+        let Run::On { generation, rotate, started, phase, refused, declined } = run else { return 0 };
+        let mut wide = Wide(1, 2);
+        let hasher = &mut wide;
         let spent = (self.state.clock - started).min(1);
         (1_u8, generation, rotate, spent, refused, declined).hash(hasher);
         match phase {
@@ -131,5 +139,6 @@ impl Node {
             Phase::Holding(slot, fresh) => (4_u8, slot, &fresh.key).hash(hasher),
             Phase::Dropping(key) => (5_u8, key).hash(hasher),
         }
+        wide.whole()
     }
 }
