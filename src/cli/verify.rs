@@ -91,7 +91,7 @@ fn settings(global: &Global) -> Result<LockerSettings, Trouble> {
     if !global.root.join("slm.toml").exists() {
         return Ok(LockerSettings::default());
     }
-    Ok(pipeline::open(global, None)?.catalog.settings.locker)
+    Ok(pipeline::open(global, "verify", None)?.catalog.settings.locker)
 }
 
 fn pins(args: &Args, log: &LogSettings) -> Result<Vec<Verifier>, Trouble> {
