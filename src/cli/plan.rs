@@ -41,8 +41,12 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let mut exits = pipeline::exits(&judged);
     exits.extend(plan_exits(&plan));
     let mut human = if args.markdown { report::plan::markdown(&plan)? } else { report::plan::human(&plan) };
-    human.push_str(&pipeline::blind_spots(&judged, session.catalog.controls.len()));
-    human.push_str(&report::words::unused(&judged.assessment.unused_exceptions));
+    let blind = pipeline::blind_spots(&judged, session.catalog.controls.len());
+    let notes = blind + &report::words::unused(&judged.assessment.unused_exceptions);
+    if args.markdown && !notes.is_empty() {
+        human.push_str("\n\n");
+    }
+    human.push_str(&notes);
     let (gaps, receipts) = (&judged.assessment.gaps, &judged.snapshot.receipts);
     let unused = &judged.assessment.unused_exceptions;
     Ok(Said::new(
