@@ -211,7 +211,7 @@ fn exit_64_bad_usage() {
 #[test]
 fn the_demo_ends_with_an_empty_plan_and_says_its_secret_nowhere() {
     let world = World::new();
-    let said = world.slm(&["demo", "--dir", "demo", "-vv", "--log-json"]).exits(0).says("git fsck found nothing wrong.");
+    let said = world.slm(&["demo", "--dir", "demo", "-vvv", "--log-json"]).exits(0).says("git fsck found nothing wrong.");
     let (_, second) = said.out.rsplit_once("$ slm plan").unwrap();
     assert!(second.contains("Nothing is due."), "{second}");
     let root = world.root().join("demo/config");

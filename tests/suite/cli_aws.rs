@@ -161,9 +161,9 @@ async fn canaries(format: &str, verbs: &[&[&str]]) {
         heard.extend([(format!("{what}, out"), ran.out.into()), (format!("{what}, err"), ran.err.into())]);
     };
     for verb in verbs.iter().copied().chain([&["explain", arn.as_str()][..], &["apply", "--auto-approve"]]) {
-        hear(&[verb, &["-vv", "--log-json", "--format", format]].concat());
+        hear(&[verb, &["-vvv", "--log-json", "--format", format]].concat());
     }
-    hear(&["explain", "no-such-thing", "-vv"]);
+    hear(&["explain", "no-such-thing", "-vvv"]);
     let value = world.read("run/db.env").trim_end().replace("DB=", "");
     assert_eq!(value.len(), 32);
     heard.push(("git".to_owned(), world.git_objects()));
@@ -234,7 +234,7 @@ fn nothing_that_a_service_says_when_it_refuses_is_found_anywhere() {
         world.commit();
         let mut heard: Vec<(String, Vec<u8>)> = Vec::new();
         for arguments in [&["plan", "--out", "p.json"][..], &["apply", "--auto-approve", "--format", "json"]] {
-            let ran = world.slm(&[arguments, &["-vv", "--log-json"]].concat()).exits(5);
+            let ran = world.slm(&[arguments, &["-vvv", "--log-json"]].concat()).exits(5);
             heard.extend([(format!("{arguments:?}, out"), ran.out.into()), (format!("{arguments:?}, err"), ran.err.into())]);
         }
         heard.push(("the saved plan".to_owned(), fs::read(world.root().join("p.json")).unwrap()));
