@@ -27,7 +27,8 @@ use slm::world::{Consumer, Registers as _, SecretStore};
 use crate::aws::config;
 use crate::aws_proxy::{Fault as Lost, Proxy};
 use crate::kinds::{Fault, Rig, Spot, Through};
-use crate::support::{Ran, Server, World, lives, never_told};
+use crate::leaks::never_told;
+use crate::support::{Ran, Server, World, lives};
 
 /// Values of one rotation that keeps one key: published, signed with, and the oldest dropped.
 const STAGES: usize = 3;

@@ -80,7 +80,7 @@ fn evidence() -> tempfile::TempDir {
 pub fn slm(at: &Path, arguments: &[&str]) -> Ran {
     let output = Command::new(env!("CARGO_BIN_EXE_slm")).current_dir(at).arg("verify").args(arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr), processes: String::new() }
 }
 
 fn verified(at: &Path) -> Ran {
