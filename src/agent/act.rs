@@ -1,5 +1,10 @@
 //! What is done to the application: it is told, then watched until it is well.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "an application is told by a signal to the process of its pid file, or by a command of its operator, with few variables"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

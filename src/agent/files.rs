@@ -3,6 +3,8 @@
 //! A version on trial stands in the stamp as `trying` before a file is touched, and each file it replaces keeps a second name,
 //! `<path>.slm-before`, until the application is seen well. Killed anywhere, the next pass finds either and goes on from it.
 
+#![expect(clippy::disallowed_methods, reason = "it writes the files of an application")]
+
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::{fs, io};

@@ -1,5 +1,7 @@
 //! Who runs the agent: signals that ask it something, and systemd, which is told how it goes.
 
+#![expect(clippy::disallowed_methods, reason = "systemd says in a variable where it listens")]
+
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};

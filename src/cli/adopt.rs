@@ -1,5 +1,7 @@
 //! `slm adopt`: take a secret that was found under management, without rotating it: writes its file under `credentials/`.
 
+#![expect(clippy::disallowed_methods, reason = "it writes the file of a credential")]
+
 use serde_json::json;
 
 use super::{Exit, Global, Said, Trouble, pipeline};

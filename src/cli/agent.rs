@@ -1,5 +1,7 @@
 //! `slm agent`: the process beside an application that takes new versions into use and proves it.
 
+#![expect(clippy::disallowed_methods, reason = "it reads the settings of the agent")]
+
 use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! `slm apply`: carry out a saved plan exactly, or plan and apply; every run is recorded in the locker.
 
+#![expect(clippy::disallowed_methods, reason = "it reads a saved plan")]
+
 use std::path::{Path, PathBuf};
 
 use serde_json::json;

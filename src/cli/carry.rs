@@ -1,5 +1,7 @@
 //! Carries out a plan and records the run: what `apply`, `rotate`, `resume`, `rollback` and `retire` share.
 
+#![expect(clippy::disallowed_methods, reason = "the second Ctrl-C ends the process at once")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

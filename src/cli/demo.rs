@@ -1,5 +1,7 @@
 //! `slm demo`: the whole pipeline in a scratch folder, through the same verbs a user types.
 
+#![expect(clippy::disallowed_methods, reason = "it makes a folder to look at")]
+
 use std::path::{Path, PathBuf};
 
 use serde_json::json;

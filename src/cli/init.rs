@@ -1,5 +1,7 @@
 //! `slm init`: a config repo that passes `slm check`, with a vault of its own.
 
+#![expect(clippy::disallowed_methods, reason = "it writes the first files of a config repo")]
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! `slm plan`: observe, judge and print what is due. It cannot write to the world: nothing that writes is built.
 
+#![expect(clippy::disallowed_methods, reason = "it saves a plan where it is told")]
+
 use std::path::PathBuf;
 
 use serde_json::json;

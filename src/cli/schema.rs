@@ -1,5 +1,7 @@
 //! `slm schema`: JSON Schemas of the TOML files for editors, that of the agent as well, and the Cedar schema of the repo.
 
+#![expect(clippy::disallowed_methods, reason = "it writes schemas where it is told")]
+
 use std::path::PathBuf;
 
 use serde_json::json;

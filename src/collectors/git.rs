@@ -1,6 +1,8 @@
 //! The config repository itself: its branch as `Git::Repo`, its changes as `Git::Commit`, a local remote as `Git::Remote`, its
 //! exceptions as `Slm::Exception`, its policy documents as `Slm::Document`. Nothing is written or fetched.
 
+#![expect(clippy::disallowed_methods, reason = "the list of allowed signers is a file")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

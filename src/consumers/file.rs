@@ -1,5 +1,7 @@
 //! A file rendered on this machine, with a sidecar `<path>.slm` that says which version it holds and which one runs.
 
+#![expect(clippy::disallowed_methods, reason = "it writes files of applications and runs their reload command")]
+
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -1,5 +1,7 @@
 //! The files of a config repo in a work tree.
 
+#![expect(clippy::disallowed_methods, reason = "it reads the files of the config repo")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -1,6 +1,8 @@
 //! Which run works on a credential, as a git ref that is compared and swapped. A courtesy: it spares two runs the same work, and
 //! nothing is lost without it.
 
+#![expect(clippy::disallowed_methods, reason = "a lease names the boot of this machine")]
+
 use std::path::{Path, PathBuf};
 
 use git2::{ErrorCode, Oid, Repository};

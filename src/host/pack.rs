@@ -1,5 +1,7 @@
 //! Git objects as one pack and its index (version 2): a loose object a file costs ten times the time and the space.
 
+#![expect(clippy::disallowed_methods, reason = "a pack is written where git looks for it")]
+
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};

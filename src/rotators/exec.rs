@@ -3,6 +3,8 @@
 //!
 //! What a program says is never repeated: of its text only codes of a few plain letters are shown, and its standard error is closed.
 
+#![expect(clippy::disallowed_methods, reason = "the program of its operator, with the variables that were named")]
+
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as Pair;
 use std::path::PathBuf;

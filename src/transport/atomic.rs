@@ -3,6 +3,8 @@
 //! A writer holds a lock on its temporary file from its first byte until it is renamed. A lock ends with its process, so a temporary
 //! file that can be locked belongs to a writer that was killed, and the next writer in that folder removes it.
 
+#![expect(clippy::disallowed_methods, reason = "it is how files are written")]
+
 use std::fs::{File, Metadata, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

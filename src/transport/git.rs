@@ -1,5 +1,7 @@
 //! A git repository read in process: the history of one branch, and what git itself says of a commit. Nothing is written or fetched.
 
+#![expect(clippy::disallowed_methods, reason = "the executable does the network")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -1,5 +1,7 @@
 //! Plain HTTPS to services of yours: the client the AWS SDK takes, no redirect, one deadline, a bounded body.
 
+#![expect(clippy::disallowed_methods, reason = "further roots are a file")]
+
 use std::error::Error;
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! What the vault's file holds, and its encryption.
 
+#![expect(clippy::disallowed_methods, reason = "the key of the vault is a file")]
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! The one place that knows every implementation of every trait.
 
+#![expect(clippy::disallowed_methods, reason = "tokens come from the variables that settings name")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
