@@ -15,6 +15,7 @@ use slm::world::{Consumer, WorldError};
 
 use crate::aws::config;
 use crate::aws_proxy::{Fault, Proxy};
+use crate::killed::say;
 use crate::kinds::{Kind, Rig};
 use crate::support::{Server, at};
 
@@ -120,7 +121,7 @@ impl Met {
     fn tell(self, kind: &str) -> Self {
         let figure = format!("faults.{kind}.runs");
         let against = format!("{} ended all the same, {} by the next run; 0 lost anything", self.ended, self.again);
-        println!("{}", json!({ "figure": figure, "value": self.ended + self.again, "unit": "runs", "against": against }));
+        say(json!({ "figure": figure, "value": self.ended + self.again, "unit": "runs", "against": against }));
         self
     }
 }
