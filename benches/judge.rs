@@ -1,6 +1,11 @@
 //! `judge.*` and `growth.judge`: a million (control, resource) pairs of the shipped catalogue, and plain Cedar on a sample of them.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints its figures and stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a bench prints its figures and stops at the first surprise"
+)]
 
 use std::collections::BTreeMap;
 use std::hint::black_box;

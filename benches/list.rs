@@ -4,7 +4,12 @@
 //! The same binary plays three parts, by argument: the answering side (`serve`) and each client (`measure`) are processes of their
 //! own, so that `/proc/self` of a client is about the client alone.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints its figures and stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a bench prints its figures and stops at the first surprise"
+)]
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
