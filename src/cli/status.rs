@@ -55,7 +55,7 @@ fn one(session: &pipeline::Session, judged: &mut pipeline::Judged, name: &String
     let credential = credential.ok_or_else(|| format!("credential `{name}` is not declared"))?;
     let standing = standing(&session.input(judged, &[]), credential);
     let exit = match standing.phase {
-        Phase::Done => Exit::Clean,
+        Phase::Done if standing.validity.exceeded(judged.assessment.at).is_none() => Exit::Clean,
         Phase::Unseen => Exit::Incomplete,
         _ => Exit::Changes,
     };

@@ -8,6 +8,7 @@ pub mod lint;
 mod managed;
 pub mod needs;
 mod order;
+pub mod outlook;
 mod preflight;
 pub mod standing;
 pub mod together;
@@ -49,6 +50,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     let mut preflight = Vec::new();
     let mut actions = choose::credentials(input, &mut held, &mut preflight);
     actions.extend(by_hand::actions(input));
+    actions.extend(outlook::late(input));
     actions.extend(choose::findings(input));
     order::order(&mut actions, input.catalog);
     held.sort_by(|a, b| a.kind.cmp(&b.kind));

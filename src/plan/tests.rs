@@ -99,6 +99,7 @@ fn credential(id: &str) -> Credential {
             attempts: 3,
             lease: Limit::seconds(3600),
             allow_gap: None,
+            max_validity: None,
             not_before: None,
             windows: Vec::new(),
             freeze: Vec::new(),
@@ -309,5 +310,6 @@ mod findings;
 mod lints;
 mod managed;
 mod needs;
+mod outlook;
 mod preflight;
 mod usage;

@@ -22,6 +22,8 @@ pub enum Fault {
 pub struct State {
     /// Operations asked for, in order.
     pub calls: Vec<String>,
+    /// The user agent of each of them.
+    pub agents: Vec<String>,
     /// What happens to the call with this number.
     pub fault: Option<(usize, Fault)>,
     /// Kills the process with this id at the first call of this operation: before it takes effect, or after.
@@ -32,6 +34,8 @@ pub struct State {
     pub denied: BTreeSet<&'static str>,
     /// A region that knows a key only after it was shown it this often.
     pub late: Option<(&'static str, usize)>,
+    /// Operations whose answer does not say what time it is.
+    pub timeless: BTreeSet<&'static str>,
     /// Access keys that moto lets in although AWS would not.
     ended: BTreeSet<String>,
     /// Held by a conditional write: moto looks first and writes afterwards, and AWS does both at once.
@@ -67,7 +71,7 @@ impl Proxy {
     /// Forgets the calls so far, and lets `fault` happen to the call with that number from now.
     pub fn begin(&self, fault: Option<(usize, Fault)>) {
         let mut state = self.state();
-        (state.calls, state.fault) = (Vec::new(), fault);
+        (state.calls, state.agents, state.fault) = (Vec::new(), Vec::new(), fault);
     }
 }
 
@@ -79,17 +83,21 @@ struct Request {
     key: String,
     /// The region it is signed for.
     region: String,
+    agent: String,
     body: String,
 }
 
 fn read(client: &TcpStream) -> Option<Request> {
     let mut reader = BufReader::new(client.try_clone().unwrap());
     let (mut head, mut line, mut length) = (String::new(), String::new(), 0);
-    let (mut operation, mut key, mut region) = (String::new(), String::new(), String::new());
+    let (mut operation, mut key, mut region, mut agent) = (String::new(), String::new(), String::new(), String::new());
     while reader.read_line(&mut line).ok().filter(|read| *read > 2).is_some() {
         let lower = line.to_lowercase();
         if let Some(value) = lower.strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();
+        }
+        if lower.starts_with("user-agent:") {
+            agent = line[11..].trim().to_owned();
         }
         if lower.starts_with("x-amz-target:") {
             operation = line.rsplit('.').next().unwrap().trim().to_owned();
@@ -120,7 +128,7 @@ fn read(client: &TcpStream) -> Option<Request> {
     let mut bytes = head.into_bytes();
     bytes.extend_from_slice(b"connection: close\r\n\r\n");
     bytes.extend_from_slice(&body);
-    Some(Request { bytes, operation, key, region, body: text })
+    Some(Request { bytes, operation, key, region, agent, body: text })
 }
 
 fn ask(server: &str, request: &Request) -> Vec<u8> {
@@ -152,6 +160,7 @@ fn serve(mut client: TcpStream, server: &str, state: &Mutex<State>) {
         let mut state = state.lock().unwrap();
         let number = state.calls.len();
         state.calls.push(request.operation.clone());
+        state.agents.push(request.agent.clone());
         let fault = state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault);
         let asks = request.operation == "GetCallerIdentity";
         let late = state.late.as_mut().filter(|(region, left)| asks && *region == request.region && *left > 0);
@@ -192,7 +201,16 @@ fn serve(mut client: TcpStream, server: &str, state: &Mutex<State>) {
             answer
         }
     };
-    let _ = client.write_all(&answer);
+    let timeless = state.lock().unwrap().timeless.contains(request.operation.as_str());
+    let _ = client.write_all(&if timeless { without_date(&answer) } else { answer });
+}
+
+/// `answer` without the header that says when it was given.
+fn without_date(answer: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8(answer.to_vec()).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let head = head.lines().filter(|line| !line.to_lowercase().starts_with("date:")).collect::<Vec<_>>().join("\r\n");
+    format!("{head}\r\n\r\n{body}").into_bytes()
 }
 
 /// `answer` with the versions as old as `created` says.
