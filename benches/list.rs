@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use aws_config::BehaviorVersion;
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_secretsmanager::config::Credentials;
 use slm::collectors::secrets_manager::SecretsManager;
 use slm::evaluate::{evaluate, join::join};
@@ -48,6 +48,7 @@ fn main() {
     match part[..] {
         ["serve"] => serve(),
         ["measure", endpoint, secrets] => measure(endpoint, secrets.parse().unwrap()),
+        ["plain", endpoint, secrets] => plain(endpoint, secrets.parse().unwrap()),
         _ => compare(),
     }
 }
@@ -59,17 +60,19 @@ fn compare() {
     let bytes = entry(0).len();
     for share in [4, 2, 1] {
         let secrets = SECRETS / share;
-        let it = client(&format!("http://{address}/{secrets}"), secrets);
+        let it = client("measure", &format!("http://{address}/{secrets}"), secrets);
         let us = it.cpu_s * 1e6 / secrets as f64;
         if share == 4 {
             base = us;
         }
         let against = format!("{secrets} secrets of {bytes} bytes");
         if share == 1 {
-            print("list.cpu_s", it.cpu_s, "s", &against);
+            let plain = client("plain", &format!("http://{address}/{secrets}"), secrets);
+            let sdk = format!("{against}; the SDK's paginator alone, all kept: {:.2} s, {:.0} MB", plain.cpu_s, plain.rss_mb);
+            print("list.cpu_s", it.cpu_s, "s", &sdk);
             print("list.requests", it.requests as f64, "requests", &against);
             print("list.judge_cpu_s", it.judge_s, "s", &against);
-            print("list.rss_mb", it.rss_mb, "MB", &against);
+            print("list.rss_mb", it.rss_mb, "MB", &sdk);
         }
         print(
             "growth.list",
@@ -94,9 +97,9 @@ fn start_server() -> (Child, String) {
     (server, address.trim().to_owned())
 }
 
-fn client(endpoint: &str, secrets: usize) -> Figures {
+fn client(part: &str, endpoint: &str, secrets: usize) -> Figures {
     let me = std::env::current_exe().unwrap();
-    let output = Command::new(me).args(["measure", endpoint, &secrets.to_string()]).stderr(Stdio::inherit()).output().unwrap();
+    let output = Command::new(me).args([part, endpoint, &secrets.to_string()]).stderr(Stdio::inherit()).output().unwrap();
     assert!(output.status.success(), "the client failed");
     let text = String::from_utf8(output.stdout).unwrap();
     let numbers: Vec<f64> = text.split_whitespace().map(|number| number.parse().unwrap()).collect();
@@ -112,18 +115,8 @@ fn measure(endpoint: &str, secrets: usize) {
     let catalog = catalog.unwrap();
     let rules = Rules::of(&catalog, &policies).unwrap();
     drop(policies);
-    let aws = AwsSource {
-        account: ACCOUNT.to_owned(),
-        regions: vec![REGION.to_owned()],
-        read_role: None,
-        apply_role: None,
-        profile: None,
-        endpoint: Some(endpoint.to_owned()),
-        administrators: None,
-    };
-    let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "test", None, None, "bench");
-    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).credentials_provider(credentials);
-    let config = runtime.block_on(session_from(loader, &aws, REGION, None, "slm-bench"));
+    let aws = account(endpoint);
+    let config = runtime.block_on(session(&aws));
     let collector = SecretsManager::new("prod".into(), &aws, REGION, config);
     let before = cpu();
     let collected = runtime.block_on(collector.collect(&SystemClock));
@@ -139,6 +132,40 @@ fn measure(endpoint: &str, secrets: usize) {
     assert!(assessment.decisions.len() > 3 * secrets, "{} decisions", assessment.decisions.len());
     println!("{spent} {judged} {} {}", rss_mb(), joined.receipts[0].requests());
     drop(collected.raw);
+}
+
+fn account(endpoint: &str) -> AwsSource {
+    AwsSource {
+        account: ACCOUNT.to_owned(),
+        regions: vec![REGION.to_owned()],
+        read_role: None,
+        apply_role: None,
+        profile: None,
+        endpoint: Some(endpoint.to_owned()),
+        administrators: None,
+    }
+}
+
+async fn session(aws: &AwsSource) -> SdkConfig {
+    let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "test", None, None, "bench");
+    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).credentials_provider(credentials);
+    session_from(loader, aws, REGION, None, "slm-bench").await
+}
+
+/// What the same list costs a program that keeps what the SDK makes of it and looks at nothing.
+fn plain(endpoint: &str, secrets: usize) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let client = aws_sdk_secretsmanager::Client::new(&runtime.block_on(session(&account(endpoint))));
+    let before = cpu();
+    let all = runtime.block_on(async {
+        let (mut all, mut pages) = (Vec::new(), client.list_secrets().max_results(PAGE as i32).into_paginator().send());
+        while let Some(page) = pages.next().await {
+            all.extend(page.unwrap().secret_list.unwrap());
+        }
+        all
+    });
+    assert_eq!(all.len(), secrets);
+    println!("{} 0 {} {}", cpu() - before, rss_mb(), secrets.div_ceil(PAGE));
 }
 
 /// Answers `POST /<secrets>/` on any port; the address is printed first. A page is made once and costs a copy after that.

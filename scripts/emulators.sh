@@ -1,7 +1,8 @@
 #!/bin/sh
 # The AWS stand-ins the integration tests start by themselves.
 #   scripts/emulators.sh install           make .cache/venv-moto, -roto and -mini when missing, MySQL and systemd in .cache, and sshd and PostgreSQL where it may
-#   scripts/emulators.sh path moto|roto|ministack|mysql|github|systemd    print the server binary; exit 1 when it is not installed
+#   scripts/emulators.sh missing           say which tests will be skipped, and why
+#   scripts/emulators.sh path moto|roto|ministack|mysql|github|emulate|systemd    print the server binary; exit 1 when it is not installed
 set -eu
 cache=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)/.cache
 
@@ -13,19 +14,18 @@ venv() { # NAME BINARY PACKAGE
     "$dir/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check "$3"
 }
 
-# The locker over ssh is tested against a real server; without root or apt that test says that it is skipped.
-sshd() {
-    [ -x /usr/sbin/sshd ] || [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || {
-        apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-server
-    } >/dev/null 2>&1 || echo "sshd could not be installed; its test is skipped" >&2
+# Installs PACKAGE where that may be done; what is not there afterwards is told by `missing`.
+apt() { # PACKAGE
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+    mkdir -p "$cache"
+    { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$1"; } >"$cache/apt-$1.log" 2>&1 || return 0
 }
 
-# Login roles are tested against a real server, run by the tests as the user the package makes; without it those tests are skipped.
-postgres() {
-    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || {
-        apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql
-    } >/dev/null 2>&1 || echo "PostgreSQL could not be installed; its tests are skipped" >&2
-}
+# The locker over ssh is tested against a real server.
+sshd_is_here() { [ -x /usr/sbin/sshd ]; }
+
+# Login roles are tested against a real server, run by the tests as the user the package makes.
+postgres_is_here() { ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; }
 
 # Accounts of MySQL are tested against a real server. Debian has one in its unstable suite alone: it and the libraries it needs, the C library
 # among them, are unpacked below .cache and nothing is installed. With `data`, the folder of a new server, that each test copies.
@@ -34,7 +34,6 @@ mysql() {
     [ -d "$dir/data" ] && return 0
     command -v apt-get >/dev/null && unpack_mysql >/dev/null 2>"$cache/mysql.log" && return 0
     rm -rf "$dir"
-    echo "MySQL could not be unpacked (.cache/mysql.log says why); its tests are skipped" >&2
 }
 
 unpack_mysql() {
@@ -64,28 +63,71 @@ RUN
     mv "$dir/made" "$dir/data"
 }
 
-# GitHub's published descriptions, and Prism, which checks requests against them; without npm those tests say that they are skipped.
-github() {
+# GitHub's published descriptions, and Prism, which checks requests against them.
+github_is_here() {
     dir=$cache/node-github
-    [ -f "$(server github)" ] && [ -d "$dir/node_modules/@octokit/openapi" ] && [ -d "$dir/node_modules/graphql" ] && return 0
-    if command -v npm >/dev/null; then
+    [ -f "$(server github)" ] && [ -d "$dir/node_modules/@octokit/openapi" ] && [ -d "$dir/node_modules/graphql" ]
+}
+
+github() {
+    github_is_here || ! command -v npm >/dev/null || {
         mkdir -p "$dir"
         [ -f "$dir/package.json" ] || echo '{"private":true}' > "$dir/package.json"
         (cd "$dir" && npm install --ignore-scripts --no-audit --no-fund --silent @stoplight/prism-cli@5.16.0 @octokit/openapi@23.0.2 \
-            @octokit/graphql-schema@15.26.1 graphql@16) >/dev/null 2>&1 && return 0
-    fi
-    echo "GitHub's descriptions could not be installed with npm; their tests are skipped" >&2
+            @octokit/graphql-schema@15.26.1 graphql@16) >"$cache/npm.log" 2>&1 || return 0
+    }
 }
 
-# The unit of the agent is judged by systemd itself, unpacked and not installed; without apt that test says that it is skipped.
+# A GitHub with state of somebody else's making: the last version that runs on Node 20. It lists no repositories of an organisation and knows no
+# GraphQL, which is what its test is about.
+emulate() {
+    dir=$cache/node-emulate
+    emulate_is_here || ! command -v npm >/dev/null || {
+        mkdir -p "$dir"
+        [ -f "$dir/package.json" ] || echo '{"private":true}' > "$dir/package.json"
+        (cd "$dir" && npm install --ignore-scripts --no-audit --no-fund --silent emulate@0.11.2) >"$cache/npm-emulate.log" 2>&1 || return 0
+    }
+}
+
+emulate_is_here() {
+    [ -f "$(server emulate)" ] && grep -q '"version": "0.11.2"' "$cache/node-emulate/node_modules/emulate/package.json"
+}
+
+# The unit of the agent is judged by systemd itself, unpacked and not installed.
 systemd() {
-    [ -x "$(server systemd)" ] && return 0
-    if command -v apt-get >/dev/null; then
+    [ -x "$(server systemd)" ] || ! command -v apt-get >/dev/null || {
         mkdir -p "$cache/systemd"
         (cd "$cache/systemd" && { [ "$(id -u)" != 0 ] || apt-get update -qq; } && apt-get download -qq systemd libsystemd-shared &&
-            for package in *.deb; do dpkg -x "$package" . || exit 1; done) >/dev/null 2>&1 && return 0
+            for package in *.deb; do dpkg -x "$package" . || exit 1; done) >"$cache/systemd.log" 2>&1 || return 0
+    }
+}
+
+# Says which tests are skipped for want of what could not be installed, and why.
+missing() {
+    sshd_is_here || skipped "the test of the locker over ssh" "$(no_package openssh-server)"
+    postgres_is_here || skipped "PostgreSQL tests" "$(no_package postgresql)"
+    [ -d "$cache/mysql/data" ] || skipped "MySQL tests" "$(no_tool apt-get mysql.log 'a server from Debian')"
+    github_is_here || skipped "tests against GitHub's descriptions" "$(no_tool npm npm.log them)"
+    emulate_is_here || skipped "the test against the emulator of GitHub" "$(no_tool npm npm-emulate.log it)"
+    [ -x "$(server systemd)" ] || skipped "the test of the agent's unit" "$(no_tool apt-get systemd.log systemd)"
+}
+
+skipped() { # TESTS WHY
+    echo "skipped: $1, because $2"
+}
+
+no_package() { # PACKAGE
+    if ! command -v apt-get >/dev/null; then
+        echo "$1 is not installed and there is no apt-get"
+    elif [ "$(id -u)" != 0 ]; then
+        echo "$1 is not installed and only root may install it"
+    else
+        echo "apt-get could not install $1 (.cache/apt-$1.log)"
     fi
-    echo "systemd could not be unpacked; the test of the agent's unit is skipped" >&2
+}
+
+no_tool() { # TOOL LOG WHAT
+    if command -v "$1" >/dev/null; then echo "$1 could not fetch $3 (.cache/$2)"; else echo "there is no $1 to fetch $3 with"; fi
 }
 
 server() { # NAME
@@ -95,8 +137,9 @@ server() { # NAME
         ministack) echo "$cache/venv-mini/bin/ministack" ;;
         mysql) echo "$cache/mysql/mysqld" ;;
         github) echo "$cache/node-github/node_modules/@stoplight/prism-cli/dist/index.js" ;;
+        emulate) echo "$cache/node-emulate/node_modules/emulate/dist/index.js" ;;
         systemd) echo "$cache/systemd/usr/bin/systemd-analyze" ;;
-        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\`, \`mysql\`, \`github\` and \`systemd\`" >&2; exit 2 ;;
+        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\`, \`mysql\`, \`github\`, \`emulate\` and \`systemd\`" >&2; exit 2 ;;
     esac
 }
 
@@ -105,16 +148,19 @@ case ${1:-} in
         venv moto "$(server moto)" 'moto[server]==5.2.5'
         venv roto "$(server roto)" 'roto-aws==0.10.1'
         venv mini "$(server ministack)" 'ministack==1.5.33'
-        sshd
-        postgres
+        sshd_is_here || apt openssh-server
+        postgres_is_here || apt postgresql
         mysql
         github
+        emulate
         systemd
+        missing
         ;;
+    missing) missing ;;
     path)
         binary=$(server "${2:-}")
         [ -f "$binary" ] || { echo "$2 is not installed; run scripts/emulators.sh install" >&2; exit 1; }
         echo "$binary"
         ;;
-    *) sed -n '2,4s/^# *//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,5s/^# *//p' "$0" >&2; exit 2 ;;
 esac

@@ -11,8 +11,8 @@
 //!
 //! [`agent`] is the application side of a rotation, a process of its own: it takes a version into use and proves it.
 //!
-//! Where to add things: a collector, rotator or consumer is one file and one line in its `mod.rs`; a control or a framework is
-//! TOML and Cedar under `controls/` and `policies/`, never Rust; a verb is one file in `cli/`.
+//! Where to add things: a collector, rotator or consumer is one file beside its kin, and the few places that CONTRIBUTING.md names; a
+//! control or a framework is TOML and Cedar under `controls/` and `policies/`, never Rust; a verb is one file in `cli/`.
 
 pub mod agent;
 pub mod apply;

@@ -14,10 +14,20 @@ pub struct Observed {
     pub raw: Vec<(String, Blob)>,
 }
 
-/// Runs `collectors`, at most `concurrency` at once. Never fails: what was not seen is marked so.
-pub async fn observe(collectors: &[Box<dyn Collector>], clock: &dyn Clock, concurrency: usize) -> Observed {
+/// Runs `collectors`, at most `concurrency` at once; `each` is told of every one that is back. Never fails: what was not seen is marked
+/// so.
+pub async fn observe(
+    collectors: &[Box<dyn Collector>],
+    clock: &dyn Clock,
+    concurrency: usize,
+    each: &(dyn Fn() + Sync),
+) -> Observed {
     let taken = clock.now();
-    let runs = collectors.iter().map(|collector| collector.collect(clock));
+    let runs = collectors.iter().map(|collector| async move {
+        let collected = collector.collect(clock).await;
+        each();
+        collected
+    });
     let mut collected: Vec<Collected> = futures::stream::iter(runs).buffer_unordered(concurrency.max(1)).collect().await;
     collected.sort_by(|a, b| key(a).cmp(&key(b)));
     let mut snapshot = Snapshot { taken, populations: Vec::new(), receipts: Vec::new() };

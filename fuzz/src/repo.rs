@@ -15,7 +15,7 @@ use crate::report::diagnostics;
 
 /// As little as loads without a complaint: most of the time goes into Cedar, by the length of what it parses.
 const FILES: [(&str, &str); 6] = [
-    ("slm.toml", "[source.local]\nvault = { path = \"v\", identity = \"i\" }\n[source.org]\ngithub = { org = \"acme\" }\n"),
+    ("slm.toml", "[source.local]\nvault = { path = \"v\", identity = \"i\" }\n[source.org]\ngithub = { org = \"acme\", token-env = \"TOKEN\" }\n"),
     ("controls/rot/ROT-01.toml", include_str!("../../src/cli/starter/ROT-01.toml")),
     ("controls/frameworks/soc2.toml", include_str!("../../src/cli/starter/soc2.toml")),
     ("credentials/key.toml", include_str!("../seeds/credential.toml")),
@@ -31,8 +31,13 @@ pub const TOML: [&str; 5] =
 /// Files the Cedar target replaces or adds, by the first byte of its input.
 pub const CEDAR: [&str; 3] = ["policies/x.cedar", RULES, SCHEMA];
 
-static REPO: LazyLock<Files> =
-    LazyLock::new(|| Files(FILES.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect()));
+static REPO: LazyLock<Files> = LazyLock::new(|| {
+    let files = Files(FILES.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect());
+    // INVARIANT: with an error of its own in it, no input would ever get as far as a catalog.
+    let Loaded { catalog, diagnostics, .. } = load(&files, now());
+    assert!(catalog.is_some() && diagnostics.is_empty(), "the repo around what is fuzzed loads clean: {diagnostics:?}");
+    files
+});
 
 /// Every rule sees this as `context.now`.
 fn now() -> Timestamp {

@@ -2,25 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, kill_process};
-use tokio::time::{Instant, sleep, timeout};
 
-use super::config::{Config, Health, Reload, SecretConfig, Signal};
-use crate::transport::http::{Http, Sent};
+use super::config::{Config, Reload, SecretConfig, Signal};
+use crate::consumers::health;
+use crate::model::catalog::Health;
 
 /// How long a command may take that reloads.
 const RELOAD: Duration = Duration::from_mins(1);
-/// How long an application may take to become well unless the config says otherwise.
-const WITHIN: Duration = Duration::from_secs(30);
-/// Pause between two looks at its health.
-const PAUSE: Duration = Duration::from_millis(500);
-/// How long one look may take.
-const LOOK: Duration = Duration::from_secs(5);
-/// Variables of ours that a command gets; keys are not among them.
-const KEPT: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
 
 /// The application.
 pub(super) struct Application {
@@ -39,7 +30,9 @@ impl Application {
     pub(super) async fn reload(&self) -> Result<(), String> {
         let Some(reload) = &self.reload else { return Ok(()) };
         match (&reload.command, reload.signal, &reload.pid_file) {
-            (Some(command), _, _) => self.command(command, RELOAD).await.map_err(|cause| format!("its reload command {cause}")),
+            (Some(command), _, _) => {
+                health::command(command, &self.folder, RELOAD).await.map_err(|cause| format!("its reload command {cause}"))
+            }
             (None, Some(signal), Some(path)) => send(signal, &self.folder.join(path)),
             _ => Ok(()),
         }
@@ -47,44 +40,10 @@ impl Application {
 
     /// Waits until it is well.
     pub(super) async fn healthy(&self) -> Result<(), String> {
-        let Some(health) = &self.health else { return Ok(()) };
-        let within = health.within.map_or(WITHIN, |limit| Duration::from_secs(limit.as_seconds().unsigned_abs()));
-        let end = Instant::now() + within;
-        let http = health.url.is_some().then(|| Http::new(LOOK));
-        loop {
-            let left = end.saturating_duration_since(Instant::now()).min(LOOK).max(PAUSE);
-            let look = match (&health.command, &health.url, &http) {
-                (Some(command), _, _) => self.command(command, left).await.map_err(|cause| format!("its health command {cause}")),
-                (None, Some(url), Some(http)) => ask(http, url, left).await,
-                _ => Ok(()),
-            };
-            if look.is_ok() || Instant::now() + PAUSE >= end {
-                return look;
-            }
-            sleep(PAUSE).await;
+        match &self.health {
+            Some(health) => health::well(health, &self.folder).await,
+            None => Ok(()),
         }
-    }
-
-    async fn command(&self, words: &[String], limit: Duration) -> Result<(), String> {
-        let Some((program, arguments)) = words.split_first() else { return Ok(()) };
-        let mut command = tokio::process::Command::new(program);
-        command.args(arguments).current_dir(&self.folder).kill_on_drop(true).env_clear();
-        command.envs(KEPT.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        match timeout(limit, command.status()).await {
-            Err(_) => Err("took too long".to_owned()),
-            Ok(Err(cause)) => Err(format!("did not start: {}", cause.kind())),
-            Ok(Ok(status)) if !status.success() => Err(format!("ended with {status}")),
-            Ok(Ok(_)) => Ok(()),
-        }
-    }
-}
-
-async fn ask(http: &Http, url: &str, limit: Duration) -> Result<(), String> {
-    let sent = Sent { method: "GET", url, headers: &[], body: Vec::new() };
-    match timeout(limit, http.send(sent, "ask its health address")).await {
-        Err(_) => Err("its health address gives no answer in time".to_owned()),
-        Ok(answer) => answer.map(drop).map_err(|error| format!("its health address says {}", error.cause)),
     }
 }
 

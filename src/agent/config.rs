@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::model::catalog::VaultSource;
+use crate::model::catalog::{Health, VaultSource};
 use crate::model::id::{ConsumerId, CredentialId, SourceId};
 use crate::model::time::Limit;
 use crate::transport::http::is_safe;
@@ -16,7 +17,7 @@ use crate::transport::http::is_safe;
 const POLL: Limit = Limit::seconds(60);
 
 /// The whole file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Config {
     /// How often a source is asked for the version in force.
@@ -34,7 +35,7 @@ pub struct Config {
 }
 
 /// Where values live: exactly one kind.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Source {
     /// A local vault.
@@ -44,7 +45,7 @@ pub struct Source {
 }
 
 /// Secrets Manager in one region.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AwsPlace {
     /// `eu-west-1`.
@@ -58,7 +59,7 @@ pub struct AwsPlace {
 }
 
 /// How slm asks.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Attest {
     /// Address and port it listens at.
@@ -70,7 +71,7 @@ pub struct Attest {
 }
 
 /// One secret and what is done with it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct SecretConfig {
     /// The credential, as slm calls it.
@@ -90,7 +91,7 @@ pub struct SecretConfig {
 }
 
 /// One rendered file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FileConfig {
     /// Where it stands.
@@ -108,7 +109,7 @@ pub struct FileConfig {
 }
 
 /// How an application is told: exactly one way.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Reload {
     /// Program and arguments; no shell.
@@ -120,7 +121,7 @@ pub struct Reload {
 }
 
 /// A signal that applications reload on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Signal {
     /// `SIGHUP`.
     #[serde(rename = "HUP")]
@@ -131,18 +132,6 @@ pub enum Signal {
     /// `SIGUSR2`.
     #[serde(rename = "USR2")]
     Usr2,
-}
-
-/// How an application is seen to be well: exactly one way.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Health {
-    /// A program that ends with 0; no shell.
-    pub command: Option<Vec<String>>,
-    /// An address that answers with a status of 2xx.
-    pub url: Option<String>,
-    /// How long it may take to become well; 30 s when absent.
-    pub within: Option<Limit>,
 }
 
 fn poll() -> Limit {

@@ -160,8 +160,7 @@ impl Rendered {
             (_, Some(path)) => fs::read_to_string(config.at(path)).map_err(|cause| format!("its template file: {cause}"))?,
             (text, None) => text.clone().unwrap_or_else(|| "{{ value }}".to_owned()),
         };
-        let id = |name: &Option<String>, list: &str| name.as_ref().map(|name| number(name, list)).transpose();
-        let owner = Owner { user: id(&file.owner, "/etc/passwd")?, group: id(&file.group, "/etc/group")? };
+        let owner = Owner::named(file.owner.as_deref(), file.group.as_deref())?;
         Ok(Self { path: config.at(&file.path), template, mode, owner })
     }
 
@@ -194,17 +193,6 @@ impl Rendered {
         }
         atomic::replace_owned(&self.path, content, self.mode, self.owner)
     }
-}
-
-/// The number of the user or group `name`: itself, or the third field of its line in `list`.
-fn number(name: &str, list: &str) -> Result<u32, String> {
-    if let Ok(number) = name.parse() {
-        return Ok(number);
-    }
-    let text = fs::read_to_string(list).map_err(|cause| format!("{list}: {cause}"))?;
-    let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let found = lines.find(|fields| fields.first() == Some(&name)).and_then(|fields| fields.get(2)?.parse().ok());
-    found.ok_or_else(|| format!("`{name}` is not in {list}"))
 }
 
 fn folder_of(path: &Path) -> io::Result<()> {
@@ -278,11 +266,5 @@ mod tests {
             let error = files(folder.path(), template).render(&"v".into(), &value).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("CANARY"), "{template}");
         }
-    }
-
-    #[test]
-    fn owners_are_names_or_numbers() {
-        assert_eq!((number("root", "/etc/passwd"), number("77", "/etc/passwd")), (Ok(0), Ok(77)));
-        assert!(number("no-such-user", "/etc/passwd").unwrap_err().contains("`no-such-user`"));
     }
 }

@@ -150,6 +150,7 @@ pub fn decide(o: &Observation) -> Step {
         .or_else(|| unseen(o))
         .or_else(|| end_rejected(o))
         .or_else(|| retire(o))
+        .or_else(|| settle(o))
         .or_else(|| promote(o))
         .or_else(|| close_unknown(o))
         .or_else(|| create(o))
@@ -200,7 +201,8 @@ fn roll_back(o: &Observation) -> Option<Step> {
 
 /// The time after which nobody can hand out the old value counts from here.
 fn note_promotion(o: &Observation) -> Option<Step> {
-    let wanted = o.tail && o.generation.is_some() && o.marks.promoted.is_none() && o.older().next().is_some();
+    let counts = o.older().next().is_some() || (o.capabilities.staged() && o.marks.done.is_none());
+    let wanted = o.tail && o.generation.is_some() && o.marks.promoted.is_none() && counts;
     wanted.then_some(Step::Act(Mutation::Mark(Mark::Promoted)))
 }
 
@@ -331,6 +333,18 @@ fn retire(o: &Observation) -> Option<Step> {
         }
     }
     Some(Step::Act(Mutation::Change { key: first.id.clone(), change: KeyChange::Delete }))
+}
+
+/// Where a rotation takes several values, the next is made when every consumer runs this one and none can hold the one before.
+fn settle(o: &Observation) -> Option<Step> {
+    if !o.tail || !o.capabilities.staged() || o.generation.is_none() || o.marks.done.is_some() {
+        return None;
+    }
+    Some(match &o.gate {
+        Gate::Until(late, why) => Step::Wait(Some(*late), why.clone()),
+        Gate::Shut(why) => Step::Wait(None, why.clone()),
+        Gate::Open => Step::Act(Mutation::Mark(Mark::Done)),
+    })
 }
 
 /// A new value is let in, tried, and put in force.

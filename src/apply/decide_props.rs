@@ -257,6 +257,8 @@ proptest! {
                 prop_assert!(o.due && slot.live() && (!judged || slot.verdict == Some(Verdict::Approve)));
                 prop_assert!(installed || slot.refused.is_some() || o.capabilities.issuer == Issuer::Server);
                 prop_assert!(slot.unfit.is_none() || slot.verdict == Some(Verdict::Approve));
+                let settles = o.tail && o.capabilities.staged() && o.generation.is_some();
+                prop_assert!(!settles || o.marks.done.is_some());
             }
         }
     }

@@ -466,6 +466,29 @@ fn a_value_that_nobody_validates_is_judged_only_when_a_canary_tries_it() {
 }
 
 #[test]
+fn the_next_of_several_values_waits_until_every_consumer_runs_the_last_and_none_holds_the_one_before() {
+    let staged = Capabilities { follows: true, ..Capabilities::UNVALIDATED };
+    let mut o = due(staged);
+    (o.keys, o.restore) = (Vec::new(), None);
+    acts(&o, Mutation::Prepare { slot: "s0".into() });
+    o.marks = Marks::default();
+    acts(&o, Mutation::Mark(Mark::Promoted));
+    o.marks.promoted = Some(at(1));
+    o.consumers.push(place("late", "g", "f"));
+    acts(&o, Mutation::Activate { consumer: "late".into(), version: "g".into() });
+    o.consumers[1].sight = Sight::Unseen("away".to_owned());
+    assert!(matches!(decide(&o), Step::Blocked(why) if why.contains("late")));
+    o.consumers.pop();
+    o.gate = Gate::Until(at(9), "a consumer may hold it".to_owned());
+    waits(&o, Some(at(9)), "may hold it");
+    o.gate = Gate::Open;
+    acts(&o, Mutation::Mark(Mark::Done));
+    acts(&with_candidate(o.clone(), None), Mutation::Mark(Mark::Done));
+    o.marks.done = Some(at(10));
+    assert_eq!(decide(&Observation { due: false, ..o }), Step::Done);
+}
+
+#[test]
 fn a_first_value_is_promoted_from_nothing() {
     let mut o = with_candidate(due(Capabilities::UNVALIDATED), None);
     (o.generation, o.restore, o.consumers) = (None, None, vec![place("c", "x", "x")]);

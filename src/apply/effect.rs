@@ -48,6 +48,7 @@ impl<'a> Engine<'a> {
             }
             Mutation::Promote { from, to } => {
                 self.works(goal, from.as_ref(), to).await?;
+                self.note_stage(goal, to).await?;
                 store.promote(goal.secret, from.as_ref(), to).await?;
                 told("promoted", to)
             }

@@ -29,7 +29,8 @@ pub async fn drive(job: &Job<'_>, clock: &dyn Clock, stop: &StopFlag) -> Outcome
 }
 
 /// What became of a drive that was asked to stop.
-pub(super) fn stopped() -> Fate {
+#[must_use]
+pub fn stopped() -> Fate {
     Fate::Stopped("asked to stop; resume will go on".to_owned())
 }
 
@@ -192,6 +193,7 @@ impl<'a> Engine<'a> {
     /// The outcome of a drive that ended with `fate`.
     #[must_use]
     pub fn finish(self, fate: Fate) -> Outcome {
+        tracing::debug!(credential = %self.job.credential.id, rotation = %self.rotation, ?fate, "ended");
         Outcome { action: self.job.action.clone(), fate, events: self.events }
     }
 
@@ -322,6 +324,8 @@ impl<'a> Engine<'a> {
     }
 
     pub(super) fn event(&mut self, step: &str, version: Option<&VersionId>, consumer: &str) {
+        let version_id = version.map_or("", VersionId::as_str);
+        tracing::debug!(credential = %self.job.credential.id, rotation = %self.rotation, step, version = version_id, consumer, "step");
         self.events.push(Event {
             at: self.clock.now(),
             credential: self.job.credential.id.clone(),

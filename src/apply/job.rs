@@ -83,7 +83,7 @@ pub(super) fn goal<'a>(job: &Job<'a>) -> Option<Goal<'a>> {
     let credential = &job.credential.id;
     match job.action {
         ActionKind::Rotate { secret, generation, consumers, .. } => {
-            let tail = job.target.is_some();
+            let tail = job.target.is_some() || job.rotator.capabilities().staged();
             Some(Goal { secret, generation: generation.as_ref(), rotate: true, tail, credential, consumers })
         }
         ActionKind::Finish { secret, generation, consumers, .. } => {

@@ -272,6 +272,7 @@ async fn contents(
     let matters = |id: &&VersionId| {
         if validated { goal.tail || due } else { (due && slots.contains(id)) || back.as_ref() == Some(*id) }
     };
+    let in_force = [view.current(), view.previous()];
     let mut contents = BTreeMap::new();
     for id in view.versions.keys().filter(matters) {
         if let Some(content) = known.contents.get(id) {
@@ -286,7 +287,8 @@ async fn contents(
                     Content::Value(job.rotator.identify(&value))
                 }
             },
-            Err(error) if error.class == ErrorClass::NotFound => Content::Empty,
+            // What is or was in force has a value: not to find it is to be told by a place that is behind, and no absence.
+            Err(error) if error.class == ErrorClass::NotFound && !in_force.contains(&Some(id)) => Content::Empty,
             Err(error) => return Err(error),
         };
         if content != Content::Empty {

@@ -100,7 +100,7 @@ async fn watch(
     let (mut asked, mut seen, mut looks, mut failures) = (false, false, 0_u8, 0_u8);
     loop {
         if stop.load(Ordering::Relaxed) {
-            return Err(Fate::Stopped("asked to stop; resume will go on".to_owned()));
+            return Err(engine::stopped());
         }
         let done = match job.store.describe(wanted.secret).await {
             Err(error) => Err(error),

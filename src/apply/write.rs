@@ -110,6 +110,17 @@ impl Engine<'_> {
         Ok(if mark == Mark::Refused { vec![(mark.as_str(), basis.parent.clone())] } else { Vec::new() })
     }
 
+    /// What the value of `to` says of what comes after it is kept before it is in force, so that a plan need not read it.
+    pub(super) async fn note_stage(&self, goal: &Goal<'_>, to: &VersionId) -> Result<(), WorldError> {
+        if !self.job.rotator.capabilities().staged() {
+            return Ok(());
+        }
+        let value = self.job.store.read(goal.secret, to).await?;
+        let Some(stage) = self.job.credential.rotator.stage(&value) else { return Ok(()) };
+        let name = names::mark(goal.secret, to, names::STAGE);
+        self.job.registers.write_once(&goal.namespace(Some(to)), &name, &stage).await.map(drop)
+    }
+
     async fn once(&self, goal: &Goal<'_>, basis: &Basis, name: &RegisterName, value: &str) -> Result<String, WorldError> {
         self.job.registers.write_once(&goal.namespace(basis.generation.as_ref()), name, value).await
     }

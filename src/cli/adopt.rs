@@ -37,7 +37,7 @@ fn limit(text: &str) -> Result<Limit, String> {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
-    let session = pipeline::open(global, None)?;
+    let session = pipeline::open(global, "adopt", None)?;
     let judged = pipeline::block_on(session.judge(global))??;
     let Some((population, resource)) = find(&judged.snapshot, &args.resource) else {
         let error = format!("no secret `{}` was seen; `slm plan` names those that are not declared", args.resource);

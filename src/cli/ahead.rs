@@ -1,11 +1,12 @@
 //! Plans, and looks ahead of the rotations planned: what only the sources know is asked of them, and the plan made again with the answers.
 
 use super::pipeline::{Judged, Session, block_on};
-use super::{Trouble, wire};
+use super::{Global, Trouble, wire};
 use crate::model::id::CredentialId;
 use crate::model::plan::{ActionKind, Plan};
 use crate::plan::outlook::learns;
 use crate::plan::{needs, usage};
+use crate::report::words::count;
 
 /// What a plan is made for.
 pub(super) struct For<'a> {
@@ -18,7 +19,7 @@ pub(super) struct For<'a> {
 }
 
 /// The plan after a look ahead. What is held by it gives room to others, so that it may take more than one.
-pub(super) fn plan(session: &Session, judged: &mut Judged, of: &For<'_>) -> Result<Plan, Trouble> {
+pub(super) fn plan(session: &Session, global: &Global, judged: &mut Judged, of: &For<'_>) -> Result<Plan, Trouble> {
     loop {
         let made = session.plan(judged, of.forced)?;
         let input = session.input(judged, of.forced);
@@ -27,46 +28,58 @@ pub(super) fn plan(session: &Session, judged: &mut Judged, of: &For<'_>) -> Resu
         let known = open.iter().filter_map(|id| session.catalog.credentials.get(id));
         let needs: Vec<_> = known.map(|credential| (credential.id.clone(), needs::needs(&input, credential))).collect();
         if needs.is_empty() {
-            return learnt(session, judged, of.forced, made);
+            return learnt(session, global, judged, (of.forced, made));
         }
         let (catalog, sessions) = (&session.catalog, &session.sessions);
         let asker = wire::Asker { catalog, sessions, snapshot: &judged.snapshot, applies: of.applies };
         let mut facts = judged.facts.clone();
+        let _progress = global.progress(format!("looking ahead of {}", count(needs.len() as u64, "rotation")), 0);
         block_on(asker.ask(&needs, &mut facts))?;
         judged.facts = facts;
     }
 }
 
 /// `made` with how long what it ends must be unused, where that is learnt from its uses.
-pub(super) fn learnt(session: &Session, judged: &mut Judged, forced: &[CredentialId], made: Plan) -> Result<Plan, Trouble> {
+pub(super) fn learnt(
+    session: &Session,
+    global: &Global,
+    judged: &mut Judged,
+    (forced, made): (&[CredentialId], Plan),
+) -> Result<Plan, Trouble> {
     let ended = made.actions.iter().filter(|action| matches!(action.kind, ActionKind::Finish { .. }));
     let learns = |id: &&CredentialId| session.catalog.credentials.get(*id).is_some_and(learns);
     let known = |id: &&CredentialId| !judged.facts.uses.contains_key(*id);
     let open: Vec<CredentialId> =
         ended.filter_map(|action| action.kind.credential()).filter(learns).filter(known).cloned().collect();
-    if !uses(session, judged, &open)? {
+    if open.is_empty() || !uses(session, global, judged, &open)? {
         return Ok(made);
     }
     session.plan(judged, forced)
 }
 
-/// `made` with who uses what it ends and replaces. But for what is learnt, nothing is decided by it.
-pub(super) fn with_usage(session: &Session, judged: &mut Judged, forced: &[CredentialId], made: Plan) -> Result<Plan, Trouble> {
+/// `made` of `forced` credentials, with who uses what it ends and replaces. But for what is learnt, nothing is decided by it.
+pub(super) fn with_usage(
+    session: &Session,
+    global: &Global,
+    judged: &mut Judged,
+    (forced, made): (&[CredentialId], Plan),
+) -> Result<Plan, Trouble> {
     let open = usage::open(&made, &session.input(judged, forced));
-    if !uses(session, judged, &open)? {
+    if !uses(session, global, judged, &open)? {
         return Ok(made);
     }
     session.plan(judged, forced)
 }
 
 /// Asks who uses the credentials `ids`; false when no log tells of any.
-pub(super) fn uses(session: &Session, judged: &mut Judged, ids: &[CredentialId]) -> Result<bool, Trouble> {
+pub(super) fn uses(session: &Session, global: &Global, judged: &mut Judged, ids: &[CredentialId]) -> Result<bool, Trouble> {
     let input = session.input(judged, &[]);
     let known = ids.iter().filter_map(|id| session.catalog.credentials.get(id));
     let wanted: Vec<_> = known.filter_map(|one| Some((one.id.clone(), usage::wanted(&input, one)?))).collect();
     let mut facts = judged.facts.clone();
     let (catalog, sessions) = (&session.catalog, &session.sessions);
     let asker = wire::Asker { catalog, sessions, snapshot: &judged.snapshot, applies: false };
+    let _progress = global.progress(format!("asking who uses {}", count(wanted.len() as u64, "credential")), 0);
     block_on(asker.uses(&wanted, session.at, &mut facts))?;
     judged.facts = facts;
     Ok(!wanted.is_empty())

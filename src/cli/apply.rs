@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::by_hand::{self, Asked};
-use super::carry::Haste;
+use super::carry::{Haste, Work};
 use super::{Exit, Global, Said, Trouble, ahead, carry, pipeline};
 use crate::model::plan::Plan;
 use crate::report;
@@ -31,16 +31,17 @@ impl Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
-    let session = pipeline::open(global, None)?;
+    let session = pipeline::open(global, "apply", None)?;
     let forced = super::plan::known(&session, &args.force)?;
     by_hand::refuse(&session, &forced, Asked::Rotate)?;
     let saved = args.plan.as_ref().map(|path| saved(path, &session)).transpose()?;
-    let plan = match saved {
-        Some(plan) => plan,
+    let (plan, requests) = match saved {
+        Some(plan) => (plan, 0),
         None => {
             let mut judged = pipeline::block_on(session.judge(global))??;
             let of = ahead::For { forced: &forced, wanted: &[], applies: args.auto_approve };
-            ahead::plan(&session, &mut judged, &of)?
+            let plan = ahead::plan(&session, global, &mut judged, &of)?;
+            (plan, judged.requests())
         }
     };
     if args.plan.is_none() && !args.auto_approve {
@@ -48,9 +49,13 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
         human.push_str(
             "Nothing was applied. Save it with `slm plan --out FILE` and run `slm apply FILE`, or pass `--auto-approve`.\n",
         );
-        return Ok(Said::new(vec![Exit::Held], human, json!({ "plan": plan, "applied": false })));
+        return Ok(Said::new(
+            vec![Exit::Held],
+            human,
+            json!({ "plan": plan, "applied": false, "requests": requests, "sent": session.sent() }),
+        ));
     }
-    carry::out(&session, global, &plan, Haste::Usual)
+    carry::out(&session, global, &Work { plan: &plan, haste: Haste::Usual, requests })
 }
 
 fn saved(path: &Path, session: &pipeline::Session) -> Result<Plan, Trouble> {

@@ -6,14 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value as Json, json};
 
-use super::{Exit, Global, Said, Trouble, derived, gaps, lease, pipeline, ready, together};
+use super::{Exit, Global, Said, Trouble, derived, gaps, lease, pipeline, ready, together, wire};
+use crate::apply::engine::stopped;
+use crate::host::clock::SystemClock;
 use crate::host::locker::{Locker, Signer};
 use crate::host::repo;
 use crate::model::catalog::{Credential, LockerSettings};
 use crate::model::outcome::{Fate, Outcome};
 use crate::model::plan::{Action, Plan};
 use crate::record::{RunRecord, artefacts};
-use crate::report;
+use crate::report::{self, words::count};
 
 /// What stands above the courtesy between runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,15 +28,27 @@ pub(super) enum Haste {
     Leaked,
 }
 
-/// Carries out `plan` and records the run.
-pub(super) fn out(session: &pipeline::Session, global: &Global, plan: &Plan, haste: Haste) -> Result<Said, Trouble> {
+/// What is carried out.
+pub(super) struct Work<'a> {
+    pub plan: &'a Plan,
+    pub haste: Haste,
+    /// Requests sent to make the plan.
+    pub requests: u64,
+}
+
+/// Carries out a plan and records the run.
+pub(super) fn out(session: &pipeline::Session, global: &Global, work: &Work<'_>) -> Result<Said, Trouble> {
+    let plan = work.plan;
+    // Whoever made it, and whatever was taken from it or added to it since.
+    pipeline::refuse_bad(plan, &session.catalog)?;
     // Nothing is changed that could not be recorded beside what was recorded before.
     repo::intact(&global.root, &session.catalog.settings.locker.branch)
         .map_err(|error| Trouble { exit: Exit::Integrity, error: error.into() })?;
+    locker(session, global)?.continues().map_err(|error| Trouble { exit: Exit::Integrity, error: error.into() })?;
     let stop = stop_on_ctrl_c();
-    let outcomes = pipeline::block_on(carry_out(session, global, plan, haste, &stop))?;
+    let outcomes = pipeline::block_on(carry_out(session, global, plan, work.haste, &stop))?;
     // What is recorded is the world after the run: the same look a later plan would take.
-    let after = pipeline::block_on(session.judge_now(global))??;
+    let after = pipeline::block_on(session.judge(global))??;
     let gaps = gaps::of(session, &outcomes);
     let result = json!({ "outcomes": outcomes, "gaps": gaps.iter().map(gaps::Found::json).collect::<Vec<_>>() });
     let commit = record(session, global, &after, plan, &outcomes, &result)?;
@@ -55,11 +69,15 @@ pub(super) fn out(session: &pipeline::Session, global: &Global, plan: &Plan, has
     Ok(Said::new(
         exits,
         human,
-        json!({ "outcomes": outcomes, "gaps": result["gaps"], "held": plan.held, "preflight": plan.preflight, "commit": commit }),
+        json!({
+            "outcomes": outcomes, "gaps": result["gaps"], "held": plan.held, "preflight": plan.preflight, "commit": commit,
+            "requests": work.requests + after.requests(), "sent": session.sent(),
+        }),
     ))
 }
 
-/// Ctrl-C asks the run to stop at the next safe point; a second one ends it at once, which is safe as well.
+/// Ctrl-C asks the run to stop at the next safe point. A second one ends it at once and unrecorded, with the code of a run that resume
+/// goes on with: that is safe as well, as a kill is.
 fn stop_on_ctrl_c() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
@@ -67,9 +85,10 @@ fn stop_on_ctrl_c() -> Arc<AtomicBool> {
         let _ = pipeline::block_on(async {
             if tokio::signal::ctrl_c().await.is_ok() {
                 flag.store(true, Ordering::Relaxed);
+                tracing::warn!("stopping at the next safe point; Ctrl-C again ends it at once");
             }
             if tokio::signal::ctrl_c().await.is_ok() {
-                std::process::exit(130);
+                std::process::exit(Exit::Partly.code().into());
             }
         });
     });
@@ -79,7 +98,12 @@ fn stop_on_ctrl_c() -> Arc<AtomicBool> {
 /// Carries out the actions of `plan`; the outcomes are in its order, though what restarts a workload together is taken together.
 async fn carry_out(session: &pipeline::Session, global: &Global, plan: &Plan, haste: Haste, stop: &AtomicBool) -> Vec<Outcome> {
     let mut outcomes = BTreeMap::new();
+    let progress = global.progress(format!("applying {}", count(plan.actions.len() as u64, "action")), plan.actions.len());
     for group in together::groups(session, plan, haste) {
+        if stop.load(Ordering::Relaxed) {
+            outcomes.extend(group.numbers.iter().map(|number| (*number, not_begun(&plan.actions[*number]))));
+            continue;
+        }
         match group.numbers[..] {
             [number] => {
                 let action = &plan.actions[number];
@@ -91,8 +115,14 @@ async fn carry_out(session: &pipeline::Session, global: &Global, plan: &Plan, ha
             }
             _ => outcomes.extend(together::carry_out(session, global, plan, &group, haste, stop).await),
         }
+        progress.tick(group.numbers.len());
     }
     outcomes.into_values().collect()
+}
+
+/// What becomes of an action that comes after the run was asked to stop.
+fn not_begun(action: &Action) -> Outcome {
+    Outcome { action: action.kind.clone(), fate: stopped(), events: Vec::new() }
 }
 
 /// The lease on the credential of `action`, unless another run works on it.
@@ -138,9 +168,9 @@ pub(super) fn record(
     outcomes: &[Outcome],
     result: &Json,
 ) -> Result<String, Trouble> {
+    let _progress = global.progress("recording the run".to_owned(), 0);
     let settings = &session.catalog.settings.locker;
-    let locker = Locker::open(&global.root, settings, signer(settings, global)?)?;
-    let run = session.run("apply");
+    let run = session.run();
     let files = artefacts(&RunRecord {
         run: &run,
         snapshot: &judged.snapshot,
@@ -151,15 +181,21 @@ pub(super) fn record(
         result,
     })?;
     let message = message(run.id.as_str(), outcomes);
-    let (plans, evidence) = match &settings.plans_branch {
-        Some(_) => files.into_iter().partition(|(path, _)| path.starts_with("plans/")),
-        None => (BTreeMap::new(), files),
-    };
     if let Some(branch) = &settings.plans_branch {
+        // For people; what is verified is in the locker all the same.
+        let plans: BTreeMap<_, _> =
+            files.iter().filter(|(path, _)| path.starts_with("plans/")).map(|(p, f)| (p.clone(), f.clone())).collect();
         let elsewhere = LockerSettings { branch: branch.clone(), ..settings.clone() };
         Locker::open(&global.root, &elsewhere, signer(settings, global)?)?.append(|_| plans.clone(), &message, session.at)?;
     }
-    Ok(locker.append(|_| evidence.clone(), &message, session.at)?)
+    Ok(locker(session, global)?.append(|_| files.clone(), &message, session.at)?)
+}
+
+/// The locker with its log, as its key is now.
+fn locker(session: &pipeline::Session, global: &Global) -> Result<Locker, Trouble> {
+    let settings = &session.catalog.settings.locker;
+    let ledger = pipeline::block_on(wire::ledger(&session.catalog, &global.root, &session.sessions))??;
+    Ok(Locker::open(&global.root, settings, signer(settings, global)?)?.logged(ledger, Arc::new(SystemClock)))
 }
 
 fn signer(settings: &LockerSettings, global: &Global) -> Result<Option<Signer>, Trouble> {
@@ -207,4 +243,45 @@ fn tell(outcomes: &[Outcome], plan: &Plan) -> String {
         text.push_str(&format!("{} held; see `slm plan`.\n", plan.held.len()));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Color, Format, init};
+    use crate::model::time::Timestamp;
+
+    #[test]
+    fn a_plan_that_was_made_unsound_after_it_was_made_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("config");
+        init::scaffold(&root).ok().unwrap();
+        repo::init_and_commit(&root, "config", Timestamp::UNIX_EPOCH).unwrap();
+        let global =
+            Global { root: root.clone(), format: Format::Human, color: Color::Never, quiet: true, verbose: 0, log_json: false };
+        let session = pipeline::open(&global, "rotate", None).ok().unwrap();
+        let judged = pipeline::block_on(session.judge(&global)).ok().unwrap().ok().unwrap();
+        let plan = session.plan(&judged, &[]).ok().unwrap();
+        let before = std::fs::read(root.join("vault.age")).unwrap();
+        let refused = |change: &dyn Fn(&mut Action)| {
+            let mut plan = plan.clone();
+            change(&mut plan.actions[0]);
+            let trouble = out(&session, &global, &Work { plan: &plan, haste: Haste::Leaked, requests: 0 }).err().unwrap();
+            assert_eq!(trouble.exit, Exit::Failed);
+            trouble.error.to_string()
+        };
+        let nobody = refused(&|action| action.permitted_by.clear());
+        assert_eq!(nobody, "the plan is not sound: the action on `session-key` names no guard rule that permits it");
+        let other = refused(&|action| {
+            if let crate::model::plan::ActionKind::Rotate { consumers, .. } = &mut action.kind {
+                consumers.push("nobody".into());
+            }
+        });
+        assert_eq!(other, "the plan is not sound: consumer `nobody` of `session-key` is not declared");
+        assert_eq!(std::fs::read(root.join("vault.age")).unwrap(), before);
+        assert!(!root.join("run").exists() && !root.join(".git/refs/heads/slm").exists(), "nothing is recorded of it");
+        let said = out(&session, &global, &Work { plan: &plan, haste: Haste::Usual, requests: 0 }).ok().unwrap();
+        assert_eq!(said.all(), [Exit::Clean]);
+        assert!(root.join("run/session.env").exists() && root.join(".git/refs/heads/slm/evidence").exists());
+    }
 }

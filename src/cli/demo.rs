@@ -4,8 +4,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Exit, Format, Global, Said, Trouble, apply, check, init, plan, status};
+use super::{Exit, Format, Global, Said, Trouble, apply, check, init, plan, status, verify};
 use crate::host::repo;
+use crate::host::verify::history;
+
+/// Added to the settings of a new repo: evidence is signed, by a key that is rotated like any other.
+const LOG: &str = "\n[locker.log]\norigin = \"demo\"\nkey = { source = \"local\", name = \"slm/log-key\" }\n";
+/// The credential of that key.
+const LOG_KEY: &str = "# What the log of the evidence is signed with.\ntitle = \"Key of the evidence\"\nowner = \"security\"\n\
+    satisfies = [\"ROT-01\"]\n\n[secret]\nsource = \"local\"\nname = \"slm/log-key\"\n\n[rotator]\nrandom = { length = 43, alphabet = \"alnum\" }\n\n\
+    [policy]\nrotate-every = \"60d\"\njitter = \"2d\"\n";
 
 /// Arguments of `slm demo`.
 #[derive(clap::Args)]
@@ -55,6 +63,12 @@ fn walk(global: &Global, root: &Path) -> Result<Vec<Step>, Trouble> {
         |command: &str, meaning: &'static str, said: Said| steps.push(Step { command: command.to_owned(), meaning, said });
     let made = init::run(&init::Args {}, global)?;
     take("slm init", "a config repo: controls in TOML, rules in Cedar, a local vault, one credential", made);
+    let settings = root.join("slm.toml");
+    std::fs::write(&settings, std::fs::read_to_string(&settings)? + LOG)?;
+    std::fs::write(root.join("credentials/log-key.toml"), LOG_KEY)?;
+    let said =
+        Said::new(vec![Exit::Clean], format!("{LOG}\n{LOG_KEY}"), json!({ "wrote": ["slm.toml", "credentials/log-key.toml"] }));
+    take("edit slm.toml credentials/log-key.toml", "the evidence will be signed, by a key that is rotated like any other", said);
     let commit =
         repo::init_and_commit(root, "config: the starter of slm init", crate::world::Clock::now(&crate::host::clock::SystemClock))?;
     let said =
@@ -82,6 +96,13 @@ fn walk(global: &Global, root: &Path) -> Result<Vec<Step>, Trouble> {
         "git fsck --full && git log slm/evidence",
         "the evidence is one commit a run on a branch of its own, whole by git's own check",
         Said::new(vec![Exit::Clean], proof.clone(), json!({ "log": proof })),
+    );
+    let key = history(root, "slm/evidence", None)?.chain.keys().last().map(|key| key.verifier.vkey()).unwrap_or_default();
+    let checked = verify::run(&verify::Args::trusting(&key), global)?;
+    take(
+        &format!("slm verify --key {key}"),
+        "every file of every commit is in the signed log, and nothing else; an auditor does this with a clone and a key told elsewhere",
+        checked,
     );
     take("slm plan", "the second plan is empty: the world is as the repo says", plan::run(&plan::Args::default(), global)?);
     Ok(steps)

@@ -22,14 +22,25 @@ pub enum Exit {
     Failed,
     /// The evidence is broken.
     Integrity,
+    /// The arguments are not understood; nothing was begun.
+    Usage,
 }
 
 impl Exit {
     /// Every way, from the mildest to the gravest.
-    pub const ALL: [Self; 8] =
-        [Self::Clean, Self::Changes, Self::Incomplete, Self::Held, Self::Partly, Self::Invalid, Self::Failed, Self::Integrity];
+    pub const ALL: [Self; 9] = [
+        Self::Clean,
+        Self::Changes,
+        Self::Incomplete,
+        Self::Held,
+        Self::Partly,
+        Self::Invalid,
+        Self::Failed,
+        Self::Integrity,
+        Self::Usage,
+    ];
 
-    /// The process exit code. Bad usage is 64, from the argument parser.
+    /// The process exit code; bad usage has that of `sysexits.h`.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
@@ -41,9 +52,37 @@ impl Exit {
             Self::Held => 5,
             Self::Partly => 6,
             Self::Integrity => 7,
+            Self::Usage => 64,
         }
+    }
+
+    /// What it means, as the help and the README say it.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Clean => "clean",
+            Self::Failed => "failed: slm could not do what was asked",
+            Self::Changes => "changes or findings are present",
+            Self::Incomplete => "incomplete: something in scope could not be seen",
+            Self::Invalid => "the config repo is invalid",
+            Self::Held => "held: something due is held by policy or waits for approval",
+            Self::Partly => "partly applied: resume will go on",
+            Self::Integrity => "integrity: the evidence is broken",
+            Self::Usage => "usage",
+        }
+    }
+
+    /// Every way in the order of the codes.
+    #[must_use]
+    pub fn by_code() -> Vec<Self> {
+        let mut all = Self::ALL.to_vec();
+        all.sort_by_key(|exit| exit.code());
+        all
     }
 }
 
-/// Exit code of bad usage, as in `sysexits.h`.
-pub const USAGE: u8 = 64;
+/// What `slm --help` says about them.
+pub(super) fn help() -> String {
+    let lines: String = Exit::by_code().iter().map(|exit| format!("  {:>2}  {}\n", exit.code(), exit.meaning())).collect();
+    format!("Exit codes, of which the gravest wins:\n{lines}")
+}

@@ -1,7 +1,5 @@
 //! `slm explain`: one control or resource in depth.
 
-use serde_json::json;
-
 use super::{Exit, Global, Said, Trouble, pipeline};
 use crate::model::assessment::Status;
 use crate::report::explain;
@@ -17,7 +15,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
-    let session = pipeline::open(global, args.rev.as_deref())?;
+    let session = pipeline::open(global, "explain", args.rev.as_deref())?;
     let judged = pipeline::block_on(session.judge(global))??;
     let decisions = explain::matching(&judged.assessment, &args.name);
     if decisions.is_empty() {
@@ -25,10 +23,13 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
         let hint = near.map_or_else(String::new, |id| format!("; did you mean `{id}`?"));
         return Err(format!("nothing was judged about `{}`{hint}", args.name).into());
     }
-    let human = explain::human(&session.catalog, &session.rules, &judged.assessment, &decisions);
+    let (catalog, rules, assessment) = (&session.catalog, &session.rules, &judged.assessment);
+    let explained = explain::Explained { catalog, rules, assessment, decisions: &decisions };
+    let mut json = explain::json(&explained);
+    (json["requests"], json["sent"]) = (judged.requests().into(), session.sent().into());
     let has = |status| decisions.iter().any(|decision| decision.status == status);
     let mut exits = vec![Exit::Clean];
     exits.extend(has(Status::NoEvidence).then_some(Exit::Incomplete));
     exits.extend(has(Status::NonCompliant).then_some(Exit::Changes));
-    Ok(Said::new(exits, human, json!({ "decisions": decisions })))
+    Ok(Said::new(exits, explain::human(&explained), json))
 }

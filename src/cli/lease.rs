@@ -11,7 +11,7 @@ use crate::world::{Clock as _, WorldError};
 pub(super) async fn take(session: &pipeline::Session, global: &Global, credential: &Credential, over: bool) -> Option<Taken> {
     let now = SystemClock.now();
     let until = credential.policy.lease.after(now);
-    let (id, holder) = (credential.id.clone(), Holder::own(session.run("apply").id, until));
+    let (id, holder) = (credential.id.clone(), Holder::own(session.run().id, until));
     let taken = aside(session, global, move |leases| leases.take(&id, &holder, now, over)).await;
     taken.inspect_err(|error| tracing::warn!("{error}; going on without it")).ok()
 }

@@ -17,6 +17,7 @@ mod init;
 mod lease;
 mod pipeline;
 mod plan;
+mod progress;
 mod ready;
 mod resume;
 mod retire;
@@ -25,6 +26,7 @@ mod rotate;
 mod schema;
 mod status;
 mod together;
+mod verify;
 mod watch;
 mod wire;
 
@@ -35,11 +37,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::{Value as Json, json};
 
-pub use exit::{Exit, USAGE};
+pub use exit::Exit;
 
 /// Declarative policy engine: rotates credentials without losing one and keeps evidence an auditor can verify.
 #[derive(Parser)]
-#[command(name = "slm", version, about, disable_help_subcommand = true)]
+#[command(name = "slm", version, about, disable_help_subcommand = true, after_help = exit::help())]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -62,7 +64,7 @@ pub struct Global {
     /// Print only the result
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Log more to standard error; twice for everything
+    /// Log more to standard error; three times for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Write the log as JSON lines
@@ -116,6 +118,8 @@ enum Verb {
     Status(status::Args),
     /// Explain a control or a resource in depth
     Explain(explain::Args),
+    /// Check the evidence of a locker, offline, and say what in it does not hold
+    Verify(verify::Args),
     /// Write the schemas of the config files for editors
     Schema(schema::Args),
     /// Check again whenever a file is saved
@@ -188,7 +192,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+            return ExitCode::from(if error.use_stderr() { Exit::Usage } else { Exit::Clean }.code());
         }
     };
     start_log(&cli.global);
@@ -212,6 +216,7 @@ fn dispatch(cli: &Cli) -> Result<Said, Trouble> {
         Verb::Agent(args) => agent::run(args, global),
         Verb::Status(args) => status::run(args, global),
         Verb::Explain(args) => explain::run(args, global),
+        Verb::Verify(args) => verify::run(args, global),
         Verb::Schema(args) => schema::run(args, global),
         Verb::Watch(args) => watch::run(args, global),
         Verb::Demo(args) => demo::run(args, global),
@@ -245,13 +250,14 @@ fn print(global: &Global, said: &Said) {
     let _ = if failed { std::io::stderr().write_all(text.as_bytes()) } else { std::io::stdout().write_all(text.as_bytes()) };
 }
 
-/// Logs go to standard error; our own crate only, so that no vendor crate can log a header or a body.
+/// Logs go to standard error; our own crate only, at any level: what a client logs of headers and bodies is not ours to vouch for.
 fn start_log(global: &Global) {
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
         (false, 0) => "warn",
         (false, 1) => "info",
-        (false, _) => "debug",
+        (false, 2) => "debug",
+        (false, _) => "trace",
     };
     let filter = tracing_subscriber::EnvFilter::new(format!("off,slm={level}"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(global.colored());
@@ -259,16 +265,6 @@ fn start_log(global: &Global) {
 }
 
 impl Global {
-    /// A spinner on standard error; hidden when that is no terminal, when asked to be quiet, and for JSON.
-    fn spinner(&self, message: String) -> indicatif::ProgressBar {
-        if self.quiet || self.format == Format::Json {
-            return indicatif::ProgressBar::hidden();
-        }
-        let spinner = indicatif::ProgressBar::new_spinner().with_message(message);
-        spinner.enable_steady_tick(std::time::Duration::from_secs(1));
-        spinner
-    }
-
     fn colored(&self) -> bool {
         match self.color {
             Color::Always => true,

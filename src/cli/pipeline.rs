@@ -17,6 +17,7 @@ use crate::model::id::{CredentialId, RunId};
 use crate::model::outcome::Run;
 use crate::model::plan::Plan;
 use crate::model::preflight::Facts;
+use crate::model::receipt::Receipt;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Timestamp;
 use crate::observe::{Observed, observe};
@@ -37,6 +38,8 @@ pub(super) struct Checked {
 
 /// A config repo ready for use.
 pub(super) struct Session {
+    /// The verb it is for.
+    pub verb: &'static str,
     pub catalog: Catalog,
     pub rules: Rules,
     /// The commit of the config repo, or `work-tree-` and a digest.
@@ -57,6 +60,13 @@ pub(super) struct Judged {
     pub assessment: Assessment,
     /// What was asked ahead of rotations.
     pub facts: Facts,
+}
+
+impl Judged {
+    /// Requests sent to see this, by its receipts and for what was asked ahead of rotations.
+    pub(super) fn requests(&self) -> u64 {
+        self.snapshot.receipts.iter().map(Receipt::requests).sum::<u64>() + self.facts.requests
+    }
 }
 
 /// The config files and those of Terraform, of the work tree or of `rev`.
@@ -108,8 +118,8 @@ pub(super) fn load(files: BTreeMap<String, String>) -> Checked {
     Checked { files: files.0, catalog: loaded.catalog, policies: loaded.policies, diagnostics: loaded.diagnostics }
 }
 
-/// A session on a valid config repo.
-pub(super) fn open(global: &Global, rev: Option<&str>) -> Result<Session, Trouble> {
+/// A session of `verb` on a valid config repo.
+pub(super) fn open(global: &Global, verb: &'static str, rev: Option<&str>) -> Result<Session, Trouble> {
     let files = files(global, rev)?;
     let config = name(global, rev, &files)?;
     let checked = load(files);
@@ -120,26 +130,18 @@ pub(super) fn open(global: &Global, rev: Option<&str>) -> Result<Session, Troubl
     };
     let rules = Rules::of(&catalog, &checked.policies)?;
     let sessions = wire::sessions(&catalog);
-    Ok(Session { catalog, rules, config, at: SystemClock.now(), sessions })
+    Ok(Session { verb, catalog, rules, config, at: SystemClock.now(), sessions })
 }
 
 impl Session {
-    /// Observes everything in scope and judges it at the session's instant.
+    /// Observes everything in scope and judges it as of when all was seen: what comes about while a run looks is not in its future.
     pub(super) async fn judge(&self, global: &Global) -> Result<Judged, Trouble> {
-        self.judge_at(global, self.at).await
-    }
-
-    /// The same, at the instant it is now.
-    pub(super) async fn judge_now(&self, global: &Global) -> Result<Judged, Trouble> {
-        self.judge_at(global, SystemClock.now()).await
-    }
-
-    async fn judge_at(&self, global: &Global, at: Timestamp) -> Result<Judged, Trouble> {
         let collectors = wire::collectors(&self.catalog, &global.root, &self.sessions).await;
-        let spinner = global.spinner(format!("observing {}", crate::report::words::count(collectors.len() as u64, "scope")));
-        let Observed { snapshot, raw } =
-            observe(&collectors, &SystemClock, usize::from(self.catalog.settings.limits.concurrency)).await;
-        spinner.finish_and_clear();
+        let stage = format!("observing {}", crate::report::words::count(collectors.len() as u64, "scope"));
+        let progress = global.progress(stage, collectors.len());
+        let concurrency = usize::from(self.catalog.settings.limits.concurrency);
+        let Observed { snapshot, raw } = observe(&collectors, &SystemClock, concurrency, &|| progress.tick(1)).await;
+        drop(progress);
         for receipt in &snapshot.receipts {
             let (complete, requests) = (receipt.completeness.is_complete(), receipt.requests());
             tracing::info!(source = %receipt.source, collector = receipt.collector, scope = receipt.scope, complete, requests, "collected");
@@ -148,8 +150,13 @@ impl Session {
         let snapshot = join(&self.catalog, snapshot);
         // INVARIANT: `slm check` judges by what collectors declare, so what they bring home is declared.
         debug_assert!(wire::undeclared(&snapshot).is_empty(), "not declared: {:?}", wire::undeclared(&snapshot));
-        let assessment = evaluate(&self.catalog, &self.rules, &snapshot, at);
+        let assessment = evaluate(&self.catalog, &self.rules, &snapshot, SystemClock.now());
         Ok(Judged { snapshot, digest, raw, assessment, facts: Facts::default() })
+    }
+
+    /// Requests to AWS and to GitHub up to now, whatever for: roles assumed, and what was asked by applying, as well.
+    pub(super) fn sent(&self) -> u64 {
+        self.sessions.budget().taken()
     }
 
     /// What a plan is made from.
@@ -173,8 +180,9 @@ impl Session {
         Ok(made)
     }
 
-    /// The run that `verb` is.
-    pub(super) fn run(&self, verb: &str) -> Run {
+    /// The run that this is.
+    pub(super) fn run(&self) -> Run {
+        let verb = self.verb;
         let stamp = self.at.strftime("%Y%m%dT%H%M%SZ").to_string();
         let hash = Sha256::digest(format!("{verb} {} {} {}", self.config, self.at, std::process::id()));
         let id = RunId::from(format!("{stamp}-{}", hex(&hash[..4])));

@@ -29,25 +29,33 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
-    let session = pipeline::open(global, args.rev.as_deref())?;
+    let session = pipeline::open(global, "plan", args.rev.as_deref())?;
     let forced = known(&session, &args.force)?;
     by_hand::refuse(&session, &forced, Asked::Rotate)?;
     let mut judged = pipeline::block_on(session.judge(global))??;
-    let plan = ahead::plan(&session, &mut judged, &ahead::For { forced: &forced, wanted: &[], applies: false })?;
-    let plan = ahead::with_usage(&session, &mut judged, &forced, plan)?;
+    let plan = ahead::plan(&session, global, &mut judged, &ahead::For { forced: &forced, wanted: &[], applies: false })?;
+    let plan = ahead::with_usage(&session, global, &mut judged, (&forced, plan))?;
     if let Some(path) = &args.out {
         std::fs::write(path, canonical::json(&plan)?)?;
     }
     let mut exits = pipeline::exits(&judged);
     exits.extend(plan_exits(&plan));
     let mut human = if args.markdown { report::plan::markdown(&plan)? } else { report::plan::human(&plan) };
-    human.push_str(&pipeline::blind_spots(&judged, session.catalog.controls.len()));
-    let requests: u64 = judged.snapshot.receipts.iter().map(crate::model::receipt::Receipt::requests).sum();
-    let requests = requests + judged.facts.requests;
+    let blind = pipeline::blind_spots(&judged, session.catalog.controls.len());
+    let notes = blind + &report::words::unused(&judged.assessment.unused_exceptions);
+    if args.markdown && !notes.is_empty() {
+        human.push_str("\n\n");
+    }
+    human.push_str(&notes);
+    let (gaps, receipts) = (&judged.assessment.gaps, &judged.snapshot.receipts);
+    let unused = &judged.assessment.unused_exceptions;
     Ok(Said::new(
         exits,
         human,
-        json!({ "plan": plan, "gaps": judged.assessment.gaps, "requests": requests, "receipts": judged.snapshot.receipts }),
+        json!({
+            "plan": plan, "gaps": gaps, "unused-exceptions": unused,
+            "requests": judged.requests(), "sent": session.sent(), "receipts": receipts,
+        }),
     ))
 }
 

@@ -77,7 +77,9 @@ pub(super) async fn make<'a>(
         }
         _ => {}
     }
-    let retire_held = match may_retire(session, credential) {
+    // Nothing of a value that nobody validates is ended: the next one waits for nobody's permission to end it.
+    let retires = !credential.rotator.capabilities().staged();
+    let retire_held = match may_retire(session, credential).filter(|_| retires) {
         _ if leak => None,
         None => derived::holds(&reach, credential, &action.kind, store.as_ref()).await,
         held => held,
@@ -156,7 +158,8 @@ fn session_name(kind: &ActionKind) -> String {
     }
 }
 
-/// Why the guards do not permit to end what `credential` left behind, if so; asked again here, for the plan may be old.
+/// Why the guards do not permit to end what `credential` left behind, if so; asked again here, for the plan may be old. What the plan
+/// did not see it holds; here the engine reads the secret itself before it ends anything, and no list of its store.
 fn may_retire(session: &pipeline::Session, credential: &Credential) -> Option<String> {
     let at = SystemClock.now();
     let freezes = session.catalog.settings.limits.freeze.iter().chain(&credential.policy.freeze);

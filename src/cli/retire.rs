@@ -1,7 +1,7 @@
 //! `slm retire`: end what the last rotation of a credential replaced, as far as nobody can use it any more.
 
 use super::by_hand::{self, Asked};
-use super::carry::Haste;
+use super::carry::{Haste, Work};
 use super::rotate::only;
 use super::{Global, Said, Trouble, ahead, carry, pipeline};
 use crate::model::plan::ActionKind;
@@ -14,12 +14,12 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
-    let session = pipeline::open(global, None)?;
+    let session = pipeline::open(global, "retire", None)?;
     let wanted = super::plan::known(&session, std::slice::from_ref(&args.credential))?;
     by_hand::refuse(&session, &wanted, Asked::Retire)?;
     let mut judged = pipeline::block_on(session.judge(global))??;
     let finish = |kind: &ActionKind| matches!(kind, ActionKind::Finish { credential, .. } if wanted.contains(credential));
     let made = session.plan(&judged, &[])?;
-    let plan = only(ahead::learnt(&session, &mut judged, &[], made)?, finish);
-    carry::out(&session, global, &plan, Haste::Usual)
+    let plan = only(ahead::learnt(&session, global, &mut judged, (&[], made))?, finish);
+    carry::out(&session, global, &Work { plan: &plan, haste: Haste::Usual, requests: judged.requests() })
 }

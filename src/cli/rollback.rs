@@ -1,7 +1,7 @@
 //! `slm rollback`: bring back the value before the one in force, as a new version.
 
 use super::by_hand::{self, Asked};
-use super::carry::Haste;
+use super::carry::{Haste, Work};
 use super::{Exit, Global, Said, Trouble, carry, pipeline, wire};
 use crate::apply::observation::Last;
 use crate::host::clock::SystemClock;
@@ -24,11 +24,12 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
-    let session = pipeline::open(global, None)?;
+    let session = pipeline::open(global, "rollback", None)?;
     let wanted = super::plan::known(&session, std::slice::from_ref(&args.credential))?;
     by_hand::refuse(&session, &wanted, Asked::Rollback)?;
     let credential = wanted.first().and_then(|id| session.catalog.credentials.get(id));
     let credential = credential.ok_or_else(|| format!("credential `{}` is not declared", args.credential))?;
+    // `decide` reads the secret itself, and no list of its store that could be incomplete.
     let permitted = guard::guard(&session.rules, credential, "rotate", Share::default(), SystemClock.now());
     let permitted = permitted.map_err(|because| held(credential, &words::held(&because)))?;
     let generation = pipeline::block_on(decide(&session, global, credential))??;
@@ -46,7 +47,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let all = session.plan(&judged, &[])?;
     let (held, together, preflight, usage) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let plan = Plan { actions: vec![action], held, together, preflight, usage, ..all };
-    carry::out(&session, global, &plan, Haste::GoesOn)
+    carry::out(&session, global, &Work { plan: &plan, haste: Haste::GoesOn, requests: judged.requests() })
 }
 
 /// Writes down, once, that the value before comes back; fails when it is being deleted. Gives the version that is left.

@@ -1,11 +1,11 @@
 //! `slm rotate`: rotate credentials now, due or not.
 
 use super::by_hand::{self, Asked};
-use super::carry::Haste;
+use super::carry::{Haste, Work};
 use super::{Exit, Global, Said, Trouble, ahead, carry, pipeline};
 use crate::host::clock::SystemClock;
 use crate::model::id::{CredentialId, RuleId};
-use crate::model::plan::{Action, ActionKind, Held, HeldBecause, Plan};
+use crate::model::plan::{Action, ActionKind, Held, HeldBecause, Plan, Reason};
 use crate::plan::guard::{self, Share};
 use crate::report::words;
 use crate::world::Clock as _;
@@ -22,23 +22,26 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
-    let session = pipeline::open(global, None)?;
+    let session = pipeline::open(global, "rotate", None)?;
     let wanted = super::plan::known(&session, &args.credentials)?;
     by_hand::refuse(&session, &wanted, if args.leak { Asked::Leak } else { Asked::Rotate })?;
-    let permitted = if args.leak { may_leak(&session, &wanted)? } else { Vec::new() };
     let mut judged = pipeline::block_on(session.judge(global))??;
-    let made = ahead::plan(&session, &mut judged, &ahead::For { forced: &wanted, wanted: &wanted, applies: true })?;
+    let permitted = if args.leak { may_leak(&session, &judged, &wanted)? } else { Vec::new() };
+    let made = ahead::plan(&session, global, &mut judged, &ahead::For { forced: &wanted, wanted: &wanted, applies: true })?;
     let mut plan = only(made, |kind| kind.credential().is_some_and(|id| wanted.contains(id)));
     if args.leak {
         thaw(&mut plan, &permitted);
     }
-    carry::out(&session, global, &plan, if args.leak { Haste::Leaked } else { Haste::Usual })
+    let haste = if args.leak { Haste::Leaked } else { Haste::Usual };
+    carry::out(&session, global, &Work { plan: &plan, haste, requests: judged.requests() })
 }
 
 /// A freeze does not keep a value in wrong hands alive, nor does what leaves a new one usable.
 fn thaw(plan: &mut Plan, permitted: &[RuleId]) {
+    // What a sign of a leak asks for is what is done.
+    plan.held.retain(|held| !matches!(held.reason, Reason::Leaked { .. }));
     let passes = |held: &mut Held| match &held.because {
-        HeldBecause::Frozen { .. } => true,
+        HeldBecause::Frozen { .. } | HeldBecause::Early { .. } => true,
         HeldBecause::Preflight(obstacles) => !obstacles.iter().any(|obstacle| obstacle.code.holds_a_leak()),
         _ => false,
     };
@@ -56,10 +59,11 @@ fn thaw(plan: &mut Plan, permitted: &[RuleId]) {
 }
 
 /// The rules that permit to end a value while it is in use; the guards are asked for it by a name of its own.
-fn may_leak(session: &pipeline::Session, wanted: &[CredentialId]) -> Result<Vec<RuleId>, Trouble> {
+fn may_leak(session: &pipeline::Session, judged: &pipeline::Judged, wanted: &[CredentialId]) -> Result<Vec<RuleId>, Trouble> {
     let mut permitted = Vec::new();
     for credential in wanted.iter().filter_map(|id| session.catalog.credentials.get(id)) {
-        match guard::guard(&session.rules, credential, "rotate_leak", Share::default(), SystemClock.now()) {
+        let share = Share { incomplete: guard::unseen(&judged.snapshot, credential), ..Share::default() };
+        match guard::guard(&session.rules, credential, "rotate_leak", share, SystemClock.now()) {
             Ok(rules) => permitted.extend(rules),
             Err(because) => {
                 let error = format!("`{}` may not be rotated as leaked: {}", credential.id, words::held(&because));

@@ -1,4 +1,4 @@
-//! `slm schema`: JSON Schemas of the TOML files for editors, and the Cedar schema of the repo.
+//! `slm schema`: JSON Schemas of the TOML files for editors, that of the agent as well, and the Cedar schema of the repo.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,8 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
-    let files = crate::load::json_schemas();
+    let mut files = crate::load::json_schemas();
+    files.insert("agent", schemars::schema_for!(crate::agent::config::Config).to_value());
     let cedar = std::fs::read_to_string(global.root.join("policies/schema.cedarschema"))
         .unwrap_or_else(|_| super::init::CEDAR_SCHEMA.to_owned());
     let Some(folder) = &args.out else {

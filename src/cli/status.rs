@@ -21,10 +21,10 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
-    let session = pipeline::open(global, args.rev.as_deref())?;
+    let session = pipeline::open(global, "status", args.rev.as_deref())?;
     let mut judged = pipeline::block_on(session.judge(global))??;
     if let Some(name) = &args.credential {
-        return one(&session, &mut judged, name);
+        return one(&session, global, &mut judged, name);
     }
     let mut exits = pipeline::exits(&judged);
     let tally = judged.assessment.tally(None);
@@ -43,14 +43,15 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
         assessment: &judged.assessment,
         plan: &plan,
         held_up: &held_up,
+        sent: session.sent(),
     };
     Ok(Said::new(exits, report::status::human(&seen), report::status::json(&seen)))
 }
 
 /// How the credential `name` stands.
-fn one(session: &pipeline::Session, judged: &mut pipeline::Judged, name: &String) -> Result<Said, Trouble> {
+fn one(session: &pipeline::Session, global: &Global, judged: &mut pipeline::Judged, name: &String) -> Result<Said, Trouble> {
     let known = super::plan::known(session, std::slice::from_ref(name))?;
-    ahead::uses(session, judged, &known)?;
+    ahead::uses(session, global, judged, &known)?;
     let credential = known.first().and_then(|id| session.catalog.credentials.get(id));
     let credential = credential.ok_or_else(|| format!("credential `{name}` is not declared"))?;
     let standing = standing(&session.input(judged, &[]), credential);
@@ -62,5 +63,12 @@ fn one(session: &pipeline::Session, judged: &mut pipeline::Judged, name: &String
     let usage = usage(&session.input(judged, &[]), credential);
     let human = report::credential::human(credential, &standing, judged.assessment.at) + &report::usage::human(&usage);
     let kind = credential.rotator.kind();
-    Ok(Said::new(vec![exit], human, json!({ "credential": credential.id, "kind": kind, "standing": standing, "usage": usage })))
+    let (requests, sent) = (judged.requests(), session.sent());
+    Ok(Said::new(
+        vec![exit],
+        human,
+        json!({
+            "credential": credential.id, "kind": kind, "standing": standing, "usage": usage, "requests": requests, "sent": sent,
+        }),
+    ))
 }

@@ -2,6 +2,7 @@
 //! and the password policy. No call per user.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,7 +47,7 @@ pub const EMITS: &[(&str, &[&str])] = &[
     ("Aws::OidcRole", &["aud_pinned", "max_session_seconds", "sub_pinned"]),
     ("Aws::Policy", &["allows_star_star"]),
     ("Aws::Principal", &["is_admin"]),
-    ("Aws::User", &["active_keys", "console_access", "direct_policies", "mfa_active", "newest_key_created"]),
+    ("Aws::User", &["active_keys", "console_access", "direct_policies", "mfa_active", "newest_key_created", "quarantine"]),
 ];
 
 /// Reads the users and credentials of one account.
@@ -251,7 +252,8 @@ impl Collector for Iam {
         account.append(&mut report.root);
         for user in &mut report.users {
             if let Some(direct) = details.users.get(user.id.as_str()) {
-                user.set("direct_policies", Value::Long(*direct));
+                user.set("direct_policies", Value::Long(direct.count));
+                user.set("quarantine", Value::Text(Arc::from(direct.quarantine.as_str())));
             }
         }
         let found = vec![

@@ -20,14 +20,16 @@ const KINDS: [EntityType; 5] =
     [EntityType::User, EntityType::Group, EntityType::Role, EntityType::LocalManagedPolicy, EntityType::AwsManagedPolicy];
 /// What the lists of [`KINDS`] are called.
 const LISTS: [&str; 4] = ["users", "groups", "roles", "policies"];
+/// What the policies of AWS are called that it attaches to a user whose key it found in public; a version follows.
+const QUARANTINE: &str = "AWSCompromisedKeyQuarantine";
 /// Elements that may hold anything; removed before an answer is kept.
 const FREE: [&str; 3] = ["AssumeRolePolicyDocument", "Description", "Tags"];
 
 /// What the pages read so far gave.
 #[derive(Default)]
 pub(super) struct Details {
-    /// Policies attached to or embedded in a user, by ARN.
-    pub(super) users: HashMap<String, i64>,
+    /// What is attached to or embedded in each user, by ARN.
+    pub(super) users: HashMap<String, Direct>,
     /// `Aws::Policy`: customer managed and inline.
     pub(super) policies: Vec<Resource>,
     /// Roles that trust GitHub, by ARN.
@@ -41,6 +43,14 @@ pub(super) struct Details {
     holders: Vec<(String, Holds)>,
     /// Which of [`LISTS`] any page had.
     lists: [bool; LISTS.len()],
+}
+
+/// The policies of one user that it has by itself.
+pub(super) struct Direct {
+    /// How many there are.
+    pub(super) count: i64,
+    /// The one that AWS attaches when it finds a key of the user in public; empty when there is none.
+    pub(super) quarantine: String,
 }
 
 /// The policies of one user, group or role.
@@ -155,8 +165,11 @@ impl Details {
     /// A list that is absent from an entry is empty: AWS leaves it out.
     fn user(&mut self, user: &UserDetail) -> Option<()> {
         let arn = user.arn()?;
-        let direct = user.user_policy_list().len() + user.attached_managed_policies().len();
-        self.users.insert(arn.to_owned(), i64::try_from(direct).ok()?);
+        let count = user.user_policy_list().len() + user.attached_managed_policies().len();
+        let attached = user.attached_managed_policies().iter().filter_map(|policy| policy.policy_arn());
+        let quarantine = attached.filter_map(|policy| policy.split_once(":iam::aws:policy/").map(|(_, name)| name));
+        let quarantine = quarantine.filter(|name| name.starts_with(QUARANTINE)).min().unwrap_or_default().to_owned();
+        self.users.insert(arn.to_owned(), Direct { count: i64::try_from(count).ok()?, quarantine });
         let mut holds = self.holds(arn, user.user_policy_list(), user.attached_managed_policies())?;
         holds.groups = user.group_list().to_vec();
         self.holders.push((arn.to_owned(), holds));

@@ -90,7 +90,7 @@ impl<'a> Ahead<'a> {
         }
     }
 
-    /// What an answer means. What a resource permits by itself is no part of a simulation: for keys that cannot be told, and for
+    /// What an answer means. What a resource permits by itself is no part of a simulation: for most that cannot be told, and for
     /// secrets it is looked up whether they say anything.
     async fn permission(&self, step: &Step, answer: &Answer) -> Permission {
         match &answer.verdict {
@@ -100,6 +100,12 @@ impl<'a> Ahead<'a> {
             }
             Verdict::ImplicitDeny if answer.organization => {}
             _ => return Permission::Denied,
+        }
+        if step.resource == "*" {
+            return Permission::Unsure("it may be permitted on what it is done to, which is not known beforehand".to_owned());
+        }
+        if ["lambda:", "s3:", "dynamodb:"].iter().any(|service| step.action.starts_with(service)) {
+            return Permission::Unsure("the policy of what it is done to may permit it".to_owned());
         }
         if step.action.starts_with("kms:") {
             return Permission::Unsure("the policy of the key may permit it".to_owned());

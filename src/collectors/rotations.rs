@@ -26,12 +26,14 @@ const ROTATION: &[&str] = &[
     "generation",
     "last",
     "made",
+    "next",
     "open",
     "overdue",
     "pending_since",
     "promoted",
     "refused",
     "replica_keys",
+    "signed_since",
     "stuck",
     "verdict",
 ];
@@ -51,6 +53,8 @@ pub struct Watched {
     pub deadline: Option<Limit>,
     /// How long the store may take when it replaces the value by itself; `None` when it does not.
     pub expect_within: Option<Limit>,
+    /// Whether a rotation takes several values, each of which every consumer runs before the next is made.
+    pub staged: bool,
     /// Opened for reading.
     pub store: Box<dyn SecretStore>,
 }
@@ -89,7 +93,10 @@ impl Rotations {
         let of_mark = |mark: &str| names::mark(&one.secret, generation, mark);
         let fate = names::fate(&one.secret, generation);
         let last = names::last(&one.secret, generation);
-        let wanted: Vec<RegisterName> = MARKS.iter().map(|mark| of_mark(mark)).chain([fate.clone(), last.clone()]).collect();
+        let stage = names::mark(&one.secret, generation, names::STAGE);
+        let marks = MARKS.iter().map(|mark| of_mark(mark));
+        let wanted: Vec<RegisterName> =
+            marks.chain([fate.clone(), last.clone()]).chain(one.staged.then(|| stage.clone())).collect();
         let written = self.registers.read(&names::rotation(&one.credential, Some(generation)), &wanted).await?;
         let text = |value: &str| Value::Text(Arc::from(value));
         let done = written.contains_key(&of_mark("done"));
@@ -103,7 +110,15 @@ impl Rotations {
         let before_made = before.and_then(|before| view.versions.get(before));
         facts.extend(before_made.map(|made| (Arc::from("before_made"), Value::Time(made.created))));
         facts.extend(self.attempt(one, before, generation).await?);
-        facts.extend(known.then(|| (Arc::from("open"), Value::Bool(ours && !done))));
+        // Whoever made a value, the next one is made when every consumer runs it.
+        let open = if one.staged { Some(!done) } else { known.then_some(ours && !done) };
+        facts.extend(open.map(|open| (Arc::from("open"), Value::Bool(open))));
+        if let Some(written) = written.get(&stage).filter(|_| one.staged) {
+            let (next, signs) = written.split_once(' ').unwrap_or((written.as_str(), ""));
+            facts.push(("next".into(), text(next)));
+            let signs = view.versions.get(&VersionId::from(signs));
+            facts.extend(signs.map(|version| (Arc::from("signed_since"), Value::Time(version.created))));
+        }
         for mark in MARKS {
             let at: Option<Timestamp> = written.get(&of_mark(mark)).and_then(|at| at.parse().ok());
             facts.extend(at.map(|at| (Arc::from(mark), Value::Time(at))));
@@ -230,8 +245,15 @@ mod tests {
     async fn seen(vault: &Vault, registers: &Arc<Memory>) -> Population {
         let store = Box::new(vault.clone());
         let deadline = Some(Limit::seconds(60));
-        let watched =
-            vec![Watched { credential: "db".into(), secret: secret(), attempts: 3, deadline, expect_within: None, store }];
+        let watched = vec![Watched {
+            credential: "db".into(),
+            secret: secret(),
+            attempts: 3,
+            deadline,
+            staged: false,
+            expect_within: None,
+            store,
+        }];
         Rotations::new(watched, Arc::clone(registers) as Arc<dyn Registers>).collect(&Fixed).await.populations.remove(0)
     }
 
@@ -307,6 +329,7 @@ mod tests {
                 secret: secret.clone(),
                 attempts: 3,
                 deadline: None,
+                staged: false,
                 expect_within: None,
                 store,
             }];
@@ -338,6 +361,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_several_values_it_is_told_what_comes_next_and_which_key_signs_without_reading_one() {
+        let (first, second) = (VersionId::from("f"), names::slot(&secret(), Some(&"f".into()), 0));
+        let labelled = vec![(second.clone(), "AWSCURRENT"), (first, "AWSPREVIOUS")];
+        let registers = Arc::new(Memory::default());
+        let look = async || {
+            let store = Box::new(Labelled(labelled.clone(), Vec::new()));
+            let watched = vec![Watched {
+                credential: "db".into(),
+                secret: secret(),
+                attempts: 3,
+                deadline: None,
+                staged: true,
+                expect_within: None,
+                store,
+            }];
+            Rotations::new(watched, Arc::clone(&registers) as Arc<dyn Registers>).collect(&Fixed).await.populations.remove(0)
+        };
+        let seen = look().await;
+        assert!(seen.resources[0].is("open") && seen.resources[0].text("next").is_none());
+        let rotation = names::rotation(&"db".into(), Some(&second));
+        let stage = names::mark(&secret(), &second, names::STAGE);
+        registers.write_once(&rotation, &stage, &format!("sign {second}")).await.unwrap();
+        registers.write_once(&rotation, &names::mark(&secret(), &second, "done"), "2026-01-01T00:00:00Z").await.unwrap();
+        let seen = look().await;
+        assert!(!seen.resources[0].is("open"));
+        assert_eq!(seen.resources[0].text("next"), Some("sign"));
+        assert_eq!(seen.resources[0].instant("signed_since"), Some(Timestamp::UNIX_EPOCH));
+    }
+
+    #[tokio::test]
     async fn replicas_that_are_behind_are_named_and_none_is_said_as_well() {
         for (behind, want) in [(vec![], ""), (vec!["a", "b"], "a, b")] {
             let behind = behind.into_iter().map(str::to_owned).collect();
@@ -347,6 +400,7 @@ mod tests {
                 secret: secret(),
                 attempts: 3,
                 deadline: None,
+                staged: false,
                 expect_within: None,
                 store,
             }];

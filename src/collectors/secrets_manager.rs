@@ -33,6 +33,7 @@ pub const EMITS: &[(&str, &[&str])] = &[(
         "name",
         "owner",
         "pending_since",
+        "rotation_days",
         "rotation_enabled",
         "rotation_rule",
         "slm_owner",
@@ -176,6 +177,7 @@ fn resource(entry: &SecretListEntry, region: &str) -> Option<Resource> {
         ("managed_by", Some(Fact::Text(entry.owning_service().unwrap_or_default()))),
         ("name", entry.name().map(Fact::Text)),
         ("owner", Some(Fact::Text(tag("owner")))),
+        ("rotation_days", rule.as_deref().and_then(days_between).map(Fact::Long)),
         ("rotation_enabled", Some(Fact::Bool(entry.rotation_enabled().unwrap_or_default()))),
         ("rotation_rule", rule.as_deref().map(Fact::Text)),
         ("slm_owner", owner.map(Fact::Text)),
@@ -187,8 +189,21 @@ fn resource(entry: &SecretListEntry, region: &str) -> Option<Resource> {
     Some(Resource::of(id, &known))
 }
 
+/// Days between two rotations of the schedule `rule`, rounded up; `None` of a calendar (`cron(…)`), whose gaps differ.
+fn days_between(rule: &str) -> Option<i64> {
+    let (count, unit) = rule.strip_prefix("rate(")?.strip_suffix(')')?.trim().split_once(' ')?;
+    let count: u32 = count.parse().ok()?;
+    match unit.trim() {
+        "day" | "days" => Some(count.into()),
+        "hour" | "hours" => Some(count.div_ceil(24).into()),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use aws_sdk_secretsmanager::types::RotationRulesType;
+
     use super::*;
 
     #[test]
@@ -217,5 +232,35 @@ mod tests {
         for name in ["created", "last_rotated", "last_changed", "rotation_rule", "has_pending", "version", "pending_since"] {
             assert_eq!(seen.get(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_schedule_is_kept_as_aws_wrote_it_and_says_no_age() {
+        let seen = |rules: RotationRulesType| {
+            let entry = SecretListEntry::builder().arn("arn:x").rotation_enabled(true).rotation_rules(rules);
+            let seen = resource(&entry.build(), "eu-west-1").unwrap();
+            for name in ["created", "last_rotated"] {
+                assert_eq!(seen.get(name), None, "{name} is what happened, not what was promised");
+            }
+            (seen.text("rotation_rule").map(str::to_owned), seen.get("rotation_days").map(Fact::owned))
+        };
+        let rules = RotationRulesType::builder;
+        for (expression, days) in [
+            ("rate(10 days)", Some(10)),
+            ("rate(1 day)", Some(1)),
+            ("rate(4 hours)", Some(1)),
+            ("rate(25 hours)", Some(2)),
+            ("cron(0 16 1,15 * ? *)", None),
+            ("rate(1 fortnight)", None),
+            ("rate(-1 days)", None),
+        ] {
+            let of = seen(rules().schedule_expression(expression).build());
+            assert_eq!(of, (Some(expression.to_owned()), days.map(Value::Long)), "{expression}");
+        }
+        assert_eq!(seen(rules().automatically_after_days(30).build()), (Some("rate(30 days)".to_owned()), Some(Value::Long(30))));
+        // AWS fills in both: the expression is what was asked for.
+        let both = rules().automatically_after_days(1).schedule_expression("rate(4 hours)").build();
+        assert_eq!(seen(both), (Some("rate(4 hours)".to_owned()), Some(Value::Long(1))));
+        assert_eq!(seen(rules().duration("2h").build()), (None, None));
     }
 }

@@ -10,12 +10,13 @@ use async_trait::async_trait;
 use minijinja::context;
 use zeroize::Zeroizing;
 
+use super::health;
 use super::several::Several;
 use super::template;
 use crate::model::catalog::FileConsumer;
 use crate::model::id::{CredentialId, VersionId};
 use crate::model::secret::Secret;
-use crate::transport::atomic;
+use crate::transport::atomic::{self, Owner};
 use crate::world::{Consumer, ConsumerView, ErrorClass, Member, Shared, WorldError};
 
 /// How long a reload command may take.
@@ -34,13 +35,14 @@ pub struct RenderedFile {
     credential: CredentialId,
     config: FileConsumer,
     mode: u32,
+    owner: Owner,
 }
 
 impl RenderedFile {
     /// The file of `config` for `credential`; a relative path counts from `root`, where reload commands run as well.
     ///
     /// # Errors
-    /// [`ErrorClass::Permanent`] when the mode is not octal or the reload command is empty.
+    /// [`ErrorClass::Permanent`] when the mode is not octal, the reload command is empty, or this machine does not know the owner.
     pub fn new(root: PathBuf, credential: CredentialId, config: FileConsumer) -> Result<Self, WorldError> {
         let wrong = |cause: &str| failure(ErrorClass::Permanent, &format!("use file `{}`", config.path), cause);
         let mode = match &config.mode {
@@ -52,7 +54,8 @@ impl RenderedFile {
         if config.reload.as_ref().is_some_and(Vec::is_empty) {
             return Err(wrong("its reload command is empty"));
         }
-        Ok(Self { path: root.join(&config.path), root, credential, config, mode })
+        let owner = Owner::named(config.owner.as_deref(), config.group.as_deref()).map_err(|cause| wrong(&cause))?;
+        Ok(Self { path: root.join(&config.path), root, credential, config, mode, owner })
     }
 
     fn sidecar(&self) -> PathBuf {
@@ -131,6 +134,8 @@ impl RenderedFile {
         };
         let mut command = tokio::process::Command::new(program);
         command.args(arguments).current_dir(&self.root).kill_on_drop(true);
+        // In a group of its own: Ctrl-C in a terminal stops slm after it, and not it.
+        command.process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         match tokio::time::timeout(RELOAD_TIMEOUT, command.status()).await {
             Err(_) => Err(failure(ErrorClass::Transient, operation, "its reload command took more than a minute")),
@@ -140,6 +145,15 @@ impl RenderedFile {
             }
             Ok(Ok(_)) => Ok(()),
         }
+    }
+}
+
+impl RenderedFile {
+    /// Waits until whoever reads the file goes on well: until then the version does not run.
+    async fn well(&self) -> Result<(), WorldError> {
+        let Some(health) = &self.config.health else { return Ok(()) };
+        let operation = format!("see who reads file `{}` well", self.config.path);
+        health::well(health, &self.root).await.map_err(|cause| failure(ErrorClass::Transient, &operation, &cause))
     }
 }
 
@@ -159,7 +173,7 @@ impl Consumer for RenderedFile {
         }
         let text = self.render(version, value)?;
         // The file before its sidecar: a crash between the two only delivers the same again.
-        atomic::replace(&self.path, text.as_bytes(), self.mode)
+        atomic::replace_owned(&self.path, text.as_bytes(), self.mode, self.owner)
             .and_then(|()| {
                 self.note(&ConsumerView { running: view.running, stored: Some(version.clone()), ..ConsumerView::default() })
             })
@@ -171,6 +185,7 @@ impl Consumer for RenderedFile {
             return Ok(());
         }
         self.reload(&self.reloading()).await?;
+        self.well().await?;
         self.note_loaded(version).await
     }
 }
@@ -183,10 +198,15 @@ impl Shared for Several<RenderedFile> {
         let all: Vec<_> = self.among(members).filter(|(one, version)| matches!(one.loaded(version), Ok(false))).collect();
         let Some((first, _)) = all.first() else { return Ok(()) };
         first.reload(&first.reloading()).await?;
+        let mut failed = Ok(());
         for (one, version) in all {
-            one.note_loaded(version).await?;
+            let begun = match one.well().await {
+                Ok(()) => one.note_loaded(version).await,
+                Err(error) => Err(error),
+            };
+            failed = failed.and(begun);
         }
-        Ok(())
+        failed
     }
 }
 
@@ -199,6 +219,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::model::catalog::Health;
+    use crate::model::time::Limit;
 
     fn file(root: &Path, template: Option<&str>, mode: Option<&str>, reload: Option<&[&str]>) -> RenderedFile {
         let config = FileConsumer {
@@ -206,6 +228,7 @@ mod tests {
             template: template.map(str::to_owned),
             mode: mode.map(str::to_owned),
             reload: reload.map(|words| words.iter().map(|word| (*word).to_owned()).collect()),
+            ..FileConsumer::default()
         };
         RenderedFile::new(root.to_owned(), "db".into(), config).unwrap()
     }
@@ -238,6 +261,88 @@ mod tests {
         file.deliver(&"v1".into(), &value("x")).await.unwrap();
         assert!(file.activate(&"v1".into()).await.is_err());
         assert_eq!(file.observe().await.unwrap().running, None);
+    }
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    /// Loaded by a command that says so in `loaded`, and well by what `health` says.
+    fn watched(root: &Path, health: Health) -> RenderedFile {
+        let reload = Some(words(&["touch", "loaded"]));
+        let config = FileConsumer { path: "app.ini".to_owned(), reload, health: Some(health), ..FileConsumer::default() };
+        RenderedFile::new(root.to_owned(), "db".into(), config).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_version_runs_when_it_was_loaded_and_whoever_reads_it_is_well() {
+        let root = tempfile::tempdir().unwrap();
+        let command =
+            |program: &[&str]| Health { command: Some(words(program)), within: Some(Limit::seconds(1)), ..Health::default() };
+        let file = watched(root.path(), command(&["test", "-e", "well"]));
+        file.deliver(&"v1".into(), &value("x")).await.unwrap();
+        let error = file.activate(&"v1".into()).await.unwrap_err();
+        assert_eq!((error.class, error.cause.contains("health command")), (ErrorClass::Transient, true), "{error}");
+        assert!(root.path().join("loaded").exists());
+        assert_eq!(file.observe().await.unwrap(), ConsumerView { stored: Some("v1".into()), ..ConsumerView::default() });
+        fs::write(root.path().join("well"), "").unwrap();
+        file.activate(&"v1".into()).await.unwrap();
+        assert_eq!(file.observe().await.unwrap().running, Some("v1".into()));
+        file.deliver(&"v2".into(), &value("y")).await.unwrap();
+        let ill = watched(root.path(), command(&["false"]));
+        ill.activate(&"v2".into()).await.unwrap_err();
+        assert_eq!(
+            ill.observe().await.unwrap().running,
+            Some("v1".into()),
+            "the version before stays the one that is known to run"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_is_well_when_it_answers_with_what_is_expected() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/healthz", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = io::Read::read(&mut stream, &mut [0; 1024]);
+                let _ = io::Write::write_all(&mut stream, b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
+            }
+        });
+        let root = tempfile::tempdir().unwrap();
+        for (expect, well) in [(None, true), (Some(204), true), (Some(200), false)] {
+            let within = Some(Limit::seconds(1));
+            let file = watched(root.path(), Health { url: Some(url.clone()), expect, within, command: None });
+            let version = VersionId::from(format!("v{expect:?}"));
+            file.deliver(&version, &value("x")).await.unwrap();
+            let begun = file.activate(&version).await;
+            assert_eq!(
+                begun.as_ref().err().map(|error| error.cause.as_str()),
+                (!well).then_some("its health address says HTTP 204")
+            );
+            assert_eq!(file.observe().await.unwrap().running == Some(version), well);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_gets_its_owner_before_anybody_else_may_read_it() {
+        use std::os::unix::fs::MetadataExt as _;
+        let root = tempfile::tempdir().unwrap();
+        let ours = fs::metadata(root.path()).unwrap();
+        let owned = |owner: String, group: Option<String>| {
+            let config = FileConsumer { path: "app.ini".to_owned(), owner: Some(owner), group, ..FileConsumer::default() };
+            RenderedFile::new(root.path().to_owned(), "db".into(), config)
+        };
+        // Only root may give a file away.
+        let (user, group) = if ours.uid() == 0 { (12_345, 23_456) } else { (ours.uid(), ours.gid()) };
+        let file = owned(user.to_string(), Some(group.to_string())).unwrap();
+        file.deliver(&"v1".into(), &value("x")).await.unwrap();
+        let is = fs::metadata(root.path().join("app.ini")).unwrap();
+        assert_eq!((is.uid(), is.gid(), is.mode() & 0o777), (user, group, 0o600));
+        let named = owned("root".to_owned(), None).unwrap();
+        assert_eq!(named.owner, Owner { user: Some(0), group: None });
+        let error = owned("no-such-user".to_owned(), None).err().unwrap();
+        assert_eq!((error.class, error.cause.contains("`no-such-user`")), (ErrorClass::Permanent, true), "{error}");
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! Where GitHub keeps the secrets of one place and the variables beside them.
 
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crypto_box::PublicKey;
@@ -77,15 +79,15 @@ pub(super) fn route_of(store: GithubStore) -> &'static str {
 
 /// Every page of `route`, which asks for a hundred a page.
 pub(super) async fn pages<T: DeserializeOwned>(github: &Github, route: String) -> Result<Vec<T>, Failure> {
-    let (mut all, mut next) = (Vec::new(), Some(route));
+    let (mut all, mut followed, mut next) = (Vec::new(), BTreeSet::new(), Some(route));
     while let Some(page) = next {
-        let answer = github.get(&page).await?;
-        all.push(answer.read::<T>()?);
-        let following = answer.next.transpose()?;
-        if all.len() >= PAGES || following.as_ref() == Some(&page) {
+        // One that leads back has no end.
+        if all.len() == PAGES || !followed.insert(page.clone()) {
             return Err(Failure::Shape);
         }
-        next = following;
+        let answer = github.get(&page).await?;
+        all.push(answer.read::<T>()?);
+        next = answer.next.transpose()?;
     }
     Ok(all)
 }

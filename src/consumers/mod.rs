@@ -10,6 +10,7 @@ mod github_home;
 mod github_runs;
 mod github_shadow;
 pub mod github_workflow_dispatch;
+pub mod health;
 mod kubernetes_rollout;
 pub mod kubernetes_workload;
 pub mod lambda;

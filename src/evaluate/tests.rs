@@ -49,6 +49,7 @@ fn control() -> Control {
         events: [].into(),
         needs: None,
         place: place(),
+        lines: ControlLines::default(),
     }
 }
 

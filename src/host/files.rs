@@ -25,6 +25,13 @@ pub fn is_config(path: &str) -> bool {
     })
 }
 
+/// True for a folder that holds files of the config, or may.
+#[must_use]
+pub fn is_folder(root: &Path, path: &str) -> bool {
+    let first = path.split('/').next().unwrap_or_default();
+    FOLDERS.iter().any(|(folder, _)| *folder == first) && root.join(path).is_dir()
+}
+
 /// How names of Terraform's files end.
 pub const TERRAFORM: &str = ".tf";
 

@@ -1,20 +1,26 @@
 //! The locker branch: objects and refs in process, network through the `git` executable.
+//!
+//! Its history is one line. What could not be pushed while others pushed is made anew on top of theirs, commit by commit, so that the
+//! log in it is one log.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use git2::{ErrorCode, Oid, Repository, Tree};
+use git2::{Commit, Delta, DiffOptions, ErrorCode, Oid, Repository, Sort, Tree};
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
 
 use super::git::{broken, create_reference, failed, git};
+use super::logged::Logged;
 use super::pack::{Kind, Pack};
 use super::tree;
 use crate::model::blob::Blob;
 use crate::model::catalog::LockerSettings;
 use crate::model::time::Timestamp;
-use crate::world::{ErrorClass, WorldError};
+use crate::record::ledger::{Changes, FOLDER, Ledger};
+use crate::world::{Clock, ErrorClass, WorldError};
 
 /// Rebuilds before giving up. Every lost race means that another writer got through, so this bounds the writers at once.
 const ATTEMPTS: u32 = 20;
@@ -52,6 +58,15 @@ pub struct Locker {
     branch: String,
     remote: Option<String>,
     signer: Option<Signer>,
+    log: Option<Logged>,
+}
+
+/// What is to be committed.
+struct Entry<'a> {
+    files: Changes,
+    message: &'a str,
+    /// When the run began that it is of.
+    at: Timestamp,
 }
 
 impl Locker {
@@ -66,7 +81,26 @@ impl Locker {
         if !git2::Reference::is_valid_name(&branch) {
             return Err(failed(ErrorClass::Permanent, operation, format!("`{}` is no branch name", settings.branch)));
         }
-        Ok(Self { path: found.path().to_owned(), branch, remote: settings.remote.clone(), signer })
+        Ok(Self { path: found.path().to_owned(), branch, remote: settings.remote.clone(), signer, log: None })
+    }
+
+    /// Has each commit continue the log of `ledger`, and be dated by `clock`.
+    #[must_use]
+    pub fn logged(self, ledger: Ledger, clock: Arc<dyn Clock>) -> Self {
+        Self { log: Some(Logged { ledger, clock }), ..self }
+    }
+
+    /// Whether the log can be gone on with as it stands here, by our keys.
+    ///
+    /// # Errors
+    /// When it cannot, with the reason.
+    pub fn continues(&self) -> Result<(), WorldError> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let unread = broken("read the locker branch");
+        let repo = Repository::open(&self.path).map_err(&unread)?;
+        let tip = self.tip(&repo, &self.branch)?;
+        let base = tip.map(|id| repo.find_commit(id)?.tree()).transpose().map_err(&unread)?;
+        log.extend(&repo, base.as_ref(), &Changes::new()).map(drop)
     }
 
     /// Appends one commit with what `build` makes of the tree it goes on; called again when another writer came first.
@@ -87,9 +121,7 @@ impl Locker {
             let repo = Repository::open(&self.path).map_err(broken("open the locker"))?;
             let local = self.tip(&repo, &self.branch)?;
             let theirs = self.fetch(&repo)?;
-            let commit = self
-                .commit(&repo, local, theirs, &build, message, at)
-                .map_err(|e| failed(ErrorClass::Permanent, "write a commit", e))?;
+            let commit = self.on_top(&repo, local, theirs, &build, message, at)?;
             let pushed = match &self.remote {
                 Some(remote) => self.push(remote, commit, theirs),
                 None => Ok(true),
@@ -133,7 +165,8 @@ impl Locker {
         }
     }
 
-    fn commit<B: Into<Blob>>(
+    /// A commit of what `build` makes on top of both `local` and `theirs`.
+    fn on_top<B: Into<Blob>>(
         &self,
         repo: &Repository,
         local: Option<Oid>,
@@ -141,26 +174,46 @@ impl Locker {
         build: &impl Fn(Option<&Tree<'_>>) -> BTreeMap<String, B>,
         message: &str,
         at: Timestamp,
-    ) -> io::Result<Oid> {
-        let folder = repo.commondir().join("objects/pack");
-        let parents = parents(repo, local, theirs).map_err(io::Error::other)?;
-        let base = base_tree(repo, &parents, &folder)?;
-        let tree = base.map(|id| repo.find_tree(id)).transpose().map_err(io::Error::other)?;
-        let mut pack = Pack::default();
-        let files = build(tree.as_ref()).into_iter().map(|(path, file)| (path, file.into())).collect();
-        let root = tree::with_files(repo, base, &files, &mut pack)?;
-        let commit = self.text(root, &parents, message, at)?;
-        let id = pack.add(Kind::Commit, &commit)?;
-        pack.write(&folder)?;
-        repo.odb().and_then(|odb| odb.refresh()).map_err(io::Error::other)?;
-        Ok(id)
+    ) -> Result<Oid, WorldError> {
+        let unread = broken("read the locker branch");
+        let (mut tip, pending) = lines(repo, local, theirs).map_err(&unread)?;
+        for id in pending {
+            let commit = repo.find_commit(id).map_err(&unread)?;
+            let files = changed(repo, &commit).map_err(&unread)?;
+            let at = Timestamp::from_second(commit.author().when().seconds()).unwrap_or(at);
+            tip = Some(self.commit(repo, tip, Entry { files, message: commit.message().unwrap_or_default(), at })?);
+        }
+        let tree = tip.map(|id| repo.find_commit(id)?.tree()).transpose().map_err(&unread)?;
+        let files = build(tree.as_ref()).into_iter().map(|(path, file)| (path, Some(file.into()))).collect();
+        self.commit(repo, tip, Entry { files, message, at })
     }
 
-    fn text(&self, tree: Oid, parents: &[Oid], message: &str, at: Timestamp) -> io::Result<Vec<u8>> {
+    fn commit(&self, repo: &Repository, parent: Option<Oid>, entry: Entry<'_>) -> Result<Oid, WorldError> {
+        let Entry { mut files, message, at } = entry;
+        let base = parent.map(|id| repo.find_commit(id)?.tree()).transpose().map_err(broken("read the locker branch"))?;
+        let mut received = at;
+        if let Some(log) = &self.log {
+            let (tiles, dated) = log.extend(repo, base.as_ref(), &files)?;
+            files.extend(tiles);
+            received = dated;
+        }
+        let write = || -> io::Result<Oid> {
+            let mut pack = Pack::default();
+            let root = tree::with_files(repo, base.map(|tree| tree.id()), &files, &mut pack)?;
+            let commit = self.text(root, parent, message, [at, received])?;
+            let id = pack.add(Kind::Commit, &commit)?;
+            pack.write(&repo.commondir().join("objects/pack"))?;
+            repo.odb().and_then(|odb| odb.refresh()).map_err(io::Error::other)?;
+            Ok(id)
+        };
+        write().map_err(|error| failed(ErrorClass::Permanent, "write a commit", error))
+    }
+
+    fn text(&self, tree: Oid, parent: Option<Oid>, message: &str, [at, received]: [Timestamp; 2]) -> io::Result<Vec<u8>> {
         let mut head = format!("tree {tree}\n");
-        parents.iter().for_each(|parent| head.push_str(&format!("parent {parent}\n")));
-        let who = format!("slm <slm@localhost> {} +0000", at.as_second());
-        head.push_str(&format!("author {who}\ncommitter {who}\n"));
+        head.extend(parent.map(|parent| format!("parent {parent}\n")));
+        let who = |at: Timestamp| format!("slm <slm@localhost> {} +0000", at.as_second());
+        head.push_str(&format!("author {}\ncommitter {}\n", who(at), who(received)));
         let body = format!("\n{}\n", message.trim_end());
         let Some(signer) = &self.signer else { return Ok((head + &body).into_bytes()) };
         let signature = signer.sign(format!("{head}{body}").as_bytes())?;
@@ -217,28 +270,36 @@ impl Locker {
     }
 }
 
-/// What the next commit goes on: the further of the two tips, or both when each has something the other lacks.
-fn parents(repo: &Repository, local: Option<Oid>, theirs: Option<Oid>) -> Result<Vec<Oid>, git2::Error> {
-    let (Some(ours), Some(theirs)) = (local, theirs) else { return Ok(theirs.or(local).into_iter().collect()) };
+/// The tip to go on, and the commits of ours, the oldest first, that are to be made anew on it: none, when either tip has the other.
+fn lines(repo: &Repository, local: Option<Oid>, theirs: Option<Oid>) -> Result<(Option<Oid>, Vec<Oid>), git2::Error> {
+    let (Some(ours), Some(theirs)) = (local, theirs) else { return Ok((theirs.or(local), Vec::new())) };
     if ours == theirs || repo.graph_descendant_of(theirs, ours)? {
-        return Ok(vec![theirs]);
+        return Ok((Some(theirs), Vec::new()));
     }
-    Ok(if repo.graph_descendant_of(ours, theirs)? { vec![ours] } else { vec![theirs, ours] })
+    if repo.graph_descendant_of(ours, theirs)? {
+        return Ok((Some(ours), Vec::new()));
+    }
+    let mut walk = repo.revwalk()?;
+    walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE)?;
+    walk.push(ours)?;
+    walk.hide(theirs)?;
+    Ok((Some(theirs), walk.collect::<Result<_, _>>()?))
 }
 
-fn base_tree(repo: &Repository, parents: &[Oid], folder: &Path) -> io::Result<Option<Oid>> {
-    let tree_of = |id: &Oid| repo.find_commit(*id).map(|commit| commit.tree_id()).map_err(io::Error::other);
-    match parents {
-        [] => Ok(None),
-        [one] => Ok(Some(tree_of(one)?)),
-        [ours, theirs, ..] => {
-            let mut pack = Pack::default();
-            let joined = tree::union(repo, tree_of(ours)?, tree_of(theirs)?, &mut pack)?;
-            pack.write(folder)?;
-            repo.odb().and_then(|odb| odb.refresh()).map_err(io::Error::other)?;
-            Ok(Some(joined))
+/// What `commit` wrote, beside the log.
+fn changed(repo: &Repository, commit: &Commit<'_>) -> Result<Changes, git2::Error> {
+    let before = commit.parents().next().map(|parent| parent.tree()).transpose()?;
+    let after = commit.tree()?;
+    let diff = repo.diff_tree_to_tree(before.as_ref(), Some(&after), Some(DiffOptions::new().include_typechange(true)))?;
+    let mut files = Changes::new();
+    for delta in diff.deltas().filter(|delta| delta.status() != Delta::Deleted) {
+        let path = delta.new_file().path_bytes().map(String::from_utf8_lossy).unwrap_or_default();
+        if !path.starts_with(FOLDER) {
+            let bytes = repo.find_blob(delta.new_file().id())?.content().to_vec();
+            files.insert(path.into_owned(), Some(bytes.into()));
         }
     }
+    Ok(files)
 }
 
 /// `line` with what stands between `//` and `@` in a URL taken out.

@@ -7,41 +7,23 @@ use git2::{ObjectType, Oid, Repository};
 
 use super::pack::{Kind, Pack, id_of};
 use crate::model::blob::Blob;
+use crate::record::ledger::Changes;
 
 const FOLDER: i32 = 0o040_000;
 const FILE: i32 = 0o100_644;
 
 type Entries = BTreeMap<Vec<u8>, (i32, Oid)>;
 
-/// The id of `base` with `files` put in; what is missing in the repository goes into `pack`.
+/// The id of `base` with `files` put in, and those taken out that are none; what is missing in the repository goes into `pack`.
 ///
 /// # Errors
 /// When a path is not fit for git, or a tree cannot be read.
-pub fn with_files(repo: &Repository, base: Option<Oid>, files: &BTreeMap<String, Blob>, pack: &mut Pack) -> io::Result<Oid> {
+pub fn with_files(repo: &Repository, base: Option<Oid>, files: &Changes, pack: &mut Pack) -> io::Result<Oid> {
     if let Some(path) = files.keys().find(|path| !fit(path)) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{path}` is not fit for a path in git")));
     }
-    let all: Vec<_> = files.iter().map(|(path, bytes)| (path.as_str(), bytes)).collect();
-    put(repo, base, &all, pack)
-}
-
-/// The id of `ours` plus every file that only `theirs` has.
-///
-/// # Errors
-/// When a tree cannot be read.
-pub fn union(repo: &Repository, ours: Oid, theirs: Oid, pack: &mut Pack) -> io::Result<Oid> {
-    if ours == theirs {
-        return Ok(ours);
-    }
-    let mut entries = read(repo, Some(ours))?;
-    for (name, (mode, id)) in read(repo, Some(theirs))? {
-        let merged = match entries.get(&name) {
-            None => (mode, id),
-            Some(&(FOLDER, have)) if mode == FOLDER => (FOLDER, union(repo, have, id, pack)?),
-            Some(&have) => have,
-        };
-        entries.insert(name, merged);
-    }
+    let all: Vec<_> = files.iter().map(|(path, file)| (path.as_str(), file)).collect();
+    let entries = put(repo, base, &all, pack)?;
     write(repo, &entries, pack)
 }
 
@@ -51,28 +33,36 @@ fn fit(path: &str) -> bool {
 }
 
 /// `files` are sorted and relative to this folder.
-fn put(repo: &Repository, base: Option<Oid>, files: &[(&str, &Blob)], pack: &mut Pack) -> io::Result<Oid> {
+fn put(repo: &Repository, base: Option<Oid>, files: &[(&str, &Option<Blob>)], pack: &mut Pack) -> io::Result<Entries> {
     let mut entries = read(repo, base)?;
-    let mut folders = BTreeMap::<&str, Vec<(&str, &Blob)>>::new();
-    for (path, bytes) in files {
+    let mut folders = BTreeMap::<&str, Vec<(&str, &Option<Blob>)>>::new();
+    for (path, file) in files {
         if let Some((folder, rest)) = path.split_once('/') {
-            folders.entry(folder).or_default().push((rest, bytes));
+            folders.entry(folder).or_default().push((rest, file));
             continue;
         }
+        let Some(file) = file else {
+            entries.remove(path.as_bytes());
+            continue;
+        };
         let have = entries.get(path.as_bytes()).filter(|(mode, _)| *mode == FILE).map(|(_, id)| *id);
-        if have.is_some() && have == id_of(Kind::Blob, &bytes.bytes()?).ok() {
+        if have.is_some() && have == id_of(Kind::Blob, &file.bytes()?).ok() {
             continue;
         }
-        let id = pack.add_file(bytes)?;
+        let id = pack.add_file(file)?;
         entries.insert(path.as_bytes().to_vec(), (FILE, id));
     }
     for (folder, files) in folders {
         let below = entries.get(folder.as_bytes()).filter(|(mode, _)| *mode == FOLDER).map(|(_, id)| *id);
-        let id = put(repo, below, &files, pack)?;
-        entries.insert(folder.as_bytes().to_vec(), (FOLDER, id));
+        let below = put(repo, below, &files, pack)?;
+        // Git keeps no folder without a file.
+        if below.is_empty() {
+            entries.remove(folder.as_bytes());
+        } else {
+            entries.insert(folder.as_bytes().to_vec(), (FOLDER, write(repo, &below, pack)?));
+        }
     }
-    let id = write(repo, &entries, pack)?;
-    Ok(id)
+    Ok(entries)
 }
 
 fn read(repo: &Repository, tree: Option<Oid>) -> io::Result<Entries> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::observed::{self, Observed};
 use super::text::{Item, error, stem, warning};
-use super::{CONTROLS, FRAMEWORKS, consumers, managed, near, order, raw, registers, rotators, rules, terraform};
+use super::{CONTROLS, FRAMEWORKS, consumers, in_time, locker, managed, near, order, raw, registers, rotators, rules, terraform};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::time::Timestamp;
 
@@ -53,10 +53,12 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("attributes are observed, or `needs` says that they are not", observed::observed),
     ("settings are in range", managed::settings),
     ("sources can be reached", managed::sources),
+    ("the log of the locker has a name and a key that can be kept", locker::log),
     ("registers are in one place that can be written once", registers::registers),
     ("credentials live in one place that can store them", managed::secrets),
     ("values are made of others in an order", order::order),
     ("rotation policies can be followed", rotators::rotators),
+    ("limits and durations can be met together", in_time::in_time),
     ("consumers can be delivered to", consumers::consumers),
     ("Terraform neither keeps nor writes what slm manages", terraform::terraform),
     ("exceptions are approved, short and for a control", managed::exceptions),

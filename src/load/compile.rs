@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::checks::Repo;
-use super::text::Item;
+use super::text::{Doc, Item};
 use super::{Files, is_policy, raw, rules};
 use crate::model::catalog::{
-    Catalog, Consumer, ConsumerKind, Control, Credential, Criterion, Exception, Framework, PolicyFile, RotationPolicy, SecretRef,
-    Settings, SourceKind,
+    Catalog, Consumer, ConsumerKind, Control, ControlLines, Credential, Criterion, Exception, Framework, PolicyFile,
+    RotationPolicy, SecretRef, Settings, SourceKind,
 };
 use crate::model::snapshot::Value;
 use crate::model::time::Limit;
@@ -77,6 +77,17 @@ fn control(Item { doc, raw }: &Item<'_, raw::Control>) -> Control {
         events: events.into_iter().filter(|(_, names)| !names.is_empty()).map(|(kind, names)| (kind.to_owned(), names)).collect(),
         needs: raw.needs,
         place: doc.whole(),
+        lines: lines(doc),
+    }
+}
+
+fn lines(doc: &Doc<'_>) -> ControlLines {
+    ControlLines {
+        id: doc.line(&["id"]),
+        entities: doc.line(&["population", "entities"]),
+        applies_where: doc.line(&["population", "where"]),
+        requires: doc.line(&["rule", "requires"]),
+        evidence_ttl: doc.line(&["evidence-ttl"]),
     }
 }
 
@@ -127,6 +138,7 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
             region: raw.secret.region.unwrap_or_else(|| ".".to_owned()),
             name: raw.secret.name,
         },
+        leak: raw.leak.triggers,
         after: raw.after.into_iter().map(Into::into).collect(),
         rotator: raw.rotator.kind()?,
         policy: RotationPolicy {

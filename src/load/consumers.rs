@@ -7,8 +7,11 @@ use super::managed::{one_kind, source};
 use super::raw_managed::Consumer;
 use super::text::{Doc, Item, error};
 use super::{deployed, deployed_aws};
-use crate::model::catalog::{AgentConsumer, FileConsumer, GithubSecretConsumer, GithubStore, Send, Visibility, WebhookConsumer};
+use crate::model::catalog::{
+    AgentConsumer, FileConsumer, GithubSecretConsumer, GithubStore, Health, Send, Visibility, WebhookConsumer,
+};
 use crate::model::diagnostic::{Diagnostic, Place};
+use crate::model::time::Limit;
 
 /// Consumers are of one kind, have one id, and can be delivered to.
 pub fn consumers(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
@@ -160,6 +163,32 @@ fn file_consumer(doc: &Doc<'_>, index: &str, file: &FileConsumer, out: &mut Vec<
             "`reload` names no program",
             Some("delete it, or write `[\"program\", \"argument\"]`".to_owned()),
         ));
+    }
+    if let Some(well) = &file.health {
+        health(doc, &["consumer", index, "file", "health"], well, out);
+    }
+}
+
+/// There is one way to see that somebody is well, and it can be taken.
+fn health(doc: &Doc<'_>, keys: &[&str], health: &Health, out: &mut Vec<Diagnostic>) {
+    let at = |key| doc.at(&[keys, &[key]].concat());
+    if health.command.is_some() == health.url.is_some() {
+        let help = "write `{ url = \"http://127.0.0.1:8080/healthz\" }` or `{ command = [\"program\"] }`".to_owned();
+        out.push(error("slm::not-one-kind", doc.at(keys), "`health` is to be one of `url` and `command`", Some(help)));
+    }
+    if let Some(words) = &health.command {
+        command(words, at("command"), out);
+    }
+    let local = |url: &str| ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"].iter().any(|at| url.starts_with(at));
+    if let Some(url) = health.url.as_ref().filter(|url| !url.starts_with("https://") && !local(url)) {
+        let help = "use `https`, or an address of this machine".to_owned();
+        out.push(error("slm::unsafe-address", at("url"), format!("`{url}` can be answered on the way"), Some(help)));
+    }
+    if health.expect.is_some_and(|status| health.url.is_none() || !(100..=599).contains(&status)) {
+        out.push(error("slm::bad-value", at("expect"), "`expect` is the HTTP status of a `url`, as in `200`", None));
+    }
+    if health.within.is_some_and(|within| within <= Limit::seconds(0)) {
+        out.push(error("slm::bad-limit", at("within"), "a `within` of 0 lets nobody become well", None));
     }
 }
 

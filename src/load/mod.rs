@@ -13,6 +13,8 @@ mod deadlines;
 mod deployed;
 mod deployed_aws;
 mod http;
+mod in_time;
+mod locker;
 mod managed;
 mod near;
 mod observed;
@@ -178,6 +180,10 @@ mod tests_consumers;
 mod tests_deadlines;
 #[cfg(test)]
 mod tests_http;
+#[cfg(test)]
+mod tests_in_time;
+#[cfg(test)]
+mod tests_keyset;
 #[cfg(test)]
 mod tests_mutation;
 #[cfg(test)]

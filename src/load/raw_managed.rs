@@ -6,11 +6,11 @@ use serde::{Deserialize, Deserializer};
 use crate::model::calendar::{Freeze, Window};
 use crate::model::catalog::{
     AgentConsumer, EcsConsumer, ExecConsumer, FileConsumer, GateSettings, GithubSecretConsumer, GithubWorkflowConsumer,
-    KubernetesConsumer, LambdaConsumer, Letters, SelfRefreshingConsumer, WebhookConsumer,
+    KubernetesConsumer, LambdaConsumer, LeakSettings, Letters, SelfRefreshingConsumer, WebhookConsumer,
 };
 use crate::model::rotator::{
-    AwsManaged, Exec, GithubDeployKey, Http, IamAccessKey, Manual, MysqlAccount, MysqlAlternating, Observe, PostgresAlternating,
-    PostgresPassword, RandomValue, RotatorConfig,
+    AwsManaged, Exec, GithubDeployKey, Http, IamAccessKey, Keyset, Manual, MysqlAccount, MysqlAlternating, Observe,
+    PostgresAlternating, PostgresPassword, RandomValue, RotatorConfig,
 };
 use crate::model::time::{Limit, Timestamp};
 
@@ -36,6 +36,9 @@ pub struct Credential {
     pub policy: Policy,
     /// What must hold before the old one is disabled.
     pub gate: Option<GateSettings>,
+    /// What counts as a sign that its value is in wrong hands.
+    #[serde(default)]
+    pub leak: LeakSettings,
     /// Where a new value must arrive, in order of delivery.
     #[serde(default)]
     pub consumer: Vec<Consumer>,
@@ -59,6 +62,8 @@ pub struct Secret {
 pub struct Rotator {
     /// A value we choose and nobody else validates.
     pub random: Option<RandomValue>,
+    /// Keys with which an application signs, and by which it accepts.
+    pub keyset: Option<Keyset>,
     /// An access key of an IAM user.
     pub aws_iam_access_key: Option<IamAccessKey>,
     /// A deploy key of a GitHub repository.
@@ -91,6 +96,7 @@ impl Rotator {
     pub fn kinds(&self) -> Vec<(&'static str, Option<RotatorConfig>)> {
         vec![
             ("random", self.random.clone().map(RotatorConfig::Random)),
+            ("keyset", self.keyset.map(RotatorConfig::Keyset)),
             ("aws-iam-access-key", self.aws_iam_access_key.clone().map(RotatorConfig::AwsIamAccessKey)),
             ("github-deploy-key", self.github_deploy_key.clone().map(RotatorConfig::GithubDeployKey)),
             ("aws-managed", self.aws_managed.clone().map(RotatorConfig::AwsManaged)),

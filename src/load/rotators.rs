@@ -4,9 +4,9 @@ use super::checks::Repo;
 use super::managed::{one_kind, source};
 use super::text::{Doc, Item, error};
 use super::{by_hand, databases, deadlines, http, raw};
-use crate::model::catalog::GateSettings;
+use crate::model::catalog::{GateSettings, LeakTrigger};
 use crate::model::diagnostic::Diagnostic;
-use crate::model::rotator::{AwsManaged, Exec, GithubDeployKey, IamAccessKey, Overlap, RotatorConfig};
+use crate::model::rotator::{AwsManaged, Exec, GithubDeployKey, IamAccessKey, Keyset, Overlap, RotatorConfig};
 use crate::model::time::Limit;
 
 /// Characters below which a random value of any alphabet can be guessed (16 hex digits are 64 bits).
@@ -38,6 +38,7 @@ fn rotator(repo: &Repo<'_>, doc: &Doc<'_>, raw: &raw::Credential, name: &str, ki
             out.push(error("slm::short-secret", doc.at(&["rotator", name, "length"]), message, Some(help)));
         }
         RotatorConfig::Random(_) => {}
+        RotatorConfig::Keyset(keys) => keyset(doc, raw, keys, out),
         RotatorConfig::AwsIamAccessKey(key) => iam_access_key(repo, doc, raw, key, out),
         RotatorConfig::GithubDeployKey(key) => deploy_key(repo, doc, key, out),
         RotatorConfig::AwsManaged(managed) => aws_managed(repo, doc, raw, managed, out),
@@ -72,6 +73,32 @@ fn aws_managed(repo: &Repo<'_>, doc: &Doc<'_>, raw: &raw::Credential, managed: &
         let message = format!("consumer `{}` cannot try a value that AWS puts in force by itself", consumer.id);
         let place = doc.at(&["consumer", &index.to_string(), "canary"]);
         out.push(error("slm::no-canary", place, message, Some("delete `canary`".to_owned())));
+    }
+}
+
+/// Keys cannot be guessed, one stays, and the oldest is gone before the next one comes.
+fn keyset(doc: &Doc<'_>, raw: &raw::Credential, keys: &Keyset, out: &mut Vec<Diagnostic>) {
+    let at = |name: &str| doc.at(&["rotator", "keyset", name]);
+    if keys.bytes < SHORTEST {
+        let message = format!("a key of {} bytes can be guessed", keys.bytes);
+        out.push(error("slm::short-secret", at("bytes"), message, Some(format!("use {SHORTEST} bytes or more"))));
+    }
+    if keys.keep == 0 {
+        let help = "keep 1, or 2 to accept by the key before for a whole period".to_owned();
+        out.push(error("slm::bad-limit", at("keep"), "`keep` of 0 leaves no key to sign with", Some(help)));
+    }
+    if keys.drop_after <= Limit::seconds(0) {
+        let help = "write the longest life of what is signed, as in `drop-after = \"1d\"`".to_owned();
+        out.push(error("slm::bad-limit", at("drop-after"), "a `drop-after` of 0 refuses what was just signed", Some(help)));
+    } else if keys.drop_after >= raw.policy.rotate_every {
+        let message =
+            format!("`drop-after` of `{}` is not less than `rotate-every` of `{}`", keys.drop_after, raw.policy.rotate_every);
+        out.push(error(
+            "slm::bad-limit",
+            at("drop-after"),
+            message,
+            Some("rotate less often, or sign for a shorter time".to_owned()),
+        ));
     }
 }
 
@@ -152,6 +179,14 @@ fn fits(doc: &Doc<'_>, raw: &raw::Credential, name: &str, kind: &RotatorConfig, 
                 message,
                 Some(format!("allow a gap of `{stale}`, or have it read sooner")),
             ));
+        }
+    }
+    for (index, trigger) in raw.leak.triggers.iter().enumerate() {
+        let LeakTrigger::AwsQuarantinePolicy = trigger;
+        if !matches!(kind, RotatorConfig::AwsIamAccessKey(_)) {
+            let place = doc.at(&["leak", "triggers", &index.to_string()]);
+            let message = format!("`{name}` has no IAM user that AWS could quarantine");
+            out.push(error("slm::needless-trigger", place, message, Some("delete it".to_owned())));
         }
     }
     // How long a consumer may go without the new value is asked of every kind.

@@ -23,6 +23,24 @@ fn consumers_can_be_delivered_to() {
 }
 
 #[test]
+fn whoever_reads_a_file_is_seen_well_in_one_way() {
+    let health =
+        |health: &str| world().with(CREDENTIAL_PATH, "reload = [\"true\"]", &format!("reload = [\"true\"], health = {health}"));
+    for right in [
+        "{ url = \"http://127.0.0.1:8080/healthz\", expect = 204, within = \"1m\" }",
+        "{ url = \"https://app.example.com/healthz\" }",
+        "{ command = [\"/usr/lib/app/well\"] }",
+    ] {
+        assert_eq!(health(right).found(), [], "{right}");
+    }
+    health("{}").says("slm::not-one-kind", "{}", "`{ url");
+    health("{ command = [] }").says("slm::empty-command", "[]", "program");
+    health("{ url = \"http://app.example.com/\" }").says("slm::unsafe-address", "\"http://app.example.com/\"", "https");
+    health("{ command = [\"true\"], expect = 200 }").says("slm::bad-value", "200", "");
+    health("{ command = [\"true\"], within = \"0s\" }").says("slm::bad-limit", "\"0s\"", "");
+}
+
+#[test]
 fn a_github_secret_says_nothing_impossible() {
     for (with, at, says) in [
         (", store = \"dependabot\"", "\"prod\"", "`environment`"),

@@ -15,6 +15,7 @@ pub struct Doc<'a> {
     pub path: &'a str,
     /// The name of the file without its extension.
     pub stem: &'a str,
+    text: &'a str,
     table: DeTable<'a>,
 }
 
@@ -57,6 +58,12 @@ impl Doc<'_> {
             }
         }
         Place { file: self.path.to_owned(), span: place }
+    }
+
+    /// The line of [`Self::at`], from 1.
+    pub fn line(&self, keys: &[&str]) -> u32 {
+        let before = self.text.as_bytes().get(..self.at(keys).span.start).unwrap_or_default();
+        before.iter().map(|byte| u32::from(*byte == b'\n')).sum::<u32>() + 1
     }
 
     /// The key itself at the end of `keys`.
@@ -107,7 +114,7 @@ pub fn read<'a, T: DeserializeOwned>(
         return None;
     }
     match T::deserialize(toml::de::Deserializer::from(table.clone())) {
-        Ok(raw) => Some(Item { doc: Doc { path, stem: stem(path), table: table.into_inner() }, raw }),
+        Ok(raw) => Some(Item { doc: Doc { path, stem: stem(path), text, table: table.into_inner() }, raw }),
         Err(wrong) => {
             let message = one_line(wrong.message());
             let help = unknown_variant(&message);

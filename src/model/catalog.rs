@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::calendar::{Freeze, Window};
 pub use super::consumer::{
     AgentConsumer, Consumer, ConsumerKind, EcsConsumer, ExecConsumer, FileConsumer, GithubSecretConsumer, GithubStore,
-    GithubWorkflowConsumer, KubernetesConsumer, LambdaConsumer, Letters, SelfRefreshingConsumer, Send, Stage, Visibility,
+    GithubWorkflowConsumer, Health, KubernetesConsumer, LambdaConsumer, Letters, SelfRefreshingConsumer, Send, Stage, Visibility,
     WebhookConsumer, Workload,
 };
 use super::diagnostic::Place;
 pub use super::gate::{GateSettings, OnDeadline, Quiet};
 use super::id::{ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
+use super::locker::LogSettings;
 use super::registers::RegistersSettings;
 use super::rotator::RotatorConfig;
 use super::snapshot::{Population, Resource, Value};
@@ -104,6 +105,21 @@ pub enum Remedy {
     Escalate,
 }
 
+/// Lines of a control's file, from 1, that decide about a resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ControlLines {
+    /// Its id.
+    pub id: u32,
+    /// The entity types it speaks about.
+    pub entities: u32,
+    /// Which of them are meant.
+    pub applies_where: u32,
+    /// What must have been observed.
+    pub requires: u32,
+    /// How old evidence may be.
+    pub evidence_ttl: u32,
+}
+
 /// A promise that must hold.
 #[derive(Clone, Debug)]
 pub struct Control {
@@ -145,6 +161,8 @@ pub struct Control {
     pub needs: Option<String>,
     /// Its file.
     pub place: Place,
+    /// Where it says what.
+    pub lines: ControlLines,
 }
 
 /// A framework and its criteria.
@@ -324,11 +342,13 @@ pub struct LockerSettings {
     pub remote: Option<String>,
     /// SSH private key that signs commits, outside the repo.
     pub signing_key: Option<String>,
+    /// The log of everything in it.
+    pub log: LogSettings,
 }
 
 impl Default for LockerSettings {
     fn default() -> Self {
-        Self { branch: "slm/evidence".to_owned(), plans_branch: None, remote: None, signing_key: None }
+        Self { branch: "slm/evidence".to_owned(), plans_branch: None, remote: None, signing_key: None, log: LogSettings::default() }
     }
 }
 
@@ -373,10 +393,28 @@ pub struct Credential {
     pub gate: GateSettings,
     /// Where a new value must arrive, in order of delivery.
     pub consumers: Vec<Consumer>,
+    /// What counts as a sign that its value is in wrong hands.
+    pub leak: Vec<LeakTrigger>,
     /// Credentials that its value is made of: it is rotated after them.
     pub after: Vec<CredentialId>,
     /// Its file.
     pub place: Place,
+}
+
+/// `[leak]` of a credential.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LeakSettings {
+    /// What counts as a sign that its value is in wrong hands.
+    pub triggers: Vec<LeakTrigger>,
+}
+
+/// A sign that a value is in wrong hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeakTrigger {
+    /// AWS has attached one of its quarantine policies to the IAM user, because it found the key in public.
+    AwsQuarantinePolicy,
 }
 
 /// The one place where a credential's value lives.

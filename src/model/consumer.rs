@@ -145,7 +145,7 @@ impl ConsumerKind {
 }
 
 /// A file rendered on this machine.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FileConsumer {
     /// Where the file stands; relative paths count from the root of the config repo.
@@ -154,8 +154,28 @@ pub struct FileConsumer {
     pub template: Option<String>,
     /// Octal, default `0600`.
     pub mode: Option<String>,
+    /// User by name or number; that of the file it replaces, or slm's own, when absent.
+    pub owner: Option<String>,
+    /// Group by name or number.
+    pub group: Option<String>,
     /// Command run after the file changed; no shell.
     pub reload: Option<Vec<String>>,
+    /// How it is seen that whoever reads the file goes on well with it.
+    pub health: Option<Health>,
+}
+
+/// How whoever was given a value is seen to be well: exactly one of `command` and `url`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Health {
+    /// A program that ends with 0; no shell.
+    pub command: Option<Vec<String>>,
+    /// An address that answers.
+    pub url: Option<String>,
+    /// The status it answers with; any 2xx when absent.
+    pub expect: Option<u16>,
+    /// How long it may take to become well; 30 s when absent.
+    pub within: Option<Limit>,
 }
 
 /// A secret that GitHub keeps.

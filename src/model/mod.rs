@@ -10,6 +10,7 @@ pub mod diagnostic;
 pub mod fact;
 pub mod gate;
 pub mod id;
+pub mod locker;
 pub mod names;
 pub mod outcome;
 pub mod outlook;

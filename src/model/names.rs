@@ -7,6 +7,8 @@ use super::id::{RegisterName, VersionId};
 
 /// Namespace of every name below. It was drawn once and is part of the stored format: changing it orphans every rotation under way.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f2a_4c1e_93d7_4b58_a0c4_5e1f_8d27_b36a);
+/// What a value says of what comes after it, by [`mark`]; written before it is in force.
+pub const STAGE: &str = "stage";
 /// Stands for the generation of a secret without a value.
 const NO_GENERATION: &str = "none";
 

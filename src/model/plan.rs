@@ -176,6 +176,8 @@ pub enum Reason {
         /// When it was begun, by the store's clock.
         since: Timestamp,
     },
+    /// A rotation that takes several values is on its way.
+    Staged,
     /// What the last rotation replaced is not ended yet.
     NotRetired,
     /// What the last rotation replaced is not ended yet, and should be by now.
@@ -236,6 +238,11 @@ pub enum Reason {
         /// The limit as written.
         limit: Limit,
     },
+    /// There is a sign that its value is in wrong hands.
+    Leaked {
+        /// Which, and what else is to be done about it.
+        sign: String,
+    },
     /// A person asked for it.
     Forced,
     /// A person asked for the value before.
@@ -277,6 +284,11 @@ pub enum HeldBecause {
         /// The end of the freeze.
         until: Timestamp,
     },
+    /// What was signed with a key that would be dropped may still be shown to somebody.
+    Early {
+        /// Until when.
+        until: Timestamp,
+    },
     /// No change window is open.
     OutsideWindow {
         /// When the next one opens.
@@ -286,6 +298,8 @@ pub enum HeldBecause {
     Unseen(String),
     /// It has no consumer that could be seen, or its store has no writer here.
     NoWriter(String),
+    /// A person does it, in this way.
+    Person(String),
     /// It would be stopped half-way.
     Preflight(Vec<Obstacle>),
     /// Attempts are used up; a person must look.

@@ -38,3 +38,46 @@ impl std::fmt::Display for NotText {
 }
 
 impl std::error::Error for NotText {}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    /// Does not compile once [`Secret`] has one of these traits: then it is not clear which of two impls is meant.
+    macro_rules! never {
+        ($($what:path),+) => {$(
+            const _: fn() = || {
+                trait Clear<Which> {
+                    fn seen() {}
+                }
+                impl<T: ?Sized> Clear<()> for T {}
+                impl<T: ?Sized + $what> Clear<u8> for T {}
+                let _ = <Secret as Clear<_>>::seen;
+            };
+        )+};
+    }
+
+    never!(
+        std::fmt::Debug,
+        std::fmt::Display,
+        std::fmt::LowerHex,
+        serde::Serialize,
+        Clone,
+        Copy,
+        PartialEq,
+        PartialOrd,
+        std::hash::Hash
+    );
+    never!(Default, AsRef<[u8]>, AsRef<str>, std::borrow::Borrow<[u8]>, std::ops::Deref<Target = [u8]>, IntoIterator);
+
+    #[test]
+    fn a_value_leaves_its_type_as_it_came_and_what_is_no_text_is_not_shown() {
+        assert_eq!(Secret::new(b"a b".to_vec()).expose_text().ok(), Some("a b"));
+        let wrong = Secret::new(vec![b'c', 0xff]);
+        assert_eq!(wrong.expose(), [b'c', 0xff]);
+        assert_eq!(
+            wrong.expose_text().map_err(|error| format!("{error} {error:?}")),
+            Err("the value is not UTF-8 text NotText".to_owned())
+        );
+    }
+}

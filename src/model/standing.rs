@@ -27,6 +27,8 @@ pub enum Phase {
     Retiring,
     /// The value before is disabled and waits to be deleted.
     Soaking,
+    /// A rotation that takes several values is on its way: the next one is not made yet.
+    Staged,
     /// It was decided that the value before comes back.
     Returning,
     /// A person has to rotate it soon.

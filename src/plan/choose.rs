@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::guard::{Share, guard, shut};
+use super::guard::{Share, guard, shut, unseen};
 use super::outlook::outlook;
 use super::standing::returns;
-use super::{Input, by_hand, managed, preflight};
+use super::{Input, by_hand, managed, preflight, stages};
 use crate::model::assessment::{Because, Decision, Status, Subject};
 use crate::model::catalog::{Catalog, Credential, Remedy};
 use crate::model::id::{ConsumerId, ControlId, CredentialId, CriterionId, FrameworkId, ResourceId, VersionId};
@@ -27,7 +27,7 @@ pub(super) fn credentials(input: &Input<'_>, held: &mut Vec<Held>, looked: &mut 
     let mut due: Vec<(&Credential, ActionKind, Reason, bool)> = Vec::new();
     for credential in input.catalog.credentials.values() {
         let seen = see(input, credential);
-        let unseen = seen.population.is_none_or(|population| !population.completeness.is_complete());
+        let unseen = unseen(input.snapshot, credential);
         if let Some((kind, reason)) = wanted(input, credential, &seen) {
             due.push((credential, kind, reason, unseen));
         }
@@ -45,7 +45,7 @@ pub(super) fn credentials(input: &Input<'_>, held: &mut Vec<Held>, looked: &mut 
     }
     while let Some((credential, kind, reason)) = follows(input, &admit.actions, &left) {
         left.remove(&credential.id);
-        let unseen = see(input, credential).population.is_none_or(|population| !population.completeness.is_complete());
+        let unseen = unseen(input.snapshot, credential);
         admit.one(credential, kind, reason, unseen);
     }
     admit.actions
@@ -63,12 +63,21 @@ struct Admit<'a, 'i> {
 }
 
 impl Admit<'_, '_> {
+    /// Why the next value of a rotation that takes several is not made yet, if so.
+    fn too_early(&self, credential: &Credential, kind: &ActionKind, reason: &Reason) -> Option<HeldBecause> {
+        let ActionKind::Rotate { generation: Some(version), .. } = kind else { return None };
+        stages::held(credential, kind, reason, rotation_of(self.input, credential, version), self.input.assessment.at)
+    }
+
     fn one(&mut self, credential: &Credential, kind: ActionKind, reason: Reason, unseen: bool) {
         let (input, allowed) = (self.input, self.allowed);
-        let counts = matches!(kind, ActionKind::Rotate { .. }) && !matches!(reason, Reason::HalfDone | Reason::Stuck { .. });
+        let counts = matches!(kind, ActionKind::Rotate { .. })
+            && !matches!(reason, Reason::HalfDone | Reason::Stuck { .. } | Reason::Staged);
         let because = if unseen {
             Err(HeldBecause::Unseen(store_detail(input, credential)))
         } else if let Some(because) = managed::held(credential, &kind, see(input, credential).resource) {
+            Err(because)
+        } else if let Some(because) = self.too_early(credential, &kind, &reason) {
             Err(because)
         } else if counts && self.rotations >= allowed {
             Err(HeldBecause::ShareLimit { allowed })
@@ -78,10 +87,10 @@ impl Admit<'_, '_> {
             let verb = match kind {
                 ActionKind::Deliver { .. } => "deliver",
                 // What comes back is put in force, and nothing is ended.
-                ActionKind::Finish { .. } if reason != Reason::RolledBack => "retire",
+                ActionKind::Finish { .. } if !matches!(reason, Reason::RolledBack | Reason::Staged) => "retire",
                 _ => "rotate",
             };
-            let share = Share { rotations: self.rotations, managed: self.managed };
+            let share = Share { rotations: self.rotations, managed: self.managed, incomplete: unseen };
             let permitted = guard(input.rules, credential, verb, share, input.assessment.at);
             permitted.and_then(|rules| look_ahead(input, credential, &kind, &reason, self.looked).map(|()| rules))
         };
@@ -119,7 +128,7 @@ fn look_ahead(
 
 fn urgency(reason: &Reason) -> (u8, i64) {
     match reason {
-        Reason::HalfDone | Reason::Stuck { .. } => (0, 0),
+        Reason::HalfDone | Reason::Stuck { .. } | Reason::Staged => (0, 0),
         Reason::Forced => (1, 0),
         Reason::NoValue => (2, 0),
         Reason::TooOld { since, .. } => (3, since.as_second()),
@@ -154,7 +163,8 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
         return Some((rotate(credential, None), if resource.is("slm_pending") { Reason::HalfDone } else { Reason::NoValue }));
     };
     let rotation = rotation_of(input, credential, &version);
-    if rotation.is_some_and(|rotation| rotation.is("open") && returns(rotation)) {
+    let (can, open) = (credential.rotator.capabilities(), rotation.is_some_and(|rotation| rotation.is("open")));
+    if (open || can.staged()) && rotation.is_some_and(returns) {
         return Some((finish(credential, version), Reason::RolledBack));
     }
     // `AWSPENDING` is AWS's; only our own slot label makes a rotation of ours half done.
@@ -163,11 +173,12 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
     }
     // A rotation that is asked for ends first what the last one left behind.
     let behind = consumers_behind(input, credential, &version);
-    if input.forced.contains(&credential.id) && (behind.is_empty() || credential.rotator.capabilities().validated()) {
+    let ready = if can.staged() { !open } else { behind.is_empty() || can.validated() };
+    if ready && input.forced.contains(&credential.id) {
         return Some((rotate(credential, Some(version)), Reason::Forced));
     }
-    if rotation.is_some_and(|rotation| rotation.is("open")) {
-        return Some((finish(credential, version), Reason::NotRetired));
+    if open {
+        return Some((finish(credential, version), if can.staged() { Reason::Staged } else { Reason::NotRetired }));
     }
     if !behind.is_empty() {
         let secret = credential.secret.clone();
@@ -177,12 +188,17 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
     if let Some(since) = rotation.and_then(managed::stuck) {
         return Some((rotate(credential, Some(version)), Reason::Stuck { since }));
     }
+    if let Some((_, not_before)) = rotation.and_then(|rotation| stages::coming(credential, rotation)) {
+        let made = not_before.is_none_or(|instant| instant <= at);
+        return made.then(|| (rotate(credential, Some(version)), Reason::Staged));
+    }
     // What AWS has begun is not asked for again while it may take that long.
     let under_way = rotation.is_some_and(|rotation| rotation.instant("pending_since").is_some());
     if under_way || credential.policy.not_before.is_some_and(|instant| at < instant) {
         return None;
     }
-    let since = resource.instant("last_rotated").or_else(|| resource.instant("created"))?;
+    let signed = rotation.and_then(|rotation| rotation.instant("signed_since"));
+    let since = signed.or_else(|| resource.instant("last_rotated")).or_else(|| resource.instant("created"))?;
     let due_after = due_after(credential);
     let limit = credential.policy.rotate_every;
     if due_after.after(since) <= at {
@@ -233,7 +249,7 @@ pub(super) fn due_after(credential: &Credential) -> Limit {
     Limit::seconds((credential.policy.rotate_every.as_seconds() - earlier).max(0))
 }
 
-fn rotate(credential: &Credential, generation: Option<VersionId>) -> ActionKind {
+pub(super) fn rotate(credential: &Credential, generation: Option<VersionId>) -> ActionKind {
     ActionKind::Rotate {
         credential: credential.id.clone(),
         secret: credential.secret.clone(),

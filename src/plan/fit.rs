@@ -3,7 +3,7 @@
 use super::preflight::Found;
 use crate::model::catalog::{Consumer, ConsumerKind, Credential, Letters};
 use crate::model::preflight::{Check, Code, Sighting};
-use crate::model::rotator::{Alphabet, RotatorConfig};
+use crate::model::rotator::{Alphabet, Encoding, RotatorConfig};
 
 /// The most that GitHub keeps in a secret.
 const GITHUB_SECRET: u32 = 48 * 1024;
@@ -80,6 +80,11 @@ fn made(rotator: &RotatorConfig) -> Made {
     };
     match rotator {
         RotatorConfig::Random(value) => of(value.alphabet),
+        RotatorConfig::Keyset(keys) => Made::Of(match keys.encoding {
+            Encoding::Base64url => Letters::Base64url,
+            Encoding::Base64 => Letters::Base64,
+            Encoding::Hex => Letters::Alnum,
+        }),
         RotatorConfig::PostgresAlternating(roles) => of(roles.password.alphabet),
         RotatorConfig::PostgresPassword(role) => of(role.password.alphabet),
         RotatorConfig::AwsIamAccessKey(_) => Made::Drawn(Letters::Base64),

@@ -4,6 +4,7 @@ use crate::model::calendar::{Shut, opens};
 use crate::model::catalog::{Credential, Settings};
 use crate::model::id::RuleId;
 use crate::model::plan::{ActionKind, HeldBecause, Reason};
+use crate::model::snapshot::Snapshot;
 use crate::model::time::Timestamp;
 use crate::policy::{GuardFacts, Rules, Verdict};
 
@@ -19,7 +20,7 @@ pub fn shut(
 ) -> Option<HeldBecause> {
     let windows = match (kind, reason) {
         (ActionKind::Rotate { .. }, Reason::HalfDone | Reason::Stuck { .. }) | (_, Reason::RolledBack) => return None,
-        (ActionKind::Rotate { .. }, Reason::Forced | Reason::NoValue) | (ActionKind::Finish { .. }, _) => &[][..],
+        (ActionKind::Rotate { .. }, Reason::Forced | Reason::NoValue | Reason::Staged) | (ActionKind::Finish { .. }, _) => &[][..],
         (ActionKind::Rotate { .. }, _) => credential.policy.windows.as_slice(),
         _ => return None,
     };
@@ -29,13 +30,22 @@ pub fn shut(
     }
 }
 
-/// How much of the managed credentials the run touches.
+/// How much of the managed credentials the run touches, and whether it looks where it cannot see.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Share {
     /// Rotations planned before this one.
     pub rotations: u64,
     /// Managed credentials.
     pub managed: u64,
+    /// The store of the credential was not seen to its end.
+    pub incomplete: bool,
+}
+
+/// True when the store of `credential` was not seen to its end.
+#[must_use]
+pub fn unseen(snapshot: &Snapshot, credential: &Credential) -> bool {
+    let store = snapshot.populations.iter().find(|population| credential.secret.is_in(population));
+    store.is_none_or(|population| !population.completeness.is_complete())
 }
 
 /// The rules that permit `verb` on `credential`, or why nothing may be done.
@@ -59,7 +69,7 @@ pub fn guard(rules: &Rules, credential: &Credential, verb: &str, share: Share, a
         source: credential.secret.source.to_string(),
         consumers: i64::try_from(credential.consumers.len()).unwrap_or(i64::MAX),
         share_percent: i64::try_from(percent).unwrap_or(100),
-        incomplete: false,
+        incomplete: share.incomplete,
     };
     match rules.guard(verb, &facts, at) {
         Verdict::Permitted(rules) => Ok(rules),

@@ -3,6 +3,7 @@
 use super::Input;
 use super::choose::{rotation_of, see};
 use super::preflight::Found;
+use super::reach;
 use crate::model::catalog::{AwsSource, Credential, SourceKind};
 use crate::model::id::{CredentialId, SourceId, VersionId};
 use crate::model::plan::{ActionKind, HeldBecause, Plan, Reason};
@@ -88,6 +89,7 @@ pub fn needs(input: &Input<'_>, credential: &Credential) -> Needs {
             needs.steps.extend(KEYS.map(|action| (source.clone(), Step { action, resource: arn.clone() })));
         }
     }
+    needs.steps.extend(reach::steps(input, credential));
     needs
 }
 
@@ -101,7 +103,7 @@ fn replica_keys(input: &Input<'_>, credential: &Credential, secret: Option<&Reso
     all.into_iter()
 }
 
-fn account<'a>(input: &'a Input<'_>, source: &SourceId) -> Option<&'a AwsSource> {
+pub(super) fn account<'a>(input: &'a Input<'_>, source: &SourceId) -> Option<&'a AwsSource> {
     match input.catalog.settings.sources.get(source) {
         Some(SourceKind::Aws(account)) => Some(account),
         _ => None,
@@ -133,7 +135,7 @@ fn new_secret(account: &AwsSource, credential: &Credential) -> String {
     format!("arn:{}:secretsmanager:{region}:{}:secret:{name}-aBcDeF", partition(account), account.account)
 }
 
-fn partition(account: &AwsSource) -> &'static str {
+pub(super) fn partition(account: &AwsSource) -> &'static str {
     match account.regions.first().map(String::as_str) {
         Some(region) if region.starts_with("cn-") => "aws-cn",
         Some(region) if region.starts_with("us-gov-") => "aws-us-gov",

@@ -38,7 +38,7 @@ fn rank(action: &Action) -> (u8, i64) {
         // What a person stored is tried before anybody is given it.
         (ActionKind::Verify { .. }, _) => (1, 0),
         (ActionKind::Deliver { .. } | ActionKind::Finish { .. }, _) => (1, 1),
-        (ActionKind::Rotate { .. }, Reason::Forced) => (2, 0),
+        (ActionKind::Rotate { .. }, Reason::Forced | Reason::Staged) => (2, 0),
         (ActionKind::Rotate { .. }, Reason::NoValue) => (3, 0),
         (ActionKind::Rotate { .. }, Reason::TooOld { since, .. }) => (4, since.as_second()),
         (ActionKind::Rotate { .. }, _) => (4, i64::MAX),

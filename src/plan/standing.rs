@@ -1,7 +1,7 @@
 //! How one credential stands: the phase of its rotation, what it waits for and until when. Derived, never stored.
 
 use super::choose::{consumers_behind, due_after, rotation_of, see};
-use super::{Input, by_hand, outlook};
+use super::{Input, by_hand, outlook, stages};
 use crate::model::catalog::Credential;
 use crate::model::id::{ConsumerId, VersionId};
 use crate::model::snapshot::Resource;
@@ -17,22 +17,27 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
     let seen = see(input, credential);
     let version = seen.resource.and_then(|resource| resource.text("version")).map(VersionId::from);
     let since = seen.resource.and_then(|resource| resource.instant("last_rotated").or_else(|| resource.instant("created")));
+    let rotation = version.as_ref().and_then(|version| rotation_of(input, credential, version));
+    let since = rotation.and_then(|rotation| rotation.instant("signed_since")).or(since);
     let due = since.map(|since| due_after(credential).after(since));
     let behind = version.as_ref().map(|version| consumers_behind(input, credential, version)).unwrap_or_default();
-    let rotation = version.as_ref().and_then(|version| rotation_of(input, credential, version));
     let whole = seen.population.is_some_and(|population| population.completeness.is_complete());
     let managed = credential.rotator.aws_managed();
-    let watched = managed.is_some() || credential.rotator.capabilities().validated();
+    let can = credential.rotator.capabilities();
+    let watched = managed.is_some() || can.validated() || can.staged();
     let phase = match (&version, rotation) {
         _ if !whole => Phase::Unseen,
         (_, None) if watched && version.is_some() => Phase::Unseen,
         (_, Some(rotation)) if rotation.get("open").is_none() => Phase::Unseen,
-        (_, Some(rotation)) if rotation.is("open") && returns(rotation) => Phase::Returning,
+        (_, Some(rotation)) if (rotation.is("open") || can.staged()) && returns(rotation) => Phase::Returning,
         _ if managed.is_none() && seen.resource.is_some_and(|resource| resource.is("slm_pending")) => Phase::Prepared,
         (None, _) => Phase::Empty,
         _ if !behind.is_empty() => Phase::Delivering,
         (_, Some(rotation)) if rotation.is("stuck") => Phase::Stuck,
         (_, Some(rotation)) if rotation.instant("pending_since").is_some() => Phase::Rotating,
+        (_, Some(rotation)) if can.staged() && (rotation.is("open") || stages::coming(credential, rotation).is_some()) => {
+            Phase::Staged
+        }
         (_, Some(rotation)) if rotation.is("open") && rotation.instant("disabled").is_some() => Phase::Soaking,
         (_, Some(rotation)) if rotation.is("open") => Phase::Retiring,
         _ if due.is_some_and(|due| due <= input.assessment.at) => Phase::Due,
@@ -75,6 +80,8 @@ pub(super) fn returns(rotation: &Resource) -> bool {
 fn until(credential: &Credential, rotation: &Resource, phase: Phase) -> Option<Timestamp> {
     match phase {
         Phase::Retiring => Some(held(credential).after(rotation.instant("promoted")?)),
+        Phase::Staged if rotation.is("open") => Some(held(credential).after(rotation.instant("promoted")?)),
+        Phase::Staged => stages::coming(credential, rotation)?.1,
         Phase::Rotating => Some(credential.rotator.aws_managed()?.expect_within.after(rotation.instant("pending_since")?)),
         Phase::Soaking => Some(credential.gate.soak.after(rotation.instant("disabled")?)),
         _ => None,
@@ -89,6 +96,9 @@ pub(super) fn held(credential: &Credential) -> Limit {
 
 /// The period, and what it takes to end a value after that.
 fn max_validity(credential: &Credential) -> Limit {
+    if let Some(limit) = stages::max_validity(credential, held(credential)) {
+        return limit;
+    }
     let tail = if credential.rotator.capabilities().validated() {
         held(credential).as_seconds() + credential.gate.longest_quiet().as_seconds() + credential.gate.soak.as_seconds()
     } else {

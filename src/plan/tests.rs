@@ -82,6 +82,7 @@ fn control(id: &str) -> Control {
         events: [].into(),
         needs: None,
         place: place(),
+        lines: ControlLines::default(),
     }
 }
 
@@ -106,6 +107,7 @@ fn credential(id: &str) -> Credential {
         },
         gate: GateSettings::default(),
         consumers: ["app", "worker"].map(consumer).into(),
+        leak: Vec::new(),
         after: Vec::new(),
         place: place(),
     }
@@ -114,7 +116,7 @@ fn credential(id: &str) -> Credential {
 fn consumer(id: &str) -> Consumer {
     Consumer {
         id: id.into(),
-        kind: ConsumerKind::File(FileConsumer { path: id.to_owned(), template: None, mode: None, reload: None }),
+        kind: ConsumerKind::File(FileConsumer { path: id.to_owned(), ..FileConsumer::default() }),
         canary: false,
         max_staleness: Limit::seconds(0),
         letters: None,
@@ -307,9 +309,11 @@ mod aws_managed;
 mod by_hand;
 mod derived;
 mod findings;
+mod leak;
 mod lints;
 mod managed;
 mod needs;
 mod outlook;
 mod preflight;
+mod stages;
 mod usage;

@@ -25,7 +25,7 @@ impl std::fmt::Display for Failure {
 
 /// A value, with its dependence on `now`: the true value is `number + slope * (now - now_used)`.
 #[derive(Clone, Copy)]
-enum Val<'a> {
+pub(super) enum Val<'a> {
     Bool(bool),
     Text(&'a str),
     Long { number: i64, source: Option<Affine> },
@@ -35,10 +35,10 @@ enum Val<'a> {
 
 /// Milliseconds that move with `now` by `slope`; `unit` is the divisor a count was truncated by.
 #[derive(Clone, Copy)]
-struct Affine {
-    ms: i64,
-    slope: i64,
-    unit: i64,
+pub(super) struct Affine {
+    pub(super) ms: i64,
+    pub(super) slope: i64,
+    pub(super) unit: i64,
 }
 
 impl Affine {
@@ -66,7 +66,7 @@ impl<'a> Eval<'a> {
         }
     }
 
-    fn value(&mut self, expr: &'a Expr) -> Result<Val<'a>, Failure> {
+    pub(super) fn value(&mut self, expr: &'a Expr) -> Result<Val<'a>, Failure> {
         Ok(match expr {
             Expr::Bool(yes) => Val::Bool(*yes),
             Expr::Long(number) => Val::Long { number: *number, source: None },

@@ -1,5 +1,6 @@
 //! Cedar: rules and guards compiled once, sliced by action, decided natively where the shape is common, with Cedar as the oracle.
 
+mod bounds;
 mod compile;
 mod eval;
 mod native;
@@ -17,6 +18,8 @@ use crate::model::snapshot::Resource;
 use crate::model::time::Timestamp;
 use native::{Native, millis};
 use parse::Parsed;
+
+pub use bounds::{Bound, Measure, Sense};
 
 /// Instants looked at before a verdict is taken never to change; two moving counts could meet without end.
 const FLIP_STEPS: usize = 100;
@@ -103,7 +106,7 @@ pub struct GuardFacts {
     pub source: String,
     /// Number of consumers.
     pub consumers: i64,
-    /// Share of the managed credentials this run touches with this one, in percent, rounded down.
+    /// Share of the managed credentials that the run rotates before this one, in percent, rounded down.
     pub share_percent: i64,
     /// Whether the credential's store was not seen to its end.
     pub incomplete: bool,
@@ -205,6 +208,12 @@ impl Rule {
     #[must_use]
     pub fn reads(&self) -> &[Arc<str>] {
         self.native.as_ref().map_or(&[], |native| native.reads.as_slice())
+    }
+
+    /// The bounds it sets to what was observed of `resource`, in its own order; empty when it is left to Cedar.
+    #[must_use]
+    pub fn bounds(&self, entity: &EntityType, resource: &Resource, now: Timestamp) -> Vec<Bound> {
+        self.native.as_ref().map_or_else(Vec::new, |native| native.bounds(entity, resource, millis(now)))
     }
 
     fn holds(&self, entity: &EntityType, resource: &Resource, now: Timestamp) -> Result<bool, String> {

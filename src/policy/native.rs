@@ -8,6 +8,7 @@ use std::sync::Arc;
 use cedar_policy::{Policy, ResourceConstraint};
 use cedar_policy_core::ast::{self, BinaryOp, ExprKind, Literal, UnaryOp, Var};
 
+use super::bounds::Bound;
 use super::eval::{Eval, Failure};
 use crate::model::id::EntityType;
 use crate::model::snapshot::Resource;
@@ -49,7 +50,8 @@ pub(super) enum Expr {
 }
 
 impl Expr {
-    fn reads(&self, names: &mut Vec<Arc<str>>) {
+    /// Adds the attributes it may read, in order.
+    pub(super) fn reads(&self, names: &mut Vec<Arc<str>>) {
         match self {
             Self::Attr(name) | Self::Has(name) => names.push(name.clone()),
             Self::Not(inner) | Self::Count(_, inner) => inner.reads(names),
@@ -116,6 +118,17 @@ impl Native {
             return Ok(false);
         }
         self.condition.as_ref().map_or(Ok(true), |condition| Eval { resource, now, instants: None }.truth(condition))
+    }
+
+    /// The bounds it sets to what was observed of `resource`.
+    pub(super) fn bounds(&self, entity: &EntityType, resource: &Resource, now: i64) -> Vec<Bound> {
+        let mut bounds = Vec::new();
+        if self.matches(entity, resource)
+            && let Some(condition) = &self.condition
+        {
+            Eval { resource, now, instants: None }.bounds(condition, true, &mut bounds);
+        }
+        bounds
     }
 
     /// Adds the instants (milliseconds) at which a comparison that was looked at may change.

@@ -8,8 +8,8 @@ use serde_json::{Map, Value as Json, json};
 use crate::model::snapshot::{CONSUMER_ENTITY, Fact, ROTATION_ENTITY, Resource, Snapshot};
 
 /// Attributes of a rotation that tell of its life, each written once by its rotation.
-const TOLD: [&str; 11] =
-    ["attempt", "verdict", "before", "before_made", "made", "promoted", "fate", "disabled", "refused", "last", "done"];
+const TOLD: [&str; 12] =
+    ["attempt", "verdict", "before", "before_made", "made", "next", "promoted", "fate", "disabled", "refused", "last", "done"];
 
 /// One file a version in force, by path: what is known of it, and who was seen to run it.
 pub(super) fn lives(snapshot: &Snapshot) -> BTreeMap<String, Json> {

@@ -1,7 +1,12 @@
 //! What a run leaves behind in the locker: paths and canonical bytes, without touching anything.
 
 pub mod canonical;
+pub mod keys;
 mod layout;
+pub mod leaf;
+pub mod ledger;
 mod lives;
+pub mod log;
+pub mod verify;
 
 pub use layout::{RunRecord, artefacts};

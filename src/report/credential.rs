@@ -58,6 +58,7 @@ fn phase(standing: &Standing) -> String {
             )
         }
         Phase::Retiring => format!("the value before still works and waits to be unused{until}"),
+        Phase::Staged => format!("a rotation that takes several values is on its way; `slm apply` goes on{until}"),
         Phase::Soaking => format!("the value before is disabled and waits to be deleted{until}"),
         Phase::Returning => "the value before comes back; `slm resume` goes on".to_owned(),
         Phase::Due => "it is older than it may be; the next `slm apply` rotates it".to_owned(),

@@ -1,11 +1,14 @@
-//! One control or one resource in depth: status, observed values, the rule's text, the lines that decide it, when it will change.
+//! One control or one resource in depth: status, the lines that decide it, observed values, limits, when it will change.
 
 use std::fmt::Write as _;
 
+use serde_json::{Value as Json, json};
+
 use super::words;
-use crate::model::assessment::{Assessment, Decision, Subject};
+use crate::model::assessment::{Assessment, Because, Decision, Subject};
 use crate::model::catalog::{Catalog, Control};
-use crate::policy::Rules;
+use crate::model::snapshot::Resource;
+use crate::policy::{Bound, Rule, Rules};
 
 /// Decisions about `name`, a control id or a resource id.
 #[must_use]
@@ -16,32 +19,57 @@ pub fn matching(assessment: &Assessment, name: &str) -> Vec<Decision> {
     assessment.decisions.iter().filter(about).collect()
 }
 
+/// What explanations are made of.
+pub struct Explained<'a> {
+    /// The config repo.
+    pub catalog: &'a Catalog,
+    /// Its rules.
+    pub rules: &'a Rules,
+    /// What was judged.
+    pub assessment: &'a Assessment,
+    /// The part of it that is explained.
+    pub decisions: &'a [Decision],
+}
+
+/// A line of the config repo.
+struct Line<'a> {
+    file: &'a str,
+    line: u32,
+}
+
+impl std::fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
 /// The explanation for a terminal.
 #[must_use]
-pub fn human(catalog: &Catalog, rules: &Rules, assessment: &Assessment, decisions: &[Decision]) -> String {
+pub fn human(all: &Explained<'_>) -> String {
     let mut text = String::new();
     let mut last: Option<&Control> = None;
-    for decision in decisions {
-        let Some(control) = catalog.controls.get(&decision.control) else { continue };
+    for decision in all.decisions {
+        let Some(control) = all.catalog.controls.get(&decision.control) else { continue };
         if last.is_none_or(|shown| shown.id != control.id) {
-            head(&mut text, catalog, rules, control);
+            head(&mut text, all, control);
             last = Some(control);
         }
-        one(&mut text, assessment, decision);
+        one(&mut text, all, control, decision);
     }
     text
 }
 
-fn head(text: &mut String, catalog: &Catalog, rules: &Rules, control: &Control) {
-    let _ = writeln!(text, "{}  {}\n  {}\n  {}", control.id, control.title, control.statement, control.place.file);
+fn head(text: &mut String, all: &Explained<'_>, control: &Control) {
+    let at = Line { file: &control.place.file, line: control.lines.id };
+    let _ = writeln!(text, "{}  {}\n  {}\n  {at}", control.id, control.title, control.statement);
     let criteria: Vec<String> =
         control.criteria.iter().flat_map(|(framework, ids)| ids.iter().map(move |id| format!("{framework}:{id}"))).collect();
     let _ = writeln!(text, "  owner {}  severity {:?}  serves {}", control.owner, control.severity, criteria.join(" "));
     if let Some(needs) = &control.needs {
         let _ = writeln!(text, "  still needs {needs}");
     }
-    for rule in rules.slice(&format!("Control::Action::{:?}", control.id.as_str())) {
-        let _ = writeln!(text, "\n  rule {}  {}", rule.id, place(catalog, &rule.file, rule.id.as_str()));
+    for rule in slice(all.rules, control) {
+        let _ = writeln!(text, "\n  rule {}  {}", rule.id, place(all.catalog, rule));
         for line in rule.text.lines() {
             let _ = writeln!(text, "    {line}");
         }
@@ -49,20 +77,114 @@ fn head(text: &mut String, catalog: &Catalog, rules: &Rules, control: &Control) 
     text.push('\n');
 }
 
-/// `policies/rot.cedar:12`: the line that names the rule.
-fn place(catalog: &Catalog, file: &str, id: &str) -> String {
-    let Some(policy) = catalog.policies.iter().find(|policy| policy.path == file) else { return "(from an exception)".to_owned() };
-    let needle = format!("@id({id:?})");
-    let line = policy.text.lines().position(|line| line.contains(&needle)).map_or(1, |at| at + 1);
-    format!("{file}:{line}")
-}
-
-fn one(text: &mut String, assessment: &Assessment, decision: &Decision) {
+fn one(text: &mut String, all: &Explained<'_>, control: &Control, decision: &Decision) {
+    let now = all.assessment.at;
     let _ = writeln!(text, "  {:<13} {}  {}", decision.status.word(), words::subject(&decision.subject), words::because(decision));
+    for rule in deciding(all.rules, control, &decision.because) {
+        let _ = writeln!(text, "    rule     {}", place(all.catalog, rule));
+    }
+    let (key, at) = written(control, &decision.because);
+    let _ = writeln!(text, "    control  {at} (`{key}`)");
     for (name, value) in &decision.observed {
-        let _ = writeln!(text, "    {name} = {}", words::value(value, assessment.at));
+        let _ = writeln!(text, "    {name} = {}", words::value(value, now));
+    }
+    for (_, bound) in limits(all, control, decision) {
+        let _ = writeln!(text, "    limit    {}", words::bound(&bound));
     }
     if let Some(instant) = decision.flips_at {
-        let _ = writeln!(text, "    changes at {instant}, in {}", words::age(assessment.at, instant));
+        let _ = writeln!(text, "    changes at {instant}, in {}", words::age(now, instant));
     }
+}
+
+/// The explanation for programs: the controls with their rules, then a decision each.
+#[must_use]
+pub fn json(all: &Explained<'_>) -> Json {
+    let mut controls: Vec<&Control> =
+        all.decisions.iter().filter_map(|decision| all.catalog.controls.get(&decision.control)).collect();
+    controls.dedup_by(|a, b| a.id == b.id);
+    let controls: Vec<Json> = controls
+        .into_iter()
+        .map(|control| {
+            let rules: Vec<Json> = slice(all.rules, control).iter().map(|rule| rule_json(all.catalog, rule)).collect();
+            json!({
+                "id": control.id, "title": control.title, "owner": control.owner, "severity": control.severity,
+                "file": control.place.file, "line": control.lines.id, "rules": rules,
+            })
+        })
+        .collect();
+    let decisions: Vec<Json> = all.decisions.iter().map(|decision| decision_json(all, decision)).collect();
+    json!({ "controls": controls, "decisions": decisions })
+}
+
+fn rule_json(catalog: &Catalog, rule: &Rule) -> Json {
+    let at = place(catalog, rule);
+    json!({ "id": rule.id, "file": at.file, "line": at.line })
+}
+
+fn decision_json(all: &Explained<'_>, decision: &Decision) -> Json {
+    let mut json = json!(decision);
+    if let Some(control) = all.catalog.controls.get(&decision.control) {
+        let rules = deciding(all.rules, control, &decision.because).into_iter();
+        let rules: Vec<Json> = rules.map(|rule| rule_json(all.catalog, rule)).collect();
+        let limit = |(rule, bound): (&Rule, Bound)| {
+            json!({
+                "rule": rule.id, "attribute": bound.attribute, "measure": bound.measure, "sense": bound.sense, "limit": bound.limit,
+                "text": words::bound(&bound),
+            })
+        };
+        let limits: Vec<Json> = limits(all, control, decision).into_iter().map(limit).collect();
+        let (key, at) = written(control, &decision.because);
+        json["rules"] = json!(rules);
+        json["limits"] = json!(limits);
+        json["written"] = json!({ "file": at.file, "line": at.line, "key": key });
+    }
+    json
+}
+
+fn slice<'a>(rules: &'a Rules, control: &Control) -> &'a [Rule] {
+    rules.slice(&format!("Control::Action::{:?}", control.id.as_str()))
+}
+
+/// The rules by which it was decided; none where it did not come to that.
+fn deciding<'a>(rules: &'a Rules, control: &Control, because: &Because) -> Vec<&'a Rule> {
+    let all = slice(rules, control).iter();
+    match because {
+        Because::Permitted(ids) | Because::Forbidden(ids) => all.filter(|rule| ids.contains(&rule.id)).collect(),
+        Because::Exception(id) => all.filter(|rule| rule.exception.as_ref() == Some(id)).collect(),
+        Because::NothingPermits | Because::EvaluationError(_) => all.filter(|rule| rule.exception.is_none()).collect(),
+        Because::Missing(_) | Because::Unseen { .. } | Because::Stale | Because::OutOfScope => Vec::new(),
+    }
+}
+
+/// The key of the control's file that has a say in it, and its line.
+fn written<'a>(control: &'a Control, because: &Because) -> (&'static str, Line<'a>) {
+    let lines = &control.lines;
+    let (key, line) = match because {
+        Because::Missing(names) if names.iter().all(|name| !control.requires.contains(name)) => ("where", lines.applies_where),
+        Because::OutOfScope => ("where", lines.applies_where),
+        Because::Unseen { .. } => ("entities", lines.entities),
+        Because::Stale => ("evidence-ttl", lines.evidence_ttl),
+        _ => ("requires", lines.requires),
+    };
+    (key, Line { file: &control.place.file, line })
+}
+
+/// The limits that rules set to what was observed.
+fn limits<'a>(all: &Explained<'a>, control: &Control, decision: &Decision) -> Vec<(&'a Rule, Bound)> {
+    let Subject::Resource { entity, id } = &decision.subject else { return Vec::new() };
+    let resource = Resource::new(id.clone(), decision.observed.clone());
+    let rules = deciding(all.rules, control, &decision.because).into_iter();
+    let bounds = |rule: &'a Rule| rule.bounds(entity, &resource, all.assessment.at).into_iter().map(move |bound| (rule, bound));
+    rules.flat_map(bounds).collect()
+}
+
+/// The line that names the rule, or the file of the exception it is made of.
+fn place<'a>(catalog: &'a Catalog, rule: &Rule) -> Line<'a> {
+    if let Some(exception) = rule.exception.as_ref().and_then(|id| catalog.exceptions.get(id)) {
+        return Line { file: &exception.place.file, line: 1 };
+    }
+    let Some(policy) = catalog.policies.iter().find(|policy| policy.path == rule.file) else { return Line { file: "", line: 0 } };
+    let needle = format!("@id({:?})", rule.id.as_str());
+    let line = policy.text.lines().zip(1..).find(|(line, _)| line.contains(&needle)).map_or(1, |(_, number)| number);
+    Line { file: &policy.path, line }
 }

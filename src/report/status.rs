@@ -26,6 +26,8 @@ pub struct Seen<'a> {
     pub plan: &'a Plan,
     /// Credentials whose value before is held by consumers for longer than it may be.
     pub held_up: &'a [(CredentialId, Holding)],
+    /// Requests to AWS and to GitHub, whatever for.
+    pub sent: u64,
 }
 
 const ORDER: [Status; 5] = [Status::NonCompliant, Status::NoEvidence, Status::Excepted, Status::Compliant, Status::NotApplicable];
@@ -197,6 +199,10 @@ pub fn human(seen: &Seen<'_>) -> String {
         let (held, next) = words::holding(holding, seen.assessment.at);
         let _ = writeln!(text, "\ncredential {credential} held up: {held}\n  next: {next}");
     }
+    let unused = words::unused(&seen.assessment.unused_exceptions);
+    if !unused.is_empty() {
+        let _ = write!(text, "\n{unused}");
+    }
     let total = seen.assessment.tally(None);
     let (due, held) = (seen.plan.actions.len(), seen.plan.held.len());
     let _ = writeln!(text, "\n{}; {due} due, {held} held.", fraction(&total));
@@ -238,9 +244,11 @@ pub fn json(seen: &Seen<'_>) -> Json {
         })
         .collect();
     let requests: u64 = seen.snapshot.receipts.iter().map(Receipt::requests).sum();
+    let sent = seen.sent;
     json!({
         "at": seen.assessment.at, "controls": controls, "criteria": criteria, "decisions": seen.assessment.tally(None),
         "due": seen.plan.actions, "held": seen.plan.held, "gaps": seen.assessment.gaps, "held-up": held_up,
-        "unused-exceptions": seen.assessment.unused_exceptions, "requests": requests, "receipts": seen.snapshot.receipts,
+        "unused-exceptions": seen.assessment.unused_exceptions, "requests": requests, "sent": sent,
+        "receipts": seen.snapshot.receipts,
     })
 }

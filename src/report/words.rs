@@ -2,11 +2,13 @@
 
 use super::by_hand;
 use crate::model::assessment::{Because, Decision, Subject};
+use crate::model::id::ExceptionId;
 use crate::model::plan::{ActionKind, HeldBecause, Reason, Together};
 use crate::model::preflight::{Check, Looked, Obstacle, Sighting};
 use crate::model::snapshot::Value;
 use crate::model::standing::{Holding, Standing};
 use crate::model::time::Timestamp;
+use crate::policy::{Bound, Measure, Sense};
 
 /// An age as people say it: `3d`, `5h`, `12m`, `8s`; `0s` for a future instant.
 #[must_use]
@@ -87,6 +89,7 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
         Reason::NoValue => "it has no value yet".to_owned(),
         Reason::HalfDone => "a rotation was begun and not finished".to_owned(),
         Reason::Stuck { since } => format!("AWS has begun a rotation {} ago and not finished it", age(*since, now)),
+        Reason::Staged => "a rotation that takes several values is on its way".to_owned(),
         Reason::NotRetired => "what the last rotation replaced is not ended yet".to_owned(),
         Reason::NotRetiredInTime { since, limit } => format!(
             "what was replaced {} ago is not ended yet, over its deadline of {limit}; `slm status` of it says what holds it",
@@ -105,6 +108,7 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
         Reason::ByHand { since, due, limit, steps } => by_hand::reason(*since, *due, (*limit, steps), now),
         Reason::Untried => "what a person stored was not tried yet".to_owned(),
         Reason::Unused { since, limit } => format!("nobody has used it since {since}, over {limit} ago"),
+        Reason::Leaked { sign } => format!("its value may be in wrong hands: {sign}"),
         Reason::Forced => "asked for".to_owned(),
         Reason::RolledBack => "the value before is asked for".to_owned(),
     }
@@ -119,10 +123,11 @@ pub fn held(because: &HeldBecause) -> String {
         HeldBecause::GuardError(error) => format!("the guard failed: {error}"),
         HeldBecause::ShareLimit { allowed } => format!("this run rotates at most {allowed}"),
         HeldBecause::Frozen { until } => format!("a freeze lasts until {until}"),
+        HeldBecause::Early { until } => format!("what was signed with the key before may be shown until {until}"),
         HeldBecause::OutsideWindow { opens } => format!("its change window opens {opens}"),
         HeldBecause::Unseen(detail) => format!("its store was not seen: {detail}"),
         HeldBecause::Preflight(obstacles) => obstacles.iter().map(obstacle).collect::<Vec<_>>().join("; "),
-        HeldBecause::NoWriter(detail) => detail.clone(),
+        HeldBecause::NoWriter(detail) | HeldBecause::Person(detail) => detail.clone(),
         HeldBecause::AttemptsSpent { attempts } => format!("{attempts} attempts are used up; a person must look"),
     }
 }
@@ -180,6 +185,37 @@ pub fn held_up(standing: &Standing, now: Timestamp) -> String {
 #[must_use]
 pub fn together(together: &Together) -> String {
     format!("one restart of {} for {}", together.workload, list(&together.credentials))
+}
+
+/// A bound as a clause: `age of created at most 90d`.
+#[must_use]
+pub fn bound(bound: &Bound) -> String {
+    let Bound { attribute, measure, sense, limit } = bound;
+    let sense = match sense {
+        Sense::AtMost => "at most",
+        Sense::Under => "under",
+        Sense::AtLeast => "at least",
+        Sense::Over => "over",
+    };
+    match measure {
+        Measure::Age => format!("age of {attribute} {sense} {}", span(*limit)),
+        Measure::Left => format!("time left until {attribute} {sense} {}", span(*limit)),
+        Measure::Number => format!("{attribute} {sense} {limit}"),
+    }
+}
+
+/// Milliseconds in the greatest unit that holds them exactly.
+fn span(ms: i64) -> String {
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+    let unit = units.into_iter().find(|(_, scale)| ms % scale == 0);
+    unit.map_or_else(|| format!("{ms}ms"), |(unit, scale)| format!("{}{unit}", ms / scale))
+}
+
+/// Exceptions that decided nothing, a line each.
+#[must_use]
+pub fn unused(exceptions: &[ExceptionId]) -> String {
+    let line = |id| format!("Exception {id} decides nothing now; remove its file if it is not needed any more.\n");
+    exceptions.iter().map(line).collect()
 }
 
 fn list<T: ToString>(items: &[T]) -> String {

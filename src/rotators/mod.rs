@@ -8,6 +8,7 @@ pub mod http;
 mod http_answer;
 mod http_list;
 mod http_step;
+pub mod keyset;
 mod login;
 pub mod manual;
 mod mysql;

@@ -46,6 +46,28 @@ pub struct Owner {
     pub group: Option<u32>,
 }
 
+impl Owner {
+    /// The user and group of these names, or of the numbers they are.
+    ///
+    /// # Errors
+    /// Which of them this machine does not know.
+    pub fn named(user: Option<&str>, group: Option<&str>) -> Result<Self, String> {
+        let id = |name: Option<&str>, list: &str| name.map(|name| number(name, list)).transpose();
+        Ok(Self { user: id(user, "/etc/passwd")?, group: id(group, "/etc/group")? })
+    }
+}
+
+/// The number of the user or group `name`: itself, or the third field of its line in `list`.
+fn number(name: &str, list: &str) -> Result<u32, String> {
+    if let Ok(number) = name.parse() {
+        return Ok(number);
+    }
+    let text = fs::read_to_string(list).map_err(|cause| format!("{list}: {cause}"))?;
+    let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let found = lines.find(|fields| fields.first() == Some(&name)).and_then(|fields| fields.get(2)?.parse().ok());
+    found.ok_or_else(|| format!("`{name}` is not in {list}"))
+}
+
 /// As [`replace`], with `owner` set before anybody else may read it.
 ///
 /// # Errors
@@ -160,6 +182,14 @@ mod tests {
             fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn owners_are_names_or_numbers() {
+        let owner = |user, group| Owner { user, group };
+        assert_eq!(Owner::named(Some("root"), Some("77")), Ok(owner(Some(0), Some(77))));
+        assert_eq!(Owner::named(None, None), Ok(Owner::default()));
+        assert!(Owner::named(Some("no-such-user"), None).unwrap_err().contains("`no-such-user`"));
     }
 
     #[test]

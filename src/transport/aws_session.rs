@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use aws_config::identity::IdentityCache;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
@@ -85,7 +87,10 @@ pub async fn session_from(loader: ConfigLoader, source: &AwsSource, region: &str
     // Assuming a role is a request like any other, and may have to wait.
     let mut loader = loader.identity_cache(IdentityCache::lazy().load_timeout(OPERATION).build());
     if let Some(profile) = &source.profile {
-        loader = loader.profile_name(profile);
+        // The default chain would take keys of the environment before the profile that was asked for.
+        let place = ProviderConfig::without_region().with_region(Some(Region::new(region.to_owned())));
+        let keys = ProfileFileCredentialsProvider::builder().configure(&place).profile_name(profile).build();
+        loader = loader.profile_name(profile).credentials_provider(keys);
     }
     if let Some(endpoint) = &source.endpoint {
         loader = loader.endpoint_url(endpoint);
@@ -131,6 +136,10 @@ impl HttpConnector for Paced<SharedHttpConnector> {
         let (inner, budget) = (self.inner.clone(), self.budget.clone());
         HttpConnectorFuture::new(async move {
             budget.take().await;
+            // What is asked is in this header where it is in no path; a body is never told.
+            let target = request.headers().get("x-amz-target").unwrap_or_default();
+            let host = request.uri().split('/').nth(2).unwrap_or_default();
+            tracing::debug!(method = request.method(), host, target, "request");
             inner.call(request).await
         })
     }

@@ -152,6 +152,7 @@ impl Github {
         if let Some(budget) = &self.budget {
             budget.take().await;
         }
+        tracing::debug!(method, route, "request");
         let sent = tokio::time::timeout(ANSWER, self.once(client, method, route, Some(&body))).await;
         sent.unwrap_or_else(|_| Err(Failure::NoAnswer.into())).map_err(|Ended(failure, _)| failure)
     }
@@ -173,6 +174,7 @@ impl Github {
             if let Some(budget) = &self.budget {
                 budget.take().await;
             }
+            tracing::debug!(method, route, attempt, "request");
             let sent = tokio::time::timeout(ANSWER, self.once(client, method, route, body)).await;
             match sent.unwrap_or_else(|_| Err(Failure::NoAnswer.into())) {
                 Err(Ended(_, Some(wait))) if self.pace.take(wait) => tokio::time::sleep(wait).await,

@@ -103,6 +103,7 @@ impl Http {
     /// or received.
     pub async fn send(&self, request: Sent<'_>, operation: &str) -> Result<Vec<u8>, WorldError> {
         let failed = |class, cause: &str| WorldError { class, operation: operation.to_owned(), cause: cause.to_owned() };
+        tracing::debug!(method = request.method, operation, "request");
         let headers = request.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         match self.exchange(request.method, request.url, headers, request.body).await {
             Err(cause) => Err(failed(ErrorClass::Transient, &cause)),

@@ -23,7 +23,7 @@ use crate::aws::config as aws_config;
 use crate::killed::{Dice, kills, partial, say};
 use crate::support::{Server, World};
 
-const KEY: &str = "canary-key-4c21-never-shown";
+pub const KEY: &str = "canary-key-4c21-never-shown";
 const CANARY: &str = "canary-value-88fe-never-shown";
 /// Far longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,7 +33,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[track_caller]
-fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
+pub fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is() {
         assert!(began.elapsed() < PATIENCE, "{what} did not come about");
@@ -41,20 +41,20 @@ fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-fn secret(source: &str, region: &str) -> SecretRef {
+pub fn secret(source: &str, region: &str) -> SecretRef {
     SecretRef { source: source.into(), region: region.to_owned(), name: "app/db".to_owned() }
 }
 
 /// A machine with an application, its agent's config, and a vault.
-struct Machine {
+pub struct Machine {
     folder: tempfile::TempDir,
-    vault: Vault,
-    port: u16,
+    pub vault: Vault,
+    pub port: u16,
 }
 
 impl Machine {
     /// With `more` in `[[secret]]`; nothing but a change of the vault is waited for.
-    fn new(more: &str) -> Self {
+    pub fn new(more: &str) -> Self {
         Self::with(more, "1h")
     }
 
@@ -79,7 +79,7 @@ impl Machine {
         self.folder.path().join(name)
     }
 
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.at(name)).unwrap_or_default()
     }
 
@@ -102,7 +102,7 @@ impl Machine {
         command
     }
 
-    fn start(&self) -> Running {
+    pub fn start(&self) -> Running {
         let mut child = self.command().stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(String::new()));
@@ -124,12 +124,12 @@ impl Machine {
 
     /// The version whose whole rendering the file is.
     #[track_caller]
-    fn version(&self) -> String {
+    pub fn version(&self) -> String {
         whole(&self.read("run/db.env"))
     }
 }
 
-fn consumer_at(url: &str, key: &str, proof: Option<&Vault>) -> Agent {
+pub fn consumer_at(url: &str, key: &str, proof: Option<&Vault>) -> Agent {
     let config = toml::from_str(&format!("url = \"{url}\"\nkey-env = \"AGENT_KEY\"\ntimeout = \"60s\"")).unwrap();
     let store = proof.map(|vault| Arc::new(vault.clone()) as Arc<dyn SecretStore>);
     let key = Secret::new(key.as_bytes().to_vec());
@@ -149,13 +149,13 @@ fn free_port() -> u16 {
 }
 
 /// An agent that runs, and what it logged.
-struct Running {
+pub struct Running {
     child: Child,
     log: Arc<Mutex<String>>,
 }
 
 impl Running {
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 

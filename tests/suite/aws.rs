@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_secretsmanager::Client;
@@ -102,7 +103,11 @@ pub fn source(endpoint: &str) -> AwsSource {
 pub async fn config(endpoint: &str, region: &str, role: Option<&str>) -> SdkConfig {
     let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "test", None, None, "test");
     let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).credentials_provider(credentials);
-    session_from(loader, &source(endpoint), region, role, "slm-test").await
+    let session = session_from(loader, &source(endpoint), region, role, "slm-test").await;
+    // An emulator reads a service in when it is first asked for, which takes a busy machine longer than a run waits for an answer; what
+    // is then sent again was done already, and is refused.
+    let timeouts = session.timeout_config().cloned().unwrap().into_builder().read_timeout(Duration::from_mins(2)).build();
+    session.into_builder().timeout_config(timeouts).build()
 }
 
 async fn collect(endpoint: &str, region: &str) -> Collected {

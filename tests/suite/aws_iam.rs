@@ -4,6 +4,7 @@ use slm::collectors::iam::Iam;
 use slm::model::assessment::Status;
 use slm::model::receipt::RawRef;
 use slm::model::snapshot::{Completeness, Fact, Resource, Unseen};
+use slm::model::time::Timestamp;
 use slm::world::{Collected, Collector as _};
 
 use crate::aws::{ACCOUNT, CANARY, Noon, cause, config, everything, source};
@@ -11,7 +12,7 @@ use crate::aws_script::{
     Answer, END, FIRST, HEAD, MORE, SECOND, Script, assert_populations_unseen, catalog, details, judged, refused, report, rows,
     says, statuses, summary, whole_account,
 };
-use crate::support::{Server, World, copy};
+use crate::support::{Server, World, copy, declared};
 
 async fn collect(endpoint: &str) -> Collected {
     Iam::new("prod".into(), &source(endpoint), config(endpoint, "us-east-1", None).await).collect(&Noon).await
@@ -45,6 +46,19 @@ pub async fn populated(endpoint: &str) -> Collected {
 
 fn of<'c>(seen: &'c Collected, entity: &str) -> &'c [Resource] {
     &seen.populations.iter().find(|population| population.entity.as_str() == entity).unwrap().resources
+}
+
+#[tokio::test]
+async fn a_user_that_aws_has_quarantined_is_seen_by_the_policy_it_was_given() {
+    let attached = "<AttachedManagedPolicies><member><PolicyArn>arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3</PolicyArn>\
+                    </member></AttachedManagedPolicies>";
+    for (more, want) in [("", ""), (attached, "AWSCompromisedKeyQuarantineV3")] {
+        let (status, body) = details(FIRST, MORE);
+        let first = (status, body.replace("</GroupList>", &format!("</GroupList>{more}")));
+        let script = whole_account().on("GetAccountAuthorizationDetails", &[first, details(SECOND, END)]);
+        let seen = declared(collect(&script.serve()).await);
+        assert_eq!(of(&seen, "Aws::User")[0].text("quarantine"), Some(want));
+    }
 }
 
 #[tokio::test]
@@ -291,4 +305,71 @@ fn the_binary_says_incomplete_where_it_was_refused_and_decides_nothing_there() {
     for status in ["compliant", "non-compliant", "excepted", "not-applicable"] {
         assert!(counts[status].as_u64().is_none_or(|count| count == 0), "{counts}");
     }
+}
+
+/// One page of secrets with the secret `name`, made an hour ago.
+fn secrets(name: &str, next: &str) -> Answer {
+    let made = Timestamp::now().as_second() - 3_600;
+    let next = if next.is_empty() { String::new() } else { format!(r#","NextToken":"{next}""#) };
+    let secret = format!(
+        r#"{{"ARN":"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:{name}","Name":"{name}","CreatedDate":{made}.0,
+        "Tags":[{{"Key":"tier","Value":"critical"}}]}}"#
+    );
+    (200, format!(r#"{{"SecretList":[{secret}]{next}}}"#))
+}
+
+/// An account whose secrets come in two pages, and whose key was made today.
+fn listing(second: Answer) -> Script {
+    let today = Timestamp::now().strftime("%Y-%m-%dT00:00:00+00:00").to_string();
+    let rows = rows().replace("2026-11-20T00:00:00+00:00", &today);
+    let report = report(&format!("{HEAD}\n{rows}"));
+    whole_account().on("GetCredentialReport", &[report]).on("ListSecrets", &[secrets("a", "t1"), second])
+}
+
+/// How many resources of `control` were decided, how many decisions have no evidence, and how many of these for what was not seen.
+fn stands(said: &serde_json::Value, control: &str) -> [u64; 3] {
+    let found = said["controls"].as_array().unwrap().iter().find(|one| one["id"] == control).unwrap();
+    let count = |status: &str| found["decisions"][status].as_u64().unwrap_or(0);
+    let decided: u64 = ["compliant", "non-compliant", "excepted", "not-applicable"].map(count).iter().sum();
+    [decided, count("no-evidence"), found["incomplete"].as_u64().unwrap()]
+}
+
+/// The account that `script` plays under two shipped controls that all of it satisfies.
+fn two_controls(script: Script, code: i32) -> serde_json::Value {
+    let world = world(script);
+    for folder in ["controls", "policies"] {
+        std::fs::remove_dir_all(world.root().join(folder)).unwrap();
+    }
+    world.ship(&["ROT-01", "ROT-03"]);
+    let tiers = "[tiers]\ndefault = \"critical\"\nlimits = { critical = \"30d\" }\n";
+    world.write("slm.toml", &format!("{}{tiers}", world.read("slm.toml")));
+    world.slm(&["status", "--format", "json"]).exits(code).json()
+}
+
+#[test]
+fn the_binary_ends_with_3_whatever_cut_a_list_off_and_decides_nothing_of_what_it_did_not_see() {
+    let whole = two_controls(listing(secrets("b", "")), 0);
+    assert_eq!([stands(&whole, "ROT-01"), stands(&whole, "ROT-03")], [[2, 0, 0], [1, 0, 0]], "{whole}");
+
+    let json = |code: &str| listing((400, format!(r#"{{"__type":"{code}","message":"no"}}"#)));
+    let in_progress = listing(secrets("b", "")).on("GetCredentialReport", &[refused("ReportInProgress")]);
+    // What was listed before it broke off is judged, and nothing else.
+    let causes = [
+        ("denied on page 2", json("AccessDeniedException"), "secrets-manager", "denied", [[1, 1, 1], [1, 0, 0]]),
+        ("throttled to the end", json("ThrottlingException"), "secrets-manager", "throttled", [[1, 1, 1], [1, 0, 0]]),
+        ("a token that expired", json("ExpiredTokenException"), "secrets-manager", "expired", [[1, 1, 1], [1, 0, 0]]),
+        ("a repeated token", listing(secrets("b", "t1")), "secrets-manager", "inconsistent", [[2, 1, 1], [1, 0, 0]]),
+        ("a report in progress", in_progress, "iam", "not-ready", [[2, 0, 0], [0, 1, 1]]),
+    ];
+    std::thread::scope(|scope| {
+        for (what, script, collector, cause, counts) in causes {
+            scope.spawn(move || {
+                let said = two_controls(script, 3);
+                let receipts = said["receipts"].as_array().unwrap();
+                let receipt = receipts.iter().find(|one| one["collector"] == collector).unwrap();
+                assert_eq!(receipt["completeness"]["incomplete"]["cause"], cause, "{what}");
+                assert_eq!([stands(&said, "ROT-01"), stands(&said, "ROT-03")], counts, "{what}: {said}");
+            });
+        }
+    });
 }

@@ -31,7 +31,7 @@ use crate::aws_rotation::{Function, Rotating, value};
 use crate::support::{Server, git};
 
 fn file() -> FileConsumer {
-    FileConsumer { path: "run/db".to_owned(), template: None, mode: None, reload: None }
+    FileConsumer { path: "run/db".to_owned(), ..FileConsumer::default() }
 }
 
 fn credential(name: &str) -> Credential {
@@ -63,6 +63,7 @@ fn credential(name: &str) -> Credential {
             letters: None,
             principals: Vec::new(),
         }],
+        leak: Vec::new(),
         after: Vec::new(),
         place: Place { file: String::new(), span: 0..0 },
     }
@@ -280,6 +281,9 @@ async fn any_call_lost_repeated_or_refused_ends_in_one_rotation_all_the_same() {
         (Fault::Refused(400, "ThrottlingException"), 3),
         (Fault::Refused(403, "AccessDeniedException"), 3),
         (Fault::Refused(500, "InternalServiceError"), 3),
+        (Fault::Late(30), 5),
+        (Fault::Overtaken, 3),
+        (Fault::Stale, 3),
     ];
     for (kind, (fault, every)) in faults.into_iter().enumerate() {
         let asking = |operation: &String| operation == "RotateSecret";

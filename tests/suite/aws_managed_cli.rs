@@ -4,7 +4,7 @@ use aws_sdk_secretsmanager::Client as Secrets;
 use serde_json::Value as Json;
 
 use crate::aws::config;
-use crate::aws_proxy::Proxy;
+use crate::aws_proxy::{At, Proxy};
 use crate::aws_rotation::{Function, Rotating, value};
 use crate::support::{Server, World, contains};
 
@@ -129,7 +129,8 @@ async fn killed_at(operation: &'static str, after: bool) {
     let moto = Server::moto();
     let when = format!("killed {} {operation}", if after { "after" } else { "before" });
     let (world, aws, proxy) = in_use(&moto, "app/db", Function::Finishes(2)).await;
-    let ran = world.slm_watched(&["apply", "--auto-approve"], |process| proxy.state().kill = Some((process, operation, after)));
+    let ran = world
+        .slm_watched(&["apply", "--auto-approve"], |process| proxy.state().kill = Some((process, At::First(operation), after)));
     assert!(ran.is_none(), "{when}: it was not killed");
     let mut said = Vec::new();
     while world.read("run/db") != value(1) {

@@ -20,11 +20,12 @@ const REGIONS: [&str; 2] = ["eu-west-1", "us-east-1"];
 
 /// Three shipped controls over one AWS account with one declared credential.
 fn world(endpoint: &str, secret_key: &str) -> World {
-    let world = World::new()
-        .with("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-        .with("AWS_SECRET_ACCESS_KEY", secret_key)
-        .with("AWS_EC2_METADATA_DISABLED", "true")
-        .with("NO_PROXY", "127.0.0.1");
+    without_keys(endpoint).with("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").with("AWS_SECRET_ACCESS_KEY", secret_key)
+}
+
+/// The same, with nothing in the environment to sign with.
+pub fn without_keys(endpoint: &str) -> World {
+    let world = World::new().with("AWS_EC2_METADATA_DISABLED", "true").with("NO_PROXY", "127.0.0.1");
     world.ship(&["ROT-01", "ROT-02", "ROT-06"]);
     world.write("slm.toml", &settings(&REGIONS, endpoint));
     world.write(

@@ -8,6 +8,7 @@ use slm::model::catalog::ExecConsumer;
 use slm::model::secret::Secret;
 use slm::world::{Consumer, ErrorClass};
 
+use crate::faults::{Before, OF_PROGRAMS, thrown};
 use crate::support::at;
 
 const CANARY: &str = "canary-value-77cd-never-shown";
@@ -67,6 +68,30 @@ async fn a_reply_that_got_lost_is_seen_by_the_next_look() {
     fs::write(root.path().join("lost"), "").unwrap();
     assert_eq!(program.deliver(&"v1".into(), &value()).await.unwrap_err().class, ErrorClass::Transient);
     assert_eq!(program.observe().await.unwrap(), at(Some("v1"), None));
+}
+
+#[tokio::test]
+async fn any_call_of_a_program_that_is_lost_or_refused_is_made_good_by_the_next_run() {
+    let made = async || {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("bring.sh"), SCRIPT).unwrap();
+        let before = Before::new(root.path());
+        let command = before.command(&["sh", "bring.sh"].map(str::to_owned));
+        let config: ExecConsumer = toml::from_str(&format!("command = {command:?}\ntimeout = \"20s\"")).unwrap();
+        let program = Program::new(root.path().to_owned(), "db".into(), "vm".into(), config);
+        (before, (program, root))
+    };
+    let run = async |(program, _): &(Program, tempfile::TempDir)| {
+        program.deliver(&"v1".into(), &value()).await?;
+        program.activate(&"v1".into()).await
+    };
+    let check = async |(program, root): &(Program, tempfile::TempDir), _, when: &str| {
+        assert_eq!(program.observe().await.unwrap(), at(Some("v1"), Some("v1")), "{when}");
+        let requests = fs::read_to_string(root.path().join("requests")).unwrap();
+        assert!(requests.lines().all(|line| !line.contains(CANARY) || line.contains(r#""do":"deliver""#)), "{when}");
+    };
+    let met = thrown("exec.consumer", &OF_PROGRAMS, made, run, check).await;
+    assert!(met.again >= 8 && met.ended >= 2, "{met:?}");
 }
 
 #[tokio::test]

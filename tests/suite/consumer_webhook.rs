@@ -14,6 +14,8 @@ use slm::model::catalog::{SecretRef, WebhookConsumer};
 use slm::model::secret::Secret;
 use slm::world::{Consumer, ErrorClass};
 
+use crate::aws_proxy::{Fault, Proxy};
+use crate::faults::{OVER_HTTP, thrown};
 use crate::support::{Request, at, shown};
 use crate::tls::{self, authority, certificate};
 
@@ -81,9 +83,10 @@ impl State {
     }
 }
 
+/// With more patience than a busy machine needs, unless `rest` has less.
 fn hook(url: &str, rest: &str, key: Option<&str>) -> Result<Webhook, slm::world::WorldError> {
-    let config: WebhookConsumer =
-        toml::from_str(&format!("url = \"{url}\"\nsign-env = \"HOOK_KEY\"\ntimeout = \"2s\"\n{rest}")).unwrap();
+    let timeout = if rest.contains("timeout") { "" } else { "timeout = \"60s\"\n" };
+    let config: WebhookConsumer = toml::from_str(&format!("url = \"{url}\"\nsign-env = \"HOOK_KEY\"\n{timeout}{rest}")).unwrap();
     let secret = SecretRef { source: "aws".into(), region: "eu-west-1".to_owned(), name: "prod/db".to_owned() };
     Webhook::new(Path::new("/"), "db".into(), secret, "partner".into(), config, key.map(|key| Secret::new(key.as_bytes().to_vec())))
 }
@@ -138,6 +141,32 @@ async fn an_answer_that_got_lost_is_seen_by_the_next_look() {
 }
 
 #[tokio::test]
+async fn any_call_of_a_service_that_is_lost_or_refused_is_made_good_by_the_next_run() {
+    for status in [false, true] {
+        let made = async || {
+            let state = start();
+            let proxy = Proxy::before(&state.lock().unwrap().root);
+            let root = proxy.endpoint.clone();
+            // What is signed is the address that was asked for.
+            state.lock().unwrap().root.clone_from(&root);
+            let rest = if status { format!("status-url = \"{root}/status\"") } else { String::new() };
+            (proxy, (hook(&format!("{root}/slm"), &rest, Some(KEY)).unwrap(), state))
+        };
+        let run = async |(hook, _): &(Webhook, Arc<Mutex<State>>)| {
+            hook.deliver(&"v1".into(), &value()).await?;
+            hook.activate(&"v1".into()).await
+        };
+        let check = async |(hook, state): &(Webhook, Arc<Mutex<State>>), fault: Fault, when: &str| {
+            assert_eq!(hook.observe().await.unwrap(), at(Some("v1"), Some("v1")), "{when}");
+            let bodies = Value::from(state.lock().unwrap().bodies.clone()).to_string();
+            assert!(!bodies.contains(CANARY) && bodies.contains("v1"), "{when} {fault:?}");
+        };
+        let met = thrown(if status { "webhook.status" } else { "webhook" }, &OVER_HTTP, made, run, check).await;
+        assert!(met.again >= 8 && met.ended >= 4, "{met:?}");
+    }
+}
+
+#[tokio::test]
 async fn every_way_to_fail_says_its_class_and_nothing_that_was_sent_or_received() {
     let other = r#"{"stored":"v0"}"#.to_owned();
     let long = "x".repeat(65 * 1024);
@@ -162,7 +191,7 @@ async fn every_way_to_fail_says_its_class_and_nothing_that_was_sent_or_received(
     let down = hook("http://127.0.0.1:9/", "", Some(KEY)).unwrap();
     assert_eq!(down.observe().await.unwrap_err().class, ErrorClass::Transient);
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let silent_hook = hook(&format!("http://{}/", silent.local_addr().unwrap()), "", Some(KEY)).unwrap();
+    let silent_hook = hook(&format!("http://{}/", silent.local_addr().unwrap()), "timeout = \"1s\"", Some(KEY)).unwrap();
     assert_eq!(silent_hook.observe().await.unwrap_err().cause, "no answer in time");
 }
 

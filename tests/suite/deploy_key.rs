@@ -7,6 +7,8 @@ use slm::model::secret::Secret;
 use slm::rotators::github_deploy_key::DeployKeys;
 use slm::world::{ErrorClass, KeyChange, LastUse, Rotator, Target, Trial};
 
+use crate::aws_proxy::Proxy;
+use crate::faults::{OVER_HTTP, thrown_at_kind};
 use crate::github_server::{Server, TOKEN};
 use crate::kinds::{Kind, sweep};
 
@@ -45,6 +47,32 @@ async fn a_rotation_that_loses_any_effect_ends_with_one_key() {
     for server in servers.into_inner().unwrap() {
         server.with(|state| assert_eq!(state.deploy_keys[&("acme/infra".to_owned(), 900)], foreign));
     }
+}
+
+/// A repository behind a proxy, and every `every`th call to it lost, repeated, refused, late or answered as before.
+async fn thrown(every: usize) -> usize {
+    let server = Server::start();
+    let proxy = Proxy::before(&server.with(|state| state.root.clone()));
+    server.with(|state| state.root.clone_from(&proxy.endpoint));
+    let config = RotatorConfig::GithubDeployKey(declared(true));
+    let (met, told) = thrown_at_kind(&config, &proxy, &keys(&server), &OVER_HTTP, every).await;
+    for text in ["PRIVATE KEY", TOKEN] {
+        assert!(!told.contains(text) && (text == TOKEN || !proxy.state().sent.contains(text)), "{text}");
+    }
+    assert!(met.ended > 0, "what is late is in time: {met:?}");
+    met.ended + met.again
+}
+
+#[tokio::test]
+async fn a_call_of_a_repository_that_is_lost_refused_or_late_loses_no_key() {
+    let runs = thrown(9).await;
+    assert!(runs >= OVER_HTTP.len(), "{runs}");
+}
+
+#[tokio::test]
+#[ignore = "minutes: each call, where the test above takes every ninth; `scripts/figures faults` runs it"]
+async fn each_call_of_a_repository_that_is_lost_refused_or_late_loses_no_key() {
+    assert!(thrown(1).await >= OVER_HTTP.len() * 8);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use slm::model::time::Limit;
 use slm::rotators::exec::Plugin;
 use slm::world::{ErrorClass, KeyChange, Rotator, Target, Trial, WorldError};
 
+use crate::faults::{Before, OF_PROGRAMS, thrown_at_kind};
 use crate::kinds::{Fault, Rig, target_sweep};
 
 /// The interpreter itself: what stands for it in `PATH` may take ten times as long to start.
@@ -52,6 +53,34 @@ async fn a_rotation_of_a_chosen_value_that_loses_an_effect_ends_with_one_key() {
 #[tokio::test]
 async fn a_rotation_of_an_issued_value_that_loses_an_effect_ends_with_one_key() {
     swept(DeclaredIssuer::Server, 3).await; // create, disable, delete
+}
+
+/// A plugin behind another program, and every `every`th call of it lost, refused or late.
+async fn thrown(issuer: DeclaredIssuer, every: usize) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let before = Before::new(folder.path());
+    let config = declared(&folder.path().join("ledger"), issuer, "");
+    let config = Exec { command: before.command(&config.command), ..config };
+    let (met, told) = thrown_at_kind(&RotatorConfig::Exec(config.clone()), &before, &plugin(&config), &OF_PROGRAMS, every).await;
+    assert!(!told.contains("password"));
+    assert!(met.ended > 0, "what is late is in time: {met:?}");
+    met.ended + met.again
+}
+
+#[tokio::test]
+async fn a_call_of_a_program_that_is_lost_refused_or_late_loses_no_key() {
+    for issuer in [DeclaredIssuer::Client, DeclaredIssuer::Server] {
+        let runs = thrown(issuer, 9).await;
+        assert!(runs >= OF_PROGRAMS.len(), "{runs}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "minutes: each call, where the test above takes every ninth; `scripts/figures faults` runs it"]
+async fn each_call_of_a_program_that_is_lost_refused_or_late_loses_no_key() {
+    for issuer in [DeclaredIssuer::Client, DeclaredIssuer::Server] {
+        assert!(thrown(issuer, 1).await >= OF_PROGRAMS.len() * 8);
+    }
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ fn consumer(root: &Path) -> RenderedFile {
         path: PATH.to_owned(),
         template: Some("{{ version }} {{ value }} {{ version }}\n".to_owned()),
         mode: Some("0640".to_owned()),
-        reload: None,
+        ..FileConsumer::default()
     };
     RenderedFile::new(root.to_owned(), "app".into(), config).unwrap()
 }

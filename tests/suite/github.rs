@@ -7,7 +7,10 @@ use slm::model::id::VersionId;
 use slm::model::secret::Secret;
 use slm::world::{Consumer, ConsumerView, ErrorClass, WorldError};
 
+use crate::aws_proxy::Proxy;
+use crate::faults::{OVER_HTTP, thrown};
 use crate::github_server::{CANARY, Server, TOKEN};
+use crate::leaks::untold;
 
 const V1: &str = "11111111-1111-5111-8111-111111111111";
 const V2: &str = "22222222-2222-5222-8222-222222222222";
@@ -53,6 +56,32 @@ async fn a_delivered_value_arrives_sealed_and_is_acknowledged_after_it() {
             assert!(place("PUT") < place("PATCH") && place("PATCH") < place("POST"), "{:?}", state.seen);
         });
     }
+}
+
+#[tokio::test]
+async fn any_call_of_a_secret_that_is_lost_or_refused_is_made_good_by_the_next_run_and_tells_nothing() {
+    let made = async || {
+        let server = Server::start();
+        let proxy = Proxy::before(&server.with(|state| state.root.clone()));
+        server.with(|state| state.root.clone_from(&proxy.endpoint));
+        (proxy.clone(), (server.secret(Some("acme/app"), None), server, proxy))
+    };
+    let met = thrown(
+        "github-actions-secret",
+        &OVER_HTTP,
+        made,
+        async |(secret, ..)| {
+            secret.deliver(&V1.into(), &value(CANARY)).await?;
+            secret.activate(&V1.into()).await
+        },
+        async |(secret, server, proxy), _, when| {
+            assert_eq!(secret.observe().await.unwrap(), at(V1), "{when}");
+            assert_eq!(server.with(|state| state.secrets.values().cloned().collect::<Vec<_>>()), [CANARY], "{when}");
+            untold(when, &proxy.sent(), &[CANARY]);
+        },
+    )
+    .await;
+    assert!(met.again >= 10 && met.ended >= 6, "{met:?}");
 }
 
 #[tokio::test]
@@ -243,6 +272,29 @@ async fn more_repositories_than_are_looked_at_are_said_and_hold() {
     server.script(lists, 403, "", CANARY);
     let draining = plain.observe().await.unwrap().draining;
     assert_eq!(draining, ["the repositories that see `acme/SESSION_KEY` cannot be listed: HTTP 403"]);
+}
+
+#[tokio::test]
+async fn a_list_of_readers_that_leads_back_ends_and_holds() {
+    let server = Server::start();
+    let config = "name = \"SESSION_KEY\"\nvisibility = \"selected\"\nrepos = [\"acme/r1\"]";
+    server.with(|state| drop(state.repositories.insert(1, "acme/r1".to_owned())));
+    server.secret_of(config).deliver(&V1.into(), &value(CANARY)).await.unwrap();
+    let list = "GET /orgs/acme/actions/secrets/SESSION_KEY/repositories?per_page=100";
+    let second = &*format!("{list}&page=2");
+    let page = r#"{"total_count":2,"repositories":[{"id":1,"full_name":"acme/r1"}]}"#;
+    // To itself, and to the first by way of a second.
+    for (ways, asked) in [(&[(list, list)][..], 1), (&[(list, second), (second, list)], 2)] {
+        for (from, to) in ways {
+            let link = server.with(|state| format!("link: <{}{}>; rel=\"next\"\r\n", state.root, &to[4..]));
+            server.script(from, 200, &link, page);
+        }
+        server.with(|state| state.seen.clear());
+        let draining = server.secret_of("name = \"SESSION_KEY\"").observe().await.unwrap().draining;
+        let why = "the repositories that see `acme/SESSION_KEY` cannot be listed: ";
+        assert!(draining.len() == 1 && draining[0].starts_with(why), "{draining:?}");
+        assert_eq!(server.with(|state| state.seen.iter().filter(|one| one.starts_with(list)).count()), asked);
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@ use slm::model::catalog::GithubWorkflowConsumer;
 use slm::model::secret::Secret;
 use slm::world::{Consumer, ErrorClass, WorldError};
 
+use crate::aws_proxy::{Fault, Proxy};
+use crate::faults::{OVER_HTTP, thrown};
 use crate::github_server::{CANARY, Server, TOKEN};
 use crate::support::at;
 
@@ -92,6 +94,30 @@ async fn a_run_whose_dispatch_got_no_answer_is_found_by_its_name() {
     after.deliver(&V2.into(), &value()).await.unwrap();
     after.activate(&V2.into()).await.unwrap();
     assert_eq!((after.observe().await.unwrap(), dispatches(&server)), (at(Some(V2), Some(V2)), 1));
+}
+
+#[tokio::test]
+async fn any_call_of_a_dispatch_that_is_lost_or_refused_is_made_good_by_the_next_run() {
+    let made = async || {
+        let server = Server::start();
+        let proxy = Proxy::before(&server.with(|state| state.root.clone()));
+        server.with(|state| state.root.clone_from(&proxy.endpoint));
+        (proxy, (workflow(&server), server))
+    };
+    let run = async |(workflow, _): &(WorkflowDispatch, Server)| {
+        workflow.deliver(&V1.into(), &value()).await?;
+        workflow.activate(&V1.into()).await
+    };
+    let check = async |(workflow, server): &(WorkflowDispatch, Server), fault: Fault, when: &str| {
+        let seen = workflow.observe().await.unwrap();
+        assert_eq!((seen.stored, seen.running), (Some(V1.into()), Some(V1.into())), "{when}");
+        let dispatched = server.with(|state| state.dispatched.len());
+        // What arrives twice or late begins twice: a run of the same version, which does no harm.
+        let most = if matches!(fault, Fault::Twice | Fault::Overtaken) { 2 } else { 1 };
+        assert!((1..=most).contains(&dispatched), "{when}: {dispatched}");
+    };
+    let met = thrown("github-workflow-dispatch", &OVER_HTTP, made, run, check).await;
+    assert!(met.again >= 10 && met.ended >= 10, "{met:?}");
 }
 
 #[tokio::test]

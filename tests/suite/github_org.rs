@@ -209,6 +209,23 @@ async fn a_list_of_repositories_that_breaks_off_is_incomplete_and_keeps_what_was
 }
 
 #[tokio::test]
+async fn a_list_whose_next_page_leads_back_ends_and_is_incomplete() {
+    // The second page leads to itself, and to the first.
+    for to in [PAGE_2, PAGE_1] {
+        let server = organisation();
+        let link = server.with(|state| format!("link: <{}{}>; rel=\"next\"\r\n", state.root, &to[4..]));
+        server.script(PAGE_2, 200, &link, r#"[{"full_name":"acme/c","private":true}]"#);
+        let seen = collect(&server, Some(TOKEN)).await;
+        let repos = of(&seen, "Repo");
+        assert_eq!((cause(&repos.completeness), repos.resources.len()), (Some(Unseen::Inconsistent), 3));
+        assert!(format!("{:?}", repos.completeness).contains("leads back"), "{:?}", repos.completeness);
+        assert_eq!(seen.receipt.completeness, repos.completeness);
+        let asked = server.with(|state| state.seen.iter().filter(|one| [PAGE_1, PAGE_2].contains(&one.as_str())).count());
+        assert_eq!(asked, 2, "nothing is asked for twice");
+    }
+}
+
+#[tokio::test]
 async fn what_only_an_owner_sees_is_absent_for_others() {
     let server = organisation();
     server.script("GET /orgs/acme", 200, "", r#"{"login":"acme","public_repos":1}"#);

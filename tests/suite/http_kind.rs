@@ -16,8 +16,11 @@ use slm::model::secret::Secret;
 use slm::rotators::http::Vendor;
 use slm::world::{ErrorClass, KeyChange, LastUse, Rotator, Target, Trial, WorldError};
 
+use crate::aws_proxy::Proxy;
+use crate::faults::{OVER_HTTP, thrown_at_kind};
 use crate::kinds::target_sweep;
-use crate::support::{Request, shown};
+use crate::leaks::{never_told, untold};
+use crate::support::{Request, World, shown};
 use crate::tls::{self, authority, certificate};
 
 const APP: &str = "canary-application-key-never-shown";
@@ -145,13 +148,18 @@ impl State {
 }
 
 /// As the documentation shows it, with the server's address in place of Datadog's.
-fn text(root: &str) -> String {
+fn tables(root: &str) -> String {
     let config = include_str!("../../docs/config.md");
     let begin = config.find("[rotator.http]").expect("the documentation shows one");
     let example = config[begin..].split("```").next().unwrap();
     let example = example.split("\n[").filter(|table| table.starts_with("rotator.http") || table.starts_with("[rotator.http]"));
     let tables: Vec<String> = example.map(|table| table.replace("https://api.datadoghq.com", root)).collect();
-    tables.join("\n[").replace("[rotator.http]\n", "").replace("[rotator.http.", "[")
+    tables.join("\n[")
+}
+
+/// The same without the name of its table.
+fn text(root: &str) -> String {
+    tables(root).replace("[rotator.http]\n", "").replace("[rotator.http.", "[")
 }
 
 fn declared(root: &str, more: &str) -> Http {
@@ -209,6 +217,56 @@ async fn a_rotation_that_loses_an_effect_ends_with_one_key_and_leaves_others_alo
         assert!(others.iter().all(|other| names.contains(other)) && names.len() == 4, "{names:?}");
         silent(&state.requests.join("\n"));
     }
+}
+
+#[test]
+fn a_key_of_a_vendor_is_replaced_by_the_binary_and_told_nowhere() {
+    let server = Server::start();
+    let file = "credentials/session-key.toml";
+    let world = World::scaffolded().with("SLM_DATADOG_API_KEY", API).with("SLM_DATADOG_APP_KEY", APP);
+    world.edit(file, "[rotator]\nrandom = { length = 40, alphabet = \"alnum\" }", &tables(&server.state().root.clone()));
+    world.commit();
+    let (mut said, mut values) = (Vec::new(), Vec::new());
+    said.push(world.heard(&["plan"]).exits(2));
+    for (arguments, code) in [(["apply", "--auto-approve"], 0), (["rotate", "session-key"], 2)] {
+        said.push(world.heard(&arguments).exits(code));
+        values.push(world.read("run/session.env"));
+    }
+    said.push(world.heard(&["status", "session-key"]).exits(2));
+    assert!(values[0].contains("0001") && values[1].contains("0002"), "two were made, and each arrived");
+    let values = [format!("{VALUE}0001"), format!("{VALUE}0002")];
+    never_told(&world, &said, &[&values[0], &values[1], API, APP]);
+    untold("the addresses asked for", &server.state().requests.join("\n"), &[&values[0], &values[1], API, APP]);
+}
+
+/// A vendor behind a proxy, and every `every`th call to it lost, repeated, refused, late or answered as before.
+async fn thrown(every: usize) -> usize {
+    let server = Server::start();
+    let proxy = Proxy::before(&server.state().root.clone());
+    server.state().root.clone_from(&proxy.endpoint);
+    let mut config = declared(&proxy.endpoint, "");
+    with_disable(&mut config);
+    let (met, told) =
+        thrown_at_kind(&RotatorConfig::Http(Box::new(config.clone())), &proxy, &opened(&config), &OVER_HTTP, every).await;
+    silent(&told);
+    let values: Vec<String> = (1..=server.state().made).map(|made| format!("{VALUE}{made:04}")).collect();
+    // Where a value is tried it has to be sent; nowhere else is one, nor in an address.
+    untold("what slm told", &told, &values.iter().map(String::as_str).chain([APP, API]).collect::<Vec<_>>());
+    silent(&server.state().requests.join("\n"));
+    assert!(met.ended > 0, "what is late is in time: {met:?}");
+    met.ended + met.again
+}
+
+#[tokio::test]
+async fn a_call_of_a_vendor_that_is_lost_refused_or_late_loses_no_key() {
+    let runs = thrown(9).await;
+    assert!(runs >= OVER_HTTP.len(), "{runs}");
+}
+
+#[tokio::test]
+#[ignore = "minutes: each call, where the test above takes every ninth; `scripts/figures faults` runs it"]
+async fn each_call_of_a_vendor_that_is_lost_refused_or_late_loses_no_key() {
+    assert!(thrown(1).await >= OVER_HTTP.len() * 10);
 }
 
 #[tokio::test]

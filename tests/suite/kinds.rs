@@ -54,6 +54,11 @@ impl Fault {
         Self::at(i64::MAX, false)
     }
 
+    /// True once it was met.
+    pub fn met(&self) -> bool {
+        self.dead.load(Ordering::SeqCst)
+    }
+
     fn lost() -> WorldError {
         WorldError { class: ErrorClass::Transient, operation: "reach anybody".to_owned(), cause: "the run is over".to_owned() }
     }
@@ -83,7 +88,7 @@ impl Fault {
 }
 
 /// Anything, reached through a fault.
-struct Through<'a, T: ?Sized>(&'a T, &'a Fault);
+pub struct Through<'a, T: ?Sized>(pub &'a T, pub &'a Fault);
 
 #[async_trait]
 impl SecretStore for Through<'_, Vault> {
@@ -161,7 +166,7 @@ impl Registers for Through<'_, GitRegisters> {
 }
 
 /// A consumer owns what it is reached through.
-struct Spot(RenderedFile, Arc<Fault>);
+pub struct Spot(pub RenderedFile, pub Arc<Fault>);
 
 #[async_trait]
 impl Consumer for Spot {
@@ -188,7 +193,7 @@ pub struct Rig {
 }
 
 fn file() -> FileConsumer {
-    FileConsumer { path: "run/value".to_owned(), template: None, mode: None, reload: None }
+    FileConsumer { path: "run/value".to_owned(), ..FileConsumer::default() }
 }
 
 impl Rig {
@@ -225,6 +230,7 @@ impl Rig {
                 letters: None,
                 principals: Vec::new(),
             }],
+            leak: Vec::new(),
             after: Vec::new(),
             place: Place { file: String::new(), span: 0..0 },
         };
@@ -298,7 +304,7 @@ impl Rig {
     }
 
     /// Whatever happened, what is in force and what the file holds is let in.
-    async fn alive(&self, kind: &dyn Kind, context: &str) {
+    pub async fn alive(&self, kind: &dyn Kind, context: &str) {
         if self.current().await.is_some() {
             assert_eq!(kind.verify(&self.value().await).await.unwrap(), Trial::Accepted, "{context}: in force");
         }

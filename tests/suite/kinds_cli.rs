@@ -8,7 +8,8 @@ use ssh_key::PrivateKey;
 
 use crate::github_org::everything;
 use crate::github_server::{Server, TOKEN};
-use crate::support::{Ran, World, lives, never_told};
+use crate::leaks::{never_told, untold};
+use crate::support::{Ran, World, lives};
 
 const FILE: &str = "credentials/session-key.toml";
 const VALUE: &str = "run/session.env";
@@ -25,7 +26,7 @@ fn world(rotator: &str) -> World {
 
 /// A verb whose words are kept for the search of secrets, with all that it logs.
 fn hear(world: &World, said: &mut Vec<Ran>, arguments: &[&str], code: i32, text: &str) {
-    said.push(world.slm(&[arguments, &["-vv", "--log-json"]].concat()).exits(code).says(text));
+    said.push(world.heard(arguments).exits(code).says(text));
 }
 
 /// What is planned, begun, waited for and ended of a second rotation, and what is recorded of it; the first value.
@@ -55,7 +56,7 @@ fn rotated(world: &World, said: &mut Vec<Ran>, keys: &dyn Fn() -> Vec<String>) -
 fn goes_on(world: &World, said: &mut Vec<Ran>, before: &str, keys: &dyn Fn() -> Vec<String>) {
     for _ in 0..12 {
         assert_eq!(world.read(VALUE), before, "what was not promoted goes nowhere");
-        said.push(world.slm(&["rotate", "session-key"]));
+        said.push(world.heard(&["rotate", "session-key"]));
         if world.read(VALUE) != before {
             assert_eq!(keys().len(), 2, "the old one waits, and nothing else is left: {}", said.last().unwrap().out);
             std::thread::sleep(LEASE + Duration::from_secs(1));
@@ -107,7 +108,31 @@ fn a_deploy_key_is_replaced_and_the_old_one_deleted_when_nobody_can_hold_it() {
     let first = rotated(&world, &mut said, &|| deploy_keys(&server));
     let last = world.read(VALUE);
     assert_eq!(deploy_keys(&server), [public(&last)], "the consumer holds the other half of what is let in");
+    let sent = server.with(|state| format!("{:?}", state.sent));
+    assert!(sent.contains("ssh-ed25519"), "the other half was sent");
+    untold("what GitHub was sent", &sent, &private(&first).chain(private(&last)).collect::<Vec<_>>());
     never_told(&world, &said, &private(&first).chain(private(&last)).chain([TOKEN]).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_repository_is_given_arrives_sealed_and_is_told_nowhere() {
+    let (server, _) = everything();
+    let world = World::scaffolded().with("GITHUB_TOKEN", TOKEN);
+    let root = server.with(|state| state.root.clone());
+    let source = format!("\n[source.org]\ngithub = {{ org = \"acme\", token-env = \"GITHUB_TOKEN\", base-url = \"{root}\" }}\n");
+    world.write("slm.toml", &(world.read("slm.toml") + &source));
+    let consumer = "github-actions-secret = { source = \"org\", repo = \"acme/infra\", name = \"SESSION_KEY\" }";
+    world.write(FILE, &(world.read(FILE) + "\n[[consumer]]\nid = \"ci\"\n" + consumer + "\n"));
+    world.commit();
+    let said = [world.heard(&["plan"]).exits(2), world.heard(&["apply", "--auto-approve"]).exits(0), world.heard(&["status"])];
+    let file = world.read(VALUE);
+    let value = file.strip_prefix("SESSION_KEY=").unwrap().trim();
+    let arrived = server.with(|state| state.secrets.get("/repos/acme/infra/actions/secrets/SESSION_KEY").cloned());
+    assert_eq!(arrived.as_deref(), Some(value));
+    never_told(&world, &said, &[value, TOKEN]);
+    let sent = server.with(|state| format!("{:?}", state.sent));
+    assert!(sent.contains("encrypted_value"), "a sealed value was sent");
+    untold("what GitHub was sent", &sent, &[value]);
 }
 
 #[test]
@@ -188,6 +213,6 @@ fn a_run_killed_around_any_step_of_a_program_is_gone_on_with() {
 #[test]
 fn what_a_program_refuses_or_says_is_not_repeated() {
     let world = programmed("client").with("MOOD", "refuses-install");
-    let ran = world.slm(&["apply", "--auto-approve", "-vv"]).exits(6).says("it says `no code`");
+    let ran = world.heard(&["apply", "--auto-approve"]).exits(6).says("it says `no code`");
     assert!(!ran.out.contains("password") && !ran.err.contains("password"), "{}{}", ran.out, ran.err);
 }

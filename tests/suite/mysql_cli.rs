@@ -1,5 +1,6 @@
 //! Accounts of MySQL through the built binary: what a file may not ask for, and a rotation over TLS.
 
+use crate::leaks::{never_told, untold};
 use crate::mysql_server::{Database, enter};
 use crate::postgres_server::certificate;
 use crate::support::World;
@@ -94,10 +95,16 @@ async fn two_passwords_over_tls_reach_the_file_and_no_other_server_is_trusted() 
     let strange = strange.with("SLM_MYSQL_ADMIN", &database.admin().replace("?sslmode=disable", ""));
     strange.slm(&["apply", "--auto-approve"]).says("certificate");
     let world = strange.with("SSL_CERT_FILE", &root);
-    world.slm(&["apply", "--auto-approve"]).exits(0).says("prepared, installed, approved, promoted, delivered, activated");
+    let ran = world.heard(&["apply", "--auto-approve"]);
+    let ran = ran.exits(0).says("prepared, installed, approved, promoted, delivered, activated");
     let file = world.read("run/session.env");
     let value = file.strip_prefix("SESSION_KEY=").unwrap().trim();
     assert!(value.contains("\"app\""));
+    let secret: serde_json::Value = serde_json::from_str(value).unwrap();
+    let password = secret["password"].as_str().unwrap();
+    never_told(&world, &[ran], &[password]);
+    assert!(database.log().to_lowercase().contains("alter user"), "the server logs every statement");
+    untold("the log of the server", &database.log(), &[password]);
     // In the clear nobody comes in as this account.
     assert!(!enter(value.into()).await);
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::chown;
 
+use crate::leaks::{never_told, untold};
 use crate::postgres_server::{Database, account, certificate, logged_in, login};
 use crate::support::World;
 
@@ -90,9 +91,15 @@ async fn a_rotation_over_tls_reaches_the_file_and_no_other_server_is_trusted() {
     let strange = strange.with("SLM_PG_ADMIN", &admin);
     strange.slm(&["apply", "--auto-approve"]).says("certificate");
     let world = strange.with("SSL_CERT_FILE", &root);
-    world.slm(&["apply", "--auto-approve"]).exits(0).says("prepared, installed, approved, promoted, delivered, activated");
+    let ran = world.heard(&["apply", "--auto-approve"]);
+    let ran = ran.exits(0).says("prepared, installed, approved, promoted, delivered, activated");
     let file = world.read("run/session.env");
     let value = file.strip_prefix("SESSION_KEY=").unwrap().trim();
     assert!(value.contains("\"app_a\""));
     assert_eq!(logged_in(&login(value.as_bytes())).await, "app", "the role acts as the owner");
+    let value: serde_json::Value = serde_json::from_str(value).unwrap();
+    let password = value["password"].as_str().unwrap();
+    never_told(&world, &[ran], &[password]);
+    assert!(server.log().to_lowercase().contains("alter role"), "the server logs every statement");
+    untold("the log of the server", &server.log(), &[password]);
 }

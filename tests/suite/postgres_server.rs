@@ -312,7 +312,7 @@ impl<K: Rotator + Target> Rig<K> {
         let at = |name: &str| folder.path().join(name);
         let vault = Vault::create(at("vault.age"), at("id"), Arc::new(SystemClock)).unwrap();
         let zero = Limit::seconds(0);
-        let file = FileConsumer { path: "app.json".to_owned(), template: None, mode: None, reload: None };
+        let file = FileConsumer { path: "app.json".to_owned(), ..FileConsumer::default() };
         let credential = Credential {
             id: "pg.shop".into(),
             title: String::new(),
@@ -340,6 +340,7 @@ impl<K: Rotator + Target> Rig<K> {
                 letters: None,
                 principals: Vec::new(),
             }],
+            leak: Vec::new(),
             after: Vec::new(),
             place: Place { file: String::new(), span: 0..0 },
         };

@@ -181,7 +181,11 @@ fn a_kms_key_that_is_switched_off_holds_the_rotation() {
 
 /// What `answer` to the simulation of `action` comes to; the secret has a policy of its own when `policy` says so.
 async fn permission(action: &'static str, verdict: &str, more: &str, policy: Answer) -> Option<Permission> {
-    let resource = if action.starts_with("iam:") { USER } else { SECRET };
+    let resource = match action {
+        "iam:PassRole" => "*",
+        action if action.starts_with("iam:") => USER,
+        _ => SECRET,
+    };
     let answer = simulated(&result(action, resource, verdict, more), END);
     let script = Script::new().on("SimulatePrincipalPolicy", &[answer]).on("GetResourcePolicy", &[policy]);
     let config = config(&script.serve(), "us-east-1", None).await;
@@ -213,6 +217,11 @@ async fn only_what_nothing_else_may_permit_is_denied() {
         ("kms:Decrypt", "implicitDeny", "", none(), "the policy of the key may permit it"),
         ("kms:Decrypt", "explicitDeny", "", none(), "denied"),
         ("iam:CreateAccessKey", "implicitDeny", "", some(), "denied"),
+        ("ecs:UpdateService", "implicitDeny", "", some(), "denied"),
+        ("lambda:UpdateAlias", "implicitDeny", "", none(), "the policy of what it is done to may permit it"),
+        ("s3:PutObject", "implicitDeny", "", none(), "the policy of what it is done to may permit it"),
+        ("iam:PassRole", "implicitDeny", "", none(), "it may be permitted on what it is done to"),
+        ("iam:PassRole", "explicitDeny", "", none(), "denied"),
     ] {
         let found = match permission(action, verdict, more, policy).await.unwrap() {
             Permission::Allowed => "allowed".to_owned(),

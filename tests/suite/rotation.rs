@@ -8,8 +8,10 @@ use serde_json::json;
 use slm::model::time::Timestamp;
 
 use crate::aws::config;
-use crate::aws_proxy::Proxy;
-use crate::support::{Ran, Server, World, contains, git, lives, never_told};
+use crate::aws_proxy::{At, Proxy};
+use crate::killed::Dice;
+use crate::leaks::{never_told, untold};
+use crate::support::{Ran, Server, World, contains, git, lives};
 
 pub const LEASE: Duration = Duration::from_secs(25);
 
@@ -79,13 +81,13 @@ async fn an_access_key_is_replaced_and_the_old_one_ended_only_when_nobody_can_ho
     let world = world(&proxy.endpoint);
     let mut said: Vec<Ran> = Vec::new();
     world.slm(&["check"]).exits(0);
-    said.push(world.slm(&["apply", "--auto-approve"]).exits(0).says("rotate    deployer  done"));
+    said.push(world.heard(&["apply", "--auto-approve"]).exits(0).says("rotate    deployer  done"));
     let first = held(&world);
     let first_value = world.read("run/key.json");
     assert_eq!(keys(&iam).await, [first.as_str()]);
 
     proxy.begin(None);
-    said.push(world.slm(&["apply", "--auto-approve", "--force", "deployer", "-vv", "--log-json"]).exits(2).says("waits until"));
+    said.push(world.heard(&["apply", "--auto-approve", "--force", "deployer"]).exits(2).says("waits until"));
     let promoted = Instant::now();
     let calls = proxy.state().calls.len();
     println!("{{\"figure\": \"rotation.calls.first_run\", \"value\": {calls}}}");
@@ -98,20 +100,20 @@ async fn an_access_key_is_replaced_and_the_old_one_ended_only_when_nobody_can_ho
     assert_ne!(first, second);
     assert_eq!(keys(&iam).await.len(), 2, "the old key lives while a run may still hand it out");
     said.push(
-        world.slm(&["plan"]).exits(2).says("finish").says("not ended yet").says("unused for 0s").says("permits   guard-retire"),
+        world.heard(&["plan"]).exits(2).says("finish").says("not ended yet").says("unused for 0s").says("permits   guard-retire"),
     );
-    said.push(world.slm(&["status", "deployer"]).exits(2).says("waits to be unused; not before"));
+    said.push(world.heard(&["status", "deployer"]).exits(2).says("waits to be unused; not before"));
     assert_eq!(keys(&iam).await.len(), 2);
 
     // The lease of the run that promoted it counts from the promotion.
     std::thread::sleep((LEASE + Duration::from_secs(2)).saturating_sub(promoted.elapsed()));
     proxy.begin(None);
-    said.push(world.slm(&["apply", "--auto-approve"]).exits(0).says("finish    deployer  done"));
+    said.push(world.heard(&["apply", "--auto-approve"]).exits(0).says("finish    deployer  done"));
     println!("{{\"figure\": \"rotation.calls.second_run\", \"value\": {}}}", proxy.state().calls.len());
     assert_eq!(keys(&iam).await, [second.as_str()]);
     assert_eq!(held(&world), second);
-    said.push(world.slm(&["plan"]).exits(0).says("Nothing is due"));
-    said.push(world.slm(&["status", "deployer"]).exits(0).says("nothing is left to do").says("validity"));
+    said.push(world.heard(&["plan"]).exits(0).says("Nothing is due"));
+    said.push(world.heard(&["status", "deployer"]).exits(0).says("nothing is left to do").says("validity"));
 
     let life = life(&world);
     let instant = |step: &str| life[step].as_str().unwrap_or_else(|| panic!("{step}: {life}")).parse::<Timestamp>().unwrap();
@@ -137,9 +139,13 @@ async fn an_access_key_is_replaced_and_the_old_one_ended_only_when_nobody_can_ho
     assert!(of("promoted") == instant("promoted") && of("settled") <= of("now"), "{retired}");
     assert!(events.iter().all(|event| event["step"] == "retire" || event.get("readings").is_none()), "{events:?}");
 
+    let sent = proxy.sent();
+    assert!(sent.contains("Action=CreateAccessKey") && sent.contains("x-amz-target: secretsmanager."), "what was sent was kept");
     for value in [&first_value, &world.read("run/key.json")] {
         let value: serde_json::Value = serde_json::from_str(value).unwrap();
-        never_told(&world, &said, &[value["secret_access_key"].as_str().unwrap()]);
+        let secret = value["secret_access_key"].as_str().unwrap();
+        never_told(&world, &said, &[secret]);
+        untold("what was sent", &sent, &[secret]);
     }
     let objects = world.git_objects();
     for id in [&first, &second] {
@@ -263,17 +269,24 @@ async fn keys_of(iam: &Iam, user: &str) -> Vec<String> {
     listed.access_key_metadata.into_iter().map(|key| key.access_key_id.unwrap()).collect()
 }
 
-/// The binary is killed at `operation`, and run again until the new key is in force.
-async fn killed_at(moto: Arc<Server>, operation: &'static str, after: bool) {
-    let when = format!("killed {} {operation}", if after { "after" } else { "before" });
+/// Runs `arguments` and kills it at a call; true when there was such a call.
+fn killed(world: &World, proxy: &Proxy, arguments: &[&str], at: At, after: bool) -> bool {
+    proxy.begin(None);
+    let ran =
+        tokio::task::block_in_place(|| world.slm_watched(arguments, |process| proxy.state().kill = Some((process, at, after))));
+    proxy.state().kill = None;
+    ran.is_none()
+}
+
+/// The binary is killed at a call of a rotation, and run again until the new key is in force.
+async fn killed_at(moto: Arc<Server>, at: At, after: bool) {
+    let when = format!("killed {} {at:?}", if after { "after" } else { "before" });
     let proxy = Proxy::before(&moto.endpoint);
-    let user = format!("u-{operation}-{after}");
+    let user = format!("u-{}-{after}", word(at));
     let (world, iam) = in_use(&moto, &proxy, &user).await;
     let first = held(&world);
-    let ran = tokio::task::block_in_place(|| {
-        world.slm_watched(&["rotate", "deployer"], |process| proxy.state().kill = Some((process, operation, after)))
-    });
-    assert!(ran.is_none(), "{when}: it was not killed");
+    let killed = killed(&world, &proxy, &["rotate", "deployer"], at, after);
+    assert!(killed || matches!(at, At::Number(_)), "{when}: it was not killed");
     let active = async || keys_of(&iam, &user).await;
     for _ in 0..12 {
         assert!(active().await.contains(&held(&world)), "{when}: the key in use is gone");
@@ -281,9 +294,11 @@ async fn killed_at(moto: Arc<Server>, operation: &'static str, after: bool) {
         if held(&world) != first {
             assert_eq!(active().await.len(), 2, "{when}: the old key waits, and nothing else is left\n{}", ran.out);
             assert!(active().await.contains(&first), "{when}");
-            let life = life(&world);
-            assert!(life["made"].is_string() && life["promoted"].is_string() && life.get("done").is_none(), "{when}: {life}");
-            assert_eq!(life["run_by"], serde_json::json!(["app"]), "{when}: {life}");
+            if matches!(at, At::First(_)) {
+                let life = life(&world);
+                assert!(life["made"].is_string() && life["promoted"].is_string() && life.get("done").is_none(), "{when}: {life}");
+                assert_eq!(life["run_by"], serde_json::json!(["app"]), "{when}: {life}");
+            }
             return;
         }
         tokio::time::sleep(Duration::from_secs(4)).await;
@@ -291,19 +306,76 @@ async fn killed_at(moto: Arc<Server>, operation: &'static str, after: bool) {
     panic!("{when}: the new key never came into force");
 }
 
+fn word(at: At) -> String {
+    match at {
+        At::First(operation) => operation.to_owned(),
+        At::Number(number) => number.to_string(),
+    }
+}
+
+/// The binary is killed at a call of the run that ends the old key, and run again until that is gone.
+async fn killed_at_the_end(moto: Arc<Server>, at: At, after: bool) {
+    let when = format!("killed {} {at:?} of the end", if after { "after" } else { "before" });
+    let proxy = Proxy::before(&moto.endpoint);
+    let user = format!("e-{}-{after}", word(at));
+    let (world, iam) = in_use(&moto, &proxy, &user).await;
+    let first = held(&world);
+    tokio::task::block_in_place(|| world.slm(&["rotate", "deployer"]).exits(2).says("waits until"));
+    let second = held(&world);
+    assert_ne!(first, second, "{when}");
+    tokio::time::sleep(LEASE + Duration::from_secs(2)).await;
+    let killed = killed(&world, &proxy, &["apply", "--auto-approve"], at, after);
+    assert!(killed || matches!(at, At::Number(_)), "{when}: it was not killed");
+    for _ in 0..20 {
+        let keys = keys_of(&iam, &user).await;
+        assert!(keys.contains(&second) && held(&world) == second, "{when}: the key in use is gone");
+        let ran = tokio::task::block_in_place(|| world.slm(&["apply", "--auto-approve"]));
+        if ran.code == 0 {
+            assert_eq!(keys_of(&iam, &user).await, [second.as_str()], "{when}");
+            // What ended before it was recorded is over, and no later run has to do with it.
+            if matches!(at, At::First(_)) {
+                let life = life(&world);
+                assert!(["disabled", "refused", "done"].iter().all(|step| life[*step].is_string()), "{when}: {life}");
+            }
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(4)).await;
+    }
+    panic!("{when}: the old key was never ended");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
 async fn the_binary_killed_around_any_change_goes_on_and_loses_no_key() {
     let moto = Arc::new(Server::moto());
-    let points = [
-        ("CreateAccessKey", false),
-        ("CreateAccessKey", true),
-        ("PutSecretValue", false),
-        ("PutSecretValue", true),
-        ("UpdateSecretVersionStage", false),
-        ("UpdateSecretVersionStage", true),
-    ];
-    let all = points.map(|(operation, after)| tokio::spawn(killed_at(Arc::clone(&moto), operation, after)));
+    let points = ["CreateAccessKey", "PutSecretValue", "UpdateSecretVersionStage"].map(At::First);
+    let all = points.into_iter().flat_map(|at| [(at, false), (at, true)]);
+    let all = all.map(|(at, after)| tokio::spawn(killed_at(Arc::clone(&moto), at, after)));
     futures::future::try_join_all(all).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn the_binary_killed_around_any_end_goes_on_and_loses_no_key() {
+    let moto = Arc::new(Server::moto());
+    let points = ["UpdateAccessKey", "DeleteAccessKey"].map(At::First);
+    let all = points.into_iter().flat_map(|at| [(at, false), (at, true)]);
+    let all = all.map(|(at, after)| tokio::spawn(killed_at_the_end(Arc::clone(&moto), at, after)));
+    futures::future::try_join_all(all).await.unwrap();
+}
+
+/// Calls of a whole run, about: one that is not reached kills nobody.
+const CALLS: u64 = 40;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn the_binary_killed_at_any_other_call_goes_on_and_loses_no_key() {
+    let moto = Arc::new(Server::moto());
+    // `SLM_SEED` repeats a run.
+    let mut dice = Dice::new();
+    let mut call = || (At::Number(usize::try_from(dice.below(CALLS)).unwrap()), dice.below(2) == 0);
+    let made = [call(), call()];
+    let ended = call();
+    let made = made.map(|(at, after)| tokio::spawn(killed_at(Arc::clone(&moto), at, after)));
+    let ended = tokio::spawn(killed_at_the_end(Arc::clone(&moto), ended.0, ended.1));
+    futures::future::try_join_all(made.into_iter().chain([ended])).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

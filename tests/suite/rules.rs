@@ -15,7 +15,7 @@ use slm::model::diagnostic::{Diagnostic, Place};
 use slm::model::id::{ControlId, EntityType, ExceptionId, ResourceId, SourceId};
 use slm::model::snapshot::{Completeness, Population, Resource, Snapshot, Unseen, Value};
 use slm::model::time::{Limit, Timestamp};
-use slm::policy::{Rules, oracle};
+use slm::policy::{GuardFacts, Rules, Verdict, oracle};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -151,6 +151,80 @@ fn every_table_has_pass_fail_and_missing_cases() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What stands on both sides of a limit of time, one attribute moved: at it, a second and 23 hours beyond it, and beyond now.
+#[test]
+fn every_rule_that_counts_time_has_its_boundary_cases() {
+    let rules = Rules::compile(&shipped()).unwrap();
+    let (mut wrong, mut looked) = (Vec::new(), 0);
+    for (name, table) in tables() {
+        let slice = rules.slice(&format!("Control::Action::{name:?}"));
+        let Some(rule) = slice.iter().find(|rule| rule.text.contains("durationSince")) else { continue };
+        looked += 1;
+        let case = |end: &str| {
+            let found = table.case.iter().find(|case| case.name == end || case.name == end.replace("plus", "minus"));
+            found.ok_or_else(|| format!("{name} has no case `{end}`"))
+        };
+        // A rule that looks ahead of now is not met by what is past.
+        let ahead = rule.text.contains("durationSince(context.now)") && !rule.text.contains("context.now.durationSince");
+        let beyond = if ahead { "past" } else { "future" };
+        wrong.extend(case(beyond).map_or_else(Some, |case| (case.status != "non-compliant").then(|| format!("{name} {beyond}"))));
+        for (end, seconds) in [("limit-plus-1s", 1), ("limit-plus-23h", 23 * 3_600)] {
+            match (case("exactly-limit"), case(end)) {
+                (Ok(at), Ok(over)) if at.status != over.status && moved(at, over) == Some(seconds) => {}
+                (Err(missing), _) | (_, Err(missing)) => wrong.push(missing),
+                _ => wrong.push(format!("{name} {end} is not `exactly-limit` moved by {seconds} s over the limit")),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(looked > 30, "{looked}");
+}
+
+/// By how many seconds the one instant in which `a` and `b` differ was moved.
+fn moved(a: &Case, b: &Case) -> Option<i64> {
+    let differ = |(name, at): &(&String, &toml::Value)| b.attributes.get(*name) != Some(*at);
+    let mut moved = a.attributes.iter().filter(differ);
+    let (name, from) = moved.next().filter(|_| a.attributes.len() == b.attributes.len() && moved.next().is_none())?;
+    match (value(from), value(b.attributes.get(name)?)) {
+        (Value::Time(from), Value::Time(to)) => Some((to.as_second() - from.as_second()).abs()),
+        _ => None,
+    }
+}
+
+/// What AWS promises to do is no evidence of what it did.
+#[test]
+fn no_schedule_makes_an_overdue_secret_young_nor_a_young_one_old() {
+    let catalog = shipped();
+    let rules = Rules::compile(&catalog).unwrap();
+    let (one, table) = (alone(&catalog, &ControlId::from("ROT-01")), &tables()["ROT-01"]);
+    let now: Timestamp = table.now.parse().unwrap();
+    let mut overdue = 0;
+    for case in &table.case {
+        for (rule, days) in
+            [("rate(10 days)", Some(10)), ("rate(4 hours)", Some(1)), ("rate(60 days)", Some(60)), ("cron(0 16 1,15 * ? *)", None)]
+        {
+            for enabled in [true, false] {
+                let mut attributes = case.attributes.clone();
+                attributes.insert("rotation_enabled".to_owned(), enabled.into());
+                attributes.insert("rotation_rule".to_owned(), rule.into());
+                attributes.remove("rotation_days");
+                attributes.extend(days.map(|days: i64| ("rotation_days".to_owned(), days.into())));
+                let case = Case { name: case.name.clone(), entity: case.entity.clone(), status: case.status.clone(), attributes };
+                let snapshot = world(&case, now);
+                assert_eq!(status(&one, &rules, &snapshot, now).word(), case.status, "{} with {rule}", case.name);
+                let population = &snapshot.populations[0];
+                let cedar =
+                    oracle::authorize(&rules, "Control::Action::\"ROT-01\"", &population.entity, &population.resources[0], now);
+                if case.status == "non-compliant" {
+                    overdue += 1;
+                    assert_eq!(cedar, Ok(CedarDecision::Deny), "{} with {rule}", case.name);
+                }
+            }
+        }
+    }
+    assert!(overdue > 100, "{overdue}");
+}
+
 #[test]
 fn an_exception_lifts_a_breach_until_it_lapses_and_no_longer() {
     let mut catalog = shipped();
@@ -168,11 +242,11 @@ fn an_exception_lifts_a_breach_until_it_lapses_and_no_longer() {
             wrong.push(format!("{name} has no case `fail`"));
             continue;
         };
-        let lapsed = Limit::days(1).after(now);
-        let before = status(&one, &rules, &world(case, now), now);
-        let after = status(&one, &rules, &world(case, lapsed), lapsed);
-        if before != Status::Excepted || after == Status::Excepted {
-            wrong.push(format!("{name}: {} while in force, {} once lapsed", before.word(), after.word()));
+        let (last, lapsed) = (Limit::seconds(Limit::DAY - 1).after(now), Limit::days(1).after(now));
+        let [before, until, after] = [now, last, lapsed].map(|at| status(&one, &rules, &world(case, at), at));
+        if [before, until] != [Status::Excepted; 2] || after == Status::Excepted {
+            let words = [before.word(), until.word(), after.word()].join(", ");
+            wrong.push(format!("{name}: {words}, in force, a second before its end, and lapsed"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -192,6 +266,37 @@ fn exception(control: &str, now: Timestamp) -> Exception {
         expires: Limit::days(1).after(now),
         place: Place { file: "exceptions/test.toml".to_owned(), span: 0..0 },
     }
+}
+
+/// What the guards of `policies` say of `verb` on a credential that can be tried before.
+fn permitted(rules: &Rules, verb: &str, share_percent: i64, incomplete: bool, verifiable: bool) -> bool {
+    let (credential, owner) = ("db".to_owned(), "platform".to_owned());
+    let facts = GuardFacts { credential, owner, overlap: 2, verifiable, consumers: 1, share_percent, incomplete };
+    match rules.guard(verb, &facts, "2026-11-24T00:00:00Z".parse().unwrap()) {
+        Verdict::Permitted(by) => {
+            assert!(!by.is_empty(), "{verb}");
+            true
+        }
+        Verdict::NothingPermits => false,
+        other => panic!("{verb}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_shipped_guards_permit_nothing_where_something_was_not_seen_and_a_quarter_of_the_credentials_a_run() {
+    let rules = Rules::compile(&shipped()).unwrap();
+    for verb in ["rotate", "deliver", "rotate_leak", "retire"] {
+        assert!(permitted(&rules, verb, 0, false, true), "{verb}");
+        assert!(!permitted(&rules, verb, 0, true, true), "{verb} of what was not seen");
+    }
+    for verb in ["rotate", "deliver"] {
+        assert!(permitted(&rules, verb, 25, false, false) && !permitted(&rules, verb, 26, false, true), "{verb}");
+    }
+    for verb in ["rotate_leak", "retire"] {
+        assert!(permitted(&rules, verb, 100, false, true) && !permitted(&rules, verb, 0, false, false), "{verb} untried");
+    }
+    assert!(permitted(&rules, "collect", 100, true, false), "reading is always allowed");
+    assert!(!permitted(&rules, "sync", 0, false, true));
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_secretsmanager::config::Credentials;
@@ -16,12 +18,12 @@ use slm::transport::aws::session_from;
 
 use crate::support::{Server, copy, git, slm_measured};
 
-const FIRST: &str = "111111111111";
-const SECOND: &str = "222222222222";
+pub const FIRST: &str = "111111111111";
+pub const SECOND: &str = "222222222222";
 const DENIED: &str = "eu-central-1";
 const SECRETS: usize = 500;
 const USERS: usize = 200;
-const KEYS: [(&str, &str); 3] = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_REGION", "eu-west-1")];
+pub const KEYS: [(&str, &str); 3] = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_REGION", "eu-west-1")];
 
 fn source(account: &str, endpoint: &str) -> AwsSource {
     AwsSource {
@@ -35,7 +37,7 @@ fn source(account: &str, endpoint: &str) -> AwsSource {
     }
 }
 
-async fn session(account: &str, region: &str, endpoint: &str) -> SdkConfig {
+pub async fn session(account: &str, region: &str, endpoint: &str) -> SdkConfig {
     let keys = Credentials::new("test", "test", None, None, "test");
     let loader = aws_config::defaults(BehaviorVersion::latest()).credentials_provider(keys);
     let role = format!("arn:aws:iam::{account}:role/setup");
@@ -43,7 +45,7 @@ async fn session(account: &str, region: &str, endpoint: &str) -> SdkConfig {
 }
 
 /// One secret in ten has a tier nobody knows; every one is new and undeclared.
-async fn make_secrets(config: &SdkConfig, count: usize) {
+pub async fn make_secrets(config: &SdkConfig, count: usize) {
     let client = aws_sdk_secretsmanager::Client::new(config);
     let made = futures::stream::iter(0..count).map(|number| {
         let tier = if number % 10 == 0 { "unheard-of" } else { "critical" };
@@ -68,21 +70,26 @@ async fn make_users(config: &SdkConfig, count: usize) {
     assert_eq!(made.buffer_unordered(8).count().await, count);
 }
 
-/// Passes connections on to `to`, but refuses requests signed for the Secrets Manager of [`DENIED`].
-fn refusing(to: &str) -> String {
+/// Requests that came, and how many of them assume a role.
+pub type Count = Arc<[AtomicU64; 2]>;
+
+/// Passes connections on to `to`, but refuses requests signed for the Secrets Manager of [`DENIED`]. Counts what comes.
+pub fn refusing(to: &str) -> (String, Count) {
+    let count = Count::default();
+    let counted = Arc::clone(&count);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let to = to.trim_start_matches("http://").to_owned();
     std::thread::spawn(move || {
         for client in listener.incoming() {
-            let to = to.clone();
-            std::thread::spawn(move || pass(client.unwrap(), &to));
+            let (to, count) = (to.clone(), Arc::clone(&counted));
+            std::thread::spawn(move || pass(client.unwrap(), &to, &count));
         }
     });
-    endpoint
+    (endpoint, count)
 }
 
-fn pass(mut client: TcpStream, to: &str) {
+fn pass(mut client: TcpStream, to: &str, count: &Count) {
     let mut request = Vec::new();
     let mut chunk = [0; 4096];
     loop {
@@ -102,6 +109,8 @@ fn pass(mut client: TcpStream, to: &str) {
         }
     }
     let text = String::from_utf8_lossy(&request).into_owned();
+    count[0].fetch_add(1, Ordering::Relaxed);
+    count[1].fetch_add(u64::from(text.contains("Action=AssumeRole&")), Ordering::Relaxed);
     if text.contains(&format!("/{DENIED}/secretsmanager/")) {
         let body = r#"{"__type":"AccessDeniedException","message":"no"}"#;
         let _ = write!(client, "HTTP/1.1 400 X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
@@ -117,25 +126,25 @@ fn pass(mut client: TcpStream, to: &str) {
 }
 
 /// A config repo with the shipped catalogue and both accounts.
-fn config(moto: &str, proxy: &str) -> tempfile::TempDir {
+pub fn config(endpoint: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR"));
     for part in ["controls", "policies"] {
         copy(&shipped.join(part), &folder.path().join(part));
     }
-    let account = |name: &str, id: &str, regions: &str, endpoint: &str| {
+    let account = |name: &str, id: &str, regions: &str| {
         format!(
             "[source.{name}]\naws = {{ account = \"{id}\", regions = [{regions}], read-role = \"arn:aws:iam::{id}:role/slm-read\", endpoint = \"{endpoint}\" }}\n\n"
         )
     };
-    let first = account("first", FIRST, "\"eu-west-1\", \"us-east-1\"", moto);
-    let second = account("second", SECOND, "\"eu-west-1\", \"eu-central-1\"", proxy);
+    let first = account("first", FIRST, "\"eu-west-1\", \"us-east-1\"");
+    let second = account("second", SECOND, "\"eu-west-1\", \"eu-central-1\"");
     fs::write(folder.path().join("slm.toml"), first + &second).unwrap();
     git(folder.path(), &["init", "-q"]);
     folder
 }
 
-fn count(status: &Json, control: &str, word: &str) -> u64 {
+pub fn count(status: &Json, control: &str, word: &str) -> u64 {
     let controls = status["controls"].as_array().unwrap();
     let found = controls.iter().find(|one| one["id"] == control).unwrap();
     found["decisions"][word].as_u64().unwrap_or(0)
@@ -153,7 +162,8 @@ fn two_accounts_are_judged_as_they_were_made_with_one_request_a_page() {
         make_secrets(&session(SECOND, "eu-west-1", &moto.endpoint).await, 3).await;
         make_secrets(&session(SECOND, DENIED, &moto.endpoint).await, 3).await;
     });
-    let repo = config(&moto.endpoint, &refusing(&moto.endpoint));
+    let (endpoint, asked) = refusing(&moto.endpoint);
+    let repo = config(&endpoint);
     let (ran, peak) = slm_measured(repo.path(), &["status", "--format", "json"], &KEYS);
     let status = ran.exits(3).json();
     let against = "1003 secrets, 200 users, 2 accounts, 2 regions of each";
@@ -169,20 +179,41 @@ fn two_accounts_are_judged_as_they_were_made_with_one_request_a_page() {
     assert_eq!(count(&status, "ROT-02", "non-compliant"), 1_003, "nothing is declared or rotated by AWS");
     assert_eq!(count(&status, "ROT-03", "compliant"), USERS as u64, "every key is new");
 
+    requests_are_pages_and_a_fixed_number(&status, &asked);
+}
+
+/// Requests of each collector in each account and region: pages of lists, and what is asked once.
+fn requests_are_pages_and_a_fixed_number(status: &Json, count: &Count) {
     let receipts = status["receipts"].as_array().unwrap();
-    let of = |collector: &str, scope: &str| {
-        let found = receipts.iter().find(|receipt| receipt["collector"] == collector && receipt["scope"] == scope);
-        found.unwrap_or_else(|| panic!("no receipt of {collector} {scope}"))
-    };
-    let sum = |receipt: &Json, what: &str| {
-        receipt["operations"].as_array().unwrap().iter().map(|one| one[what].as_u64().unwrap()).sum::<u64>()
-    };
-    for region in ["eu-west-1", "us-east-1"] {
-        let receipt = of("secrets-manager", &format!("{FIRST}/{region}"));
-        assert_eq!(sum(receipt, "requests"), 5 + 1, "five pages and the caller's identity");
+    let refused = format!("{SECOND}/{DENIED}");
+    let (mut pages, mut fixed) = (0, 0);
+    for (collector, scope, lists, once) in [
+        ("secrets-manager", format!("{FIRST}/eu-west-1"), 5, 1),
+        ("secrets-manager", format!("{FIRST}/us-east-1"), 5, 1),
+        ("secrets-manager", format!("{SECOND}/eu-west-1"), 1, 1),
+        ("secrets-manager", refused.clone(), 1, 1),
+        ("cloudtrail", format!("{FIRST}/eu-west-1"), 0, 2),
+        ("cloudtrail", format!("{FIRST}/us-east-1"), 0, 2),
+        ("cloudtrail", format!("{SECOND}/eu-west-1"), 0, 2),
+        ("cloudtrail", refused.clone(), 0, 2),
+        ("iam", format!("{FIRST}/global"), 1, 5),
+        ("iam", format!("{SECOND}/global"), 1, 5),
+    ] {
+        let receipt = receipts.iter().find(|receipt| receipt["collector"] == collector && receipt["scope"] == scope);
+        let receipt = receipt.unwrap_or_else(|| panic!("no receipt of {collector} {scope}"));
+        let asked = receipt["operations"].as_array().unwrap().iter().map(|one| one["requests"].as_u64().unwrap()).sum::<u64>();
+        assert_eq!(asked, lists + once, "{collector} {scope}: {}", receipt["operations"]);
+        assert_eq!(
+            receipt["completeness"]["incomplete"]["cause"] == "denied",
+            (collector, &scope) == ("secrets-manager", &refused)
+        );
+        (pages, fixed) = (pages + lists, fixed + once);
     }
-    let refused = of("secrets-manager", &format!("{SECOND}/{DENIED}"));
-    assert_eq!(refused["completeness"]["incomplete"]["cause"], "denied");
-    let iam = of("iam", &format!("{FIRST}/global"));
-    assert!(sum(iam, "requests") <= 12, "no call a user: {}", sum(iam, "requests"));
+    assert_eq!(receipts.len(), 10, "and no other collector asked");
+    assert_eq!((pages, fixed), (14, 22));
+    assert_eq!(status["requests"], pages + fixed);
+    // What the accounts were asked in truth: the same, and for each session its role.
+    let [all, roles] = [&count[0], &count[1]].map(|count| count.load(Ordering::Relaxed));
+    assert_eq!((all, roles), (pages + fixed + 4, 4), "one role for each account and region");
+    assert_eq!(status["sent"], all, "what receipts count, and the roles");
 }

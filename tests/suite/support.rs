@@ -3,14 +3,15 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value as Json;
 use slm::world::{Collected, ConsumerView, ErrorClass, WorldError};
+
+use crate::leaks::Watch;
 
 /// An emulator on a port of its own, ended on drop.
 pub struct Server {
@@ -83,6 +84,8 @@ pub struct Ran {
     pub code: i32,
     pub out: String,
     pub err: String,
+    /// What was to be seen of its processes, when somebody looked.
+    pub processes: String,
 }
 
 impl Ran {
@@ -181,6 +184,11 @@ pub fn slm_watched(at: &Path, arguments: &[&str], env: &[(&str, &str)], seen: im
     output.status.code().is_some().then(|| ran(output))
 }
 
+/// What `child`, which was started by [`World::start`], came to.
+pub fn ended(child: Child) -> Ran {
+    ran(child.wait_with_output().unwrap())
+}
+
 /// The same, and the most memory it held at any time, in MB of a million bytes. `SLM_BIN` names another binary to run.
 pub fn slm_measured(at: &Path, arguments: &[&str], env: &[(&str, &str)]) -> (Ran, f64) {
     let child = command(at, arguments, env).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -209,7 +217,7 @@ fn command(at: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Command {
 
 fn ran(Output { status, stdout, stderr }: Output) -> Ran {
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
+    Ran { code: status.code().unwrap(), out: text(stdout), err: text(stderr), processes: String::new() }
 }
 
 /// Runs git in `at`, where it must succeed.
@@ -229,21 +237,6 @@ pub fn git_objects(at: &Path) -> Vec<u8> {
 pub fn contains(hay: &[u8], needle: &str) -> bool {
     assert!(!needle.is_empty());
     hay.windows(needle.len()).any(|window| window == needle.as_bytes())
-}
-
-/// Asserts that no form of any of `secrets` was said in `said`, nor is in any object of git.
-#[track_caller]
-pub fn never_told(world: &World, said: &[Ran], secrets: &[&str]) {
-    let objects = world.git_objects();
-    assert!(!said.is_empty() && !objects.is_empty());
-    for secret in secrets {
-        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
-        let plain = (*secret).to_owned();
-        for form in [STANDARD.encode(secret), hex, secret.replace('/', "%2F"), secret.replace('/', "\\/"), plain] {
-            assert!(!contains(&objects, &form), "a secret is in git");
-            assert!(said.iter().all(|ran| !ran.out.contains(&form) && !ran.err.contains(&form)), "a secret was said");
-        }
-    }
 }
 
 /// What was recorded of the life of each version of `credential`.
@@ -296,10 +289,26 @@ impl World {
         slm(&self.root(), arguments, &env)
     }
 
+    /// Runs it with everything it can log, and looks at its processes meanwhile.
+    pub fn heard(&self, arguments: &[&str]) -> Ran {
+        let mut watch = None;
+        let loud = [arguments, &["-vvv", "--log-json"]].concat();
+        let ran = self.slm_watched(&loud, |process| watch = Some(Watch::of(process)));
+        let processes = watch.unwrap().end();
+        Ran { processes, ..ran.expect("nobody kills it") }
+    }
+
     /// Runs it with `seen` told its process id; `None` when it was killed.
     pub fn slm_watched(&self, arguments: &[&str], seen: impl FnOnce(u32)) -> Option<Ran> {
         let env: Vec<(&str, &str)> = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         slm_watched(&self.root(), arguments, &env, seen)
+    }
+
+    /// Starts it in a group of its own, as a shell does.
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        let env: Vec<(&str, &str)> = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut command = command(&self.root(), arguments, &env);
+        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     pub fn read(&self, path: &str) -> String {

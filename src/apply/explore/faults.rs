@@ -12,8 +12,10 @@ use futures::FutureExt as _;
 use super::super::engine::drive;
 use super::super::job::{Budget, Job};
 use super::super::observation::Last;
-use super::search::{Rig, Scenario};
-use super::world::{Fixed, Spot, State, World, lost, number, refusal, secret, ticks};
+use super::rig::Rig;
+use super::search::Scenario;
+use super::state::{Setup, State, number, secret};
+use super::world::{Fixed, Spot, World, lost, refusal};
 use crate::model::catalog::SecretRef;
 use crate::model::id::{ConsumerId, KeyId, RegisterName, RotationId, VersionId};
 use crate::model::names;
@@ -299,7 +301,7 @@ pub fn run(scenario: &Scenario, faults: &[At], process: Process) -> Run {
         inner.state.clock += 1;
         if scenario.rollback && inner.state.depth == 1 && !asked && (!scenario.late_whim || ending(&inner.state)) {
             asked = true;
-            ask_back(&mut inner.state);
+            ask_back(&scenario.setup, &mut inner.state);
         } else if matches!(fate, Some(Fate::AlreadySo)) && inner.state.is_goal(&scenario.setup, scenario.wanted) {
             at_rest = true;
             break;
@@ -317,10 +319,11 @@ fn ending(state: &State) -> bool {
 }
 
 /// A person wants the value before the one in force back.
-fn ask_back(state: &mut State) {
+fn ask_back(setup: &Setup, state: &mut State) {
     let generation = state.current.clone().unwrap();
-    let (fate, now) = (names::fate(&secret(), &generation), ticks(state.clock));
-    if state.registers.entry(fate).or_insert_with(|| "rollback".to_owned()) == "retire" {
+    let (fate, now) = (names::fate(&secret(), &generation), setup.by_store(state.clock));
+    let kind = setup.capabilities;
+    if state.registers.entry(fate).or_insert_with(|| "rollback".to_owned()) == "retire" && kind.disable && kind.delete {
         state.registers.entry(names::last(&secret(), &generation)).or_insert_with(|| Last::revive(now));
     }
 }
@@ -425,7 +428,7 @@ fn leaks(scenario: &Scenario, state: &State) -> usize {
     let Overlap::Dual { .. } = scenario.setup.capabilities.overlap else { return 0 };
     let current = state.current.as_ref().and_then(|id| number(state.values.get(id)?));
     let stays = |active: bool| active || scenario.setup.capabilities.delete;
-    state.keys.iter().filter(|(id, key)| !key.foreign && Some(**id) != current && stays(key.active)).count()
+    state.keys.values().filter(|key| !key.foreign && Some(key.number) != current && stays(key.active)).count()
 }
 
 fn picture(scenario: &Scenario, state: &State) -> String {

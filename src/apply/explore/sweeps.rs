@@ -2,9 +2,11 @@
 
 use super::faults::{Sweep, delivered, oldest, outages, slm, sweep, tried};
 use super::search::Scenario;
-use super::{CLIENT, DELETE_ONLY, REREAD, SERVER, SINGLE, canary, late, picky, rollback, roomy, scenario};
+use super::{
+    CLIENT, DELETE_ONLY, IN_TURN, REREAD, SERVER, SHAPES, SINGLE, TWO_PASSWORDS, UNVALIDATED, canary, late, picky, rollback, roomy,
+    scenario,
+};
 use crate::model::outcome::Fate;
-use crate::model::rotator::Capabilities;
 
 type Shape = (&'static str, Scenario);
 
@@ -51,8 +53,23 @@ fn other() -> Vec<Shape> {
         ("in place, the first is declined", picky(scenario(SINGLE, 1, 0))),
         ("in place, canary", canary(SINGLE, 1, 0)),
         ("in place, rolled back", rollback(SINGLE, 1, 0)),
-        ("unvalidated", scenario(Capabilities::UNVALIDATED, 1, 0)),
-        ("unvalidated, canary", canary(Capabilities::UNVALIDATED, 1, 0)),
+        ("unvalidated", scenario(UNVALIDATED, 1, 0)),
+        ("unvalidated, canary", canary(UNVALIDATED, 1, 0)),
+    ]
+}
+
+fn database() -> Vec<Shape> {
+    vec![
+        ("logins in turn", scenario(IN_TURN, 1, 0)),
+        ("logins in turn, canary", canary(IN_TURN, 1, 0)),
+        ("logins in turn, rolled back", rollback(IN_TURN, 1, 0)),
+        ("logins in turn, two rotations", Scenario { wanted: 2, ..scenario(IN_TURN, 1, 0) }),
+        ("logins in turn, the first is declined", picky(scenario(IN_TURN, 1, 0))),
+        ("two passwords", scenario(TWO_PASSWORDS, 1, 0)),
+        ("two passwords, canary", canary(TWO_PASSWORDS, 1, 0)),
+        ("two passwords, rolled back", rollback(TWO_PASSWORDS, 1, 0)),
+        ("two passwords, two rotations", Scenario { wanted: 2, ..scenario(TWO_PASSWORDS, 1, 0) }),
+        ("two passwords, the first is declined", picky(scenario(TWO_PASSWORDS, 1, 0))),
     ]
 }
 
@@ -93,6 +110,11 @@ fn a_value_in_place_or_that_nobody_validates_survives_faults_at_any_call() {
     survive(&other(), 499);
 }
 
+#[test]
+fn a_login_used_in_turn_or_with_two_passwords_survives_faults_at_any_call() {
+    survive(&database(), 499);
+}
+
 /// The harness finds what it looks for.
 #[test]
 fn a_tool_that_deletes_the_oldest_credential_does_not_survive_them() {
@@ -111,7 +133,7 @@ fn a_new_credential_that_is_not_known_everywhere_yet_is_tried_again_and_not_reje
 
 #[test]
 fn a_bare_delivery_ends_and_leaves_every_credential_as_it_is() {
-    for capabilities in [SERVER, REREAD, CLIENT, DELETE_ONLY, SINGLE, Capabilities::UNVALIDATED] {
+    for (_, capabilities) in SHAPES {
         let (fate, before, after) = delivered(&late(scenario(capabilities, 1, 0)));
         assert_eq!(fate, Some(Fate::Done), "{capabilities:?}");
         assert_eq!((&before.keys, &before.registers, &before.values), (&after.keys, &after.registers, &after.values));
@@ -122,7 +144,7 @@ fn a_bare_delivery_ends_and_leaves_every_credential_as_it_is() {
 #[test]
 #[ignore = "takes many minutes; `scripts/figures faults` runs it"]
 fn every_pair_of_faults_is_survived() {
-    let shapes = [server(), server_again(), client(), other()];
+    let shapes = [server(), server_again(), client(), other(), database()];
     let mut all = Sweep::default();
     std::thread::scope(|scope| {
         let runs: Vec<_> = shapes.iter().map(|shapes| scope.spawn(|| swept(shapes, 1))).collect();

@@ -12,6 +12,7 @@ use crate::rotators::aws_managed::RotatedByAws;
 use crate::rotators::exec::Plugin;
 use crate::rotators::github_deploy_key::DeployKeys;
 use crate::rotators::http::Vendor;
+use crate::rotators::keyset::SigningKeys;
 use crate::rotators::manual::ByHand;
 use crate::rotators::mysql_alternating::AlternatingAccounts;
 use crate::rotators::mysql_dual::DualPassword;
@@ -50,6 +51,7 @@ pub(in crate::cli) async fn kind(
 ) -> Result<Kind, WorldError> {
     match &credential.rotator {
         RotatorConfig::Random(random) => Ok(Kind { rotator: Arc::new(Random::new(random)), target: None }),
+        RotatorConfig::Keyset(keys) => Ok(Kind { rotator: Arc::new(SigningKeys::new(keys)), target: None }),
         RotatorConfig::AwsIamAccessKey(key) => {
             let source = key.source.as_ref().unwrap_or(&credential.secret.source);
             let account = account(catalog, source)?;

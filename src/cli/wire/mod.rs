@@ -17,7 +17,7 @@ use crate::collectors::vault::VaultSecrets;
 use crate::evaluate::join;
 use crate::host::clock::SystemClock;
 use crate::load::Observed;
-use crate::model::catalog::{Catalog, Credential, GithubSource, SourceKind, VaultSource};
+use crate::model::catalog::{Catalog, Credential, GithubSource, SecretRef, SourceKind, VaultSource};
 use crate::model::id::SourceId;
 use crate::model::rotator;
 use crate::model::secret::Secret;
@@ -32,6 +32,7 @@ use crate::world::{Collector, ErrorClass, SecretStore, WorldError};
 mod ahead;
 mod consumers;
 mod kinds;
+mod ledger;
 mod registers;
 mod unusable;
 mod usage;
@@ -39,6 +40,7 @@ mod usage;
 pub(super) use ahead::Asker;
 pub(super) use consumers::{consumers_of, shared};
 pub(super) use kinds::{Kind, keeper, kind};
+pub(super) use ledger::ledger;
 pub(super) use registers::registers;
 use unusable::Unusable;
 
@@ -116,7 +118,8 @@ async fn rotations(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Optio
     let reach = Reach { catalog, root, access: Access::Read, sessions };
     for credential in catalog.credentials.values() {
         let managed = credential.rotator.aws_managed();
-        if managed.is_none() && !credential.rotator.capabilities().validated() {
+        let can = credential.rotator.capabilities();
+        if managed.is_none() && !can.validated() && !can.staged() {
             continue;
         }
         let store = store(&reach, credential).await;
@@ -125,6 +128,7 @@ async fn rotations(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Optio
             secret: credential.secret.clone(),
             attempts: credential.policy.attempts,
             deadline: credential.gate.deadline,
+            staged: can.staged(),
             expect_within: managed.map(|managed| managed.expect_within),
             store: store.unwrap_or_else(|error| Box::new(Unusable(error))),
         });
@@ -187,18 +191,23 @@ fn github(source: &GithubSource, sessions: &Sessions) -> Github {
 
 /// The store that holds the value of `credential`.
 pub(super) async fn store(reach: &Reach<'_>, credential: &Credential) -> Result<Box<dyn SecretStore>, WorldError> {
-    let source = &credential.secret.source;
+    store_of(reach, &credential.secret).await
+}
+
+/// The store that holds `secret`.
+async fn store_of(reach: &Reach<'_>, secret: &SecretRef) -> Result<Box<dyn SecretStore>, WorldError> {
+    let source = &secret.source;
     match reach.catalog.settings.sources.get(source) {
         Some(SourceKind::Vault(vault)) => Ok(Box::new(open_vault(vault, reach.root))),
         Some(SourceKind::Aws(_)) => {
-            let region = &credential.secret.region;
+            let region = &secret.region;
             let config = session(reach, source, region).await?;
             let owner = reach.catalog.settings.owner.as_deref();
             Ok(Box::new(SecretsManagerStore::new().with(source.clone(), region, &config).owned_by(owner)))
         }
         _ => Err(WorldError {
             class: ErrorClass::Permanent,
-            operation: format!("open the store of `{}`", credential.id),
+            operation: format!("open the store of `{}`", secret.name),
             cause: format!("source `{source}` cannot store secrets"),
         }),
     }

@@ -2,12 +2,15 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::id::SourceId;
+use super::secret::Secret;
 
 mod aws_managed;
 mod exec;
 mod http;
+mod keyset;
 mod manual;
 mod mysql;
 mod observe;
@@ -16,6 +19,7 @@ mod postgres;
 pub use aws_managed::AwsManaged;
 pub use exec::{DeclaredIssuer, DeclaredOverlap, Exec, ExecCaps};
 pub use http::{Http, Issued, Listed, Method, Step as HttpStep};
+pub use keyset::{ActivateAfter, Encoding, Key, Keys, Keyset, Next};
 pub use manual::Manual;
 pub use mysql::{MysqlAccount, MysqlAlternating, MysqlServer};
 pub use observe::Observe;
@@ -63,6 +67,13 @@ impl Capabilities {
     /// One login whose password we choose; a new one ends the old one at once.
     pub const IN_PLACE: Self =
         Self { issuer: Issuer::Client, overlap: Overlap::Single, reread: false, follows: false, disable: false, delete: false };
+
+    /// True when a rotation may take several values, each made from the one before: nobody validates them, so that the next is made
+    /// when every consumer runs the last.
+    #[must_use]
+    pub fn staged(&self) -> bool {
+        self.follows && !self.validated()
+    }
 
     /// True when somebody lets the value in or refuses it.
     #[must_use]
@@ -121,6 +132,8 @@ impl Overlap {
 pub enum RotatorConfig {
     /// A value we choose and nobody else validates.
     Random(RandomValue),
+    /// Keys with which an application signs, and by which it accepts.
+    Keyset(Keyset),
     /// An access key of an IAM user.
     AwsIamAccessKey(IamAccessKey),
     /// A deploy key of a GitHub repository.
@@ -162,6 +175,7 @@ impl RotatorConfig {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Random(_) => "random",
+            Self::Keyset(_) => "keyset",
             Self::AwsIamAccessKey(_) => "aws-iam-access-key",
             Self::GithubDeployKey(_) => "github-deploy-key",
             Self::AwsManaged(_) => "aws-managed",
@@ -192,6 +206,7 @@ impl RotatorConfig {
     pub fn capabilities(&self) -> Capabilities {
         match self {
             Self::Random(_) | Self::Manual(_) | Self::Observe(_) => Capabilities::UNVALIDATED,
+            Self::Keyset(_) => Keyset::CAPABILITIES,
             Self::AwsIamAccessKey(_) => IamAccessKey::CAPABILITIES,
             Self::GithubDeployKey(_) => GithubDeployKey::CAPABILITIES,
             Self::AwsManaged(_) => AwsManaged::CAPABILITIES,
@@ -201,6 +216,16 @@ impl RotatorConfig {
             Self::PostgresPassword(_) | Self::MysqlPassword(_) => Capabilities::IN_PLACE,
             Self::MysqlDual(_) => MysqlAccount::DUAL,
         }
+    }
+
+    /// What `value` says of what comes after it, and of which version the key is that signs, where a rotation takes several values.
+    #[must_use]
+    pub fn stage(&self, value: &Secret) -> Option<String> {
+        let Self::Keyset(keyset) = self else { return None };
+        let keys = Keys::read(value)?;
+        let next = keyset.next(&keys).as_str();
+        // A name that a person chose is not repeated.
+        Some(if Uuid::try_parse(&keys.sign).is_ok() { format!("{next} {}", keys.sign) } else { next.to_owned() })
     }
 
     /// What is declared of a kind whose store replaces the value by itself; `None` for one whose values slm makes.

@@ -62,7 +62,7 @@ fn what_is_made_of_another_does_not_share_its_restart() {
         for credential in world.catalog.credentials.values_mut() {
             let reload = Some(vec!["reload".to_owned()]);
             credential.consumers[0].kind =
-                ConsumerKind::File(FileConsumer { path: credential.id.to_string(), template: None, mode: None, reload });
+                ConsumerKind::File(FileConsumer { path: credential.id.to_string(), reload, ..FileConsumer::default() });
         }
     };
     assert_eq!(made(40, 10, 10).with(reload).plan().together, []);

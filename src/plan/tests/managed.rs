@@ -402,7 +402,7 @@ fn what_restarts_the_same_workload_is_told_once_with_everybody_it_is_for() {
     let reload = |world: &mut World, id: &str, command: &str| {
         let credential = world.catalog.credentials.get_mut(&CredentialId::from(id)).unwrap();
         let reload = Some(vec!["systemctl".to_owned(), command.to_owned()]);
-        credential.consumers[0].kind = ConsumerKind::File(FileConsumer { path: id.to_owned(), template: None, mode: None, reload });
+        credential.consumers[0].kind = ConsumerKind::File(FileConsumer { path: id.to_owned(), reload, ..FileConsumer::default() });
     };
     let of = |commands: [&str; 3]| {
         let world = world().aged("a", 40).aged("b", 40).aged("c", 1).acknowledged("c", "app", "old", "old");

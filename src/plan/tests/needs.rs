@@ -138,6 +138,47 @@ fn what_is_permitted_to_its_end_is_planned_and_says_so() {
 }
 
 #[test]
+fn what_is_asked_of_consumers_and_registers_in_aws_is_asked_for_on_each() {
+    let with = |world: &mut World| {
+        world.catalog.settings.registers =
+            toml::from_str("s3 = { source = \"prod\", region = \"eu-west-1\", bucket = \"acme\" }").unwrap();
+        let service = "cluster = \"main\"\nservice = \"web\"";
+        let function = "function = \"reports\"\nalias = \"live\"\nregion = \"eu-west-2\"";
+        let kinds = [
+            ConsumerKind::EcsService(toml::from_str(service).unwrap()),
+            ConsumerKind::Lambda(toml::from_str(function).unwrap()),
+            ConsumerKind::Lambda(toml::from_str("function = \"reader\"\nextension-ttl = \"300s\"").unwrap()),
+        ];
+        let all = kinds.into_iter().map(|kind| Consumer { kind, ..consumer("x") });
+        world.catalog.credentials.get_mut(&CredentialId::from("key")).unwrap().consumers = all.collect();
+    };
+    let needs = needed(keyed().with(with));
+    let service = "arn:aws:ecs:eu-west-1:1:service/main/web";
+    let function = "arn:aws:lambda:eu-west-2:1:function:reports";
+    let mut want = vec![("DescribeServices", service), ("UpdateService", service)];
+    want.extend(["DescribeTaskDefinition", "RegisterTaskDefinition", "TagResource", "PassRole"].map(|action| (action, "*")));
+    want.extend(["GetFunctionConfiguration", "UpdateFunctionConfiguration"].map(|action| (action, function)));
+    let alias = ["GetAlias", "GetProvisionedConcurrencyConfig", "PublishVersion", "UpdateAlias"];
+    want.extend(alias.map(|action| (action, function)));
+    let object = "arn:aws:s3:::acme/slm/registers/000000000000/done";
+    want.extend([("ListBucket", "arn:aws:s3:::acme"), ("GetObject", object), ("PutObject", object)]);
+    assert_eq!(short(&needs)[13..], want[..], "after what is asked of the secret, its key and the user");
+    let table = |world: &mut World| {
+        world.catalog.settings.registers =
+            toml::from_str("dynamodb = { source = \"prod\", region = \"eu-west-1\", table = \"slm\" }").unwrap();
+    };
+    let needs = needed(keyed().with(table));
+    let arn = "arn:aws:dynamodb:eu-west-1:1:table/slm";
+    assert_eq!(short(&needs)[13..], [("Query", arn), ("PutItem", arn)]);
+    let random = |world: &mut World| {
+        let value = crate::model::rotator::RandomValue { length: 40, alphabet: Alphabet::Alnum };
+        world.catalog.credentials.get_mut(&CredentialId::from("key")).unwrap().rotator = RotatorConfig::Random(value);
+    };
+    let needs = needed(keyed().with(table).with(random));
+    assert!(short(&needs).iter().all(|(_, of)| *of != arn), "what nobody validates writes no register");
+}
+
+#[test]
 fn a_step_that_is_denied_holds_though_it_is_the_last_one() {
     let plan = asked(keyed(), set("iam:DeleteAccessKey", USER, Permission::Denied));
     assert_eq!((actions(&plan), codes(&plan)), (vec![], vec![Code::NotPermitted]));

@@ -1,0 +1,333 @@
+//! What lasts in the small world that is explored, what may be wrong in it, and when nothing is left to do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
+
+use super::logins;
+use crate::model::catalog::SecretRef;
+use crate::model::id::{RegisterName, VersionId};
+use crate::model::names;
+use crate::model::time::Timestamp;
+use crate::world::{Capabilities, Overlap};
+
+/// Seconds of a tick: one lease, so that a tick ends the lease of every run under way.
+pub const TICK: i64 = 60;
+pub const ATTEMPTS: u8 = 4;
+
+/// What is explored.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub capabilities: Capabilities,
+    pub consumers: usize,
+    /// The first consumer is a canary.
+    pub canary: bool,
+    /// Consumers begin without any value.
+    pub late: bool,
+    /// A second credential that a person made.
+    pub foreign: bool,
+    /// The first new value is one that the target would not take, or that a consumer could not when the server issues it.
+    pub picky: bool,
+    /// Once, versions without a label are gone when a lease has passed.
+    pub forgetful: bool,
+    /// Ticks by which the clock of the store is ahead of ours, and that of the target behind.
+    pub skew: i64,
+    pub ablation: Option<Ablation>,
+}
+
+/// A part of the protocol that is left out, to see that it is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ablation {
+    /// An unknown credential is deleted at once. Leases are left out as well: while they hold, they alone keep a run from recording
+    /// what another has condemned, and the tombstone is there for the day they do not.
+    NoTombstone,
+    /// Effects are not fenced, and nothing waits for a lease.
+    NoLease,
+    /// Rolling back moves the label back.
+    LabelMove,
+    /// Rolling back does not ask whether the old value is being retired.
+    NoFate,
+    /// A verdict can be changed.
+    NoVerdict,
+    /// A rejected credential is deleted while a run may still hand it out.
+    RejectedAtOnce,
+    /// What was being ended and comes back is put in force while a run may still end it.
+    RevivedAtOnce,
+    /// The client library sends again by itself what was not answered.
+    Retries,
+    /// A rotation of several values goes on before every consumer runs the last.
+    Unsettled,
+    /// A version can be written twice, as one with the label `AWSPENDING` can on moto.
+    Overwrite,
+    /// What is kept has the label `AWSPENDING`, and a rotation that AWS begins takes the label away from it.
+    Pending,
+    /// Instants of the target are told by the clock of the store.
+    OneClock,
+}
+
+impl Setup {
+    /// True when no lease ends a run.
+    pub fn unfenced(&self) -> bool {
+        matches!(self.ablation, Some(Ablation::NoLease | Ablation::NoTombstone))
+    }
+
+    /// What the clock of the store shows at `clock`.
+    pub fn by_store(&self, clock: i64) -> Timestamp {
+        ticks(clock + self.skew)
+    }
+
+    /// What the clock of the target shows at `clock`.
+    pub fn by_target(&self, clock: i64) -> Timestamp {
+        ticks(clock - self.skew)
+    }
+
+    /// Ticks since `at` by the clock of the store, counted to `most`.
+    pub fn since(&self, clock: i64, at: Timestamp, most: i64) -> i64 {
+        (clock + self.skew - at.as_second() / TICK).min(most)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyState {
+    pub active: bool,
+    /// The value that is let in under its name; a login has one after the other.
+    pub number: u8,
+    pub version: Option<VersionId>,
+    pub created: i64,
+    pub foreign: bool,
+}
+
+/// A version at a consumer, and the value it was given as that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Held {
+    pub version: Option<VersionId>,
+    pub value: Vec<u8>,
+}
+
+/// Everything that lasts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    pub values: BTreeMap<VersionId, Vec<u8>>,
+    pub current: Option<VersionId>,
+    pub previous: Option<VersionId>,
+    /// Has the label of what was kept last.
+    pub pending: Option<VersionId>,
+    /// Versions without a label were removed.
+    pub forgot: bool,
+    pub keys: BTreeMap<u8, KeyState>,
+    /// What a target that keeps one value lets in.
+    pub password: Vec<u8>,
+    /// Of two passwords of one login, the one that was let in last, and those that have made way.
+    pub first: u8,
+    pub gone: BTreeSet<u8>,
+    pub made: u8,
+    pub registers: BTreeMap<RegisterName, String>,
+    /// What each consumer stores and what it runs.
+    pub consumers: Vec<[Held; 2]>,
+    /// Ticks.
+    pub clock: i64,
+    /// Promotions.
+    pub depth: u8,
+    /// Versions about which a rejection was written down.
+    pub rejected: BTreeSet<VersionId>,
+    /// Times the canary may still refuse, and the operator may still roll back.
+    pub whims: u8,
+}
+
+/// What goes wrong at the one mutation of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It never arrives.
+    RequestLost,
+    /// It takes effect and nobody learns of it.
+    AnswerLost,
+    /// It is refused for want of permission, this once.
+    Denied,
+    /// Nothing is answered to what is read.
+    Unanswered(Read),
+    /// What was so before the last change is answered to what is read.
+    Stale(Read),
+    /// Values are listed and not found: the one in force, or any other.
+    Missing { current: bool },
+    /// The canary refuses.
+    Refuses,
+}
+
+/// Something that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// The credentials at the target.
+    Listing,
+    /// The versions in the store and their labels.
+    Versions,
+    /// A value in the store.
+    Value,
+    /// Registers.
+    Registers,
+    /// What a consumer stores and runs.
+    Consumer,
+    /// Whether a value is let in.
+    Trial,
+}
+
+impl Read {
+    pub const ALL: [Self; 6] = [Self::Listing, Self::Versions, Self::Value, Self::Registers, Self::Consumer, Self::Trial];
+}
+
+pub fn secret() -> SecretRef {
+    SecretRef { source: "s".into(), region: ".".to_owned(), name: "db".to_owned() }
+}
+
+fn ticks(clock: i64) -> Timestamp {
+    Timestamp::new(clock * TICK, 0).unwrap()
+}
+
+/// The number of the credential in `value`; `None` for a tombstone.
+pub fn number(value: &[u8]) -> Option<u8> {
+    after(value, b'k').filter(|_| value.starts_with(b"k"))
+}
+
+/// The number that follows `mark` in `value`.
+pub fn after(value: &[u8], mark: u8) -> Option<u8> {
+    let begin = value.iter().position(|byte| *byte == mark)? + 1;
+    let digits = value[begin..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&value[begin..begin + digits]).ok()?.parse().ok()
+}
+
+impl State {
+    /// True when the value of `version` is let in.
+    pub fn works(&self, setup: &Setup, version: &VersionId) -> bool {
+        self.values.get(version).is_some_and(|value| self.lets_in(setup, value))
+    }
+
+    /// True when the value of `version` could be let in again.
+    pub fn exists(&self, setup: &Setup, version: &VersionId) -> bool {
+        let Overlap::Dual { .. } = setup.capabilities.overlap else { return self.works(setup, version) };
+        self.values.get(version).and_then(|value| self.key_of(setup, value)).is_some()
+    }
+
+    /// The credential at the target that lets `value` in, or would if it were not disabled.
+    fn key_of(&self, setup: &Setup, value: &[u8]) -> Option<&KeyState> {
+        let key = self.keys.get(&logins::name(setup, value)?)?;
+        (Some(key.number) == number(value)).then_some(key)
+    }
+
+    /// A store removes versions that have no label.
+    pub fn forget(&mut self) {
+        self.forgot = true;
+        let labels = [&self.current, &self.previous, &self.pending];
+        self.values.retain(|id, _| labels.iter().any(|label| label.as_ref() == Some(id)));
+    }
+
+    /// True when some consumer runs what is let in as `key`.
+    pub fn is_used(&self, key: &KeyState) -> bool {
+        self.consumers.iter().any(|[_, running]| number(&running.value) == Some(key.number))
+    }
+
+    pub fn lets_in(&self, setup: &Setup, value: &[u8]) -> bool {
+        match setup.capabilities.overlap {
+            Overlap::Unvalidated => true,
+            Overlap::Single => value == self.password,
+            Overlap::Dual { .. } => self.key_of(setup, value).is_some_and(|key| key.active),
+        }
+    }
+
+    /// What is wrong in this state, if anything.
+    pub fn violation(&self, setup: &Setup, leak: bool) -> Option<String> {
+        if setup.foreign && self.keys.get(&2).is_none_or(|key| !key.active) {
+            return Some("I5: a credential that a person made was touched".to_owned());
+        }
+        let current = self.current.as_ref()?;
+        if self.rejected.contains(current) {
+            return Some("I7: what was rejected was promoted".to_owned());
+        }
+        if setup.capabilities.overlap == Overlap::Single {
+            let pending = (0..ATTEMPTS).map(|n| names::slot(&secret(), Some(current), n));
+            let known = pending.chain([current.clone(), names::rollback(&secret(), current)]);
+            let found = known.into_iter().any(|id| self.values.get(&id) == Some(&self.password));
+            return (!found).then(|| "I3: the value at the target is neither current nor pending".to_owned());
+        }
+        if let Some(n) = self.apart(setup, current) {
+            return Some(format!("I8: consumer {n} has a value that is not next to the one in force"));
+        }
+        if !self.works(setup, current) {
+            return Some(format!("I2: the current version {current} does not work"));
+        }
+        let stranded =
+            self.consumers.iter().position(|[_, running]| running.version.is_some() && !self.lets_in(setup, &running.value));
+        stranded.filter(|_| !leak).map(|n| format!("I1: consumer {n} runs a version that does not work"))
+    }
+
+    /// A consumer whose value is neither the one in force, nor the one before, nor, for a canary, the one after: where a rotation takes
+    /// several values, what it signs would be refused.
+    fn apart(&self, setup: &Setup, current: &VersionId) -> Option<usize> {
+        if !setup.capabilities.staged() {
+            return None;
+        }
+        let slots = (0..ATTEMPTS).filter(|_| setup.canary).map(|n| names::slot(&secret(), Some(current), n));
+        let near: Vec<VersionId> = slots.chain([current.clone()]).chain(self.previous.clone()).collect();
+        let next_to = |held: &Held| held.version.is_none() || near.iter().any(|id| self.values.get(id) == Some(&held.value));
+        self.consumers.iter().position(|held| !held.iter().all(next_to))
+    }
+
+    /// True when nothing is left to do and exactly one credential of ours is let in.
+    pub fn is_goal(&self, setup: &Setup, wanted: u8) -> bool {
+        let Some(current) = self.current.as_ref().filter(|_| self.depth >= wanted) else { return false };
+        let adopted = self.consumers.iter().all(|[stored, running]| stored == running && running.version.as_ref() == Some(current));
+        let validated = setup.capabilities.overlap != Overlap::Unvalidated;
+        let alone = self.keys.values().filter(|key| !key.foreign).count() <= 1 || !setup.capabilities.delete;
+        let one = self.keys.values().filter(|key| !key.foreign && key.active).count() == 1;
+        let noted = self.registers.contains_key(&names::mark(&secret(), current, "done"));
+        let settled = !setup.capabilities.staged() || noted;
+        self.works(setup, current) && adopted && settled && (!validated || (alone && one && noted))
+    }
+
+    /// True when a person is asked, as it should be: every attempt at the current generation is closed or rejected, or a value is to
+    /// come back whose login holds another by now.
+    pub fn is_asking(&self, setup: &Setup) -> bool {
+        self.is_taken(setup) || self.is_spent()
+    }
+
+    /// True when it was decided that a value comes back, and another has its login.
+    pub fn is_taken(&self, setup: &Setup) -> bool {
+        let Some(current) = self.current.as_ref().filter(|_| logins::in_turn(setup)) else { return false };
+        let back = self.registers.get(&names::fate(&secret(), current)).is_some_and(|fate| fate == "rollback");
+        back && self.previous.as_ref().is_some_and(|previous| !self.exists(setup, previous))
+    }
+
+    fn is_spent(&self) -> bool {
+        let spent = |n: u8| {
+            let id = names::slot(&secret(), self.current.as_ref(), n);
+            let rejected = self.registers.get(&names::verdict(&secret(), self.current.as_ref(), n));
+            self.values.get(&id).is_some_and(|value| number(value).is_none())
+                || rejected.is_some_and(|text| text.starts_with("reject"))
+        };
+        (0..ATTEMPTS).all(spent)
+    }
+
+    /// Hashes what can make a difference at `clock`; instants count from then and no further than it matters.
+    pub fn digest(&self, setup: &Setup, clock: i64, hasher: &mut impl Hasher) {
+        (
+            &self.values,
+            &self.current,
+            &self.previous,
+            self.pending.as_ref().filter(|_| setup.forgetful && !self.forgot),
+            self.forgot,
+            &self.password,
+            (self.first, &self.gone),
+            self.made,
+            &self.consumers,
+            self.depth,
+            self.whims,
+            &self.rejected,
+        )
+            .hash(hasher);
+        for (id, key) in &self.keys {
+            (id, key.active, key.number, &key.version, (clock - key.created).min(1)).hash(hasher);
+        }
+        for (name, text) in &self.registers {
+            let instant = text.split(' ').find_map(|word| word.parse::<Timestamp>().ok());
+            let kind = text.split(' ').next().filter(|word| word.parse::<Timestamp>().is_err());
+            (name, kind, instant.map(|at| setup.since(clock, at, 2))).hash(hasher);
+        }
+    }
+}

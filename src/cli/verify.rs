@@ -1,0 +1,250 @@
+//! `slm verify`: what of the evidence in a locker can be believed, from a clone alone.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::{Exit, Global, Said, Trouble, pipeline};
+use crate::host::clock::SystemClock;
+use crate::host::verify::{self, Read};
+use crate::model::catalog::LockerSettings;
+use crate::model::locker::LogSettings;
+use crate::model::time::{Limit, Timestamp};
+use crate::record::keys;
+use crate::record::ledger::{self, Standing};
+use crate::record::log::Verifier;
+use crate::record::verify::{Finding, Remark};
+use crate::report;
+use crate::transport::git_signature::{AllowedSigners, Signature};
+use crate::world::Clock as _;
+
+/// Arguments of `slm verify`.
+#[derive(clap::Args, Default)]
+pub struct Args {
+    /// A clone that has the evidence; the config repo itself when absent
+    #[arg(value_name = "CLONE")]
+    clone: Option<PathBuf>,
+    /// Branch of the evidence; from `slm.toml` when absent
+    #[arg(long)]
+    branch: Option<String>,
+    /// Verifier key to trust, or a file of them, a line each; those of `slm.toml` when absent
+    #[arg(long, value_name = "VKEY|FILE")]
+    key: Vec<String>,
+    /// A checkpoint that was seen before, which the log must go on from
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Vec<PathBuf>,
+    /// Allowed signers, as `ssh-keygen` reads them: every commit must be signed by one of them
+    #[arg(long, value_name = "FILE")]
+    signers: Option<PathBuf>,
+    /// Neither compare with the checkpoint that was verified here before nor remember this one
+    #[arg(long)]
+    no_memory: bool,
+}
+
+impl Args {
+    /// Everything in the config repo, by whoever trusts `key`.
+    pub(super) fn trusting(key: &str) -> Self {
+        Self { key: vec![key.to_owned()], ..Self::default() }
+    }
+}
+
+/// How the evidence was judged.
+struct Judged {
+    read: Read,
+    findings: Vec<Finding>,
+    remarks: Vec<Remark>,
+    /// What was not to be had, so that less is proven.
+    unproven: Vec<Remark>,
+    compared: usize,
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
+    let root = args.clone.as_deref().unwrap_or(&global.root);
+    let settings = settings(global)?;
+    let branch = args.branch.as_deref().unwrap_or(&settings.branch);
+    let pins = pins(args, &settings.log)?;
+    let signers =
+        args.signers.as_ref().map(|path| -> Result<_, Trouble> { Ok(AllowedSigners::parse(&std::fs::read_to_string(path)?)?) });
+    let signers = signers.transpose()?;
+    let signed = |signature: Option<(&str, &[u8])>, at: Timestamp| bad_signature(signers.as_ref()?, signature, at);
+    let read = verify::history(root, branch, signers.is_some().then_some(&signed))?;
+    let judged = judge(args, root, branch, &settings.log, &pins, read)?;
+    let mut exits = Vec::new();
+    if !judged.findings.is_empty() {
+        exits.push(Exit::Integrity);
+    } else if !judged.unproven.is_empty() {
+        exits.push(Exit::Incomplete);
+    } else {
+        exits.push(Exit::Clean);
+        if !args.no_memory
+            && let Some(checkpoint) = verify::checkpoint(root, &judged.read.tip)?
+        {
+            verify::remember(root, branch, &checkpoint)?;
+        }
+    }
+    let human = human(branch, &judged);
+    Ok(Said::new(exits, human, to_json(branch, &judged)))
+}
+
+/// The locker of the config repo; of a clone without one, what is so by default.
+fn settings(global: &Global) -> Result<LockerSettings, Trouble> {
+    if !global.root.join("slm.toml").exists() {
+        return Ok(LockerSettings::default());
+    }
+    Ok(pipeline::open(global, "verify", None)?.catalog.settings.locker)
+}
+
+fn pins(args: &Args, log: &LogSettings) -> Result<Vec<Verifier>, Trouble> {
+    let mut lines = Vec::new();
+    for key in &args.key {
+        match std::fs::read_to_string(key) {
+            Ok(text) => lines.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned)),
+            Err(_) => lines.push(key.clone()),
+        }
+    }
+    let lines = if args.key.is_empty() { log.trust.clone() } else { lines };
+    let parse = |line: &String| Verifier::parse(line).map_err(|error| format!("`{line}` cannot be trusted: {error}").into());
+    lines.iter().map(parse).collect()
+}
+
+/// What is wrong with the signature of a commit, if anything.
+fn bad_signature(allowed: &AllowedSigners, signature: Option<(&str, &[u8])>, at: Timestamp) -> Option<String> {
+    let checked = signature.map_or(Signature::Absent, |(armour, bytes)| allowed.check(armour, bytes, at));
+    (!matches!(checked, Signature::Good(_))).then(|| format!("the signature of the commit is: {}", checked.word()))
+}
+
+fn judge(args: &Args, root: &Path, branch: &str, log: &LogSettings, pins: &[Verifier], read: Read) -> Result<Judged, Trouble> {
+    let mut findings: Vec<Finding> = read.finding.clone().into_iter().collect();
+    let (mut remarks, mut unproven) = (read.chain.remarks().to_vec(), Vec::new());
+    let mut compared = 0;
+    if findings.is_empty() {
+        let seen = seen(args, root, branch, pins)?;
+        compared = seen.len();
+        findings.extend(seen.iter().filter_map(|seen| read.chain.extends(seen).err()));
+        match keys::trusted(read.chain.keys(), pins) {
+            Ok(true) => {}
+            Ok(false) => unproven.push(unpinned(read.chain.keys().is_empty())),
+            Err(error) => findings.push(Finding::of_all("slm::evidence-untrusted-key", error.to_string())),
+        }
+        if read.chain.origin().is_none() && pins.is_empty() {
+            unproven.push(Remark {
+                code: "slm::evidence-without-log",
+                what: "the locker has no log yet: nothing in it is proven".to_owned(),
+            });
+        }
+    }
+    if read.unlogged > 0 {
+        let what = format!(
+            "{} before the log began, each vouched for only as it was then",
+            report::words::count(read.unlogged as u64, "commit")
+        );
+        remarks.push(Remark { code: "slm::evidence-before-log", what });
+    }
+    if let Some(cadence) = log.cadence {
+        let (gaps, now) = cadence_of(read.chain.runs(), cadence, SystemClock.now());
+        remarks.extend(gaps);
+        unproven.extend(now);
+    }
+    Ok(Judged { read, findings, remarks, unproven, compared })
+}
+
+fn unpinned(unsigned: bool) -> Remark {
+    let what = if unsigned {
+        "no key signs the log: whoever may write it may have made all of it anew"
+    } else {
+        "the key of the log is the log's own word: give the one you were told elsewhere with `--key`"
+    };
+    Remark { code: "slm::evidence-unpinned", what: what.to_owned() }
+}
+
+/// Checkpoints that the log must go on from.
+fn seen(args: &Args, root: &Path, branch: &str, pins: &[Verifier]) -> Result<Vec<Standing>, Trouble> {
+    let mut files: Vec<Vec<u8>> = args.checkpoint.iter().map(std::fs::read).collect::<Result<_, _>>()?;
+    let mut all = Vec::new();
+    for file in files.drain(..) {
+        all.push(ledger::standing(&file, pins)?);
+    }
+    if !args.no_memory
+        && let Some(file) = verify::remembered(root, branch)?
+    {
+        // It was believed when it was written down.
+        all.push(ledger::standing(&file, &[])?);
+    }
+    Ok(all)
+}
+
+/// Where there was no run for longer than `cadence`, and that there is none now.
+fn cadence_of(runs: &[(String, Timestamp)], cadence: Limit, now: Timestamp) -> (Vec<Remark>, Option<Remark>) {
+    let mut times: Vec<Timestamp> = runs.iter().map(|(_, at)| *at).collect();
+    times.sort_unstable();
+    let longer = |from: &Timestamp, to: &Timestamp| to.as_second() - from.as_second() > cadence.as_seconds();
+    let gap = |from: &Timestamp, to: &str| format!("no run between {from} and {to}: longer than {cadence}");
+    let gaps = times.windows(2).filter(|two| longer(&two[0], &two[1]));
+    let gaps = gaps.map(|two| Remark { code: "slm::evidence-gap", what: gap(&two[0], &two[1].to_string()) }).collect();
+    let last = times.last().filter(|last| longer(last, &now));
+    (gaps, last.map(|last| Remark { code: "slm::evidence-stale", what: gap(last, "now") }))
+}
+
+fn human(branch: &str, judged: &Judged) -> String {
+    let Judged { read, findings, remarks, unproven, compared } = judged;
+    let (commits, artefacts, bytes) = read.chain.counts();
+    let mut text = String::new();
+    for Finding { code, what, commit, since } in findings {
+        text.push_str(&format!("error[{code}]: {what}\n"));
+        if let (Some(commit), Some(since)) = (commit, since) {
+            let held = report::words::count(commits, "commit");
+            text.push_str(&format!("  first in {} of {since}; what came before holds: {held}\n", &commit[..12.min(commit.len())]));
+        }
+    }
+    let head = read.chain.head();
+    if findings.is_empty() {
+        let commits = report::words::count(commits, "commit");
+        text.push_str(&format!(
+            "Everything on {branch} holds: {commits}, {artefacts} artefacts, {bytes} bytes, each in the log.\n"
+        ));
+    }
+    if let (Some(origin), Some(received)) = (read.chain.origin(), read.chain.received()) {
+        let root = crate::record::leaf::hex(&head.root[..6]);
+        text.push_str(&format!("  log         {origin}, {} entries, root {root}…, received {received}\n", head.size));
+    }
+    for key in read.chain.keys() {
+        text.push_str(&format!("  key         {} from entry {}\n", key.verifier.vkey(), key.from));
+    }
+    if *compared > 0 && findings.is_empty() {
+        text.push_str(&format!("  goes on     from {} seen before\n", report::words::count(*compared as u64, "checkpoint")));
+    }
+    for Remark { what, .. } in remarks {
+        text.push_str(&format!("  note        {what}\n"));
+    }
+    for Remark { what, .. } in unproven {
+        text.push_str(&format!("! unproven    {what}\n"));
+    }
+    text
+}
+
+fn to_json(branch: &str, judged: &Judged) -> serde_json::Value {
+    let Judged { read, findings, remarks, unproven, compared } = judged;
+    let (commits, artefacts, bytes) = read.chain.counts();
+    let head = read.chain.head();
+    let finding =
+        |Finding { code, what, commit, since }: &Finding| json!({ "code": code, "what": what, "commit": commit, "since": since });
+    let remark = |Remark { code, what }: &Remark| json!({ "code": code, "what": what });
+    let keys: Vec<_> = read.chain.keys().iter().map(|key| json!({ "key": key.verifier.vkey(), "from": key.from })).collect();
+    json!({
+        "branch": branch,
+        "tip": read.tip,
+        "origin": read.chain.origin(),
+        "entries": head.size,
+        "root": crate::record::leaf::hex(&head.root),
+        "received": read.chain.received(),
+        "keys": keys,
+        "commits": commits,
+        "unlogged_commits": read.unlogged,
+        "artefacts": artefacts,
+        "bytes": bytes,
+        "compared": compared,
+        "findings": findings.iter().map(finding).collect::<Vec<_>>(),
+        "unproven": unproven.iter().map(remark).collect::<Vec<_>>(),
+        "remarks": remarks.iter().map(remark).collect::<Vec<_>>(),
+    })
+}

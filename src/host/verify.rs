@@ -1,0 +1,308 @@
+//! Reads the history of a locker for [`crate::record::verify`]: offline, from any clone, hashing on every core.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use git2::{Commit, Delta, DiffOptions, ErrorCode, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
+
+use super::git::{broken, create_reference, failed};
+use super::logged::read;
+use crate::model::time::Timestamp;
+use crate::record::leaf::Leaf;
+use crate::record::ledger::{CHECKPOINT, FOLDER};
+use crate::record::log;
+use crate::record::verify::{Chain, Changed, Finding, How, Step, run_id};
+use crate::world::{ErrorClass, WorldError};
+
+/// Files hashed at once, over all commits that they are of.
+const BATCH: usize = 20_000;
+
+/// A locker that was read to its end, or to what does not hold.
+pub struct Read {
+    /// What was followed.
+    pub chain: Chain,
+    /// Commits before the log began.
+    pub unlogged: usize,
+    /// The first thing that does not hold.
+    pub finding: Option<Finding>,
+    /// The tip of the branch.
+    pub tip: String,
+}
+
+/// What is asked of the signature of each commit: the armour and the bytes it is over, and the date; gives what is wrong with it.
+pub type Signed<'a> = &'a dyn Fn(Option<(&str, &[u8])>, Timestamp) -> Option<String>;
+
+/// A file by its name in git, with SHA-256 and length of its bytes.
+type Hashed = (Oid, (log::Hash, u64));
+
+/// A commit and what it changes, before anything of it was hashed.
+struct Waiting<'r> {
+    commit: Commit<'r>,
+    tree: Tree<'r>,
+    changed: Vec<(How, String, Oid)>,
+}
+
+/// Follows the evidence on `branch` of the repository at `root`, or of its `origin` where there is no such branch here.
+///
+/// # Errors
+/// When there is no such branch, or the repository cannot be read.
+pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<Read, WorldError> {
+    let unread = broken("read the locker");
+    let repo = Repository::discover(root).map_err(&unread)?;
+    let tip = tip(&repo, branch)?;
+    let line = line(&repo, tip).map_err(&unread)?;
+    let mut read = Read { chain: Chain::default(), unlogged: 0, finding: None, tip: tip.to_string() };
+    let mut waiting: Vec<Waiting<'_>> = Vec::new();
+    let mut files = 0;
+    for id in line {
+        match looked_at(&repo, id, waiting.is_empty() && read.chain.origin().is_none()) {
+            Ok(None) => read.unlogged += 1,
+            Ok(Some(next)) => {
+                files += next.changed.len();
+                waiting.push(next);
+            }
+            Err(error) => {
+                // What came before is judged first: it may be what is wrong.
+                read.finding = follow(&repo, &mut read.chain, std::mem::take(&mut waiting), signed)?;
+                read.finding.get_or_insert_with(|| damaged(&repo, id, &error));
+                return Ok(read);
+            }
+        }
+        if files >= BATCH {
+            files = 0;
+            read.finding = follow(&repo, &mut read.chain, std::mem::take(&mut waiting), signed)?;
+            if read.finding.is_some() {
+                return Ok(read);
+            }
+        }
+    }
+    read.finding = follow(&repo, &mut read.chain, waiting, signed)?;
+    if read.finding.is_none() {
+        read.finding = tiles(&repo, tip, &read.chain)?;
+    }
+    Ok(read)
+}
+
+fn tip(repo: &Repository, branch: &str) -> Result<Oid, WorldError> {
+    let names = [format!("refs/heads/{branch}"), format!("refs/remotes/origin/{branch}")];
+    let found = names.iter().find_map(|name| repo.refname_to_id(name).ok());
+    found.ok_or_else(|| failed(ErrorClass::NotFound, "read the locker", format!("there is no branch `{branch}`")))
+}
+
+/// Every commit from the oldest on, by first parents.
+fn line(repo: &Repository, tip: Oid) -> Result<Vec<Oid>, git2::Error> {
+    let mut line = vec![tip];
+    let mut next = repo.find_commit(tip)?;
+    while next.parent_count() > 0 {
+        next = next.parent(0)?;
+        line.push(next.id());
+    }
+    line.reverse();
+    Ok(line)
+}
+
+/// The commit `id` with what it changes; `None` while there is no log yet.
+fn looked_at(repo: &Repository, id: Oid, first: bool) -> Result<Option<Waiting<'_>>, git2::Error> {
+    let commit = repo.find_commit(id)?;
+    let tree = commit.tree()?;
+    let logged = match tree.get_path(format!("{FOLDER}{CHECKPOINT}").as_ref()) {
+        Ok(_) => true,
+        Err(error) if error.code() == ErrorCode::NotFound => false,
+        Err(error) => return Err(error),
+    };
+    if first && !logged {
+        return Ok(None);
+    }
+    // The first leaves of a log are of everything that was there.
+    let before = if first { None } else { commit.parents().next().map(|parent| parent.tree()).transpose()? };
+    let diff = repo.diff_tree_to_tree(before.as_ref(), Some(&tree), Some(DiffOptions::new().include_typechange(true)))?;
+    let mut changed = Vec::new();
+    for delta in diff.deltas() {
+        let (how, file) = match delta.status() {
+            Delta::Added => (How::Added, delta.new_file()),
+            Delta::Deleted => (How::Deleted, delta.old_file()),
+            _ => (How::Modified, delta.new_file()),
+        };
+        let path = file.path_bytes().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
+        if !path.starts_with(FOLDER) {
+            changed.push((how, path, file.id()));
+        }
+    }
+    changed.sort_unstable_by(|one, two| one.1.cmp(&two.1));
+    Ok(Some(Waiting { commit, tree, changed }))
+}
+
+fn damaged(repo: &Repository, id: Oid, error: &git2::Error) -> Finding {
+    let since = repo.find_commit(id).ok().and_then(|commit| Timestamp::from_second(commit.time().seconds()).ok());
+    let what = format!("git cannot read it: {}", error.message());
+    Finding { code: "slm::evidence-damaged", what, commit: Some(id.to_string()), since }
+}
+
+/// Hashes what `waiting` changes, then follows each of them.
+fn follow(
+    repo: &Repository,
+    chain: &mut Chain,
+    waiting: Vec<Waiting<'_>>,
+    signed: Option<Signed<'_>>,
+) -> Result<Option<Finding>, WorldError> {
+    let files = waiting.iter().flat_map(|one| &one.changed).filter(|(how, ..)| *how != How::Deleted).map(|(_, _, id)| *id);
+    let mut ids: Vec<Oid> = files.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let hashed = hashes(repo, &ids)?;
+    for Waiting { commit, tree, changed } in waiting {
+        let date = |time: git2::Time| Timestamp::from_second(time.seconds()).unwrap_or_default();
+        let id = commit.id().to_string();
+        let here = |code, what| Finding { code, what, commit: Some(id.clone()), since: Some(date(commit.time())) };
+        let mut leaves = Vec::with_capacity(changed.len());
+        let mut run = None;
+        for (how, path, file) in changed {
+            let known = match (how, hashed.get(&file)) {
+                (How::Deleted, _) => ([0; 32], 0),
+                (_, Some(known)) => *known,
+                (_, None) => return Ok(Some(here("slm::evidence-damaged", format!("git cannot read `{path}`")))),
+            };
+            if how != How::Deleted && run_id(&path).is_some_and(|id| commit.message().unwrap_or_default().contains(id)) {
+                run.get_or_insert((path.clone(), file));
+            }
+            leaves.push(Changed { how, leaf: Leaf { path, sha256: known.0, bytes: known.1 } });
+        }
+        let run = run.map(|(path, id)| repo.find_blob(id).map(|blob| (path, blob.content().to_vec()))).transpose();
+        let run = run.map_err(broken("read the locker"))?;
+        let message = commit.message().unwrap_or_default();
+        let step = Step {
+            commit: &id,
+            message,
+            author: date(commit.author().when()),
+            committer: date(commit.time()),
+            parents: if chain.origin().is_none() { 0 } else { commit.parent_count() },
+            changed: leaves,
+            run,
+            read: &|path| read(repo, Some(&tree), &format!("{FOLDER}{path}")),
+        };
+        if let Err(finding) = chain.follow(&step) {
+            return Ok(Some(finding));
+        }
+        if let Some(signed) = signed {
+            let signature = repo.extract_signature(&commit.id(), None).ok();
+            let armour = signature.as_ref().and_then(|(armour, bytes)| Some((std::str::from_utf8(armour).ok()?, &**bytes)));
+            if let Some(what) = signed(armour, date(commit.time())) {
+                return Ok(Some(here("slm::evidence-bad-commit-signature", what)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// SHA-256 and length of each of `ids`, a share on each core; those that cannot be read are left out.
+fn hashes(repo: &Repository, ids: &[Oid]) -> Result<HashMap<Oid, (log::Hash, u64)>, WorldError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = ids.len().div_ceil(cores).max(1);
+    let path = repo.path();
+    let unread = |error| broken("read the locker")(error);
+    let shares = std::thread::scope(|scope| {
+        let work = |ids: &[Oid]| -> Result<Vec<Hashed>, git2::Error> {
+            let repo = Repository::open(path)?;
+            let odb = repo.odb()?;
+            let one = |id: &Oid| {
+                let object = odb.read(*id).ok().filter(|object| object.kind() == ObjectType::Blob)?;
+                let leaf = Leaf::of("", object.data());
+                Some((*id, (leaf.sha256, leaf.bytes)))
+            };
+            Ok(ids.iter().filter_map(one).collect())
+        };
+        let threads: Vec<_> = ids.chunks(share).map(|ids| scope.spawn(move || work(ids))).collect();
+        threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
+    });
+    let mut all = HashMap::with_capacity(ids.len());
+    for share in shares {
+        let share = share.map_err(|_| failed(ErrorClass::Permanent, "read the locker", "a thread of it ended early"))?;
+        all.extend(share.map_err(unread)?);
+    }
+    Ok(all)
+}
+
+/// Whether the files of the log at the tip are what its entries make them, and nothing else is beside them.
+fn tiles(repo: &Repository, tip: Oid, chain: &Chain) -> Result<Option<Finding>, WorldError> {
+    if chain.origin().is_none() {
+        return Ok(None);
+    }
+    let unread = broken("read the locker");
+    let tree = repo.find_commit(tip).and_then(|commit| commit.tree()).map_err(&unread)?;
+    if let Err(error) = log::check(&chain.head(), |path| read(repo, Some(&tree), &format!("{FOLDER}{path}"))) {
+        return Ok(Some(Finding::of_all("slm::evidence-bad-tile", error.to_string())));
+    }
+    let mut files = 0_u64;
+    let folder = tree.get_path(FOLDER.trim_end_matches('/').as_ref()).and_then(|entry| repo.find_tree(entry.id()));
+    let count = |_: &str, entry: &git2::TreeEntry<'_>| {
+        files += u64::from(entry.kind() == Some(ObjectType::Blob));
+        TreeWalkResult::Ok
+    };
+    folder.and_then(|folder| folder.walk(TreeWalkMode::PreOrder, count)).map_err(&unread)?;
+    let expected = expected_files(chain.head().size) + chain.keys().len() as u64 + 1;
+    if files == expected {
+        return Ok(None);
+    }
+    let what = format!("`{FOLDER}` holds {files} files, and the log has {expected}");
+    Ok(Some(Finding::of_all("slm::evidence-strange-file", what)))
+}
+
+/// Tiles and bundles of a log of `size` entries.
+fn expected_files(size: u64) -> u64 {
+    let bundles = size.div_ceil(256);
+    let mut tiles = 0;
+    let mut hashes = size;
+    while hashes > 0 {
+        tiles += hashes.div_ceil(256);
+        hashes /= 256;
+    }
+    bundles + tiles
+}
+
+/// The ref that remembers the checkpoint of `branch` that was verified last.
+fn memory(branch: &str) -> String {
+    format!("refs/slm/verified/{branch}")
+}
+
+/// The checkpoint that was verified here last.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn remembered(root: &Path, branch: &str) -> Result<Option<Vec<u8>>, WorldError> {
+    let unread = broken("read the checkpoint that was verified last");
+    let repo = Repository::discover(root).map_err(&unread)?;
+    match repo.refname_to_id(&memory(branch)) {
+        Ok(id) => Ok(Some(repo.find_blob(id).map_err(&unread)?.content().to_vec())),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(unread(error)),
+    }
+}
+
+/// The checkpoint at the tip `commit`.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn checkpoint(root: &Path, commit: &str) -> Result<Option<Vec<u8>>, WorldError> {
+    let unread = broken("read the checkpoint");
+    let repo = Repository::discover(root).map_err(&unread)?;
+    let tree = Oid::from_str(commit).and_then(|id| repo.find_commit(id)).and_then(|commit| commit.tree()).map_err(&unread)?;
+    read(&repo, Some(&tree), &format!("{FOLDER}{CHECKPOINT}"))
+        .map_err(|error| failed(ErrorClass::Permanent, "read the checkpoint", error))
+}
+
+/// Remembers `checkpoint` as the one that was verified last.
+///
+/// # Errors
+/// When the repository cannot be written.
+pub fn remember(root: &Path, branch: &str, checkpoint: &[u8]) -> Result<(), WorldError> {
+    let write = || -> Result<(), git2::Error> {
+        let repo = Repository::discover(root)?;
+        let blob = repo.blob(checkpoint)?;
+        let name = memory(branch);
+        match repo.find_reference(&name) {
+            Ok(mut known) => known.set_target(blob, "slm: verify").map(drop),
+            Err(_) => create_reference(&repo, &name, blob, "slm: verify").map(drop),
+        }
+    };
+    write().map_err(broken("remember the checkpoint"))
+}

@@ -1,0 +1,95 @@
+//! Checks on how the locker keeps its log.
+
+use super::checks::Repo;
+use super::managed::source;
+use super::near;
+use super::text::{Item, error};
+use crate::model::diagnostic::Diagnostic;
+use crate::model::time::Limit;
+
+/// The log has a name that can stand in a checkpoint, a key that a source can store, and keys to be trusted that could be keys.
+pub fn log(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
+    let Some(Item { doc, raw }) = &repo.settings else { return };
+    let log = &raw.locker.log;
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
+    if log.origin.is_empty() || !log.origin.chars().all(plain) {
+        let help = "use a name without spaces or `+`, best an address of yours: `acme.example/slm`".to_owned();
+        let message = format!("`{}` cannot name a log", log.origin.escape_debug());
+        out.push(error("slm::bad-log", doc.at(&["locker", "log", "origin"]), message, Some(help)));
+    }
+    for (index, key) in log.trust.iter().enumerate().filter(|(_, key)| !is_key(key)) {
+        let help = "copy it as `slm verify` prints it: name, eight hex digits and base64, with `+` between".to_owned();
+        let place = doc.at(&["locker", "log", "trust", &index.to_string()]);
+        out.push(error("slm::bad-log", place, format!("`{key}` is no verifier key"), Some(help)));
+    }
+    if log.cadence.is_some_and(|cadence| cadence <= Limit::seconds(0)) {
+        out.push(error("slm::bad-limit", doc.at(&["locker", "log", "cadence"]), "a cadence of nothing is never kept", None));
+    }
+    let Some(key) = &log.key else { return };
+    let keys = ["locker", "log", "key", "source"];
+    let Some(found) = source(repo, doc, &keys, key.source.as_str(), out) else { return };
+    match (&found.aws, &found.vault, &key.region) {
+        (Some(aws), _, Some(region)) if aws.regions.contains(region) => {}
+        (Some(aws), _, region) => {
+            let regions = || aws.regions.iter().map(String::as_str);
+            let help = Some(format!("its regions are {}", near::list(regions())));
+            let message = match region {
+                Some(region) => format!("region `{region}` is not in scope of source `{}`", key.source),
+                None => format!("the key is in an AWS account, `{}`, and its region is not given", key.source),
+            };
+            out.push(error("slm::unknown-region", doc.at(&["locker", "log", "key"]), message, help));
+        }
+        (None, Some(_), _) => {}
+        (None, None, _) => {
+            let help = Some("use a source of kind `aws` or `vault`".to_owned());
+            let message = format!("source `{}` cannot store secrets", key.source);
+            out.push(error("slm::wrong-source-kind", doc.at(&keys), message, help));
+        }
+    }
+}
+
+fn is_key(text: &str) -> bool {
+    let [name, id, key] = text.splitn(3, '+').collect::<Vec<_>>()[..] else { return false };
+    let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+    !name.is_empty() && id.len() == 8 && id.bytes().all(hex) && key.len() == 44 && key.bytes().all(base64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::world;
+
+    const LOCAL: &str = "[source.keep]\nvault = { path = \"v.age\", identity = \"../i\" }\n\n";
+    const KEY: &str = "slm+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+
+    fn said(lines: &str) -> Vec<&'static str> {
+        let world = world().with("slm.toml", "[source.prod]", &format!("[locker.log]\n{lines}\n\n{LOCAL}[source.prod]"));
+        world.found().into_iter().map(|(code, ..)| code).collect()
+    }
+
+    #[test]
+    fn a_log_has_a_name_a_key_that_can_be_kept_and_keys_to_be_trusted() {
+        let vault = "key = { source = \"keep\", name = \"slm/log\" }";
+        let aws = |region: &str| format!("key = {{ source = \"prod\", {region}name = \"slm/log\" }}");
+        for fine in [
+            String::new(),
+            vault.to_owned(),
+            aws("region = \"eu-west-1\", "),
+            format!("origin = \"acme.example/slm\"\ncadence = \"1d\"\ntrust = [\"{KEY}\"]\n{vault}"),
+        ] {
+            assert!(said(&fine).is_empty(), "{fine}: {:?}", said(&fine));
+        }
+        for (wrong, code) in [
+            ("origin = \"\"".to_owned(), "slm::bad-log"),
+            ("origin = \"a b\"".to_owned(), "slm::bad-log"),
+            ("origin = \"a+b\"".to_owned(), "slm::bad-log"),
+            (format!("trust = [\"{}\"]", &KEY[..60]), "slm::bad-log"),
+            ("cadence = \"0d\"".to_owned(), "slm::bad-limit"),
+            (aws(""), "slm::unknown-region"),
+            (aws("region = \"mars-1\", "), "slm::unknown-region"),
+            ("key = { source = \"kep\", name = \"x\" }".to_owned(), "slm::unknown-source"),
+        ] {
+            assert_eq!(said(&wrong), [code], "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Signs that a value is in wrong hands, as far as a credential declares which count: a person ends it, at once.
+
+use super::guard::{Share, guard};
+use super::needs::user;
+use super::{Input, choose};
+use crate::model::catalog::{Credential, LeakTrigger};
+use crate::model::plan::{Held, HeldBecause, Reason};
+use crate::model::rotator::RotatorConfig;
+use crate::model::snapshot::Resource;
+
+/// Rotations that a sign of a leak asks for. None is begun by itself: to end a value while it is in use is for a person, and for the
+/// guard that is asked about it.
+pub(super) fn suspected(input: &Input<'_>) -> Vec<Held> {
+    input.catalog.credentials.values().filter_map(|credential| one(input, credential)).collect()
+}
+
+fn one(input: &Input<'_>, credential: &Credential) -> Option<Held> {
+    let sign = credential.leak.iter().find_map(|trigger| match trigger {
+        LeakTrigger::AwsQuarantinePolicy => quarantined(input, credential),
+    })?;
+    let version = choose::see(input, credential).resource?.text("version")?.into();
+    let because = match guard(input.rules, credential, "rotate_leak", Share::default(), input.assessment.at) {
+        Ok(_) => HeldBecause::Person(format!("`slm rotate {} --leak` ends it at once, whoever still uses it", credential.id)),
+        Err(because) => because,
+    };
+    Some(Held { kind: choose::rotate(credential, Some(version)), reason: Reason::Leaked { sign }, because })
+}
+
+/// What AWS attached to the user whose key it found in public, if it did.
+fn quarantined(input: &Input<'_>, credential: &Credential) -> Option<String> {
+    let RotatorConfig::AwsIamAccessKey(key) = &credential.rotator else { return None };
+    let source = key.source.as_ref().unwrap_or(&credential.secret.source);
+    let policy = |user: &Resource| user.text("quarantine").map(str::to_owned);
+    let policy = user(input, source, &key.user).and_then(policy).filter(|policy| !policy.is_empty())?;
+    Some(format!("AWS has attached `{policy}` to IAM user `{}`; detach it when the key is replaced", key.user))
+}

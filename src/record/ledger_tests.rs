@@ -1,0 +1,131 @@
+//! What a commit adds to the log, and when it must not.
+
+use super::super::log::entries;
+use super::*;
+use std::cell::RefCell;
+
+fn signer(seed: u8) -> Signer {
+    Signer::new("log", &[seed; 32]).unwrap()
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_795_000_000 + second).unwrap()
+}
+
+#[derive(Default)]
+struct Files(RefCell<BTreeMap<String, Vec<u8>>>);
+
+impl Files {
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.0.borrow().get(&format!("{FOLDER}{path}")).cloned())
+    }
+
+    fn extended(&self, ledger: &Ledger, leaves: &[Leaf], now: Timestamp) -> Result<Timestamp, LedgerError> {
+        let (changes, received) = ledger.extend(|path| self.read(path), leaves, now)?;
+        for (path, file) in changes {
+            match file {
+                Some(file) => drop(self.0.borrow_mut().insert(path, file.bytes().unwrap().into_owned())),
+                None => assert!(self.0.borrow_mut().remove(&path).is_some(), "{path} was not there"),
+            }
+        }
+        Ok(received)
+    }
+
+    fn standing(&self) -> Standing {
+        standing(&self.read(CHECKPOINT).unwrap().unwrap(), &[signer(1).verifier().clone()]).unwrap()
+    }
+}
+
+fn leaves(from: usize, count: usize) -> Vec<Leaf> {
+    (from..from + count).map(|number| Leaf::of(&format!("raw/{number:05}"), &number.to_be_bytes())).collect()
+}
+
+fn signed() -> Ledger {
+    Ledger::new("log".to_owned(), Some(signer(1)), None)
+}
+
+#[test]
+fn leaves_are_entries_in_their_order_and_only_the_files_in_use_stay() {
+    let files = Files::default();
+    for (from, count) in [(0, 3), (3, 300), (303, 0), (303, 1)] {
+        files.extended(&signed(), &leaves(from, count), at(0)).unwrap();
+    }
+    assert_eq!(files.standing().head.size, 304);
+    let read: Vec<Leaf> =
+        entries(304, 0..304, |path| files.read(path)).unwrap().map(|entry| Leaf::parse(&entry.unwrap()).unwrap()).collect();
+    assert_eq!(read, leaves(0, 304));
+    let paths: Vec<String> = files.0.borrow().keys().cloned().collect();
+    assert_eq!(
+        paths,
+        [
+            "log/checkpoint",
+            "log/keys/1",
+            "log/tile/0/000",
+            "log/tile/0/001.p/48",
+            "log/tile/1/000.p/1",
+            "log/tile/entries/000",
+            "log/tile/entries/001.p/48",
+        ]
+    );
+}
+
+#[test]
+fn a_commit_is_never_dated_before_the_one_it_goes_on() {
+    let files = Files::default();
+    assert_eq!(files.extended(&signed(), &leaves(0, 1), at(100)).unwrap(), at(100));
+    assert_eq!(files.extended(&signed(), &leaves(1, 1), at(40)).unwrap(), at(100));
+    assert_eq!(files.extended(&signed(), &leaves(2, 1), at(101)).unwrap(), at(101));
+    assert_eq!(files.standing().received, at(101));
+}
+
+#[test]
+fn a_log_that_was_touched_is_not_gone_on_with() {
+    for (path, bytes) in [
+        ("log/tile/0/000.p/3", vec![0; 96]),
+        ("log/tile/entries/000.p/3", vec![0, 1, 2]),
+        ("log/checkpoint", b"log\n3\n".to_vec()),
+        ("log/keys/1", b"log\nkey 1\n".to_vec()),
+    ] {
+        let files = Files::default();
+        files.extended(&signed(), &leaves(0, 3), at(0)).unwrap();
+        files.0.borrow_mut().insert(path.to_owned(), bytes);
+        let error = files.extended(&signed(), &leaves(3, 1), at(1)).unwrap_err();
+        assert!(
+            matches!(error, LedgerError::Log(_) | LedgerError::Checkpoint(_) | LedgerError::Note(_) | LedgerError::Keys(_)),
+            "{path}: {error}"
+        );
+    }
+    // A checkpoint that another key signed is not believed either.
+    let files = Files::default();
+    files.extended(&signed(), &leaves(0, 3), at(0)).unwrap();
+    let note = files.read(CHECKPOINT).unwrap().unwrap();
+    let (text, had) = text_of(&note).unwrap();
+    assert!(had);
+    let forged = compose(text, &[signer(9).sign(text).unwrap()]).unwrap();
+    files.0.borrow_mut().insert("log/checkpoint".to_owned(), forged.into_bytes());
+    assert!(matches!(files.extended(&signed(), &[], at(1)), Err(LedgerError::Note(NoteError::Unsigned))));
+}
+
+#[test]
+fn only_the_key_in_force_or_its_heir_goes_on() {
+    let files = Files::default();
+    files.extended(&signed(), &leaves(0, 1), at(0)).unwrap();
+    let other = |signer_: Option<Signer>, before: Option<Signer>| Ledger::new("log".to_owned(), signer_, before);
+    let refused = |ledger: &Ledger| files.extended(ledger, &leaves(1, 1), at(1)).unwrap_err();
+    assert!(matches!(refused(&other(None, None)), LedgerError::NoKey(_)));
+    assert!(matches!(refused(&other(Some(signer(2)), None)), LedgerError::OtherKey(_)));
+    assert!(matches!(refused(&other(Some(signer(2)), Some(signer(3)))), LedgerError::OtherKey(_)));
+    let elsewhere = Ledger::new("elsewhere".to_owned(), Some(Signer::new("elsewhere", &[1; 32]).unwrap()), None);
+    assert!(matches!(refused(&elsewhere), LedgerError::Keys(_)));
+    files.extended(&other(Some(signer(2)), Some(signer(1))), &leaves(1, 1), at(1)).unwrap();
+    let keys = keys::read_all("log", |path| files.read(path)).unwrap();
+    assert_eq!(
+        keys.iter().map(|key| (key.verifier.vkey(), key.from)).collect::<Vec<_>>(),
+        [(signer(1).verifier().vkey(), 0), (signer(2).verifier().vkey(), 2),]
+    );
+    assert_eq!(keys::in_force(&keys, 1), keys.first());
+    assert_eq!(keys::in_force(&keys, 2), keys.last());
+    assert!(keys::trusted(&keys, &[signer(1).verifier().clone()]).unwrap());
+    assert!(!keys::trusted(&keys, &[]).unwrap());
+    assert!(keys::trusted(&keys, &[signer(5).verifier().clone()]).is_err());
+}

@@ -1,0 +1,379 @@
+//! Follows the history of a locker, commit by commit, and says what in it does not hold.
+//!
+//! Of each commit the leaves are made anew from the files that it changes. They must hash, with all leaves before them, to the
+//! root in the signed checkpoint of that very commit; so whatever was edited, put in, left out, renamed or put in another order since
+//! leads to another root. What the log cannot show, that there was nothing after its last commit, is shown by a checkpoint that
+//! was seen before, or by the time at which a run was due.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use serde::Deserialize;
+
+use super::keys::{self, Key};
+use super::leaf::{Leaf, hex};
+use super::ledger::{self, CHECKPOINT, LedgerError, Standing};
+use super::log::{Hash, Head, Verifier, entries, leaf_hash, node_hash, root_of};
+use crate::model::time::Timestamp;
+
+/// Folders of what is written once: a file there never changes.
+const ONCE: [&str; 3] = ["runs/", "raw/", "plans/"];
+
+/// How a file came into a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It is new.
+    Added,
+    /// It was there with other bytes.
+    Modified,
+    /// It is gone.
+    Deleted,
+}
+
+/// One file that a commit changes, outside the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// How.
+    pub how: How,
+    /// The leaf that it must have; of one that is gone only the path counts.
+    pub leaf: Leaf,
+}
+
+/// One commit, as it is looked at.
+pub struct Step<'a> {
+    /// Its name.
+    pub commit: &'a str,
+    /// Its message.
+    pub message: &'a str,
+    /// Its author's date.
+    pub author: Timestamp,
+    /// Its committer's date.
+    pub committer: Timestamp,
+    /// How many commits it goes on.
+    pub parents: usize,
+    /// What it changes, by path; of the first with a log, everything that is in it.
+    pub changed: Vec<Changed>,
+    /// The file of the run that the message names, when there is one: its path and its bytes.
+    pub run: Option<(String, Vec<u8>)>,
+    /// Files of the log in its tree, by their path below `log/`.
+    pub read: &'a dyn Fn(&str) -> io::Result<Option<Vec<u8>>>,
+}
+
+/// What does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Stable code.
+    pub code: &'static str,
+    /// What is wrong, in words.
+    pub what: String,
+    /// The commit in which it is wrong first; none when it is no commit that is wrong.
+    pub commit: Option<String>,
+    /// When that commit says it was made.
+    pub since: Option<Timestamp>,
+}
+
+impl Finding {
+    /// Something wrong with no one commit.
+    #[must_use]
+    pub fn of_all(code: &'static str, what: String) -> Self {
+        Self { code, what, commit: None, since: None }
+    }
+}
+
+/// Something worth knowing that breaks nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// Stable code.
+    pub code: &'static str,
+    /// In words.
+    pub what: String,
+}
+
+#[derive(Deserialize)]
+struct RunFile {
+    run: RunHead,
+}
+
+#[derive(Deserialize)]
+struct RunHead {
+    id: String,
+    at: Timestamp,
+}
+
+/// The tree so far, by its complete subtrees.
+#[derive(Clone, Default)]
+struct Frontier {
+    size: u64,
+    peaks: Vec<(u32, Hash)>,
+}
+
+impl Frontier {
+    fn push(&mut self, leaf: Hash) {
+        let (mut level, mut hash) = (0, leaf);
+        while let Some((_, left)) = self.peaks.pop_if(|(height, _)| *height == level) {
+            hash = node_hash(&left, &hash);
+            level += 1;
+        }
+        self.peaks.push((level, hash));
+        self.size += 1;
+    }
+
+    fn head(&self) -> Head {
+        let mut peaks = self.peaks.iter().rev().map(|(_, hash)| *hash);
+        let root = peaks.next().map(|last| peaks.fold(last, |right, left| node_hash(&left, &right)));
+        Head { size: self.size, root: root.unwrap_or_else(|| root_of(&[])) }
+    }
+}
+
+/// The history so far.
+#[derive(Default)]
+pub struct Chain {
+    tree: Frontier,
+    origin: Option<String>,
+    keys: Vec<Key>,
+    received: Option<Timestamp>,
+    runs: Vec<(String, Timestamp)>,
+    known: BTreeSet<String>,
+    heads: Vec<Head>,
+    artefacts: u64,
+    bytes: u64,
+    remarks: Vec<Remark>,
+}
+
+/// Longer than a run takes between its beginning and its commit.
+const LATE_SECONDS: i64 = 86_400;
+
+impl Chain {
+    /// Follows one commit more.
+    ///
+    /// # Errors
+    /// The first thing about it that does not hold.
+    pub fn follow(&mut self, step: &Step<'_>) -> Result<(), Finding> {
+        let found = |(code, what): (&'static str, String)| Finding {
+            code,
+            what,
+            commit: Some(step.commit.to_owned()),
+            since: Some(step.committer),
+        };
+        self.step(step).map_err(found)
+    }
+
+    fn step(&mut self, step: &Step<'_>) -> Result<(), (&'static str, String)> {
+        if step.parents > 1 || (step.parents == 0 && !self.heads.is_empty()) {
+            return Err(("slm::evidence-not-one-line", "the commit does not go on one other".to_owned()));
+        }
+        let standing = self.standing(step)?;
+        self.changes(step)?;
+        let before = self.tree.clone();
+        for changed in &step.changed {
+            self.tree.push(leaf_hash(&changed.leaf.entry()));
+        }
+        if self.tree.head() != standing.head {
+            return Err(difference(step, &before, &standing.head));
+        }
+        self.dates(step, &standing)?;
+        self.artefacts += step.changed.len() as u64;
+        self.bytes += step.changed.iter().map(|changed| changed.leaf.bytes).sum::<u64>();
+        self.heads.push(standing.head);
+        self.received = Some(standing.received);
+        self.origin = Some(standing.origin);
+        Ok(())
+    }
+
+    /// The checkpoint of the commit, believed.
+    fn standing(&mut self, step: &Step<'_>) -> Result<Standing, (&'static str, String)> {
+        let unread = |error: io::Error| ("slm::evidence-unread", format!("its log cannot be read: {error}"));
+        let file = (step.read)(CHECKPOINT).map_err(unread)?;
+        let file = file.ok_or_else(|| ("slm::evidence-no-checkpoint", "it has no `log/checkpoint`".to_owned()))?;
+        let wrong = |error: &LedgerError| ("slm::evidence-bad-checkpoint", with_cause(error));
+        let claimed = ledger::standing(&file, &[]).map_err(|error| wrong(&error))?;
+        if self.origin.as_ref().is_some_and(|origin| *origin != claimed.origin) {
+            let what = format!("it is of the log `{}`, and what came before is not", claimed.origin);
+            return Err(("slm::evidence-other-log", what));
+        }
+        let keys = keys::read_all(&claimed.origin, step.read).map_err(|error| ("slm::evidence-bad-key", with_cause(&error)))?;
+        if !keys.starts_with(&self.keys) {
+            return Err(("slm::evidence-bad-key", "a key of the log is another than before".to_owned()));
+        }
+        self.keys = keys;
+        // A key says from which size on it signs; before the first, nobody does.
+        let signer: Vec<Verifier> =
+            keys::in_force(&self.keys, claimed.head.size).map(|key| key.verifier.clone()).into_iter().collect();
+        ledger::standing(&file, &signer).map_err(|error| ("slm::evidence-bad-signature", with_cause(&error)))
+    }
+
+    /// What is written once stays, and nothing goes.
+    fn changes(&self, step: &Step<'_>) -> Result<(), (&'static str, String)> {
+        for Changed { how, leaf } in &step.changed {
+            let once = ONCE.iter().any(|folder| leaf.path.starts_with(folder));
+            match how {
+                How::Deleted => return Err(("slm::evidence-deleted", format!("`{}` is gone", leaf.path))),
+                How::Modified if once => {
+                    return Err((
+                        "slm::evidence-rewritten",
+                        format!("`{}` was there before and is never written twice", leaf.path),
+                    ));
+                }
+                How::Added | How::Modified => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whose run it is, and that its dates agree with each other and with those before.
+    fn dates(&mut self, step: &Step<'_>, standing: &Standing) -> Result<(), (&'static str, String)> {
+        let wrong = |what: String| Err(("slm::evidence-bad-date", what));
+        if standing.received != step.committer {
+            return wrong(format!("its committer's date is not that of its checkpoint, {}", standing.received));
+        }
+        if self.received.is_some_and(|before| before > standing.received) {
+            return wrong("it is dated before the commit it goes on".to_owned());
+        }
+        let Some((path, file)) = &step.run else {
+            return Err(("slm::evidence-no-run", "it holds no file of the run that its message names".to_owned()));
+        };
+        let Ok(RunFile { run: RunHead { id, at } }) = serde_json::from_slice(file) else {
+            return Err(("slm::evidence-bad-run", format!("`{path}` is not as slm writes it")));
+        };
+        // The first commit of a log has the runs of those before it as well.
+        let runs = step.changed.iter().filter(|changed| run_id(&changed.leaf.path).is_some()).count();
+        if run_id(path) != Some(id.as_str()) || (runs != 1 && !self.heads.is_empty()) {
+            return Err(("slm::evidence-bad-run", format!("its run calls itself `{id}`, and the commit or the file does not")));
+        }
+        if !self.known.insert(id.clone()) {
+            return Err(("slm::evidence-run-twice", format!("the run `{id}` is there already")));
+        }
+        if at.as_second() != step.author.as_second() {
+            return wrong(format!("its author's date is not that of its run, {at}"));
+        }
+        if at.as_second() > standing.received.as_second() {
+            return wrong(format!("its run is of {at}, after it was recorded"));
+        }
+        let late = standing.received.as_second() - at.as_second();
+        if late > LATE_SECONDS {
+            let what = format!("run `{id}` of {at} was recorded at {}, {} hours later", standing.received, late / 3_600);
+            self.remarks.push(Remark { code: "slm::evidence-late", what });
+        }
+        self.runs.push((id, at));
+        Ok(())
+    }
+
+    /// The log as of the last commit followed.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.tree.head()
+    }
+
+    /// The log, once a commit was followed.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
+    /// Its keys.
+    #[must_use]
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// Commits followed, artefacts in them, and bytes of those.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64, u64) {
+        (self.heads.len() as u64, self.artefacts, self.bytes)
+    }
+
+    /// When the last commit was made.
+    #[must_use]
+    pub fn received(&self) -> Option<Timestamp> {
+        self.received
+    }
+
+    /// The runs in it, the oldest commit first: id, when it began.
+    #[must_use]
+    pub fn runs(&self) -> &[(String, Timestamp)] {
+        &self.runs
+    }
+
+    /// What was worth knowing.
+    #[must_use]
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
+    }
+
+    /// Whether the log still says what `seen`, a checkpoint from elsewhere, says.
+    ///
+    /// # Errors
+    /// When it is shorter by now, or another.
+    pub fn extends(&self, seen: &Standing) -> Result<(), Finding> {
+        let head = self.head();
+        if self.origin.as_ref().is_some_and(|origin| *origin != seen.origin) {
+            let what =
+                format!("the log is `{}`, and what was seen before is `{}`", self.origin.clone().unwrap_or_default(), seen.origin);
+            return Err(Finding::of_all("slm::evidence-other-log", what));
+        }
+        if seen.head.size > head.size {
+            let what =
+                format!("the log has {} entries, and had {} when it was seen at {}", head.size, seen.head.size, seen.received);
+            return Err(Finding::of_all("slm::evidence-truncated", what));
+        }
+        if seen.head.size > 0 && !self.heads.contains(&seen.head) {
+            let what = format!("the log is not the one whose {} entries were seen at {}", seen.head.size, seen.received);
+            return Err(Finding::of_all("slm::evidence-forked", what));
+        }
+        Ok(())
+    }
+}
+
+/// The id of the run that the file at `path` is of.
+#[must_use]
+pub fn run_id(path: &str) -> Option<&str> {
+    path.strip_prefix("runs/")?.strip_suffix(".json")?.rsplit('/').next()
+}
+
+fn with_cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
+/// In which file the log and the commit differ first; by size and root alone nobody could say.
+fn difference(step: &Step<'_>, before: &Frontier, claimed: &Head) -> (&'static str, String) {
+    let other = || ("slm::evidence-other-root", "its log does not go on from the log before".to_owned());
+    if claimed.size < before.size {
+        return other();
+    }
+    let Ok(logged) = entries(claimed.size, before.size..claimed.size, step.read) else { return other() };
+    let logged: Vec<Option<Leaf>> = logged.map(|entry| Leaf::parse(&entry.ok()?)).collect();
+    let mut frontier = before.clone();
+    logged.iter().flatten().for_each(|leaf| frontier.push(leaf_hash(&leaf.entry())));
+    if frontier.head() != *claimed {
+        return other();
+    }
+    let logged: Vec<&Leaf> = logged.iter().flatten().collect();
+    let runs = logged.iter().filter(|leaf| run_id(&leaf.path).is_some()).count();
+    if runs > 1 && before.size > 0 {
+        let what = format!("its log goes on by the entries of {runs} runs: commits before it are missing, or in another order");
+        return ("slm::evidence-other-root", what);
+    }
+    for Changed { leaf, .. } in &step.changed {
+        match logged.iter().find(|known| known.path == leaf.path) {
+            None => return ("slm::evidence-unlogged", format!("`{}` is in the commit and not in the log", leaf.path)),
+            Some(known) if **known != *leaf => {
+                let what = format!(
+                    "`{}` is not what the log says: SHA-256 {}, logged {}",
+                    leaf.path,
+                    hex(&leaf.sha256),
+                    hex(&known.sha256)
+                );
+                return ("slm::evidence-edited", what);
+            }
+            Some(_) => {}
+        }
+    }
+    match logged.iter().find(|known| !step.changed.iter().any(|changed| changed.leaf.path == known.path)) {
+        Some(leaf) => ("slm::evidence-missing", format!("`{}` is in the log and not in the commit", leaf.path)),
+        None => ("slm::evidence-reordered", "its entries are not in the order of their paths".to_owned()),
+    }
+}
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;

@@ -1,0 +1,169 @@
+//! What only somebody with the key can do, and what a chain says of it.
+
+use super::super::keys::handover;
+use super::super::ledger::{Changes, FOLDER, Ledger};
+use super::super::log::Signer;
+use super::*;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+fn signer(seed: u8) -> Signer {
+    Signer::new("log", &[seed; 32]).unwrap()
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_795_000_000 + second).unwrap()
+}
+
+/// A locker whose keeper holds the key and may write what they like.
+struct World {
+    files: RefCell<BTreeMap<String, Vec<u8>>>,
+    chain: Chain,
+    commits: usize,
+}
+
+/// A commit of one run, as its keeper would have it.
+struct Run<'a> {
+    id: &'a str,
+    file: &'a str,
+    began: i64,
+    author: i64,
+    recorded: i64,
+    committer: i64,
+    message: &'a str,
+}
+
+const RUN: Run<'static> =
+    Run { id: "r1", file: "runs/r1.json", began: 0, author: 0, recorded: 60, committer: 60, message: "run r1: 0 of 0" };
+
+impl World {
+    fn new() -> Self {
+        Self { files: RefCell::default(), chain: Chain::default(), commits: 0 }
+    }
+
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.files.borrow().get(&format!("{FOLDER}{path}")).cloned())
+    }
+
+    fn commit(&mut self, run: &Run<'_>, ledger: &Ledger) -> Result<(), &'static str> {
+        let Run { id, file, began, author, recorded, committer, message } = *run;
+        let text = format!("{{\"run\":{{\"at\":\"{}\",\"id\":\"{id}\"}}}}\n", at(began));
+        let leaf = Leaf::of(file, text.as_bytes());
+        let how = if self.files.borrow().contains_key(file) { How::Modified } else { How::Added };
+        let (changes, _): (Changes, _) = ledger.extend(|path| self.read(path), std::slice::from_ref(&leaf), at(recorded)).unwrap();
+        for (path, blob) in changes {
+            match blob {
+                Some(blob) => drop(self.files.borrow_mut().insert(path, blob.bytes().unwrap().into_owned())),
+                None => drop(self.files.borrow_mut().remove(&path)),
+            }
+        }
+        self.files.borrow_mut().insert(file.to_owned(), text.clone().into_bytes());
+        let commit = format!("{:040}", self.commits);
+        let files = &self.files;
+        let read = |path: &str| Ok(files.borrow().get(&format!("{FOLDER}{path}")).cloned());
+        let step = Step {
+            commit: &commit,
+            message,
+            author: at(author),
+            committer: at(committer),
+            parents: usize::from(self.commits > 0),
+            changed: vec![Changed { how, leaf }],
+            run: message.contains(run_id(file).unwrap_or("none")).then(|| (file.to_owned(), text.into_bytes())),
+            read: &read,
+        };
+        self.commits += 1;
+        self.chain.follow(&step).map_err(|finding| finding.code)
+    }
+}
+
+fn ledger() -> Ledger {
+    Ledger::new("log".to_owned(), Some(signer(1)), None)
+}
+
+fn second() -> Run<'static> {
+    Run { id: "r2", file: "runs/r2.json", began: 100, author: 100, recorded: 160, committer: 160, message: "run r2: 0 of 0" }
+}
+
+#[test]
+fn runs_that_are_as_they_should_be_hold() {
+    let mut world = World::new();
+    assert_eq!(world.commit(&RUN, &ledger()), Ok(()));
+    assert_eq!(world.commit(&second(), &ledger()), Ok(()));
+    assert_eq!(world.chain.counts().0, 2);
+    assert_eq!(world.chain.received(), Some(at(160)));
+    assert_eq!(world.chain.runs(), [("r1".to_owned(), at(0)), ("r2".to_owned(), at(100))]);
+    assert_eq!(world.chain.remarks(), []);
+}
+
+#[test]
+fn dates_that_contradict_each_other_are_found_whoever_signed_them() {
+    for run in [
+        Run { author: 99, ..second() },
+        Run { began: 99, ..second() },
+        Run { committer: 161, ..second() },
+        Run { began: 170, author: 170, ..second() },
+    ] {
+        let mut world = World::new();
+        world.commit(&RUN, &ledger()).unwrap();
+        assert_eq!(world.commit(&run, &ledger()), Err("slm::evidence-bad-date"));
+    }
+}
+
+#[test]
+fn a_run_that_is_recorded_a_day_late_is_remarked() {
+    let mut world = World::new();
+    world.commit(&RUN, &ledger()).unwrap();
+    let late = Run { recorded: 100 + 90_000, committer: 100 + 90_000, ..second() };
+    assert_eq!(world.commit(&late, &ledger()), Ok(()));
+    assert_eq!(world.chain.remarks()[0].code, "slm::evidence-late");
+    assert!(world.chain.remarks()[0].what.contains("25 hours later"), "{}", world.chain.remarks()[0].what);
+}
+
+#[test]
+fn a_run_is_recorded_once_under_its_own_name() {
+    for (run, code) in [
+        (Run { message: "run r9", ..second() }, "slm::evidence-no-run"),
+        (Run { file: "runs/r3.json", message: "run r3", ..second() }, "slm::evidence-bad-run"),
+        (Run { file: "elsewhere/r2.json", ..second() }, "slm::evidence-no-run"),
+        (Run { id: "r1", file: "runs/again/r1.json", message: "run r1", ..second() }, "slm::evidence-run-twice"),
+        (Run { id: "r1", file: "runs/r1.json", message: "run r1", ..second() }, "slm::evidence-rewritten"),
+    ] {
+        let mut world = World::new();
+        world.commit(&RUN, &ledger()).unwrap();
+        assert_eq!(world.commit(&run, &ledger()), Err(code));
+    }
+}
+
+#[test]
+fn a_key_is_followed_when_the_one_before_signed_that() {
+    let handed = Ledger::new("log".to_owned(), Some(signer(2)), Some(signer(1)));
+    let mut world = World::new();
+    world.commit(&RUN, &ledger()).unwrap();
+    assert_eq!(world.commit(&second(), &handed), Ok(()));
+    let keys: Vec<u64> = world.chain.keys().iter().map(|key| key.from).collect();
+    assert_eq!(keys, [0, 2]);
+
+    // Signed by the new key alone, the note is worth nothing.
+    let mut world = World::new();
+    world.commit(&RUN, &ledger()).unwrap();
+    let alone = handover("log", 1, &signer(2), 0, None).unwrap();
+    world.files.borrow_mut().insert("log/keys/2".to_owned(), alone.into_bytes());
+    let failed = Ledger::new("log".to_owned(), Some(signer(2)), None).extend(|path| world.read(path), &[], at(0));
+    assert!(matches!(failed, Err(LedgerError::Keys(_))));
+}
+
+#[test]
+fn what_was_seen_before_must_be_a_beginning_of_what_is_there() {
+    let mut world = World::new();
+    world.commit(&RUN, &ledger()).unwrap();
+    let first = world.chain.head();
+    world.commit(&second(), &ledger()).unwrap();
+    let seen = |origin: &str, head: Head| Standing { origin: origin.to_owned(), head, received: at(60) };
+    assert_eq!(world.chain.extends(&seen("log", first)), Ok(()));
+    assert_eq!(world.chain.extends(&seen("log", world.chain.head())), Ok(()));
+    let code = |seen: &Standing| world.chain.extends(seen).unwrap_err().code;
+    assert_eq!(code(&seen("log", Head { size: 3, ..first })), "slm::evidence-truncated");
+    assert_eq!(code(&seen("log", Head { root: [7; 32], ..first })), "slm::evidence-forked");
+    assert_eq!(code(&seen("log", Head { size: 2, ..first })), "slm::evidence-forked");
+    assert_eq!(code(&seen("other", first)), "slm::evidence-other-log");
+}

@@ -1,0 +1,526 @@
+//! `slm verify` against everything that can be done to evidence with git and an editor.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use slm::host::git::Locker;
+use slm::model::catalog::LockerSettings;
+use slm::model::time::Timestamp;
+use slm::record::ledger::Ledger;
+use slm::record::log::Signer;
+use slm::world::Clock;
+
+use crate::support::{Ran, git as git_bytes};
+
+pub const BRANCH: &str = "refs/heads/slm/evidence";
+const RUNS: usize = 5;
+/// Enough for a second bundle and a second tile level.
+const RAW_EACH: usize = 70;
+
+pub fn git(at: &Path, arguments: &[&str]) -> String {
+    String::from_utf8(git_bytes(at, arguments)).unwrap().trim_end().to_owned()
+}
+
+struct At(i64);
+
+impl Clock for At {
+    fn now(&self) -> Timestamp {
+        at(self.0)
+    }
+}
+
+pub fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_795_000_000 + second).unwrap()
+}
+
+pub fn signer(seed: u8) -> Signer {
+    Signer::new("acme.example/slm", &[seed; 32]).unwrap()
+}
+
+pub fn vkey(seed: u8) -> String {
+    signer(seed).verifier().vkey()
+}
+
+pub fn ledger(seed: Option<u8>, before: Option<u8>) -> Ledger {
+    Ledger::new("acme.example/slm".to_owned(), seed.map(signer), before.map(signer))
+}
+
+/// Records run `number` in `repo`, recorded a minute after it began.
+pub fn record(repo: &Path, number: usize, remote: Option<&str>, ledger: Ledger) -> String {
+    let began = number as i64 * 3_600;
+    let settings = LockerSettings { remote: remote.map(str::to_owned), ..LockerSettings::default() };
+    let locker = Locker::open(repo, &settings, None).unwrap().logged(ledger, Arc::new(At(began + 60)));
+    let id = format!("20261118T0{number}0000Z-aaaa{number:04}");
+    let mut files = BTreeMap::from([
+        (format!("runs/{id}.json"), format!("{{\"format\":1,\"run\":{{\"at\":\"{}\",\"id\":\"{id}\"}}}}\n", at(began))),
+        ("decisions/ROT-01.jsonl".to_owned(), format!("{{\"resource\":\"a\",\"status\":\"{}\"}}\n", number % 3)),
+        ("snapshot/Aws.Secret.jsonl".to_owned(), "{}\n".to_owned()),
+    ]);
+    files.extend((0..RAW_EACH).map(|page| (format!("raw/{id}/page-{page:03}.json"), format!("[{number},{page}]"))));
+    let files: BTreeMap<String, Vec<u8>> = files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
+    locker.append(|_| files.clone(), &format!("run {id}: 0 of 0 actions done"), at(began)).unwrap()
+}
+
+pub fn repo() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    git(folder.path(), &["init", "-q", "-b", "main"]);
+    git(folder.path(), &["config", "gc.auto", "0"]);
+    folder
+}
+
+/// A locker of five runs, signed by key 1.
+fn evidence() -> tempfile::TempDir {
+    let repo = repo();
+    (0..RUNS).for_each(|number| drop(record(repo.path(), number, None, ledger(Some(1), None))));
+    repo
+}
+
+pub fn slm(at: &Path, arguments: &[&str]) -> Ran {
+    let output = Command::new(env!("CARGO_BIN_EXE_slm")).current_dir(at).arg("verify").args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+fn verified(at: &Path) -> Ran {
+    slm(at, &["--key", &vkey(1)])
+}
+
+/// Commits of the evidence, the oldest first.
+fn commits(repo: &Path) -> Vec<String> {
+    git(repo, &["rev-list", "--reverse", BRANCH]).lines().map(str::to_owned).collect()
+}
+
+/// A commit to be made: the tree of `like`, changed, with its message and its dates unless told otherwise.
+#[derive(Clone)]
+struct Made {
+    like: String,
+    edits: Vec<(String, Option<String>)>,
+    dates: Option<(i64, i64)>,
+}
+
+impl Made {
+    fn of(like: &str) -> Self {
+        Self { like: like.to_owned(), edits: Vec::new(), dates: None }
+    }
+
+    fn with(mut self, path: &str, text: Option<&str>) -> Self {
+        self.edits.push((path.to_owned(), text.map(str::to_owned)));
+        self
+    }
+}
+
+/// Writes the history anew, as whoever may write the repository can.
+fn rebuild(repo: &Path, history: Vec<Made>) {
+    let index = repo.join(".git/other-index");
+    let mut parent: Option<String> = None;
+    for Made { like, edits, dates } in history {
+        let run = |arguments: &[&str], env: &[(&str, String)], input: Option<&str>| {
+            let mut command = Command::new("git");
+            command.current_dir(repo).args(arguments).env("GIT_INDEX_FILE", &index).envs(env.iter().map(|(k, v)| (k, v)));
+            command.env("GIT_AUTHOR_NAME", "slm").env("GIT_AUTHOR_EMAIL", "slm@localhost");
+            command.env("GIT_COMMITTER_NAME", "slm").env("GIT_COMMITTER_EMAIL", "slm@localhost");
+            if let Some(input) = input {
+                let file = repo.join(".git/other-input");
+                std::fs::write(&file, input).unwrap();
+                command.stdin(std::fs::File::open(file).unwrap());
+            }
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        run(&["read-tree", &like], &[], None);
+        for (path, text) in edits {
+            match text {
+                Some(text) => {
+                    let blob = run(&["hash-object", "-w", "--stdin"], &[], Some(&text));
+                    run(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")], &[], None);
+                }
+                None => drop(run(&["update-index", "--force-remove", &path], &[], None)),
+            }
+        }
+        let tree = run(&["write-tree"], &[], None);
+        let (author, committer) = dates.unwrap_or_else(|| {
+            let told = git(repo, &["log", "-1", "--format=%at %ct", &like]);
+            let (author, committer) = told.split_once(' ').unwrap();
+            (author.parse().unwrap(), committer.parse().unwrap())
+        });
+        let env = [("GIT_AUTHOR_DATE", format!("@{author} +0000")), ("GIT_COMMITTER_DATE", format!("@{committer} +0000"))];
+        let message = git(repo, &["log", "-1", "--format=%B", &like]);
+        let mut arguments = vec!["commit-tree", &tree, "-m", &message];
+        if let Some(parent) = &parent {
+            arguments.extend(["-p", parent]);
+        }
+        parent = Some(run(&arguments, &env, None));
+    }
+    git(repo, &["update-ref", BRANCH, &parent.unwrap()]);
+}
+
+fn all(commits: &[String]) -> Vec<Made> {
+    commits.iter().map(|commit| Made::of(commit)).collect()
+}
+
+fn run_of(number: usize) -> String {
+    format!("20261118T0{number}0000Z-aaaa{number:04}")
+}
+
+/// One way to tamper, and the code it must be found by.
+type Tamper = (&'static str, fn(&Path, &[String]), &'static str);
+
+/// What someone does who may write the repository and has no key. Whoever verifies has done so before.
+const TAMPERS: &[Tamper] = &[
+    ("edit", edit, "slm::evidence-edited"),
+    ("edit the newest", edit_newest, "slm::evidence-edited"),
+    ("strip a signature", strip_one, "slm::evidence-bad-signature"),
+    ("strip every signature and the keys", strip_all, "slm::evidence-untrusted-key"),
+    ("swap the key of everything", swap_all, "slm::evidence-untrusted-key"),
+    ("swap the key from here on", swap_from_here, "slm::evidence-bad-key"),
+    ("back-date", back_date, "slm::evidence-bad-date"),
+    ("reorder", reorder, "slm::evidence-other-root"),
+    ("delete from the middle", delete_commit, "slm::evidence-other-root"),
+    ("delete an artefact", delete_artefact, "slm::evidence-missing"),
+    ("truncate the tail", truncate, "slm::evidence-truncated"),
+    ("replay an old checkpoint", replay, "slm::evidence-other-root"),
+    ("duplicate an id", duplicate, "slm::evidence-edited"),
+    ("rename", rename, "slm::evidence-unlogged"),
+    ("fork", fork, "slm::evidence-forked"),
+    ("an artefact that is not in the log", unlogged, "slm::evidence-unlogged"),
+    ("a log entry without artefact", without_artefact, "slm::evidence-missing"),
+    ("a file hidden beside the tiles", hidden, "slm::evidence-strange-file"),
+    ("a changed tile", tile, "slm::evidence-bad-tile"),
+    ("drop the log", drop_log, "slm::evidence-no-checkpoint"),
+];
+
+fn edit(repo: &Path, commits: &[String]) {
+    let path = format!("raw/{}/page-003.json", run_of(1));
+    let edited = |(at, made): (usize, Made)| if at >= 1 { made.with(&path, Some("[1,4]")) } else { made };
+    rebuild(repo, all(commits).into_iter().enumerate().map(edited).collect());
+}
+
+fn edit_newest(repo: &Path, commits: &[String]) {
+    let mut history = all(commits);
+    let newest = history.pop().unwrap();
+    history.push(newest.with("decisions/ROT-01.jsonl", Some("{\"resource\":\"a\",\"status\":\"compliant\"}\n")));
+    rebuild(repo, history);
+}
+
+fn unsigned(repo: &Path, commit: &str) -> String {
+    let note = git(repo, &["show", &format!("{commit}:log/checkpoint")]);
+    note.split_once("\n\n").unwrap().0.to_owned() + "\n"
+}
+
+fn strip_one(repo: &Path, commits: &[String]) {
+    let bare = unsigned(repo, &commits[4]);
+    let mut history = all(commits);
+    history[4] = Made::of(&commits[4]).with("log/checkpoint", Some(&bare));
+    rebuild(repo, history);
+}
+
+fn strip_all(repo: &Path, commits: &[String]) {
+    git(repo, &["update-ref", "-d", "refs/slm/verified/slm/evidence"]);
+    let bare = |commit: &String| Made::of(commit).with("log/checkpoint", Some(&unsigned(repo, commit))).with("log/keys/1", None);
+    rebuild(repo, commits.iter().map(bare).collect());
+}
+
+fn swap_all(repo: &Path, _: &[String]) {
+    git(repo, &["update-ref", "-d", BRANCH]);
+    (0..RUNS).for_each(|number| drop(record(repo, number, None, ledger(Some(2), None))));
+}
+
+fn swap_from_here(repo: &Path, commits: &[String]) {
+    let other = super::verify::repo();
+    (0..RUNS).for_each(|number| drop(record(other.path(), number, None, ledger(Some(2), None))));
+    let theirs = |path: &str| git(other.path(), &["show", &format!("{BRANCH}:{path}")]) + "\n";
+    let mut history = all(commits);
+    history[4] = Made::of(&commits[4])
+        .with("log/checkpoint", Some(&theirs("log/checkpoint")))
+        .with("log/keys/2", Some(&theirs("log/keys/1")));
+    rebuild(repo, history);
+}
+
+fn back_date(repo: &Path, commits: &[String]) {
+    let mut history = all(commits);
+    history[3].dates = Some((at(3_600).as_second(), at(3_660 + 3_600).as_second()));
+    rebuild(repo, history);
+}
+
+fn reorder(repo: &Path, commits: &[String]) {
+    let mut history = all(commits);
+    history.swap(2, 3);
+    rebuild(repo, history);
+}
+
+fn delete_commit(repo: &Path, commits: &[String]) {
+    let mut history = all(commits);
+    history.remove(2);
+    rebuild(repo, history);
+}
+
+fn delete_artefact(repo: &Path, commits: &[String]) {
+    let path = format!("raw/{}/page-003.json", run_of(1));
+    let edited = |(at, made): (usize, Made)| if at >= 1 { made.with(&path, None) } else { made };
+    rebuild(repo, all(commits).into_iter().enumerate().map(edited).collect());
+}
+
+fn truncate(repo: &Path, commits: &[String]) {
+    git(repo, &["update-ref", BRANCH, &commits[2]]);
+}
+
+fn replay(repo: &Path, commits: &[String]) {
+    let old = git(repo, &["show", &format!("{}:log/checkpoint", commits[2])]) + "\n";
+    let mut history = all(commits);
+    history[4] = Made::of(&commits[4]).with("log/checkpoint", Some(&old));
+    rebuild(repo, history);
+}
+
+fn duplicate(repo: &Path, commits: &[String]) {
+    let first = git(repo, &["show", &format!("{}:runs/{}.json", commits[1], run_of(1))]) + "\n";
+    let mut history = all(commits);
+    history[4] = Made::of(&commits[4]).with(&format!("runs/{}.json", run_of(4)), Some(&first));
+    rebuild(repo, history);
+}
+
+fn rename(repo: &Path, commits: &[String]) {
+    let (from, to) = (format!("raw/{}/page-003.json", run_of(4)), format!("raw/{}/page-003b.json", run_of(4)));
+    let mut history = all(commits);
+    history[4] = Made::of(&commits[4]).with(&from, None).with(&to, Some("[4,3]"));
+    rebuild(repo, history);
+}
+
+/// By somebody who has the key: another history from the third run on, each commit of it sound by itself.
+fn fork(repo: &Path, commits: &[String]) {
+    git(repo, &["update-ref", BRANCH, &commits[2]]);
+    for number in [5, 6, 7] {
+        record(repo, number, None, ledger(Some(1), None));
+    }
+}
+
+fn unlogged(repo: &Path, commits: &[String]) {
+    let mut history = all(commits);
+    let newest = Made::of(&commits[4]).with("decisions/ROT-02.jsonl", Some("{}\n"));
+    history.push(newest);
+    rebuild(repo, history);
+}
+
+fn without_artefact(repo: &Path, commits: &[String]) {
+    let mut history = all(commits);
+    history[4] = Made::of(&commits[4]).with(&format!("raw/{}/page-069.json", run_of(4)), None);
+    rebuild(repo, history);
+}
+
+fn hidden(repo: &Path, commits: &[String]) {
+    let mut history = all(commits);
+    history[4] = Made::of(&commits[4]).with("log/tile/0/notes", Some("x"));
+    rebuild(repo, history);
+}
+
+fn tile(repo: &Path, commits: &[String]) {
+    let mut history = all(commits);
+    history[4] = Made::of(&commits[4]).with("log/tile/0/000", Some(&"0123456789abcdef".repeat(512)));
+    rebuild(repo, history);
+}
+
+fn drop_log(repo: &Path, commits: &[String]) {
+    let mut history = all(commits);
+    history[4] = Made::of(&commits[4]).with("log/checkpoint", None);
+    rebuild(repo, history);
+}
+
+#[test]
+fn whatever_is_done_to_evidence_is_found_and_named() {
+    let mut missed = Vec::new();
+    for (name, tamper, code) in TAMPERS {
+        let repo = evidence();
+        verified(repo.path()).exits(0);
+        let before = commits(repo.path());
+        tamper(repo.path(), &before);
+        let said = verified(repo.path());
+        if said.code != 7 || !said.out.contains(&format!("error[{code}]")) {
+            missed.push(format!("{name}: {} {}{}", said.code, said.out, said.err));
+        }
+    }
+    println!("tamper.detected {} tamper.total {}", TAMPERS.len() - missed.len(), TAMPERS.len());
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn what_was_not_touched_holds_and_json_says_the_same() {
+    let repo = evidence();
+    let files = (RUNS * (RAW_EACH + 1) + 1 + RUNS) as u64;
+    let said = verified(repo.path()).exits(0).says("Everything on slm/evidence holds: 5 commits");
+    assert!(said.out.contains(&vkey(1)), "{}", said.out);
+    let json = slm(repo.path(), &["--key", &vkey(1), "--format", "json"]).exits(0).json();
+    assert_eq!((&json["commits"], &json["artefacts"], &json["entries"]), (&5.into(), &files.into(), &files.into()), "{json}");
+    assert_eq!(
+        (&json["compared"], &json["findings"], &json["unproven"]),
+        (&1.into(), &serde_json::json!([]), &serde_json::json!([]))
+    );
+    git(repo.path(), &["fsck", "--full", "--strict", "--no-dangling"]);
+    // Of what was there when it was rebuilt as it was, nothing is said.
+    rebuild(repo.path(), all(&commits(repo.path())));
+    verified(repo.path()).exits(0);
+}
+
+#[test]
+fn a_key_that_nobody_vouches_for_proves_less_and_one_that_is_another_nothing() {
+    let repo = evidence();
+    slm(repo.path(), &[]).exits(3).says("! unproven").says("`--key`");
+    slm(repo.path(), &["--key", &vkey(2)]).exits(7).says("error[slm::evidence-untrusted-key]");
+    slm(repo.path(), &["--key", "nonsense"]).exits(1).says("`nonsense` cannot be trusted");
+    let keys = repo.path().join("keys.txt");
+    std::fs::write(&keys, format!("{}\n{}\n", vkey(2), vkey(1))).unwrap();
+    slm(repo.path(), &["--key", "keys.txt"]).exits(0);
+    let plain = super::verify::repo();
+    record(plain.path(), 0, None, ledger(None, None));
+    slm(plain.path(), &[]).exits(3).says("no key signs the log");
+    slm(plain.path(), &["--key", &vkey(1)]).exits(7);
+}
+
+#[test]
+fn a_key_hands_over_to_the_next_and_either_is_enough_to_follow() {
+    let repo = repo();
+    record(repo.path(), 0, None, ledger(None, None));
+    record(repo.path(), 1, None, ledger(Some(1), None));
+    record(repo.path(), 2, None, ledger(Some(1), None));
+    record(repo.path(), 3, None, ledger(Some(2), Some(1)));
+    record(repo.path(), 4, None, ledger(Some(2), None));
+    for seed in [1, 2] {
+        let said = slm(repo.path(), &["--key", &vkey(seed)]).exits(0);
+        assert!(said.out.contains(&vkey(1)) && said.out.contains(&vkey(2)), "{}", said.out);
+    }
+    slm(repo.path(), &["--key", &vkey(3)]).exits(7).says("untrusted-key");
+}
+
+#[test]
+fn a_log_that_is_signed_is_not_gone_on_with_by_another_key_or_by_none() {
+    let repo = evidence();
+    for ledger in [ledger(None, None), ledger(Some(2), None), ledger(Some(2), Some(3))] {
+        let locker = Locker::open(repo.path(), &LockerSettings::default(), None).unwrap().logged(ledger, Arc::new(At(99_999)));
+        let error = locker.continues().unwrap_err();
+        assert!(error.cause.contains(&vkey(1)), "{error}");
+    }
+    let other = Ledger::new("another".to_owned(), Some(signer(1)), None);
+    let locker = Locker::open(repo.path(), &LockerSettings::default(), None).unwrap().logged(other, Arc::new(At(99_999)));
+    assert_eq!(locker.continues().unwrap_err().operation, "continue the log of the locker");
+}
+
+#[test]
+fn a_log_begins_with_what_was_there_and_vouches_for_it_from_then_on() {
+    let repo = repo();
+    let settings = LockerSettings::default();
+    let old =
+        BTreeMap::from([("runs/old.json".to_owned(), b"{}\n".to_vec()), ("decisions/A-1.jsonl".to_owned(), b"{}\n".to_vec())]);
+    Locker::open(repo.path(), &settings, None).unwrap().append(|_| old.clone(), "run old", at(-1)).unwrap();
+    record(repo.path(), 0, None, ledger(Some(1), None));
+    record(repo.path(), 1, None, ledger(Some(1), None));
+    verified(repo.path()).exits(0).says("1 commit before the log began");
+    let commits = commits(repo.path());
+    let edited = |commit: &String| Made::of(commit).with("decisions/A-1.jsonl", Some("{\"x\":1}\n"));
+    rebuild(repo.path(), commits.iter().map(edited).collect());
+    verified(repo.path()).exits(7).says("`decisions/A-1.jsonl` is not what the log says");
+}
+
+#[test]
+fn runs_kept_while_the_remote_was_away_join_one_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let bare = folder.path().join("locker.git");
+    git(folder.path(), &["init", "-q", "--bare", "locker.git"]);
+    let url = format!("file://{}", bare.display());
+    let (here, there) = (repo(), repo());
+    record(here.path(), 0, Some(&url), ledger(Some(1), None));
+    let away = folder.path().join("away.git");
+    std::fs::rename(&bare, &away).unwrap();
+    let offline = || {
+        for number in [1, 2] {
+            let kept = std::panic::catch_unwind(|| record(here.path(), number, Some(&url), ledger(Some(1), None)));
+            assert!(kept.is_err(), "it cannot be pushed");
+        }
+    };
+    offline();
+    std::fs::rename(&away, &bare).unwrap();
+    for number in [3, 4] {
+        record(there.path(), number, Some(&url), ledger(Some(1), None));
+    }
+    record(here.path(), 5, Some(&url), ledger(Some(1), None));
+    git(here.path(), &["fsck", "--full", "--strict", "--no-dangling"]);
+    assert_eq!(git(&bare, &["rev-list", "--count", "--merges", "slm/evidence"]), "0");
+    let order = git(&bare, &["log", "--reverse", "--format=%s", "slm/evidence"]);
+    let order: Vec<&str> = order.lines().map(|line| &line[14..15]).collect();
+    assert_eq!(order, ["0", "3", "4", "1", "2", "5"], "theirs first, then each of ours as it was");
+    for at in [here.path(), &bare] {
+        verified(at).exits(0).says("6 commits");
+    }
+}
+
+#[test]
+fn a_clone_remembers_what_it_saw_and_a_forced_push_is_found_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let bare = folder.path().join("locker.git");
+    git(folder.path(), &["init", "-q", "--bare", "locker.git"]);
+    let url = format!("file://{}", bare.display());
+    let writer = repo();
+    (0..3).for_each(|number| drop(record(writer.path(), number, Some(&url), ledger(Some(1), None))));
+    let auditor = folder.path().join("auditor");
+    git(folder.path(), &["clone", "-q", "--no-checkout", &url, "auditor"]);
+    verified(&auditor).exits(0);
+    let seen = git(&auditor, &["show", "origin/slm/evidence:log/checkpoint"]) + "\n";
+    std::fs::write(folder.path().join("seen"), seen).unwrap();
+
+    let tip = git(writer.path(), &["rev-parse", "slm/evidence~1"]);
+    git(writer.path(), &["update-ref", BRANCH, &tip]);
+    git(writer.path(), &["push", "-q", "--force", &url, "slm/evidence"]);
+    git(&auditor, &["fetch", "-q", "--force", "origin", "+refs/heads/*:refs/remotes/origin/*"]);
+    verified(&auditor).exits(7).says("error[slm::evidence-truncated]: the log has ");
+    let fresh = folder.path().join("fresh");
+    git(folder.path(), &["clone", "-q", "--no-checkout", &url, "fresh"]);
+    verified(&fresh).exits(0).says("2 commits");
+    slm(&fresh, &["--key", &vkey(1), "--no-memory", "--checkpoint", "../seen"]).exits(7).says("slm::evidence-truncated");
+}
+
+/// The commands of the page, as one script that stops where one of them fails.
+fn page() -> String {
+    let page = include_str!("../../docs/verify.md");
+    let blocks: Vec<&str> = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 5, "a page with other commands");
+    format!("set -euo pipefail\n{}", blocks.concat())
+}
+
+fn by_hand(repo: &Path, key: &str, seen: Option<&Path>) -> (bool, String) {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut command = Command::new("bash");
+    command.arg("-c").arg(page()).current_dir(scratch.path()).env("GIT_DIR", repo.join(".git"));
+    command.env("branch", "slm/evidence").env("vkey", key).env("seen", seen.map(Path::as_os_str).unwrap_or_default());
+    let output = command.output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.success(), said)
+}
+
+#[test]
+fn the_page_for_auditors_is_right_to_the_letter() {
+    let repo = repo();
+    (0..2).for_each(|number| drop(record(repo.path(), number, None, ledger(Some(1), None))));
+    let seen = repo.path().join("seen");
+    std::fs::write(&seen, git(repo.path(), &["show", "slm/evidence:log/checkpoint"]) + "\n").unwrap();
+    record(repo.path(), 2, None, ledger(Some(1), None));
+    let (held, said) = by_hand(repo.path(), &vkey(1), Some(&seen));
+    assert!(held, "{said}");
+    assert!(said.contains("Signature Verified Successfully"), "{said}");
+    assert!(said.contains("the root of 217 entries is the one that was signed"), "{said}");
+    assert!(said.contains("the log goes on from the 145 entries seen before"), "{said}");
+
+    let commits = commits(repo.path());
+    let refused = |key: &str, seen: Option<&Path>, by: &str| {
+        let (held, said) = by_hand(repo.path(), key, seen);
+        assert!(!held && !said.contains(by), "{said}");
+    };
+    refused(&vkey(2), None, "is the one that was signed");
+    let path = format!("raw/{}/page-003.json", run_of(1));
+    let edited = |(at, commit): (usize, &String)| if at >= 1 { Made::of(commit).with(&path, Some("x")) } else { Made::of(commit) };
+    rebuild(repo.path(), commits.iter().enumerate().map(edited).collect());
+    refused(&vkey(1), None, "is the one that was signed");
+    git(repo.path(), &["update-ref", BRANCH, &commits[0]]);
+    refused(&vkey(1), Some(&seen), "goes on from the");
+    let (held, said) = by_hand(repo.path(), &vkey(1), None);
+    assert!(held && said.contains("the root of 73 entries"), "{said}");
+}
