@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::decide::{Mutation, Step, decide};
 use super::job::{Goal, Job, goal};
 use super::look::{self, Basis, Known, Seen};
-use super::observation::{Place, Sight};
+use super::observation::{Ending, Place, Sight};
 use crate::model::catalog::Stage;
 use crate::model::id::{ConsumerId, KeyId, RotationId, VersionId};
 use crate::model::names;
-use crate::model::outcome::{Event, Fate, Outcome};
+use crate::model::outcome::{Event, Fate, Outcome, Readings};
 use crate::model::plan::ActionKind;
 use crate::world::{Clock, Consumer, ErrorClass, Fresh, Listing, WorldError};
 
@@ -66,6 +66,8 @@ pub struct Engine<'a> {
     /// The last failure to see a consumer that may pass by itself.
     passing: Option<WorldError>,
     pub(super) known: Known,
+    /// What the last look at the gate read.
+    readings: Option<Readings>,
     events: Vec<Event>,
 }
 
@@ -89,6 +91,7 @@ impl<'a> Engine<'a> {
             refused,
             passing: None,
             known: Known::default(),
+            readings: None,
             events: Vec::new(),
         }
     }
@@ -197,13 +200,14 @@ impl<'a> Engine<'a> {
     async fn look(&mut self, goal: &Goal<'_>, listing: Listing) -> Option<Fate> {
         self.passing = None;
         let mut known = std::mem::take(&mut self.known);
-        let seen = look::store(self.job, goal, self.clock, listing, &mut known, async || self.places(goal).await).await;
+        let seen = look::store(self.job, goal, listing, &mut known, async || self.places(goal).await).await;
         self.known = known;
-        let (observation, basis) = match seen {
+        let (observation, basis, readings) = match seen {
             Ok(Seen::Whole(whole)) => *whole,
             Ok(Seen::Stale(fate)) => return Some(fate),
             Err(error) => return self.failed(&error),
         };
+        self.readings = Some(readings);
         match decide(&observation) {
             Step::Act(mutation) => {
                 self.phase = Phase::Decided(mutation, Box::new(basis));
@@ -276,6 +280,11 @@ impl<'a> Engine<'a> {
                 for (step, version) in done {
                     self.event(step, version.as_ref(), consumer.map_or("", |(id, _)| id.as_str()));
                 }
+                if mutation == Mutation::Fate(Ending::Retire)
+                    && let Some(event) = self.events.last_mut()
+                {
+                    event.readings = self.readings.clone();
+                }
                 None
             }
             (Err(error), consumer) => match &mutation {
@@ -324,6 +333,7 @@ impl<'a> Engine<'a> {
             step: step.to_owned(),
             version: version.cloned(),
             consumer: consumer.to_owned(),
+            readings: None,
         });
     }
 }

@@ -1,5 +1,8 @@
 //! Whether what an earlier generation left behind may be ended now; pure.
 
+use crate::model::id::ConsumerId;
+use crate::model::outcome::Readings;
+use crate::model::outlook::LastUsed;
 use crate::model::time::{Limit, Timestamp};
 
 /// An answer of the gate.
@@ -38,6 +41,29 @@ pub struct Reading<'a> {
     pub held: Option<&'a str>,
     /// True when the old credential is in wrong hands: who may still use it does not count.
     pub leak: bool,
+    /// True when it is to be ended by now whoever was seen to use it: neither use nor work begun with it counts.
+    pub overdue: bool,
+}
+
+impl Reading<'_> {
+    /// The same to be kept as evidence, with the consumers that were seen to run the version in force.
+    #[must_use]
+    pub fn noted(&self, running: Vec<ConsumerId>) -> Readings {
+        Readings {
+            running,
+            now: self.now,
+            promoted: self.promoted,
+            settled: self.promoted.map(|promoted| self.lease.max(self.staleness).after(promoted)),
+            draining: self.draining.to_vec(),
+            target_now: self.target_now,
+            last_use: self.last_use.clone().map(|(at, by)| LastUsed { at, by }),
+            quiet: self.quiet,
+            behind: self.behind.to_vec(),
+            held: self.held.map(str::to_owned),
+            leak: self.leak,
+            overdue: self.overdue,
+        }
+    }
 }
 
 /// Whether the old credential may be ended. That every consumer runs the current version was checked before.
@@ -58,6 +84,9 @@ pub fn gate(of: &Reading<'_>) -> Gate {
     let late = of.lease.max(of.staleness).after(promoted);
     if of.now < late {
         return Gate::Until(late, "a run or a consumer may still hold the old version".to_owned());
+    }
+    if of.overdue {
+        return Gate::Open;
     }
     if !of.draining.is_empty() {
         return Gate::Shut(format!("work begun with the old version goes on: {}", of.draining.join(", ")));
@@ -96,6 +125,7 @@ mod tests {
             behind: &[],
             held: None,
             leak: false,
+            overdue: false,
         }
     }
 
@@ -120,13 +150,26 @@ mod tests {
         assert!(matches!(gate(&Reading { promoted: None, ..leaked() }), Gate::Shut(_)));
     }
 
+    #[test]
+    fn past_its_deadline_neither_use_nor_work_counts_and_everything_else_does() {
+        let run = ["run 1".to_owned()];
+        let late = || Reading { overdue: true, draining: &run, target_now: at(901), ..reading() };
+        assert_eq!(gate(&late()), Gate::Open);
+        assert!(matches!(gate(&Reading { overdue: false, ..late() }), Gate::Shut(why) if why.contains("run 1")));
+        assert!(matches!(gate(&Reading { held: Some("frozen"), ..late() }), Gate::Shut(why) if why == "frozen"));
+        assert!(matches!(gate(&Reading { behind: &run, ..late() }), Gate::Shut(why) if why.contains("behind")));
+        assert!(matches!(gate(&Reading { promoted: None, ..late() }), Gate::Shut(_)));
+        assert!(matches!(gate(&Reading { lease: Limit::seconds(200), ..late() }), Gate::Until(until, _) if until == at(200)));
+        assert!(matches!(gate(&Reading { staleness: Limit::seconds(300), ..late() }), Gate::Until(until, _) if until == at(300)));
+    }
+
     proptest::proptest! {
         /// Each condition is needed, none is read from another clock, and time only opens.
         #[test]
         fn it_is_open_exactly_when_every_condition_holds(
             now in 0_i64..300, promoted in proptest::option::of(0_i64..200), lease in 0_i64..100, staleness in 0_i64..100,
             target_now in 0_i64..300, used in proptest::option::of(0_i64..300), quiet in 0_i64..100, late: [bool; 3],
-            leak: bool,
+            leak: bool, overdue: bool,
         ) {
             let some = ["x".to_owned()];
             let list = |full: bool| if full { &some[..] } else { &[] };
@@ -142,10 +185,13 @@ mod tests {
                 behind: list(late[1]),
                 held: late[2].then_some("frozen"),
                 leak,
+                overdue,
             };
             let old = promoted.is_some_and(|promoted| now >= promoted + lease && now >= promoted + staleness);
             let unused = used.is_none_or(|used| used + quiet <= target_now);
-            proptest::prop_assert_eq!(gate(&reading) == Gate::Open, if leak { promoted.is_some() && !late[1] && !late[2] } else { old && unused && late == [false; 3] });
+            let allowed = promoted.is_some() && !late[1] && !late[2];
+            let idle = overdue || (unused && !late[0]);
+            proptest::prop_assert_eq!(gate(&reading) == Gate::Open, allowed && (leak || (old && idle)));
             if let Gate::Until(instant, _) = gate(&reading) {
                 let later = Reading { now: instant.max(at(now)), target_now: instant.max(at(target_now)), ..reading };
                 proptest::prop_assert!(!matches!(gate(&later), Gate::Until(next, _) if next <= instant));

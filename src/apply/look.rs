@@ -11,13 +11,13 @@ use super::job::{Goal, Job};
 use super::observation::{
     Content, Ending, Key, Last, Marks, Observation, Place, Records, Role, Sight, Slot, Verdict, condemned, last_use,
 };
-use crate::model::catalog::Letters;
+use crate::model::catalog::{Letters, OnDeadline};
 use crate::model::id::{ConsumerId, RegisterName, VersionId};
 use crate::model::names;
-use crate::model::outcome::Fate;
+use crate::model::outcome::{Fate, Readings};
 use crate::model::secret::Secret;
 use crate::model::time::{Limit, Timestamp};
-use crate::world::{Clock, ErrorClass, Issuer, Listing, Overlap, SecretView, WorldError};
+use crate::world::{ErrorClass, Issuer, Listing, Overlap, SecretView, WorldError};
 
 /// Where an observation was made from; what is performed on it refers to the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,13 +46,14 @@ pub(super) struct Known {
 /// What [`store`] brings back.
 pub(super) enum Seen {
     /// To be decided on.
-    Whole(Box<(Observation, Basis)>),
+    Whole(Box<(Observation, Basis, Readings)>),
     /// The action does not fit the world any more.
     Stale(Fate),
 }
 
 impl Basis {
-    fn new(job: &Job<'_>, goal: &Goal<'_>, view: &SecretView, listing: &Listing, clock: &dyn Clock) -> Self {
+    /// Fails when the store did not tell its clock: an instant of ours is compared with none of its own.
+    fn new(job: &Job<'_>, goal: &Goal<'_>, view: &SecretView, listing: &Listing) -> Result<Self, WorldError> {
         let generation = view.current().cloned();
         let attempts = job.credential.policy.attempts;
         let made_by_us = |parent: &VersionId| {
@@ -62,7 +63,12 @@ impl Basis {
             })
         };
         let parent = view.previous().filter(|parent| made_by_us(parent)).cloned();
-        Self { parent, generation, now: view.now.unwrap_or_else(|| clock.now()), target_now: listing.now }
+        let now = view.now.ok_or_else(|| WorldError {
+            class: ErrorClass::Transient,
+            operation: format!("look at the versions of {}", goal.secret.name),
+            cause: "the store did not say what time it is".to_owned(),
+        })?;
+        Ok(Self { parent, generation, now, target_now: listing.now })
     }
 }
 
@@ -81,13 +87,12 @@ fn expected(job: &Job<'_>, goal: &Goal<'_>, generation: Option<&VersionId>) -> b
 pub(super) async fn store(
     job: &Job<'_>,
     goal: &Goal<'_>,
-    clock: &dyn Clock,
     listing: Listing,
     known: &mut Known,
     consumers: impl AsyncFnOnce() -> Vec<Place>,
 ) -> Result<Seen, WorldError> {
     let view = job.store.describe(goal.secret).await?;
-    let basis = Basis::new(job, goal, &view, &listing, clock);
+    let basis = Basis::new(job, goal, &view, &listing)?;
     let generation = basis.generation.as_ref();
     if !expected(job, goal, generation) {
         let now = generation.map_or_else(|| "nothing".to_owned(), |id| format!("version {id}"));
@@ -100,7 +105,8 @@ pub(super) async fn store(
     let registers = registers(job, goal, generation, attempts).await?;
     let consumers = consumers().await;
     let read = Read { job, goal, basis: &basis, view: &view, listing: &listing, contents, known, registers, due };
-    Ok(Seen::Whole(Box::new((read.observation(ids, consumers), basis))))
+    let (observation, readings) = read.observation(ids, consumers);
+    Ok(Seen::Whole(Box::new((observation, basis, readings))))
 }
 
 /// Everything that was read, to be classified.
@@ -117,7 +123,7 @@ struct Read<'a> {
 }
 
 impl Read<'_> {
-    fn observation(&self, ids: Vec<VersionId>, consumers: Vec<Place>) -> Observation {
+    fn observation(&self, ids: Vec<VersionId>, consumers: Vec<Place>) -> (Observation, Readings) {
         let (job, goal, listing) = (self.job, self.goal, self.listing);
         let generation = self.basis.generation.as_ref();
         let capabilities = job.rotator.capabilities();
@@ -126,21 +132,26 @@ impl Read<'_> {
         let marks = generation.map(|generation| marks(goal, generation, &self.registers)).unwrap_or_default();
         let single = capabilities.overlap == Overlap::Single;
         let old = listing.keys.iter().zip(&keys).filter(|(_, key)| key.role == Role::Older).map(|(view, _)| view);
-        let gate = gate(&Reading {
+        let draining = draining(&consumers, job);
+        let reading = Reading {
             now: self.basis.now,
             promoted: marks.promoted,
             lease: job.credential.policy.lease,
             staleness: staleness(job),
-            draining: &draining(&consumers, job),
+            draining: &draining,
             target_now: listing.now,
             last_use: last_use(old),
-            quiet: job.credential.gate.quiet,
+            quiet: job.credential.gate.longest_quiet(),
             behind: &self.view.behind,
             held: job.retire_held.as_deref(),
             leak: job.leak,
-        });
+            overdue: overdue(job, marks.promoted, self.basis.now),
+        };
+        let runs = |place: &&Place| matches!(&place.sight, Sight::Seen(view) if generation.is_some() && view.running.as_ref() == generation);
+        let running = consumers.iter().filter(runs).map(|place| place.id.clone()).collect();
+        let (readings, gate) = (reading.noted(running), gate(&reading));
         let soak = job.credential.gate.soak;
-        Observation {
+        let observation = Observation {
             capabilities,
             generation: generation.cloned(),
             due: self.due,
@@ -162,7 +173,8 @@ impl Read<'_> {
             shut: self.view.shut.clone(),
             behind: self.view.behind.clone(),
             leased: (job.fence)(),
-        }
+        };
+        (observation, readings)
     }
 
     /// Slots matter when something is to be made, and when something is to be ended; a bare delivery looks at none.
@@ -213,6 +225,12 @@ fn stand(slot: &mut Slot, listing: &Listing) {
         slot.installed = key.active && key.version.as_ref().is_none_or(|version| *version == slot.id);
         slot.over = key.version.clone();
     }
+}
+
+/// True when the value before is to be ended by now, whoever was seen to use it; both instants are the store's.
+fn overdue(job: &Job<'_>, promoted: Option<Timestamp>, now: Timestamp) -> bool {
+    let gate = &job.credential.gate;
+    gate.on_deadline == OnDeadline::Retire && promoted.is_some_and(|promoted| gate.overdue(promoted, now))
 }
 
 fn staleness(job: &Job<'_>) -> Limit {

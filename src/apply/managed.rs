@@ -169,6 +169,7 @@ fn event(job: &Job<'_>, clock: &dyn Clock, rotation: &RotationId, step: &str, ve
         step: step.to_owned(),
         version: Some(version.clone()),
         consumer: String::new(),
+        readings: None,
     }
 }
 

@@ -31,6 +31,7 @@ impl Stored<'_> {
             step: "verified".to_owned(),
             version: Some(generation.clone()),
             consumer: String::new(),
+            readings: None,
         };
         let events = if fate == Fate::Done { vec![event()] } else { Vec::new() };
         Outcome { action: action.clone(), fate, events }

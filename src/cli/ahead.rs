@@ -3,7 +3,8 @@
 use super::pipeline::{Judged, Session, block_on};
 use super::{Global, Trouble, wire};
 use crate::model::id::CredentialId;
-use crate::model::plan::Plan;
+use crate::model::plan::{ActionKind, Plan};
+use crate::plan::outlook::learns;
 use crate::plan::{needs, usage};
 use crate::report::words::count;
 
@@ -27,7 +28,7 @@ pub(super) fn plan(session: &Session, global: &Global, judged: &mut Judged, of: 
         let known = open.iter().filter_map(|id| session.catalog.credentials.get(id));
         let needs: Vec<_> = known.map(|credential| (credential.id.clone(), needs::needs(&input, credential))).collect();
         if needs.is_empty() {
-            return Ok(made);
+            return learnt(session, global, judged, (of.forced, made));
         }
         let (catalog, sessions) = (&session.catalog, &session.sessions);
         let asker = wire::Asker { catalog, sessions, snapshot: &judged.snapshot, applies: of.applies };
@@ -38,7 +39,25 @@ pub(super) fn plan(session: &Session, global: &Global, judged: &mut Judged, of: 
     }
 }
 
-/// `made` of `forced` credentials, with who uses what it ends and replaces. Nothing is decided by it.
+/// `made` with how long what it ends must be unused, where that is learnt from its uses.
+pub(super) fn learnt(
+    session: &Session,
+    global: &Global,
+    judged: &mut Judged,
+    (forced, made): (&[CredentialId], Plan),
+) -> Result<Plan, Trouble> {
+    let ended = made.actions.iter().filter(|action| matches!(action.kind, ActionKind::Finish { .. }));
+    let learns = |id: &&CredentialId| session.catalog.credentials.get(*id).is_some_and(learns);
+    let known = |id: &&CredentialId| !judged.facts.uses.contains_key(*id);
+    let open: Vec<CredentialId> =
+        ended.filter_map(|action| action.kind.credential()).filter(learns).filter(known).cloned().collect();
+    if open.is_empty() || !uses(session, global, judged, &open)? {
+        return Ok(made);
+    }
+    session.plan(judged, forced)
+}
+
+/// `made` of `forced` credentials, with who uses what it ends and replaces. But for what is learnt, nothing is decided by it.
 pub(super) fn with_usage(
     session: &Session,
     global: &Global,

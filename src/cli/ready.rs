@@ -21,8 +21,8 @@ use crate::world::{Clock as _, Consumer, Registers, SecretStore};
 /// One action, ready to be driven.
 pub(super) struct Ready<'a> {
     action: &'a ActionKind,
-    /// Whose it is.
-    pub credential: &'a Credential,
+    /// Whose it is, with the gate that the plan decided on.
+    pub credential: Credential,
     store: Box<dyn SecretStore>,
     kind: wire::Kind,
     registers: Arc<dyn Registers>,
@@ -45,9 +45,11 @@ pub(super) async fn make<'a>(
     let Some(credential) = action.kind.credential() else {
         return Err(say(asked(&action.kind)));
     };
-    let Some(credential) = session.catalog.credentials.get(credential) else {
+    let Some(declared) = session.catalog.credentials.get(credential) else {
         return Err(say(Fate::Stale("the credential is not declared any more".to_owned())));
     };
+    let planned = planned(declared, action);
+    let credential = &planned;
     // A saved plan may be older than a freeze.
     if !leak
         && let Some(because) = guard::shut(&session.catalog.settings, credential, &action.kind, &action.reason, SystemClock.now())
@@ -84,7 +86,15 @@ pub(super) async fn make<'a>(
     };
     let fence = fence(credential, &begun);
     let action = &action.kind;
-    Ok(Ready { action, credential, store, kind, registers, consumers, fence, begun, retire_held, leak })
+    Ok(Ready { action, credential: planned, store, kind, registers, consumers, fence, begun, retire_held, leak })
+}
+
+/// `declared` with what the plan decided of its gate. A plan that decided nothing waits as long as it may have to.
+fn planned(declared: &Credential, action: &Action) -> Credential {
+    let mut planned = declared.clone();
+    let decided = action.outlook.as_ref().and_then(|outlook| outlook.quiet.as_ref());
+    planned.gate.quiet = decided.map_or(declared.gate.longest_quiet(), |quiet| quiet.limit).into();
+    planned
 }
 
 /// True while the lease on `credential` that was `begun` lasts, by a monotonic clock.
@@ -99,7 +109,7 @@ impl Ready<'_> {
     pub(super) fn job(&self) -> Job<'_> {
         Job {
             action: self.action,
-            credential: self.credential,
+            credential: &self.credential,
             store: self.store.as_ref(),
             rotator: self.kind.rotator.as_ref(),
             target: self.kind.target.as_deref(),
@@ -123,7 +133,7 @@ impl Ready<'_> {
         if self.credential.rotator.aws_managed().is_none() || !matches!(self.action, ActionKind::Rotate { .. }) {
             return drive(&job, &SystemClock, stop).await;
         }
-        match wire::keeper(&session.catalog, self.credential, &session.sessions, &session_name(self.action)).await {
+        match wire::keeper(&session.catalog, &self.credential, &session.sessions, &session_name(self.action)).await {
             Ok(keeper) => managed::drive(&job, keeper.as_ref(), &SystemClock, stop).await,
             Err(error) => Outcome { action: self.action.clone(), fate: Fate::Failed(error.to_string()), events: Vec::new() },
         }

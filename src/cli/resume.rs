@@ -2,7 +2,7 @@
 
 use super::carry::{Haste, Work};
 use super::rotate::only;
-use super::{Global, Said, Trouble, carry, pipeline};
+use super::{Global, Said, Trouble, ahead, carry, pipeline};
 use crate::model::id::CredentialId;
 use crate::model::plan::{ActionKind, Plan, Reason};
 
@@ -17,8 +17,9 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, "resume", None)?;
     let wanted = super::plan::known(&session, &args.credentials)?;
-    let judged = pipeline::block_on(session.judge(global))??;
-    let plan = session.plan(&judged, &[])?;
+    let mut judged = pipeline::block_on(session.judge(global))??;
+    let made = session.plan(&judged, &[])?;
+    let plan = ahead::learnt(&session, global, &mut judged, (&[], made))?;
     let begun = begun(&plan);
     let asked = |id: &CredentialId| wanted.is_empty() || wanted.contains(id);
     let mut plan = only(plan, |kind| begun.contains(kind) && kind.credential().is_some_and(asked));

@@ -3,7 +3,7 @@
 use super::by_hand::{self, Asked};
 use super::carry::{Haste, Work};
 use super::rotate::only;
-use super::{Global, Said, Trouble, carry, pipeline};
+use super::{Global, Said, Trouble, ahead, carry, pipeline};
 use crate::model::plan::ActionKind;
 
 /// Arguments of `slm retire`.
@@ -17,8 +17,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, "retire", None)?;
     let wanted = super::plan::known(&session, std::slice::from_ref(&args.credential))?;
     by_hand::refuse(&session, &wanted, Asked::Retire)?;
-    let judged = pipeline::block_on(session.judge(global))??;
+    let mut judged = pipeline::block_on(session.judge(global))??;
     let finish = |kind: &ActionKind| matches!(kind, ActionKind::Finish { credential, .. } if wanted.contains(credential));
-    let plan = only(session.plan(&judged, &[])?, finish);
+    let made = session.plan(&judged, &[])?;
+    let plan = only(ahead::learnt(&session, global, &mut judged, (&[], made))?, finish);
     carry::out(&session, global, &Work { plan: &plan, haste: Haste::Usual, requests: judged.requests() })
 }

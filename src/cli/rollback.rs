@@ -42,7 +42,8 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
         consumers: credential.consumers.iter().map(|consumer| consumer.id.clone()).collect(),
     };
     let controls = credential.satisfies.clone();
-    let action = Action { kind, reason: Reason::RolledBack, controls, criteria: Vec::new(), permitted_by: permitted };
+    let action =
+        Action { kind, reason: Reason::RolledBack, controls, criteria: Vec::new(), permitted_by: permitted, outlook: None };
     let all = session.plan(&judged, &[])?;
     let (held, together, preflight, usage) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let plan = Plan { actions: vec![action], held, together, preflight, usage, ..all };

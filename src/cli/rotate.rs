@@ -53,6 +53,7 @@ fn thaw(plan: &mut Plan, permitted: &[RuleId]) {
             controls: Vec::new(),
             criteria: Vec::new(),
             permitted_by,
+            outlook: held.outlook,
         });
     }
 }

@@ -15,7 +15,9 @@ use crate::world::{Clock, Collected, Collector, Registers, SecretStore, SecretVi
 /// Entity types and the attributes this collector can observe of them.
 pub const EMITS: &[(&str, &[&str])] = &[("Slm::Rotation", ROTATION)];
 const ROTATION: &[&str] = &[
+    "attempt",
     "before",
+    "before_made",
     "behind",
     "credential",
     "disabled",
@@ -26,12 +28,14 @@ const ROTATION: &[&str] = &[
     "made",
     "next",
     "open",
+    "overdue",
     "pending_since",
     "promoted",
     "refused",
     "replica_keys",
     "signed_since",
     "stuck",
+    "verdict",
 ];
 
 /// Instants that the engine notes, in order.
@@ -45,6 +49,8 @@ pub struct Watched {
     pub secret: SecretRef,
     /// Attempts that a rotation may take.
     pub attempts: u8,
+    /// By when after the promotion what was replaced should be ended; `None` when nobody is told.
+    pub deadline: Option<Limit>,
     /// How long the store may take when it replaces the value by itself; `None` when it does not.
     pub expect_within: Option<Limit>,
     /// Whether a rotation takes several values, each of which every consumer runs before the next is made.
@@ -79,7 +85,8 @@ impl Rotations {
                 || (0..one.attempts).any(|n| *generation == names::slot(&one.secret, Some(parent), n))
         };
         // A generation that somebody else made left nothing of ours behind.
-        let ours = view.previous().is_some_and(|parent| made_from(&parent));
+        let before = view.previous().filter(made_from);
+        let ours = before.is_some();
         // Without the label of the one before, only a first value is known to have left nothing.
         let first = view.versions.len() <= 1 || (0..one.attempts).any(|n| *generation == names::slot(&one.secret, None, n));
         let known = first || view.previous().is_some();
@@ -99,7 +106,10 @@ impl Rotations {
         let keys: Vec<String> = view.replica_keys.iter().map(|(region, key)| format!("{region} {key}")).collect();
         facts.extend((!keys.is_empty()).then(|| (Arc::from("replica_keys"), text(&keys.join(", ")))));
         facts.extend(view.versions.get(generation).map(|made| (Arc::from("made"), Value::Time(made.created))));
-        facts.extend(view.previous().filter(|_| ours).map(|before| (Arc::from("before"), text(before.as_str()))));
+        facts.extend(before.map(|before| (Arc::from("before"), text(before.as_str()))));
+        let before_made = before.and_then(|before| view.versions.get(before));
+        facts.extend(before_made.map(|made| (Arc::from("before_made"), Value::Time(made.created))));
+        facts.extend(self.attempt(one, before, generation).await?);
         // Whoever made a value, the next one is made when every consumer runs it.
         let open = if one.staged { Some(!done) } else { known.then_some(ours && !done) };
         facts.extend(open.map(|open| (Arc::from("open"), Value::Bool(open))));
@@ -113,10 +123,31 @@ impl Rotations {
             let at: Option<Timestamp> = written.get(&of_mark(mark)).and_then(|at| at.parse().ok());
             facts.extend(at.map(|at| (Arc::from(mark), Value::Time(at))));
         }
+        // Both instants are the store's; without its clock nothing is known to be late.
+        let promoted: Option<Timestamp> = written.get(&of_mark("promoted")).and_then(|at| at.parse().ok());
+        let overdue = one.deadline.zip(promoted).zip(view.now).map(|((limit, since), now)| limit.after(since) <= now);
+        facts.extend(overdue.map(|late| (Arc::from("overdue"), Value::Bool(late))));
         for (name, register) in [("fate", &fate), ("last", &last)] {
             facts.extend(written.get(register).map(|written| (Arc::from(name), text(written))));
         }
         Ok(Some(Resource::new(ResourceId::from(one.credential.to_string()), facts)))
+    }
+
+    /// Which attempt at replacing `before` the version in force is, counted from 1, and what was decided about it; a version that
+    /// brought a value back is none.
+    async fn attempt(
+        &self,
+        one: &Watched,
+        before: Option<&VersionId>,
+        generation: &VersionId,
+    ) -> Result<Vec<Attribute>, WorldError> {
+        let is = |n: &u8| names::slot(&one.secret, before, *n) == *generation;
+        let Some(n) = (0..one.attempts).find(is) else { return Ok(Vec::new()) };
+        let verdict = names::verdict(&one.secret, before, n);
+        let written = self.registers.read(&names::rotation(&one.credential, before), std::slice::from_ref(&verdict)).await?;
+        let mut facts: Vec<Attribute> = vec![("attempt".into(), Value::Long(i64::from(n) + 1))];
+        facts.extend(written.get(&verdict).map(|text| (Arc::from("verdict"), Value::Text(Arc::from(text.as_str())))));
+        Ok(facts)
     }
 }
 
@@ -213,8 +244,16 @@ mod tests {
 
     async fn seen(vault: &Vault, registers: &Arc<Memory>) -> Population {
         let store = Box::new(vault.clone());
-        let watched =
-            vec![Watched { credential: "db".into(), secret: secret(), attempts: 3, staged: false, expect_within: None, store }];
+        let deadline = Some(Limit::seconds(60));
+        let watched = vec![Watched {
+            credential: "db".into(),
+            secret: secret(),
+            attempts: 3,
+            deadline,
+            staged: false,
+            expect_within: None,
+            store,
+        }];
         Rotations::new(watched, Arc::clone(registers) as Arc<dyn Registers>).collect(&Fixed).await.populations.remove(0)
     }
 
@@ -234,10 +273,17 @@ mod tests {
         let population = seen(&vault, &registers).await;
         assert!(population.resources[0].is("open"));
         assert_eq!(population.resources[0].text("generation"), Some(slot.as_str()));
+        assert_eq!(population.resources[0].get("attempt"), Some(Fact::Long(2)));
+        assert_eq!(population.resources[0].instant("before_made"), Some(Timestamp::UNIX_EPOCH));
+        assert_eq!((population.resources[0].get("verdict"), population.resources[0].get("overdue")), (None, None));
+        let judged = names::rotation(&"db".into(), Some(&first));
+        registers.write_once(&judged, &names::verdict(&secret, Some(&first), 1), "approve").await.unwrap();
         let rotation = names::rotation(&"db".into(), Some(&slot));
         registers.write_once(&rotation, &names::mark(&secret, &slot, "done"), "2026-01-01T00:00:00Z").await.unwrap();
         registers.write_once(&rotation, &names::fate(&secret, &slot), "retire").await.unwrap();
+        registers.write_once(&rotation, &names::mark(&secret, &slot, "promoted"), "1969-12-31T23:59:00Z").await.unwrap();
         let population = seen(&vault, &registers).await;
+        assert_eq!((population.resources[0].text("verdict"), population.resources[0].is("overdue")), (Some("approve"), true));
         assert!(!population.resources[0].is("open"));
         assert_eq!(population.resources[0].text("fate"), Some("retire"));
         assert!(population.resources[0].instant("done").is_some());
@@ -282,6 +328,7 @@ mod tests {
                 credential: "db".into(),
                 secret: secret.clone(),
                 attempts: 3,
+                deadline: None,
                 staged: false,
                 expect_within: None,
                 store,
@@ -320,8 +367,15 @@ mod tests {
         let registers = Arc::new(Memory::default());
         let look = async || {
             let store = Box::new(Labelled(labelled.clone(), Vec::new()));
-            let watched =
-                vec![Watched { credential: "db".into(), secret: secret(), attempts: 3, staged: true, expect_within: None, store }];
+            let watched = vec![Watched {
+                credential: "db".into(),
+                secret: secret(),
+                attempts: 3,
+                deadline: None,
+                staged: true,
+                expect_within: None,
+                store,
+            }];
             Rotations::new(watched, Arc::clone(&registers) as Arc<dyn Registers>).collect(&Fixed).await.populations.remove(0)
         };
         let seen = look().await;
@@ -341,8 +395,15 @@ mod tests {
         for (behind, want) in [(vec![], ""), (vec!["a", "b"], "a, b")] {
             let behind = behind.into_iter().map(str::to_owned).collect();
             let store = Box::new(Labelled(vec![("v".into(), "AWSCURRENT")], behind));
-            let watched =
-                vec![Watched { credential: "db".into(), secret: secret(), attempts: 3, staged: false, expect_within: None, store }];
+            let watched = vec![Watched {
+                credential: "db".into(),
+                secret: secret(),
+                attempts: 3,
+                deadline: None,
+                staged: false,
+                expect_within: None,
+                store,
+            }];
             let seen = Rotations::new(watched, Arc::new(Memory::default())).collect(&Fixed).await;
             assert_eq!(seen.populations[0].resources[0].text("behind"), Some(want));
         }

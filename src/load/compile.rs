@@ -147,6 +147,7 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
             attempts: raw.policy.attempts,
             lease: raw.policy.lease,
             allow_gap: raw.policy.allow_gap,
+            max_validity: raw.policy.max_validity,
             not_before: raw.policy.not_before,
             windows: raw.policy.windows,
             freeze: raw.policy.freeze,

@@ -44,7 +44,7 @@ fn ended(doc: &Doc<'_>, raw: &raw::Credential, kind: &RotatorConfig, out: &mut V
     let gate = raw.gate.unwrap_or_default();
     let stale = raw.consumer.iter().filter_map(|consumer| consumer.max_staleness);
     // These pass at the same time, and soaking begins when all of them are over.
-    let wait = stale.chain([raw.policy.lease, gate.quiet]).max().unwrap_or(gate.quiet);
+    let wait = stale.chain([raw.policy.lease, gate.longest_quiet()]).max().unwrap_or(gate.longest_quiet());
     let soak = if can.disable { gate.soak } else { Limit::seconds(0) };
     let earliest = Limit::seconds(wait.as_seconds() + soak.as_seconds());
     if earliest < every {

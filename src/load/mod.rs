@@ -9,6 +9,7 @@ mod checks;
 mod compile;
 mod consumers;
 mod databases;
+mod deadlines;
 mod deployed;
 mod deployed_aws;
 mod http;
@@ -175,6 +176,8 @@ mod tests_aws_managed;
 mod tests_by_hand;
 #[cfg(test)]
 mod tests_consumers;
+#[cfg(test)]
+mod tests_deadlines;
 #[cfg(test)]
 mod tests_http;
 #[cfg(test)]

@@ -136,6 +136,8 @@ pub struct Policy {
     pub lease: Limit,
     /// The longest time without a valid value while it is replaced in place; required by kinds that do so.
     pub allow_gap: Option<Limit>,
+    /// The longest that a value may be valid, from when it is made until it is refused.
+    pub max_validity: Option<Limit>,
     /// Before this instant it is rotated only when a person asks for it: RFC 3339.
     #[serde(default, deserialize_with = "maybe_instant")]
     #[schemars(with = "Option<String>")]

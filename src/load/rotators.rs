@@ -3,7 +3,7 @@
 use super::checks::Repo;
 use super::managed::{one_kind, source};
 use super::text::{Doc, Item, error};
-use super::{by_hand, databases, http, raw};
+use super::{by_hand, databases, deadlines, http, raw};
 use crate::model::catalog::{GateSettings, LeakTrigger};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::rotator::{AwsManaged, Exec, GithubDeployKey, IamAccessKey, Keyset, Overlap, RotatorConfig};
@@ -24,6 +24,7 @@ pub fn rotators(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
             fits(doc, raw, name, kind, out);
         }
         policy(doc, &raw.policy, out);
+        deadlines::deadlines(doc, raw, out);
     }
     databases::owned_once(repo, out);
     http::named_once(repo, out);

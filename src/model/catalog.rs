@@ -12,6 +12,7 @@ pub use super::consumer::{
     WebhookConsumer, Workload,
 };
 use super::diagnostic::Place;
+pub use super::gate::{GateSettings, OnDeadline, Quiet};
 use super::id::{ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
 use super::locker::LogSettings;
 use super::registers::RegistersSettings;
@@ -440,32 +441,14 @@ pub struct RotationPolicy {
     pub lease: Limit,
     /// The longest time for which nothing may be able to log in while a value is replaced in place; `None` forbids such kinds.
     pub allow_gap: Option<Limit>,
+    /// The longest that a value may be valid, from when it is made until it is refused.
+    pub max_validity: Option<Limit>,
     /// Before this instant it is rotated only when a person asks for it; controls judge its age all the same.
     pub not_before: Option<Timestamp>,
     /// When slm may begin a rotation by itself; at any time when empty.
     pub windows: Vec<Window>,
     /// When nothing is begun, beside the freezes of all.
     pub freeze: Vec<Freeze>,
-}
-
-/// What must hold before a superseded credential is disabled, and then deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct GateSettings {
-    /// It was not used for this long, as far as its target tells.
-    pub quiet: Limit,
-    /// Work begun with it has ended.
-    pub drain: bool,
-    /// It stays disabled for this long before it is deleted.
-    pub soak: Limit,
-    /// A consumer that goes without the new one for longer, while others run it, is to be given a credential of its own.
-    pub adopt_within: Limit,
-}
-
-impl Default for GateSettings {
-    fn default() -> Self {
-        Self { quiet: Limit::seconds(4 * 3_600), drain: true, soak: Limit::days(1), adopt_within: Limit::days(1) }
-    }
 }
 
 /// An approved, expiring permit for one resource.

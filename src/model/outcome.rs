@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{CredentialId, RotationId, RunId, VersionId};
+use super::id::{ConsumerId, CredentialId, RotationId, RunId, VersionId};
+use super::outlook::LastUsed;
 use super::plan::ActionKind;
-use super::time::Timestamp;
+use super::time::{Limit, Timestamp};
 
 /// What became of one action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +53,39 @@ pub struct Event {
     pub version: Option<VersionId>,
     /// The consumer concerned, or empty.
     pub consumer: String,
+    /// What the decision rested on, when it was to end the value before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readings: Option<Readings>,
+}
+
+/// What was read, all in one look, when it was decided that the value before is ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Readings {
+    /// G1: consumers that were seen to run the version in force.
+    pub running: Vec<ConsumerId>,
+    /// The store's clock.
+    pub now: Timestamp,
+    /// G2: when the version was in force at the latest, by the store's clock.
+    pub promoted: Option<Timestamp>,
+    /// G2: when nobody could hold the value before any more.
+    pub settled: Option<Timestamp>,
+    /// G3: work begun with the value before and not ended.
+    pub draining: Vec<String>,
+    /// The target's clock.
+    pub target_now: Timestamp,
+    /// G4: the last use of the credential before, by the target's clock.
+    pub last_use: Option<LastUsed>,
+    /// G4: how long it had to be unused.
+    pub quiet: Limit,
+    /// G5: replicas that did not serve the version in force.
+    pub behind: Vec<String>,
+    /// G6: why nobody permitted it.
+    pub held: Option<String>,
+    /// True when it was in wrong hands, so that of these only G5 and G6 counted.
+    pub leak: bool,
+    /// True when it was past its deadline, so that G3 and G4 did not count.
+    pub overdue: bool,
 }
 
 /// How a run ended.

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::catalog::SecretRef;
 use super::id::{ConsumerId, ControlId, CredentialId, CriterionId, FrameworkId, ResourceId, RotationId, RuleId, VersionId};
+use super::outlook::Outlook;
 use super::preflight::{Looked, Obstacle};
 use super::time::{Limit, Timestamp};
 use super::usage::Usage;
@@ -63,6 +64,9 @@ pub struct Action {
     pub criteria: Vec<(FrameworkId, CriterionId)>,
     /// The guard rules that permitted it; empty for an action that changes nothing outside.
     pub permitted_by: Vec<RuleId>,
+    /// What lies ahead, of a rotation and of the end of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlook: Option<Outlook>,
 }
 
 /// What is done.
@@ -176,6 +180,20 @@ pub enum Reason {
     Staged,
     /// What the last rotation replaced is not ended yet.
     NotRetired,
+    /// What the last rotation replaced is not ended yet, and should be by now.
+    NotRetiredInTime {
+        /// When its successor was put in force, by the store's clock.
+        since: Timestamp,
+        /// The deadline as written.
+        limit: Limit,
+    },
+    /// A value is let in for longer than any may be.
+    ValidTooLong {
+        /// When its version was made, by the store's clock.
+        since: Timestamp,
+        /// The limit as written.
+        limit: Limit,
+    },
     /// Older than its limit.
     TooOld {
         /// When the current value came about.
@@ -241,6 +259,9 @@ pub struct Held {
     pub reason: Reason,
     /// Why it is not done.
     pub because: HeldBecause,
+    /// What would lie ahead, of a rotation and of the end of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlook: Option<Outlook>,
 }
 
 /// Why something due is not done.

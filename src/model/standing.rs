@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
+use super::gate::Quieted;
 use super::id::{ConsumerId, VersionId};
+use super::outlook::{Deadline, Validity};
 use super::time::{Limit, Timestamp};
 
 /// Where the rotation of a credential stands.
@@ -85,6 +87,12 @@ pub struct Standing {
     pub tried: Option<Tried>,
     /// When somebody read it last, as far as its store tells; `None` when slm rotates it.
     pub last_used: Option<Timestamp>,
+    /// How long the value before must be unused; `None` when none is to be ended.
+    pub quiet: Option<Quieted>,
+    /// By when the value before should be ended.
+    pub deadline: Option<Deadline>,
+    /// For how long values have been valid.
+    pub validity: Validity,
     /// The longest a value is valid when runs are on time: its period, and what it takes to end it.
     pub max_validity: Limit,
 }

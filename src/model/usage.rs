@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::id::CredentialId;
 use super::time::{Limit, Timestamp};
 
+/// How far back the log of calls goes that is asked.
+pub const HISTORY: Limit = Limit::days(90);
+
 /// One call that a source logged.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
@@ -38,6 +41,8 @@ pub struct Calls {
 pub struct OldKey {
     /// The last letters of its id.
     pub tail: String,
+    /// When it was made, by the target's clock.
+    pub created: Timestamp,
     /// Its last use by whatever service, as the target tells.
     pub last_used: Option<(Timestamp, String)>,
     /// Calls that it signed.

@@ -5,6 +5,7 @@ use super::choose::{Seen, action, consumers_behind, criteria, see, store_detail}
 use super::standing::holding;
 use crate::model::catalog::{Control, Credential};
 use crate::model::id::{ResourceId, VersionId};
+use crate::model::outlook::Validity;
 use crate::model::plan::{Action, ActionKind, Reason};
 use crate::model::rotator::ByHand;
 use crate::model::snapshot::{Population, Resource, VALUE_ENTITY};
@@ -107,6 +108,7 @@ pub(super) fn actions(input: &Input<'_>) -> Vec<Action> {
             controls: controls.clone(),
             criteria: criteria.clone(),
             permitted_by: Vec::new(),
+            outlook: None,
         };
         actions.extend(all.into_iter().map(made));
     }
@@ -185,5 +187,19 @@ pub(super) fn standing(input: &Input<'_>, credential: &Credential, hand: ByHand<
     };
     let last_used = value.and_then(|value| value.instant("last_used"));
     let holding = since.and_then(|since| holding(credential, &behind, since, at));
-    Standing { phase, generation, since, due, until: None, behind, holding, tried: Some(tried), last_used, max_validity }
+    Standing {
+        phase,
+        generation,
+        since,
+        due,
+        until: None,
+        behind,
+        holding,
+        tried: Some(tried),
+        last_used,
+        quiet: None,
+        deadline: None,
+        validity: Validity { made: since, before: None, period: credential.policy.rotate_every, allowed: None },
+        max_validity,
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::guard::{Share, guard, shut, unseen};
+use super::outlook::outlook;
 use super::standing::returns;
 use super::{Input, by_hand, managed, preflight, stages};
 use crate::model::assessment::{Because, Decision, Status, Subject};
@@ -94,12 +95,13 @@ impl Admit<'_, '_> {
             permitted.and_then(|rules| look_ahead(input, credential, &kind, &reason, self.looked).map(|()| rules))
         };
         match because {
-            Err(because) => self.held.push(Held { kind, reason, because }),
+            Err(because) => self.held.push(Held { outlook: outlook(input, credential, &kind, &reason), kind, reason, because }),
             Ok(permitted_by) => {
                 self.rotations += u64::from(counts);
                 let controls = credential.satisfies.clone();
                 let criteria = criteria(input.catalog, &controls);
-                self.actions.push(Action { kind, reason, controls, criteria, permitted_by });
+                let outlook = outlook(input, credential, &kind, &reason);
+                self.actions.push(Action { kind, reason, controls, criteria, permitted_by, outlook });
             }
         }
     }
@@ -369,5 +371,5 @@ fn resource_is(input: &Input<'_>, entity: &str, id: &ResourceId, name: &str) -> 
 pub(super) fn action(input: &Input<'_>, kind: ActionKind, reason: Reason, control: &ControlId) -> Action {
     let controls = vec![control.clone()];
     let criteria = criteria(input.catalog, &controls);
-    Action { kind, reason, controls, criteria, permitted_by: Vec::new() }
+    Action { kind, reason, controls, criteria, permitted_by: Vec::new(), outlook: None }
 }

@@ -23,7 +23,7 @@ fn one(input: &Input<'_>, credential: &Credential) -> Option<Held> {
         Ok(_) => HeldBecause::Person(format!("`slm rotate {} --leak` ends it at once, whoever still uses it", credential.id)),
         Err(because) => because,
     };
-    Some(Held { kind: choose::rotate(credential, Some(version)), reason: Reason::Leaked { sign }, because })
+    Some(Held { kind: choose::rotate(credential, Some(version)), reason: Reason::Leaked { sign }, because, outlook: None })
 }
 
 /// What AWS attached to the user whose key it found in public, if it did.

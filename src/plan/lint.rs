@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::catalog::{Catalog, Credential};
+use crate::model::catalog::{Catalog, Credential, Quiet};
 use crate::model::id::CredentialId;
 use crate::model::plan::{Action, ActionKind, PLAN_FORMAT, Plan, Reason};
 use crate::model::rotator::ByHand;
@@ -26,7 +26,7 @@ pub fn lint(plan: &Plan, catalog: &Catalog) -> Vec<String> {
             ActionKind::Deliver { credential, secret, consumers, .. }
             | ActionKind::Finish { credential, secret, consumers, .. } => (credential, secret, consumers),
             ActionKind::EscalateCredential { credential, .. } | ActionKind::Verify { credential, .. } => {
-                wrong.extend(unfit(catalog, credential, &action.kind));
+                wrong.extend(unfit(catalog, credential, action));
                 continue;
             }
             ActionKind::Collect { .. } | ActionKind::Escalate { .. } | ActionKind::Adopt { .. } => continue,
@@ -42,7 +42,8 @@ pub fn lint(plan: &Plan, catalog: &Catalog) -> Vec<String> {
             continue;
         };
         wrong.extend(kept_by_aws(action, declared));
-        wrong.extend(unfit(catalog, credential, &action.kind));
+        wrong.extend(unfit(catalog, credential, action));
+        wrong.extend(hasty(action, declared));
         if declared.secret != *secret {
             wrong.push(format!("credential `{credential}` lives in `{}` now, not in `{}`", declared.secret.name, secret.name));
         }
@@ -51,6 +52,11 @@ pub fn lint(plan: &Plan, catalog: &Catalog) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// True when a value is let in for longer than it may be, which is for its owner whoever rotates it.
+const fn is_late(reason: &Reason) -> bool {
+    matches!(reason, Reason::NotRetiredInTime { .. } | Reason::ValidTooLong { .. })
 }
 
 /// What `action` asks of AWS that it does not do, or of another kind that only AWS does.
@@ -67,8 +73,20 @@ fn kept_by_aws(action: &Action, declared: &Credential) -> Option<String> {
     Some(format!("`{id}` is rotated by AWS and {wrong}"))
 }
 
-/// Why a plan may not have `kind` for `credential`, if so.
-fn unfit(catalog: &Catalog, credential: &CredentialId, kind: &ActionKind) -> Option<String> {
+/// Why `action` would end what is replaced sooner than is declared, if so.
+fn hasty(action: &Action, declared: &Credential) -> Option<String> {
+    let limit = action.outlook.as_ref()?.quiet.as_ref()?.limit;
+    let (least, most) = match declared.gate.quiet {
+        Quiet::Fixed(limit) => (limit, limit),
+        Quiet::Auto => (Quiet::SHORTEST.min(declared.gate.quiet_max), declared.gate.quiet_max),
+    };
+    (limit < least || limit > most)
+        .then(|| format!("`{}` must be unused for {least} to {most}, and the plan has {limit}", declared.id))
+}
+
+/// Why a plan may not have `action` for `credential`, if so.
+fn unfit(catalog: &Catalog, credential: &CredentialId, action: &Action) -> Option<String> {
+    let kind = &action.kind;
     let Some(declared) = catalog.credentials.get(credential) else {
         // What touches a store is complained about where that is checked.
         let asked = matches!(kind, ActionKind::EscalateCredential { .. } | ActionKind::Verify { .. });
@@ -78,7 +96,8 @@ fn unfit(catalog: &Catalog, credential: &CredentialId, kind: &ActionKind) -> Opt
     match (kind, declared.rotator.by_hand()) {
         (ActionKind::Deliver { .. }, Some(ByHand::Manual(_)) | None) => None,
         (ActionKind::Rotate { .. } | ActionKind::Finish { .. }, None) => None,
-        (ActionKind::EscalateCredential { owner, .. }, Some(_)) => (*owner != declared.owner)
+        (ActionKind::EscalateCredential { owner, .. }, hand) if hand.is_some() || is_late(&action.reason) => (*owner
+            != declared.owner)
             .then(|| format!("credential `{credential}` belongs to `{}`, not to `{owner}`", declared.owner)),
         (ActionKind::Verify { secret, .. }, Some(ByHand::Manual(manual))) if manual.verify.is_some() => {
             (*secret != declared.secret).then(|| format!("credential `{credential}` lives in `{}` now", declared.secret.name))

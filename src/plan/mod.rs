@@ -9,6 +9,7 @@ pub mod lint;
 mod managed;
 pub mod needs;
 mod order;
+pub mod outlook;
 mod preflight;
 mod reach;
 mod stages;
@@ -52,6 +53,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     let mut preflight = Vec::new();
     let mut actions = choose::credentials(input, &mut held, &mut preflight);
     actions.extend(by_hand::actions(input));
+    actions.extend(outlook::late(input));
     actions.extend(choose::findings(input));
     order::order(&mut actions, input.catalog);
     held.extend(leak::suspected(input));

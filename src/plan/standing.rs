@@ -1,7 +1,7 @@
 //! How one credential stands: the phase of its rotation, what it waits for and until when. Derived, never stored.
 
 use super::choose::{consumers_behind, due_after, rotation_of, see};
-use super::{Input, by_hand, stages};
+use super::{Input, by_hand, outlook, stages};
 use crate::model::catalog::Credential;
 use crate::model::id::{ConsumerId, VersionId};
 use crate::model::snapshot::Resource;
@@ -47,7 +47,22 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
     let max_validity = max_validity(credential);
     let begun = rotation.and_then(|rotation| rotation.instant("promoted").or_else(|| rotation.instant("made"))).or(since);
     let holding = begun.and_then(|begun| holding(credential, &behind, begun, input.assessment.at));
-    Standing { phase, generation: version, since, due, until, behind, holding, tried: None, last_used: None, max_validity }
+    let open = rotation.is_some_and(|rotation| rotation.is("open") && !returns(rotation));
+    Standing {
+        phase,
+        generation: version,
+        since,
+        due,
+        until,
+        behind,
+        holding,
+        tried: None,
+        last_used: None,
+        quiet: Some(outlook::quieted(input, credential)).filter(|_| open),
+        deadline: outlook::deadline(credential, rotation).filter(|_| open),
+        validity: outlook::validity(input, credential),
+        max_validity,
+    }
 }
 
 /// Who of `behind` keeps the value before in use `at` this instant for longer than it may be, while others run the one in force.
@@ -74,7 +89,7 @@ fn until(credential: &Credential, rotation: &Resource, phase: Phase) -> Option<T
 }
 
 /// The longest for which a run or a consumer goes on with a value it has read.
-fn held(credential: &Credential) -> Limit {
+pub(super) fn held(credential: &Credential) -> Limit {
     let stale = credential.consumers.iter().map(|consumer| consumer.max_staleness).max();
     credential.policy.lease.max(stale.unwrap_or(Limit::seconds(0)))
 }
@@ -85,7 +100,7 @@ fn max_validity(credential: &Credential) -> Limit {
         return limit;
     }
     let tail = if credential.rotator.capabilities().validated() {
-        held(credential).as_seconds() + credential.gate.quiet.as_seconds() + credential.gate.soak.as_seconds()
+        held(credential).as_seconds() + credential.gate.longest_quiet().as_seconds() + credential.gate.soak.as_seconds()
     } else {
         0
     };

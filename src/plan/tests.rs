@@ -100,6 +100,7 @@ fn credential(id: &str) -> Credential {
             attempts: 3,
             lease: Limit::seconds(3600),
             allow_gap: None,
+            max_validity: None,
             not_before: None,
             windows: Vec::new(),
             freeze: Vec::new(),
@@ -312,6 +313,7 @@ mod leak;
 mod lints;
 mod managed;
 mod needs;
+mod outlook;
 mod preflight;
 mod stages;
 mod usage;

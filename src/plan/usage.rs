@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Input;
 use super::choose::{rotation_of, see};
-use crate::model::catalog::{Credential, SourceKind};
+use crate::model::catalog::{Credential, Quiet, SourceKind};
 use crate::model::id::{CredentialId, SourceId, VersionId};
 use crate::model::plan::{Action, ActionKind, Held, Plan};
 use crate::model::rotator::RotatorConfig;
@@ -15,7 +15,7 @@ use crate::model::usage::{Call, Calls, OldKey, Usage, Used, User, longest_pause}
 /// Users of one thing that are named; of more the number is told.
 const NAMED: usize = 12;
 /// What slm itself asks of a key when it tries it, and what tells nothing of how often it works.
-const WHO_AM_I: &str = "GetCallerIdentity";
+pub(super) const WHO_AM_I: &str = "GetCallerIdentity";
 
 /// What to ask about the uses of one credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,9 +122,7 @@ fn old_key(credential: &Credential, key: &OldKey, since: Timestamp) -> Usage {
         since,
     };
     let mut usage = Usage { unseen: unseen(calls, since), ..empty(credential, of) };
-    let untold =
-        last_used.filter(|(at, _)| *at >= since && !late.iter().any(|call| call.at.as_second() / 60 >= at.as_second() / 60));
-    if let Some((at, service)) = untold {
+    if let Some((at, service)) = unseen_use(key, since) {
         let what = "no call that CloudTrail has shown: it has each some minutes late, and none on data, such as objects of S3";
         usage.warnings.push(format!("its last use at {at} ({service}) is {what}"));
     }
@@ -133,15 +131,23 @@ fn old_key(credential: &Credential, key: &OldKey, since: Timestamp) -> Usage {
     usage
 }
 
+/// The last use of `key` that its target tells, when it is not before `since` and no call that was logged since can be it.
+pub(super) fn unseen_use(key: &OldKey, since: Timestamp) -> Option<&(Timestamp, String)> {
+    let minute = |at: &Timestamp| at.as_second().div_euclid(60);
+    let logged = |at: &Timestamp| key.calls.calls.iter().any(|call| call.at >= since && minute(&call.at) >= minute(at));
+    key.last_used.as_ref().filter(|(at, _)| *at >= since && !logged(at))
+}
+
 /// A key that rests for longer than it must is quiet proves nothing by being quiet.
 fn quiet(credential: &Credential, calls: &Calls) -> Option<String> {
     let whole = calls.whole_since().unwrap_or(Timestamp::MIN);
     let work = calls.calls.iter().filter(|call| call.at >= whole && call.event != WHO_AM_I);
     let pause = longest_pause(work.map(|call| call.at).collect())?;
-    let quiet = credential.gate.quiet;
+    let quiet = credential.gate.longest_quiet();
+    let key = if credential.gate.quiet == Quiet::Auto { "quiet-max" } else { "quiet" };
     (quiet < pause).then(|| {
         let hours = Limit::seconds((pause.as_seconds() + 3_599) / 3_600 * 3_600);
-        format!("it has rested for up to {hours} between two uses: `quiet = \"{quiet}\"` under `[gate]` would take such a rest for its end")
+        format!("it has rested for up to {hours} between two uses: `{key} = \"{quiet}\"` under `[gate]` would take such a rest for its end")
     })
 }
 

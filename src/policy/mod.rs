@@ -88,10 +88,22 @@ pub struct GuardFacts {
     pub credential: String,
     /// Who answers for it.
     pub owner: String,
+    /// The kind of its rotator, as in TOML.
+    pub kind: String,
+    /// Who chooses its values: `client` or `server`.
+    pub issuer: String,
     /// Values valid at once.
     pub overlap: i64,
     /// Whether a value can be tried before promotion.
     pub verifiable: bool,
+    /// Whether a superseded value can be disabled and enabled again.
+    pub disable: bool,
+    /// Whether a superseded value can be deleted.
+    pub delete: bool,
+    /// Whether its target hands out again what it issued.
+    pub reread: bool,
+    /// The source that stores it.
+    pub source: String,
     /// Number of consumers.
     pub consumers: i64,
     /// Share of the managed credentials that the run rotates before this one, in percent, rounded down.

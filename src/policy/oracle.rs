@@ -106,14 +106,27 @@ pub(super) fn holds(policy: &Policy, entity: &EntityType, resource: &Resource, n
     answer(&Authorizer::new().is_authorized(&request, &set, &entities)).map(|(_, reasons)| !reasons.is_empty())
 }
 
+/// A credential as guards see it.
+fn credential(facts: &GuardFacts) -> HashMap<String, RestrictedExpression> {
+    let text = |value: &String| RestrictedExpression::new_string(value.clone());
+    let attributes = [
+        ("owner", text(&facts.owner)),
+        ("kind", text(&facts.kind)),
+        ("issuer", text(&facts.issuer)),
+        ("overlap", RestrictedExpression::new_long(facts.overlap)),
+        ("verifiable", RestrictedExpression::new_bool(facts.verifiable)),
+        ("disable", RestrictedExpression::new_bool(facts.disable)),
+        ("delete", RestrictedExpression::new_bool(facts.delete)),
+        ("reread", RestrictedExpression::new_bool(facts.reread)),
+        ("source", text(&facts.source)),
+        ("consumers", RestrictedExpression::new_long(facts.consumers)),
+    ];
+    attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
 pub(super) fn guard(rules: &Rules, action: &str, facts: &GuardFacts, now: Timestamp) -> Verdict {
     let action = format!("Slm::Action::{action:?}");
-    let attributes = HashMap::from([
-        ("owner".to_owned(), RestrictedExpression::new_string(facts.owner.clone())),
-        ("overlap".to_owned(), RestrictedExpression::new_long(facts.overlap)),
-        ("verifiable".to_owned(), RestrictedExpression::new_bool(facts.verifiable)),
-        ("consumers".to_owned(), RestrictedExpression::new_long(facts.consumers)),
-    ]);
+    let attributes = credential(facts);
     let context = [
         ("now".to_owned(), datetime(now)),
         ("share_percent".to_owned(), RestrictedExpression::new_long(facts.share_percent)),

@@ -8,7 +8,8 @@ use serde_json::{Map, Value as Json, json};
 use crate::model::snapshot::{CONSUMER_ENTITY, Fact, ROTATION_ENTITY, Resource, Snapshot};
 
 /// Attributes of a rotation that tell of its life, each written once by its rotation.
-const TOLD: [&str; 9] = ["before", "made", "next", "promoted", "fate", "disabled", "refused", "last", "done"];
+const TOLD: [&str; 12] =
+    ["attempt", "verdict", "before", "before_made", "made", "next", "promoted", "fate", "disabled", "refused", "last", "done"];
 
 /// One file a version in force, by path: what is known of it, and who was seen to run it.
 pub(super) fn lives(snapshot: &Snapshot) -> BTreeMap<String, Json> {
@@ -20,6 +21,7 @@ pub(super) fn lives(snapshot: &Snapshot) -> BTreeMap<String, Json> {
         let (credential, version) = (rotation.text("credential")?, rotation.text("generation")?);
         let mut life: Map<String, Json> =
             TOLD.iter().filter_map(|name| Some(((*name).to_owned(), told(rotation.get(name)?)))).collect();
+        life.extend(before_valid(rotation).map(|seconds| ("before_valid_seconds".to_owned(), json!(seconds))));
         let runs =
             |consumer: &&Resource| consumer.text("credential") == Some(credential) && consumer.text("running") == Some(version);
         let mut consumers: Vec<&str> = of(CONSUMER_ENTITY).filter(runs).filter_map(|consumer| consumer.text("consumer")).collect();
@@ -32,6 +34,12 @@ pub(super) fn lives(snapshot: &Snapshot) -> BTreeMap<String, Json> {
         Some((format!("rotations/{credential}/{version}.json"), Json::Object(life)))
     };
     of(ROTATION_ENTITY).filter_map(life).collect()
+}
+
+/// For how long the value before was valid: from when its version was made until it was refused, or else disabled.
+fn before_valid(rotation: &Resource) -> Option<i64> {
+    let ended = rotation.instant("refused").or_else(|| rotation.instant("disabled"))?;
+    Some((ended.as_second() - rotation.instant("before_made")?.as_second()).max(0))
 }
 
 fn told(fact: Fact<'_>) -> Json {
@@ -91,6 +99,28 @@ mod tests {
             "run_by": ["a", "b"],
         });
         assert_eq!(lives, BTreeMap::from([("rotations/db/v2.json".to_owned(), want)]));
+    }
+
+    #[test]
+    fn how_long_the_value_before_was_valid_is_written_once_it_is_refused_or_else_disabled() {
+        let at = |second| Value::Time(Timestamp::new(second, 0).unwrap());
+        let of = |more: &[(&str, Value)]| {
+            let known = [
+                ("credential", text("db")),
+                ("generation", text("v2")),
+                ("before_made", at(100)),
+                ("attempt", Value::Long(2)),
+                ("verdict", text("approve")),
+            ];
+            let facts: Vec<(&str, Value)> = known.into_iter().chain(more.iter().cloned()).collect();
+            lives(&snapshot(vec![resource("db", &facts)], Vec::new())).remove("rotations/db/v2.json").unwrap()
+        };
+        let valid = |more: &[(&str, Value)]| of(more).get("before_valid_seconds").cloned();
+        assert_eq!(valid(&[]), None, "it is still let in");
+        assert_eq!(valid(&[("disabled", at(150))]), Some(json!(50)));
+        assert_eq!(valid(&[("disabled", at(150)), ("refused", at(160))]), Some(json!(60)));
+        let life = of(&[]);
+        assert_eq!((&life["attempt"], &life["verdict"]), (&json!(2), &json!("approve")));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{by_hand, words};
+use super::{by_hand, outlook, words};
 use crate::model::catalog::Credential;
 use crate::model::standing::{Phase, Standing};
 use crate::model::time::Timestamp;
@@ -29,6 +29,13 @@ pub fn human(credential: &Credential, standing: &Standing, now: Timestamp) -> St
         let _ = writeln!(text, "  consumer   {}: {}", consumer.id, if behind { "does not run it yet" } else { "not seen behind" });
     }
     text.push_str(&words::held_up(standing, now));
+    if let Some(quiet) = &standing.quiet {
+        let _ = writeln!(text, "  quiet      {}", outlook::quieted(quiet));
+    }
+    if let Some(deadline) = &standing.deadline {
+        let _ = writeln!(text, "  deadline   {}", outlook::deadline(deadline));
+    }
+    let _ = writeln!(text, "  valid      {}", outlook::validity(&standing.validity, now));
     let _ = writeln!(text, "  validity   {} at most, when runs are on time", standing.max_validity);
     text
 }

@@ -61,6 +61,7 @@ mod tests {
             step: (*step).to_owned(),
             version: None,
             consumer: String::new(),
+            readings: None,
         };
         let action = ActionKind::Collect { control: "ROT-01".into() };
         Outcome { action, fate: Fate::Done, events: steps.iter().map(event).collect() }

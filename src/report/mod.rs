@@ -5,6 +5,7 @@ pub mod credential;
 pub mod diagnostics;
 pub mod explain;
 pub mod gap;
+mod outlook;
 pub mod plan;
 pub mod status;
 pub mod usage;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{usage, words};
+use super::{outlook, usage, words};
 use crate::model::plan::{Action, Plan};
 
 /// The template of the pull-request comment.
@@ -15,6 +15,7 @@ const MARKDOWN: &str = include_str!("templates/plan.md.j2");
 struct Page<'a> {
     rows: Vec<Row>,
     held: Vec<(String, String)>,
+    ahead: Vec<(String, Vec<outlook::Line>)>,
     together: Vec<String>,
     looked: Vec<String>,
     usage: Vec<String>,
@@ -65,11 +66,13 @@ pub fn human(plan: &Plan) -> String {
         let Row { sign, verb, object, why, criteria } = row(action, plan);
         let _ =
             writeln!(text, "{sign} {verb:<8}  {object:<width$}  {why}{}{criteria}", if criteria.is_empty() { "" } else { "  " });
+        ahead(&outlook::of_action(action, plan.at), &mut text);
     }
     for held in &plan.held {
         let (verb, object) = words::action(&held.kind);
         let why = words::reason(&held.reason, plan.at);
         let _ = writeln!(text, "- held      {verb} {object}  {why}; {}", words::held(&held.because));
+        ahead(&outlook::of_held(held, plan.at), &mut text);
     }
     for line in plan.together.iter().map(words::together) {
         let _ = writeln!(text, "  together  {line}");
@@ -82,6 +85,13 @@ pub fn human(plan: &Plan) -> String {
     }
     let _ = writeln!(text, "\n{}", totals(plan));
     text
+}
+
+/// What lies ahead, indented below its line.
+fn ahead(lines: &[outlook::Line], text: &mut String) {
+    for (label, told) in lines {
+        let _ = writeln!(text, "    {label:<8}  {told}");
+    }
 }
 
 /// The plan as GitHub-flavoured markdown.
@@ -105,6 +115,11 @@ pub fn markdown(plan: &Plan) -> Result<String, minijinja::Error> {
     let together = plan.together.iter().map(words::together).collect();
     let looked = plan.preflight.iter().map(|one| words::looked(one).1).collect();
     let usage = plan.usage.iter().flat_map(usage::lines).map(|line| line.told()).collect();
-    let page = Page { rows, held, together, looked, usage, totals: totals(plan), config: &plan.config, at: plan.at.to_string() };
+    let of_actions = plan.actions.iter().map(|action| (words::action(&action.kind), outlook::of_action(action, plan.at)));
+    let of_held = plan.held.iter().map(|held| (words::action(&held.kind), outlook::of_held(held, plan.at)));
+    let ahead = of_actions.chain(of_held).filter(|(_, lines)| !lines.is_empty());
+    let ahead = ahead.map(|((verb, object), lines)| (format!("{verb} {object}"), lines)).collect();
+    let page =
+        Page { rows, held, ahead, together, looked, usage, totals: totals(plan), config: &plan.config, at: plan.at.to_string() };
     environment.render_str(MARKDOWN, minijinja::value::Serde(&page))
 }

@@ -91,6 +91,13 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
         Reason::Stuck { since } => format!("AWS has begun a rotation {} ago and not finished it", age(*since, now)),
         Reason::Staged => "a rotation that takes several values is on its way".to_owned(),
         Reason::NotRetired => "what the last rotation replaced is not ended yet".to_owned(),
+        Reason::NotRetiredInTime { since, limit } => format!(
+            "what was replaced {} ago is not ended yet, over its deadline of {limit}; `slm status` of it says what holds it",
+            age(*since, now)
+        ),
+        Reason::ValidTooLong { since, limit } => {
+            format!("a value made {} ago ({since}) is still let in, over `max-validity` of {limit}", age(*since, now))
+        }
         Reason::TooOld { since, due_after, limit } => format!("age {} is over {due_after} (limit {limit})", age(*since, now)),
         Reason::Derived { from, since: Some(since) } => format!("made of `{from}`, which was rotated {} ago", age(*since, now)),
         Reason::Derived { from, since: None } => format!("made of `{from}`, which is rotated before it"),

@@ -8,7 +8,7 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_sts::config::{RuntimeComponents, SharedCredentialsProvider, SharedHttpClient};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -60,12 +60,11 @@ impl Sessions {
         self.budget.clone()
     }
 
-    /// The session for `region` of `source`: the default credential chain or a profile, then `role` when given, assumed as `name`.
+    /// The session for `region` of `source`: the default credential chain or a profile, then `role` when given, assumed as `name`,
+    /// which every request says in its user agent as well.
     pub async fn get(&self, source: &AwsSource, region: &str, role: Option<&str>, name: &str) -> SdkConfig {
         let mut made = self.made.lock().await;
-        let same = |one: &&Made| {
-            one.source == *source && one.region == region && one.role.as_deref() == role && (role.is_none() || one.name == name)
-        };
+        let same = |one: &&Made| one.source == *source && one.region == region && one.role.as_deref() == role && one.name == name;
         if let Some(found) = made.iter().find(same) {
             return found.config.clone();
         }
@@ -77,7 +76,7 @@ impl Sessions {
     }
 }
 
-/// One session on top of `loader`, whose credentials replace the default chain when it has any; under no budget but its own.
+/// One session that calls as `name` on top of `loader`, whose credentials replace the default chain when it has any; under no budget but its own.
 pub async fn session_from(loader: ConfigLoader, source: &AwsSource, region: &str, role: Option<&str>, name: &str) -> SdkConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(ANSWER).operation_timeout(OPERATION).build();
     let retries = RetryConfig::standard()
@@ -95,6 +94,10 @@ pub async fn session_from(loader: ConfigLoader, source: &AwsSource, region: &str
     }
     if let Some(endpoint) = &source.endpoint {
         loader = loader.endpoint_url(endpoint);
+    }
+    // A name that no user agent can carry is left out there.
+    if let Ok(app) = AppName::new(name.to_owned()) {
+        loader = loader.app_name(app);
     }
     let base = loader.load().await;
     let Some(role) = role else { return base };
@@ -203,5 +206,17 @@ mod tests {
             assert_eq!(config.region().map(AsRef::as_ref), Some(region));
         }
         assert_eq!(sessions.made.lock().await.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_session_says_its_name_in_the_user_agent_with_a_role_and_without_and_another_name_is_another_session() {
+        let sessions = Sessions::new(Budget::per_second(1));
+        for (role, name) in [(None, "slm-9f2c41d07ab3"), (Some("r"), "slm-9f2c41d07ab3"), (None, "slm-read")] {
+            let config = sessions.get(&source(), "eu-west-1", role, name).await;
+            assert_eq!(config.app_name().map(AsRef::as_ref), Some(name));
+        }
+        assert_eq!(sessions.made.lock().await.len(), 3);
+        let odd = sessions.get(&source(), "eu-west-1", None, "no agent").await;
+        assert_eq!(odd.app_name(), None, "what cannot be said there is left out");
     }
 }

@@ -121,7 +121,9 @@ impl Vault {
 impl SecretStore for Vault {
     async fn describe(&self, secret: &SecretRef) -> Result<SecretView, WorldError> {
         let content = self.load(&format!("describe `{}`", secret.name))?;
-        Ok(content.secrets.get(&secret.name).map(Kept::view).unwrap_or_default())
+        // Its versions are dated by the clock of whoever writes them.
+        let view = content.secrets.get(&secret.name).map(Kept::view).unwrap_or_default();
+        Ok(SecretView { now: Some(self.clock.now()), ..view })
     }
 
     async fn read(&self, secret: &SecretRef, version: &VersionId) -> Result<Secret, WorldError> {

@@ -49,11 +49,12 @@ fn credential(name: &str) -> Credential {
             attempts: 3,
             lease: none,
             allow_gap: None,
+            max_validity: None,
             not_before: None,
             windows: Vec::new(),
             freeze: Vec::new(),
         },
-        gate: GateSettings { quiet: none, drain: true, soak: none, ..GateSettings::default() },
+        gate: GateSettings { quiet: none.into(), drain: true, soak: none, ..GateSettings::default() },
         consumers: vec![Declared {
             id: "app".into(),
             kind: ConsumerKind::File(file()),

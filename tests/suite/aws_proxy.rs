@@ -40,6 +40,8 @@ pub enum At {
 pub struct State {
     /// Operations asked for, in order.
     pub calls: Vec<String>,
+    /// The user agent of each of them.
+    pub agents: Vec<String>,
     /// Keys that calls of each operation were signed with.
     pub signed: BTreeMap<String, BTreeSet<String>>,
     /// What happens to a call.
@@ -58,6 +60,8 @@ pub struct State {
     pub unaware: bool,
     /// A region that knows a key only after it was shown it this often.
     pub late: Option<(&'static str, usize)>,
+    /// Operations whose answer does not say what time it is.
+    pub timeless: BTreeSet<&'static str>,
     /// The call before the next one in order, as it is still on its way.
     overtaken: Option<Request>,
     /// The version that has a label of one's own, by secret and label.
@@ -101,13 +105,14 @@ impl Proxy {
     /// Forgets the calls so far, and lets `fault` happen to the call with that number from now.
     pub fn begin(&self, fault: Option<(usize, Fault)>) {
         let mut state = self.state();
-        (state.calls, state.fault) = (Vec::new(), fault.map(|(number, fault)| (At::Number(number), fault)));
+        (state.calls, state.agents, state.fault) =
+            (Vec::new(), Vec::new(), fault.map(|(number, fault)| (At::Number(number), fault)));
     }
 
     /// The same for the first call of `operation`.
     pub fn begin_at(&self, operation: &'static str, fault: Fault) {
         let mut state = self.state();
-        (state.calls, state.fault) = (Vec::new(), Some((At::First(operation), fault)));
+        (state.calls, state.agents, state.fault) = (Vec::new(), Vec::new(), Some((At::First(operation), fault)));
     }
 
     /// What was sent so far, and forgets it.
@@ -124,6 +129,7 @@ struct Request {
     key: String,
     /// The region it is signed for.
     region: String,
+    agent: String,
     head: String,
     body: String,
 }
@@ -144,11 +150,14 @@ impl Request {
 fn read(client: &TcpStream) -> Option<Request> {
     let mut reader = BufReader::new(client.try_clone().unwrap());
     let (mut head, mut line, mut length) = (String::new(), String::new(), 0);
-    let (mut operation, mut key, mut region) = (String::new(), String::new(), String::new());
+    let (mut operation, mut key, mut region, mut agent) = (String::new(), String::new(), String::new(), String::new());
     while reader.read_line(&mut line).ok().filter(|read| *read > 2).is_some() {
         let lower = line.to_lowercase();
         if let Some(value) = lower.strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();
+        }
+        if lower.starts_with("user-agent:") {
+            agent = line[11..].trim().to_owned();
         }
         if lower.starts_with("x-amz-target:") {
             operation = line.rsplit('.').next().unwrap().trim().to_owned();
@@ -179,7 +188,7 @@ fn read(client: &TcpStream) -> Option<Request> {
     let mut bytes = head.clone().into_bytes();
     bytes.extend_from_slice(b"connection: close\r\n\r\n");
     bytes.extend_from_slice(&body);
-    Some(Request { bytes, operation, key, region, head, body: text })
+    Some(Request { bytes, operation, key, region, agent, head, body: text })
 }
 
 fn ask(server: &str, request: &Request) -> Vec<u8> {
@@ -244,7 +253,16 @@ fn serve(mut client: TcpStream, server: &str, state: &Mutex<State>) {
     if let Some(before) = before {
         delivered(&before, server, state);
     }
-    let _ = client.write_all(&answer);
+    let timeless = state.lock().unwrap().timeless.contains(request.operation.as_str());
+    let _ = client.write_all(&if timeless { without_date(&answer) } else { answer });
+}
+
+/// `answer` without the header that says when it was given.
+fn without_date(answer: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8(answer.to_vec()).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let head = head.lines().filter(|line| !line.to_lowercase().starts_with("date:")).collect::<Vec<_>>().join("\r\n");
+    format!("{head}\r\n\r\n{body}").into_bytes()
 }
 
 /// Lets `request` take effect; what the server says to it, as AWS would say it.
@@ -334,6 +352,7 @@ impl State {
         let kill = self.kill.take_if(|(_, at, _)| is(*at));
         let fault = self.fault.take_if(|(at, _)| is(*at)).map(|(_, fault)| fault);
         self.calls.push(request.operation.clone());
+        self.agents.push(request.agent.clone());
         self.signed.entry(request.operation.clone()).or_default().insert(request.key.clone());
         self.sent.push_str(&request.head);
         // Where values belong.

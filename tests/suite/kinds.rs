@@ -216,11 +216,12 @@ impl Rig {
                 attempts: 5,
                 lease: none,
                 allow_gap: Some(Limit::days(1)),
+                max_validity: None,
                 not_before: None,
                 windows: Vec::new(),
                 freeze: Vec::new(),
             },
-            gate: GateSettings { quiet: none, drain: true, soak: none, ..GateSettings::default() },
+            gate: GateSettings { quiet: none.into(), drain: true, soak: none, ..GateSettings::default() },
             consumers: vec![Declared {
                 id: "app".into(),
                 kind: ConsumerKind::File(file()),

@@ -144,7 +144,7 @@ async fn an_open_session_holds_the_end_of_its_account_up_unless_idle_ones_are_en
     let mut rig = alternating(&server, None);
     let first = rig.rotate().await;
     let mut session = connect(rig.value(&first).await.expose()).await.unwrap();
-    rig.credential.gate.quiet = Limit::days(1);
+    rig.credential.gate.quiet = Limit::days(1).into();
     let action = rig.rotation(Some(first));
     let (outcome, _) = rig.drive(&action, Cut::default()).await;
     assert!(matches!(&outcome.fate, Fate::Waiting(why) if why.contains("1 session")), "{:?}", outcome.fate);

@@ -118,7 +118,7 @@ async fn an_open_session_holds_the_end_of_its_role_up_unless_sessions_are_ended(
     let mut rig = alternating(&server, None);
     let first = rig.rotate().await;
     let session = connect(&login(rig.value(&first).await.expose())).await.unwrap();
-    rig.credential.gate.quiet = Limit::days(1);
+    rig.credential.gate.quiet = Limit::days(1).into();
     let action = rig.rotation(Some(first));
     let (outcome, _) = rig.drive(&action, Cut::default()).await;
     assert!(matches!(&outcome.fate, Fate::Waiting(why) if why.contains("1 session")), "{:?}", outcome.fate);

@@ -326,11 +326,12 @@ impl<K: Rotator + Target> Rig<K> {
                 attempts: 5,
                 lease: zero,
                 allow_gap: None,
+                max_validity: None,
                 not_before: None,
                 windows: Vec::new(),
                 freeze: Vec::new(),
             },
-            gate: GateSettings { quiet: zero, drain: true, soak: zero, ..GateSettings::default() },
+            gate: GateSettings { quiet: zero.into(), drain: true, soak: zero, ..GateSettings::default() },
             consumers: vec![Declared {
                 id: "app".into(),
                 kind: ConsumerKind::File(file),

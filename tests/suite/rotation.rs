@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_sdk_iam::Client as Iam;
+use serde_json::json;
 use slm::model::time::Timestamp;
 
 use crate::aws::config;
 use crate::aws_proxy::{At, Proxy};
 use crate::killed::Dice;
 use crate::leaks::{never_told, untold};
-use crate::support::{Ran, Server, World, contains, lives};
+use crate::support::{Ran, Server, World, contains, git, lives};
 
 pub const LEASE: Duration = Duration::from_secs(25);
 
@@ -90,10 +91,17 @@ async fn an_access_key_is_replaced_and_the_old_one_ended_only_when_nobody_can_ho
     let promoted = Instant::now();
     let calls = proxy.state().calls.len();
     println!("{{\"figure\": \"rotation.calls.first_run\", \"value\": {calls}}}");
+    let rotation = agent_of(&proxy, "CreateAccessKey");
+    for operation in ["PutSecretValue", "UpdateSecretVersionStage"] {
+        assert_eq!(agent_of(&proxy, operation), rotation, "{operation}");
+    }
+    assert_eq!(agent_of(&proxy, "ListSecrets"), "slm-read", "looking is no part of a rotation");
     let second = held(&world);
     assert_ne!(first, second);
     assert_eq!(keys(&iam).await.len(), 2, "the old key lives while a run may still hand it out");
-    said.push(world.heard(&["plan"]).exits(2).says("finish").says("not ended yet"));
+    said.push(
+        world.heard(&["plan"]).exits(2).says("finish").says("not ended yet").says("unused for 0s").says("permits   guard-retire"),
+    );
     said.push(world.heard(&["status", "deployer"]).exits(2).says("waits to be unused; not before"));
     assert_eq!(keys(&iam).await.len(), 2);
 
@@ -111,6 +119,25 @@ async fn an_access_key_is_replaced_and_the_old_one_ended_only_when_nobody_can_ho
     let instant = |step: &str| life[step].as_str().unwrap_or_else(|| panic!("{step}: {life}")).parse::<Timestamp>().unwrap();
     let steps = ["promoted", "disabled", "refused", "done"].map(instant);
     assert!(steps.is_sorted() && life["fate"] == "retire", "{life}");
+    assert_eq!((&life["attempt"], &life["verdict"]), (&json!(1), &json!("approve")), "{life}");
+    let valid = instant("refused").as_second() - instant("before_made").as_second();
+    assert_eq!(life["before_valid_seconds"], valid, "{life}");
+    let events = events(&world);
+    let promoted = events
+        .iter()
+        .filter(|event| event["step"] == "promoted")
+        .map(|event| format!("slm-{}", event["rotation"].as_str().unwrap()));
+    assert!(promoted.collect::<Vec<_>>().contains(&rotation), "{rotation}");
+    let [retired] = &events.iter().filter(|event| event["step"] == "retire").collect::<Vec<_>>()[..] else { panic!("{events:?}") };
+    let read = |name: &str| &retired["readings"][name];
+    assert_eq!((read("running"), read("quiet"), read("leak")), (&json!(["app"]), &json!("0s"), &json!(false)), "{retired}");
+    assert_eq!(
+        (read("draining"), read("behind"), read("held"), read("overdue")),
+        (&json!([]), &json!([]), &json!(null), &json!(false))
+    );
+    let of = |name: &str| read(name).as_str().unwrap_or_else(|| panic!("{name}: {retired}")).parse::<Timestamp>().unwrap();
+    assert!(of("promoted") == instant("promoted") && of("settled") <= of("now"), "{retired}");
+    assert!(events.iter().all(|event| event["step"] == "retire" || event.get("readings").is_none()), "{events:?}");
 
     let sent = proxy.sent();
     assert!(sent.contains("Action=CreateAccessKey") && sent.contains("x-amz-target: secretsmanager."), "what was sent was kept");
@@ -192,6 +219,27 @@ async fn a_key_that_is_disabled_comes_back_at_once_and_is_in_force_when_no_run_c
     assert_eq!(active().await.len(), 2, "the one that was left waits to be retired like any other");
     let revived = |life: &serde_json::Value| life["last"].as_str().is_some_and(|last| last.starts_with("revive "));
     assert!(lives(&world, "deployer").iter().any(revived), "what brought it back is recorded");
+}
+
+/// Every step that was recorded, in no order.
+fn events(world: &World) -> Vec<serde_json::Value> {
+    let root = world.root();
+    let listed = String::from_utf8(git(&root, &["ls-tree", "-r", "--name-only", "slm/evidence", "plans/"])).unwrap();
+    let outcomes = listed.lines().filter(|path| path.ends_with(".outcomes.json"));
+    let read = |path: &str| git(&root, &["show", &format!("slm/evidence:{path}")]);
+    let all = outcomes.flat_map(|path| serde_json::from_slice::<Vec<serde_json::Value>>(&read(path)).unwrap());
+    all.flat_map(|outcome| outcome["events"].as_array().unwrap().clone()).collect()
+}
+
+/// The name that every request for `operation` said in its user agent.
+fn agent_of(proxy: &Proxy, operation: &str) -> String {
+    let state = proxy.state();
+    let asked = state.calls.iter().zip(&state.agents).filter(|(call, _)| *call == operation);
+    let name = |agent: &str| agent.split(' ').find_map(|part| part.strip_prefix("app/")).map(str::to_owned);
+    let names: std::collections::BTreeSet<String> =
+        asked.map(|(_, agent)| name(agent).unwrap_or_else(|| panic!("{operation}: {agent}"))).collect();
+    assert_eq!(names.len(), 1, "{operation}: {names:?}");
+    names.into_iter().next().unwrap()
 }
 
 /// The recorded life of the version that a rotation put in force.

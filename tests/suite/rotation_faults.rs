@@ -24,7 +24,7 @@ use slm::model::secret::Secret;
 use slm::model::time::{Limit, Timestamp};
 use slm::rotators::aws_iam_access_key::AccessKeys;
 use slm::transport::secrets_manager_store::SecretsManagerStore;
-use slm::world::{Clock, Consumer, ErrorClass, KeyChange, Rotator, Target, Trial};
+use slm::world::{Clock, Consumer, ErrorClass, KeyChange, PENDING, Rotator, SecretStore, Target, Trial};
 
 use crate::aws::config;
 use crate::aws_proxy::{Fault, Proxy};
@@ -57,11 +57,12 @@ fn credential(name: &str) -> Credential {
             attempts: 5,
             lease: Limit::seconds(0),
             allow_gap: None,
+            max_validity: None,
             not_before: None,
             windows: Vec::new(),
             freeze: Vec::new(),
         },
-        gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(0), ..GateSettings::default() },
+        gate: GateSettings { quiet: Limit::seconds(0).into(), drain: true, soak: Limit::seconds(0), ..GateSettings::default() },
         consumers: vec![Declared {
             id: "app".into(),
             kind: ConsumerKind::File(file()),
@@ -295,7 +296,7 @@ async fn a_use_that_iam_tells_too_late_ends_in_a_key_that_can_be_let_in_again() 
     let server = Server::moto();
     let proxy = Proxy::before(&server.endpoint);
     let mut rig = Rig::new(&server, &proxy, "unaware").await;
-    rig.credential.gate.quiet = Limit::seconds(3_600);
+    rig.credential.gate.quiet = Limit::seconds(3_600).into();
     rig.credential.gate.soak = Limit::days(1);
     let (old, _) = rig.in_use("before").await;
     let value = rig.secrets.get_secret_value().secret_id("unaware").version_stage("AWSCURRENT").send().await.unwrap();
@@ -319,6 +320,93 @@ async fn a_use_that_iam_tells_too_late_ends_in_a_key_that_can_be_let_in_again() 
     let all = rig.iam.list_access_keys().user_name("unaware").send().await.unwrap().access_key_metadata;
     assert_eq!(all.len(), 2, "it is disabled for as long as it soaks, and not gone");
     assert!(all.iter().any(|key| key.access_key_id.as_deref() == Some(&old)));
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_say_what_time_it_is_is_asked_again_and_nothing_is_done() {
+    let server = Server::moto();
+    let proxy = Proxy::before(&server.endpoint);
+    let rig = Rig::new(&server, &proxy, "timeless").await;
+    proxy.begin(None);
+    proxy.state().timeless.insert("DescribeSecret");
+    let fate = rig.run().await.fate;
+    assert!(matches!(&fate, Fate::Failed(why) if why.contains("the store did not say what time it is")), "{fate:?}");
+    let changes = ["CreateAccessKey", "PutSecretValue", "UpdateSecretVersionStage", "TagResource"];
+    let calls = proxy.state().calls.clone();
+    assert!(
+        calls.contains(&"DescribeSecret".to_owned()) && !calls.iter().any(|call| changes.contains(&call.as_str())),
+        "{calls:?}"
+    );
+    proxy.state().timeless.clear();
+    let fate = rig.run().await.fate;
+    assert!(!matches!(&fate, Fate::Failed(_)) && rig.active().await.len() == 2, "{fate:?}");
+}
+
+/// Keeps and promotes versions of a secret that is not there yet, each step until it is so; the call with number `cut` meets `fault`.
+/// Gives the labels at the end, and the calls there were.
+async fn kept(server: &Server, name: &str, cut: Option<(usize, Fault)>) -> (Vec<(String, Vec<String>)>, Vec<String>) {
+    let proxy = Proxy::before(&server.endpoint);
+    let once = |config: SdkConfig| config.into_builder().retry_config(RetryConfig::disabled()).build();
+    let through = once(config(&proxy.endpoint, "eu-west-1", None).await);
+    let straight = config(&server.endpoint, "eu-west-1", None).await;
+    let store = |config: &SdkConfig| SecretsManagerStore::new().with("prod".into(), "eu-west-1", config);
+    let (cut_off, sure) = (store(&through), store(&straight));
+    let secret = SecretRef { source: "prod".into(), region: "eu-west-1".to_owned(), name: name.to_owned() };
+    let version = |n: u8| VersionId::from(format!("{n}{n}{n}{n}{n}{n}{n}{n}-1111-5111-8111-111111111111"));
+    let value = |n: u8| Secret::new(vec![b'a' + n; 16]);
+    let steps: [(bool, Option<u8>, u8); 5] =
+        [(true, None, 1), (false, None, 1), (true, None, 2), (true, None, 3), (false, Some(1), 3)];
+    proxy.begin(cut);
+    for (puts, from, to) in steps {
+        let from = from.map(version);
+        let before = sure.describe(&secret).await.unwrap().current().cloned();
+        let mut tries = 0;
+        loop {
+            let done = if puts {
+                cut_off.put(&secret, &version(to), &value(to)).await
+            } else {
+                cut_off.promote(&secret, from.as_ref(), &version(to)).await
+            };
+            let view = sure.describe(&secret).await.unwrap();
+            let now = view.current().cloned();
+            // Wherever it was cut off: what is in force is what was, or what is wanted, and has its value.
+            // A first version is in force at once where the store itself makes it so.
+            let may = !puts || before.is_none();
+            assert!(now == before || (may && now.as_ref() == Some(&version(to))), "{cut:?}: {now:?}");
+            if let Some(n) = (1..=3).find(|n| now.as_ref() == Some(&version(*n))) {
+                assert!(sure.read(&secret, &version(n)).await.unwrap().expose() == value(n).expose(), "{cut:?}");
+            }
+            match done {
+                Ok(()) => break,
+                // Promoted, and the answer lost: a look tells.
+                Err(error) if error.class == ErrorClass::Conflict && !puts && now.as_ref() == Some(&version(to)) => break,
+                Err(error) => assert!(error.class == ErrorClass::Transient && tries < 3, "{cut:?}: {error}"),
+            }
+            tries += 1;
+        }
+    }
+    let view = sure.describe(&secret).await.unwrap();
+    // Our own label is on one version in AWS; moto may leave it on two.
+    let kept = |labels: Vec<String>| labels.into_iter().filter(|label| label != PENDING).collect();
+    let labels = view.versions.into_iter().map(|(id, view)| (id.to_string(), kept(view.labels))).collect();
+    (labels, proxy.state().calls.clone())
+}
+
+#[tokio::test]
+async fn what_takes_several_requests_may_be_cut_off_between_any_two_and_is_done_by_doing_it_again() {
+    let server = Server::moto();
+    let (want, calls) = kept(&server, "whole", None).await;
+    for operation in ["CreateSecret", "PutSecretValue", "TagResource", "UpdateSecretVersionStage"] {
+        assert!(calls.iter().any(|call| call == operation), "{operation}: {calls:?}");
+    }
+    for number in 0..calls.len() {
+        for fault in [Fault::RequestLost, Fault::AnswerLost] {
+            let name = format!("cut-{number}-{fault:?}");
+            let (labels, _) = kept(&server, &name, Some((number, fault))).await;
+            assert_eq!(labels, want, "{} {fault:?}", calls[number]);
+        }
+    }
+    println!("{{\"figure\": \"store.cut.runs\", \"value\": {}, \"unit\": \"runs\"}}", calls.len() * 2);
 }
 
 #[tokio::test]

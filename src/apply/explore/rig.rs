@@ -65,11 +65,17 @@ impl Rig {
                 attempts: ATTEMPTS,
                 lease,
                 allow_gap: None,
+                max_validity: None,
                 not_before: None,
                 windows: Vec::new(),
                 freeze: Vec::new(),
             },
-            gate: GateSettings { quiet: Limit::seconds(0), drain: true, soak: Limit::seconds(TICK), ..GateSettings::default() },
+            gate: GateSettings {
+                quiet: Limit::seconds(0).into(),
+                drain: true,
+                soak: Limit::seconds(TICK),
+                ..GateSettings::default()
+            },
             consumers: (0..count).map(declared).collect(),
             leak: Vec::new(),
             after: Vec::new(),

@@ -129,6 +129,7 @@ async fn rotations(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Optio
             credential: credential.id.clone(),
             secret: credential.secret.clone(),
             attempts: credential.policy.attempts,
+            deadline: credential.gate.deadline,
             staged: can.staged(),
             expect_within: managed.map(|managed| managed.expect_within),
             store: store.unwrap_or_else(|error| Box::new(Unusable(error))),

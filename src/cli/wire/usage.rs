@@ -7,15 +7,13 @@ use super::READ_SESSION;
 use crate::collectors::usage::{By, History, LOOKUPS_PER_SECOND, before, keys, last_used};
 use crate::model::id::{CredentialId, SourceId};
 use crate::model::preflight::Facts;
-use crate::model::time::{Limit, Timestamp};
-use crate::model::usage::{Asked, Calls, OldKey};
+use crate::model::time::Timestamp;
+use crate::model::usage::{Asked, Calls, HISTORY, OldKey};
 use crate::plan::usage::Wanted;
 use crate::transport::budget::Budget;
 
 /// Credentials that one run looks up at most: two lookups a second is all that AWS lets an account have.
 const CREDENTIALS: usize = 10;
-/// How far back the history goes.
-const HISTORY: Limit = Limit::days(90);
 
 /// The pace of each account and region, and why one is asked no more.
 #[derive(Default)]
@@ -88,7 +86,7 @@ impl Asker<'_> {
                 }
             };
             let skip = key.id.chars().count().saturating_sub(4);
-            old.push(OldKey { tail: key.id.chars().skip(skip).collect(), last_used, calls });
+            old.push(OldKey { tail: key.id.chars().skip(skip).collect(), created: key.created, last_used, calls });
         }
         Ok(old)
     }

@@ -91,6 +91,17 @@ pub enum Issuer {
     Server,
 }
 
+impl Issuer {
+    /// As guards see it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
 /// How many credentials are valid at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Overlap {

@@ -211,7 +211,8 @@ fn refused(of: RotatorConfig, kind: ActionKind) -> Vec<String> {
     let catalog = world.catalog.clone();
     let mut plan = world.plan();
     let permitted_by = vec!["may-rotate".into()];
-    plan.actions = vec![Action { kind, reason: Reason::Forced, controls: Vec::new(), criteria: Vec::new(), permitted_by }];
+    plan.actions =
+        vec![Action { kind, reason: Reason::Forced, controls: Vec::new(), criteria: Vec::new(), permitted_by, outlook: None }];
     lint(&plan, &catalog)
 }
 

@@ -16,7 +16,14 @@ fn deliver(credential: &str, consumer: &str) -> Action {
     let consumers = vec![consumer.into()];
     let kind = ActionKind::Deliver { credential: credential.into(), secret, generation: "v-db".into(), consumers };
     let controls: Vec<ControlId> = Vec::new();
-    Action { kind, reason: Reason::NotAdopted, controls, criteria: Vec::new(), permitted_by: vec!["may-deliver".into()] }
+    Action {
+        kind,
+        reason: Reason::NotAdopted,
+        controls,
+        criteria: Vec::new(),
+        permitted_by: vec!["may-deliver".into()],
+        outlook: None,
+    }
 }
 
 #[test]

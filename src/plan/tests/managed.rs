@@ -1,7 +1,7 @@
 //! What is due for declared credentials, and what holds it back.
 
 use super::*;
-use crate::model::rotator::IamAccessKey;
+use crate::model::rotator::{DeclaredIssuer, DeclaredOverlap, Exec, ExecCaps, IamAccessKey};
 use crate::model::standing::Phase;
 
 fn reasons(plan: &Plan) -> Vec<&Reason> {
@@ -415,4 +415,45 @@ fn what_restarts_the_same_workload_is_told_once_with_everybody_it_is_for() {
     assert_eq!(of(["x", "x", "x"]), [("`systemctl x`".to_owned(), ["a", "b", "c"].map(CredentialId::from).into())]);
     assert_eq!(of(["y", "x", "x"]), [("`systemctl x`".to_owned(), ["b", "c"].map(CredentialId::from).into())]);
     assert_eq!(of(["x", "y", "z"]), []);
+}
+
+#[test]
+fn a_guard_sees_what_a_kind_can_do_and_may_forbid_one_that_replaces_a_value_in_place() {
+    let permits = |rule: &str, change: &dyn Fn(&mut Credential)| {
+        let text =
+            format!(r#"{GUARDS} @id("no") forbid (principal, action == Slm::Action::"rotate", resource) when {{ {rule} }};"#);
+        let mut world = world().declared("db").guards(&text);
+        change(world.catalog.credentials.get_mut("db").unwrap());
+        world.seen(|input| {
+            let credential = &input.catalog.credentials[&CredentialId::from("db")];
+            super::guard::guard(input.rules, credential, "rotate", super::guard::Share::default(), now())
+        })
+    };
+    let key = |it: &mut Credential| {
+        let key = IamAccessKey { user: "u".to_owned(), source: None, exclusive: true };
+        (it.rotator, it.secret.source) = (RotatorConfig::AwsIamAccessKey(key), "prod".into());
+    };
+    let single = || {
+        let (issuer, overlap) = (DeclaredIssuer::Client, DeclaredOverlap::Single);
+        let caps = ExecCaps { issuer, overlap, max: 2, disable: false, delete: false, reread: false };
+        RotatorConfig::Exec(Exec { command: vec!["./rotate".to_owned()], timeout: Limit::seconds(60), env: Vec::new(), caps })
+    };
+    let in_place = |it: &mut Credential| (it.rotator, it.secret.source) = (single(), "prod".into());
+    let forbidden = Err(HeldBecause::Forbidden(vec!["no".into()]));
+    let in_prod = "resource.overlap == 1 && resource.verifiable && resource.source == \"prod\"";
+    assert_eq!(permits(in_prod, &in_place), forbidden);
+    assert_eq!(permits(in_prod, &key), Ok(vec!["may-rotate".into()]));
+    assert_eq!(permits(in_prod, &|it| it.rotator = single()), Ok(vec!["may-rotate".into()]), "not in that source");
+    for (rule, kind) in [
+        (
+            "resource.kind == \"aws-iam-access-key\" && resource.issuer == \"server\" && resource.overlap == 2",
+            &key as &dyn Fn(&mut _),
+        ),
+        ("resource.disable && resource.delete && !resource.reread", &key),
+        ("resource.kind == \"exec\" && resource.issuer == \"client\" && !resource.disable && !resource.delete", &in_place),
+        ("resource.kind == \"random\" && !resource.verifiable && resource.source == \"local\"", &|_| ()),
+    ] {
+        assert_eq!(permits(rule, kind), forbidden, "{rule}");
+        assert_eq!(permits(&format!("!({rule})"), kind), Ok(vec!["may-rotate".into()]), "{rule}");
+    }
 }

@@ -6,11 +6,11 @@ use crate::model::usage::{Asked, Call, Calls, OldKey, Usage, Used};
 use crate::plan::usage::{Wanted, open, usage, wanted};
 
 const ARN: &str = "arn:aws:secretsmanager:eu-west-1:1:secret:app/key-AbCdEf";
-const APP: &str = "arn:aws:iam::1:role/app";
+pub(super) const APP: &str = "arn:aws:iam::1:role/app";
 const LAPTOP: &str = "arn:aws:iam::1:user/laptop";
 
 /// A key that was replaced ten days ago, and the one before still works.
-fn retiring() -> World {
+pub(super) fn retiring() -> World {
     keyed().with(|world| {
         let facts = [
             ("behind", text("")),
@@ -25,17 +25,17 @@ fn retiring() -> World {
     })
 }
 
-fn call(principal: &str, days: i64) -> Call {
+pub(super) fn call(principal: &str, days: i64) -> Call {
     let [user_agent, source_ip, event, region] = ["aws-cli", "203.0.113.7", "PutObject", "eu-west-1"].map(str::to_owned);
     Call { at: ago(days), principal: principal.to_owned(), user_agent, source_ip, event, region }
 }
 
-fn calls(all: &[(&str, i64)]) -> Calls {
+pub(super) fn calls(all: &[(&str, i64)]) -> Calls {
     Calls { calls: all.iter().map(|(principal, days)| call(principal, *days)).collect(), ..Calls::default() }
 }
 
-fn key(calls: Calls) -> Asked {
-    let old = OldKey { tail: "MPLE".to_owned(), last_used: None, calls };
+pub(super) fn key(calls: Calls) -> Asked {
+    let old = OldKey { tail: "MPLE".to_owned(), created: ago(80), last_used: None, calls };
     Asked { keys: Some(Ok(vec![old])), reads: None }
 }
 
@@ -102,7 +102,8 @@ fn what_was_not_looked_at_is_said_and_is_never_nobody() {
 #[test]
 fn a_use_that_only_iam_tells_of_is_no_use_by_nobody() {
     let asked = |days, calls| {
-        let old = OldKey { tail: "MPLE".to_owned(), last_used: Some((ago(days), "s3 in us-east-1".to_owned())), calls };
+        let old =
+            OldKey { tail: "MPLE".to_owned(), created: ago(80), last_used: Some((ago(days), "s3 in us-east-1".to_owned())), calls };
         told(retiring(), Asked { keys: Some(Ok(vec![old])), reads: None }).remove(0).warnings
     };
     assert!(asked(1, calls(&[]))[0].contains("(s3 in us-east-1) is no call that CloudTrail has shown"));
@@ -143,7 +144,7 @@ fn a_reader_is_named_unless_it_is_slm_or_declared() {
 fn a_rest_longer_than_quiet_is_warned_of_as_far_as_all_calls_were_seen() {
     let warnings = |quiet: i64, seen: Calls| {
         let world = retiring().with(|world| {
-            world.catalog.credentials.get_mut("key").unwrap().gate.quiet = Limit::days(quiet);
+            world.catalog.credentials.get_mut("key").unwrap().gate.quiet = Limit::days(quiet).into();
         });
         told(world, key(seen)).remove(0).warnings
     };
@@ -164,7 +165,7 @@ fn many_users_are_counted_and_the_latest_named() {
     let names: Vec<String> = (0..15).map(|at| format!("arn:aws:iam::1:user/u{at:02}")).collect();
     let all: Vec<(&str, i64)> = names.iter().zip(1..).map(|(name, days)| (name.as_str(), days)).collect();
     let found = told(
-        retiring().with(|world| world.catalog.credentials.get_mut("key").unwrap().gate.quiet = Limit::days(2)),
+        retiring().with(|world| world.catalog.credentials.get_mut("key").unwrap().gate.quiet = Limit::days(2).into()),
         reads(calls(&all)),
     );
     assert_eq!((found[0].users.len(), found[0].users[0].principal.as_str()), (12, "arn:aws:iam::1:user/u00"));

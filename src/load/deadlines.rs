@@ -1,0 +1,77 @@
+//! Checks on how long things may take together: the end of what is replaced by its deadline, and the validity of a value.
+
+use super::raw;
+use super::text::{Doc, error};
+use crate::model::catalog::{GateSettings, OnDeadline, Quiet};
+use crate::model::diagnostic::Diagnostic;
+use crate::model::rotator::Overlap;
+use crate::model::time::Limit;
+
+/// What the settings of one credential come to together.
+pub fn deadlines(doc: &Doc<'_>, raw: &raw::Credential, out: &mut Vec<Diagnostic>) {
+    let gate = raw.gate.unwrap_or_default();
+    if gate.quiet == Quiet::Auto && gate.quiet_max < Quiet::SHORTEST {
+        let message =
+            format!("`quiet-max` of `{}` is less than `{}`, which `auto` never goes below", gate.quiet_max, Quiet::SHORTEST);
+        let help = "raise it, or write the length of time as `quiet`".to_owned();
+        out.push(error("slm::bad-limit", doc.at(&["gate", "quiet-max"]), message, Some(help)));
+    }
+    if gate.on_deadline != OnDeadline::Hold && gate.deadline.is_none() {
+        let message = format!("`on-deadline` is `{}` and there is no deadline", gate.on_deadline.as_str());
+        let help = "add `deadline`, as in `deadline = \"10d\"`".to_owned();
+        out.push(error("slm::no-deadline", doc.at(&["gate", "on-deadline"]), message, Some(help)));
+    }
+    if let Some(deadline) = gate.deadline {
+        let waits = waits(raw, &gate);
+        let sum = total(&waits);
+        if deadline < sum {
+            let message = format!("`deadline` of `{deadline}` is less than the waits before it: {}", told(&waits));
+            let help = format!("allow `{sum}` or more, or wait for less");
+            out.push(error("slm::deadline-too-short", doc.at(&["gate", "deadline"]), message, Some(help)));
+        }
+    }
+    validity(doc, raw, &gate, out);
+}
+
+/// A value cannot be refused sooner than its period and its end take.
+fn validity(doc: &Doc<'_>, raw: &raw::Credential, gate: &GateSettings, out: &mut Vec<Diagnostic>) {
+    let (Some(allowed), Some(kind)) = (raw.policy.max_validity, raw.rotator.kind()) else { return };
+    let place = || doc.at(&["policy", "max-validity"]);
+    let can = kind.capabilities();
+    if !can.validated() || kind.by_hand().is_some() {
+        let message = format!("nobody is known to refuse an old value of kind `{}`", kind.kind());
+        let help = "delete `max-validity`: `rotate-every` is all that can be said of it".to_owned();
+        out.push(error("slm::needless-max-validity", place(), message, Some(help)));
+        return;
+    }
+    let mut parts = vec![("rotate-every", raw.policy.rotate_every)];
+    // In place, a new value ends the old one.
+    if can.overlap != Overlap::Single {
+        parts.extend(gate.deadline.map_or_else(|| waits(raw, gate), |deadline| vec![("deadline", deadline)]));
+        parts.extend(can.disable.then_some(("soak", gate.soak)));
+    }
+    let sum = total(&parts);
+    if allowed < sum {
+        let message = format!("`max-validity` of `{allowed}` cannot be met: {}", told(&parts));
+        let help = format!("allow `{sum}` or more, or rotate and end values sooner");
+        out.push(error("slm::validity-cannot-be-met", place(), message, Some(help)));
+    }
+}
+
+/// What the end of a value waits for at least, and at most for `auto`.
+fn waits(raw: &raw::Credential, gate: &GateSettings) -> Vec<(&'static str, Limit)> {
+    let stale = raw.consumer.iter().filter_map(|consumer| consumer.max_staleness).max().unwrap_or(Limit::seconds(0));
+    let held = if stale > raw.policy.lease { ("max-staleness", stale) } else { ("lease", raw.policy.lease) };
+    let quiet = if gate.quiet == Quiet::Auto { "quiet-max" } else { "quiet" };
+    vec![held, (quiet, gate.longest_quiet())]
+}
+
+fn total(parts: &[(&str, Limit)]) -> Limit {
+    Limit::seconds(parts.iter().map(|(_, limit)| limit.as_seconds()).sum())
+}
+
+/// `lease 15m + quiet 4h = 255m`.
+fn told(parts: &[(&str, Limit)]) -> String {
+    let each: Vec<String> = parts.iter().map(|(name, limit)| format!("`{name}` {limit}")).collect();
+    format!("{} come to {}", each.join(" + "), total(parts))
+}

@@ -1,0 +1,62 @@
+//! What cannot be kept together is said with its sum: waits and their deadline, periods and the validity of a value.
+
+use super::tests::{CREDENTIAL_PATH, World, world};
+use crate::model::catalog::{OnDeadline, Quiet};
+use crate::model::id::CredentialId;
+use crate::model::time::Limit;
+
+const RANDOM: &str = "random = { length = 40, alphabet = \"alnum\" }";
+const POLICY: &str = "jitter = \"2d\"\n";
+
+/// The key of an IAM user with `policy` and `gate`, each as in TOML.
+fn key(policy: &str, gate: &str) -> World {
+    let iam = "aws-iam-access-key = { source = \"prod\", user = \"ci\" }";
+    world().with(CREDENTIAL_PATH, RANDOM, iam).with(CREDENTIAL_PATH, POLICY, &format!("{POLICY}{policy}\n[gate]\n{gate}\n"))
+}
+
+fn codes(world: &World) -> Vec<&'static str> {
+    world.load().diagnostics.iter().map(|found| found.code).collect()
+}
+
+#[test]
+fn what_is_learnt_has_a_cap_and_a_deadline_says_what_follows_it() {
+    let world =
+        key("max-validity = \"42d\"", "quiet = \"auto\"\nquiet-max = \"3d\"\ndeadline = \"10d\"\non-deadline = \"escalate\"");
+    assert_eq!(codes(&world), [""; 0]);
+    let catalog = world.load().catalog.unwrap();
+    let credential = &catalog.credentials[&CredentialId::from("session")];
+    let gate = credential.gate;
+    assert_eq!((gate.quiet, gate.quiet_max, gate.deadline), (Quiet::Auto, Limit::days(3), Some(Limit::days(10))));
+    assert_eq!((gate.on_deadline, credential.policy.max_validity), (OnDeadline::Escalate, Some(Limit::days(42))));
+    key("", "quiet = \"auto\"\nquiet-max = \"3h\"").says("slm::bad-limit", "\"3h\"", "raise it");
+    key("", "on-deadline = \"retire\"").says("slm::no-deadline", "\"retire\"", "add `deadline`");
+    key("", "quiet = \"automatic\"").mentions("slm::bad-value", "\"automatic\"", "");
+}
+
+#[test]
+fn a_deadline_comes_after_the_waits_before_it() {
+    assert_eq!(codes(&key("lease = \"1h\"", "quiet = \"4h\"\ndeadline = \"5h\"")), [""; 0]);
+    let short = key("lease = \"1h\"", "quiet = \"4h\"\ndeadline = \"299m\"");
+    short.says("slm::deadline-too-short", "\"299m\"", "allow `5h` or more");
+    assert!(short.load().diagnostics[0].message.contains("`lease` 1h + `quiet` 4h come to 5h"));
+    let auto = key("lease = \"1h\"", "quiet = \"auto\"\ndeadline = \"7d\"");
+    assert!(auto.load().diagnostics[0].message.contains("`lease` 1h + `quiet-max` 7d come to 169h"), "it may come to that");
+}
+
+#[test]
+fn a_validity_is_no_shorter_than_the_period_and_the_end_together() {
+    let gate = "quiet = \"4h\"\ndeadline = \"10d\"\nsoak = \"1d\"";
+    assert_eq!(codes(&key("max-validity = \"41d\"", gate)), [""; 0]);
+    let short = key("max-validity = \"40d\"", gate);
+    short.says("slm::validity-cannot-be-met", "\"40d\"", "allow `41d` or more");
+    assert!(short.load().diagnostics[0].message.contains("`rotate-every` 30d + `deadline` 10d + `soak` 1d come to 41d"));
+    let waits = key("max-validity = \"31d\"\nlease = \"2h\"", "quiet = \"22h\"\nsoak = \"1s\"");
+    assert!(waits.load().diagnostics[0].message.contains("`rotate-every` 30d + `lease` 2h + `quiet` 22h + `soak` 1s come to"));
+    assert_eq!(codes(&key("max-validity = \"31d\"\nlease = \"2h\"", "quiet = \"22h\"\nsoak = \"0s\"")), [""; 0]);
+}
+
+#[test]
+fn a_value_that_nobody_refuses_has_no_validity() {
+    let random = world().with(CREDENTIAL_PATH, POLICY, &format!("{POLICY}max-validity = \"60d\"\n"));
+    random.says("slm::needless-max-validity", "\"60d\"", "delete `max-validity`");
+}
