@@ -254,8 +254,9 @@ pub trait Target: Send + Sync {
     async fn install(&self, value: &Secret, version: &VersionId, over: Option<&VersionId>) -> Result<(), WorldError>;
     /// Reads again what was issued as `key`. Only with [`Capabilities::reread`].
     async fn reread(&self, key: &KeyId) -> Result<Secret, WorldError>;
-    /// Changes the state of `key`; one that does not exist is gone.
-    async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError>;
+    /// Changes the state of `key`, under which the version `seen` was listed; [`ErrorClass::Conflict`] when another is there by now.
+    /// One that does not exist is gone.
+    async fn change(&self, key: &KeyId, seen: Option<&VersionId>, change: KeyChange) -> Result<(), WorldError>;
 }
 
 /// Names that are written once and never change: who decides first decides for all.

@@ -100,6 +100,8 @@ pub enum Mutation {
     Change {
         /// Which.
         key: KeyId,
+        /// The version that was seen under its name: one that is used again may hold another by the time of the change.
+        seen: Option<VersionId>,
         /// How.
         change: KeyChange,
     },
@@ -186,7 +188,7 @@ fn roll_back(o: &Observation) -> Option<Step> {
             return Some(Step::Blocked(format!("the value before cannot come back: attempt {} has taken its place", attempt.id)));
         }
         if !key.active {
-            return Some(Step::Act(Mutation::Change { key: name.clone(), change: KeyChange::Enable }));
+            return Some(key.change(KeyChange::Enable));
         }
     }
     if o.capabilities.overlap == Overlap::Single && !slot.installed {
@@ -257,6 +259,12 @@ fn delete_condemned(o: &Observation) -> Option<Step> {
     o.keys.iter().filter(|key| key.role == Role::Condemned).find_map(|key| end(o, key))
 }
 
+impl Key {
+    fn change(&self, change: KeyChange) -> Step {
+        Step::Act(Mutation::Change { key: self.id.clone(), seen: self.version.clone(), change })
+    }
+}
+
 /// Ends `key` for good, as far as its kind can.
 fn end(o: &Observation, key: &Key) -> Option<Step> {
     let change = match o.capabilities.overlap {
@@ -264,7 +272,7 @@ fn end(o: &Observation, key: &Key) -> Option<Step> {
         _ if o.capabilities.delete => Some(KeyChange::Delete),
         _ => Some(KeyChange::Disable).filter(|_| o.capabilities.disable && key.active),
     }?;
-    Some(Step::Act(Mutation::Change { key: key.id.clone(), change }))
+    Some(key.change(change))
 }
 
 /// A canary that refuses a value rejects it; any other consumer that cannot be seen holds everything that follows, unless the old
@@ -317,7 +325,7 @@ fn retire(o: &Observation) -> Option<Step> {
     }
     if o.capabilities.disable {
         if let Some(key) = o.older().find(|key| key.active) {
-            return Some(Step::Act(Mutation::Change { key: key.id.clone(), change: KeyChange::Disable }));
+            return Some(key.change(KeyChange::Disable));
         }
         let Some(soaked) = &o.soaked else { return Some(Step::Act(Mutation::Mark(Mark::Disabled))) };
         if o.marks.refused.is_none() && o.restore.is_some() {
@@ -332,7 +340,7 @@ fn retire(o: &Observation) -> Option<Step> {
             return Some(Step::Act(Mutation::NoReturn));
         }
     }
-    Some(Step::Act(Mutation::Change { key: first.id.clone(), change: KeyChange::Delete }))
+    Some(first.change(KeyChange::Delete))
 }
 
 /// Where a rotation takes several values, the next is made when every consumer runs this one and none can hold the one before.

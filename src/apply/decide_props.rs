@@ -72,7 +72,7 @@ fn role() -> impl Strategy<Value = Role> {
 
 fn keys() -> impl Strategy<Value = Vec<Key>> {
     proptest::collection::vec((role(), any::<bool>()), 0..KEYS.len())
-        .prop_map(|keys| KEYS.iter().zip(keys).map(|(id, (role, active))| Key { id: (*id).into(), active, role }).collect())
+        .prop_map(|keys| KEYS.iter().zip(keys).map(|(id, (role, active))| Key { id: (*id).into(), active, version: None, role }).collect())
 }
 
 fn sight() -> impl Strategy<Value = Sight> {
@@ -234,7 +234,7 @@ proptest! {
 
     #[test]
     fn what_is_ended_may_be_ended(o in observation()) {
-        if let Step::Act(Mutation::Change { key, change }) = decide(&o) {
+        if let Step::Act(Mutation::Change { key, change, .. }) = decide(&o) {
             let key = o.keys.iter().find(|have| have.id == key).unwrap();
             match change {
                 KeyChange::Enable => prop_assert!(returns(&o) && !key.active),

@@ -30,7 +30,7 @@ fn tomb() -> Content {
 }
 
 fn key(id: &str, role: Role) -> Key {
-    Key { id: id.into(), active: true, role }
+    Key { id: id.into(), active: true, version: None, role }
 }
 
 fn place(id: &str, stored: &str, running: &str) -> Place {
@@ -91,7 +91,7 @@ fn acts(o: &Observation, mutation: Mutation) {
 }
 
 fn change(key: &str, change: KeyChange) -> Mutation {
-    Mutation::Change { key: key.into(), change }
+    Mutation::Change { key: key.into(), seen: None, change }
 }
 
 fn deliver(consumer: &str, version: &str) -> Mutation {

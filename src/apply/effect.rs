@@ -99,8 +99,8 @@ impl<'a> Engine<'a> {
                 self.fenced(consumer)?.activate(version).await?;
                 told("activated", version)
             }
-            Mutation::Change { key, change } => {
-                self.target(key.as_str())?.change(key, *change).await?;
+            Mutation::Change { key, seen, change } => {
+                self.target(key.as_str())?.change(key, seen.as_ref(), *change).await?;
                 let step = match change {
                     KeyChange::Disable => "disabled",
                     KeyChange::Enable => "enabled",
@@ -151,7 +151,7 @@ impl<'a> Engine<'a> {
         let gone = match self.target(key.as_str()) {
             Ok(target) => {
                 let change = if self.job.rotator.capabilities().delete { KeyChange::Delete } else { KeyChange::Disable };
-                target.change(key, change).await
+                target.change(key, None, change).await
             }
             Err(error) => Err(error),
         };

@@ -163,6 +163,8 @@ pub struct Key {
     pub id: KeyId,
     /// Whether it is let in.
     pub active: bool,
+    /// The version that is listed under its name, when the target keeps that.
+    pub version: Option<VersionId>,
     /// What it is to us.
     pub role: Role,
 }

@@ -132,7 +132,7 @@ fn the_first_attempt_with_a_value_is_the_candidate_and_the_first_that_is_not_giv
 
 #[test]
 fn what_is_disabled_is_still_there_only_where_it_can_be_deleted() {
-    let key = |id: &str, active, role| Key { id: id.into(), active, role };
+    let key = |id: &str, active, role| Key { id: id.into(), active, version: None, role };
     let keys = vec![key("a", false, Role::Older), key("b", true, Role::Older), key("c", true, Role::Current)];
     let mut o = Observation { keys, ..blank() };
     let there = |o: &Observation| o.older().map(|key| key.id.as_str().to_owned()).collect::<Vec<_>>();

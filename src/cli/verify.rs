@@ -1,5 +1,7 @@
 //! `slm verify`: what of the evidence in a locker can be believed, from a clone alone.
 
+#![expect(clippy::disallowed_methods, reason = "it reads the keys and checkpoints that it is told of")]
+
 use std::path::{Path, PathBuf};
 
 use serde_json::json;

@@ -1,5 +1,7 @@
 //! Whether whoever was given a value goes on well with it: a program or an address is asked until it says so, or time is up.
 
+#![expect(clippy::disallowed_methods, reason = "the program of its operator, with a few variables of the environment")]
+
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;

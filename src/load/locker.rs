@@ -83,7 +83,7 @@ mod tests {
             ("origin = \"\"".to_owned(), "slm::bad-log"),
             ("origin = \"a b\"".to_owned(), "slm::bad-log"),
             ("origin = \"a+b\"".to_owned(), "slm::bad-log"),
-            (format!("trust = [\"{}\"]", &KEY[..60]), "slm::bad-log"),
+            (format!("trust = [\"{}\"]", &KEY[..50]), "slm::bad-log"),
             ("cadence = \"0d\"".to_owned(), "slm::bad-limit"),
             (aws(""), "slm::unknown-region"),
             (aws("region = \"mars-1\", "), "slm::unknown-region"),

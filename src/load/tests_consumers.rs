@@ -33,7 +33,7 @@ fn whoever_reads_a_file_is_seen_well_in_one_way() {
     ] {
         assert_eq!(health(right).found(), [], "{right}");
     }
-    health("{}").says("slm::not-one-kind", "{}", "`{ url");
+    health("{}").says("slm::not-one-kind", "health", "`{ url");
     health("{ command = [] }").says("slm::empty-command", "[]", "program");
     health("{ url = \"http://app.example.com/\" }").says("slm::unsafe-address", "\"http://app.example.com/\"", "https");
     health("{ command = [\"true\"], expect = 200 }").says("slm::bad-value", "200", "");

@@ -336,7 +336,7 @@ pub struct Settings {
 pub struct LockerSettings {
     /// Branch of the evidence.
     pub branch: String,
-    /// Branch that receives plans and outcomes under `plans/`; `None` keeps them in the locker branch.
+    /// Branch that receives plans and outcomes under `plans/` as well, for people; those in the locker are what is verified.
     pub plans_branch: Option<String>,
     /// Git remote to push to; `None` keeps the locker local.
     pub remote: Option<String>,

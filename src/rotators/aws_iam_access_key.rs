@@ -246,7 +246,7 @@ impl Target for AccessKeys {
         Err(WorldError { class: ErrorClass::Permanent, operation: self.doing(&format!("read key {}", tail(key))), cause })
     }
 
-    async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError> {
+    async fn change(&self, key: &KeyId, _: Option<&VersionId>, change: KeyChange) -> Result<(), WorldError> {
         let set = |status: StatusType| {
             self.iam.update_access_key().user_name(&self.user).access_key_id(key.as_str()).status(status).send()
         };

@@ -284,13 +284,13 @@ impl Target for Plugin {
         Err(self.wrong(ErrorClass::Permanent, "reread", "it handed over another credential"))
     }
 
-    async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError> {
+    async fn change(&self, key: &KeyId, seen: Option<&VersionId>, change: KeyChange) -> Result<(), WorldError> {
         let step = match change {
             KeyChange::Disable => "disable",
             KeyChange::Enable => "enable",
             KeyChange::Delete => "delete",
         };
-        match self.act(step, json!({ "key": key }), None).await {
+        match self.act(step, json!({ "key": key, "version": seen }), None).await {
             Err(error) if error.class == ErrorClass::NotFound && change != KeyChange::Enable => Ok(()),
             ended => ended,
         }

@@ -209,7 +209,7 @@ impl Target for DeployKeys {
         Err(self.wrong(ErrorClass::Permanent, &format!("read deploy key {key}"), "GitHub has the public half alone"))
     }
 
-    async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError> {
+    async fn change(&self, key: &KeyId, _: Option<&VersionId>, change: KeyChange) -> Result<(), WorldError> {
         if change != KeyChange::Delete {
             return Err(self.wrong(ErrorClass::Permanent, &format!("change deploy key {key}"), "GitHub can only delete it"));
         }

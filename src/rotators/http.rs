@@ -235,7 +235,7 @@ impl Target for Vendor {
         Err(self.wrong(ErrorClass::Permanent, "read", "it shows another credential"))
     }
 
-    async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError> {
+    async fn change(&self, key: &KeyId, _: Option<&VersionId>, change: KeyChange) -> Result<(), WorldError> {
         let (name, step) = match change {
             KeyChange::Disable => ("disable", self.config.disable.as_ref()),
             KeyChange::Enable => ("enable", self.config.enable.as_ref()),

@@ -126,7 +126,7 @@ impl Target for AlternatingAccounts {
         Err(self.accounts.unreadable())
     }
 
-    async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError> {
+    async fn change(&self, key: &KeyId, seen: Option<&VersionId>, change: KeyChange) -> Result<(), WorldError> {
         let (what, word) = match change {
             KeyChange::Disable => ("disable", "lock"),
             KeyChange::Enable => ("enable", "unlock"),
@@ -139,6 +139,15 @@ impl Target for AlternatingAccounts {
         let operation = self.accounts.doing(&format!("{what} account {key}"));
         let mut conn = self.accounts.database.admin(&operation).await?;
         within(&operation, async {
+            let found = self.accounts.locked(&mut conn, user, &operation).await?;
+            let have = found.as_ref().and_then(|found| found.version.as_ref());
+            // Its name is used again: what was to be ended or brought back may have made way for another.
+            if let (Some(_), Some(seen)) = (&found, seen)
+                && have != Some(seen).filter(|seen| seen.as_str() != UNSET)
+            {
+                let cause = have.map_or_else(|| "no version is there".to_owned(), |have| format!("version {have} is there"));
+                return Err(WorldError { class: ErrorClass::Conflict, operation: operation.clone(), cause });
+            }
             let altered = conn.query_drop(format!("alter user {} account {word}", self.accounts.account(user))).await;
             match altered.map_err(|error| failure(&operation, &error)) {
                 Err(error) if error.class == ErrorClass::NotFound && change == KeyChange::Disable => return Ok(()),

@@ -198,7 +198,7 @@ impl Target for DualPassword {
         Err(self.accounts.unreadable())
     }
 
-    async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError> {
+    async fn change(&self, key: &KeyId, _: Option<&VersionId>, change: KeyChange) -> Result<(), WorldError> {
         if change != KeyChange::Delete {
             return Err(self.accounts.never("disable one password of", "the server locks whole accounts"));
         }

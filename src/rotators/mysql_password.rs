@@ -66,7 +66,7 @@ impl Target for AccountPassword {
         Err(self.accounts.unreadable())
     }
 
-    async fn change(&self, _: &KeyId, _: KeyChange) -> Result<(), WorldError> {
+    async fn change(&self, _: &KeyId, _: Option<&VersionId>, _: KeyChange) -> Result<(), WorldError> {
         Err(self.accounts.never("change", "it has one value, which is in force"))
     }
 }

@@ -166,7 +166,7 @@ impl Roles {
         transaction.commit().await.map_err(wrong)
     }
 
-    pub(super) async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError> {
+    pub(super) async fn change(&self, key: &KeyId, seen: Option<&VersionId>, change: KeyChange) -> Result<(), WorldError> {
         let (what, word) = match change {
             KeyChange::Disable => ("disable", "NOLOGIN"),
             KeyChange::Enable => ("enable", "LOGIN"),
@@ -176,14 +176,26 @@ impl Roles {
             return Err(self.never(what, "the role is not declared"));
         }
         let operation = self.doing(&format!("{what} role {key}"));
-        let client = self.database.admin(&operation).await?;
+        let mut client = self.database.admin(&operation).await?;
         within(&operation, async {
             let wrong = |error| failure(&operation, &error);
-            let altered = client.batch_execute(&format!("ALTER ROLE {} {word}", identifier(key.as_str()))).await.map_err(wrong);
-            match altered {
-                Err(error) if error.class == ErrorClass::NotFound && change == KeyChange::Disable => return Ok(()),
-                altered => altered?,
+            let transaction = client.transaction().await.map_err(wrong)?;
+            let lock = "select pg_advisory_xact_lock(hashtextextended($1, 0))";
+            transaction.execute(lock, &[&format!("{MARK}{key}")]).await.map_err(wrong)?;
+            let role = "select shobj_description(oid, 'pg_authid') from pg_roles where rolname::text = $1";
+            let Some(row) = transaction.query_opt(role, &[&key.as_str()]).await.map_err(wrong)? else {
+                let cause = "there is no such role".to_owned();
+                let missing = WorldError { class: ErrorClass::NotFound, operation: operation.clone(), cause };
+                return if change == KeyChange::Disable { Ok(()) } else { Err(missing) };
+            };
+            let have = version_of(row.try_get(0).map_err(wrong)?);
+            // Its name is used again: what was to be ended or brought back may have made way for another.
+            if seen.is_some_and(|seen| have.as_ref() != Some(seen).filter(|seen| seen.as_str() != UNSET)) {
+                let cause = have.map_or_else(|| "no version is there".to_owned(), |have| format!("version {have} is there"));
+                return Err(WorldError { class: ErrorClass::Conflict, operation: operation.clone(), cause });
             }
+            transaction.batch_execute(&format!("ALTER ROLE {} {word}", identifier(key.as_str()))).await.map_err(wrong)?;
+            transaction.commit().await.map_err(wrong)?;
             if let (KeyChange::Disable, Some(patience)) = (change, self.patience()) {
                 let end = "select pg_terminate_backend(a.pid) from pg_stat_activity a join pg_roles r on r.oid = a.usesysid \
                     where r.rolname::text = $1 and a.backend_start <= clock_timestamp() - make_interval(secs => $2)";

@@ -68,8 +68,8 @@ impl Target for AlternatingRoles {
         Err(self.0.never("read the password of", "the server keeps only what it can check it with"))
     }
 
-    async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError> {
-        self.0.change(key, change).await
+    async fn change(&self, key: &KeyId, seen: Option<&VersionId>, change: KeyChange) -> Result<(), WorldError> {
+        self.0.change(key, seen, change).await
     }
 }
 

@@ -70,7 +70,7 @@ impl Target for RolePassword {
         Err(self.roles.never("read the password of", "the server keeps only what it can check it with"))
     }
 
-    async fn change(&self, _: &KeyId, _: KeyChange) -> Result<(), WorldError> {
+    async fn change(&self, _: &KeyId, _: Option<&VersionId>, _: KeyChange) -> Result<(), WorldError> {
         Err(self.roles.never("change", "it has one value, which is in force"))
     }
 }

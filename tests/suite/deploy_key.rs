@@ -93,7 +93,7 @@ async fn a_key_is_added_once_and_named_by_its_version() {
     let other = keys.install(&value, &"22222222".into(), None).await.unwrap_err();
     assert_eq!(other.class, ErrorClass::Conflict);
     for _ in 0..2 {
-        keys.change(&key.id, KeyChange::Delete).await.unwrap();
+        keys.change(&key.id, None, KeyChange::Delete).await.unwrap();
     }
     assert!(keys.list().await.unwrap().keys.is_empty());
 }
@@ -128,7 +128,7 @@ async fn a_list_that_is_cut_short_is_an_error() {
     server.script("GET /repos/acme/infra/keys?per_page=100&page=3", 502, "", "{}");
     assert_eq!(keys.list().await.unwrap_err().class, ErrorClass::Transient);
     let gone = keys.identify(&values[4]).unwrap();
-    assert!(keys.change(&gone, KeyChange::Delete).await.is_err());
+    assert!(keys.change(&gone, None, KeyChange::Delete).await.is_err());
     assert!(keys.verify(&values[4]).await.is_err());
 }
 
@@ -139,6 +139,6 @@ async fn nothing_is_changed_without_permission() {
     server.script("POST /repos/acme/infra/keys", 403, "", "{}");
     let value = fresh(&keys).await;
     assert_eq!(keys.install(&value, &ONE.into(), None).await.unwrap_err().class, ErrorClass::Denied);
-    let error = keys.change(&"SHA256:x".into(), KeyChange::Disable).await.unwrap_err();
+    let error = keys.change(&"SHA256:x".into(), None, KeyChange::Disable).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Permanent);
 }

@@ -119,7 +119,7 @@ async fn error(mood: &str, step: &str, seconds: i64) -> WorldError {
         "install" => bad.install(&value, &"v".into(), None).await.err(),
         "list" => bad.list().await.err(),
         "reread" => bad.reread(&"k1".into()).await.err(),
-        _ => bad.change(&"k1".into(), KeyChange::Enable).await.err(),
+        _ => bad.change(&"k1".into(), None, KeyChange::Enable).await.err(),
     };
     let error = error.unwrap();
     assert!(!format!("{error:?} {error}").contains("CANARY"), "{error}");
@@ -165,7 +165,7 @@ async fn what_is_not_there_is_gone_and_cannot_be_enabled() {
     let folder = tempfile::tempdir().unwrap();
     let good = plugin(&declared(&folder.path().join("ledger"), DeclaredIssuer::Client, ""));
     for change in [KeyChange::Disable, KeyChange::Delete] {
-        good.change(&"k1".into(), change).await.unwrap();
+        good.change(&"k1".into(), None, change).await.unwrap();
     }
     let value = Secret::new(br#"{"key":"k1","password":"x"}"#.to_vec());
     assert_eq!(good.verify(&value).await.unwrap(), Trial::Refused("refused: no-such-login".to_owned()));
@@ -178,7 +178,7 @@ async fn a_plugin_is_given_no_environment_but_what_is_named_and_no_shell_reads_i
     let text = r#"env > "$1"; echo '{"ok":{}}'"#;
     let command = ["sh", "-c", text, "sh", shown.to_str().unwrap()].map(str::to_owned).to_vec();
     let config = Exec { command, env: vec!["CARGO_PKG_NAME".to_owned()], ..declared(folder.path(), DeclaredIssuer::Client, "") };
-    plugin(&config).change(&"k".into(), KeyChange::Delete).await.unwrap();
+    plugin(&config).change(&"k".into(), None, KeyChange::Delete).await.unwrap();
     let text = std::fs::read_to_string(&shown).unwrap();
     let names: Vec<&str> = text.lines().map(|line| line.split('=').next().unwrap()).collect();
     assert!(names.contains(&"CARGO_PKG_NAME"), "{names:?}");

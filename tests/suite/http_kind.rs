@@ -285,11 +285,11 @@ async fn a_key_is_issued_under_the_name_of_its_slot_tried_shown_again_and_delete
     assert_eq!((&seen.id, &seen.last_used), (&key, &LastUse::Never));
     assert_eq!(seen.created.unwrap().to_string(), "2026-11-24T05:00:00.123456Z");
     for _ in 0..2 {
-        vendor.change(&key, KeyChange::Delete).await.unwrap();
+        vendor.change(&key, None, KeyChange::Delete).await.unwrap();
     }
     assert_eq!(vendor.verify(&fresh.value).await.unwrap(), Trial::Refused("HTTP 403".to_owned()));
     assert_eq!(class(vendor.reread(&key).await.err().unwrap()).0, ErrorClass::NotFound);
-    assert_eq!(class(vendor.change(&key, KeyChange::Disable).await.unwrap_err()).0, ErrorClass::Permanent);
+    assert_eq!(class(vendor.change(&key, None, KeyChange::Disable).await.unwrap_err()).0, ErrorClass::Permanent);
 }
 
 #[tokio::test]
@@ -300,15 +300,15 @@ async fn a_disabled_key_is_refused_and_let_in_again() {
     let key = fresh.key.unwrap();
     for (change, trial) in [(KeyChange::Disable, Trial::Refused("HTTP 403".to_owned())), (KeyChange::Enable, Trial::Accepted)] {
         for _ in 0..2 {
-            vendor.change(&key, change).await.unwrap();
+            vendor.change(&key, None, change).await.unwrap();
         }
         assert_eq!(vendor.verify(&fresh.value).await.unwrap(), trial);
         assert_eq!(vendor.list().await.unwrap().keys[0].active, change == KeyChange::Enable);
     }
     server.script("PATCH", 200, "", r#"{"ok":false,"error":"canary-issued-value-"}"#);
-    let (class, cause) = class(vendor.change(&key, KeyChange::Disable).await.unwrap_err());
+    let (class, cause) = class(vendor.change(&key, None, KeyChange::Disable).await.unwrap_err());
     assert_eq!((class, cause.as_str()), (ErrorClass::Permanent, "the answer does not show what `expect` says"));
-    let gone = vendor.change(&"nobody".into(), KeyChange::Enable).await.unwrap_err();
+    let gone = vendor.change(&"nobody".into(), None, KeyChange::Enable).await.unwrap_err();
     assert_eq!(gone.class, ErrorClass::NotFound);
 }
 
@@ -439,8 +439,8 @@ async fn an_end_that_the_list_does_not_show_is_no_end() {
     let server = Server::start();
     let key = server.state().issue("by hand, slm-")["id"].as_str().unwrap().to_owned();
     let vendor = vendor(&server, |config| config.delete.url = format!("{}/nowhere/{{{{ id }}}}", config.create.url));
-    assert_eq!(class(vendor.change(&key.as_str().into(), KeyChange::Delete).await.unwrap_err()).0, ErrorClass::Transient);
-    vendor.change(&"gone/../x".into(), KeyChange::Delete).await.unwrap();
+    assert_eq!(class(vendor.change(&key.as_str().into(), None, KeyChange::Delete).await.unwrap_err()).0, ErrorClass::Transient);
+    vendor.change(&"gone/../x".into(), None, KeyChange::Delete).await.unwrap();
     assert!(server.state().requests.iter().any(|line| line.ends_with("/nowhere/gone%2F..%2Fx")));
 }
 

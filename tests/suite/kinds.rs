@@ -145,8 +145,8 @@ impl<'k> Target for Through<'_, dyn Kind + 'k> {
         self.1.read(self.0.reread(key)).await
     }
 
-    async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError> {
-        self.1.effect(self.0.change(key, change)).await
+    async fn change(&self, key: &KeyId, seen: Option<&VersionId>, change: KeyChange) -> Result<(), WorldError> {
+        self.1.effect(self.0.change(key, seen, change)).await
     }
 }
 

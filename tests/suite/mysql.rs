@@ -129,7 +129,7 @@ async fn only_declared_accounts_are_touched_and_a_name_is_never_more_than_a_name
     let value = Secret::new(value.to_string().into_bytes());
     assert_eq!(rig.kind.verify(&value).await.unwrap(), Trial::Refused("its account is not declared".to_owned()));
     assert_eq!(rig.kind.install(&value, &"v".into(), None).await.unwrap_err().class, ErrorClass::Permanent);
-    assert_eq!(rig.kind.change(&"boss".into(), KeyChange::Disable).await.unwrap_err().class, ErrorClass::Permanent);
+    assert_eq!(rig.kind.change(&"boss".into(), None, KeyChange::Disable).await.unwrap_err().class, ErrorClass::Permanent);
     server.run("create user bystander").await;
     let odd = MysqlAccount { user: r"a\'; drop user bystander".to_owned(), ..account(&server) };
     let rig = Rig::new(AccountPassword::new(&odd, database(&server)), RotatorConfig::MysqlPassword(odd));
@@ -212,7 +212,7 @@ async fn a_rejected_attempt_makes_way_and_never_takes_the_password_in_force_with
     // The next attempt takes the place of the one that was rejected, or the rejected one is discarded: the one in force stays.
     rig.kind.install(&better.1, &better.0, None).await.unwrap();
     assert!(!lets_in(&bad.1).await && lets_in(&better.1).await && lets_in(&current).await);
-    rig.kind.change(&better.0.as_str().into(), KeyChange::Delete).await.unwrap();
+    rig.kind.change(&better.0.as_str().into(), None, KeyChange::Delete).await.unwrap();
     assert!(!lets_in(&better.1).await && lets_in(&current).await);
     assert_eq!(active(&rig.kind).await, [first.as_str()]);
     // Neither comes back, by whatever run; another may.
@@ -223,10 +223,10 @@ async fn a_rejected_attempt_makes_way_and_never_takes_the_password_in_force_with
     assert!(lets_in(&best.1).await && lets_in(&current).await);
     // The same again is no change, and the last password cannot be discarded.
     rig.kind.install(&best.1, &best.0, None).await.unwrap();
-    rig.kind.change(&first.as_str().into(), KeyChange::Delete).await.unwrap();
-    rig.kind.change(&first.as_str().into(), KeyChange::Delete).await.unwrap();
+    rig.kind.change(&first.as_str().into(), None, KeyChange::Delete).await.unwrap();
+    rig.kind.change(&first.as_str().into(), None, KeyChange::Delete).await.unwrap();
     assert!(lets_in(&best.1).await && !lets_in(&current).await);
-    assert_eq!(rig.kind.change(&best.0.as_str().into(), KeyChange::Delete).await.unwrap_err().class, ErrorClass::Permanent);
+    assert_eq!(rig.kind.change(&best.0.as_str().into(), None, KeyChange::Delete).await.unwrap_err().class, ErrorClass::Permanent);
     assert!(lets_in(&best.1).await);
 }
 

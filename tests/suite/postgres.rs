@@ -106,7 +106,7 @@ async fn only_declared_roles_are_touched_whatever_a_secret_says() {
     let value = Secret::new(value.to_string().into_bytes());
     assert_eq!(rig.kind.verify(&value).await.unwrap(), Trial::Refused("its role is not declared".to_owned()));
     assert_eq!(rig.kind.install(&value, &"v".into(), None).await.unwrap_err().class, ErrorClass::Permanent);
-    let changed = rig.kind.change(&"admin".into(), slm::world::KeyChange::Disable).await;
+    let changed = rig.kind.change(&"admin".into(), None, slm::world::KeyChange::Disable).await;
     assert_eq!(changed.unwrap_err().class, ErrorClass::Permanent);
     assert_eq!(logged_in(&server.admin()).await, "admin");
 }

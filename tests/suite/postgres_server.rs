@@ -257,8 +257,8 @@ impl<K: Target + ?Sized> Target for Cuttable<'_, K> {
     async fn reread(&self, key: &KeyId) -> Result<Secret, WorldError> {
         self.0.reread(key).await
     }
-    async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError> {
-        self.1.effect(self.0.change(key, change)).await
+    async fn change(&self, key: &KeyId, seen: Option<&VersionId>, change: KeyChange) -> Result<(), WorldError> {
+        self.1.effect(self.0.change(key, seen, change)).await
     }
 }
 

@@ -234,8 +234,8 @@ impl Target for Wire {
         self.pass(true, self.world.reread(key)).await
     }
 
-    async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError> {
-        self.pass(false, self.world.change(key, change)).await
+    async fn change(&self, key: &KeyId, seen: Option<&VersionId>, change: KeyChange) -> Result<(), WorldError> {
+        self.pass(false, self.world.change(key, seen, change)).await
     }
 }
 
@@ -358,7 +358,7 @@ pub fn oldest(rig: &Rig, wire: &Wire, consumers: &Consumers) -> Option<Fate> {
     let rotate = async {
         let keys = wire.list().await?.keys;
         if keys.len() > 1 {
-            wire.change(&keys[0].id, KeyChange::Delete).await?;
+            wire.change(&keys[0].id, None, KeyChange::Delete).await?;
         }
         let from = wire.describe(&secret()).await?.current().cloned();
         let slot = names::slot(&secret(), from.as_ref(), 0);
@@ -370,7 +370,7 @@ pub fn oldest(rig: &Rig, wire: &Wire, consumers: &Consumers) -> Option<Fate> {
             consumer.activate(&slot).await?;
         }
         for key in wire.list().await?.keys.iter().filter(|key| Some(&key.id) != fresh.key.as_ref()) {
-            wire.change(&key.id, KeyChange::Delete).await?;
+            wire.change(&key.id, None, KeyChange::Delete).await?;
         }
         Ok(())
     };

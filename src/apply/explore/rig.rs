@@ -168,7 +168,7 @@ impl Rig {
         match (phase, self.scenario.setup.ablation) {
             (Phase::Decided(Mutation::Close { condemned, .. }, basis), Some(Ablation::NoTombstone)) => {
                 let key = condemned.into_iter().next().unwrap();
-                Phase::Decided(Mutation::Change { key, change: KeyChange::Delete }, basis)
+                Phase::Decided(Mutation::Change { key, seen: None, change: KeyChange::Delete }, basis)
             }
             (phase, _) => phase,
         }

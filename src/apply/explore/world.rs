@@ -265,11 +265,16 @@ impl Target for World {
         Ok(self.issued(key.as_str().parse().unwrap()))
     }
 
-    async fn change(&self, key: &KeyId, change: KeyChange) -> Result<(), WorldError> {
+    async fn change(&self, key: &KeyId, seen: Option<&VersionId>, change: KeyChange) -> Result<(), WorldError> {
         let id: u8 = key.as_str().parse().unwrap();
         self.mutate(|state| {
             if logins::two_passwords(&self.setup) {
                 return state.discard(id, change);
+            }
+            if let Some(key) = state.keys.get(&id).filter(|_| logins::in_turn(&self.setup))
+                && key.version.as_ref() != seen
+            {
+                return Err(refusal(ErrorClass::Conflict));
             }
             match (change, state.keys.get_mut(&id)) {
                 (KeyChange::Delete, _) if !self.setup.capabilities.delete => return Err(refusal(ErrorClass::Permanent)),

@@ -23,7 +23,7 @@ fn quarantined(policy: Option<&str>, watched: bool) -> World {
 fn a_user_that_aws_has_quarantined_is_for_a_person_to_end_at_once_and_nothing_is_begun_by_itself() {
     let plan = quarantined(Some(POLICY), true).guards(&format!("{GUARDS}{AT_ONCE}")).plan();
     assert_eq!(actions(&plan), Vec::<String>::new());
-    let [Held { kind, reason: Reason::Leaked { sign }, because: HeldBecause::Person(next) }] = &plan.held[..] else {
+    let [Held { kind, reason: Reason::Leaked { sign }, because: HeldBecause::Person(next), .. }] = &plan.held[..] else {
         panic!("{:?}", plan.held)
     };
     assert_eq!(line(kind), "rotate key v-key");
