@@ -71,8 +71,9 @@ fn role() -> impl Strategy<Value = Role> {
 }
 
 fn keys() -> impl Strategy<Value = Vec<Key>> {
-    proptest::collection::vec((role(), any::<bool>()), 0..KEYS.len())
-        .prop_map(|keys| KEYS.iter().zip(keys).map(|(id, (role, active))| Key { id: (*id).into(), active, version: None, role }).collect())
+    proptest::collection::vec((role(), any::<bool>()), 0..KEYS.len()).prop_map(|keys| {
+        KEYS.iter().zip(keys).map(|(id, (role, active))| Key { id: (*id).into(), active, version: None, role }).collect()
+    })
 }
 
 fn sight() -> impl Strategy<Value = Sight> {

@@ -214,7 +214,11 @@ impl Read<'_> {
             let gone = key.created.map_or(Timestamp::MAX, |created| lease.after(created));
             records.role(key, server, (now < gone).then_some(gone))
         };
-        self.listing.keys.iter().map(|key| Key { id: key.id.clone(), active: key.active, version: key.version.clone(), role: role(key) }).collect()
+        self.listing
+            .keys
+            .iter()
+            .map(|key| Key { id: key.id.clone(), active: key.active, version: key.version.clone(), role: role(key) })
+            .collect()
     }
 }
 

@@ -125,7 +125,7 @@ async fn every_request_is_one_that_the_published_description_knows() {
     let keys = deploy_key::keys(&server);
     let value = keys.create(&"slot".into(), None).await.unwrap().value;
     keys.install(&value, &"11111111-1111-5111-8111-111111111111".into(), None).await.unwrap();
-    keys.change(&keys.identify(&value).unwrap(), KeyChange::Delete).await.unwrap();
+    keys.change(&keys.identify(&value).unwrap(), None, KeyChange::Delete).await.unwrap();
     sent.extend(server.with(|state| std::mem::take(&mut state.sent)));
     sent.extend(crate::github_dispatch::requests().await);
     for list in ["/orgs/acme/actions/secrets/KEY/repositories", "/orgs/acme/dependabot/secrets/KEY/repositories"] {

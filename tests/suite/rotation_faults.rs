@@ -427,9 +427,9 @@ async fn a_creation_is_sent_once_and_a_key_that_is_gone_is_gone() {
     assert_ne!(error.class, ErrorClass::Transient, "{error}");
     let spare = &listing.keys.iter().max_by_key(|key| key.created).unwrap().id;
     for change in [KeyChange::Disable, KeyChange::Disable, KeyChange::Enable, KeyChange::Delete, KeyChange::Delete] {
-        keys.change(spare, change).await.unwrap();
+        keys.change(spare, None, change).await.unwrap();
     }
-    assert_eq!(keys.change(spare, KeyChange::Enable).await.unwrap_err().class, ErrorClass::NotFound);
+    assert_eq!(keys.change(spare, None, KeyChange::Enable).await.unwrap_err().class, ErrorClass::NotFound);
     assert_eq!(keys.list().await.unwrap().keys.len(), 1);
 }
 
@@ -463,7 +463,7 @@ async fn a_key_that_one_region_does_not_know_yet_is_tried_again_and_not_rejected
     proxy.begin(None);
     assert_eq!(keys.verify(&fresh.value).await.unwrap(), Trial::Accepted);
     assert_eq!(asked(&proxy), 1, "where it was let in once it is not asked for again");
-    keys.change(fresh.key.as_ref().unwrap(), KeyChange::Disable).await.unwrap();
+    keys.change(fresh.key.as_ref().unwrap(), None, KeyChange::Disable).await.unwrap();
     assert!(matches!(keys.verify(&fresh.value).await.unwrap(), Trial::Refused(_)));
     assert_eq!(asked(&proxy), 1 + 3, "a refusal is everywhere's");
 }
@@ -484,7 +484,7 @@ async fn a_key_is_let_in_by_its_own_user_alone() {
     assert!(
         matches!(keys(&other).verify(&fresh.value).await.unwrap(), Trial::Refused(why) if why.contains("not a key of user other"))
     );
-    keys(&own).change(fresh.key.as_ref().unwrap(), KeyChange::Disable).await.unwrap();
+    keys(&own).change(fresh.key.as_ref().unwrap(), None, KeyChange::Disable).await.unwrap();
     assert!(matches!(keys(&own).verify(&fresh.value).await.unwrap(), Trial::Refused(why) if why.contains("InvalidClientTokenId")));
     let Err(error) = keys(&own).verify(&Secret::new(b"no json CANARY".to_vec())).await else { panic!("it was tried") };
     assert_eq!(error.class, ErrorClass::Permanent);

@@ -270,8 +270,21 @@ fn exception(control: &str, now: Timestamp) -> Exception {
 
 /// What the guards of `policies` say of `verb` on a credential that can be tried before.
 fn permitted(rules: &Rules, verb: &str, share_percent: i64, incomplete: bool, verifiable: bool) -> bool {
-    let (credential, owner) = ("db".to_owned(), "platform".to_owned());
-    let facts = GuardFacts { credential, owner, overlap: 2, verifiable, consumers: 1, share_percent, incomplete };
+    let facts = GuardFacts {
+        credential: "db".to_owned(),
+        owner: "platform".to_owned(),
+        kind: "postgres-alternating".to_owned(),
+        issuer: "client".to_owned(),
+        overlap: 2,
+        verifiable,
+        disable: true,
+        delete: false,
+        reread: false,
+        source: "prod".to_owned(),
+        consumers: 1,
+        share_percent,
+        incomplete,
+    };
     match rules.guard(verb, &facts, "2026-11-24T00:00:00Z".parse().unwrap()) {
         Verdict::Permitted(by) => {
             assert!(!by.is_empty(), "{verb}");
