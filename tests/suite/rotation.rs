@@ -115,30 +115,7 @@ async fn an_access_key_is_replaced_and_the_old_one_ended_only_when_nobody_can_ho
     said.push(world.heard(&["plan"]).exits(0).says("Nothing is due"));
     said.push(world.heard(&["status", "deployer"]).exits(0).says("nothing is left to do").says("validity"));
 
-    let life = life(&world);
-    let instant = |step: &str| life[step].as_str().unwrap_or_else(|| panic!("{step}: {life}")).parse::<Timestamp>().unwrap();
-    let steps = ["promoted", "disabled", "refused", "done"].map(instant);
-    assert!(steps.is_sorted() && life["fate"] == "retire", "{life}");
-    assert_eq!((&life["attempt"], &life["verdict"]), (&json!(1), &json!("approve")), "{life}");
-    let valid = instant("refused").as_second() - instant("before_made").as_second();
-    assert_eq!(life["before_valid_seconds"], valid, "{life}");
-    let events = events(&world);
-    let promoted = events
-        .iter()
-        .filter(|event| event["step"] == "promoted")
-        .map(|event| format!("slm-{}", event["rotation"].as_str().unwrap()));
-    assert!(promoted.collect::<Vec<_>>().contains(&rotation), "{rotation}");
-    let [retired] = &events.iter().filter(|event| event["step"] == "retire").collect::<Vec<_>>()[..] else { panic!("{events:?}") };
-    let read = |name: &str| &retired["readings"][name];
-    assert_eq!((read("running"), read("quiet"), read("leak")), (&json!(["app"]), &json!("0s"), &json!(false)), "{retired}");
-    assert_eq!(
-        (read("draining"), read("behind"), read("held"), read("overdue")),
-        (&json!([]), &json!([]), &json!(null), &json!(false))
-    );
-    let of = |name: &str| read(name).as_str().unwrap_or_else(|| panic!("{name}: {retired}")).parse::<Timestamp>().unwrap();
-    assert!(of("promoted") == instant("promoted") && of("settled") <= of("now"), "{retired}");
-    assert!(events.iter().all(|event| event["step"] == "retire" || event.get("readings").is_none()), "{events:?}");
-
+    what_is_kept_of_its_life(&world, &rotation);
     let sent = proxy.sent();
     assert!(sent.contains("Action=CreateAccessKey") && sent.contains("x-amz-target: secretsmanager."), "what was sent was kept");
     for value in [&first_value, &world.read("run/key.json")] {
@@ -152,6 +129,33 @@ async fn an_access_key_is_replaced_and_the_old_one_ended_only_when_nobody_can_ho
         assert!(!contains(&objects, id), "a whole key id is in git");
         assert!(said.iter().all(|ran| !ran.out.contains(id) && !ran.err.contains(id)), "a whole key id was said");
     }
+}
+
+/// What a rotation is told to have been: by the store and the registers, and by the run that ended it.
+fn what_is_kept_of_its_life(world: &World, rotation: &str) {
+    let life = life(world);
+    let instant = |step: &str| life[step].as_str().unwrap_or_else(|| panic!("{step}: {life}")).parse::<Timestamp>().unwrap();
+    let steps = ["promoted", "disabled", "refused", "done"].map(instant);
+    assert!(steps.is_sorted() && life["fate"] == "retire", "{life}");
+    assert_eq!((&life["attempt"], &life["verdict"]), (&json!(1), &json!("approve")), "{life}");
+    let valid = instant("refused").as_second() - instant("before_made").as_second();
+    assert_eq!(life["before_valid_seconds"], valid, "{life}");
+    let events = events(world);
+    let promoted = events
+        .iter()
+        .filter(|event| event["step"] == "promoted")
+        .map(|event| format!("slm-{}", event["rotation"].as_str().unwrap()));
+    assert!(promoted.collect::<Vec<_>>().contains(&rotation.to_owned()), "{rotation}");
+    let [retired] = &events.iter().filter(|event| event["step"] == "retire").collect::<Vec<_>>()[..] else { panic!("{events:?}") };
+    let read = |name: &str| &retired["readings"][name];
+    assert_eq!((read("running"), read("quiet"), read("leak")), (&json!(["app"]), &json!("0s"), &json!(false)), "{retired}");
+    assert_eq!(
+        (read("draining"), read("behind"), read("held"), read("overdue")),
+        (&json!([]), &json!([]), &json!(null), &json!(false))
+    );
+    let of = |name: &str| read(name).as_str().unwrap_or_else(|| panic!("{name}: {retired}")).parse::<Timestamp>().unwrap();
+    assert!(of("promoted") == instant("promoted") && of("settled") <= of("now"), "{retired}");
+    assert!(events.iter().all(|event| event["step"] == "retire" || event.get("readings").is_none()), "{events:?}");
 }
 
 #[tokio::test]

@@ -399,11 +399,11 @@ async fn what_takes_several_requests_may_be_cut_off_between_any_two_and_is_done_
     for operation in ["CreateSecret", "PutSecretValue", "TagResource", "UpdateSecretVersionStage"] {
         assert!(calls.iter().any(|call| call == operation), "{operation}: {calls:?}");
     }
-    for number in 0..calls.len() {
+    for (number, call) in calls.iter().enumerate() {
         for fault in [Fault::RequestLost, Fault::AnswerLost] {
             let name = format!("cut-{number}-{fault:?}");
             let (labels, _) = kept(&server, &name, Some((number, fault))).await;
-            assert_eq!(labels, want, "{} {fault:?}", calls[number]);
+            assert_eq!(labels, want, "{call} {fault:?}");
         }
     }
     println!("{{\"figure\": \"store.cut.runs\", \"value\": {}, \"unit\": \"runs\"}}", calls.len() * 2);
