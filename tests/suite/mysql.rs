@@ -117,6 +117,9 @@ async fn accounts_take_turns_share_what_they_make_and_no_password_reaches_a_log(
     let late = rig.kind.install(&rig.value(second).await, second, Some(first)).await.unwrap_err();
     assert_eq!((late.class, active(&rig.kind).await), (ErrorClass::Conflict, vec!["app_a".to_owned()]), "{late}");
     rig.kind.install(&rig.value(&versions[2]).await, &versions[2], None).await.unwrap();
+    // A run that had decided to disable what was there before does not disable what is there now.
+    let late = rig.kind.change(&"app_a".into(), Some(first), KeyChange::Disable).await.unwrap_err();
+    assert_eq!((late.class, active(&rig.kind).await), (ErrorClass::Conflict, vec!["app_a".to_owned()]), "{late}");
     assert!(verified(&rig, &versions[2]).await);
     untold(&server, &rig, "alter user 'app_a'@'%'").await;
 }

@@ -14,7 +14,7 @@ use slm::model::time::Limit;
 use slm::rotators::postgres_alternating::AlternatingRoles;
 use slm::rotators::postgres_password::RolePassword;
 use slm::transport::postgres::Postgres;
-use slm::world::{ErrorClass, Rotator, SecretStore as _, Target, Trial};
+use slm::world::{ErrorClass, KeyChange, Rotator, SecretStore as _, Target, Trial};
 
 use crate::postgres_server::{Cut, Database, Rig, connect, logged_in, login};
 
@@ -88,6 +88,9 @@ async fn roles_take_turns_share_what_they_make_and_no_password_reaches_the_log()
     let late = rig.kind.install(&rig.value(second).await, second, Some(first)).await.unwrap_err();
     assert_eq!((late.class, active(&rig.kind).await), (ErrorClass::Conflict, vec!["app_a".to_owned()]), "{late}");
     rig.kind.install(&rig.value(&versions[2]).await, &versions[2], None).await.unwrap();
+    // A run that had decided to disable what was there before does not disable what is there now.
+    let late = rig.kind.change(&"app_a".into(), Some(first), KeyChange::Disable).await.unwrap_err();
+    assert_eq!((late.class, active(&rig.kind).await), (ErrorClass::Conflict, vec!["app_a".to_owned()]), "{late}");
     assert_eq!(rig.kind.verify(&rig.value(&versions[2]).await).await.unwrap(), Trial::Accepted);
     let log = server.log();
     assert!(log.contains("SCRAM-SHA-256$4096:") && log.contains("COMMENT ON ROLE"));
@@ -106,7 +109,7 @@ async fn only_declared_roles_are_touched_whatever_a_secret_says() {
     let value = Secret::new(value.to_string().into_bytes());
     assert_eq!(rig.kind.verify(&value).await.unwrap(), Trial::Refused("its role is not declared".to_owned()));
     assert_eq!(rig.kind.install(&value, &"v".into(), None).await.unwrap_err().class, ErrorClass::Permanent);
-    let changed = rig.kind.change(&"admin".into(), None, slm::world::KeyChange::Disable).await;
+    let changed = rig.kind.change(&"admin".into(), None, KeyChange::Disable).await;
     assert_eq!(changed.unwrap_err().class, ErrorClass::Permanent);
     assert_eq!(logged_in(&server.admin()).await, "admin");
 }
