@@ -126,6 +126,8 @@ fn short(limit: Limit) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::catalog::SecretRef;
+    use crate::model::outlook::Ended;
 
     #[test]
     fn a_length_is_told_in_its_two_largest_units() {
@@ -141,5 +143,57 @@ mod tests {
         assert_eq!(of(Learnt::Rest { longest: Limit::seconds(13_800) }), "6h (longest rest seen 3h50m)");
         assert!(of(Learnt::Capped { longest: Limit::days(30) }).contains("the longest rest seen, 30d, would ask for more"));
         assert!(of(Learnt::Unknown("AccessDenied".to_owned())).ends_with("not seen whole: AccessDenied)"));
+    }
+
+    fn day(number: i64) -> Timestamp {
+        Limit::days(number).after("2026-11-01T00:00:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn what_lies_ahead_is_a_few_labelled_lines() {
+        let secret = SecretRef { source: "prod".into(), region: "eu-west-1".to_owned(), name: "key".to_owned() };
+        let finish = ActionKind::Finish {
+            credential: "key".into(),
+            secret,
+            generation: "v-key".into(),
+            rotation: "9f2c41d07ab3".into(),
+            consumers: Vec::new(),
+        };
+        let outlook = Outlook {
+            will: vec![
+                Stride::Settle(Limit::seconds(3_600)),
+                Stride::Quiet(Limit::seconds(36 * 3_600)),
+                Stride::Disable,
+                Stride::Soak(Limit::days(1)),
+                Stride::Delete,
+            ],
+            quiet: Some(Quieted { limit: Limit::seconds(36 * 3_600), why: Learnt::Rest { longest: Limit::days(1) } }),
+            deadline: Some(Deadline { limit: Limit::days(20), then: OnDeadline::Escalate, at: Some(day(30)) }),
+            restarts: Vec::new(),
+            last_used: Some(LastUsed { at: day(19), by: "s3 in eu-west-1".to_owned() }),
+            not_before: Some(day(21)),
+            validity: Validity {
+                made: Some(day(9)),
+                before: Some(Ended { made: Limit::days(-40).after(day(0)), at: None }),
+                period: Limit::days(30),
+                allowed: Some(Limit::days(90)),
+            },
+        };
+        let told = lines(&finish, &outlook, "may-retire; blocked by none".to_owned(), day(20));
+        let told: Vec<String> = told.into_iter().map(|(label, text)| format!("{label}: {text}")).collect();
+        assert_eq!(
+            told,
+            [
+                "rotation: 9f2c41d07ab3",
+                "now: version v-key, made 11d ago; last used 1d ago: s3 in eu-west-1",
+                "will: wait 1h → unused for 36h → disable → soak 1d → delete",
+                "quiet: 36h (longest rest seen 1d)",
+                "deadline: 2026-12-01T00:00:00Z; then its owner is asked",
+                "restarts: none",
+                "permits: may-retire; blocked by none",
+                "earliest: nothing is ended before 2026-11-22T00:00:00Z",
+                "validity: 60d today, 90d allowed, every 30d",
+            ]
+        );
     }
 }

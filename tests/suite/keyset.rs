@@ -321,7 +321,7 @@ fn signing() -> World {
 #[test]
 fn no_token_is_refused_while_the_keys_of_an_application_are_replaced() {
     let (world, mut said) = (signing(), Vec::<Ran>::new());
-    said.push(world.slm(&["apply", "--auto-approve"]).says("rotate    session-key"));
+    said.push(world.heard(&["apply", "--auto-approve"]).says("rotate    session-key"));
     let files = vec![world.root().join("run/app.json"), world.root().join("run/late.json")];
     let (first, accepted) = names_of(&world.read("run/app.json"));
     assert_eq!(accepted, std::slice::from_ref(&first));
@@ -331,7 +331,7 @@ fn no_token_is_refused_while_the_keys_of_an_application_are_replaced() {
     let stages = std::thread::scope(|scope| {
         let serving = scope.spawn(|| application.serve());
         let mut stages = Vec::new();
-        said.push(world.slm(&["rotate", "session-key"]));
+        said.push(world.heard(&["rotate", "session-key"]));
         while begun.elapsed() < Duration::from_secs(240) {
             let now = names_of(&world.read("run/late.json"));
             if stages.last() != Some(&now) {
@@ -340,11 +340,11 @@ fn no_token_is_refused_while_the_keys_of_an_application_are_replaced() {
             if now.0 != first && now.1.len() == 1 {
                 break;
             }
-            said.push(world.slm(&["apply", "--auto-approve"]));
+            said.push(world.heard(&["apply", "--auto-approve"]));
             std::thread::sleep(Duration::from_millis(500));
             // A first value is settled before a rotation begins.
             if stages.len() == 1 {
-                said.push(world.slm(&["rotate", "session-key"]));
+                said.push(world.heard(&["rotate", "session-key"]));
             }
         }
         std::thread::sleep(every * 2);

@@ -92,9 +92,17 @@ fn deploy_keys(server: &Server) -> Vec<String> {
     })
 }
 
-/// The lines of the private half in `value`.
+/// The lines of the private half in `value`, but for those of which half a line is of the public one, which it holds as well.
 fn private(value: &str) -> impl Iterator<Item = &str> {
-    value.lines().filter(|line| !line.starts_with("-----") && line.len() > 12)
+    let public = public(value);
+    let is_public = move |line: &str| {
+        let (one, other) = line.split_at(line.len() / 2);
+        public.contains(one) || public.contains(other)
+    };
+    let lines = value.lines().filter(|line| !line.starts_with("-----") && line.len() > 12);
+    let lines: Vec<&str> = lines.filter(|line| !is_public(line)).collect();
+    assert!(lines.len() >= 3, "the private half is looked for");
+    lines.into_iter()
 }
 
 fn public(value: &str) -> String {

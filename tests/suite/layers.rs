@@ -181,11 +181,11 @@ fn the_fuzz_manifest_has_every_crate_that_what_it_includes_names_as_the_crate_ha
 
 /// The engine is copied to a crate of its own to be changed in every way.
 #[test]
-fn the_script_of_mutations_copies_every_dependency_that_the_engine_names() {
-    let script = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/mutants")).unwrap();
+fn the_script_that_takes_the_engine_out_copies_every_dependency_that_it_names() {
+    let script = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/core")).unwrap();
     let (_, list) = script.split_once("grep -E '^(").unwrap();
     let copied: Vec<&str> = list.split_once(')').unwrap().0.split('|').collect();
     let needed = needed(&["model", "world.rs", "apply"]);
     let missing: Vec<_> = needed.iter().filter(|name| !copied.contains(&name.as_str())).collect();
-    assert!(missing.is_empty(), "scripts/mutants does not copy {missing:?}");
+    assert!(missing.is_empty(), "scripts/core does not copy {missing:?}");
 }

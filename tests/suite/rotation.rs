@@ -102,6 +102,8 @@ async fn an_access_key_is_replaced_and_the_old_one_ended_only_when_nobody_can_ho
     said.push(
         world.heard(&["plan"]).exits(2).says("finish").says("not ended yet").says("unused for 0s").says("permits   guard-retire"),
     );
+    let markdown = world.heard(&["plan", "--markdown"]).exits(2).says("<details><summary>finish deployer</summary>");
+    said.push(markdown.says("- permits: guard-retire").says("- quiet: ").says("</details>"));
     said.push(world.heard(&["status", "deployer"]).exits(2).says("waits to be unused; not before"));
     assert_eq!(keys(&iam).await.len(), 2);
 

@@ -5,7 +5,6 @@ use super::*;
 use crate::model::gate::{Learnt, Quieted};
 use crate::model::outlook::{Outlook, Stride};
 use crate::model::usage::Asked;
-use crate::report;
 
 /// The same with a gate that learns, and what was asked about the old key.
 fn learning(asked: Option<Asked>) -> World {
@@ -164,7 +163,7 @@ fn a_value_that_is_let_in_for_too_long_is_a_finding_and_one_that_was_refused_is_
 }
 
 #[test]
-fn a_plan_shows_what_lies_ahead_below_each_line_in_both_pictures() {
+fn what_lies_ahead_of_an_end_is_in_the_plan_with_everything_it_rests_on() {
     let daily: Vec<(&str, i64)> = (1..=80).map(|days| (APP, days)).collect();
     let world = learning(Some(key(calls(&daily)))).with(|world| {
         gate(world, |gate| (gate.deadline, gate.on_deadline) = (Some(Limit::days(20)), OnDeadline::Escalate));
@@ -175,28 +174,20 @@ fn a_plan_shows_what_lies_ahead_below_each_line_in_both_pictures() {
             keys[0].last_used = Some((ago(1), "s3 in eu-west-1".to_owned()));
         }
     });
-    let plan = permit_retire(world).plan();
-    let human = report::plan::human(&plan);
-    let rotation = rotation_id(&"key".into(), Some(&"v-key".into()));
-    let block = format!(
-        "+ finish    key  what the last rotation replaced is not ended yet  hipaa:164.312(d) soc2:CC6.1
-    rotation  {rotation}
-    now       version v-key, made 11d ago; last used 1d ago: s3 in eu-west-1
-    will      wait 1h → unused for 36h → disable → soak 1d → delete
-    quiet     36h (longest rest seen 1d)
-    deadline  2026-12-04T00:00:00Z; then its owner is asked
-    restarts  none
-    permits   may-retire; blocked by none
-    earliest  nothing is ended before 2026-11-24T12:00:00Z
-    validity  60d today, 90d allowed, every 30d
-"
+    let Outlook { will, quiet, deadline, restarts, last_used, not_before, validity } = ahead(world);
+    let strides = [Stride::Settle(Limit::seconds(3_600)), Stride::Quiet(Limit::seconds(36 * 3_600)), Stride::Disable];
+    assert_eq!(will[..3], strides);
+    assert_eq!(quiet, Some(Quieted { limit: Limit::seconds(36 * 3_600), why: Learnt::Rest { longest: Limit::days(1) } }));
+    let deadline = deadline.unwrap();
+    assert_eq!((deadline.limit, deadline.then, deadline.at), (Limit::days(20), OnDeadline::Escalate, Some(ago(-10))));
+    assert_eq!(restarts, Vec::<String>::new());
+    let last = last_used.unwrap();
+    assert_eq!((last.at, last.by.as_str()), (ago(1), "s3 in eu-west-1"));
+    assert_eq!(not_before, Some("2026-11-24T12:00:00Z".parse().unwrap()));
+    assert_eq!(
+        (validity.today(ago(0)), validity.allowed, validity.period),
+        (Some(Limit::days(60)), Some(Limit::days(90)), Limit::days(30))
     );
-    assert!(human.starts_with(&block), "{human}");
-    let markdown = report::plan::markdown(&plan).unwrap();
-    assert!(markdown.contains("<details><summary>finish key</summary>\n\n- rotation: "), "{markdown}");
-    for line in ["- quiet: 36h (longest rest seen 1d)", "- validity: 60d today, 90d allowed, every 30d\n\n</details>"] {
-        assert!(markdown.contains(line), "{markdown}");
-    }
-    let held = retiring().plan();
-    assert!(report::plan::human(&held).contains("    permits   none; blocked by: no guard permits it\n"));
+    let held = retiring().plan().held;
+    assert!(held.iter().any(|held| held.outlook.is_some()), "of what is held it is told as well");
 }
