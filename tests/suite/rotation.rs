@@ -140,7 +140,8 @@ fn what_is_kept_of_its_life(world: &World, rotation: &str) {
     let steps = ["promoted", "disabled", "refused", "done"].map(instant);
     assert!(steps.is_sorted() && life["fate"] == "retire", "{life}");
     assert_eq!((&life["attempt"], &life["verdict"]), (&json!(1), &json!("approve")), "{life}");
-    let valid = instant("refused").as_second() - instant("before_made").as_second();
+    // Moto has versions made when it is asked for them, which may be after the refusal.
+    let valid = (instant("refused").as_second() - instant("before_made").as_second()).max(0);
     assert_eq!(life["before_valid_seconds"], valid, "{life}");
     let events = events(world);
     let promoted = events
