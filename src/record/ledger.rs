@@ -45,6 +45,8 @@ pub enum LedgerError {
     Keys(KeysError),
     /// The tiles are not what the checkpoint says.
     Log(LogError),
+    /// A file that the rest of the log rests on is not there.
+    Lacks(&'static str),
     /// The log is another one.
     Origin(String),
     /// The log is signed and there is no key to sign with.
@@ -61,6 +63,7 @@ impl fmt::Display for LedgerError {
             Self::Note(_) => f.write_str("`log/checkpoint` is not signed by the key in force"),
             Self::Keys(_) => f.write_str("the keys of the log cannot be believed"),
             Self::Log(_) => f.write_str("the log is not what its checkpoint says"),
+            Self::Lacks(path) => write!(f, "the log lacks `{FOLDER}{path}`"),
             Self::Origin(origin) => write!(f, "the log is that of `{origin}`; set `origin` in `[locker.log]` to it"),
             Self::NoKey(key) => write!(f, "the log is signed by `{key}`; name that key in `[locker.log]`"),
             Self::OtherKey(key) => {
@@ -78,7 +81,7 @@ impl std::error::Error for LedgerError {
             Self::Note(error) => Some(error),
             Self::Keys(error) => Some(error),
             Self::Log(error) => Some(error),
-            Self::Origin(_) | Self::NoKey(_) | Self::OtherKey(_) => None,
+            Self::Lacks(_) | Self::Origin(_) | Self::NoKey(_) | Self::OtherKey(_) => None,
         }
     }
 }
@@ -198,8 +201,14 @@ impl Ledger {
 
     /// The checkpoint that is there, when it is one of ours.
     fn before(&self, read: &impl Fn(&str) -> io::Result<Option<Vec<u8>>>, keys: &[Key]) -> Result<Option<Standing>, LedgerError> {
-        let Some(file) = read(CHECKPOINT)? else { return Ok(None) };
+        let Some(file) = read(CHECKPOINT)? else {
+            return if keys.is_empty() { Ok(None) } else { Err(LedgerError::Lacks(CHECKPOINT)) };
+        };
         let listed: Vec<Verifier> = keys.last().map(|key| key.verifier.clone()).into_iter().collect();
+        // Signed by a key that is not listed any more: somebody took the list away, and it does not begin anew.
+        if listed.is_empty() && text_of(&file)?.1 {
+            return Err(LedgerError::Lacks("keys/1"));
+        }
         let before = standing(&file, &listed)?;
         if before.origin != self.origin {
             return Err(LedgerError::Origin(before.origin));

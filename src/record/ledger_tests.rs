@@ -129,3 +129,14 @@ fn only_the_key_in_force_or_its_heir_goes_on() {
     assert!(!keys::trusted(&keys, &[]).unwrap());
     assert!(keys::trusted(&keys, &[signer(5).verifier().clone()]).is_err());
 }
+
+#[test]
+fn what_was_taken_away_from_a_signed_log_is_not_taken_for_a_beginning() {
+    for path in ["log/checkpoint", "log/keys/1"] {
+        let files = Files::default();
+        files.extended(&signed(), &leaves(0, 3), at(0)).unwrap();
+        files.0.borrow_mut().remove(path).unwrap();
+        let error = files.extended(&signed(), &leaves(3, 1), at(1)).unwrap_err();
+        assert_eq!(error.to_string(), format!("the log lacks `{path}`"));
+    }
+}
