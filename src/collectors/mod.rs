@@ -21,6 +21,7 @@ mod iam_details;
 mod iam_policy;
 mod iam_report;
 pub mod preflight;
+pub mod rights;
 pub mod rotations;
 pub mod secrets_manager;
 mod secrets_manager_bodies;

@@ -12,6 +12,7 @@ mod order;
 pub mod outlook;
 mod preflight;
 mod reach;
+mod rights;
 mod stages;
 pub mod standing;
 pub mod together;

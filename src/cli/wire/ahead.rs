@@ -47,6 +47,7 @@ impl Asker<'_> {
                 self.count(id, source, user, facts).await;
             }
         }
+        self.rights(needs.iter().map(|(id, _)| id), facts).await;
     }
 
     pub(super) fn account(&self, source: &SourceId) -> Option<&AwsSource> {

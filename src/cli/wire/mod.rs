@@ -36,6 +36,7 @@ mod consumers;
 mod kinds;
 mod ledger;
 mod registers;
+mod rights;
 mod unusable;
 mod usage;
 
