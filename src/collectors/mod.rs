@@ -14,6 +14,7 @@ mod github_bodies;
 mod github_branch;
 mod github_graph;
 mod github_repos;
+pub mod github_rights;
 mod github_run;
 mod github_secrets;
 pub mod iam;

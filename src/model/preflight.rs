@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::id::{CredentialId, SourceId};
-use super::rights::Rights;
+use super::rights::{GithubRights, Rights};
 use super::time::Timestamp;
 use super::usage::Asked;
 
@@ -145,6 +145,8 @@ pub struct Facts {
     pub counts: BTreeMap<CredentialId, Result<usize, String>>,
     /// What the administrator of the database of a credential may do there, or why that is not known.
     pub rights: BTreeMap<CredentialId, Result<Rights, String>>,
+    /// What the logins of sources of GitHub may do.
+    pub github: BTreeMap<SourceId, GithubRights>,
     /// Who uses credentials, of those that were asked for.
     pub uses: BTreeMap<CredentialId, Asked>,
     /// Requests sent for all of it.

@@ -1,4 +1,5 @@
-//! What the administrator of a database may do there, as the database itself tells it before a rotation asks for it.
+//! What a login may do, as the source itself tells it before a rotation asks for it: the administrator of a database there, and a
+//! login of GitHub.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -72,4 +73,61 @@ pub enum Sessions {
     Denied,
     /// To nobody: `performance_schema` is off.
     Off,
+}
+
+/// What the login of one source of GitHub may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GithubRights {
+    /// Who it is.
+    pub login: GithubLogin,
+    /// Repositories by `owner/name`: what it is there, or why that is not known; `None` of one that is not shown to it.
+    pub repos: BTreeMap<String, Result<Option<GithubRepo>, String>>,
+    /// Whether the holder of a token owns the organisation, or why that is not known; `None` when nobody asked.
+    pub owner: Option<Result<bool, String>>,
+}
+
+/// Who calls GitHub, as far as it tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GithubLogin {
+    /// An App in one installation.
+    App {
+        /// What it was given, as in `secrets` and `write`.
+        permissions: BTreeMap<String, String>,
+        /// Nothing is let through any more.
+        suspended: bool,
+    },
+    /// The holder of a classic token with these scopes.
+    Classic(BTreeSet<String>),
+    /// Somebody of whom that is not told, for this reason.
+    Untold(String),
+}
+
+impl GithubLogin {
+    /// This, or `other` when of this nothing is told.
+    #[must_use]
+    pub fn better(self, other: Self) -> Self {
+        if matches!(self, Self::Untold(_)) { other } else { self }
+    }
+}
+
+/// One repository, and what a login is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GithubRepo {
+    /// Nobody changes it.
+    pub archived: bool,
+    /// Anybody may read it.
+    pub public: bool,
+    /// The role of the holder of a token; `None` when it is not told.
+    pub role: Option<GithubRole>,
+}
+
+/// What somebody is in a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GithubRole {
+    /// May read, or nothing.
+    Read,
+    /// May write.
+    Write,
+    /// May administer.
+    Admin,
 }

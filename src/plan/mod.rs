@@ -3,6 +3,7 @@
 mod by_hand;
 mod choose;
 mod fit;
+pub mod github;
 pub mod guard;
 mod leak;
 pub mod lint;

@@ -3,7 +3,7 @@
 
 use super::Input;
 use super::choose::{Seen, rotation_of};
-use super::{fit, needs, rights};
+use super::{fit, github, needs, rights};
 use crate::model::catalog::Credential;
 use crate::model::id::VersionId;
 use crate::model::plan::Reason;
@@ -54,6 +54,7 @@ pub(super) fn ahead(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>,
     fit::fit(credential, &mut found);
     needs::answered(input, credential, &mut found);
     rights::answered(input, credential, &mut found);
+    github::answered(input, credential, &mut found);
     found
 }
 

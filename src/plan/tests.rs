@@ -309,6 +309,7 @@ mod aws_managed;
 mod by_hand;
 mod derived;
 mod findings;
+mod github;
 mod leak;
 mod lints;
 mod managed;

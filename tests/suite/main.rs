@@ -43,6 +43,7 @@ mod github_contract;
 mod github_controls;
 mod github_dispatch;
 mod github_org;
+mod github_rights;
 mod github_server;
 mod http_kind;
 mod keyset;

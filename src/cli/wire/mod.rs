@@ -33,6 +33,7 @@ use crate::world::{Collector, ErrorClass, SecretStore, WorldError};
 
 mod ahead;
 mod consumers;
+mod github_rights;
 mod kinds;
 mod ledger;
 mod registers;
