@@ -13,6 +13,7 @@ pub mod github;
 mod github_bodies;
 mod github_branch;
 mod github_graph;
+pub mod github_leaks;
 mod github_repos;
 pub mod github_rights;
 mod github_run;
@@ -36,6 +37,7 @@ pub const EMITS: &[&[(&str, &[&str])]] = &[
     consumers::EMITS,
     git::EMITS,
     github::EMITS,
+    github_leaks::EMITS,
     iam::EMITS,
     rotations::EMITS,
     secrets_manager::EMITS,

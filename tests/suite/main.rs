@@ -42,6 +42,7 @@ mod github_app;
 mod github_contract;
 mod github_controls;
 mod github_dispatch;
+mod github_leaks;
 mod github_org;
 mod github_rights;
 mod github_server;
