@@ -38,8 +38,7 @@ enum Verdict {
 
 /// Where the rotation of `credential` changes something at GitHub: source, and repository or `None` for the organisation.
 pub(super) fn places(credential: &Credential) -> Vec<(SourceId, Option<String>)> {
-    let mut all: Vec<_> =
-        rights(credential).iter().map(|right| (right.source.clone(), right.repo.map(str::to_owned))).collect();
+    let mut all: Vec<_> = rights(credential).iter().map(|right| (right.source.clone(), right.repo.map(str::to_owned))).collect();
     all.sort();
     all.dedup();
     all

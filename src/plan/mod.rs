@@ -1,5 +1,6 @@
 //! Planning: what an assessment asks for, in order, within limits, as far as the guards permit. Same input, same plan.
 
+pub mod broken;
 mod by_hand;
 mod choose;
 mod fit;
@@ -56,6 +57,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     let mut actions = choose::credentials(input, &mut held, &mut preflight);
     actions.extend(by_hand::actions(input));
     actions.extend(outlook::late(input));
+    actions.extend(broken::findings(input));
     actions.extend(choose::findings(input));
     order::order(&mut actions, input.catalog);
     held.extend(leak::suspected(input));

@@ -306,6 +306,7 @@ fn held(plan: &Plan) -> Vec<(String, HeldBecause)> {
 }
 
 mod aws_managed;
+mod broken;
 mod by_hand;
 mod derived;
 mod findings;

@@ -130,7 +130,13 @@ async fn every_request_is_one_that_the_published_description_knows() {
     sent.extend(crate::github_dispatch::requests().await);
     sent.extend(crate::github_rights::requests().await);
     sent.extend(crate::github_leaks::requests().await);
-    for list in ["/orgs/acme/secret-scanning/alerts?state=open", "/app/installations/100", "/user/memberships/orgs/acme", "/orgs/acme/actions/secrets/KEY/repositories", "/orgs/acme/dependabot/secrets/KEY/repositories"] {
+    for list in [
+        "/orgs/acme/secret-scanning/alerts?state=open",
+        "/app/installations/100",
+        "/user/memberships/orgs/acme",
+        "/orgs/acme/actions/secrets/KEY/repositories",
+        "/orgs/acme/dependabot/secrets/KEY/repositories",
+    ] {
         assert!(sent.iter().any(|[_, route, ..]| route.starts_with(list)), "{list} was not asked for");
     }
     // GitHub's own links go where its description does not reach.

@@ -59,11 +59,8 @@ fn found_on(pages: &[Vec<Json>]) -> Server {
 /// What is seen of the keys of alice, when IAM answers so.
 async fn collect(server: &Server, iam: &[Answer]) -> Collected {
     let endpoint = Script::new().on("ListAccessKeys", iam).serve();
-    let watched = Watched {
-        credential: "alice".into(),
-        user: "alice".to_owned(),
-        config: config(&endpoint, "us-east-1", None).await,
-    };
+    let watched =
+        Watched { credential: "alice".into(), user: "alice".to_owned(), config: config(&endpoint, "us-east-1", None).await };
     let org = GithubSource { org: "acme".to_owned(), ..GithubSource::default() };
     declared(SecretScanning::new("org".into(), &org, server.client(), vec![watched]).collect(&Noon).await)
 }

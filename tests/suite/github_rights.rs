@@ -18,7 +18,8 @@ const MEMBER: &str = "GET /user/memberships/orgs/acme";
 
 fn repo(private: bool, archived: bool, [admin, push]: [bool; 2]) -> String {
     let may = json!({ "admin": admin, "push": push, "pull": true });
-    json!({ "full_name": "acme/infra", "private": private, "archived": archived, "permissions": may, "description": CANARY }).to_string()
+    json!({ "full_name": "acme/infra", "private": private, "archived": archived, "permissions": may, "description": CANARY })
+        .to_string()
 }
 
 /// A repo whose credential is delivered to `consumer` too, with a source that logs in by `login`.
@@ -112,11 +113,7 @@ async fn scopes_are_those_of_classic_tokens_and_roles_are_told_of_anybody() {
     let server = Server::start();
     let answer = |headers: &str, may: [bool; 2]| server.script(REPO, 200, headers, &repo(false, false, may));
     let role = |seen: &GithubRights| seen.repos["acme/infra"].clone().unwrap().unwrap();
-    for (may, want) in [
-        ([true, true], GithubRole::Admin),
-        ([false, true], GithubRole::Write),
-        ([false, false], GithubRole::Read),
-    ] {
+    for (may, want) in [([true, true], GithubRole::Admin), ([false, true], GithubRole::Write), ([false, false], GithubRole::Read)] {
         answer("x-oauth-scopes: repo, admin:org\r\n", may);
         let seen = asked(&server).await;
         assert_eq!(seen.login, GithubLogin::Classic(["admin:org", "repo"].map(str::to_owned).into()));
@@ -166,7 +163,11 @@ pub async fn requests() -> BTreeSet<[String; 4]> {
     server.with(|state| state.app = Some(app));
     let github = server.login(Login::App { id: 4242, installation: 100, key: Some(key) });
     of_github(&github, &BTreeSet::new(), None).await;
-    server.with(|state| std::mem::take(&mut state.sent)).into_iter().filter(|[_, route, ..]| !route.ends_with("/access_tokens")).collect()
+    server
+        .with(|state| std::mem::take(&mut state.sent))
+        .into_iter()
+        .filter(|[_, route, ..]| !route.ends_with("/access_tokens"))
+        .collect()
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod aws_proxy;
 mod aws_rotation;
 mod aws_script;
 mod aws_trail;
+mod broken;
 mod cli;
 mod cli_aws;
 mod cli_stop;

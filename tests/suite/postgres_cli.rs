@@ -112,7 +112,8 @@ async fn what_the_administrator_of_roles_may_not_do_holds_the_rotation_and_nothi
     let declared = format!("host = \"127.0.0.1\", port = {}, dbname = \"postgres\", admin-env = \"SLM_PG_ADMIN\"", server.port);
     let rotator = alternating(&format!("{declared}, sslmode = \"disable\""));
     let unset = world(&rotator);
-    let why = "? preflight permissions of session-key  not seen: could not ask 127.0.0.1 who may change roles: environment variable";
+    let why =
+        "? preflight permissions of session-key  not seen: could not ask 127.0.0.1 who may change roles: environment variable";
     unset.slm(&["plan"]).exits(2).says(why);
     let weak = format!("host=127.0.0.1 port={} user=weak password=weak dbname=postgres sslmode=disable", server.port);
     let world = unset.with("SLM_PG_ADMIN", &weak);

@@ -35,6 +35,7 @@ use crate::world::{Collector, ErrorClass, SecretStore, WorldError};
 mod ahead;
 mod consumers;
 mod github_rights;
+mod health;
 mod kinds;
 mod ledger;
 mod registers;
@@ -44,6 +45,7 @@ mod usage;
 
 pub(super) use ahead::Asker;
 pub(super) use consumers::{consumers_of, shared};
+pub(super) use health::health;
 pub(super) use kinds::{Kind, keeper, kind};
 pub(super) use ledger::ledger;
 pub(super) use registers::registers;
@@ -121,12 +123,7 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
 }
 
 /// Looks for access keys in the alerts of `org`; `None` when no credential counts them as a sign.
-async fn secret_scanning(
-    catalog: &Catalog,
-    id: &SourceId,
-    org: &GithubSource,
-    sessions: &Sessions,
-) -> Option<Box<dyn Collector>> {
+async fn secret_scanning(catalog: &Catalog, id: &SourceId, org: &GithubSource, sessions: &Sessions) -> Option<Box<dyn Collector>> {
     let mut watched = Vec::new();
     for credential in catalog.credentials.values().filter(|one| one.leak.contains(&LeakTrigger::GithubSecretScanning)) {
         let RotatorConfig::AwsIamAccessKey(key) = &credential.rotator else { continue };

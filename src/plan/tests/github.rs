@@ -34,7 +34,8 @@ fn seen(login: GithubLogin, repo: GithubRepo) -> GithubRights {
 fn plan(kinds: Vec<ConsumerKind>, seen: GithubRights, applies: bool) -> Plan {
     let told = |world: &mut World| {
         let credential = world.catalog.credentials.get_mut("db").unwrap();
-        credential.consumers = kinds.into_iter().enumerate().map(|(at, kind)| Consumer { kind, ..consumer(&format!("c{at}")) }).collect();
+        credential.consumers =
+            kinds.into_iter().enumerate().map(|(at, kind)| Consumer { kind, ..consumer(&format!("c{at}")) }).collect();
         world.facts.github.insert("org".into(), seen);
         world.facts.applies = applies;
     };
@@ -167,7 +168,8 @@ fn a_secret_of_an_organisation_needs_an_owner_as_far_as_roles_are_told() {
     assert_eq!(permitted(&of(classic(&["admin:org"]), Some(Ok(true)))), "2 of 2 steps");
     assert!(unseen(&of(classic(&["admin:org"]), Some(Ok(false)))).contains("another role may permit it"));
     assert!(unseen(&of(classic(&["admin:org"]), Some(Err("HTTP 403".to_owned())))).contains("HTTP 403"));
-    let want = "write Actions secrets of the organisation (scope `admin:org`), write variables of the organisation (scope `admin:org`)";
+    let want =
+        "write Actions secrets of the organisation (scope `admin:org`), write variables of the organisation (scope `admin:org`)";
     assert_eq!(denied(&of(classic(&["repo", "read:org"]), Some(Ok(true)))), want);
     let both = [("organization_secrets", "write"), ("organization_actions_variables", "write")];
     assert_eq!(permitted(&of(app(&both), None)), "2 of 2 steps");
@@ -209,7 +211,7 @@ fn every_place_is_asked_for_once_and_what_is_not_at_github_nowhere() {
             let credential = world.catalog.credentials.get_mut("db").unwrap();
             credential.consumers = kinds.into_iter().map(|kind| Consumer { kind, ..consumer("c") }).collect();
         };
-        let asked = world().aged("db", 90).with(set).seen(|input| needs::needs(input, &input.catalog.credentials["db"]).places);
+        let asked = world().aged("db", 90).with(set).seen(|input| crate::plan::needs::needs(input, &input.catalog.credentials["db"]).places);
         asked.into_iter().map(|(source, repo)| (source.to_string(), repo)).collect::<BTreeSet<_>>()
     };
     let want = [None, Some("acme/app")].map(|repo| ("org".to_owned(), repo.map(str::to_owned)));

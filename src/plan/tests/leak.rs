@@ -57,7 +57,8 @@ fn scanned(seen: bool, watched: bool) -> World {
         found.resources = if seen { vec![Resource::new("key".into(), facts)].into() } else { Arc::default() };
         world.others.push(found);
         let credential = world.catalog.credentials.get_mut(&CredentialId::from("key")).unwrap();
-        credential.leak = if watched { vec![LeakTrigger::AwsQuarantinePolicy, LeakTrigger::GithubSecretScanning] } else { Vec::new() };
+        credential.leak =
+            if watched { vec![LeakTrigger::AwsQuarantinePolicy, LeakTrigger::GithubSecretScanning] } else { Vec::new() };
     })
 }
 

@@ -79,7 +79,8 @@ fn a_role_is_altered_by_who_may_create_roles_and_from_16_on_has_it_with_admin_op
     for version in [150_018, 160_000, 170_002] {
         assert_eq!(denied(version, false, |_| {}), "", "{version}");
         assert_eq!(denied(version, false, no_right), both, "{version}");
-        let any = |rights: &mut PostgresRights| (rights.superuser, rights.create_role, rights.roles) = (true, false, enough(0).roles);
+        let any =
+            |rights: &mut PostgresRights| (rights.superuser, rights.create_role, rights.roles) = (true, false, enough(0).roles);
         assert_eq!(denied(version, true, any), "", "a superuser may anything: {version}");
     }
     assert_eq!(denied(150_018, false, no_option), "");
@@ -147,12 +148,8 @@ fn a_standby_takes_no_change_and_a_server_that_was_not_seen_holds_nothing() {
 
 #[test]
 fn one_role_in_place_asks_for_less_than_two_in_turn() {
-    let one = PostgresPassword {
-        user: "app_a".to_owned(),
-        server: postgres_server(),
-        password: NewPassword::default(),
-        probe: None,
-    };
+    let one =
+        PostgresPassword { user: "app_a".to_owned(), server: postgres_server(), password: NewPassword::default(), probe: None };
     let mut rights = enough(160_000);
     rights.roles.remove("app");
     let planned = plan(RotatorConfig::PostgresPassword(one), Ok(Rights::Postgres(rights)));
@@ -243,6 +240,7 @@ fn two_passwords_of_mysql_take_the_right_to_alter_and_to_read_accounts_alone() {
         assert_eq!(obstacles(&planned), []);
         assert_eq!(looked(&planned), &Sighting::Seen("3 of 3 steps permitted to who `MYSQL_ADMIN` logs in as".to_owned()));
     }
-    let role = obstacles(&plan(accounts_in_turn(false), Ok(Rights::Mysql(MysqlRights { accounts: Some([].into()), ..documented() }))));
+    let role =
+        obstacles(&plan(accounts_in_turn(false), Ok(Rights::Mysql(MysqlRights { accounts: Some([].into()), ..documented() }))));
     assert_eq!(role.iter().map(|one| one.code).collect::<Vec<_>>(), [Code::NoSuchUser]);
 }
