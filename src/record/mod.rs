@@ -9,4 +9,4 @@ mod lives;
 pub mod log;
 pub mod verify;
 
-pub use layout::{RunRecord, artefacts};
+pub use layout::{DECISIONS, RunRecord, SNAPSHOT, artefacts, decisions_path, line, snapshot_path};
