@@ -1,6 +1,8 @@
 //! What a run leaves behind in the locker: paths and canonical bytes, without touching anything.
 
 pub mod canonical;
+pub mod changes;
+pub mod index;
 pub mod keys;
 mod layout;
 pub mod leaf;
