@@ -9,6 +9,8 @@ pub mod leaf;
 pub mod ledger;
 mod lives;
 pub mod log;
+pub mod past;
+pub mod period;
 pub mod verify;
 
 pub use layout::{DECISIONS, RunRecord, SNAPSHOT, artefacts, decisions_path, line, snapshot_path};
