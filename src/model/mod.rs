@@ -14,6 +14,7 @@ pub mod locker;
 pub mod names;
 pub mod outcome;
 pub mod outlook;
+pub mod past;
 pub mod period;
 pub mod plan;
 pub mod preflight;

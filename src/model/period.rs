@@ -335,7 +335,7 @@ fn lifted_by(member: &Member) -> impl Iterator<Item = &ExceptionId> {
 /// The first instant of `date`.
 #[must_use]
 pub fn midnight(date: Date) -> Timestamp {
-    date.to_zoned(jiff::tz::TimeZone::UTC).map_or(Timestamp::MIN, |zoned| zoned.timestamp())
+    date.to_zoned_datetime(jiff::tz::TimeZone::UTC).map_or(Timestamp::MIN, |zoned| zoned.timestamp())
 }
 
 /// The last instant of `date`.
@@ -348,7 +348,7 @@ pub fn before_midnight(date: Date) -> Timestamp {
 /// The day of `at`.
 #[must_use]
 pub fn day(at: Timestamp) -> Date {
-    at.to_zoned(jiff::tz::TimeZone::UTC).date()
+    at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date()
 }
 
 #[cfg(test)]

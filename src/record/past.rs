@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::layout::snapshot_path;
+use super::layout::{DECISIONS, snapshot_path};
 use crate::model::assessment::{Because, Status, Subject};
 use crate::model::id::{EntityType, ResourceId, SourceId};
 use crate::model::outcome::{Fate, Outcome, Run};
+use crate::model::past::Said;
 use crate::model::period::{RunNote, Seen};
 use crate::model::receipt::Receipt;
 use crate::model::snapshot::{Attribute, Completeness, Population, Resource, Snapshot, Value};
@@ -223,17 +224,6 @@ pub fn member(path: &str, line: &str) -> Result<Member, Unreadable> {
     Ok(Member { key: (source, scope, id), created, deleting })
 }
 
-/// A line of decisions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
-    /// What it is about.
-    pub subject: Subject,
-    /// The status.
-    pub status: Status,
-    /// Why.
-    pub because: Because,
-}
-
 #[derive(Deserialize)]
 struct DecisionLine {
     status: Status,
@@ -249,13 +239,15 @@ struct DecisionLine {
 /// # Errors
 /// When it is not as slm writes it.
 pub fn said(path: &str, line: &str) -> Result<Said, Unreadable> {
+    let control = path.strip_prefix(DECISIONS).and_then(|name| name.strip_suffix(".jsonl"));
+    let control = control.ok_or_else(|| Unreadable::new(path))?.into();
     let unreadable = || Unreadable(path.to_owned());
     let DecisionLine { status, because, entity, resource, source, scope } = serde_json::from_str(line).map_err(|_| unreadable())?;
     let subject = match resource {
         Some(id) => Subject::Resource { entity, id },
         None => Subject::Population { entity, source, scope: scope.ok_or_else(unreadable)? },
     };
-    Ok(Said { subject, status, because })
+    Ok(Said { control, subject, status, because })
 }
 
 #[cfg(test)]
@@ -354,10 +346,13 @@ mod tests {
     fn what_a_run_said_is_read_again_as_it_was() {
         for decision in decisions() {
             let line = String::from_utf8(line(&decision).unwrap()).unwrap();
-            let Said { subject, status, because } = said("decisions/A-1.jsonl", line.trim_end()).unwrap();
-            assert_eq!((subject, status, because), (decision.subject, decision.status, decision.because));
+            let Said { control, subject, status, because } = said("decisions/A-1.jsonl", line.trim_end()).unwrap();
+            assert_eq!(
+                (control, subject, status, because),
+                (decision.control, decision.subject, decision.status, decision.because)
+            );
         }
-        assert_eq!(said("d", "{}").unwrap_err().to_string(), "`d` is not as slm writes it");
+        assert_eq!(said("decisions/d.jsonl", "{}").unwrap_err().to_string(), "`decisions/d.jsonl` is not as slm writes it");
     }
 
     #[test]

@@ -59,7 +59,10 @@ fn told(before: &str, changes: &[(At, String)], recorded: &[Option<&[(Status, u6
     series(&"A-1".into(), &stretch, &Versions { path: CONTROL, before, changes }, &recorded, !before.is_empty()).unwrap()
 }
 
-fn spans(series: &Series) -> Vec<(String, Option<Status>, Vec<(At, At, Status)>)> {
+/// Subject, what was said before, and what was said from which run until which.
+type Spans = (String, Option<Status>, Vec<(At, At, Status)>);
+
+fn spans(series: &Series) -> Vec<Spans> {
     let one = |member: &crate::model::period::Member| {
         let subject = match &member.subject {
             crate::model::assessment::Subject::Resource { id, .. } => id.to_string(),

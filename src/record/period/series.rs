@@ -93,8 +93,10 @@ impl State {
             if all.is_empty() {
                 self.said.remove(&one.subject);
             }
-            let rest = self.tally.get(&one.status).map_or(0, |count| count - 1);
-            if rest == 0 { drop(self.tally.remove(&one.status)) } else { drop(self.tally.insert(one.status, rest)) }
+            if let Some(count) = self.tally.get_mut(&one.status) {
+                *count -= 1;
+            }
+            self.tally.retain(|_, count| *count > 0);
         }
         Ok(one.subject)
     }
