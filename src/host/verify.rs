@@ -84,7 +84,7 @@ pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<
     Ok(read)
 }
 
-fn tip(repo: &Repository, branch: &str) -> Result<Oid, WorldError> {
+pub(super) fn tip(repo: &Repository, branch: &str) -> Result<Oid, WorldError> {
     let names = [format!("refs/heads/{branch}"), format!("refs/remotes/origin/{branch}")];
     let found = names.iter().find_map(|name| repo.refname_to_id(name).ok());
     found.ok_or_else(|| failed(ErrorClass::NotFound, "read the locker", format!("there is no branch `{branch}`")))

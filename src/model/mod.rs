@@ -14,6 +14,8 @@ pub mod locker;
 pub mod names;
 pub mod outcome;
 pub mod outlook;
+pub mod past;
+pub mod period;
 pub mod plan;
 pub mod preflight;
 pub mod receipt;
