@@ -27,7 +27,7 @@ fn soaking(input: &Input<'_>, credential: &Credential) -> Option<(Timestamp, Ver
 pub fn watched<'a>(input: &Input<'a>) -> Vec<(&'a CredentialId, &'a ConsumerId, &'a Health)> {
     let all = input.catalog.credentials.values().filter(|one| soaking(input, one).is_some());
     let health = |credential: &'a Credential| {
-        credential.consumers.iter().filter_map(|consumer| match &consumer.kind {
+        credential.consumers.iter().filter_map(move |consumer| match &consumer.kind {
             ConsumerKind::File(file) => Some((&credential.id, &consumer.id, file.health.as_ref()?)),
             _ => None,
         })
@@ -44,8 +44,8 @@ pub(super) fn broken(input: &Input<'_>, credential: &Credential) -> Option<Broke
     (!found.is_empty()).then_some(Broken { found, disabled })
 }
 
-fn unwell<'a>(input: &'a Input<'_>, credential: &'a Credential) -> impl Iterator<Item = String> + use<'a> {
-    credential.consumers.iter().filter_map(|consumer| {
+fn unwell(input: &Input<'_>, credential: &Credential) -> impl Iterator<Item = String> {
+    credential.consumers.iter().filter_map(move |consumer| {
         let looked = input.facts.health.get(&(credential.id.clone(), consumer.id.clone()))?;
         looked.as_ref().err().map(|why| format!("whoever reads `{}` is not well: {why}", consumer.id))
     })

@@ -15,10 +15,10 @@ const WITHIN: Limit = Limit::seconds(5);
 
 /// Looks at each of `wanted`, with commands run in `root`, and adds what was seen to `facts`.
 pub(in crate::cli) async fn health(wanted: &[(&CredentialId, &ConsumerId, &Health)], root: &Path, facts: &mut Facts) {
-    let looks = wanted.iter().map(async |(credential, consumer, health)| {
+    let looks = wanted.iter().map(|&(credential, consumer, health)| async move {
         let within = Some(health.within.map_or(WITHIN, |declared| declared.min(WITHIN)));
-        let seen = well(&Health { within, ..(*health).clone() }, root).await;
-        (((*credential).clone(), (*consumer).clone()), seen)
+        let seen = well(&Health { within, ..health.clone() }, root).await;
+        ((credential.clone(), consumer.clone()), seen)
     });
     facts.health.extend(join_all(looks).await);
 }
