@@ -1,6 +1,7 @@
 //! Consumers: one file a kind, and what several of them share.
 
 pub mod agent;
+pub mod cloudtrail_readers;
 pub mod command;
 mod ecs_definition;
 pub mod ecs_service;

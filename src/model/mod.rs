@@ -16,6 +16,7 @@ pub mod outcome;
 pub mod outlook;
 pub mod plan;
 pub mod preflight;
+pub mod readers;
 pub mod receipt;
 pub mod registers;
 pub mod rotator;

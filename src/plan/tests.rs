@@ -315,5 +315,6 @@ mod managed;
 mod needs;
 mod outlook;
 mod preflight;
+mod readers;
 mod stages;
 mod usage;
