@@ -97,6 +97,13 @@ impl Rotation {
         state.registers[&mark].parse().unwrap()
     }
 
+    /// It is seen to be read in the second after.
+    fn is_read(&self) -> Timestamp {
+        let read = Limit::seconds(1).after(self.promoted());
+        *self.read.lock().unwrap() = Some(read);
+        read
+    }
+
     fn is_over(&self) -> bool {
         self.rig.world.lock().state.is_goal(&self.rig.scenario.setup, 1)
     }
@@ -130,8 +137,12 @@ fn nothing_is_ended_before_those_who_read_for_a_consumer_were_seen_to_and_then_a
         rotation.waits(name);
         *rotation.read.lock().unwrap() = Some(rotation.promoted());
         rotation.waits(name);
-        let read = Limit::seconds(1).after(rotation.promoted());
-        *rotation.read.lock().unwrap() = Some(read);
+        if capabilities.staged() {
+            // What was in force at first is to be read as well before the next value is made.
+            rotation.is_read();
+            rotation.waits(name);
+        }
+        let read = rotation.is_read();
         let done = rotation.processes();
         assert!(rotation.is_over() && done.last().unwrap().fate == Fate::AlreadySo, "{name}: {:?}", done.last());
         let mut readings = done.iter().flat_map(|outcome| &outcome.events).filter_map(|event| event.readings.as_ref());
