@@ -9,6 +9,7 @@ pub mod decisions;
 pub mod diagnostic;
 pub mod fact;
 pub mod gate;
+pub mod git_env;
 pub mod id;
 pub mod locker;
 pub mod names;
