@@ -11,6 +11,7 @@ use serde_json::{Value as Json, json};
 use super::{Exit, Global, Said, Trouble, derived, gaps, lease, pipeline, ready, together, wire};
 use crate::apply::engine::stopped;
 use crate::host::clock::SystemClock;
+use crate::host::history::History;
 use crate::host::locker::{Locker, Signer};
 use crate::host::repo;
 use crate::model::catalog::{Credential, LockerSettings};
@@ -190,7 +191,12 @@ pub(super) fn record(
         let elsewhere = LockerSettings { branch: branch.clone(), ..settings.clone() };
         Locker::open(&global.root, &elsewhere, signer(settings, global)?)?.append(|_| plans.clone(), &message, session.at)?;
     }
-    Ok(locker(session, global)?.append(|_| files.clone(), &message, session.at)?)
+    let commit = locker(session, global)?.append(|_| files.clone(), &message, session.at)?;
+    // Whoever asks for the past finds the index ready; without it they make it.
+    if let Err(error) = History::open(&global.root, &settings.branch) {
+        tracing::debug!(%error, "the index of the locker is not up to date");
+    }
+    Ok(commit)
 }
 
 /// The locker with its log, as its key is now.

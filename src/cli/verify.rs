@@ -89,7 +89,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
 }
 
 /// The locker of the config repo; of a clone without one, what is so by default.
-fn settings(global: &Global) -> Result<LockerSettings, Trouble> {
+pub(super) fn settings(global: &Global) -> Result<LockerSettings, Trouble> {
     if !global.root.join("slm.toml").exists() {
         return Ok(LockerSettings::default());
     }

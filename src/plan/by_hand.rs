@@ -196,6 +196,7 @@ pub(super) fn standing(input: &Input<'_>, credential: &Credential, hand: ByHand<
         behind,
         unread: Vec::new(),
         holding,
+        broken: None,
         tried: Some(tried),
         last_used,
         quiet: None,

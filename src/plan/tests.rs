@@ -306,9 +306,11 @@ fn held(plan: &Plan) -> Vec<(String, HeldBecause)> {
 }
 
 mod aws_managed;
+mod broken;
 mod by_hand;
 mod derived;
 mod findings;
+mod github;
 mod leak;
 mod lints;
 mod managed;
@@ -316,5 +318,6 @@ mod needs;
 mod outlook;
 mod preflight;
 mod readers;
+mod rights;
 mod stages;
 mod usage;

@@ -1,12 +1,16 @@
 //! What a run leaves behind in the locker: paths and canonical bytes, without touching anything.
 
 pub mod canonical;
+pub mod changes;
+pub mod index;
 pub mod keys;
 mod layout;
 pub mod leaf;
 pub mod ledger;
 mod lives;
 pub mod log;
+pub mod past;
+pub mod period;
 pub mod verify;
 
-pub use layout::{RunRecord, artefacts};
+pub use layout::{DECISIONS, RunRecord, SNAPSHOT, artefacts, decisions_path, line, snapshot_path};
