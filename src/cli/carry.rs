@@ -107,8 +107,8 @@ async fn carry_out(session: &pipeline::Session, global: &Global, plan: &Plan, ha
             outcomes.extend(group.numbers.iter().map(|number| (*number, not_begun(&plan.actions[*number]))));
             continue;
         }
-        match group.numbers[..] {
-            [number] => {
+        match group.alone() {
+            Some(number) => {
                 let action = &plan.actions[number];
                 let outcome = match derived::before(session, action, outcomes.values()) {
                     Some(first) => Outcome { action: action.kind.clone(), fate: first, events: Vec::new() },
@@ -116,7 +116,7 @@ async fn carry_out(session: &pipeline::Session, global: &Global, plan: &Plan, ha
                 };
                 outcomes.insert(number, outcome);
             }
-            _ => outcomes.extend(together::carry_out(session, global, plan, &group, haste, stop).await),
+            None => outcomes.extend(together::carry_out(session, global, plan, &group, haste, stop).await),
         }
         progress.tick(group.numbers.len());
     }

@@ -1,12 +1,10 @@
 //! A git repository as a person would make and check it.
 
-#![expect(clippy::disallowed_methods, reason = "the executable reads what libgit2 does not")]
-
 use std::path::Path;
-use std::process::Command;
 
 use git2::{ErrorCode, IndexAddOption, ObjectType, Repository, Signature, Time, TreeWalkMode, TreeWalkResult};
 
+use super::git::started;
 use crate::model::past::Authored;
 use crate::model::time::Timestamp;
 use crate::world::{ErrorClass, WorldError};
@@ -112,7 +110,7 @@ pub fn verify(root: &Path, branch: &str) -> Result<String, WorldError> {
 
 fn run(root: &Path, arguments: &[&str]) -> Result<String, WorldError> {
     let operation = format!("run `git {}`", arguments.join(" "));
-    let output = Command::new("git").arg("-C").arg(root).args(arguments).output().map_err(|error| failed(&operation, error))?;
+    let output = started().arg("-C").arg(root).args(arguments).output().map_err(|error| failed(&operation, error))?;
     if !output.status.success() {
         return Err(failed(&operation, String::from_utf8_lossy(&output.stderr).trim()));
     }

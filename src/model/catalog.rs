@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::calendar::{Freeze, Window};
 pub use super::consumer::{
-    AgentConsumer, Consumer, ConsumerKind, EcsConsumer, ExecConsumer, FileConsumer, GithubSecretConsumer, GithubStore,
-    GithubWorkflowConsumer, Health, KubernetesConsumer, LambdaConsumer, Letters, SelfRefreshingConsumer, Send, Stage, Visibility,
-    WebhookConsumer, Workload,
+    AcknowledgedBy, AgentConsumer, Consumer, ConsumerKind, EcsConsumer, ExecConsumer, FileConsumer, GithubSecretConsumer,
+    GithubStore, GithubWorkflowConsumer, Health, KubernetesConsumer, LambdaConsumer, Letters, SelfRefreshingConsumer, Send, Stage,
+    Visibility, WebhookConsumer, Workload,
 };
 use super::diagnostic::Place;
 pub use super::gate::{GateSettings, OnDeadline, Quiet};

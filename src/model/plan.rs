@@ -46,7 +46,7 @@ pub struct Plan {
 pub struct Together {
     /// What is restarted, and where it is.
     pub workload: String,
-    /// For which.
+    /// For which; one alone has several consumers there.
     pub credentials: Vec<CredentialId>,
 }
 

@@ -65,6 +65,24 @@ pub struct Holding {
     pub limit: Limit,
 }
 
+/// A consumer that runs a version when those it reads as were seen to read it, and they were not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Unread {
+    /// Which.
+    pub consumer: ConsumerId,
+    /// ARNs of those who were not seen.
+    pub principals: Vec<String>,
+    /// Since when the version is in force; `None` when nobody noted it.
+    pub since: Option<Timestamp>,
+    /// What was not looked at, and why.
+    pub unseen: Option<String>,
+    /// When by all that is declared they have read it, and the log shows that.
+    pub expected: Option<Timestamp>,
+    /// True when the log has forgotten who read it first.
+    pub forgotten: bool,
+}
+
 /// What broke after the value before was disabled, while that can still come back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -91,6 +109,8 @@ pub struct Standing {
     pub until: Option<Timestamp>,
     /// Consumers that do not run the version in force.
     pub behind: Vec<ConsumerId>,
+    /// Of those, the ones that nobody was seen to read it for.
+    pub unread: Vec<Unread>,
     /// Who holds the end of the value before, when that is for longer than it may be.
     pub holding: Option<Holding>,
     /// What broke after the value before was disabled.

@@ -194,6 +194,7 @@ pub(super) fn standing(input: &Input<'_>, credential: &Credential, hand: ByHand<
         due,
         until: None,
         behind,
+        unread: Vec::new(),
         holding,
         broken: None,
         tried: Some(tried),

@@ -280,16 +280,17 @@ fn finish(credential: &Credential, generation: VersionId) -> ActionKind {
     }
 }
 
-pub(super) fn consumers_behind(input: &Input<'_>, credential: &Credential, version: &VersionId) -> Vec<ConsumerId> {
-    let acknowledged: BTreeMap<&str, &Resource> = input
-        .snapshot
-        .populations
-        .iter()
-        .filter(|population| population.entity.as_str() == CONSUMER_ENTITY)
-        .flat_map(|population| population.resources.iter())
+/// What the consumers of `credential` were seen to say, by their ids.
+pub(super) fn acknowledged<'a>(input: &'a Input<'_>, credential: &Credential) -> BTreeMap<&'a str, &'a Resource> {
+    let all = input.snapshot.populations.iter().filter(|population| population.entity.as_str() == CONSUMER_ENTITY);
+    all.flat_map(|population| population.resources.iter())
         .filter(|resource| resource.text("credential") == Some(credential.id.as_str()))
         .filter_map(|resource| resource.text("consumer").map(|id| (id, resource)))
-        .collect();
+        .collect()
+}
+
+pub(super) fn consumers_behind(input: &Input<'_>, credential: &Credential, version: &VersionId) -> Vec<ConsumerId> {
+    let acknowledged = acknowledged(input, credential);
     let behind = |id: &&ConsumerId| {
         let seen = acknowledged.get(id.as_str());
         // Bringing it to a place that another one overrides brings it nowhere.

@@ -317,6 +317,7 @@ mod managed;
 mod needs;
 mod outlook;
 mod preflight;
+mod readers;
 mod rights;
 mod stages;
 mod usage;

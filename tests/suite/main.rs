@@ -66,6 +66,7 @@ mod postgres_cli;
 mod postgres_server;
 mod preflight;
 mod preflight_moto;
+mod readers;
 mod readme;
 mod record;
 mod registers;
