@@ -52,6 +52,8 @@ pub struct Key {
     pub id: String,
     /// When it was made.
     pub created: Timestamp,
+    /// It is let in.
+    pub active: bool,
 }
 
 /// What lookups have found so far, each event once.
@@ -229,7 +231,8 @@ pub async fn keys(config: &SdkConfig, user: &str) -> Result<Vec<Key>, String> {
     let listed = listed.map_err(|error| format!("the keys of {user}: {}", Failure::of(&error)))?;
     let key = |key: &aws_sdk_iam::types::AccessKeyMetadata| {
         let created = key.create_date().and_then(|at| Timestamp::from_second(at.secs()).ok())?;
-        Some(Key { id: key.access_key_id()?.to_owned(), created })
+        let active = key.status() != Some(&aws_sdk_iam::types::StatusType::Inactive);
+        Some(Key { id: key.access_key_id()?.to_owned(), created, active })
     };
     let keys: Option<Vec<Key>> = listed.access_key_metadata().iter().map(key).collect();
     keys.ok_or_else(|| format!("the keys of {user}: one has no id or no date"))
@@ -313,7 +316,7 @@ mod tests {
 
     #[test]
     fn keys_made_before_the_one_in_force_are_old_and_those_made_later_are_not() {
-        let key = |id: &str, created| Key { id: id.to_owned(), created: at(created) };
+        let key = |id: &str, created| Key { id: id.to_owned(), created: at(created), active: true };
         let ids = |keys: &[Key], made| before(keys, at(made)).into_iter().map(|key| key.id.clone()).collect::<Vec<_>>();
         let both = [key("new", 1_000), key("old", 10)];
         assert_eq!(ids(&both, 1_002), ["old"]);

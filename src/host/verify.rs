@@ -1,12 +1,13 @@
 //! Reads the history of a locker for [`crate::record::verify`]: offline, from any clone, hashing on every core.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use git2::{Commit, Delta, DiffOptions, ErrorCode, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
+use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
 
 use super::git::{broken, create_reference, failed};
 use super::logged::read;
+use super::tree::{Differs, differences};
 use crate::model::time::Timestamp;
 use crate::record::leaf::Leaf;
 use crate::record::ledger::{CHECKPOINT, FOLDER};
@@ -39,7 +40,7 @@ type Hashed = (Oid, (log::Hash, u64));
 struct Waiting<'r> {
     commit: Commit<'r>,
     tree: Tree<'r>,
-    changed: Vec<(How, String, Oid)>,
+    changed: Vec<Differs>,
 }
 
 /// Follows the evidence on `branch` of the repository at `root`, or of its `origin` where there is no such branch here.
@@ -115,19 +116,8 @@ fn looked_at(repo: &Repository, id: Oid, first: bool) -> Result<Option<Waiting<'
     }
     // The first leaves of a log are of everything that was there.
     let before = if first { None } else { commit.parents().next().map(|parent| parent.tree()).transpose()? };
-    let diff = repo.diff_tree_to_tree(before.as_ref(), Some(&tree), Some(DiffOptions::new().include_typechange(true)))?;
-    let mut changed = Vec::new();
-    for delta in diff.deltas() {
-        let (how, file) = match delta.status() {
-            Delta::Added => (How::Added, delta.new_file()),
-            Delta::Deleted => (How::Deleted, delta.old_file()),
-            _ => (How::Modified, delta.new_file()),
-        };
-        let path = file.path_bytes().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
-        if !path.starts_with(FOLDER) {
-            changed.push((how, path, file.id()));
-        }
-    }
+    let mut changed = differences(repo, before.as_ref(), Some(&tree))?;
+    changed.retain(|(_, path, _)| !path.starts_with(FOLDER));
     changed.sort_unstable_by(|one, two| one.1.cmp(&two.1));
     Ok(Some(Waiting { commit, tree, changed }))
 }
@@ -146,9 +136,9 @@ fn follow(
     signed: Option<Signed<'_>>,
 ) -> Result<Option<Finding>, WorldError> {
     let files = waiting.iter().flat_map(|one| &one.changed).filter(|(how, ..)| *how != How::Deleted).map(|(_, _, id)| *id);
-    let mut ids: Vec<Oid> = files.collect();
-    ids.sort_unstable();
-    ids.dedup();
+    // In the order of the commits: what one commit wrote is in one pack, and git looks first where it found the last.
+    let mut known = HashSet::new();
+    let ids: Vec<Oid> = files.filter(|id| known.insert(*id)).collect();
     let hashed = hashes(repo, &ids)?;
     for Waiting { commit, tree, changed } in waiting {
         let date = |time: git2::Time| Timestamp::from_second(time.seconds()).unwrap_or_default();

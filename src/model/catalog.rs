@@ -415,6 +415,8 @@ pub struct LeakSettings {
 pub enum LeakTrigger {
     /// AWS has attached one of its quarantine policies to the IAM user, because it found the key in public.
     AwsQuarantinePolicy,
+    /// GitHub's secret scanning has an open alert for an access key of the IAM user, in any organisation of `slm.toml`.
+    GithubSecretScanning,
 }
 
 /// The one place where a credential's value lives.

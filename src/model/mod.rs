@@ -20,6 +20,7 @@ pub mod plan;
 pub mod preflight;
 pub mod receipt;
 pub mod registers;
+pub mod rights;
 pub mod rotator;
 pub mod secret;
 pub mod snapshot;

@@ -187,6 +187,13 @@ pub enum Reason {
         /// The deadline as written.
         limit: Limit,
     },
+    /// Something broke after what the last rotation replaced was disabled, and that can still come back.
+    Broken {
+        /// What, one clause each.
+        found: Vec<String>,
+        /// When it was disabled, by the target's or the store's clock.
+        disabled: Timestamp,
+    },
     /// A value is let in for longer than any may be.
     ValidTooLong {
         /// When its version was made, by the store's clock.

@@ -65,6 +65,16 @@ pub struct Holding {
     pub limit: Limit,
 }
 
+/// What broke after the value before was disabled, while that can still come back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Broken {
+    /// What, one clause each.
+    pub found: Vec<String>,
+    /// Since when the value before is disabled.
+    pub disabled: Timestamp,
+}
+
 /// How one credential stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,6 +93,8 @@ pub struct Standing {
     pub behind: Vec<ConsumerId>,
     /// Who holds the end of the value before, when that is for longer than it may be.
     pub holding: Option<Holding>,
+    /// What broke after the value before was disabled.
+    pub broken: Option<Broken>,
     /// Whether the value in force was tried; `None` when slm rotates it.
     pub tried: Option<Tried>,
     /// When somebody read it last, as far as its store tells; `None` when slm rotates it.

@@ -195,6 +195,7 @@ pub(super) fn standing(input: &Input<'_>, credential: &Credential, hand: ByHand<
         until: None,
         behind,
         holding,
+        broken: None,
         tried: Some(tried),
         last_used,
         quiet: None,

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::guard::{Share, guard, shut, unseen};
 use super::outlook::outlook;
 use super::standing::returns;
-use super::{Input, by_hand, managed, preflight, stages};
+use super::{Input, broken, by_hand, managed, preflight, stages};
 use crate::model::assessment::{Because, Decision, Status, Subject};
 use crate::model::catalog::{Catalog, Credential, Remedy};
 use crate::model::id::{ConsumerId, ControlId, CredentialId, CriterionId, FrameworkId, ResourceId, VersionId};
@@ -77,7 +77,7 @@ impl Admit<'_, '_> {
             Err(HeldBecause::Unseen(store_detail(input, credential)))
         } else if let Some(because) = managed::held(credential, &kind, see(input, credential).resource) {
             Err(because)
-        } else if let Some(because) = self.too_early(credential, &kind, &reason) {
+        } else if let Some(because) = self.too_early(credential, &kind, &reason).or_else(|| broken::held(input, credential, &kind)) {
             Err(because)
         } else if counts && self.rotations >= allowed {
             Err(HeldBecause::ShareLimit { allowed })

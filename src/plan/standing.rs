@@ -1,5 +1,6 @@
 //! How one credential stands: the phase of its rotation, what it waits for and until when. Derived, never stored.
 
+use super::broken::broken;
 use super::choose::{consumers_behind, due_after, rotation_of, see};
 use super::{Input, by_hand, outlook, stages};
 use crate::model::catalog::Credential;
@@ -56,6 +57,7 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
         until,
         behind,
         holding,
+        broken: broken(input, credential),
         tried: None,
         last_used: None,
         quiet: Some(outlook::quieted(input, credential)).filter(|_| open),

@@ -95,6 +95,10 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
             "what was replaced {} ago is not ended yet, over its deadline of {limit}; `slm status` of it says what holds it",
             age(*since, now)
         ),
+        Reason::Broken { found, disabled } => format!(
+            "{}, and what they used before is disabled since {disabled}; `slm rollback` of it brings that back until it is deleted",
+            found.join(", ")
+        ),
         Reason::ValidTooLong { since, limit } => {
             format!("a value made {} ago ({since}) is still let in, over `max-validity` of {limit}", age(*since, now))
         }

@@ -128,7 +128,15 @@ async fn every_request_is_one_that_the_published_description_knows() {
     keys.change(&keys.identify(&value).unwrap(), None, KeyChange::Delete).await.unwrap();
     sent.extend(server.with(|state| std::mem::take(&mut state.sent)));
     sent.extend(crate::github_dispatch::requests().await);
-    for list in ["/orgs/acme/actions/secrets/KEY/repositories", "/orgs/acme/dependabot/secrets/KEY/repositories"] {
+    sent.extend(crate::github_rights::requests().await);
+    sent.extend(crate::github_leaks::requests().await);
+    for list in [
+        "/orgs/acme/secret-scanning/alerts?state=open",
+        "/app/installations/100",
+        "/user/memberships/orgs/acme",
+        "/orgs/acme/actions/secrets/KEY/repositories",
+        "/orgs/acme/dependabot/secrets/KEY/repositories",
+    ] {
         assert!(sent.iter().any(|[_, route, ..]| route.starts_with(list)), "{list} was not asked for");
     }
     // GitHub's own links go where its description does not reach.
@@ -141,6 +149,13 @@ async fn every_request_is_one_that_the_published_description_knows() {
         .map(|(request, (status, answer))| format!("{request:?}: {status} {answer}"))
         .collect();
     assert!(refused.is_empty(), "{}", refused.join("\n"));
+
+    // An App that was not given something is told so by what GitHub describes alone.
+    let described_file = std::fs::read_to_string(&description).unwrap();
+    let published: serde_json::Value = serde_json::from_str(&described_file).unwrap();
+    let permissions = &published["components"]["schemas"]["app-permissions"]["properties"];
+    let strange: Vec<_> = slm::plan::github::DESCRIBED.iter().filter(|name| permissions.get(*name).is_none()).collect();
+    assert!(strange.is_empty(), "{strange:?}");
 
     // The judge is awake: a write without the id of its key is refused.
     let put = described.iter().find(|[method, ..]| method == "PUT").unwrap();

@@ -342,7 +342,9 @@ fn whatever_is_done_to_evidence_is_found_and_named() {
             missed.push(format!("{name}: {} {}{}", said.code, said.out, said.err));
         }
     }
-    println!("tamper.detected {} tamper.total {}", TAMPERS.len() - missed.len(), TAMPERS.len());
+    let (all, found) = (TAMPERS.len(), TAMPERS.len() - missed.len());
+    println!(r#"{{"figure":"tamper.detected","value":{found},"against":"{all} ways to tamper, each with git alone"}}"#);
+    println!(r#"{{"figure":"tamper.total","value":{all}}}"#);
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
