@@ -61,6 +61,7 @@ mod mysql;
 mod mysql_cli;
 mod mysql_server;
 mod one_run;
+mod past;
 mod postgres;
 mod postgres_cli;
 mod postgres_server;
