@@ -15,6 +15,7 @@
 //! control or a framework is TOML and Cedar under `controls/` and `policies/`, never Rust; a verb is one file in `cli/`.
 
 pub mod agent;
+pub mod anchors;
 pub mod apply;
 pub mod cli;
 pub mod collectors;

@@ -304,3 +304,26 @@ pub trait Consumer: Send + Sync {
         Ok(Vec::new())
     }
 }
+
+/// The checkpoint of a commit that was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The commit that it covers.
+    pub commit: String,
+    /// Entries of the log in it.
+    pub size: u64,
+    /// Its file.
+    pub note: Vec<u8>,
+    /// When it says that it was made.
+    pub received: Timestamp,
+}
+
+/// A place outside the locker that is shown each checkpoint of it.
+#[async_trait]
+pub trait Anchor: Send + Sync {
+    /// Has `sealed` kept or vouched for; the same again is no change. What is given is to be kept in the locker.
+    /// [`ErrorClass::Conflict`] when it has another log than ours.
+    async fn keep(&self, sealed: &Sealed) -> Result<Option<Vec<u8>>, WorldError>;
+    /// The file of the newest checkpoint that it keeps; `None` when there is none, or it keeps nothing itself.
+    async fn newest(&self) -> Result<Option<Vec<u8>>, WorldError>;
+}

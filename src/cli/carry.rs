@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value as Json, json};
 
-use super::{Exit, Global, Said, Trouble, derived, gaps, lease, pipeline, ready, together, wire};
+use super::{Exit, Global, Said, Trouble, anchor, derived, gaps, lease, pipeline, ready, together, wire};
 use crate::apply::engine::stopped;
 use crate::host::clock::SystemClock;
 use crate::host::locker::{Locker, Signer};
@@ -54,7 +54,9 @@ pub(super) fn out(session: &pipeline::Session, global: &Global, work: &Work<'_>)
     let gaps = gaps::of(session, &outcomes);
     let result = json!({ "outcomes": outcomes, "gaps": gaps.iter().map(gaps::Found::json).collect::<Vec<_>>() });
     let commit = record(session, global, &after, plan, &outcomes, &result)?;
+    let anchored = anchor::keep(session, global, &commit);
     let mut exits = pipeline::exits(&after);
+    exits.extend(anchor::exits(&anchored));
     exits.extend(outcome_exits(&outcomes));
     exits.extend(gaps.iter().filter(|found| found.gap.exceeds(found.allowed)).map(|_| Exit::Changes));
     if !plan.held.is_empty() {
@@ -62,17 +64,19 @@ pub(super) fn out(session: &pipeline::Session, global: &Global, work: &Work<'_>)
     }
     exits.extend(super::plan::unseen(plan));
     let human = format!(
-        "{}{}\nRecorded as {} on {}.\n",
+        "{}{}\nRecorded as {} on {}.\n{}",
         tell(&outcomes, plan),
         gaps.iter().map(|found| format!("          {}: {}\n", found.credential, found.gap.told(found.allowed))).collect::<String>(),
         &commit[..12.min(commit.len())],
-        session.catalog.settings.locker.branch
+        session.catalog.settings.locker.branch,
+        anchor::told(&anchored)
     );
     Ok(Said::new(
         exits,
         human,
         json!({
             "outcomes": outcomes, "gaps": result["gaps"], "held": plan.held, "preflight": plan.preflight, "commit": commit,
+            "anchors": anchored,
             "requests": work.requests + after.requests(), "sent": session.sent(),
         }),
     ))
@@ -190,6 +194,8 @@ pub(super) fn record(
         let elsewhere = LockerSettings { branch: branch.clone(), ..settings.clone() };
         Locker::open(&global.root, &elsewhere, signer(settings, global)?)?.append(|_| plans.clone(), &message, session.at)?;
     }
+    let mut files = files;
+    files.extend(anchor::waiting(session, global));
     Ok(locker(session, global)?.append(|_| files.clone(), &message, session.at)?)
 }
 
@@ -200,7 +206,7 @@ fn locker(session: &pipeline::Session, global: &Global) -> Result<Locker, Troubl
     Ok(Locker::open(&global.root, settings, signer(settings, global)?)?.logged(ledger, Arc::new(SystemClock)))
 }
 
-fn signer(settings: &LockerSettings, global: &Global) -> Result<Option<Signer>, Trouble> {
+pub(super) fn signer(settings: &LockerSettings, global: &Global) -> Result<Option<Signer>, Trouble> {
     Ok(settings.signing_key.as_ref().map(|path| Signer::open(&global.root.join(path))).transpose()?)
 }
 

@@ -3,6 +3,7 @@
 mod adopt;
 mod agent;
 mod ahead;
+mod anchor;
 mod apply;
 mod by_hand;
 mod carry;
@@ -27,6 +28,7 @@ mod schema;
 mod status;
 mod together;
 mod verify;
+mod verify_anchors;
 mod watch;
 mod wire;
 

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::verify_anchors::{self, Anchors, Told};
 use super::{Exit, Global, Said, Trouble, pipeline};
 use crate::host::clock::SystemClock;
 use crate::host::verify::{self, Read};
-use crate::model::catalog::LockerSettings;
 use crate::model::locker::LogSettings;
 use crate::model::time::{Limit, Timestamp};
 use crate::record::keys;
@@ -38,6 +38,12 @@ pub struct Args {
     /// Allowed signers, as `ssh-keygen` reads them: every commit must be signed by one of them
     #[arg(long, value_name = "FILE")]
     signers: Option<PathBuf>,
+    /// Authorities in PEM that vouch for timestamps; those of each anchor in `slm.toml` when absent
+    #[arg(long, value_name = "FILE")]
+    tsa_ca: Option<PathBuf>,
+    /// Ask the anchors of `slm.toml` that keep checkpoints which they have
+    #[arg(long)]
+    online: bool,
     /// Neither compare with the checkpoint that was verified here before nor remember this one
     #[arg(long)]
     no_memory: bool,
@@ -58,11 +64,14 @@ struct Judged {
     /// What was not to be had, so that less is proven.
     unproven: Vec<Remark>,
     compared: usize,
+    /// What each anchor adds.
+    anchors: Vec<Told>,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let root = args.clone.as_deref().unwrap_or(&global.root);
-    let settings = settings(global)?;
+    let session = session(global)?;
+    let settings = session.as_ref().map(|session| session.catalog.settings.locker.clone()).unwrap_or_default();
     let branch = args.branch.as_deref().unwrap_or(&settings.branch);
     let pins = pins(args, &settings.log)?;
     let signers =
@@ -70,7 +79,16 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let signers = signers.transpose()?;
     let signed = |signature: Option<(&str, &[u8])>, at: Timestamp| bad_signature(signers.as_ref()?, signature, at);
     let read = verify::history(root, branch, signers.is_some().then_some(&signed))?;
-    let judged = judge(args, root, branch, &settings.log, &pins, read)?;
+    let mut judged = judge(args, root, branch, &settings.log, &pins, read)?;
+    if judged.findings.is_empty() && judged.read.chain.origin().is_some() {
+        let ca = args.tsa_ca.as_ref().map(std::fs::read).transpose()?;
+        let asked = Anchors { global, session: session.as_ref(), root, branch, pins: &pins, ca, online: args.online };
+        let verify_anchors::Judged { told, findings, remarks, unproven } = verify_anchors::judge(&asked, &judged.read)?;
+        judged.anchors = told;
+        judged.findings.extend(findings);
+        judged.remarks.extend(remarks);
+        judged.unproven.extend(unproven);
+    }
     let mut exits = Vec::new();
     if !judged.findings.is_empty() {
         exits.push(Exit::Integrity);
@@ -88,12 +106,12 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     Ok(Said::new(exits, human, to_json(branch, &judged)))
 }
 
-/// The locker of the config repo; of a clone without one, what is so by default.
-fn settings(global: &Global) -> Result<LockerSettings, Trouble> {
+/// The config repo; `None` in a clone without one, for which everything is so by default.
+fn session(global: &Global) -> Result<Option<pipeline::Session>, Trouble> {
     if !global.root.join("slm.toml").exists() {
-        return Ok(LockerSettings::default());
+        return Ok(None);
     }
-    Ok(pipeline::open(global, "verify", None)?.catalog.settings.locker)
+    pipeline::open(global, "verify", None).map(Some)
 }
 
 fn pins(args: &Args, log: &LogSettings) -> Result<Vec<Verifier>, Trouble> {
@@ -147,7 +165,7 @@ fn judge(args: &Args, root: &Path, branch: &str, log: &LogSettings, pins: &[Veri
         remarks.extend(gaps);
         unproven.extend(now);
     }
-    Ok(Judged { read, findings, remarks, unproven, compared })
+    Ok(Judged { read, findings, remarks, unproven, compared, anchors: Vec::new() })
 }
 
 fn unpinned(unsigned: bool) -> Remark {
@@ -188,7 +206,7 @@ fn cadence_of(runs: &[(String, Timestamp)], cadence: Limit, now: Timestamp) -> (
 }
 
 fn human(branch: &str, judged: &Judged) -> String {
-    let Judged { read, findings, remarks, unproven, compared } = judged;
+    let Judged { read, findings, remarks, unproven, compared, anchors } = judged;
     let (commits, artefacts, bytes) = read.chain.counts();
     let mut text = String::new();
     for Finding { code, what, commit, since } in findings {
@@ -215,6 +233,9 @@ fn human(branch: &str, judged: &Judged) -> String {
     if *compared > 0 && findings.is_empty() {
         text.push_str(&format!("  goes on     from {} seen before\n", report::words::count(*compared as u64, "checkpoint")));
     }
+    for Told { id, says, .. } in anchors {
+        text.push_str(&format!("  anchor      `{id}` {says}\n"));
+    }
     for Remark { what, .. } in remarks {
         text.push_str(&format!("  note        {what}\n"));
     }
@@ -225,7 +246,7 @@ fn human(branch: &str, judged: &Judged) -> String {
 }
 
 fn to_json(branch: &str, judged: &Judged) -> serde_json::Value {
-    let Judged { read, findings, remarks, unproven, compared } = judged;
+    let Judged { read, findings, remarks, unproven, compared, anchors } = judged;
     let (commits, artefacts, bytes) = read.chain.counts();
     let head = read.chain.head();
     let finding =
@@ -245,6 +266,7 @@ fn to_json(branch: &str, judged: &Judged) -> serde_json::Value {
         "artefacts": artefacts,
         "bytes": bytes,
         "compared": compared,
+        "anchors": anchors,
         "findings": findings.iter().map(finding).collect::<Vec<_>>(),
         "unproven": unproven.iter().map(remark).collect::<Vec<_>>(),
         "remarks": remarks.iter().map(remark).collect::<Vec<_>>(),

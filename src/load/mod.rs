@@ -3,6 +3,7 @@
 //! `text` reads one TOML file with places, `raw` is its exact shape, `rules` is the Cedar side, `checks` compares files with each
 //! other, `compile` makes the model.
 
+mod anchors;
 mod by_hand;
 mod cedar;
 mod checks;

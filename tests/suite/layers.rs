@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// Module, and what it may name beside itself. `*` is anything but `cli`.
-const TABLE: [(&str, &[&str]); 17] = [
+const TABLE: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("policy", &["model"]),
     ("report", &["model", "policy"]),
@@ -23,6 +23,7 @@ const TABLE: [(&str, &[&str]); 17] = [
     ("collectors", &["model", "world", "transport"]),
     ("rotators", &["model", "world", "transport"]),
     ("consumers", &["model", "world", "transport"]),
+    ("anchors", &["model", "world", "transport", "record"]),
     ("agent", &["model", "world", "transport", "consumers"]),
     ("cli", &["*"]),
 ];

@@ -9,6 +9,7 @@
 
 mod agent;
 mod agent_faults;
+mod anchors;
 mod aws;
 mod aws_access;
 mod aws_iam;
@@ -74,6 +75,7 @@ mod scale;
 mod support;
 mod terraform;
 mod tls;
+mod tsa;
 mod usage;
 mod vault;
 mod verify;

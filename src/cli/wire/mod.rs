@@ -32,6 +32,7 @@ use crate::transport::vault::Vault;
 use crate::world::{Collector, ErrorClass, SecretStore, WorldError};
 
 mod ahead;
+mod anchors;
 mod consumers;
 mod kinds;
 mod ledger;
@@ -40,6 +41,7 @@ mod unusable;
 mod usage;
 
 pub(super) use ahead::Asker;
+pub(super) use anchors::anchor;
 pub(super) use consumers::{consumers_of, shared};
 pub(super) use kinds::{Kind, keeper, kind};
 pub(super) use ledger::ledger;
