@@ -1,11 +1,11 @@
-//! Shows the checkpoint of a run to the anchors of the locker. Whatever becomes of that, the run is recorded; what failed is told, and
+//! Shows the checkpoint of a run to the anchors of the locker, and the run itself to its sinks. Whatever becomes of that, the run is recorded; what failed is told, and
 //! recorded by the next one.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Exit, Global, Trouble, carry, pipeline, wire};
+use super::{Exit, Global, Trouble, carry, pipeline, sink, wire};
 use crate::host::locker::Locker;
 use crate::host::verify;
 use crate::model::blob::Blob;
@@ -26,17 +26,23 @@ pub(super) struct Anchored {
 /// Tokens of authorities, by where they are kept.
 type Tokens = BTreeMap<String, Vec<u8>>;
 
-/// Shows the checkpoint of `commit` to every anchor, and keeps what they say on a branch of its own until the next run logs it.
-pub(super) fn keep(session: &pipeline::Session, global: &Global, commit: &str) -> Anchored {
+/// Shows the checkpoint of `commit` to every anchor, and brings the sinks up to it when the run was `complete`; keeps what became of
+/// that on a branch of its own until the next run logs it.
+pub(super) fn keep(session: &pipeline::Session, global: &Global, commit: &str, complete: bool) -> Anchored {
     let settings = &session.catalog.settings.locker;
-    if settings.anchor.is_empty() {
+    if settings.anchor.is_empty() && settings.sink.is_empty() {
         return Anchored::default();
     }
     let _progress = global.progress("showing the checkpoint to its anchors".to_owned(), 0);
     let sealed = verify::sealed(&global.root, commit).map_err(|error| error.to_string());
     let sealed = sealed.and_then(|sealed| sealed.ok_or_else(|| "the commit has no log".to_owned()));
     let shown = sealed.and_then(|sealed| {
-        let shown = pipeline::block_on(show(session, global, &sealed)).map_err(|trouble| trouble.error.to_string())?;
+        let shown = pipeline::block_on(async {
+            let (mut tried, tokens) = show(session, global, &sealed).await;
+            tried.extend(sink::sync(session, global, commit, complete).await);
+            (tried, tokens)
+        });
+        let shown = shown.map_err(|trouble| trouble.error.to_string())?;
         Ok((sealed, shown))
     });
     match shown {
@@ -45,12 +51,11 @@ pub(super) fn keep(session: &pipeline::Session, global: &Global, commit: &str) -
             Anchored { tried, unwritten }
         }
         Err(why) => {
-            let failed = |anchor: &crate::model::locker::Anchor| Tried {
-                id: anchor.id.clone(),
-                kind: anchor.kind().to_owned(),
-                fate: Kept::Failed(why.clone()),
-            };
-            Anchored { tried: settings.anchor.iter().map(failed).collect(), unwritten: None }
+            let anchors = settings.anchor.iter().map(|anchor| (&anchor.id, anchor.kind()));
+            let sinks = settings.sink.iter().map(|sink| (&sink.id, sink.kind()));
+            let failed =
+                |(id, kind): (&String, &str)| Tried { id: id.clone(), kind: kind.to_owned(), fate: Kept::Failed(why.clone()) };
+            Anchored { tried: anchors.chain(sinks).map(failed).collect(), unwritten: None }
         }
     }
 }
@@ -101,7 +106,7 @@ fn beside(session: &pipeline::Session, global: &Global) -> Result<Locker, Troubl
 /// What anchors said of runs before, to be logged by this one. That it cannot be read loses no run: it goes on waiting.
 pub(super) fn waiting(session: &pipeline::Session, global: &Global) -> BTreeMap<String, Blob> {
     let settings = &session.catalog.settings.locker;
-    if settings.anchor.is_empty() {
+    if settings.anchor.is_empty() && settings.sink.is_empty() {
         return BTreeMap::new();
     }
     let read = || -> Result<BTreeMap<String, Vec<u8>>, Trouble> { Ok(beside(session, global)?.beyond(&settings.branch)?) };
@@ -129,16 +134,16 @@ pub(super) fn exits(anchored: &Anchored) -> Vec<Exit> {
 pub(super) fn told(anchored: &Anchored) -> String {
     let Anchored { tried, unwritten } = anchored;
     let kept: Vec<String> = tried.iter().filter(|one| one.fate == Kept::Kept).map(|one| format!("`{}`", one.id)).collect();
-    let mut text = if kept.is_empty() { String::new() } else { format!("Its checkpoint is kept by {}.\n", kept.join(", ")) };
+    let mut text = if kept.is_empty() { String::new() } else { format!("It is kept by {}.\n", kept.join(", ")) };
     for Tried { id, fate, .. } in tried {
         match fate {
             Kept::Kept => {}
-            Kept::Failed(why) => text.push_str(&format!("! anchor `{id}` does not keep it: {why}\n")),
-            Kept::Differs(why) => text.push_str(&format!("error[slm::evidence-forked]: anchor `{id}` has another log: {why}\n")),
+            Kept::Failed(why) => text.push_str(&format!("! `{id}` does not keep it: {why}\n")),
+            Kept::Differs(why) => text.push_str(&format!("error[slm::evidence-forked]: `{id}` has another log: {why}\n")),
         }
     }
     if let Some(why) = unwritten {
-        text.push_str(&format!("! what the anchors said is not written down everywhere yet: {why}\n"));
+        text.push_str(&format!("! what became of that is not written down everywhere yet: {why}\n"));
     }
     text
 }

@@ -16,15 +16,18 @@ mod explain;
 mod gaps;
 mod init;
 mod lease;
+mod objects;
 mod pipeline;
 mod plan;
 mod progress;
 mod ready;
+mod restore;
 mod resume;
 mod retire;
 mod rollback;
 mod rotate;
 mod schema;
+mod sink;
 mod status;
 mod together;
 mod verify;
@@ -122,6 +125,8 @@ enum Verb {
     Explain(explain::Args),
     /// Check the evidence of a locker, offline, and say what in it does not hold
     Verify(verify::Args),
+    /// Rebuild the locker from a sink that mirrors it
+    Restore(restore::Args),
     /// Write the schemas of the config files for editors
     Schema(schema::Args),
     /// Check again whenever a file is saved
@@ -219,6 +224,7 @@ fn dispatch(cli: &Cli) -> Result<Said, Trouble> {
         Verb::Status(args) => status::run(args, global),
         Verb::Explain(args) => explain::run(args, global),
         Verb::Verify(args) => verify::run(args, global),
+        Verb::Restore(args) => restore::run(args, global),
         Verb::Schema(args) => schema::run(args, global),
         Verb::Watch(args) => watch::run(args, global),
         Verb::Demo(args) => demo::run(args, global),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::verify_anchors::{self, Anchors, Told};
-use super::{Exit, Global, Said, Trouble, pipeline};
+use super::{Exit, Global, Said, Trouble, objects, pipeline, wire};
 use crate::host::clock::SystemClock;
 use crate::host::verify::{self, Read};
 use crate::model::locker::LogSettings;
@@ -41,7 +41,10 @@ pub struct Args {
     /// Authorities in PEM that vouch for timestamps; those of each anchor in `slm.toml` when absent
     #[arg(long, value_name = "FILE")]
     tsa_ca: Option<PathBuf>,
-    /// Ask the anchors of `slm.toml` that keep checkpoints which they have
+    /// Folder with the objects that the evidence points to; the store of `slm.toml` when absent
+    #[arg(long, value_name = "FOLDER")]
+    objects: Option<PathBuf>,
+    /// Ask the anchors of `slm.toml` that keep checkpoints which they have, and its bucket of objects
     #[arg(long)]
     online: bool,
     /// Neither compare with the checkpoint that was verified here before nor remember this one
@@ -66,6 +69,8 @@ struct Judged {
     compared: usize,
     /// What each anchor adds.
     anchors: Vec<Told>,
+    /// Objects that hold what they must, and bytes in them.
+    objects: (u64, u64),
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
@@ -88,6 +93,10 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
         judged.findings.extend(findings);
         judged.remarks.extend(remarks);
         judged.unproven.extend(unproven);
+        let objects::Judged { findings, unproven, held } = objects::judge(&judged.read, store(args, global, session.as_ref())?)?;
+        judged.findings.extend(findings);
+        judged.unproven.extend(unproven);
+        judged.objects = held;
     }
     let mut exits = Vec::new();
     if !judged.findings.is_empty() {
@@ -112,6 +121,22 @@ fn session(global: &Global) -> Result<Option<pipeline::Session>, Trouble> {
         return Ok(None);
     }
     pipeline::open(global, "verify", None).map(Some)
+}
+
+/// Where the objects are that the evidence points to.
+fn store<'a>(args: &Args, global: &Global, session: Option<&pipeline::Session>) -> Result<objects::Place<'a>, Trouble> {
+    if let Some(folder) = &args.objects {
+        return Ok(objects::Place::Store(Ok(wire::folder_of(folder))));
+    }
+    let declared = session.and_then(|session| Some((session, session.catalog.settings.locker.objects.as_ref()?)));
+    let Some((session, settings)) = declared else {
+        return Ok(objects::Place::Nowhere("no store of objects is known here; give a copy of it with `--objects`"));
+    };
+    if settings.s3.is_some() && !args.online {
+        return Ok(objects::Place::Nowhere("they are in a bucket; `--online` asks it, `--objects` looks at a copy"));
+    }
+    let reach = wire::Reach::to_look(session, &global.root);
+    Ok(objects::Place::Store(pipeline::block_on(wire::objects(&reach, settings))?))
 }
 
 fn pins(args: &Args, log: &LogSettings) -> Result<Vec<Verifier>, Trouble> {
@@ -165,7 +190,7 @@ fn judge(args: &Args, root: &Path, branch: &str, log: &LogSettings, pins: &[Veri
         remarks.extend(gaps);
         unproven.extend(now);
     }
-    Ok(Judged { read, findings, remarks, unproven, compared, anchors: Vec::new() })
+    Ok(Judged { read, findings, remarks, unproven, compared, anchors: Vec::new(), objects: (0, 0) })
 }
 
 fn unpinned(unsigned: bool) -> Remark {
@@ -206,7 +231,7 @@ fn cadence_of(runs: &[(String, Timestamp)], cadence: Limit, now: Timestamp) -> (
 }
 
 fn human(branch: &str, judged: &Judged) -> String {
-    let Judged { read, findings, remarks, unproven, compared, anchors } = judged;
+    let Judged { read, findings, remarks, unproven, compared, anchors, objects } = judged;
     let (commits, artefacts, bytes) = read.chain.counts();
     let mut text = String::new();
     for Finding { code, what, commit, since } in findings {
@@ -236,6 +261,10 @@ fn human(branch: &str, judged: &Judged) -> String {
     for Told { id, says, .. } in anchors {
         text.push_str(&format!("  anchor      `{id}` {says}\n"));
     }
+    if objects.0 > 0 {
+        let held = report::words::count(objects.0, "object");
+        text.push_str(&format!("  objects     {held} with {} bytes hold what was received\n", objects.1));
+    }
     for Remark { what, .. } in remarks {
         text.push_str(&format!("  note        {what}\n"));
     }
@@ -246,7 +275,7 @@ fn human(branch: &str, judged: &Judged) -> String {
 }
 
 fn to_json(branch: &str, judged: &Judged) -> serde_json::Value {
-    let Judged { read, findings, remarks, unproven, compared, anchors } = judged;
+    let Judged { read, findings, remarks, unproven, compared, anchors, objects } = judged;
     let (commits, artefacts, bytes) = read.chain.counts();
     let head = read.chain.head();
     let finding =
@@ -267,6 +296,7 @@ fn to_json(branch: &str, judged: &Judged) -> serde_json::Value {
         "bytes": bytes,
         "compared": compared,
         "anchors": anchors,
+        "objects": { "held": objects.0, "bytes": objects.1 },
         "findings": findings.iter().map(finding).collect::<Vec<_>>(),
         "unproven": unproven.iter().map(remark).collect::<Vec<_>>(),
         "remarks": remarks.iter().map(remark).collect::<Vec<_>>(),

@@ -6,6 +6,7 @@ pub mod git;
 pub mod lease;
 pub mod locker;
 mod logged;
+pub mod mirror;
 pub mod pack;
 pub mod registers;
 pub mod repo;

@@ -13,6 +13,7 @@ use crate::record::anchored::{self, Filed};
 use crate::record::leaf::Leaf;
 use crate::record::ledger::{self, CHECKPOINT, FOLDER};
 use crate::record::log;
+use crate::record::objects::SUFFIX;
 use crate::record::verify::{Chain, Changed, Finding, How, Step, run_id};
 use crate::world::{ErrorClass, Sealed, WorldError};
 
@@ -31,6 +32,8 @@ pub struct Read {
     pub tip: String,
     /// What anchors said, as far as it was followed.
     pub anchors: Vec<Filed>,
+    /// Pointers to objects, by path.
+    pub pointers: Vec<(String, Vec<u8>)>,
 }
 
 /// What is asked of the signature of each commit: the armour and the bytes it is over, and the date; gives what is wrong with it.
@@ -55,7 +58,14 @@ pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<
     let repo = Repository::discover(root).map_err(&unread)?;
     let tip = tip(&repo, branch)?;
     let line = line(&repo, tip).map_err(&unread)?;
-    let mut read = Read { chain: Chain::default(), unlogged: 0, finding: None, tip: tip.to_string(), anchors: Vec::new() };
+    let mut read = Read {
+        chain: Chain::default(),
+        unlogged: 0,
+        finding: None,
+        tip: tip.to_string(),
+        anchors: Vec::new(),
+        pointers: Vec::new(),
+    };
     let mut waiting: Vec<Waiting<'_>> = Vec::new();
     let mut files = 0;
     for id in line {
@@ -154,14 +164,18 @@ fn follow(
     ids.sort_unstable();
     ids.dedup();
     let hashed = hashes(repo, &ids)?;
-    let Read { chain, anchors, .. } = read_so_far;
+    let Read { chain, anchors, pointers, .. } = read_so_far;
     for Waiting { commit, tree, changed } in waiting {
         let date = |time: git2::Time| Timestamp::from_second(time.seconds()).unwrap_or_default();
         let id = commit.id().to_string();
         let here = |code, what| Finding { code, what, commit: Some(id.clone()), since: Some(date(commit.time())) };
         let mut leaves = Vec::with_capacity(changed.len());
         let mut run = None;
-        anchors.extend(said(repo, &changed, date(commit.time())).map_err(broken("read the locker"))?);
+        let unread = broken("read the locker");
+        let logged = date(commit.time());
+        let filed = |(path, bytes)| Filed { path, bytes, logged: Some(logged) };
+        anchors.extend(new(repo, &changed, |path| path.starts_with(anchored::FOLDER)).map_err(&unread)?.into_iter().map(filed));
+        pointers.extend(new(repo, &changed, |path| path.starts_with("raw/") && path.ends_with(SUFFIX)).map_err(&unread)?);
         for (how, path, file) in changed {
             let known = match (how, hashed.get(&file)) {
                 (How::Deleted, _) => ([0; 32], 0),
@@ -200,15 +214,15 @@ fn follow(
     Ok(None)
 }
 
-/// What anchors said, among what a commit of `logged` changes; what cannot be read is found by whoever hashes it.
-fn said(repo: &Repository, changed: &[(How, String, Oid)], logged: Timestamp) -> Result<Vec<Filed>, git2::Error> {
-    let new = changed.iter().filter(|(how, path, _)| *how == How::Added && path.starts_with(anchored::FOLDER));
-    let filed = new.map(|(_, path, id)| match repo.find_blob(*id) {
-        Ok(blob) => Ok(Some(Filed { path: path.clone(), bytes: blob.content().to_vec(), logged: Some(logged) })),
+/// The files for which `wanted`, among those that a commit adds; what cannot be read is found by whoever hashes it.
+fn new(repo: &Repository, changed: &[(How, String, Oid)], wanted: fn(&str) -> bool) -> Result<Vec<(String, Vec<u8>)>, git2::Error> {
+    let new = changed.iter().filter(|(how, path, _)| *how == How::Added && wanted(path));
+    let read = new.map(|(_, path, id)| match repo.find_blob(*id) {
+        Ok(blob) => Ok(Some((path.clone(), blob.content().to_vec()))),
         Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
         Err(error) => Err(error),
     });
-    filed.filter_map(Result::transpose).collect()
+    read.filter_map(Result::transpose).collect()
 }
 
 /// What anchors said on `branch`, which stands beside that of the evidence, here or as last fetched; no such branch has nothing.

@@ -81,7 +81,8 @@ fn below<'a>(at: &[&'a str], keys: &[&'a str]) -> Vec<&'a str> {
     [at, keys].concat()
 }
 
-fn is_id(id: &str) -> bool {
+/// True when a folder of the locker can have this name.
+pub(super) fn is_id(id: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=40).contains(&id.len()) && id.bytes().all(plain) && id.as_bytes()[0].is_ascii_lowercase()
 }

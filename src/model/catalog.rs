@@ -14,7 +14,7 @@ pub use super::consumer::{
 use super::diagnostic::Place;
 pub use super::gate::{GateSettings, OnDeadline, Quiet};
 use super::id::{ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
-use super::locker::{Anchor, LogSettings};
+use super::locker::{Anchor, LogSettings, ObjectsSettings, SinkSettings};
 use super::registers::RegistersSettings;
 use super::rotator::RotatorConfig;
 use super::snapshot::{Population, Resource, Value};
@@ -346,6 +346,10 @@ pub struct LockerSettings {
     pub log: LogSettings,
     /// Places outside it that are shown each checkpoint.
     pub anchor: Vec<Anchor>,
+    /// Where raw bytes go that are too long for git; into git when absent.
+    pub objects: Option<ObjectsSettings>,
+    /// Places that mirror it.
+    pub sink: Vec<SinkSettings>,
 }
 
 impl Default for LockerSettings {
@@ -357,6 +361,8 @@ impl Default for LockerSettings {
             signing_key: None,
             log: LogSettings::default(),
             anchor: Vec::new(),
+            objects: None,
+            sink: Vec::new(),
         }
     }
 }

@@ -54,7 +54,7 @@ pub struct Attempt {
 pub struct Tried {
     /// The anchor.
     pub id: String,
-    /// `git`, `s3` or `rfc3161`.
+    /// `git`, `s3` or `rfc3161`, or `s3-sink` or `dynamodb-sink`.
     pub kind: String,
     /// What became of it.
     pub fate: Kept,
@@ -234,7 +234,7 @@ fn failed(files: &[Filed]) -> Vec<Remark> {
     let told = all.into_iter().filter(|(_, (_, failed, _))| *failed > 0);
     told.map(|(id, (tried, failed, last))| Remark {
         code: "slm::evidence-anchor-failed",
-        what: format!("anchor `{id}` did not keep {failed} of {tried} checkpoints, {last}"),
+        what: format!("`{id}` did not keep {failed} of {tried} runs, {last}"),
     })
     .collect()
 }

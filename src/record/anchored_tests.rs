@@ -117,5 +117,5 @@ fn what_anchors_did_not_keep_is_told_from_what_was_recorded() {
         all.iter().chain(&all).map(|one| filed(&attempt_path(&one.run), &serde_json::to_vec(one).unwrap())).collect();
     let remarks = judge(&chain(1_795_000_000), &files, trusting).remarks;
     let what: Vec<&str> = remarks.iter().map(|remark| remark.what.as_str()).collect();
-    assert_eq!(what, ["anchor `mirror` did not keep 1 of 2 checkpoints, the last time after run `r1`: no answer"]);
+    assert_eq!(what, ["`mirror` did not keep 1 of 2 runs, the last time after run `r1`: no answer"]);
 }

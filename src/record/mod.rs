@@ -8,6 +8,7 @@ pub mod leaf;
 pub mod ledger;
 mod lives;
 pub mod log;
+pub mod objects;
 pub mod timestamp;
 pub mod verify;
 

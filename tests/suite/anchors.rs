@@ -84,7 +84,7 @@ impl Kept {
 #[test]
 fn each_run_is_kept_by_every_anchor_and_the_next_one_logs_what_they_said() {
     let kept = Kept::new();
-    kept.apply().exits(0).says("Its checkpoint is kept by `mirror`, `tsa`.");
+    kept.apply().exits(0).says("It is kept by `mirror`, `tsa`.");
     let root = kept.world.root();
     let tip = |at: &Path| git(at, &["rev-parse", BRANCH]);
     assert_eq!(tip(&root), tip(&kept.world.outside("mirror.git")));
@@ -124,13 +124,13 @@ fn an_anchor_that_fails_is_a_gap_of_that_run_and_told_by_later_ones_and_loses_no
     ];
     for (mode, why) in ways {
         kept.tsa.answers(mode);
-        kept.apply().exits(3).says("Recorded as ").says("! anchor `tsa` does not keep it: ").says(why);
+        kept.apply().exits(3).says("Recorded as ").says("! `tsa` does not keep it: ").says(why);
     }
     let mirror = kept.world.outside("mirror.git");
     let away = kept.world.outside("away.git");
     fs::rename(&mirror, &away).unwrap();
     kept.tsa.answers(Mode::Fine);
-    let said = kept.apply().exits(3).says("! anchor `mirror` does not keep it: ").says("kept by `tsa`");
+    let said = kept.apply().exits(3).says("! `mirror` does not keep it: ").says("kept by `tsa`");
     assert!(!said.out.contains("has another log"), "what is away was not rewritten: {}", said.out);
     fs::rename(&away, &mirror).unwrap();
     kept.tsa.answers(Mode::Again);
@@ -138,8 +138,8 @@ fn an_anchor_that_fails_is_a_gap_of_that_run_and_told_by_later_ones_and_loses_no
     kept.tsa.answers(Mode::Fine);
     kept.apply().exits(0).says("kept by `mirror`, `tsa`");
     let said = kept.verify(&["--online"]).exits(0).says("`mirror` keeps the same");
-    assert!(said.out.contains("anchor `tsa` did not keep 4 of 6 checkpoints"), "{}", said.out);
-    assert!(said.out.contains("anchor `mirror` did not keep 1 of 6 checkpoints"), "{}", said.out);
+    assert!(said.out.contains("`tsa` did not keep 4 of 6 runs"), "{}", said.out);
+    assert!(said.out.contains("`mirror` did not keep 1 of 6 runs"), "{}", said.out);
     assert_eq!(git(&kept.world.root(), &["rev-list", "--count", BRANCH]), "6");
     fs::copy(kept.world.root().join("slm.toml"), kept.world.root().join("tsa.pem")).unwrap();
     kept.apply().exits(3).says("`tsa.pem` holds no certificates in PEM");
@@ -155,7 +155,7 @@ fn a_mirror_that_was_rewritten_or_that_ours_does_not_go_on_from_breaks_the_evide
     let tip = git(&root, &["rev-parse", BRANCH]);
     git(&root, &["update-ref", BRANCH, &format!("{tip}~1")]);
     kept.verify(&["--no-memory", "--online"]).exits(7).says("slm::evidence-truncated").says("by anchor `mirror`");
-    kept.apply().exits(7).says("Recorded as ").says("anchor `mirror` has another log").says("one of the two was rewritten");
+    kept.apply().exits(7).says("Recorded as ").says("`mirror` has another log").says("one of the two was rewritten");
     assert_eq!(git(&mirror, &["rev-parse", BRANCH]), tip, "nothing is forced");
     kept.verify(&["--no-memory", "--online"]).exits(7).says("slm::evidence-forked");
     // The mirror is another's.
@@ -164,7 +164,7 @@ fn a_mirror_that_was_rewritten_or_that_ours_does_not_go_on_from_breaks_the_evide
     let tree = format!("{tip}^{{tree}}");
     let other = git(&mirror, &["-c", "user.name=x", "-c", "user.email=x@localhost", "commit-tree", "-m", "x", &tree]);
     git(&mirror, &["update-ref", BRANCH, &other]);
-    kept.apply().exits(7).says("anchor `mirror` has another log");
+    kept.apply().exits(7).says("`mirror` has another log");
 }
 
 #[tokio::test]

@@ -36,7 +36,9 @@ mod anchors;
 mod consumers;
 mod kinds;
 mod ledger;
+mod objects;
 mod registers;
+mod sinks;
 mod unusable;
 mod usage;
 
@@ -45,7 +47,9 @@ pub(super) use anchors::anchor;
 pub(super) use consumers::{consumers_of, shared};
 pub(super) use kinds::{Kind, keeper, kind};
 pub(super) use ledger::ledger;
+pub(super) use objects::{folder_of, objects};
 pub(super) use registers::registers;
+pub(super) use sinks::sink;
 use unusable::Unusable;
 
 /// Session name of reading runs, seen in CloudTrail.
