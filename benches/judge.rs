@@ -49,7 +49,7 @@ fn main() {
         if share == 1 {
             let (oracle_ns, disagreements) = compare(&rules, &pairs, now);
             println!(
-                r#"{{"figure":"judge.ns_per_pair","value":{ns:.0},"unit":"ns","against":"is_authorized {oracle_ns:.0} ns","permitted":{permitted},"native":"{native} of {all} policies"}}"#
+                r#"{{"figure":"judge.ns_per_pair","value":{ns:.0},"unit":"ns","against":"plain Cedar, is_authorized alone, {oracle_ns:.0} ns; a goal of 1,000 ns","permitted":{permitted},"native":"{native} of {all} policies"}}"#
             );
             println!(
                 r#"{{"figure":"judge.disagreements","value":{disagreements},"unit":"of {SAMPLE} pairs","against":"is_authorized"}}"#

@@ -8,6 +8,7 @@ const modules = path.join(__dirname, "../.cache/node-github/node_modules");
 // Every REST path slm calls.
 const PATHS = [
   "/repos/{owner}/{repo}", "/repos/{owner}/{repo}/keys", "/repos/{owner}/{repo}/keys/{key_id}",
+  "/app/installations/{installation_id}", "/user/memberships/orgs/{org}", "/orgs/{org}/secret-scanning/alerts",
   "/user", "/orgs/{org}", "/orgs/{org}/members", "/orgs/{org}/outside_collaborators", "/orgs/{org}/repos",
   "/orgs/{org}/actions/permissions", "/orgs/{org}/actions/permissions/workflow",
   "/orgs/{org}/actions/secrets", "/orgs/{org}/dependabot/secrets", "/orgs/{org}/codespaces/secrets",

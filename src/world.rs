@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::model::blob::Blob;
 use crate::model::catalog::SecretRef;
 use crate::model::id::{ConsumerId, CredentialId, KeyId, RegisterName, RotationId, SourceId, VersionId};
+use crate::model::readers::Readers;
 use crate::model::receipt::Receipt;
 pub use crate::model::rotator::{Capabilities, Issuer, Overlap};
 use crate::model::secret::Secret;
@@ -104,6 +105,8 @@ pub struct SecretView {
     pub read: LastUse,
     /// Why nobody but its owner may write it, if so.
     pub shut: Option<String>,
+    /// Its whole name, where it has one beside its own: an ARN.
+    pub arn: Option<String>,
 }
 
 impl SecretView {
@@ -271,7 +274,7 @@ pub trait Registers: Send + Sync {
 /// One consumer of one credential.
 pub type Member = (CredentialId, ConsumerId);
 
-/// Something that consumers of several credentials restart.
+/// Something that several consumers restart, of one credential or of several.
 #[async_trait]
 pub trait Shared: Send + Sync {
     /// Begins, in one restart, what each of `members` would begin by itself; what was begun is not begun again. That each of them
@@ -288,6 +291,8 @@ pub struct ConsumerView {
     pub running: Option<VersionId>,
     /// Work begun with an earlier version and not ended, one line each.
     pub draining: Vec<String>,
+    /// Who must have read the version it runs since that is in force, or it may be running an earlier one; `None` when its word will do.
+    pub readers: Option<Readers>,
 }
 
 /// A place where a new value must arrive.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::process::{Pid, kill_process};
 
 use super::config::{Config, Reload, SecretConfig, Signal};
-use crate::consumers::health;
+use crate::consumers::{command, health};
 use crate::model::catalog::Health;
 
 /// How long a command may take that reloads.
@@ -35,8 +35,8 @@ impl Application {
     pub(super) async fn reload(&self) -> Result<(), String> {
         let Some(reload) = &self.reload else { return Ok(()) };
         match (&reload.command, reload.signal, &reload.pid_file) {
-            (Some(command), _, _) => {
-                health::command(command, &self.folder, RELOAD).await.map_err(|cause| format!("its reload command {cause}"))
+            (Some(words), _, _) => {
+                command::run(words, &self.folder, RELOAD).await.map_err(|failed| format!("its reload command {failed}"))
             }
             (None, Some(signal), Some(path)) => send(signal, &self.folder.join(path)),
             _ => Ok(()),

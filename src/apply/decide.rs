@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::gate::Gate;
 use super::observation::{Content, Ending, Key, Last, Observation, Place, Role, Sight, Slot, Verdict};
+use crate::model::catalog::Stage;
 use crate::model::id::{ConsumerId, KeyId, VersionId};
 use crate::model::time::Timestamp;
 use crate::world::{Issuer, KeyChange, Overlap};
@@ -238,19 +239,25 @@ fn ready(o: &Observation, slot: &Slot) -> bool {
     slot.unfit.is_none() && (o.capabilities.overlap == Overlap::Unvalidated || slot.installed)
 }
 
-/// A consumer stores, or runs, another version than it must.
+/// Consumers that store, or run, another version than they must, in order of delivery.
+pub(super) fn behind(o: &Observation, stage: Stage) -> impl Iterator<Item = (&ConsumerId, &VersionId)> {
+    o.consumers.iter().filter_map(move |place| {
+        let Sight::Seen(view) = &place.sight else { return None };
+        let has = match stage {
+            Stage::Deliver => &view.stored,
+            Stage::Activate => &view.running,
+        };
+        wanted(o, place).filter(|version| has.as_ref() != Some(*version)).map(|version| (&place.id, version))
+    })
+}
+
+/// The first consumer that stores another version than it must, or, when none does, that runs another.
 fn consumers(o: &Observation) -> Option<Step> {
-    let seen = || {
-        o.consumers.iter().filter_map(|place| match &place.sight {
-            Sight::Seen(view) => Some((place, view, wanted(o, place)?)),
-            _ => None,
-        })
-    };
-    let stored = seen().find(|(_, view, version)| view.stored.as_ref() != Some(*version));
-    let deliver = stored.map(|(place, _, version)| Mutation::Deliver { consumer: place.id.clone(), version: version.clone() });
-    let running = || seen().find(|(_, view, version)| view.running.as_ref() != Some(*version));
-    let activate =
-        || running().map(|(place, _, version)| Mutation::Activate { consumer: place.id.clone(), version: version.clone() });
+    let named = |(consumer, version): (&ConsumerId, &VersionId)| (consumer.clone(), version.clone());
+    let deliver = behind(o, Stage::Deliver).next().map(named);
+    let deliver = deliver.map(|(consumer, version)| Mutation::Deliver { consumer, version });
+    let activate = || behind(o, Stage::Activate).next().map(named);
+    let activate = || activate().map(|(consumer, version)| Mutation::Activate { consumer, version });
     deliver.or_else(activate).map(Step::Act)
 }
 

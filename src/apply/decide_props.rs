@@ -79,8 +79,8 @@ fn keys() -> impl Strategy<Value = Vec<Key>> {
 fn sight() -> impl Strategy<Value = Sight> {
     let seen = (proptest::option::of(version()), proptest::option::of(version()));
     prop_oneof![
-        4 => seen.prop_map(|(stored, running)| Sight::Seen(ConsumerView { stored, running, draining: Vec::new() })),
-        3 => Just(Sight::Seen(ConsumerView { stored: Some("g".into()), running: Some("g".into()), draining: Vec::new() })),
+        4 => seen.prop_map(|(stored, running)| Sight::Seen(ConsumerView { stored, running, ..ConsumerView::default() })),
+        3 => Just(Sight::Seen(ConsumerView { stored: Some("g".into()), running: Some("g".into()), ..ConsumerView::default() })),
         1 => Just(Sight::Unseen("away".to_owned())),
         1 => version().prop_map(|version| Sight::Refused(version, "no".to_owned())),
     ]

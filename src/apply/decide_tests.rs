@@ -34,7 +34,7 @@ fn key(id: &str, role: Role) -> Key {
 }
 
 fn place(id: &str, stored: &str, running: &str) -> Place {
-    let view = ConsumerView { stored: Some(stored.into()), running: Some(running.into()), draining: Vec::new() };
+    let view = ConsumerView { stored: Some(stored.into()), running: Some(running.into()), ..ConsumerView::default() };
     Place { id: id.into(), canary: false, sight: Sight::Seen(view) }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::decide::{Mutation, Step, decide};
+use super::decide::{Mutation, Step, behind, decide};
 use super::job::{Goal, Job, goal};
 use super::look::{self, Basis, Known, Seen};
 use super::observation::{Ending, Place, Sight};
@@ -63,6 +63,8 @@ pub struct Engine<'a> {
     asked: BTreeMap<ConsumerId, (VersionId, u8)>,
     /// Consumers that will not take a version any more in this drive, and why.
     pub(super) refused: BTreeMap<ConsumerId, (VersionId, String)>,
+    /// Consumers that the last look had wait for the same effect as the one decided on, that one among them.
+    beside: Vec<(ConsumerId, VersionId)>,
     /// The last failure to see a consumer that may pass by itself.
     passing: Option<WorldError>,
     pub(super) known: Known,
@@ -89,6 +91,7 @@ impl<'a> Engine<'a> {
             failures: 0,
             asked,
             refused,
+            beside: Vec::new(),
             passing: None,
             known: Known::default(),
             readings: None,
@@ -143,6 +146,12 @@ impl<'a> Engine<'a> {
             },
             _ => None,
         }
+    }
+
+    /// The consumers that wait for the effect that comes next, each with its version: that effect's own, and others that were seen to.
+    pub(super) fn beside(&self) -> impl Iterator<Item = (&ConsumerId, &VersionId)> {
+        let comes = self.intends().is_some();
+        self.beside.iter().filter(move |_| comes).map(|(consumer, version)| (consumer, version))
     }
 
     /// True when the effect on a consumer comes with the next half-step.
@@ -211,6 +220,9 @@ impl<'a> Engine<'a> {
         match decide(&observation) {
             Step::Act(mutation) => {
                 self.phase = Phase::Decided(mutation, Box::new(basis));
+                let stage = self.intends().map(|(stage, _, _)| stage);
+                let beside = stage.into_iter().flat_map(|stage| behind(&observation, stage));
+                self.beside = beside.map(|(consumer, version)| (consumer.clone(), version.clone())).collect();
                 None
             }
             Step::Wait(Some(late), why) => Some(Fate::Waiting(format!("until {late}: {why}"))),

@@ -27,6 +27,8 @@ pub struct Reading<'a> {
     pub lease: Limit,
     /// The longest time for which a consumer goes on with what it has read.
     pub staleness: Limit,
+    /// Consumers whose readers were not all seen to read the new version, one line each.
+    pub unread: &'a [String],
     /// Work begun with the old value and not ended.
     pub draining: &'a [String],
     /// The target's clock.
@@ -46,11 +48,12 @@ pub struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// The same to be kept as evidence, with the consumers that were seen to run the version in force.
+    /// The same to be kept as evidence, with the consumers that were seen to run the version in force and who was seen to read it.
     #[must_use]
-    pub fn noted(&self, running: Vec<ConsumerId>) -> Readings {
+    pub fn noted(&self, running: Vec<ConsumerId>, read: Vec<String>) -> Readings {
         Readings {
             running,
+            read,
             now: self.now,
             promoted: self.promoted,
             settled: self.promoted.map(|promoted| self.lease.max(self.staleness).after(promoted)),
@@ -85,6 +88,9 @@ pub fn gate(of: &Reading<'_>) -> Gate {
     if of.now < late {
         return Gate::Until(late, "a run or a consumer may still hold the old version".to_owned());
     }
+    if !of.unread.is_empty() {
+        return Gate::Shut(format!("for {}; CloudTrail comes some minutes late", of.unread.join("; ")));
+    }
     if of.overdue {
         return Gate::Open;
     }
@@ -118,6 +124,7 @@ mod tests {
             promoted: Some(at(0)),
             lease: Limit::seconds(60),
             staleness: Limit::seconds(100),
+            unread: &[],
             draining: &[],
             target_now: at(1_000),
             last_use: Some((at(900), "job".to_owned())),
@@ -142,8 +149,13 @@ mod tests {
         let run = ["run 1".to_owned()];
         assert!(matches!(gate(&Reading { draining: &run, ..reading() }), Gate::Shut(why) if why.contains("run 1")));
         assert!(matches!(gate(&Reading { behind: &run, ..reading() }), Gate::Shut(_)));
+        let reader = ["consumer `app`: it".to_owned()];
+        assert!(
+            matches!(gate(&Reading { unread: &reader, ..reading() }), Gate::Shut(why) if why.starts_with("for consumer `app`: it;"))
+        );
+        assert!(matches!(gate(&Reading { unread: &reader, now: at(99), ..reading() }), Gate::Until(late, _) if late == at(100)));
         assert_eq!(gate(&Reading { last_use: None, ..reading() }), Gate::Open);
-        let leaked = || Reading { now: at(0), target_now: at(0), draining: &run, leak: true, ..reading() };
+        let leaked = || Reading { now: at(0), target_now: at(0), draining: &run, unread: &reader, leak: true, ..reading() };
         assert_eq!(gate(&leaked()), Gate::Open);
         assert!(matches!(gate(&Reading { held: Some("frozen"), ..leaked() }), Gate::Shut(why) if why == "frozen"));
         assert!(matches!(gate(&Reading { behind: &run, ..leaked() }), Gate::Shut(why) if why.contains("behind")));
@@ -159,6 +171,7 @@ mod tests {
         assert!(matches!(gate(&Reading { held: Some("frozen"), ..late() }), Gate::Shut(why) if why == "frozen"));
         assert!(matches!(gate(&Reading { behind: &run, ..late() }), Gate::Shut(why) if why.contains("behind")));
         assert!(matches!(gate(&Reading { promoted: None, ..late() }), Gate::Shut(_)));
+        assert!(matches!(gate(&Reading { unread: &run, ..late() }), Gate::Shut(why) if why.contains("run 1")));
         assert!(matches!(gate(&Reading { lease: Limit::seconds(200), ..late() }), Gate::Until(until, _) if until == at(200)));
         assert!(matches!(gate(&Reading { staleness: Limit::seconds(300), ..late() }), Gate::Until(until, _) if until == at(300)));
     }
@@ -168,7 +181,7 @@ mod tests {
         #[test]
         fn it_is_open_exactly_when_every_condition_holds(
             now in 0_i64..300, promoted in proptest::option::of(0_i64..200), lease in 0_i64..100, staleness in 0_i64..100,
-            target_now in 0_i64..300, used in proptest::option::of(0_i64..300), quiet in 0_i64..100, late: [bool; 3],
+            target_now in 0_i64..300, used in proptest::option::of(0_i64..300), quiet in 0_i64..100, late: [bool; 4],
             leak: bool, overdue: bool,
         ) {
             let some = ["x".to_owned()];
@@ -178,6 +191,7 @@ mod tests {
                 promoted: promoted.map(at),
                 lease: Limit::seconds(lease),
                 staleness: Limit::seconds(staleness),
+                unread: list(late[3]),
                 draining: list(late[0]),
                 target_now: at(target_now),
                 last_use: used.map(|used| (at(used), "job".to_owned())),
@@ -191,7 +205,7 @@ mod tests {
             let unused = used.is_none_or(|used| used + quiet <= target_now);
             let allowed = promoted.is_some() && !late[1] && !late[2];
             let idle = overdue || (unused && !late[0]);
-            proptest::prop_assert_eq!(gate(&reading) == Gate::Open, allowed && (leak || (old && idle)));
+            proptest::prop_assert_eq!(gate(&reading) == Gate::Open, allowed && (leak || (old && !late[3] && idle)));
             if let Gate::Until(instant, _) = gate(&reading) {
                 let later = Reading { now: instant.max(at(now)), target_now: instant.max(at(target_now)), ..reading };
                 proptest::prop_assert!(!matches!(gate(&later), Gate::Until(next, _) if next <= instant));

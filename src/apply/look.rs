@@ -17,7 +17,7 @@ use crate::model::names;
 use crate::model::outcome::{Fate, Readings};
 use crate::model::secret::Secret;
 use crate::model::time::{Limit, Timestamp};
-use crate::world::{ErrorClass, Issuer, Listing, Overlap, SecretView, WorldError};
+use crate::world::{ConsumerView, ErrorClass, Issuer, Listing, Overlap, SecretView, WorldError};
 
 /// Where an observation was made from; what is performed on it refers to the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -133,11 +133,13 @@ impl Read<'_> {
         let single = capabilities.overlap == Overlap::Single;
         let old = listing.keys.iter().zip(&keys).filter(|(_, key)| key.role == Role::Older).map(|(view, _)| view);
         let draining = draining(&consumers, job);
+        let unread: Vec<String> = consumers.iter().filter_map(|place| waited_for(place, marks.promoted)).collect();
         let reading = Reading {
             now: self.basis.now,
             promoted: marks.promoted,
             lease: job.credential.policy.lease,
             staleness: staleness(job),
+            unread: &unread,
             draining: &draining,
             target_now: listing.now,
             last_use: last_use(old),
@@ -147,9 +149,12 @@ impl Read<'_> {
             leak: job.leak,
             overdue: overdue(job, marks.promoted, self.basis.now),
         };
-        let runs = |place: &&Place| matches!(&place.sight, Sight::Seen(view) if generation.is_some() && view.running.as_ref() == generation);
+        let runs = |place: &&Place| {
+            let is_it = |view: &ConsumerView| generation.is_some() && view.running.as_ref() == generation;
+            matches!(&place.sight, Sight::Seen(view) if is_it(view)) && waited_for(place, marks.promoted).is_none()
+        };
         let running = consumers.iter().filter(runs).map(|place| place.id.clone()).collect();
-        let (readings, gate) = (reading.noted(running), gate(&reading));
+        let (readings, gate) = (reading.noted(running, read(&consumers)), gate(&reading));
         let soak = job.credential.gate.soak;
         let observation = Observation {
             capabilities,
@@ -247,6 +252,22 @@ fn draining(consumers: &[Place], job: &Job<'_>) -> Vec<String> {
         _ => None,
     });
     work.flatten().collect()
+}
+
+/// Who must have read the version in force for `place`, and was not seen to since it was `promoted`; `None` when nobody is waited for.
+fn waited_for(place: &Place, promoted: Option<Timestamp>) -> Option<String> {
+    let Sight::Seen(view) = &place.sight else { return None };
+    view.readers.as_ref()?.missing(promoted).map(|who| format!("consumer `{}`: {who}", place.id))
+}
+
+/// Who was seen to read the version in force, and when last: for the evidence.
+fn read(consumers: &[Place]) -> Vec<String> {
+    let seen = consumers.iter().filter_map(|place| match &place.sight {
+        Sight::Seen(view) => Some((&place.id, view.readers.as_ref()?)),
+        _ => None,
+    });
+    let line = |id: &ConsumerId, who: &String, at: Timestamp| format!("{id}: {who} at {at}");
+    seen.flat_map(|(id, readers)| readers.last.iter().filter_map(move |(who, at)| Some(line(id, who, (*at)?)))).collect()
 }
 
 /// Every version that only slm writes into this secret.

@@ -1,8 +1,9 @@
-//! Drives several actions of which some restart the same workload, so that it is restarted once for all of them.
+//! Drives actions of which some restart the same workload, or one restarts it for several consumers, so that it is restarted once for
+//! all of them.
 //!
 //! Each drive goes its own way until its next effect would begin that restart, and waits there for the others: it was promoted by
 //! then, and has delivered. A drive that waited forgets what it saw and gets a lease of its own, as a new run would. The restart is
-//! then begun for all that ask for it still, and awaited by each of them. Whoever failed or was stopped before is waited for by nobody.
+//! then begun for all that ask for it still, with all of their consumers that were seen to wait for it, and awaited by each of them. Whoever failed or was stopped before is waited for by nobody.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -17,7 +18,7 @@ use crate::model::id::{ConsumerId, VersionId};
 use crate::model::outcome::{Fate, Outcome};
 use crate::world::{Clock, Member, Shared};
 
-/// A workload that consumers of several jobs restart.
+/// A workload that several consumers restart, of one job or of several.
 pub struct Meeting<'a> {
     /// Number of the job, and the consumer.
     pub members: Vec<(usize, ConsumerId)>,
@@ -119,7 +120,7 @@ impl All<'_, '_> {
         }
         let ready = |number: &usize| self.drives[*number].engine.is_ready() && (self.jobs[*number].fence)();
         let ready: Vec<usize> = came.iter().copied().filter(ready).collect();
-        let members: Vec<(Member, VersionId)> = ready.iter().filter_map(|number| self.member(*number)).collect();
+        let members: Vec<(Member, VersionId)> = ready.iter().flat_map(|number| self.members(meeting, *number)).collect();
         if members.len() > 1
             && let Err(error) = self.meetings[meeting].shared.begin(&members).await
         {
@@ -139,8 +140,11 @@ impl All<'_, '_> {
         }
     }
 
-    fn member(&self, number: usize) -> Option<(Member, VersionId)> {
-        let (_, consumer, version) = self.drives[number].engine.intends()?;
-        Some(((self.jobs[number].credential.id.clone(), consumer.clone()), version.clone()))
+    /// The consumers of a drive that wait for the restart, each with its version.
+    fn members(&self, meeting: usize, number: usize) -> impl Iterator<Item = (Member, VersionId)> {
+        let is_member =
+            move |id: &ConsumerId| self.meetings[meeting].members.iter().any(|(job, member)| (*job, member) == (number, id));
+        let waiting = self.drives[number].engine.beside().filter(move |(consumer, _)| is_member(consumer));
+        waiting.map(move |(consumer, version)| ((self.jobs[number].credential.id.clone(), consumer.clone()), version.clone()))
     }
 }

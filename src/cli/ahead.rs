@@ -5,7 +5,7 @@ use super::{Global, Trouble, wire};
 use crate::model::id::CredentialId;
 use crate::model::plan::{ActionKind, Plan};
 use crate::plan::outlook::learns;
-use crate::plan::{needs, usage};
+use crate::plan::{broken, needs, usage};
 use crate::report::words::count;
 
 /// What a plan is made for.
@@ -20,6 +20,7 @@ pub(super) struct For<'a> {
 
 /// The plan after a look ahead. What is held by it gives room to others, so that it may take more than one.
 pub(super) fn plan(session: &Session, global: &Global, judged: &mut Judged, of: &For<'_>) -> Result<Plan, Trouble> {
+    health(session, global, judged)?;
     loop {
         let made = session.plan(judged, of.forced)?;
         let input = session.input(judged, of.forced);
@@ -83,4 +84,18 @@ pub(super) fn uses(session: &Session, global: &Global, judged: &mut Judged, ids:
     block_on(asker.uses(&wanted, session.at, &mut facts))?;
     judged.facts = facts;
     Ok(!wanted.is_empty())
+}
+
+/// Looks whether consumers are well, where the value they used before is disabled and could still come back.
+pub(super) fn health(session: &Session, global: &Global, judged: &mut Judged) -> Result<(), Trouble> {
+    let mut facts = judged.facts.clone();
+    let input = session.input(judged, &[]);
+    let wanted = broken::watched(&input);
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let _progress = global.progress(format!("looking at {}", count(wanted.len() as u64, "consumer")), 0);
+    block_on(wire::health(&wanted, &global.root, &mut facts))?;
+    judged.facts = facts;
+    Ok(())
 }

@@ -71,7 +71,7 @@ async fn show(session: &pipeline::Session, global: &Global, sealed: &Sealed) -> 
     let (mut tried, mut tokens) = (Vec::new(), Tokens::new());
     for (settings, kept) in futures::future::join_all(shown).await {
         if let Ok(Some(token)) = &kept {
-            tokens.insert(token_path(&settings.id, sealed.size, &sealed.note), token.clone());
+            tokens.insert(token_path(&settings.id, sealed.size, &sealed.note, sealed.received), token.clone());
         }
         tried.push(Tried { id: settings.id.clone(), kind: settings.kind().to_owned(), fate: fate(kept) });
     }
@@ -91,7 +91,7 @@ fn write(session: &pipeline::Session, global: &Global, sealed: &Sealed, tried: &
     let attempt =
         Attempt { format: 1, run: run.clone(), commit: sealed.commit.clone(), entries: sealed.size, anchors: tried.to_vec() };
     let mut files = tokens;
-    files.insert(attempt_path(&run), canonical::json(&attempt)?);
+    files.insert(attempt_path(&run, sealed.received), canonical::json(&attempt)?);
     beside(session, global)?.append(|_| files.clone(), &format!("anchors of run {run}"), sealed.received)?;
     Ok(())
 }

@@ -11,6 +11,7 @@ use serde_json::{Value as Json, json};
 use super::{Exit, Global, Said, Trouble, anchor, derived, gaps, lease, objects, pipeline, ready, together, wire};
 use crate::apply::engine::stopped;
 use crate::host::clock::SystemClock;
+use crate::host::history::History;
 use crate::host::locker::{Locker, Signer};
 use crate::host::repo;
 use crate::model::catalog::{Credential, LockerSettings};
@@ -112,8 +113,8 @@ async fn carry_out(session: &pipeline::Session, global: &Global, plan: &Plan, ha
             outcomes.extend(group.numbers.iter().map(|number| (*number, not_begun(&plan.actions[*number]))));
             continue;
         }
-        match group.numbers[..] {
-            [number] => {
+        match group.alone() {
+            Some(number) => {
                 let action = &plan.actions[number];
                 let outcome = match derived::before(session, action, outcomes.values()) {
                     Some(first) => Outcome { action: action.kind.clone(), fate: first, events: Vec::new() },
@@ -121,7 +122,7 @@ async fn carry_out(session: &pipeline::Session, global: &Global, plan: &Plan, ha
                 };
                 outcomes.insert(number, outcome);
             }
-            _ => outcomes.extend(together::carry_out(session, global, plan, &group, haste, stop).await),
+            None => outcomes.extend(together::carry_out(session, global, plan, &group, haste, stop).await),
         }
         progress.tick(group.numbers.len());
     }
@@ -207,6 +208,10 @@ pub(super) fn record(
     let left = objects::put(session, global, &mut files);
     files.extend(anchor::waiting(session, global));
     let commit = locker(session, global)?.append(|_| files.clone(), &message, session.at)?;
+    // Whoever asks for the past finds the index ready; without it they make it.
+    if let Err(error) = History::open(&global.root, &settings.branch) {
+        tracing::debug!(%error, "the index of the locker is not up to date");
+    }
     Ok(Recorded { commit, left })
 }
 

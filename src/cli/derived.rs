@@ -1,10 +1,13 @@
 //! What values that are made of others mean for a run: the others come first, and are ended last.
 
 use super::wire;
+use crate::apply::decide::Mark;
 use crate::model::catalog::Credential;
 use crate::model::id::VersionId;
+use crate::model::names;
 use crate::model::outcome::{Fate, Outcome};
 use crate::model::plan::{Action, ActionKind};
+use crate::model::readers::Readers;
 use crate::model::time::Timestamp;
 use crate::world::{SecretStore, SecretView, WorldError};
 
@@ -61,11 +64,26 @@ async fn has(reach: &wire::Reach<'_>, one: &Credential, since: Timestamp) -> Res
     let view = wire::store(reach, one).await?.describe(&one.secret).await?;
     let Some((version, _)) = current(&view).filter(|(_, at)| *at >= since) else { return Ok(false) };
     for (_, consumer) in wire::consumers_of(reach, one).await {
-        if consumer.observe().await?.running.as_ref() != Some(version) {
+        let seen = consumer.observe().await?;
+        if seen.running.as_ref() != Some(version) {
+            return Ok(false);
+        }
+        if let Some(readers) = &seen.readers
+            && !read(reach, one, version, readers).await?
+        {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// True when all of `readers` were seen to read `version` of `one` since it is in force, or that is over.
+async fn read(reach: &wire::Reach<'_>, one: &Credential, version: &VersionId, readers: &Readers) -> Result<bool, WorldError> {
+    let [promoted, done] = [Mark::Promoted, Mark::Done].map(|mark| names::mark(&one.secret, version, mark.as_str()));
+    let registers = wire::registers(reach).await;
+    let written = registers.read(&names::rotation(&one.id, Some(version)), &[promoted.clone(), done.clone()]).await?;
+    let promoted = written.get(&promoted).and_then(|at| at.parse().ok());
+    Ok(written.contains_key(&done) || readers.unread(promoted).is_empty())
 }
 
 /// The version in force, and when it was made.

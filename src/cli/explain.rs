@@ -1,6 +1,7 @@
-//! `slm explain`: one control or resource in depth.
+//! `slm explain`: one control or resource in depth, now or on a past day.
 
-use super::{Exit, Global, Said, Trouble, pipeline};
+use super::past::When;
+use super::{Exit, Global, Said, Trouble, explain_at, pipeline};
 use crate::model::assessment::Status;
 use crate::report::explain;
 
@@ -12,9 +13,15 @@ pub struct Args {
     /// Explain with the config of this git revision
     #[arg(long)]
     rev: Option<String>,
+    /// Explain what was recorded then: a day of UTC, which means its end, or an instant
+    #[arg(long, value_name = "DAY|INSTANT", conflicts_with = "rev")]
+    at: Option<When>,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
+    if let Some(when) = args.at {
+        return explain_at::run(&args.name, when, global);
+    }
     let session = pipeline::open(global, "explain", args.rev.as_deref())?;
     let judged = pipeline::block_on(session.judge(global))??;
     let decisions = explain::matching(&judged.assessment, &args.name);

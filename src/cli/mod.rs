@@ -13,14 +13,18 @@ mod demo;
 mod derived;
 mod exit;
 mod explain;
+mod explain_at;
 mod gaps;
 mod init;
 mod lease;
 mod objects;
+mod past;
+mod period;
 mod pipeline;
 mod plan;
 mod progress;
 mod ready;
+mod report;
 mod restore;
 mod resume;
 mod retire;
@@ -123,6 +127,8 @@ enum Verb {
     Status(status::Args),
     /// Explain a control or a resource in depth
     Explain(explain::Args),
+    /// Report what the evidence says of a stretch of days
+    Report(report::Args),
     /// Check the evidence of a locker, offline, and say what in it does not hold
     Verify(verify::Args),
     /// Rebuild the locker from a sink that mirrors it
@@ -223,6 +229,7 @@ fn dispatch(cli: &Cli) -> Result<Said, Trouble> {
         Verb::Agent(args) => agent::run(args, global),
         Verb::Status(args) => status::run(args, global),
         Verb::Explain(args) => explain::run(args, global),
+        Verb::Report(args) => report::run(args, global),
         Verb::Verify(args) => verify::run(args, global),
         Verb::Restore(args) => restore::run(args, global),
         Verb::Schema(args) => schema::run(args, global),

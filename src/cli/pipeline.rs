@@ -113,8 +113,13 @@ fn work_tree(files: &BTreeMap<String, String>) -> Result<String, Trouble> {
 
 /// Loads `files` as of now.
 pub(super) fn load(files: BTreeMap<String, String>) -> Checked {
+    load_at(files, SystemClock.now())
+}
+
+/// Loads `files` as of `at`.
+pub(super) fn load_at(files: BTreeMap<String, String>, at: Timestamp) -> Checked {
     let files = Files(files);
-    let loaded = crate::load::load_against(&files, SystemClock.now(), Some(&wire::observed()));
+    let loaded = crate::load::load_against(&files, at, Some(&wire::observed()));
     Checked { files: files.0, catalog: loaded.catalog, policies: loaded.policies, diagnostics: loaded.diagnostics }
 }
 

@@ -18,6 +18,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, "resume", None)?;
     let wanted = super::plan::known(&session, &args.credentials)?;
     let mut judged = pipeline::block_on(session.judge(global))??;
+    ahead::health(&session, global, &mut judged)?;
     let made = session.plan(&judged, &[])?;
     let plan = ahead::learnt(&session, global, &mut judged, (&[], made))?;
     let begun = begun(&plan);

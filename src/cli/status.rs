@@ -52,6 +52,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
 fn one(session: &pipeline::Session, global: &Global, judged: &mut pipeline::Judged, name: &String) -> Result<Said, Trouble> {
     let known = super::plan::known(session, std::slice::from_ref(name))?;
     ahead::uses(session, global, judged, &known)?;
+    ahead::health(session, global, judged)?;
     let credential = known.first().and_then(|id| session.catalog.credentials.get(id));
     let credential = credential.ok_or_else(|| format!("credential `{name}` is not declared"))?;
     let standing = standing(&session.input(judged, &[]), credential);

@@ -20,6 +20,13 @@ pub(super) struct Group {
     meetings: Vec<Meeting>,
 }
 
+impl Group {
+    /// The number of its one action, which restarts nothing for several consumers.
+    pub(super) fn alone(&self) -> Option<usize> {
+        self.numbers.first().copied().filter(|_| self.numbers.len() == 1 && self.meetings.is_empty())
+    }
+}
+
 /// The actions of `plan` in groups, each where its first action is. What is in wrong hands waits for nobody.
 pub(super) fn groups(session: &pipeline::Session, plan: &Plan, haste: Haste) -> Vec<Group> {
     let mut groups: Vec<Group> =

@@ -10,6 +10,7 @@ use super::verify_anchors::{self, Anchors, Told};
 use super::{Exit, Global, Said, Trouble, objects, pipeline, wire};
 use crate::host::clock::SystemClock;
 use crate::host::verify::{self, Read};
+use crate::model::catalog::LockerSettings;
 use crate::model::locker::LogSettings;
 use crate::model::time::{Limit, Timestamp};
 use crate::record::keys;
@@ -113,6 +114,11 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     }
     let human = human(branch, &judged);
     Ok(Said::new(exits, human, to_json(branch, &judged)))
+}
+
+/// The locker of the config repo; of a clone without one, what is so by default.
+pub(super) fn settings(global: &Global) -> Result<LockerSettings, Trouble> {
+    Ok(session(global)?.map(|session| session.catalog.settings.locker).unwrap_or_default())
 }
 
 /// The config repo; `None` in a clone without one, for which everything is so by default.

@@ -1,7 +1,6 @@
 //! What every collector of AWS does the same way: it asks who it is, keeps what was asked and answered, and notes what it did not see.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use aws_config::SdkConfig;
 use serde_json::Value as Json;
@@ -150,24 +149,5 @@ impl Collection<'_> {
             raw: self.refs,
         };
         Collected { populations, receipt, raw: self.raw }
-    }
-}
-
-/// The page tokens of one list.
-#[derive(Default)]
-pub(super) struct Tokens(BTreeSet<String>);
-
-impl Tokens {
-    /// The token of the next page; `None` after the last one.
-    ///
-    /// # Errors
-    /// What is wrong with a list that says it goes on and does not say where, or goes back to where it was.
-    pub(super) fn next(&mut self, goes_on: bool, token: Option<&str>) -> Result<Option<String>, &'static str> {
-        match token {
-            _ if !goes_on => Ok(None),
-            None => Err("it stops without a page token"),
-            Some(token) if self.0.insert(token.to_owned()) => Ok(Some(token.to_owned())),
-            Some(_) => Err("it repeats a page token"),
-        }
     }
 }

@@ -6,11 +6,13 @@ use async_trait::async_trait;
 
 use super::asked::Asked;
 use crate::model::id::{ConsumerId, CredentialId, ResourceId, SourceId};
+use crate::model::readers::Readers;
 use crate::model::snapshot::{CONSUMER_ENTITY, Resource, Value};
 use crate::world::{Clock, Collected, Collector, Consumer};
 
 /// Entity types and the attributes this collector can observe of them.
-pub const EMITS: &[(&str, &[&str])] = &[("Slm::Consumer", &["consumer", "credential", "overridden", "running", "stored"])];
+pub const EMITS: &[(&str, &[&str])] =
+    &[("Slm::Consumer", &["consumer", "credential", "overridden", "read_by", "read_unseen", "running", "stored"])];
 
 /// Reads every consumer's acknowledgement; it never delivers.
 pub struct Consumers {
@@ -34,6 +36,13 @@ fn resource(credential: &CredentialId, id: &ConsumerId, facts: impl Iterator<Ite
     let whose = [("credential", text(credential.as_str())), ("consumer", text(id.as_str()))];
     let facts = whose.into_iter().chain(facts).map(|(name, value)| (Arc::from(name), value));
     Resource::new(ResourceId::from(format!("{credential}/{id}")), facts.collect())
+}
+
+/// Who was seen to read what it runs. Whether that was in time is to be held against the rotation.
+fn read(readers: &Readers) -> Vec<(&'static str, Value)> {
+    let unseen = Some(readers.unseen.join("; ")).filter(|why| !why.is_empty());
+    let by = ("read_by", text(&readers.to_text()));
+    std::iter::once(by).chain(unseen.map(|why| ("read_unseen", text(&why)))).collect()
 }
 
 /// A consumer that cannot be seen because another place overrides it; which version it has stays unknown.
@@ -65,7 +74,7 @@ impl Collector for Consumers {
                 Ok(view) => {
                     let facts = [("stored", view.stored), ("running", view.running)];
                     let facts = facts.into_iter().filter_map(|(name, version)| Some((name, text(version?.as_str()))));
-                    resources.push(resource(credential, id, facts));
+                    resources.push(resource(credential, id, facts.chain(view.readers.iter().flat_map(read))));
                 }
                 Err(error) => {
                     resources.extend(overridden(credential, id, consumer.as_ref()).await);
@@ -127,6 +136,36 @@ mod tests {
         async fn overridden(&self) -> Result<Vec<String>, WorldError> {
             Ok(self.0.iter().map(|&place| place.to_owned()).collect())
         }
+    }
+
+    /// A consumer that runs v1 and is read for by these.
+    struct Read(Readers);
+
+    #[async_trait]
+    impl Consumer for Read {
+        async fn observe(&self) -> Result<ConsumerView, WorldError> {
+            Ok(ConsumerView { running: Some("v1".into()), readers: Some(self.0.clone()), ..ConsumerView::default() })
+        }
+
+        async fn deliver(&self, _: &VersionId, _: &Secret) -> Result<(), WorldError> {
+            hidden()
+        }
+
+        async fn activate(&self, _: &VersionId) -> Result<(), WorldError> {
+            hidden()
+        }
+    }
+
+    #[tokio::test]
+    async fn who_was_seen_to_read_is_told_with_what_was_not_looked_at() {
+        let last = [("arn:a".to_owned(), Some(Timestamp::UNIX_EPOCH)), ("arn:b".to_owned(), None)].into();
+        let readers = Readers { last, unseen: vec!["denied".to_owned(), "cut".to_owned()] };
+        let consumers = vec![("db".into(), "app".into(), Box::new(Read(readers.clone())) as Box<dyn Consumer>)];
+        let seen = Consumers::new(consumers).collect(&Fixed).await.populations.remove(0);
+        assert!(seen.completeness.is_complete());
+        let told = &seen.resources[0];
+        assert_eq!((told.text("running"), told.text("read_by")), (Some("v1"), Some("1970-01-01T00:00:00Z arn:a, never arn:b")));
+        assert_eq!(told.text("read_unseen"), Some("denied; cut"));
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use super::github_graph;
 use crate::model::time::Timestamp;
 
 /// Fields of bodies that are kept; all others may hold anything: descriptions, addresses, clone tokens.
-const KEPT: [&str; 22] = [
+const KEPT: [&str; 26] = [
     "allowed_actions",
     "archived",
     "can_approve_pull_request_reviews",
@@ -21,15 +21,19 @@ const KEPT: [&str; 22] = [
     "id",
     "login",
     "name",
+    "number",
     "private",
     "public_repos",
     "secrets",
+    "secret_type",
     "security_and_analysis",
+    "state",
     "total_count",
     "total_private_repos",
     "two_factor_requirement_enabled",
     "type",
     "updated_at",
+    "validity",
     "visibility",
 ];
 

@@ -8,10 +8,10 @@ use aws_sdk_iam::operation::get_account_authorization_details::GetAccountAuthori
 use aws_sdk_iam::types::{AttachedPolicy, EntityType, ManagedPolicyDetail, PolicyDetail, RoleDetail, UserDetail};
 use serde_json::json;
 
-use super::aws::{Collection, Kept, Tokens};
+use super::aws::{Collection, Kept};
 use super::iam_policy::{Trust, allows_star_star, any, github_trust, grants_admin};
 use crate::model::snapshot::{Attribute, Resource, Value};
-use crate::transport::aws::{Failure, Wire};
+use crate::transport::aws::{Failure, Tokens, Wire};
 
 /// Items a page: the most that the operations give.
 const PAGE: i32 = 1000;

@@ -13,7 +13,9 @@ pub mod github;
 mod github_bodies;
 mod github_branch;
 mod github_graph;
+pub mod github_leaks;
 mod github_repos;
+pub mod github_rights;
 mod github_run;
 mod github_secrets;
 pub mod iam;
@@ -21,6 +23,7 @@ mod iam_details;
 mod iam_policy;
 mod iam_report;
 pub mod preflight;
+pub mod rights;
 pub mod rotations;
 pub mod secrets_manager;
 mod secrets_manager_bodies;
@@ -34,6 +37,7 @@ pub const EMITS: &[&[(&str, &[&str])]] = &[
     consumers::EMITS,
     git::EMITS,
     github::EMITS,
+    github_leaks::EMITS,
     iam::EMITS,
     rotations::EMITS,
     secrets_manager::EMITS,

@@ -7,9 +7,8 @@ use aws_config::{Region, SdkConfig};
 use aws_sdk_iam::types::{EvaluationResult, PolicyEvaluationDecisionType as Verdict};
 use aws_sdk_kms::types::KeyState;
 
-use super::aws::Tokens;
 use crate::model::preflight::{Permission, Step};
-use crate::transport::aws::{Failure, Wire};
+use crate::transport::aws::{Failure, Tokens, Wire};
 use crate::world::ErrorClass;
 
 /// Resources of one request: the answer names each with each action.

@@ -7,12 +7,12 @@ use aws_sdk_secretsmanager::types::SecretListEntry;
 use aws_sdk_secretsmanager::{Client, config};
 use serde_json::json;
 
-use super::aws::{Collection, Place, Tokens};
+use super::aws::{Collection, Place};
 use super::secrets_manager_bodies::redact;
 use crate::model::catalog::AwsSource;
 use crate::model::id::{ResourceId, SourceId};
 use crate::model::snapshot::{Fact, Resource, Unseen, Value};
-use crate::transport::aws::{Failure, OWNER_TAG, ROTATED_TAG, Wire, instant};
+use crate::transport::aws::{Failure, OWNER_TAG, ROTATED_TAG, Tokens, Wire, instant};
 use crate::world::{Clock, Collected, Collector, PENDING};
 
 /// Secrets a page: the most that `ListSecrets` gives.

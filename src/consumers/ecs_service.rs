@@ -253,7 +253,7 @@ impl Consumer for EcsService {
         let running = stored.clone().filter(|_| self.rolled_out(&service).unwrap_or(false));
         let old = service.deployments().iter().filter(|one| one.status() != Some("PRIMARY") && one.running_count > 0);
         let draining = old.map(|one| format!("{} tasks of an earlier roll-out run still", one.running_count)).collect();
-        Ok(ConsumerView { stored, running, draining })
+        Ok(ConsumerView { stored, running, draining, readers: None })
     }
 
     /// Begins the roll-out of `version`, unless the service names it already.

@@ -1,8 +1,6 @@
 //! A program of yours that brings a value where slm does not reach: one JSON request on its standard input, one reply on its standard
 //! output. It is started without a shell; the value is in the request of a delivery and nowhere else.
 
-#![expect(clippy::disallowed_methods, reason = "the program of its operator, with the variables that were named")]
-
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
-use super::reply;
+use super::{command, reply};
 use crate::model::catalog::ExecConsumer;
 use crate::model::id::{ConsumerId, CredentialId, VersionId};
 use crate::model::secret::Secret;
@@ -23,8 +21,6 @@ use crate::world::{Consumer, ConsumerView, ErrorClass, WorldError};
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// The longest reply read.
 const LIMIT: u64 = 64 * 1024;
-/// Variables of ours that a program gets by itself; tokens and keys are not among them.
-const KEPT: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
 
 /// One program.
 pub struct Program {
@@ -47,11 +43,7 @@ impl Program {
     }
 
     fn command(&self) -> Option<Command> {
-        let (program, arguments) = self.config.command.split_first()?;
-        let mut command = Command::new(program);
-        command.args(arguments).current_dir(&self.root).kill_on_drop(true).env_clear();
-        let kept = KEPT.into_iter().chain(self.config.env.iter().map(String::as_str));
-        command.envs(kept.filter_map(|name| Some((name, std::env::var_os(name)?))));
+        let mut command = command::command(&self.config.command, &self.root, &self.config.env)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         Some(command)
     }

@@ -1,10 +1,9 @@
 //! A file rendered on this machine, with a sidecar `<path>.slm` that says which version it holds and which one runs.
 
-#![expect(clippy::disallowed_methods, reason = "it writes files of applications and runs their reload command")]
+#![expect(clippy::disallowed_methods, reason = "it writes files of applications")]
 
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 use std::{fs, io};
 
@@ -12,6 +11,7 @@ use async_trait::async_trait;
 use minijinja::context;
 use zeroize::Zeroizing;
 
+use super::command::{self, Failed};
 use super::health;
 use super::several::Several;
 use super::template;
@@ -131,22 +131,11 @@ impl RenderedFile {
     }
 
     async fn reload(&self, operation: &str) -> Result<(), WorldError> {
-        let Some((program, arguments)) = self.config.reload.as_ref().and_then(|words| words.split_first()) else {
-            return Ok(());
-        };
-        let mut command = tokio::process::Command::new(program);
-        command.args(arguments).current_dir(&self.root).kill_on_drop(true);
-        // In a group of its own: Ctrl-C in a terminal stops slm after it, and not it.
-        command.process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        match tokio::time::timeout(RELOAD_TIMEOUT, command.status()).await {
-            Err(_) => Err(failure(ErrorClass::Transient, operation, "its reload command took more than a minute")),
-            Ok(Err(cause)) => Err(failure(ErrorClass::Permanent, operation, &format!("its reload command did not start: {cause}"))),
-            Ok(Ok(status)) if !status.success() => {
-                Err(failure(ErrorClass::Transient, operation, &format!("its reload command ended with {status}")))
-            }
-            Ok(Ok(_)) => Ok(()),
-        }
+        let Some(words) = &self.config.reload else { return Ok(()) };
+        command::run(words, &self.root, RELOAD_TIMEOUT).await.map_err(|failed| {
+            let class = if matches!(failed, Failed::Start(_)) { ErrorClass::Permanent } else { ErrorClass::Transient };
+            failure(class, operation, &format!("its reload command {failed}"))
+        })
     }
 }
 
@@ -345,6 +334,18 @@ mod tests {
         assert_eq!(named.owner, Owner { user: Some(0), group: None });
         let error = owned("no-such-user".to_owned(), None).err().unwrap();
         assert_eq!((error.class, error.cause.contains("`no-such-user`")), (ErrorClass::Permanent, true), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_reload_command_sees_nothing_of_our_environment_but_a_few_variables() {
+        let root = tempfile::tempdir().unwrap();
+        // What every test is started with by cargo, as a token would be.
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let file = file(root.path(), None, None, Some(&["sh", "-c", "env > seen"]));
+        file.deliver(&"v1".into(), &value("x")).await.unwrap();
+        file.activate(&"v1".into()).await.unwrap();
+        let seen = fs::read_to_string(root.path().join("seen")).unwrap();
+        assert!(seen.contains("PATH=") && !seen.contains("CARGO_MANIFEST_DIR"), "{seen}");
     }
 
     #[tokio::test]

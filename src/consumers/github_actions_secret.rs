@@ -192,7 +192,7 @@ impl Consumer for ActionsSecret {
                 Err(failure) => vec![format!("the repositories that see `{}` cannot be listed: {failure}", self.shown)],
             },
         };
-        Ok(ConsumerView { stored: Some(version.clone()), running: Some(version), draining })
+        Ok(ConsumerView { stored: Some(version.clone()), running: Some(version), draining, readers: None })
     }
 
     /// A single secret is written every time: the variable alone does not prove that it still holds what it names.

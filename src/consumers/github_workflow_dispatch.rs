@@ -150,7 +150,7 @@ impl Consumer for WorkflowDispatch {
         let stored = newest.and_then(Run::version);
         let old = runs.iter().filter(|run| run.is_open() && run.version() != stored);
         let draining = old.map(|run| format!("run {} of `{}` goes on", run.id, self.config.workflow)).collect();
-        Ok(ConsumerView { stored, running: running.and_then(Run::version), draining })
+        Ok(ConsumerView { stored, running: running.and_then(Run::version), draining, readers: None })
     }
 
     /// Starts a run for `version`, unless one goes on or went well. The workflow reads the value where it lives.

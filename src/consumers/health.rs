@@ -1,13 +1,11 @@
 //! Whether whoever was given a value goes on well with it: a program or an address is asked until it says so, or time is up.
 
-#![expect(clippy::disallowed_methods, reason = "the program of its operator, with a few variables of the environment")]
-
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
+use super::command;
 use crate::model::catalog::Health;
 use crate::transport::http::{Http, class};
 
@@ -17,8 +15,6 @@ const WITHIN: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(5);
-/// Variables of ours that a command gets; keys are not among them.
-const KEPT: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
 
 /// Waits until `health` is well; commands run in `folder`.
 ///
@@ -31,7 +27,7 @@ pub async fn well(health: &Health, folder: &Path) -> Result<(), String> {
     loop {
         let left = end.saturating_duration_since(Instant::now()).min(LOOK).max(PAUSE);
         let look = match (&health.command, &health.url, &http) {
-            (Some(words), _, _) => command(words, folder, left).await.map_err(|cause| format!("its health command {cause}")),
+            (Some(words), _, _) => command::run(words, folder, left).await.map_err(|failed| format!("its health command {failed}")),
             (None, Some(url), Some(http)) => ask(http, url, health.expect, left).await,
             _ => Ok(()),
         };
@@ -39,24 +35,6 @@ pub async fn well(health: &Health, folder: &Path) -> Result<(), String> {
             return look;
         }
         sleep(PAUSE).await;
-    }
-}
-
-/// Runs `words` in `folder`, with little of our environment, for `limit` at most.
-///
-/// # Errors
-/// How it failed, in a few words of ours.
-pub async fn command(words: &[String], folder: &Path, limit: Duration) -> Result<(), String> {
-    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
-    let mut command = tokio::process::Command::new(program);
-    command.args(arguments).current_dir(folder).kill_on_drop(true).env_clear();
-    command.envs(KEPT.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    match timeout(limit, command.status()).await {
-        Err(_) => Err("took too long".to_owned()),
-        Ok(Err(cause)) => Err(format!("did not start: {}", cause.kind())),
-        Ok(Ok(status)) if !status.success() => Err(format!("ended with {status}")),
-        Ok(Ok(_)) => Ok(()),
     }
 }
 

@@ -240,7 +240,7 @@ impl Consumer for Workload {
         }
         let running = object.annotation(&self.annotation()).and_then(reply::version);
         let ending = (object.ending() > 0).then(|| format!("{} pods of {} are ending", object.ending(), self.config.workload));
-        Ok(ConsumerView { stored, running, draining: ending.into_iter().collect() })
+        Ok(ConsumerView { stored, running, draining: ending.into_iter().collect(), readers: None })
     }
 
     async fn deliver(&self, version: &VersionId, value: &Secret) -> Result<(), WorldError> {

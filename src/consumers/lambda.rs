@@ -173,7 +173,7 @@ impl Consumer for Function {
             None => stored.clone().filter(|_| matches!(update(&read), Update::Done)),
             Some(name) => self.alias(name, "observe").await?.running(),
         };
-        Ok(ConsumerView { stored, running, draining: Vec::new() })
+        Ok(ConsumerView { stored, running, ..ConsumerView::default() })
     }
 
     /// Sets the variable, unless it names `version` already.

@@ -1,6 +1,8 @@
 //! Consumers: one file a kind, and what several of them share.
 
 pub mod agent;
+pub mod cloudtrail_readers;
+pub mod command;
 mod ecs_definition;
 pub mod ecs_service;
 pub mod exec;

@@ -28,5 +28,10 @@ pub(super) fn view(bytes: &[u8]) -> Result<ConsumerView, &'static str> {
     let reply: Reply = serde_json::from_slice(bytes).map_err(|_| "the reply is not the JSON object agreed on")?;
     let of = |text: Option<String>| text.as_deref().and_then(version);
     let draining = (reply.draining > 0).then(|| format!("{} pieces of work begun before", reply.draining));
-    Ok(ConsumerView { stored: of(reply.stored), running: of(reply.running), draining: draining.into_iter().collect() })
+    Ok(ConsumerView {
+        stored: of(reply.stored),
+        running: of(reply.running),
+        draining: draining.into_iter().collect(),
+        readers: None,
+    })
 }

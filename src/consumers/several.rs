@@ -1,4 +1,4 @@
-//! Consumers of several credentials that restart the same workload.
+//! Consumers that restart the same workload, of one credential or of several.
 
 use crate::model::id::VersionId;
 use crate::world::Member;

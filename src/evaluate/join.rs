@@ -1,10 +1,11 @@
 //! What no collector sees alone: from the catalog, whether a secret is declared, its owner, the limit of its tier, and who is an
 //! approved administrator; from the store, when a person stored a value; from all regions of an account, its widest trail; from the rotation
-//! of a secret, since when AWS is at it. A pure join; collectors stay ignorant of it.
+//! of a secret, since when AWS is at it, and whether those who read it for a consumer did so since. A pure join; collectors stay ignorant of it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::readers;
 use crate::model::catalog::{AwsSource, Catalog, Credential, Settings, SourceKind};
 use crate::model::id::{CredentialId, SourceId};
 use crate::model::snapshot::{Attribute, Population, ROTATION_ENTITY, Resource, Snapshot, VALUE_ENTITY, Value};
@@ -15,6 +16,7 @@ pub const EMITS: &[(&str, &[&str])] = &[
     ("Aws::Account", &["has_trail", "trail_global_events", "trail_logging", "trail_multi_region", "trail_read_write"]),
     ("Aws::Principal", &["on_roster"]),
     ("Aws::Secret", &["declared", "max_age_days", "owner", "pending_since"]),
+    ("Slm::Consumer", &["unread", "unread_since"]),
     ("Vault::Secret", &["declared", "max_age_days", "owner"]),
 ];
 
@@ -28,6 +30,7 @@ pub fn join(catalog: &Catalog, mut snapshot: Snapshot) -> Snapshot {
     }
     let begun = begun(&snapshot.populations);
     let dates = dates(&snapshot);
+    readers::join(&mut snapshot.populations);
     for population in &mut snapshot.populations {
         if population.holds_secrets() {
             let mut resources = std::mem::take(&mut population.resources);

@@ -1,6 +1,7 @@
 //! Judging: a snapshot under the rules at one instant becomes decisions, gaps and unused exceptions.
 
 pub mod join;
+mod readers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

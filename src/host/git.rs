@@ -10,6 +10,7 @@ use git2::{ErrorCode, ObjectType, Oid, Repository, StatusOptions, TreeWalkMode, 
 
 use super::files::is_config;
 pub use super::locker::{CommitId, Locker, Signer};
+use crate::model::git_env;
 use crate::model::secret::without_credentials;
 use crate::world::{ErrorClass, WorldError};
 
@@ -27,11 +28,19 @@ pub(super) fn broken(operation: &str) -> impl Fn(git2::Error) -> WorldError {
     }
 }
 
-/// Runs `git` in the repository at `path`; it asks nobody anything.
-pub(super) fn git(path: &Path, arguments: &[&str], operation: &str) -> Result<Output, WorldError> {
+/// `git` to be started: it gets what it needs of our environment, and asks nobody anything.
+pub(super) fn started() -> Command {
     let mut command = Command::new("git");
+    let more = std::env::var(git_env::MORE).ok();
+    let known = git_env::names(more.as_deref()).filter_map(|name| Some((name, std::env::var_os(name)?)));
+    command.env_clear().envs(known).env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null());
+    command
+}
+
+/// Runs `git` in the repository at `path`.
+pub(super) fn git(path: &Path, arguments: &[&str], operation: &str) -> Result<Output, WorldError> {
+    let mut command = started();
     command.arg("--git-dir").arg(path).args(arguments);
-    command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null());
     command.output().map_err(|error| failed(ErrorClass::Permanent, operation, format!("`git` does not run: {error}")))
 }
 
@@ -167,4 +176,21 @@ pub fn config_is_clean(repo: &Path) -> Result<bool, WorldError> {
     options.include_untracked(true).recurse_untracked_dirs(true);
     let statuses = repo.statuses(Some(&mut options)).map_err(broken(operation))?;
     Ok(!statuses.iter().any(|status| status.path().is_ok_and(|path| path.strip_prefix(&prefix).is_some_and(is_config))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn git_and_what_it_starts_see_nothing_of_our_environment_but_what_reaches_a_remote() {
+        let folder = tempfile::tempdir().unwrap();
+        Repository::init(folder.path()).unwrap();
+        // What every test is started with by cargo, as a token would be.
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let said = started().arg("-C").arg(folder.path()).args(["-c", "alias.seen=!env", "seen"]).output().unwrap();
+        let said = String::from_utf8(said.stdout).unwrap();
+        assert!(said.contains("PATH=") && said.contains("GIT_TERMINAL_PROMPT=0\n"), "{said}");
+        assert!(!said.contains("CARGO_"), "{said}");
+    }
 }

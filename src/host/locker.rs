@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use git2::{Commit, Delta, DiffOptions, ErrorCode, Oid, Repository, Sort, Tree};
+use git2::{Commit, ErrorCode, Oid, Repository, Sort, Tree};
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
 
 use super::git::{broken, create_reference, failed, git};
@@ -21,6 +21,7 @@ use crate::model::catalog::LockerSettings;
 use crate::model::secret::without_credentials;
 use crate::model::time::Timestamp;
 use crate::record::ledger::{Changes, FOLDER, Ledger};
+use crate::record::verify::How;
 use crate::world::{Clock, ErrorClass, WorldError};
 
 /// Rebuilds before giving up. Every lost race means that another writer got through, so this bounds the writers at once.
@@ -313,13 +314,10 @@ fn lines(repo: &Repository, local: Option<Oid>, theirs: Option<Oid>) -> Result<(
 fn changed(repo: &Repository, commit: &Commit<'_>) -> Result<Changes, git2::Error> {
     let before = commit.parents().next().map(|parent| parent.tree()).transpose()?;
     let after = commit.tree()?;
-    let diff = repo.diff_tree_to_tree(before.as_ref(), Some(&after), Some(DiffOptions::new().include_typechange(true)))?;
     let mut files = Changes::new();
-    for delta in diff.deltas().filter(|delta| delta.status() != Delta::Deleted) {
-        let path = delta.new_file().path_bytes().map(String::from_utf8_lossy).unwrap_or_default();
-        if !path.starts_with(FOLDER) {
-            let bytes = repo.find_blob(delta.new_file().id())?.content().to_vec();
-            files.insert(path.into_owned(), Some(bytes.into()));
+    for (how, path, id) in tree::differences(repo, before.as_ref(), Some(&after))? {
+        if how != How::Deleted && !path.starts_with(FOLDER) {
+            files.insert(path, Some(repo.find_blob(id)?.content().to_vec().into()));
         }
     }
     Ok(files)

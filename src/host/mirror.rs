@@ -53,8 +53,9 @@ pub fn packet(root: &Path, number: u64, commit: &str) -> Result<Packet, WorldErr
     let message = found.message().unwrap_or_default();
     let run = message.strip_prefix("run ").and_then(|rest| rest.split(':').next()).unwrap_or_default().trim().to_owned();
     let tree = found.tree().map_err(&unread)?;
-    let file = read(&repo, Some(&tree), &format!("runs/{run}.json"))
-        .map_err(|error| failed(ErrorClass::Permanent, "read the file of a run", error))?;
+    let began = Timestamp::from_second(found.author().when().seconds()).unwrap_or_default();
+    let path = format!("runs/{}/{run}.json", began.strftime("%Y/%m/%d"));
+    let file = read(&repo, Some(&tree), &path).map_err(|error| failed(ErrorClass::Permanent, "read the file of a run", error))?;
     let file: Option<RunFile> = file.and_then(|file| serde_json::from_slice(&file).ok());
     let (run, controls) = file.map_or((run, Vec::new()), |file| {
         (file.run.id, file.controls.into_iter().map(|(control, tally)| (control, tally.to_string())).collect())

@@ -3,6 +3,8 @@
 pub mod clock;
 pub mod files;
 pub mod git;
+pub mod history;
+mod index;
 pub mod lease;
 pub mod locker;
 mod logged;

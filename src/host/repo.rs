@@ -1,12 +1,11 @@
 //! A git repository as a person would make and check it.
 
-#![expect(clippy::disallowed_methods, reason = "the executable reads what libgit2 does not")]
-
 use std::path::Path;
-use std::process::Command;
 
 use git2::{ErrorCode, IndexAddOption, ObjectType, Repository, Signature, Time, TreeWalkMode, TreeWalkResult};
 
+use super::git::started;
+use crate::model::past::Authored;
 use crate::model::time::Timestamp;
 use crate::world::{ErrorClass, WorldError};
 
@@ -23,6 +22,33 @@ pub fn resolve(root: &Path, rev: &str) -> Result<String, WorldError> {
     let repo = Repository::discover(root).map_err(|error| failed(&operation, error.message()))?;
     let commit = repo.revparse_single(rev).and_then(|object| object.peel_to_commit());
     commit.map(|commit| commit.id().to_string()).map_err(|error| failed(&operation, error.message()))
+}
+
+/// Who made the commit that `rev` names, as git has it.
+///
+/// # Errors
+/// When it names none.
+pub fn authored(root: &Path, rev: &str) -> Result<Authored, WorldError> {
+    let read = || -> Result<Authored, git2::Error> {
+        let repo = Repository::discover(root)?;
+        let commit = repo.revparse_single(rev)?.peel_to_commit()?;
+        let who = |who: &Signature<'_>| {
+            format!("{} <{}>", String::from_utf8_lossy(who.name_bytes()), String::from_utf8_lossy(who.email_bytes()))
+        };
+        let instant = |time: Time| Timestamp::from_second(time.seconds()).unwrap_or_default();
+        let (author, committer) = (commit.author(), commit.committer());
+        Ok(Authored {
+            commit: commit.id().to_string(),
+            author: who(&author),
+            authored: instant(author.when()),
+            committer: who(&committer),
+            committed: instant(committer.when()),
+            subject: String::from_utf8_lossy(commit.message_bytes()).lines().next().unwrap_or_default().to_owned(),
+            signed: repo.extract_signature(&commit.id(), None).is_ok(),
+            observed: Vec::new(),
+        })
+    };
+    read().map_err(|error| failed(&format!("find the commit `{rev}`"), error.message()))
 }
 
 /// Makes a repository at `root` and commits everything in it; returns the commit.
@@ -84,7 +110,7 @@ pub fn verify(root: &Path, branch: &str) -> Result<String, WorldError> {
 
 fn run(root: &Path, arguments: &[&str]) -> Result<String, WorldError> {
     let operation = format!("run `git {}`", arguments.join(" "));
-    let output = Command::new("git").arg("-C").arg(root).args(arguments).output().map_err(|error| failed(&operation, error))?;
+    let output = started().arg("-C").arg(root).args(arguments).output().map_err(|error| failed(&operation, error))?;
     if !output.status.success() {
         return Err(failed(&operation, String::from_utf8_lossy(&output.stderr).trim()));
     }

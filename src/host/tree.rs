@@ -1,13 +1,15 @@
 //! Trees with some files replaced: only folders on the way to a changed file are written again.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io;
 
-use git2::{ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
+use git2::{ObjectType, Oid, Repository, Tree, TreeEntry, TreeWalkMode, TreeWalkResult};
 
 use super::pack::{Kind, Pack, id_of};
 use crate::model::blob::Blob;
 use crate::record::ledger::Changes;
+use crate::record::verify::How;
 
 const FOLDER: i32 = 0o040_000;
 const FILE: i32 = 0o100_644;
@@ -106,4 +108,129 @@ fn write(repo: &Repository, entries: &Entries, pack: &mut Pack) -> io::Result<Oi
         pack.add(Kind::Tree, &bytes)?;
     }
     Ok(id)
+}
+
+/// A file that differs between two trees: how, its path, and its id, of one that is gone the one it had.
+pub type Differs = (How, String, Oid);
+
+/// What differs between `before` and `after`. Folders that are the same are not looked into.
+///
+/// # Errors
+/// When a tree cannot be read.
+pub fn differences(repo: &Repository, before: Option<&Tree<'_>>, after: Option<&Tree<'_>>) -> Result<Vec<Differs>, git2::Error> {
+    let mut all = Vec::new();
+    differ(repo, "", [before, after], &mut all)?;
+    Ok(all)
+}
+
+fn differ(repo: &Repository, folder: &str, trees: [Option<&Tree<'_>>; 2], all: &mut Vec<Differs>) -> Result<(), git2::Error> {
+    let [before, after] = trees;
+    let (mut left, mut right) = (0, 0);
+    loop {
+        let old = before.and_then(|tree| tree.get(left));
+        let new = after.and_then(|tree| tree.get(right));
+        let order = match (&old, &new) {
+            (None, None) => return Ok(()),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(old), Some(new)) => sorted_by(old).cmp(sorted_by(new)),
+        };
+        left += usize::from(order.is_le());
+        right += usize::from(order.is_ge());
+        let (old, new) = (old.filter(|_| order.is_le()), new.filter(|_| order.is_ge()));
+        let Some(entry) = new.as_ref().or(old.as_ref()) else { continue };
+        if let (Some(old), Some(new)) = (&old, &new)
+            && (old.id(), old.filemode()) == (new.id(), new.filemode())
+        {
+            continue;
+        }
+        let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
+        if is_folder(entry) {
+            let tree = |entry: &Option<TreeEntry<'_>>| entry.as_ref().map(|entry| repo.find_tree(entry.id())).transpose();
+            let (old, new) = (tree(&old)?, tree(&new)?);
+            differ(repo, &format!("{path}/"), [old.as_ref(), new.as_ref()], all)?;
+            continue;
+        }
+        let how = match (&old, &new) {
+            (None, _) => How::Added,
+            (Some(_), None) => How::Deleted,
+            (Some(_), Some(_)) => How::Modified,
+        };
+        all.push((how, path, entry.id()));
+    }
+}
+
+fn is_folder(entry: &TreeEntry<'_>) -> bool {
+    entry.kind() == Some(ObjectType::Tree)
+}
+
+/// As git sorts: a folder as if its name ended in a slash. So a file that becomes a folder of its name is another entry.
+fn sorted_by<'e>(entry: &'e TreeEntry<'_>) -> impl Iterator<Item = &'e u8> + use<'e> {
+    entry.name_bytes().iter().chain(is_folder(entry).then_some(&b'/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use git2::{Delta, DiffOptions};
+
+    use super::*;
+
+    /// Files of a small world by chance: few names, so that files become folders of the same name and the reverse.
+    fn some(dice: &mut impl FnMut(u64) -> u64) -> Changes {
+        let mut files = Changes::new();
+        for _ in 0..dice(12) {
+            let parts: Vec<&str> = (0..=dice(3)).map(|_| ["a", "a.b", "a-", "b", "ab"][dice(5) as usize]).collect();
+            let path = parts.join("/");
+            let clash =
+                files.keys().any(|have: &String| have.starts_with(&format!("{path}/")) || path.starts_with(&format!("{have}/")));
+            if !clash {
+                files.insert(path, Some(vec![dice(3) as u8].into()));
+            }
+        }
+        files
+    }
+
+    /// The same by libgit2.
+    fn expected(repo: &Repository, trees: [&Tree<'_>; 2]) -> Vec<Differs> {
+        let mut options = DiffOptions::new();
+        let diff = repo.diff_tree_to_tree(Some(trees[0]), Some(trees[1]), Some(options.include_typechange(true))).unwrap();
+        let one = |delta: git2::DiffDelta<'_>| {
+            let (how, file) = match delta.status() {
+                Delta::Added => (How::Added, delta.new_file()),
+                Delta::Deleted => (How::Deleted, delta.old_file()),
+                Delta::Modified => (How::Modified, delta.new_file()),
+                other => panic!("{other:?}"),
+            };
+            (how, file.path().unwrap().to_str().unwrap().to_owned(), file.id())
+        };
+        diff.deltas().map(one).collect()
+    }
+
+    #[test]
+    fn what_differs_is_what_libgit2_says_differs() {
+        let folder = tempfile::tempdir().unwrap();
+        let repo = Repository::init_bare(folder.path()).unwrap();
+        let mut state = 7_u64;
+        let mut dice = |sides: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % sides
+        };
+        let mut seen = [0; 3];
+        for _ in 0..300 {
+            let [before, after] = [(), ()].map(|()| {
+                let mut pack = Pack::default();
+                let id = with_files(&repo, None, &some(&mut dice), &mut pack).unwrap();
+                pack.write(&folder.path().join("objects/pack")).unwrap();
+                repo.odb().unwrap().refresh().unwrap();
+                repo.find_tree(id).unwrap()
+            });
+            let mut ours = differences(&repo, Some(&before), Some(&after)).unwrap();
+            let mut theirs = expected(&repo, [&before, &after]);
+            ours.sort_by(|one, two| (&one.1, one.0 as u8).cmp(&(&two.1, two.0 as u8)));
+            theirs.sort_by(|one, two| (&one.1, one.0 as u8).cmp(&(&two.1, two.0 as u8)));
+            assert_eq!(ours, theirs);
+            ours.iter().for_each(|(how, ..)| seen[*how as usize] += 1);
+        }
+        assert!(seen.iter().all(|count| *count > 100), "each way was seen: {seen:?}");
+    }
 }

@@ -1,13 +1,13 @@
 //! Reads the history of a locker for [`crate::record::verify`]: offline, from any clone, hashing on every core.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
-use git2::{Commit, Delta, DiffOptions, ErrorCode, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
+use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
 
 use super::git::{broken, create_reference, failed};
 use super::logged::read;
-use super::tree;
+use super::tree::{self, Differs, differences};
 use crate::model::time::Timestamp;
 use crate::record::anchored::{self, Filed};
 use crate::record::leaf::Leaf;
@@ -46,7 +46,7 @@ type Hashed = (Oid, (log::Hash, u64));
 struct Waiting<'r> {
     commit: Commit<'r>,
     tree: Tree<'r>,
-    changed: Vec<(How, String, Oid)>,
+    changed: Vec<Differs>,
 }
 
 /// Follows the evidence on `branch` of the repository at `root`, or of its `origin` where there is no such branch here.
@@ -97,7 +97,7 @@ pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<
     Ok(read)
 }
 
-fn tip(repo: &Repository, branch: &str) -> Result<Oid, WorldError> {
+pub(super) fn tip(repo: &Repository, branch: &str) -> Result<Oid, WorldError> {
     let names = [format!("refs/heads/{branch}"), format!("refs/remotes/origin/{branch}")];
     let found = names.iter().find_map(|name| repo.refname_to_id(name).ok());
     found.ok_or_else(|| failed(ErrorClass::NotFound, "read the locker", format!("there is no branch `{branch}`")))
@@ -129,19 +129,8 @@ fn looked_at(repo: &Repository, id: Oid, first: bool) -> Result<Option<Waiting<'
     }
     // The first leaves of a log are of everything that was there.
     let before = if first { None } else { commit.parents().next().map(|parent| parent.tree()).transpose()? };
-    let diff = repo.diff_tree_to_tree(before.as_ref(), Some(&tree), Some(DiffOptions::new().include_typechange(true)))?;
-    let mut changed = Vec::new();
-    for delta in diff.deltas() {
-        let (how, file) = match delta.status() {
-            Delta::Added => (How::Added, delta.new_file()),
-            Delta::Deleted => (How::Deleted, delta.old_file()),
-            _ => (How::Modified, delta.new_file()),
-        };
-        let path = file.path_bytes().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
-        if !path.starts_with(FOLDER) {
-            changed.push((how, path, file.id()));
-        }
-    }
+    let mut changed = differences(repo, before.as_ref(), Some(&tree))?;
+    changed.retain(|(_, path, _)| !path.starts_with(FOLDER));
     changed.sort_unstable_by(|one, two| one.1.cmp(&two.1));
     Ok(Some(Waiting { commit, tree, changed }))
 }
@@ -160,9 +149,9 @@ fn follow(
     signed: Option<Signed<'_>>,
 ) -> Result<Option<Finding>, WorldError> {
     let files = waiting.iter().flat_map(|one| &one.changed).filter(|(how, ..)| *how != How::Deleted).map(|(_, _, id)| *id);
-    let mut ids: Vec<Oid> = files.collect();
-    ids.sort_unstable();
-    ids.dedup();
+    // In the order of the commits: what one commit wrote is in one pack, and git looks first where it found the last.
+    let mut known = HashSet::new();
+    let ids: Vec<Oid> = files.filter(|id| known.insert(*id)).collect();
     let hashed = hashes(repo, &ids)?;
     let Read { chain, anchors, pointers, .. } = read_so_far;
     for Waiting { commit, tree, changed } in waiting {

@@ -119,7 +119,7 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
         let cluster = raw.kubernetes_workload.map(ConsumerKind::KubernetesWorkload);
         let service = raw.ecs_service.map(ConsumerKind::EcsService);
         let deployed = cluster.or(service).or(raw.lambda.map(ConsumerKind::Lambda));
-        let reader = raw.self_refreshing.map(|_| ConsumerKind::SelfRefreshing);
+        let reader = raw.self_refreshing.map(ConsumerKind::SelfRefreshing);
         let kind = file.or(secret).or(workflow).or(own).or(deployed).or(reader)?;
         let max_staleness = match (raw.max_staleness, lasts) {
             (given, Some(kept)) => given.map_or(Limit::seconds(kept.as_seconds() + INVOCATION), |given| given.max(kept)),

@@ -6,7 +6,7 @@ use super::checks::Repo;
 use super::managed::{one_kind, source};
 use super::raw_managed::Consumer;
 use super::text::{Doc, Item, error};
-use super::{deployed, deployed_aws};
+use super::{deployed, deployed_aws, readers};
 use crate::model::catalog::{
     AgentConsumer, FileConsumer, GithubSecretConsumer, GithubStore, Health, Send, Visibility, WebhookConsumer,
 };
@@ -67,23 +67,7 @@ fn one(repo: &Repo<'_>, doc: &Doc<'_>, index: &str, consumer: &Consumer, out: &m
     }
     deployed::one(repo, doc, index, consumer, out);
     deployed_aws::one(repo, doc, index, consumer, out);
-    for principal in consumer.principals.iter().filter(|principal| !is_principal(principal)) {
-        let help = "write `arn:aws:iam::ACCOUNT:role/NAME`, or `user/NAME`; a session is known by its role".to_owned();
-        let place = doc.at(&["consumer", index, "principals"]);
-        out.push(error("slm::bad-principal", place, format!("`{principal}` is not the ARN of a role or user"), Some(help)));
-    }
-    if consumer.self_refreshing.is_some() && consumer.max_staleness.is_none() {
-        let help = "add `max-staleness`: how long it may go on with what it read".to_owned();
-        let place = doc.at(&["consumer", index, "self-refreshing"]);
-        out.push(error("slm::staleness-missing", place, "nobody knows when it reads again", Some(help)));
-    }
-}
-
-/// `arn:PARTITION:iam::ACCOUNT:role/…` or `user/…`.
-fn is_principal(arn: &str) -> bool {
-    let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let named = |what: &str| ["role/", "user/"].iter().any(|kind| what.strip_prefix(kind).is_some_and(|name| !name.is_empty()));
-    matches!(parts[..], ["arn", _, "iam", "", account, what] if account.len() == 12 && named(what))
+    readers::one(repo, doc, index, consumer, out);
 }
 
 fn webhook(doc: &Doc<'_>, index: &str, hook: &WebhookConsumer, out: &mut Vec<Diagnostic>) {

@@ -24,6 +24,7 @@ mod order;
 mod plain_schema;
 pub mod raw;
 mod raw_managed;
+mod readers;
 mod registers;
 mod rotators;
 mod rules;

@@ -22,6 +22,7 @@ pub fn rotators(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
         for (name, kind) in kinds.iter().filter_map(|(name, kind)| Some((*name, kind.as_ref()?))) {
             rotator(repo, doc, raw, name, kind, out);
             fits(doc, raw, name, kind, out);
+            triggers(repo, doc, raw, (name, kind), out);
         }
         policy(doc, &raw.policy, out);
         deadlines::deadlines(doc, raw, out);
@@ -181,14 +182,6 @@ fn fits(doc: &Doc<'_>, raw: &raw::Credential, name: &str, kind: &RotatorConfig, 
             ));
         }
     }
-    for (index, trigger) in raw.leak.triggers.iter().enumerate() {
-        let LeakTrigger::AwsQuarantinePolicy = trigger;
-        if !matches!(kind, RotatorConfig::AwsIamAccessKey(_)) {
-            let place = doc.at(&["leak", "triggers", &index.to_string()]);
-            let message = format!("`{name}` has no IAM user that AWS could quarantine");
-            out.push(error("slm::needless-trigger", place, message, Some("delete it".to_owned())));
-        }
-    }
     // How long a consumer may go without the new value is asked of every kind.
     let alone = |gate: GateSettings| gate == GateSettings { adopt_within: gate.adopt_within, ..GateSettings::default() };
     let one_day = GateSettings::default().adopt_within;
@@ -202,6 +195,35 @@ fn fits(doc: &Doc<'_>, raw: &raw::Credential, name: &str, kind: &RotatorConfig, 
             let place = doc.at(&["consumer", &index.to_string(), "canary"]);
             out.push(error("slm::no-canary", place, message, Some("delete `canary`".to_owned())));
         }
+    }
+}
+
+/// Somebody could see each sign of a leak that counts.
+fn triggers(
+    repo: &Repo<'_>,
+    doc: &Doc<'_>,
+    raw: &raw::Credential,
+    (name, kind): (&str, &RotatorConfig),
+    out: &mut Vec<Diagnostic>,
+) {
+    let scanned = repo.settings.as_ref().is_none_or(|settings| settings.raw.source.values().any(|one| one.github.is_some()));
+    for (index, trigger) in raw.leak.triggers.iter().enumerate() {
+        let is_key = matches!(kind, RotatorConfig::AwsIamAccessKey(_));
+        let (message, help) = match trigger {
+            LeakTrigger::AwsQuarantinePolicy if !is_key => {
+                (format!("`{name}` has no IAM user that AWS could quarantine"), "delete it")
+            }
+            LeakTrigger::GithubSecretScanning if !is_key => {
+                (format!("`{name}` has no access key that GitHub could find"), "delete it")
+            }
+            LeakTrigger::GithubSecretScanning if !scanned => {
+                let message = "no organisation of GitHub is in `slm.toml` that could find the key".to_owned();
+                (message, "add a source of kind `github`, or delete it")
+            }
+            _ => continue,
+        };
+        let place = doc.at(&["leak", "triggers", &index.to_string()]);
+        out.push(error("slm::needless-trigger", place, message, Some(help.to_owned())));
     }
 }
 

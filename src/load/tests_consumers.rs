@@ -1,6 +1,6 @@
 //! What is wrong with a consumer is pointed at.
 
-use super::tests::{CREDENTIAL_PATH, world};
+use super::tests::{CREDENTIAL, CREDENTIAL_PATH, World, world};
 use crate::model::id::CredentialId;
 
 #[test]
@@ -101,6 +101,43 @@ fn each_kind_is_checked() {
     {
         read_by(wrong).says("slm::bad-principal", &format!("[\"{wrong}\"]"), "known by its role");
     }
+}
+
+/// An access key in the account `prod`, with a reader that is to be seen to read it.
+fn acknowledged(principals: &str) -> World {
+    let reader = format!(
+        "[[consumer]]\nid = \"app\"\nself-refreshing = {{ acknowledged-by = \"cloudtrail\" }}\nmax-staleness = \"1h\"\n{principals}\n"
+    );
+    let head = CREDENTIAL.split("[[consumer]]").next().unwrap();
+    let text = head
+        .replace("source = \"local\"", "source = \"prod\"\nregion = \"eu-west-1\"")
+        .replace("random = { length = 40, alphabet = \"alnum\" }", "aws-iam-access-key = { user = \"ci\" }");
+    world().file(CREDENTIAL_PATH, &(text + &reader))
+}
+
+#[test]
+fn who_is_to_be_seen_to_read_can_be_seen_and_is_waited_for() {
+    let (app, other) = ("arn:aws:iam::123456789012:role/app", "arn:aws:iam::210987654321:role/app");
+    let seen = |rotator: &str, place: &str| {
+        let world = acknowledged(&format!("principals = [\"{app}\"]"));
+        let world = world.with(CREDENTIAL_PATH, "aws-iam-access-key = { user = \"ci\" }", rotator);
+        world.with(CREDENTIAL_PATH, "source = \"prod\"\nregion = \"eu-west-1\"", place)
+    };
+    let (key, prod) = ("aws-iam-access-key = { user = \"ci\" }", "source = \"prod\"\nregion = \"eu-west-1\"");
+    assert_eq!(seen(key, prod).found(), []);
+    acknowledged("").says("slm::unknown-reader", "\"cloudtrail\"", "ARNs of the roles");
+    acknowledged(&format!("principals = [\"{other}\"]")).says(
+        "slm::unseen-reader",
+        &format!("[\"{other}\"]"),
+        "role of that account",
+    );
+    seen(key, "source = \"local\"").mentions("slm::wrong-source-kind", "\"cloudtrail\"", "kind `aws`");
+    seen("random = { length = 40 }", prod).says("slm::needless-acknowledgement", "\"cloudtrail\"", "`max-staleness`");
+    acknowledged(&format!("principals = [\"{app}\"]")).with(CREDENTIAL_PATH, "\"cloudtrail\"", "\"word\"").mentions(
+        "slm::bad-value",
+        "\"word\"",
+        "",
+    );
 }
 
 #[test]

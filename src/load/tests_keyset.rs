@@ -30,7 +30,15 @@ fn a_sign_of_a_leak_is_for_kinds_that_can_give_it() {
     let with = |text: &str| world().with(CREDENTIAL_PATH, "[policy]", &format!("{text}\n[policy]"));
     let codes = |text: &str| with(text).found().into_iter().map(|(code, _, _)| code).collect::<Vec<_>>();
     assert_eq!(codes("[leak]\ntriggers = [\"aws-quarantine-policy\"]\n"), ["slm::needless-trigger"]);
+    assert_eq!(codes("[leak]\ntriggers = [\"github-secret-scanning\"]\n"), ["slm::needless-trigger"]);
     assert_eq!(codes("[leak]\ntriggers = []\n"), [""; 0]);
+    let key = "aws-iam-access-key = { user = \"ci\", source = \"prod\" }\n";
+    let scanned = with("[leak]\ntriggers = [\"github-secret-scanning\", \"aws-quarantine-policy\"]\n");
+    let scanned = scanned.with(CREDENTIAL_PATH, "random = { length = 40, alphabet = \"alnum\" }\n", key);
+    let needless = |world: &World| world.found().into_iter().filter(|(code, ..)| *code == "slm::needless-trigger").count();
+    assert_eq!(needless(&scanned), 0);
+    let nobody = scanned.with("slm.toml", "[source.org]\ngithub = { org = \"acme\", token-env = \"TOKEN\" }\n", "");
+    assert_eq!(needless(&nobody), 1, "no organisation could find it");
     assert!(codes("[leak]\ntriggers = [\"rumour\"]\n").contains(&"slm::bad-value"));
 }
 

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::calendar::{Freeze, Window};
 pub use super::consumer::{
-    AgentConsumer, Consumer, ConsumerKind, EcsConsumer, ExecConsumer, FileConsumer, GithubSecretConsumer, GithubStore,
-    GithubWorkflowConsumer, Health, KubernetesConsumer, LambdaConsumer, Letters, SelfRefreshingConsumer, Send, Stage, Visibility,
-    WebhookConsumer, Workload,
+    AcknowledgedBy, AgentConsumer, Consumer, ConsumerKind, EcsConsumer, ExecConsumer, FileConsumer, GithubSecretConsumer,
+    GithubStore, GithubWorkflowConsumer, Health, KubernetesConsumer, LambdaConsumer, Letters, SelfRefreshingConsumer, Send, Stage,
+    Visibility, WebhookConsumer, Workload,
 };
 use super::diagnostic::Place;
 pub use super::gate::{GateSettings, OnDeadline, Quiet};
@@ -438,6 +438,8 @@ pub struct LeakSettings {
 pub enum LeakTrigger {
     /// AWS has attached one of its quarantine policies to the IAM user, because it found the key in public.
     AwsQuarantinePolicy,
+    /// GitHub's secret scanning has an open alert for an access key of the IAM user, in any organisation of `slm.toml`.
+    GithubSecretScanning,
 }
 
 /// The one place where a credential's value lives.

@@ -26,10 +26,16 @@ pub struct Consumer {
 }
 
 impl Consumer {
+    /// True for one that counts as running a version when it was seen to read it.
+    #[must_use]
+    pub fn is_seen_to_read(&self) -> bool {
+        matches!(&self.kind, ConsumerKind::SelfRefreshing(reader) if reader.acknowledged_by.is_some())
+    }
+
     /// True for one that may read the value in its store as somebody who is not declared.
     #[must_use]
     pub const fn reads_unnamed(&self) -> bool {
-        let reads = matches!(self.kind, ConsumerKind::EcsService(_) | ConsumerKind::Lambda(_) | ConsumerKind::SelfRefreshing);
+        let reads = matches!(self.kind, ConsumerKind::EcsService(_) | ConsumerKind::Lambda(_) | ConsumerKind::SelfRefreshing(_));
         reads && self.principals.is_empty()
     }
 }
@@ -97,7 +103,7 @@ pub enum ConsumerKind {
     /// A function of AWS Lambda.
     Lambda(LambdaConsumer),
     /// A reader of the current version; nothing is delivered.
-    SelfRefreshing,
+    SelfRefreshing(SelfRefreshingConsumer),
 }
 
 /// What is restarted when a consumer takes a version. Consumers that restart the same one are restarted once for all of them.
@@ -383,7 +389,18 @@ fn version_variable() -> String {
     "SLM_SECRET_VERSION".to_owned()
 }
 
-/// `self-refreshing = {}`: nothing to say but `max-staleness`, which every consumer has.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+/// A reader of the current version; how long it may go on with an earlier one is `max-staleness`, which every consumer has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct SelfRefreshingConsumer {}
+pub struct SelfRefreshingConsumer {
+    /// What must have seen each of its `principals` read the version, besides; `max-staleness` alone will do when absent.
+    pub acknowledged_by: Option<AcknowledgedBy>,
+}
+
+/// What tells who read a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AcknowledgedBy {
+    /// The event history of `CloudTrail`.
+    Cloudtrail,
+}

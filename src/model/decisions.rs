@@ -117,6 +117,11 @@ impl Decisions {
         self.select(|_, _, _| true)
     }
 
+    /// Every control that was judged, also one without a decision.
+    pub fn controls(&self) -> impl Iterator<Item = &ControlId> {
+        self.blocks.iter().map(|block| &block.control)
+    }
+
     /// Control, status and reason of every decision: what counting wants, and nothing is made for it.
     pub fn reasons(&self) -> impl Iterator<Item = (&ControlId, Status, &Because)> {
         self.blocks.iter().flat_map(|block| self.reasons_in(block).map(|(status, because)| (&block.control, status, because)))

@@ -64,6 +64,9 @@ pub struct Event {
 pub struct Readings {
     /// G1: consumers that were seen to run the version in force.
     pub running: Vec<ConsumerId>,
+    /// G1: who was seen to read the version in force, and when last, where a consumer is acknowledged by that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub read: Vec<String>,
     /// The store's clock.
     pub now: Timestamp,
     /// G2: when the version was in force at the latest, by the store's clock.

@@ -46,7 +46,7 @@ pub struct Plan {
 pub struct Together {
     /// What is restarted, and where it is.
     pub workload: String,
-    /// For which.
+    /// For which; one alone has several consumers there.
     pub credentials: Vec<CredentialId>,
 }
 
@@ -186,6 +186,13 @@ pub enum Reason {
         since: Timestamp,
         /// The deadline as written.
         limit: Limit,
+    },
+    /// Something broke after what the last rotation replaced was disabled, and that can still come back.
+    Broken {
+        /// What, one clause each.
+        found: Vec<String>,
+        /// When it was disabled, by the target's or the store's clock.
+        disabled: Timestamp,
     },
     /// A value is let in for longer than any may be.
     ValidTooLong {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{CredentialId, SourceId};
+use super::id::{ConsumerId, CredentialId, SourceId};
+use super::rights::{GithubRights, Rights};
 use super::time::Timestamp;
 use super::usage::Asked;
 
@@ -142,6 +143,12 @@ pub struct Facts {
     pub applies: bool,
     /// Access keys of IAM users just now, or why that is not known.
     pub counts: BTreeMap<CredentialId, Result<usize, String>>,
+    /// What the administrator of the database of a credential may do there, or why that is not known.
+    pub rights: BTreeMap<CredentialId, Result<Rights, String>>,
+    /// What the logins of sources of GitHub may do.
+    pub github: BTreeMap<SourceId, GithubRights>,
+    /// Whether consumers are well whose credential could come back, of those that were looked at, or how it shows that they are not.
+    pub health: BTreeMap<(CredentialId, ConsumerId), Result<(), String>>,
     /// Who uses credentials, of those that were asked for.
     pub uses: BTreeMap<CredentialId, Asked>,
     /// Requests sent for all of it.

@@ -21,6 +21,9 @@ pub const ROTATION_ENTITY: &str = "Slm::Rotation";
 /// The entity type of the value in force of a credential that slm does not rotate.
 pub const VALUE_ENTITY: &str = "Slm::Value";
 
+/// A sign that the value of a credential is in wrong hands.
+pub const LEAK_ENTITY: &str = "Slm::Leak";
+
 /// One attribute of a resource: its name in the Cedar schema and the observed value.
 pub type Attribute = (Arc<str>, Value);
 

@@ -65,6 +65,34 @@ pub struct Holding {
     pub limit: Limit,
 }
 
+/// A consumer that runs a version when those it reads as were seen to read it, and they were not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Unread {
+    /// Which.
+    pub consumer: ConsumerId,
+    /// ARNs of those who were not seen.
+    pub principals: Vec<String>,
+    /// Since when the version is in force; `None` when nobody noted it.
+    pub since: Option<Timestamp>,
+    /// What was not looked at, and why.
+    pub unseen: Option<String>,
+    /// When by all that is declared they have read it, and the log shows that.
+    pub expected: Option<Timestamp>,
+    /// True when the log has forgotten who read it first.
+    pub forgotten: bool,
+}
+
+/// What broke after the value before was disabled, while that can still come back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Broken {
+    /// What, one clause each.
+    pub found: Vec<String>,
+    /// Since when the value before is disabled.
+    pub disabled: Timestamp,
+}
+
 /// How one credential stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -81,8 +109,12 @@ pub struct Standing {
     pub until: Option<Timestamp>,
     /// Consumers that do not run the version in force.
     pub behind: Vec<ConsumerId>,
+    /// Of those, the ones that nobody was seen to read it for.
+    pub unread: Vec<Unread>,
     /// Who holds the end of the value before, when that is for longer than it may be.
     pub holding: Option<Holding>,
+    /// What broke after the value before was disabled.
+    pub broken: Option<Broken>,
     /// Whether the value in force was tried; `None` when slm rotates it.
     pub tried: Option<Tried>,
     /// When somebody read it last, as far as its store tells; `None` when slm rotates it.

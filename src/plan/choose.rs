@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::guard::{Share, guard, shut, unseen};
 use super::outlook::outlook;
 use super::standing::returns;
-use super::{Input, by_hand, managed, preflight, stages};
+use super::{Input, broken, by_hand, managed, preflight, stages};
 use crate::model::assessment::{Because, Decision, Status, Subject};
 use crate::model::catalog::{Catalog, Credential, Remedy};
 use crate::model::id::{ConsumerId, ControlId, CredentialId, CriterionId, FrameworkId, ResourceId, VersionId};
@@ -77,7 +77,8 @@ impl Admit<'_, '_> {
             Err(HeldBecause::Unseen(store_detail(input, credential)))
         } else if let Some(because) = managed::held(credential, &kind, see(input, credential).resource) {
             Err(because)
-        } else if let Some(because) = self.too_early(credential, &kind, &reason) {
+        } else if let Some(because) = self.too_early(credential, &kind, &reason).or_else(|| broken::held(input, credential, &kind))
+        {
             Err(because)
         } else if counts && self.rotations >= allowed {
             Err(HeldBecause::ShareLimit { allowed })
@@ -279,16 +280,17 @@ fn finish(credential: &Credential, generation: VersionId) -> ActionKind {
     }
 }
 
-pub(super) fn consumers_behind(input: &Input<'_>, credential: &Credential, version: &VersionId) -> Vec<ConsumerId> {
-    let acknowledged: BTreeMap<&str, &Resource> = input
-        .snapshot
-        .populations
-        .iter()
-        .filter(|population| population.entity.as_str() == CONSUMER_ENTITY)
-        .flat_map(|population| population.resources.iter())
+/// What the consumers of `credential` were seen to say, by their ids.
+pub(super) fn acknowledged<'a>(input: &'a Input<'_>, credential: &Credential) -> BTreeMap<&'a str, &'a Resource> {
+    let all = input.snapshot.populations.iter().filter(|population| population.entity.as_str() == CONSUMER_ENTITY);
+    all.flat_map(|population| population.resources.iter())
         .filter(|resource| resource.text("credential") == Some(credential.id.as_str()))
         .filter_map(|resource| resource.text("consumer").map(|id| (id, resource)))
-        .collect();
+        .collect()
+}
+
+pub(super) fn consumers_behind(input: &Input<'_>, credential: &Credential, version: &VersionId) -> Vec<ConsumerId> {
+    let acknowledged = acknowledged(input, credential);
     let behind = |id: &&ConsumerId| {
         let seen = acknowledged.get(id.as_str());
         // Bringing it to a place that another one overrides brings it nowhere.

@@ -6,7 +6,7 @@ use super::{Input, choose};
 use crate::model::catalog::{Credential, LeakTrigger};
 use crate::model::plan::{Held, HeldBecause, Reason};
 use crate::model::rotator::RotatorConfig;
-use crate::model::snapshot::Resource;
+use crate::model::snapshot::{LEAK_ENTITY, Resource};
 
 /// Rotations that a sign of a leak asks for. None is begun by itself: to end a value while it is in use is for a person, and for the
 /// guard that is asked about it.
@@ -17,6 +17,7 @@ pub(super) fn suspected(input: &Input<'_>) -> Vec<Held> {
 fn one(input: &Input<'_>, credential: &Credential) -> Option<Held> {
     let sign = credential.leak.iter().find_map(|trigger| match trigger {
         LeakTrigger::AwsQuarantinePolicy => quarantined(input, credential),
+        LeakTrigger::GithubSecretScanning => scanned(input, credential),
     })?;
     let version = choose::see(input, credential).resource?.text("version")?.into();
     let because = match guard(input.rules, credential, "rotate_leak", Share::default(), input.assessment.at) {
@@ -33,4 +34,15 @@ fn quarantined(input: &Input<'_>, credential: &Credential) -> Option<String> {
     let policy = |user: &Resource| user.text("quarantine").map(str::to_owned);
     let policy = user(input, source, &key.user).and_then(policy).filter(|policy| !policy.is_empty())?;
     Some(format!("AWS has attached `{policy}` to IAM user `{}`; detach it when the key is replaced", key.user))
+}
+
+/// Where GitHub found a key of the user, if it did.
+fn scanned(input: &Input<'_>, credential: &Credential) -> Option<String> {
+    let RotatorConfig::AwsIamAccessKey(key) = &credential.rotator else { return None };
+    let of = input.snapshot.populations.iter().filter(|population| population.entity.as_str() == LEAK_ENTITY);
+    let mut all = of.flat_map(|population| population.resources.iter());
+    let leak = all.find(|leak| leak.text("credential") == Some(credential.id.as_str()))?;
+    let (alert, tail, at) = (leak.text("alert")?, leak.text("key")?, leak.instant("found_at")?);
+    let user = &key.user;
+    Some(format!("GitHub found the key …{tail} of IAM user `{user}` on {at} ({alert}); close the alert when the key is replaced"))
 }

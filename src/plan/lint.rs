@@ -54,9 +54,9 @@ pub fn lint(plan: &Plan, catalog: &Catalog) -> Vec<String> {
     wrong
 }
 
-/// True when a value is let in for longer than it may be, which is for its owner whoever rotates it.
+/// True when a value is let in for longer than it may be, or the end of one broke something: for its owner whoever rotates it.
 const fn is_late(reason: &Reason) -> bool {
-    matches!(reason, Reason::NotRetiredInTime { .. } | Reason::ValidTooLong { .. })
+    matches!(reason, Reason::NotRetiredInTime { .. } | Reason::ValidTooLong { .. } | Reason::Broken { .. })
 }
 
 /// What `action` asks of AWS that it does not do, or of another kind that only AWS does.

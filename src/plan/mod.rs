@@ -1,8 +1,10 @@
 //! Planning: what an assessment asks for, in order, within limits, as far as the guards permit. Same input, same plan.
 
+pub mod broken;
 mod by_hand;
 mod choose;
 mod fit;
+pub mod github;
 pub mod guard;
 mod leak;
 pub mod lint;
@@ -12,6 +14,7 @@ mod order;
 pub mod outlook;
 mod preflight;
 mod reach;
+mod rights;
 mod stages;
 pub mod standing;
 pub mod together;
@@ -54,6 +57,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     let mut actions = choose::credentials(input, &mut held, &mut preflight);
     actions.extend(by_hand::actions(input));
     actions.extend(outlook::late(input));
+    actions.extend(broken::findings(input));
     actions.extend(choose::findings(input));
     order::order(&mut actions, input.catalog);
     held.extend(leak::suspected(input));

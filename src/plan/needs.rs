@@ -3,7 +3,7 @@
 use super::Input;
 use super::choose::{rotation_of, see};
 use super::preflight::Found;
-use super::reach;
+use super::{github, reach};
 use crate::model::catalog::{AwsSource, Credential, SourceKind};
 use crate::model::id::{CredentialId, SourceId, VersionId};
 use crate::model::plan::{ActionKind, HeldBecause, Plan, Reason};
@@ -44,6 +44,8 @@ pub struct Needs {
     pub keys: Vec<(SourceId, String, String)>,
     /// The IAM user whose keys are as many as may be by a list that may be hours old.
     pub crowded: Option<(SourceId, String)>,
+    /// Sources of GitHub that something is changed at, each with the repository, or `None` for the organisation.
+    pub places: Vec<(SourceId, Option<String>)>,
 }
 
 /// Credentials of `plan` that nobody asked for yet: those that are rotated, and those held for want of a slot by an old list.
@@ -90,6 +92,7 @@ pub fn needs(input: &Input<'_>, credential: &Credential) -> Needs {
         }
     }
     needs.steps.extend(reach::steps(input, credential));
+    needs.places = github::places(credential);
     needs
 }
 

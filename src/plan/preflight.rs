@@ -3,7 +3,7 @@
 
 use super::Input;
 use super::choose::{Seen, rotation_of};
-use super::{fit, needs};
+use super::{fit, github, needs, rights};
 use crate::model::catalog::Credential;
 use crate::model::id::VersionId;
 use crate::model::plan::Reason;
@@ -53,11 +53,13 @@ pub(super) fn ahead(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>,
     consumers(input, credential, &mut found);
     fit::fit(credential, &mut found);
     needs::answered(input, credential, &mut found);
+    rights::answered(input, credential, &mut found);
+    github::answered(input, credential, &mut found);
     found
 }
 
 /// The file that declares `credential`.
-fn file(credential: &Credential) -> String {
+pub(super) fn file(credential: &Credential) -> String {
     format!("credentials/{}.toml", credential.id)
 }
 

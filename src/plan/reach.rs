@@ -15,6 +15,8 @@ const FUNCTION: [&str; 2] = ["lambda:GetFunctionConfiguration", "lambda:UpdateFu
 /// What is asked of it besides when an alias is moved.
 const ALIAS: [&str; 4] =
     ["lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:PublishVersion", "lambda:UpdateAlias"];
+/// What is asked of the log of calls where a consumer is known by who was seen to read for it; it knows no resources.
+const LOG: [&str; 1] = ["cloudtrail:LookupEvents"];
 /// Stands for what is not known beforehand.
 const ANY: &str = "*";
 
@@ -38,6 +40,9 @@ pub(super) fn steps(input: &Input<'_>, credential: &Credential) -> Vec<(SourceId
                 if one.alias.is_some() {
                     add(&mut steps, source, &ALIAS, &arn);
                 }
+            }
+            _ if consumer.is_seen_to_read() && account(input, &credential.secret.source).is_some() => {
+                add(&mut steps, &credential.secret.source, &LOG, ANY);
             }
             _ => {}
         }

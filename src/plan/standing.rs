@@ -1,12 +1,14 @@
 //! How one credential stands: the phase of its rotation, what it waits for and until when. Derived, never stored.
 
-use super::choose::{consumers_behind, due_after, rotation_of, see};
+use super::broken::broken;
+use super::choose::{acknowledged, consumers_behind, due_after, rotation_of, see};
 use super::{Input, by_hand, outlook, stages};
-use crate::model::catalog::Credential;
+use crate::model::catalog::{Consumer, Credential};
 use crate::model::id::{ConsumerId, VersionId};
 use crate::model::snapshot::Resource;
-use crate::model::standing::{Holding, Phase, Standing};
+use crate::model::standing::{Holding, Phase, Standing, Unread};
 use crate::model::time::{Limit, Timestamp};
+use crate::model::usage::HISTORY;
 
 /// How `credential` stands by what was observed.
 #[must_use]
@@ -55,7 +57,9 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
         due,
         until,
         behind,
+        unread: unread(input, credential),
         holding,
+        broken: broken(input, credential),
         tried: None,
         last_used: None,
         quiet: Some(outlook::quieted(input, credential)).filter(|_| open),
@@ -70,6 +74,28 @@ pub(super) fn holding(credential: &Credential, behind: &[ConsumerId], since: Tim
     let limit = credential.gate.adopt_within;
     let held = !behind.is_empty() && behind.len() < credential.consumers.len() && limit.after(since) <= at;
     held.then(|| Holding { consumers: behind.to_vec(), since, limit })
+}
+
+/// How late the log may be that tells who read: it is said to take some minutes.
+const LATE: i64 = 3_600;
+
+/// Consumers of `credential` that others read for, where those were not seen to read the version in force.
+fn unread(input: &Input<'_>, credential: &Credential) -> Vec<Unread> {
+    let said = acknowledged(input, credential);
+    let of = |consumer: &Consumer| {
+        let seen = said.get(consumer.id.as_str())?;
+        let since = seen.instant("unread_since");
+        let patience = Limit::seconds(consumer.max_staleness.as_seconds() + LATE);
+        Some(Unread {
+            consumer: consumer.id.clone(),
+            principals: seen.text("unread")?.split(", ").map(str::to_owned).collect(),
+            since,
+            unseen: seen.text("read_unseen").map(str::to_owned),
+            expected: since.map(|since| patience.after(since)),
+            forgotten: since.is_some_and(|since| HISTORY.after(since) <= input.assessment.at),
+        })
+    };
+    credential.consumers.iter().filter_map(of).collect()
 }
 
 /// True when it was decided that the value before `rotation` comes back.

@@ -306,14 +306,18 @@ fn held(plan: &Plan) -> Vec<(String, HeldBecause)> {
 }
 
 mod aws_managed;
+mod broken;
 mod by_hand;
 mod derived;
 mod findings;
+mod github;
 mod leak;
 mod lints;
 mod managed;
 mod needs;
 mod outlook;
 mod preflight;
+mod readers;
+mod rights;
 mod stages;
 mod usage;

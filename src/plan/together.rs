@@ -1,4 +1,4 @@
-//! Which actions of a plan restart the same workload, so that it is restarted once for all of them.
+//! Which actions of a plan restart the same workload, or restart it for several consumers, so that it is restarted once for all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub struct Meeting {
     pub members: Vec<(CredentialId, ConsumerId)>,
 }
 
-/// Workloads that consumers of more than one credential of `actions` restart.
+/// Workloads that more than one consumer of the credentials of `actions` restarts.
 #[must_use]
 pub fn meetings(catalog: &Catalog, actions: &[Action]) -> Vec<Meeting> {
     meet(catalog, actions, |_, _, _| true)
@@ -49,7 +49,7 @@ fn meet(catalog: &Catalog, actions: &[Action], restarts: impl Fn(&Credential, &A
             }
         }
     }
-    let met = all.into_iter().filter(|(_, members)| members.iter().any(|(credential, _)| *credential != members[0].0));
+    let met = all.into_iter().filter(|(_, members)| members.len() > 1);
     met.map(|(workload, members)| Meeting { workload, members }).collect()
 }
 

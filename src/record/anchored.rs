@@ -21,17 +21,21 @@ const SKEW_SECONDS: i64 = 300;
 /// Longer than it takes from a commit to the token over it.
 const LATE_SECONDS: i64 = 86_400;
 
-/// Where the token of `anchor` over the checkpoint `note` of `size` entries is kept. Two checkpoints of one size, which there must not
-/// be, do not share a name: a token is never written over.
+/// Where the token of `anchor` over the checkpoint `note` of `size` entries is kept, by the day it was received. Two checkpoints of one
+/// size, which there must not be, do not share a name: a token is never written over.
 #[must_use]
-pub fn token_path(anchor: &str, size: u64, note: &[u8]) -> String {
-    format!("{FOLDER}{anchor}/{size}-{}.tsr", &hex(&Sha256::digest(note))[..8])
+pub fn token_path(anchor: &str, size: u64, note: &[u8], received: Timestamp) -> String {
+    format!("{FOLDER}{anchor}/{}/{size}-{}.tsr", day(received), &hex(&Sha256::digest(note))[..8])
 }
 
-/// Where is kept what became of the checkpoint of `run` at each anchor.
+fn day(at: Timestamp) -> String {
+    at.strftime("%Y/%m/%d").to_string()
+}
+
+/// Where is kept what became of the checkpoint of `run` at each anchor, by the day it was received.
 #[must_use]
-pub fn attempt_path(run: &str) -> String {
-    format!("{FOLDER}{run}.json")
+pub fn attempt_path(run: &str, received: Timestamp) -> String {
+    format!("{FOLDER}{}/{run}.json", day(received))
 }
 
 /// What became of one checkpoint at each anchor.
@@ -156,8 +160,9 @@ pub fn judge(chain: &Chain, files: &[Filed], trusted: impl Fn(&str) -> Vec<Certi
 
 /// The anchor and the size of a token at `path`.
 fn place(path: &str) -> Option<(&str, u64)> {
-    let (anchor, size) = path.strip_prefix(FOLDER)?.strip_suffix(".tsr")?.split_once('/')?;
-    Some((anchor, size.split('-').next()?.parse().ok()?))
+    let (anchor, rest) = path.strip_prefix(FOLDER)?.strip_suffix(".tsr")?.split_once('/')?;
+    let name = rest.rsplit('/').next()?;
+    Some((anchor, name.split('-').next()?.parse().ok()?))
 }
 
 fn of_one(chain: &Chain, anchor: &str, token: &Token<'_>, roots: &[CertificateDer<'_>]) -> Result<Stamp, Finding> {

@@ -55,7 +55,7 @@ fn trusting(_: &str) -> Vec<CertificateDer<'static>> {
 fn a_token_over_another_log_of_that_size_or_of_a_longer_one_is_a_finding() {
     let chain = chain(1_795_000_000);
     for (size, code) in [(1, "slm::evidence-forked"), (0, "slm::evidence-forked"), (2, "slm::evidence-truncated")] {
-        let judged = judge(&chain, &[filed(&token_path("tsa", size, DATA), TOKEN)], trusting);
+        let judged = judge(&chain, &[filed(&token_path("tsa", size, DATA, Timestamp::UNIX_EPOCH), TOKEN)], trusting);
         assert_eq!(codes(&judged), [code], "{size}");
         assert_eq!(judged.vouched, []);
     }
@@ -113,8 +113,11 @@ fn what_anchors_did_not_keep_is_told_from_what_was_recorded() {
         ],
     };
     let all = [attempt("r1", 1, Kept::Failed("no answer".into())), attempt("r2", 2, Kept::Kept)];
-    let files: Vec<Filed> =
-        all.iter().chain(&all).map(|one| filed(&attempt_path(&one.run), &serde_json::to_vec(one).unwrap())).collect();
+    let files: Vec<Filed> = all
+        .iter()
+        .chain(&all)
+        .map(|one| filed(&attempt_path(&one.run, Timestamp::UNIX_EPOCH), &serde_json::to_vec(one).unwrap()))
+        .collect();
     let remarks = judge(&chain(1_795_000_000), &files, trusting).remarks;
     let what: Vec<&str> = remarks.iter().map(|remark| remark.what.as_str()).collect();
     assert_eq!(what, ["`mirror` did not keep 1 of 2 runs, the last time after run `r1`: no answer"]);

@@ -1,4 +1,7 @@
 //! Where each artefact of a run stands in the locker. Paths are stable, so that `git log -p` of one is its history.
+//!
+//! What each run has of its own is in a folder of its day: a commit writes every folder on the way to what it changes anew, and a
+//! folder of all runs would be written again and again.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +11,15 @@ use sha2::{Digest, Sha256};
 use super::canonical::{self, NotCanonical};
 use crate::model::assessment::{Assessment, Decision, Subject, Tally};
 use crate::model::blob::Blob;
+use crate::model::id::{ControlId, EntityType};
 use crate::model::outcome::{Outcome, Run};
 use crate::model::plan::Plan;
 use crate::model::snapshot::{Fact, Population, Snapshot, Value};
+
+/// Folder of decisions, a file a control.
+pub const DECISIONS: &str = "decisions/";
+/// Folder of what was seen, a file an entity type.
+pub const SNAPSHOT: &str = "snapshot/";
 
 /// Everything one run leaves behind.
 pub struct RunRecord<'a> {
@@ -18,7 +27,7 @@ pub struct RunRecord<'a> {
     pub run: &'a Run,
     /// What it saw.
     pub snapshot: &'a Snapshot,
-    /// Bytes as received: path below `raw/<run>/`, bytes.
+    /// Bytes as received: path below the folder of the run in `raw/`, bytes.
     pub raw: &'a [(String, Blob)],
     /// What it judged.
     pub assessment: Option<&'a Assessment>,
@@ -35,12 +44,11 @@ pub struct RunRecord<'a> {
 /// # Errors
 /// When something in it has no canonical form.
 pub fn artefacts(record: &RunRecord<'_>) -> Result<BTreeMap<String, Blob>, NotCanonical> {
-    let id = &record.run.id;
     let mut files = BTreeMap::new();
-    files.insert(format!("runs/{id}.json"), canonical::json(&run_file(record)?)?);
+    files.insert(of_run("runs", record, ".json"), canonical::json(&run_file(record)?)?);
     if let Some(plan) = record.plan {
-        files.insert(format!("plans/{id}.json"), canonical::json(plan)?);
-        files.insert(format!("plans/{id}.outcomes.json"), canonical::json(&record.outcomes)?);
+        files.insert(of_run("plans", record, ".json"), canonical::json(plan)?);
+        files.insert(of_run("plans", record, ".outcomes.json"), canonical::json(&record.outcomes)?);
     }
     if let Some(assessment) = record.assessment {
         decisions(assessment, &mut files)?;
@@ -53,8 +61,13 @@ pub fn artefacts(record: &RunRecord<'_>) -> Result<BTreeMap<String, Blob>, NotCa
     Ok(files.into_iter().map(|(path, bytes)| (path, Blob::from(bytes))).chain(raw).collect())
 }
 
+/// `runs/2026/03/31/<run>.json`: by the day of UTC on which the run began.
+fn of_run(folder: &str, record: &RunRecord<'_>, ending: &str) -> String {
+    format!("{folder}/{}/{}{ending}", record.run.at.strftime("%Y/%m/%d"), record.run.id)
+}
+
 fn raw_path(record: &RunRecord<'_>, name: &str) -> String {
-    format!("raw/{}/{name}", record.run.id)
+    format!("{}/{name}", of_run("raw", record, ""))
 }
 
 /// The index of the run: who, when, what was seen and how completely, and where the rest stands.
@@ -85,20 +98,23 @@ fn run_file(record: &RunRecord<'_>) -> Result<Json, NotCanonical> {
         "result": record.result,
     });
     if let Some(assessment) = record.assessment {
+        file["judged"] = json!(assessment.at);
         file["tally"] = tally(&assessment.tally(None));
         file["controls"] = by_control(assessment);
         file["gaps"] = json!(assessment.gaps);
         file["unused_exceptions"] = json!(assessment.unused_exceptions);
     }
     if record.plan.is_some() {
-        file["plan"] = json!(format!("plans/{}.json", record.run.id));
-        file["outcomes"] = json!(format!("plans/{}.outcomes.json", record.run.id));
+        file["plan"] = json!(of_run("plans", record, ".json"));
+        file["outcomes"] = json!(of_run("plans", record, ".outcomes.json"));
     }
     Ok(file)
 }
 
+/// Every control that was judged, also one whose population is empty.
 fn by_control(assessment: &Assessment) -> Json {
-    let mut tallies = BTreeMap::<&str, Tally>::new();
+    let mut tallies: BTreeMap<&str, Tally> =
+        assessment.decisions.controls().map(|control| (control.as_str(), Tally::new())).collect();
     for (control, status, _) in assessment.decisions.reasons() {
         *tallies.entry(control.as_str()).or_default().entry(status).or_default() += 1;
     }
@@ -109,13 +125,31 @@ fn tally(counts: &Tally) -> Json {
     counts.iter().map(|(status, count)| (status.word().to_owned(), json!(count))).collect::<Map<_, _>>().into()
 }
 
-/// One file a control, one line a subject, in the order of the subjects: a line moves only when its subject comes or goes.
+/// One file a control, one line a subject, in the order of the subjects: a line moves only when its subject comes or goes. A control
+/// without a subject has an empty file: what was there before is not said any more.
 fn decisions(assessment: &Assessment, files: &mut BTreeMap<String, Vec<u8>>) -> Result<(), NotCanonical> {
+    for control in assessment.decisions.controls() {
+        files.insert(decisions_path(control), Vec::new());
+    }
     for decision in assessment.decisions.iter() {
-        let line = canonical::json(&decision_line(&decision))?;
-        files.entry(format!("decisions/{}.jsonl", decision.control)).or_default().extend_from_slice(&line);
+        let line = self::line(&decision)?;
+        files.entry(decisions_path(&decision.control)).or_default().extend_from_slice(&line);
     }
     Ok(())
+}
+
+/// Where the decisions of `control` stand.
+#[must_use]
+pub fn decisions_path(control: &ControlId) -> String {
+    format!("{DECISIONS}{control}.jsonl")
+}
+
+/// The line of `decision`, as it stands in the file of its control.
+///
+/// # Errors
+/// When something in it has no canonical form.
+pub fn line(decision: &Decision) -> Result<Vec<u8>, NotCanonical> {
+    canonical::json(&decision_line(decision))
 }
 
 /// INVARIANT: nothing here changes from run to run by itself; no run id, no instant of judging.
@@ -145,12 +179,18 @@ fn plain(value: &Value) -> Json {
     }
 }
 
+/// Where what was seen of `entity` stands.
+#[must_use]
+pub fn snapshot_path(entity: &EntityType) -> String {
+    format!("{SNAPSHOT}{}.jsonl", entity.as_str().replace("::", "."))
+}
+
 /// One file an entity type; values keep their type, so that a past day can be judged again from here.
 fn snapshot(snapshot: &Snapshot, files: &mut BTreeMap<String, Vec<u8>>) -> Result<(), NotCanonical> {
     let mut populations: Vec<_> = snapshot.populations.iter().collect();
     populations.sort_by(|a, b| (&a.entity, &a.source, &a.scope).cmp(&(&b.entity, &b.source, &b.scope)));
     for population in populations {
-        let file = files.entry(format!("snapshot/{}.jsonl", population.entity.as_str().replace("::", "."))).or_default();
+        let file = files.entry(snapshot_path(&population.entity)).or_default();
         let mut resources: Vec<_> = population.resources.iter().collect();
         resources.sort_by(|a, b| a.id.cmp(&b.id));
         for resource in resources {
@@ -176,7 +216,8 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::model::assessment::{Because, Status};
-    use crate::model::id::{ControlId, ResourceId};
+    use crate::model::decisions::Decisions;
+    use crate::model::id::ResourceId;
     use crate::model::snapshot::{Completeness, Resource};
 
     fn decision(id: &str, status: Status) -> Decision {
@@ -190,7 +231,7 @@ mod tests {
         }
     }
 
-    fn files(run: &str, decisions: Vec<Decision>) -> BTreeMap<String, Blob> {
+    fn files(run: &str, decisions: impl Into<Decisions>) -> BTreeMap<String, Blob> {
         let at = "2026-11-24T05:00:00Z".parse().unwrap();
         let run = Run { id: run.into(), verb: "record".into(), slm: "0.1.0".into(), config: "work-tree".into(), at };
         let population = Population {
@@ -235,7 +276,21 @@ mod tests {
         };
         assert_eq!(shared(&one), shared(&two));
         assert_eq!(shared(&one).into_keys().collect::<Vec<_>>(), ["decisions/ROT-01.jsonl", "snapshot/Aws.Secret.jsonl"]);
-        assert!(one.contains_key("runs/r1.json") && one.contains_key("raw/r1/main/list.json"));
+        assert!(one.contains_key("runs/2026/11/24/r1.json") && one.contains_key("raw/2026/11/24/r1/main/list.json"));
+    }
+
+    #[test]
+    fn a_control_that_has_nobody_left_says_so() {
+        let mut decisions = Decisions::default();
+        decisions.begin(&"ROT-01".into(), Vec::new(), 0);
+        decisions.end();
+        let files = files("r1", decisions);
+        assert_eq!(files["decisions/ROT-01.jsonl"].bytes().unwrap(), &b""[..]);
+        let run: Json = serde_json::from_slice(&files["runs/2026/11/24/r1.json"].bytes().unwrap()).unwrap();
+        assert_eq!(
+            (&run["controls"], &run["judged"], &run["tally"]),
+            (&json!({ "ROT-01": {} }), &json!("2026-11-24T05:00:00Z"), &json!({}))
+        );
     }
 
     #[test]

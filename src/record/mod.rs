@@ -2,6 +2,8 @@
 
 pub mod anchored;
 pub mod canonical;
+pub mod changes;
+pub mod index;
 pub mod keys;
 mod layout;
 pub mod leaf;
@@ -9,7 +11,9 @@ pub mod ledger;
 mod lives;
 pub mod log;
 pub mod objects;
+pub mod past;
+pub mod period;
 pub mod timestamp;
 pub mod verify;
 
-pub use layout::{RunRecord, artefacts};
+pub use layout::{DECISIONS, RunRecord, SNAPSHOT, artefacts, decisions_path, line, snapshot_path};

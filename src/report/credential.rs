@@ -25,10 +25,23 @@ pub fn human(credential: &Credential, standing: &Standing, now: Timestamp) -> St
         let _ = writeln!(text, "  due        {when}; every {}", credential.policy.rotate_every);
     }
     for consumer in &credential.consumers {
-        let behind = standing.behind.contains(&consumer.id);
-        let _ = writeln!(text, "  consumer   {}: {}", consumer.id, if behind { "does not run it yet" } else { "not seen behind" });
+        let unread = standing.unread.iter().any(|unread| unread.consumer == consumer.id);
+        let how = match standing.behind.contains(&consumer.id) {
+            _ if unread => "nobody was seen to read it since",
+            true => "does not run it yet",
+            false => "not seen behind",
+        };
+        let _ = writeln!(text, "  consumer   {}: {how}", consumer.id);
+    }
+    for unread in &standing.unread {
+        text.push_str(&words::unread(&credential.id, unread, now));
     }
     text.push_str(&words::held_up(standing, now));
+    if let Some(broken) = &standing.broken {
+        let _ =
+            writeln!(text, "  broken     {}, and the value before is disabled since {}", broken.found.join(", "), broken.disabled);
+        let _ = writeln!(text, "  next       `slm rollback {}` brings the value before back until it is deleted", credential.id);
+    }
     if let Some(quiet) = &standing.quiet {
         let _ = writeln!(text, "  quiet      {}", outlook::quieted(quiet));
     }

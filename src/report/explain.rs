@@ -96,6 +96,15 @@ fn one(text: &mut String, all: &Explained<'_>, control: &Control, decision: &Dec
     }
 }
 
+/// The rules of every control that is explained.
+#[must_use]
+pub fn rules<'a>(all: &Explained<'a>) -> Vec<&'a Rule> {
+    let mut controls: Vec<&Control> =
+        all.decisions.iter().filter_map(|decision| all.catalog.controls.get(&decision.control)).collect();
+    controls.dedup_by(|a, b| a.id == b.id);
+    controls.into_iter().flat_map(|control| slice(all.rules, control)).collect()
+}
+
 /// The explanation for programs: the controls with their rules, then a decision each.
 #[must_use]
 pub fn json(all: &Explained<'_>) -> Json {

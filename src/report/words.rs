@@ -1,12 +1,14 @@
 //! Small pieces of text that several reports share.
 
+use std::fmt::Write as _;
+
 use super::by_hand;
 use crate::model::assessment::{Because, Decision, Subject};
-use crate::model::id::ExceptionId;
+use crate::model::id::{CredentialId, ExceptionId};
 use crate::model::plan::{ActionKind, HeldBecause, Reason, Together};
 use crate::model::preflight::{Check, Looked, Obstacle, Sighting};
 use crate::model::snapshot::Value;
-use crate::model::standing::{Holding, Standing};
+use crate::model::standing::{Holding, Standing, Unread};
 use crate::model::time::Timestamp;
 use crate::policy::{Bound, Measure, Sense};
 
@@ -95,6 +97,10 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
             "what was replaced {} ago is not ended yet, over its deadline of {limit}; `slm status` of it says what holds it",
             age(*since, now)
         ),
+        Reason::Broken { found, disabled } => format!(
+            "{}, and what they used before is disabled since {disabled}; `slm rollback` of it brings that back until it is deleted",
+            found.join(", ")
+        ),
         Reason::ValidTooLong { since, limit } => {
             format!("a value made {} ago ({since}) is still let in, over `max-validity` of {limit}", age(*since, now))
         }
@@ -181,10 +187,40 @@ pub fn held_up(standing: &Standing, now: Timestamp) -> String {
     format!("  held up    the end of the value before: {held}\n  next       {next}\n")
 }
 
-/// What is restarted once for several credentials.
+/// Who was not seen to read the version in force for a consumer, and what to do when that takes too long.
+#[must_use]
+pub fn unread(credential: &CredentialId, unread: &Unread, now: Timestamp) -> String {
+    let Unread { consumer, principals, since, unseen, expected, forgotten } = unread;
+    let since = since.map_or_else(
+        || "since it is in force, which the next run notes".to_owned(),
+        |since| format!("since {since}, {} ago", age(since, now)),
+    );
+    let mut text = String::new();
+    for principal in principals {
+        let _ =
+            writeln!(text, "  unread     {consumer}: {principal} was not seen to read it {since}; the value before is not ended");
+    }
+    if let Some(why) = unseen {
+        let _ = writeln!(text, "  not seen   {why}");
+    }
+    let first = if *forgotten { ": whoever read it only at first is not seen any more" } else { "" };
+    let _ = writeln!(text, "  log        CloudTrail comes some minutes late and forgets after 90 days{first}");
+    if *forgotten || expected.is_some_and(|expected| expected <= now) {
+        let _ = writeln!(
+            text,
+            "  next       have it read the secret once more as that, or take who reads it no more out of `principals` of `{consumer}` in `credentials/{credential}.toml`"
+        );
+    }
+    text
+}
+
+/// What is restarted once for several credentials, or for several consumers of one.
 #[must_use]
 pub fn together(together: &Together) -> String {
-    format!("one restart of {} for {}", together.workload, list(&together.credentials))
+    match &together.credentials[..] {
+        [one] => format!("one restart of {} for several consumers of {one}", together.workload),
+        several => format!("one restart of {} for {}", together.workload, list(several)),
+    }
 }
 
 /// A bound as a clause: `age of created at most 90d`.
@@ -220,4 +256,45 @@ pub fn unused(exceptions: &[ExceptionId]) -> String {
 
 fn list<T: ToString>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APP: &str = "arn:aws:iam::123456789012:role/app";
+
+    fn told(since: &str, forgotten: bool, unseen: Option<&str>) -> String {
+        let since: Option<Timestamp> = since.parse().ok();
+        let one = Unread {
+            consumer: "app".into(),
+            principals: vec![APP.to_owned()],
+            since,
+            unseen: unseen.map(str::to_owned),
+            expected: since,
+            forgotten,
+        };
+        unread(&"db".into(), &one, "2026-11-24T00:00:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn who_was_not_seen_to_read_is_named_and_what_helps_is_said_when_it_takes_too_long() {
+        let waits = "the value before is not ended";
+        let log = "  log        CloudTrail comes some minutes late and forgets after 90 days";
+        let first = format!("  unread     app: {APP} was not seen to read it since 2026-11-22T00:00:00Z, 2d ago; {waits}\n");
+        let next = "  next       have it read the secret once more as that, or take who reads it no more out of `principals` of `app` in `credentials/db.toml`\n";
+        assert_eq!(told("2026-11-22T00:00:00Z", false, None), format!("{first}{log}\n{next}"));
+        let early = told("2026-11-24T00:00:01Z", false, Some("CloudTrail of eu-west-1: AccessDenied"));
+        assert!(
+            early.contains("  not seen   CloudTrail of eu-west-1: AccessDenied\n") && early.ends_with(&format!("{log}\n")),
+            "{early}"
+        );
+        let late = told("2026-08-01T00:00:00Z", true, None);
+        assert!(
+            late.contains(&format!("{log}: whoever read it only at first is not seen any more\n")) && late.ends_with(next),
+            "{late}"
+        );
+        let unknown = told("", false, None);
+        assert!(unknown.contains("since it is in force, which the next run notes; the value before"), "{unknown}");
+    }
 }

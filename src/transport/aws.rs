@@ -1,5 +1,6 @@
 //! What every use of AWS shares: who we are, and a log of what was sent and answered.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_config::SdkConfig;
@@ -78,6 +79,25 @@ impl WireLog {
     pub fn operation(self, name: &str, parameters: serde_json::Value, pages: u64, items: u64) -> Operation {
         let (requests, request_ids) = (self.requests, self.request_ids);
         Operation { name: name.to_owned(), parameters, pages, requests, items, request_ids }
+    }
+}
+
+/// The page tokens of one list.
+#[derive(Default)]
+pub struct Tokens(BTreeSet<String>);
+
+impl Tokens {
+    /// The token of the next page; `None` after the last one.
+    ///
+    /// # Errors
+    /// What is wrong with a list that says it goes on and does not say where, or goes back to where it was.
+    pub fn next(&mut self, goes_on: bool, token: Option<&str>) -> Result<Option<String>, &'static str> {
+        match token {
+            _ if !goes_on => Ok(None),
+            None => Err("it stops without a page token"),
+            Some(token) if self.0.insert(token.to_owned()) => Ok(Some(token.to_owned())),
+            Some(_) => Err("it repeats a page token"),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! AWS sessions: one for each account, region and role, with bounded retries, all under one rate of requests.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex as Lock, PoisonError};
 use std::time::Duration;
 
 use aws_config::identity::IdentityCache;
@@ -20,6 +22,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use tokio::sync::Mutex;
 
 use super::budget::Budget;
+use super::cloudtrail::LOOKUPS_PER_SECOND;
 use crate::model::catalog::AwsSource;
 
 /// Attempts for one request, the first included.
@@ -36,6 +39,8 @@ pub struct Sessions {
     budget: Budget,
     http: SharedHttpClient,
     made: Mutex<Vec<Made>>,
+    /// The pace of lookups in the log of calls of each account and region.
+    lookups: Lock<BTreeMap<(String, String), Budget>>,
 }
 
 struct Made {
@@ -51,13 +56,21 @@ impl Sessions {
     #[must_use]
     pub fn new(budget: Budget) -> Self {
         let http = SharedHttpClient::new(Paced { inner: client(), budget: budget.clone() });
-        Self { budget, http, made: Mutex::default() }
+        Self { budget, http, made: Mutex::default(), lookups: Lock::default() }
     }
 
     /// The budget, for what else the run calls.
     #[must_use]
     pub fn budget(&self) -> Budget {
         self.budget.clone()
+    }
+
+    /// The pace at which the log of calls of `source` in `region` is asked, whoever asks it in this run.
+    #[must_use]
+    pub fn lookups(&self, source: &AwsSource, region: &str) -> Budget {
+        let mut all = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (source.account.clone(), region.to_owned());
+        all.entry(place).or_insert_with(|| Budget::per_second(LOOKUPS_PER_SECOND)).clone()
     }
 
     /// The session for `region` of `source`: the default credential chain or a profile, then `role` when given, assumed as `name`,
@@ -206,6 +219,16 @@ mod tests {
             assert_eq!(config.region().map(AsRef::as_ref), Some(region));
         }
         assert_eq!(sessions.made.lock().await.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_the_log_of_an_account_and_region_does_so_at_one_pace() {
+        let sessions = Sessions::new(Budget::per_second(1));
+        for _ in 0..2 {
+            sessions.lookups(&source(), "eu-west-1").take().await;
+        }
+        assert_eq!(sessions.lookups(&source(), "eu-west-1").taken(), 2);
+        assert_eq!(sessions.lookups(&source(), "us-east-1").taken(), 0);
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use git2::{ErrorCode, ObjectType, Oid, Repository, Sort, Tree, TreeWalkMode, TreeWalkResult};
 
+use crate::model::git_env;
 use crate::model::time::Timestamp;
 use crate::world::{ErrorClass, WorldError};
 
@@ -302,7 +303,9 @@ pub async fn remote_tip(repo: &Path, remote: &str, branch: &str) -> Result<Optio
     };
     let mut command = tokio::process::Command::new("git");
     command.arg("-C").arg(repo).args(["ls-remote", "--", remote, &format!("refs/heads/{branch}")]);
-    command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null()).kill_on_drop(true);
+    let more = std::env::var(git_env::MORE).ok();
+    let known = git_env::names(more.as_deref()).filter_map(|name| Some((name, std::env::var_os(name)?)));
+    command.env_clear().envs(known).env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(PATIENCE, command.output()).await;
     let output = output.map_err(|_| wrong("no answer in 30s"))?.map_err(|_| wrong("`git` does not run"))?;
     if !output.status.success() {
@@ -321,7 +324,9 @@ pub async fn run(path: &Path, arguments: &[&str], operation: &str) -> Result<Out
     let wrong = |class, cause: &str| WorldError { class, operation: operation.to_owned(), cause: cause.to_owned() };
     let mut command = tokio::process::Command::new("git");
     command.arg("--git-dir").arg(path).args(arguments);
-    command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null()).kill_on_drop(true);
+    let more = std::env::var(git_env::MORE).ok();
+    let known = git_env::names(more.as_deref()).filter_map(|name| Some((name, std::env::var_os(name)?)));
+    command.env_clear().envs(known).env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(LONG_PATIENCE, command.output()).await;
     let output = output.map_err(|_| wrong(ErrorClass::Transient, "no answer in 300s"))?;
     output.map_err(|_| wrong(ErrorClass::Permanent, "`git` does not run"))

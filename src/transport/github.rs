@@ -57,6 +57,8 @@ pub struct Answer {
     pub body: String,
     /// The route of the next page; [`Failure::ForeignLink`] when it is not below our own root.
     pub next: Option<Result<String, Failure>>,
+    /// What the token may do, as GitHub tells of classic ones alone.
+    pub scopes: Option<String>,
 }
 
 impl std::fmt::Debug for Github {
@@ -165,8 +167,29 @@ impl Github {
         self.send("QUERY", "/graphql", Some(&json!({ "query": query, "variables": variables }))).await
     }
 
+    /// What the App was given in its installation, as the App itself is told; `None` for a token.
+    ///
+    /// # Errors
+    /// Any status but 2xx, and no answer.
+    pub async fn installation(&self) -> Result<Option<Answer>, Failure> {
+        let Login::App { installation, .. } = &self.login else { return Ok(None) };
+        if let Some(client) = self.login.as_app(self.root()?)? {
+            return self.send_by(&client, "GET", &format!("/app/installations/{installation}"), None).await.map(Some);
+        }
+        Ok(None)
+    }
+
     async fn send(&self, method: &str, route: &str, body: Option<&serde_json::Value>) -> Result<Answer, Failure> {
-        let client = self.client(method)?;
+        self.send_by(self.client(method)?, method, route, body).await
+    }
+
+    async fn send_by(
+        &self,
+        client: &Octocrab,
+        method: &str,
+        route: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<Answer, Failure> {
         let mut backoff = BACKOFF;
         let mut attempt = 1;
         loop {
@@ -210,7 +233,7 @@ impl Github {
         if method == "QUERY" && limited(&body) {
             return Err(Ended(Failure::Throttled(status), pace::asked(header).or(Some(pace::UNSAID))));
         }
-        Ok(Answer { body, next })
+        Ok(Answer { body, next, scopes: header("x-oauth-scopes").map(str::to_owned) })
     }
 
     fn note(&self, id: Option<&str>, date: Option<&str>) {
@@ -235,11 +258,14 @@ impl Github {
         if let Some(client) = made.get() {
             return Ok(client);
         }
-        if !self.base.starts_with("https://") && !is_local(&self.base) {
-            return Err(Failure::BadRoot);
-        }
+        self.root()?;
         let client = self.login.client(base)?;
         Ok(made.get_or_init(|| client))
+    }
+
+    /// The API root, when a login may be shown there.
+    fn root(&self) -> Result<&str, Failure> {
+        if self.base.starts_with("https://") || is_local(&self.base) { Ok(&self.base) } else { Err(Failure::BadRoot) }
     }
 }
 

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Result<(Value, Vec<Omitted>), Failure> {
-        Answer { body: body.to_owned(), next: None }.graph()
+        Answer { body: body.to_owned(), next: None, scopes: None }.graph()
     }
 
     #[test]

@@ -44,12 +44,25 @@ impl Login {
                 builder.set_connect_timeout(Some(CONNECT)).build().map_err(|_| Failure::BadRoot)
             }
             Self::App { id, installation, key } => {
-                let key = key.as_ref().ok_or(Failure::NoKey)?;
-                let builder = builder()?.app_from_rsa_pem(AppId(*id), key.expose()).map_err(|_| Failure::NoKey)?;
-                let builder = builder.add_retry_config(RetryConfig::None).set_connect_timeout(Some(CONNECT));
-                let app = builder.build().map_err(|_| Failure::BadRoot)?;
-                app.installation(InstallationId(*installation)).map_err(|_| Failure::NoKey)
+                app(base, *id, key.as_ref())?.installation(InstallationId(*installation)).map_err(|_| Failure::NoKey)
             }
         }
     }
+
+    /// A client that calls as the App itself and in no installation; `None` for a token. Nothing is sent yet.
+    pub(super) fn as_app(&self, base: &str) -> Result<Option<Octocrab>, Failure> {
+        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+        match self {
+            Self::Token(_) => Ok(None),
+            Self::App { id, key, .. } => app(base, *id, key.as_ref()).map(Some),
+        }
+    }
+}
+
+fn app(base: &str, id: u64, key: Option<&Secret>) -> Result<Octocrab, Failure> {
+    let key = key.ok_or(Failure::NoKey)?;
+    let builder = Octocrab::builder().base_uri(base).map_err(|_| Failure::BadRoot)?;
+    let builder = builder.app_from_rsa_pem(AppId(id), key.expose()).map_err(|_| Failure::NoKey)?;
+    let builder = builder.add_retry_config(RetryConfig::None).set_connect_timeout(Some(CONNECT));
+    builder.build().map_err(|_| Failure::BadRoot)
 }

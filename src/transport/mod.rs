@@ -1,5 +1,5 @@
 //! Clients of what plug-ins touch: sessions, the rate of requests, retries, error classes, the local vault, git,
-//! PostgreSQL, MySQL, registers at AWS.
+//! PostgreSQL, MySQL, registers and the event history at AWS.
 
 pub mod atomic;
 pub mod attest;
@@ -7,6 +7,7 @@ pub mod aws;
 mod aws_failure;
 mod aws_session;
 pub mod budget;
+pub mod cloudtrail;
 pub mod git;
 pub mod git_signature;
 pub mod github;

@@ -119,6 +119,7 @@ impl SecretsManagerStore {
             replica_keys: replica_keys(found),
             read: last_read(found),
             shut: shut(found, region).or_else(|| self.anothers(found)),
+            arn: found.arn().map(str::to_owned),
         }
     }
 

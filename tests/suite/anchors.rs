@@ -202,7 +202,7 @@ async fn stamped(repo: &Path, number: usize, status: &str, received: Option<Time
     let sealed: Sealed = sealed(repo, &commit).unwrap().unwrap();
     let authority = Authority::new("tsa", &tsa.url, authorities(&fs::read(tsa.root()).unwrap()));
     let token = authority.keep(&sealed).await.unwrap().unwrap();
-    let token = BTreeMap::from([(token_path("tsa", sealed.size, &sealed.note), token)]);
+    let token = BTreeMap::from([(token_path("tsa", sealed.size, &sealed.note, sealed.received), token)]);
     waiting.append(|_| token.clone(), "anchors", at).unwrap();
 }
 
@@ -260,7 +260,8 @@ async fn what_the_holder_of_the_key_does_to_a_stamped_log_is_found() {
 
     // A token is put in the place of another, and one of another authority.
     let listed = git(repo, &["ls-tree", "-r", "--name-only", ANCHORS]);
-    let of = |size: &str| listed.lines().find(|path| path.starts_with(&format!("anchors/tsa/{size}-"))).unwrap();
+    let of =
+        |size: &str| listed.lines().find(|path| path.starts_with("anchors/tsa/") && path.contains(&format!("/{size}-"))).unwrap();
     put(repo, of("8"), &git(repo, &["rev-parse", &format!("{ANCHORS}:{}", of("2"))]));
     judged(repo, &tsa).exits(7).says("error[slm::evidence-forked]: the log is not the one whose 8 entries");
     back();

@@ -343,6 +343,7 @@ fn plans_and_outcomes_go_to_the_branch_that_is_set_for_them() {
     for path in [plan, outcomes] {
         assert_eq!(read("slm/evidence", path), read("slm/plans", path), "{evidence}");
     }
+    assert_eq!(id.split('/').count(), 4, "a folder a day: {id}");
     let run = read("slm/evidence", &format!("runs/{id}.json"));
     assert_eq!((&run["plan"], &run["outcomes"]), (&json!(plan), &json!(outcomes)));
 

@@ -304,6 +304,51 @@ fn files_with_the_same_reload_command_are_loaded_by_one_run_of_it() {
     }
 }
 
+/// One credential with these consumers, in place of the one of the scaffold.
+fn of_one(world: &World, consumers: &str) {
+    let text = world.read("credentials/session-key.toml");
+    let start = text.find("[[consumer]]").unwrap();
+    world.write("credentials/session-key.toml", &format!("{}{consumers}", &text[..start]));
+    world.commit();
+}
+
+#[test]
+fn two_files_of_one_credential_with_the_same_reload_command_are_loaded_by_one_run_of_it() {
+    let world = World::scaffolded();
+    world.write("reload", "#!/bin/sh\ncat run/one run/two | wc -c >> run/reloads\n");
+    let file = |id: &str| format!("[[consumer]]\nid = \"{id}\"\nfile = {{ path = \"run/{id}\", reload = [\"sh\", \"reload\"] }}\n");
+    of_one(&world, &[file("one"), file("two")].concat());
+    world.slm(&["plan"]).says("one restart of `sh reload` for several consumers of session-key");
+    let ran = world.slm(&["apply", "--auto-approve"]).exits(0).says("rotate    session-key  done");
+    assert_eq!(ran.out.matches("activated").count(), 1, "{}", ran.out);
+    assert_eq!(world.read("run/reloads").trim(), "80", "both files were there when it ran");
+    for id in ["one", "two"] {
+        let sidecar = world.read(&format!("run/{id}.slm"));
+        let (stored, running) = sidecar.trim().split_once('\n').unwrap();
+        assert_eq!(stored.strip_prefix("stored "), running.strip_prefix("running "), "{sidecar}");
+    }
+    // One that failed is brought back without the other.
+    std::fs::remove_file(world.root().join("run/two")).unwrap();
+    world.slm(&["apply", "--auto-approve"]).exits(0).says("deliver   session-key  done");
+    assert_eq!(world.read("run/reloads").lines().count(), 2);
+}
+
+#[test]
+fn two_secrets_of_a_deployment_that_hold_one_credential_are_one_roll_out() {
+    let server = Kubernetes::start();
+    let world = World::scaffolded().with("KUBE_TOKEN", TOKEN);
+    let consumer = |id: &str| {
+        let place = "namespace = \"shop\", workload = \"deployment/shop-api\", token-env = \"KUBE_TOKEN\", timeout = \"2s\"";
+        let server = &server.url;
+        format!("[[consumer]]\nid = \"{id}\"\nkubernetes-workload = {{ server = \"{server}\", {place}, secret = \"{id}\" }}\n")
+    };
+    of_one(&world, &[consumer("one"), consumer("two")].concat());
+    goes_well(&server, 2);
+    world.slm(&["plan"]).says("one restart of deployment/shop-api").says("for several consumers of session-key");
+    world.slm(&["apply", "--auto-approve"]).exits(0).says("rotate    session-key  done");
+    assert_eq!((server.with(|state| state.rollouts), taken(&server)), (1, ["one", "two"].map(str::to_owned).into()));
+}
+
 #[test]
 fn who_holds_the_end_of_a_value_for_longer_than_declared_is_named_with_what_to_do() {
     let world = World::scaffolded();

@@ -20,7 +20,7 @@ fn value(of: &str) -> Secret {
 }
 
 fn at(version: &str) -> ConsumerView {
-    ConsumerView { stored: Some(version.into()), running: Some(version.into()), draining: Vec::new() }
+    ConsumerView { stored: Some(version.into()), running: Some(version.into()), ..ConsumerView::default() }
 }
 
 fn class<T>(result: Result<T, WorldError>) -> ErrorClass {

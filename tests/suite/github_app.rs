@@ -19,6 +19,10 @@ pub struct App {
     /// How long a token lives, in seconds.
     pub life: i64,
     pub made: u32,
+    /// What the installation was given.
+    pub permissions: Json,
+    /// Since when nothing is let through, if so.
+    pub suspended_at: Option<&'static str>,
     folder: tempfile::TempDir,
 }
 
@@ -28,7 +32,8 @@ fn openssl(arguments: &[&str]) -> bool {
 
 impl App {
     pub fn new(life: i64) -> Self {
-        let app = Self { id: 4242, installation: 100, life, made: 0, folder: tempfile::tempdir().unwrap() };
+        let (permissions, folder) = (json!({}), tempfile::tempdir().unwrap());
+        let app = Self { id: 4242, installation: 100, life, made: 0, permissions, suspended_at: None, folder };
         let [private, public] = ["private.pem", "public.pem"].map(|name| app.path(name).display().to_string());
         assert!(openssl(&["genrsa", "-out", &private, "2048"]));
         assert!(openssl(&["rsa", "-in", &private, "-pubout", "-out", &public]));
@@ -43,8 +48,8 @@ impl App {
         Secret::new(std::fs::read(self.path("private.pem")).unwrap())
     }
 
-    /// A token for the bearer of a JWT that this App signed and that is in force: status, token, body.
-    pub fn token(&mut self, bearer: &str) -> (u16, Option<String>, Json) {
+    /// True of a JWT that this App signed and that is in force at the second `now`.
+    fn signed(&self, bearer: &str, now: i64) -> bool {
         let (signed, signature) = bearer.rsplit_once('.').unwrap_or_default();
         let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).unwrap_or_default();
         let claim = |part: &str| serde_json::from_slice::<Json>(&decode(part)).unwrap_or_default();
@@ -53,21 +58,34 @@ impl App {
         std::fs::write(&text, signed).unwrap();
         std::fs::write(&seal, decode(signature)).unwrap();
         let [text, seal, public] = [text, seal, public].map(|path| path.display().to_string());
-        let now = jiff::Timestamp::now().as_second();
         let claims = claim(body);
         let [issued, ends] = ["iat", "exp"].map(|name| claims[name].as_i64().unwrap_or_default());
-        let fair = claim(head)["alg"] == "RS256"
+        claim(head)["alg"] == "RS256"
             && claims["iss"] == self.id
             && issued <= now
             && (now..=now + 600).contains(&ends)
-            && openssl(&["dgst", "-sha256", "-verify", &public, "-signature", &seal, &text]);
-        if !fair {
+            && openssl(&["dgst", "-sha256", "-verify", &public, "-signature", &seal, &text])
+    }
+
+    /// What the installation was given, for the App itself.
+    pub fn installed(&self, bearer: &str) -> (u16, Json) {
+        if !self.signed(bearer, jiff::Timestamp::now().as_second()) {
+            return (401, json!({ "message": CANARY }));
+        }
+        let said = json!({ "id": self.installation, "permissions": self.permissions, "suspended_at": self.suspended_at });
+        (200, said)
+    }
+
+    /// A token for the bearer of a JWT that this App signed and that is in force: status, token, body.
+    pub fn token(&mut self, bearer: &str) -> (u16, Option<String>, Json) {
+        let now = jiff::Timestamp::now().as_second();
+        if !self.signed(bearer, now) {
             return (401, None, json!({ "message": CANARY }));
         }
         self.made += 1;
         let token = format!("ghs_{}_{CANARY}", self.made);
         let until = jiff::Timestamp::from_second(now + self.life).unwrap().to_string();
-        (201, Some(token.clone()), json!({ "token": token, "expires_at": until, "permissions": {} }))
+        (201, Some(token.clone()), json!({ "token": token, "expires_at": until, "permissions": self.permissions }))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What slm sends to GitHub, against GitHub's own published descriptions: OpenAPI for REST, the schema for GraphQL.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -84,17 +85,9 @@ impl Drop for Prism {
     }
 }
 
-#[tokio::test]
-async fn every_request_is_one_that_the_published_description_knows() {
-    let Some(file) = prism() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let description = folder.path().join("github.json");
-    contract(&["slice", description.to_str().unwrap()]);
-    let prism = Prism::start(&file, &description);
-
-    let (server, config) = everything();
-    collect_as(&server, Some(TOKEN), &GithubSource { repo_secrets: true, ..config }).await;
-    let mut sent = server.with(|state| std::mem::take(&mut state.sent));
+/// What is asked when a value is delivered to each kind of place.
+async fn deliveries() -> BTreeSet<[String; 4]> {
+    let mut sent = BTreeSet::new();
     for (repo, environment) in [(Some("acme/app"), None), (Some("acme/app"), Some("prod/eu")), (None, None)] {
         let server = Server::start();
         let secret = server.secret(repo, environment);
@@ -121,6 +114,21 @@ async fn every_request_is_one_that_the_published_description_knows() {
         secret.observe().await.unwrap();
         sent.extend(server.with(|state| std::mem::take(&mut state.sent)));
     }
+    sent
+}
+
+#[tokio::test]
+async fn every_request_is_one_that_the_published_description_knows() {
+    let Some(file) = prism() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let description = folder.path().join("github.json");
+    contract(&["slice", description.to_str().unwrap()]);
+    let prism = Prism::start(&file, &description);
+
+    let (server, config) = everything();
+    collect_as(&server, Some(TOKEN), &GithubSource { repo_secrets: true, ..config }).await;
+    let mut sent = server.with(|state| std::mem::take(&mut state.sent));
+    sent.extend(deliveries().await);
     let server = Server::start();
     let keys = deploy_key::keys(&server);
     let value = keys.create(&"slot".into(), None).await.unwrap().value;
@@ -128,7 +136,15 @@ async fn every_request_is_one_that_the_published_description_knows() {
     keys.change(&keys.identify(&value).unwrap(), None, KeyChange::Delete).await.unwrap();
     sent.extend(server.with(|state| std::mem::take(&mut state.sent)));
     sent.extend(crate::github_dispatch::requests().await);
-    for list in ["/orgs/acme/actions/secrets/KEY/repositories", "/orgs/acme/dependabot/secrets/KEY/repositories"] {
+    sent.extend(crate::github_rights::requests().await);
+    sent.extend(crate::github_leaks::requests().await);
+    for list in [
+        "/orgs/acme/secret-scanning/alerts?state=open",
+        "/app/installations/100",
+        "/user/memberships/orgs/acme",
+        "/orgs/acme/actions/secrets/KEY/repositories",
+        "/orgs/acme/dependabot/secrets/KEY/repositories",
+    ] {
         assert!(sent.iter().any(|[_, route, ..]| route.starts_with(list)), "{list} was not asked for");
     }
     // GitHub's own links go where its description does not reach.
@@ -141,6 +157,13 @@ async fn every_request_is_one_that_the_published_description_knows() {
         .map(|(request, (status, answer))| format!("{request:?}: {status} {answer}"))
         .collect();
     assert!(refused.is_empty(), "{}", refused.join("\n"));
+
+    // An App that was not given something is told so by what GitHub describes alone.
+    let described_file = std::fs::read_to_string(&description).unwrap();
+    let published: serde_json::Value = serde_json::from_str(&described_file).unwrap();
+    let permissions = &published["components"]["schemas"]["app-permissions"]["properties"];
+    let strange: Vec<_> = slm::plan::github::DESCRIBED.iter().filter(|name| permissions.get(*name).is_none()).collect();
+    assert!(strange.is_empty(), "{strange:?}");
 
     // The judge is awake: a write without the id of its key is refused.
     let put = described.iter().find(|[method, ..]| method == "PUT").unwrap();

@@ -108,3 +108,34 @@ async fn two_passwords_over_tls_reach_the_file_and_no_other_server_is_trusted() 
     // In the clear nobody comes in as this account.
     assert!(!enter(value.into()).await);
 }
+
+#[tokio::test]
+async fn what_the_administrator_of_accounts_may_not_do_holds_the_rotation_and_nothing_is_begun() {
+    let Some(database) = Database::start(&[]) else { return };
+    database.run("create user weak identified by 'weak'").await;
+    database.run("create role maker").await;
+    let rotator = "[rotator.mysql-alternating]\nusers = [\"app_a\", \"app_b\"]\nrole = \"app_rw\"\nend-sessions-idle-for = \"1h\"";
+    let world = world(&format!("{rotator}\nserver = {{ {}, sslmode = \"disable\" }}", server(&database)));
+    let weak = database.admin().replace("slm:admin-canary-3f1c", "weak:weak");
+    let world = world.with("SLM_MYSQL_ADMIN", &weak);
+    let denied = "who `SLM_MYSQL_ADMIN` logs in as may not create and alter accounts, read `mysql.user`, grant role `app_rw`, \
+        see who is logged in, end sessions [not-permitted]: grant it CREATE USER";
+    world.slm(&["plan"]).exits(5).says("held      rotate session-key").says(denied);
+    world.slm(&["apply", "--auto-approve"]).exits(5).says("1 held");
+    assert_eq!(database.told("select cast(count(*) as char) from mysql.user where user like 'app\\_%'").await, "1", "the role");
+    // Rights that come by a role count when it is active.
+    database.run("grant create user, connection_admin on *.* to maker").await;
+    database.run("grant maker to weak").await;
+    database.run("grant app_rw to weak with admin option").await;
+    database.run("grant select on mysql.user to weak").await;
+    database.run("grant select on performance_schema.threads to weak").await;
+    world.slm(&["plan"]).exits(5).says("may not create and alter accounts, end sessions [not-permitted]");
+    database.run("set default role maker to weak").await;
+    world.slm(&["plan"]).exits(2).says("6 of 6 steps permitted to who `SLM_MYSQL_ADMIN` logs in as");
+    // What the look ahead says may be done is done, by the same account.
+    world.slm(&["apply", "--auto-approve"]).exits(0).says("prepared, installed, approved, promoted, delivered, activated");
+    world.slm(&["plan"]).exits(0).says("Nothing is due");
+    world.edit(FILE, "role = \"app_rw\"", "role = \"nobody\"");
+    let missing = world.slm(&["plan", "--force", "session-key"]).exits(5).says("there is no role `nobody`");
+    missing.says("[no-such-user]: create it with its privileges, or mend `role` in `credentials/session-key.toml`");
+}

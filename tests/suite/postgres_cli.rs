@@ -103,3 +103,54 @@ async fn a_rotation_over_tls_reaches_the_file_and_no_other_server_is_trusted() {
     assert!(server.log().to_lowercase().contains("alter role"), "the server logs every statement");
     untold("the log of the server", &server.log(), &[password]);
 }
+
+#[tokio::test]
+async fn what_the_administrator_of_roles_may_not_do_holds_the_rotation_and_nothing_is_begun() {
+    let Some(server) = Database::start(&[]) else { return };
+    let boss = server.as_admin().await;
+    boss.batch_execute("create role weak login password 'weak'; create role app nologin").await.unwrap();
+    let declared = format!("host = \"127.0.0.1\", port = {}, dbname = \"postgres\", admin-env = \"SLM_PG_ADMIN\"", server.port);
+    let rotator = alternating(&format!("{declared}, sslmode = \"disable\""));
+    let unset = world(&rotator);
+    let why =
+        "? preflight permissions of session-key  not seen: could not ask 127.0.0.1 who may change roles: environment variable";
+    unset.slm(&["plan"]).exits(2).says(why);
+    let weak = format!("host=127.0.0.1 port={} user=weak password=weak dbname=postgres sslmode=disable", server.port);
+    let world = unset.with("SLM_PG_ADMIN", &weak);
+    let denied = "who `SLM_PG_ADMIN` logs in as may not create role `app_a`, grant `app` to `app_a`, create role `app_b`, \
+        grant `app` to `app_b` [not-permitted]: give it CREATEROLE";
+    world.slm(&["plan"]).exits(5).says("held      rotate session-key").says(denied);
+    world.slm(&["apply", "--auto-approve"]).exits(5).says("1 held");
+    let made: i64 = boss.query_one("select count(*) from pg_roles where rolname like 'app\\_%'", &[]).await.unwrap().get(0);
+    assert_eq!((made, world.root().join("run/session.env").exists()), (0, false));
+    // What the look ahead says may be done is done, by the same role.
+    boss.batch_execute("alter role weak createrole; grant app to weak with admin option").await.unwrap();
+    let may = "5 of 5 steps permitted to who `SLM_PG_ADMIN` logs in as; role `app_a` is not there yet and will be made";
+    world.slm(&["plan"]).exits(2).says(may);
+    world.edit(FILE, "[rotator.postgres-alternating]\n", "[rotator.postgres-alternating]\nend-sessions-after = \"1h\"\n");
+    world.slm(&["plan"]).exits(5).says("may not see since when sessions of `app_a` are open, end sessions of `app_a`");
+    boss.batch_execute("grant pg_read_all_stats, pg_signal_backend to weak").await.unwrap();
+    world.slm(&["plan"]).exits(2).says("9 of 9 steps permitted");
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).exits(0).says("prepared, installed, approved, promoted, delivered, activated");
+    let asked = "select current_setting('server_version_num')::int, rolsuper";
+    let log = server.log();
+    assert!(log.contains(asked) && log.contains("READ ONLY"), "rights are asked for where nothing can be written");
+    world.slm(&["plan"]).exits(0).says("Nothing is due");
+    assert_eq!(server.log().matches(asked).count(), log.matches(asked).count(), "nothing is asked for what is not due");
+}
+
+#[tokio::test]
+async fn a_role_that_only_a_superuser_may_alter_holds_its_rotation() {
+    let Some(server) = Database::start(&[]) else { return };
+    let boss = server.as_admin().await;
+    boss.batch_execute("create role maker login createrole password 'maker'; create role app login superuser").await.unwrap();
+    let declared = format!("host = \"127.0.0.1\", port = {}, dbname = \"postgres\", admin-env = \"SLM_PG_ADMIN\"", server.port);
+    let world = world(&format!("[rotator.postgres-password]\nuser = \"app\"\nserver = {{ {declared}, sslmode = \"disable\" }}"));
+    world.edit(FILE, "[policy]\n", "[policy]\nallow-gap = \"1m\"\n");
+    let maker = format!("host=127.0.0.1 port={} user=maker password=maker dbname=postgres sslmode=disable", server.port);
+    let world = world.with("SLM_PG_ADMIN", &maker);
+    world.slm(&["plan"]).exits(5).says("may not alter role `app` [not-permitted]");
+    let refused = crate::postgres_server::connect(&maker).await.unwrap().batch_execute("alter role app login").await.unwrap_err();
+    assert_eq!(refused.code().unwrap().code(), "42501", "the server says the same");
+}

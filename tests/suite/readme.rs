@@ -97,3 +97,10 @@ async fn the_example_of_the_readme_ends_with_the_old_key_refused() {
     assert_eq!(deployed(&github), second);
     world.slm(&["status", "deployer"]).says("nothing is left to do");
 }
+
+#[test]
+fn the_tables_of_figures_are_those_that_were_measured_last() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let ran = std::process::Command::new("python3").arg(root.join("scripts/figures-table")).arg("--check").output().unwrap();
+    assert_eq!((ran.status.code(), String::from_utf8_lossy(&ran.stderr)), (Some(0), "".into()));
+}

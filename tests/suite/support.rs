@@ -160,7 +160,7 @@ impl Request {
 
 /// What a consumer says that is between two versions.
 pub fn at(stored: Option<&str>, running: Option<&str>) -> ConsumerView {
-    ConsumerView { stored: stored.map(Into::into), running: running.map(Into::into), draining: Vec::new() }
+    ConsumerView { stored: stored.map(Into::into), running: running.map(Into::into), ..ConsumerView::default() }
 }
 
 /// Class and cause of an error that says no planted secret.

@@ -4,12 +4,14 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value as Json, json};
-use slm::collectors::usage::{By, History, before, keys};
+use slm::collectors::usage::{before, keys};
 use slm::model::catalog::SecretRef;
 use slm::model::id::VersionId;
 use slm::model::names;
+use slm::model::readers::Readers;
 use slm::model::time::Timestamp;
 use slm::transport::budget::Budget;
+use slm::transport::cloudtrail::{By, History};
 
 use crate::aws::{CANARY, config};
 use crate::aws_script::{Answer, END, FIRST, SECOND, Script, details, says, whole_account};
@@ -36,7 +38,7 @@ async fn the_calls_of_one_key_and_the_readers_of_one_secret_are_told_apart_in_wh
     for name in ["app/key", "app/other"] {
         store.create_secret().name(name).secret_string(CANARY).send().await.unwrap();
     }
-    store.get_secret_value().secret_id("app/key").send().await.unwrap();
+    let made = store.get_secret_value().secret_id("app/key").send().await.unwrap().version_id.unwrap();
     store.get_secret_value().secret_id("app/other").send().await.unwrap();
     let user = aws_sdk_secretsmanager::Client::new(&signed(&server.endpoint, &new).await);
     user.get_secret_value().secret_id("app/other").send().await.unwrap();
@@ -69,9 +71,20 @@ async fn the_calls_of_one_key_and_the_readers_of_one_secret_are_told_apart_in_wh
     assert_eq!((read.calls.len(), read.unseen.len()), (1, 0), "{read:?}");
     assert_eq!(read.calls[0].event, "GetSecretValue");
     assert!(history.requests() >= 6);
+
+    // Without a word a reading is one of the version in force, whichever that is; one by its id is one of that alone.
+    store.get_secret_value().secret_id("app/key").version_id(&made).send().await.unwrap();
+    let arn = "arn:aws:secretsmanager:eu-west-1:1:secret:app/key-AbCdEf";
+    for (version, count) in [(made.as_str(), 2), ("00000000-0000-4000-8000-000000000000", 1)] {
+        let found = history.calls(By::Version("app/key", arn, version), hour_ago).await;
+        assert_eq!(found.calls.len(), count, "{found:?}");
+        let readers = Readers::of(&[found.calls[0].principal.clone()], &found);
+        assert_eq!(readers.unread(Some(hour_ago)), [""; 0]);
+        assert_eq!(readers.unread(Some(later)).len(), 1);
+    }
 }
 
-fn event(name: &str, at: i64, principal: &str, more: Json) -> Json {
+pub fn event(name: &str, at: i64, principal: &str, more: Json) -> Json {
     let mut record = json!({
         "userIdentity": { "type": "AssumedRole", "sessionContext": { "sessionIssuer": { "arn": principal } } },
         "userAgent": "Boto3/1.40", "sourceIPAddress": "203.0.113.7", "awsRegion": "eu-west-1",
@@ -80,7 +93,7 @@ fn event(name: &str, at: i64, principal: &str, more: Json) -> Json {
     json!({ "EventName": name, "EventTime": at, "CloudTrailEvent": record.to_string() })
 }
 
-fn page(events: &[Json], next: Option<&str>) -> Answer {
+pub fn page(events: &[Json], next: Option<&str>) -> Answer {
     (200, json!({ "Events": events, "NextToken": next }).to_string())
 }
 
@@ -136,10 +149,9 @@ async fn a_lookup_goes_page_by_page_ends_somewhere_and_says_where_and_why() {
 }
 
 /// Alice's key was replaced by slm and the old one is let in; somebody uses it, and two roles read the secret.
-fn account(answer: impl Fn(&str, &str, usize) -> Answer + Send + 'static, heard: &Arc<Mutex<Vec<(String, String)>>>) -> World {
-    let (now, old) = (Timestamp::now().as_second(), VersionId::from(VERSION));
-    let secret = SecretRef { source: "prod".into(), region: "eu-west-1".to_owned(), name: "app/key".to_owned() };
-    let new = names::slot(&secret, Some(&old), 0);
+pub fn account(answer: impl Fn(&str, &str, usize) -> Answer + Send + 'static, heard: &Arc<Mutex<Vec<(String, String)>>>) -> World {
+    let now = Timestamp::now().as_second();
+    let (_, new) = in_force();
     let labels = json!({ new.as_str(): ["AWSCURRENT"], VERSION: ["AWSPREVIOUS"] });
     let listed = json!({ "SecretList": [{ "ARN": SECRET, "Name": "app/key", "CreatedDate": 1_600_000_000, "SecretVersionsToStages": labels,
         "Tags": [{ "Key": "slm:rotated", "Value": format!("{new} {}", Timestamp::from_second(now - 7_200).unwrap()) }] }] });
@@ -169,7 +181,29 @@ fn account(answer: impl Fn(&str, &str, usize) -> Answer + Send + 'static, heard:
         .on("ListSecretVersionIds", &[(200, versions.to_string())])
         .on("ListAccessKeys", &[says("ListAccessKeys", &keys)])
         .on("GetAccessKeyLastUsed", &[says("GetAccessKeyLastUsed", &used)]);
-    world(&script.serve_but(logged(heard, answer)), "")
+    let logged = logged(heard, answer);
+    world(
+        &script.serve_but(
+            move |operation, body| if operation == "GetSecretValue" { Some(value(body)) } else { logged(operation, body) },
+        ),
+        "",
+    )
+}
+
+/// The key in the version that is asked for.
+fn value(body: &str) -> Answer {
+    let body: Json = serde_json::from_str(body).unwrap();
+    let version = body["VersionId"].as_str().unwrap();
+    let id = if version == VERSION { "AKIAOLDOLDOLDOLD1OLD" } else { "AKIANEWNEWNEWNEW1NEW" };
+    let key = json!({ "access_key_id": id, "secret_access_key": CANARY }).to_string();
+    (200, json!({ "ARN": SECRET, "Name": "app/key", "VersionId": version, "SecretString": key }).to_string())
+}
+
+/// The version in force there, and the rotation that made it.
+pub fn in_force() -> (SecretRef, VersionId) {
+    let secret = SecretRef { source: "prod".into(), region: "eu-west-1".to_owned(), name: "app/key".to_owned() };
+    let new = names::slot(&secret, Some(&VersionId::from(VERSION)), 0);
+    (secret, new)
 }
 
 #[test]

@@ -16,6 +16,8 @@ use crate::support::{Ran, git as git_bytes};
 
 pub const BRANCH: &str = "refs/heads/slm/evidence";
 const RUNS: usize = 5;
+/// The folder of the day that all of them begin on.
+const DAY: &str = "2026/11/18";
 /// Enough for a second bundle and a second tile level.
 const RAW_EACH: usize = 70;
 
@@ -54,11 +56,11 @@ pub fn record(repo: &Path, number: usize, remote: Option<&str>, ledger: Ledger) 
     let locker = Locker::open(repo, &settings, None).unwrap().logged(ledger, Arc::new(At(began + 60)));
     let id = format!("20261118T0{number}0000Z-aaaa{number:04}");
     let mut files = BTreeMap::from([
-        (format!("runs/{id}.json"), format!("{{\"format\":1,\"run\":{{\"at\":\"{}\",\"id\":\"{id}\"}}}}\n", at(began))),
+        (format!("runs/{DAY}/{id}.json"), format!("{{\"format\":1,\"run\":{{\"at\":\"{}\",\"id\":\"{id}\"}}}}\n", at(began))),
         ("decisions/ROT-01.jsonl".to_owned(), format!("{{\"resource\":\"a\",\"status\":\"{}\"}}\n", number % 3)),
         ("snapshot/Aws.Secret.jsonl".to_owned(), "{}\n".to_owned()),
     ]);
-    files.extend((0..RAW_EACH).map(|page| (format!("raw/{id}/page-{page:03}.json"), format!("[{number},{page}]"))));
+    files.extend((0..RAW_EACH).map(|page| (format!("raw/{DAY}/{id}/page-{page:03}.json"), format!("[{number},{page}]"))));
     let files: BTreeMap<String, Vec<u8>> = files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
     locker.append(|_| files.clone(), &format!("run {id}: 0 of 0 actions done"), at(began)).unwrap()
 }
@@ -193,7 +195,7 @@ const TAMPERS: &[Tamper] = &[
 ];
 
 fn edit(repo: &Path, commits: &[String]) {
-    let path = format!("raw/{}/page-003.json", run_of(1));
+    let path = format!("raw/{DAY}/{}/page-003.json", run_of(1));
     let edited = |(at, made): (usize, Made)| if at >= 1 { made.with(&path, Some("[1,4]")) } else { made };
     rebuild(repo, all(commits).into_iter().enumerate().map(edited).collect());
 }
@@ -258,7 +260,7 @@ fn delete_commit(repo: &Path, commits: &[String]) {
 }
 
 fn delete_artefact(repo: &Path, commits: &[String]) {
-    let path = format!("raw/{}/page-003.json", run_of(1));
+    let path = format!("raw/{DAY}/{}/page-003.json", run_of(1));
     let edited = |(at, made): (usize, Made)| if at >= 1 { made.with(&path, None) } else { made };
     rebuild(repo, all(commits).into_iter().enumerate().map(edited).collect());
 }
@@ -275,14 +277,14 @@ fn replay(repo: &Path, commits: &[String]) {
 }
 
 fn duplicate(repo: &Path, commits: &[String]) {
-    let first = git(repo, &["show", &format!("{}:runs/{}.json", commits[1], run_of(1))]) + "\n";
+    let first = git(repo, &["show", &format!("{}:runs/{DAY}/{}.json", commits[1], run_of(1))]) + "\n";
     let mut history = all(commits);
-    history[4] = Made::of(&commits[4]).with(&format!("runs/{}.json", run_of(4)), Some(&first));
+    history[4] = Made::of(&commits[4]).with(&format!("runs/{DAY}/{}.json", run_of(4)), Some(&first));
     rebuild(repo, history);
 }
 
 fn rename(repo: &Path, commits: &[String]) {
-    let (from, to) = (format!("raw/{}/page-003.json", run_of(4)), format!("raw/{}/page-003b.json", run_of(4)));
+    let (from, to) = (format!("raw/{DAY}/{}/page-003.json", run_of(4)), format!("raw/{DAY}/{}/page-003b.json", run_of(4)));
     let mut history = all(commits);
     history[4] = Made::of(&commits[4]).with(&from, None).with(&to, Some("[4,3]"));
     rebuild(repo, history);
@@ -305,7 +307,7 @@ fn unlogged(repo: &Path, commits: &[String]) {
 
 fn without_artefact(repo: &Path, commits: &[String]) {
     let mut history = all(commits);
-    history[4] = Made::of(&commits[4]).with(&format!("raw/{}/page-069.json", run_of(4)), None);
+    history[4] = Made::of(&commits[4]).with(&format!("raw/{DAY}/{}/page-069.json", run_of(4)), None);
     rebuild(repo, history);
 }
 
@@ -340,7 +342,9 @@ fn whatever_is_done_to_evidence_is_found_and_named() {
             missed.push(format!("{name}: {} {}{}", said.code, said.out, said.err));
         }
     }
-    println!("tamper.detected {} tamper.total {}", TAMPERS.len() - missed.len(), TAMPERS.len());
+    let (all, found) = (TAMPERS.len(), TAMPERS.len() - missed.len());
+    println!(r#"{{"figure":"tamper.detected","value":{found},"against":"{all} ways to tamper, each with git alone"}}"#);
+    println!(r#"{{"figure":"tamper.total","value":{all}}}"#);
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
@@ -515,7 +519,7 @@ fn the_page_for_auditors_is_right_to_the_letter() {
         assert!(!held && !said.contains(by), "{said}");
     };
     refused(&vkey(2), None, "is the one that was signed");
-    let path = format!("raw/{}/page-003.json", run_of(1));
+    let path = format!("raw/{DAY}/{}/page-003.json", run_of(1));
     let edited = |(at, commit): (usize, &String)| if at >= 1 { Made::of(commit).with(&path, Some("x")) } else { Made::of(commit) };
     rebuild(repo.path(), commits.iter().enumerate().map(edited).collect());
     refused(&vkey(1), None, "is the one that was signed");

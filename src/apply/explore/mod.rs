@@ -9,6 +9,7 @@ mod behind;
 mod faults;
 mod logins;
 mod node;
+mod readers;
 mod rig;
 mod search;
 mod state;

@@ -1,4 +1,5 @@
-//! Two credentials, each with a world of its own, whose consumers restart one workload: faults at any call of the first.
+//! Two credentials, each with a world of its own, whose consumers restart one workload, and two consumers of one: faults at any call of
+//! the first.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -199,5 +200,137 @@ fn a_credential_that_fails_holds_up_none_that_shares_its_workload() {
         let faults: Vec<At> = (0..400).map(|call| (call, Mode::Denied)).collect();
         let ended = run(&scenario, &faults);
         assert_eq!((ended.wrong, ended.rest[1], ended.restarts), (None, true, 1), "{name}");
+    }
+}
+
+/// A workload with two consumers of one credential, each of which takes what it stores when it is restarted.
+struct House {
+    wire: Wire,
+    world: super::world::World,
+    restarts: AtomicUsize,
+}
+
+impl House {
+    fn restart(&self, whose: &[usize]) {
+        let mut inner = self.world.lock();
+        let mut changed = false;
+        for at in whose {
+            let [stored, running] = inner.state.consumers[*at].clone();
+            changed |= stored != running;
+            inner.state.consumers[*at][1] = stored;
+        }
+        self.restarts.fetch_add(usize::from(changed), Ordering::Relaxed);
+    }
+}
+
+/// One of its consumers.
+struct OfHouse(&'static House, usize, Box<dyn Consumer>);
+
+#[async_trait]
+impl Consumer for OfHouse {
+    async fn observe(&self) -> Result<ConsumerView, WorldError> {
+        self.2.observe().await
+    }
+
+    async fn deliver(&self, version: &VersionId, value: &Secret) -> Result<(), WorldError> {
+        self.2.deliver(version, value).await
+    }
+
+    async fn activate(&self, _: &VersionId) -> Result<(), WorldError> {
+        let call = async {
+            self.0.restart(&[self.1]);
+            Ok(())
+        };
+        self.0.wire.pass(false, call).await
+    }
+}
+
+#[async_trait]
+impl Shared for House {
+    async fn begin(&self, members: &[(Member, VersionId)]) -> Result<(), WorldError> {
+        let whose: Vec<usize> = members.iter().map(|((_, consumer), _)| usize::from(consumer.as_str() == "c1")).collect();
+        let call = async {
+            self.restart(&whose);
+            Ok(())
+        };
+        self.wire.pass(false, call).await
+    }
+}
+
+/// A rotation of one credential to both consumers of a house, and processes until nothing is left.
+fn housed(of: &Scenario, faults: &[At]) -> (Vec<bool>, usize, Option<String>, bool) {
+    let rig = Rig::new(of);
+    let (wire, taps) = wire(&rig, faults);
+    let house: &'static House = Box::leak(Box::new(House { wire, world: rig.world.clone(), restarts: AtomicUsize::new(0) }));
+    let of_house = |(n, (id, tap)): (usize, Named)| (id, Box::new(OfHouse(house, n, tap)) as Box<dyn Consumer>);
+    let consumers: Vec<Named> = taps.into_iter().enumerate().map(of_house).collect();
+    let validated = of.setup.capabilities.overlap != Overlap::Unvalidated;
+    let mut rest = false;
+    for _ in 0..PROCESSES {
+        let action = {
+            let state = &rig.world.lock().state;
+            rig.action(state.current.as_ref(), state.depth < 1)
+        };
+        let clock = || rig.world.lock().state.clock;
+        let begun = AtomicI64::new(clock());
+        let fence = || begun.load(Ordering::Relaxed) == clock();
+        let job = Job {
+            action: &action,
+            credential: &rig.credential,
+            store: &house.wire,
+            rotator: &house.wire,
+            target: validated.then_some(&house.wire),
+            registers: &house.wire,
+            consumers: &consumers,
+            fence: &fence,
+            retire_held: None,
+            leak: false,
+            budget: Budget { retries: 5, pause: Duration::ZERO, trials: 2, between: Duration::ZERO, settle: 0 },
+        };
+        let meetings = [Meeting { members: vec![(0, "c0".into()), (0, "c1".into())], at: Stage::Activate, shared: house }];
+        let renew = |_: usize| begun.store(clock(), Ordering::Relaxed);
+        let done = drive_all(&[job], &meetings, &renew, &Fixed, &AtomicBool::new(false)).now_or_never();
+        let so = done.is_some_and(|outcomes| outcomes[0].fate == Fate::AlreadySo);
+        let mut inner = rig.world.lock();
+        inner.state.clock += 1;
+        rest = so && inner.state.is_goal(&of.setup, 1);
+        if rest {
+            break;
+        }
+    }
+    (house.wire.calls(), house.restarts.load(Ordering::Relaxed), house.wire.wrong(), rest)
+}
+
+/// One credential of each shape with two consumers.
+fn twins() -> impl Iterator<Item = (&'static str, Scenario)> {
+    shapes().into_iter().map(|(name, mut scenario)| {
+        scenario.setup.consumers = 2;
+        (name, scenario)
+    })
+}
+
+#[test]
+fn two_consumers_of_one_credential_restart_their_workload_once() {
+    for (name, scenario) in twins() {
+        let (_, restarts, wrong, rest) = housed(&scenario, &[]);
+        // A canary is restarted before the value is in force, and the other one after it.
+        let once = if scenario.setup.canary { 2 } else { 1 };
+        assert_eq!((restarts, wrong, rest), (once, None, true), "{name}");
+    }
+}
+
+#[test]
+fn two_consumers_of_one_credential_survive_faults_at_any_call() {
+    for (name, scenario) in twins().filter(|(name, _)| *name != "client-chosen") {
+        let calls = housed(&scenario, &[]).0;
+        for (call, reads) in calls.iter().enumerate() {
+            for mode in if *reads { READS } else { WRITES } {
+                let (_, restarts, wrong, rest) = housed(&scenario, &[(call, mode)]);
+                let what = format!("{name}: {mode:?} at call {call} of {}", calls.len());
+                assert_eq!((wrong, rest), (None, true), "{what}");
+                let most = if scenario.setup.canary { 4 } else { 2 };
+                assert!((1..=most).contains(&restarts), "{what}: {restarts} restarts");
+            }
+        }
     }
 }

@@ -328,7 +328,7 @@ impl Consumer for Spot {
     async fn observe(&self) -> Result<ConsumerView, WorldError> {
         self.0.answer(Read::Consumer, |state, _| {
             let [stored, running] = state.consumers[self.1].clone();
-            ConsumerView { stored: stored.version, running: running.version, draining: Vec::new() }
+            ConsumerView { stored: stored.version, running: running.version, draining: Vec::new(), readers: None }
         })
     }
 

@@ -47,6 +47,8 @@ impl Asker<'_> {
                 self.count(id, source, user, facts).await;
             }
         }
+        self.rights(needs.iter().map(|(id, _)| id), facts).await;
+        self.github_rights(needs.iter().flat_map(|(_, needs)| &needs.places), facts).await;
     }
 
     pub(super) fn account(&self, source: &SourceId) -> Option<&AwsSource> {

@@ -5,6 +5,7 @@ use super::{Access, Reach, from_env, github, session, store};
 use aws_config::SdkConfig;
 
 use crate::consumers::agent::Agent;
+use crate::consumers::cloudtrail_readers::CloudTrailReaders;
 use crate::consumers::ecs_service::EcsService;
 use crate::consumers::exec::Program;
 use crate::consumers::file::RenderedFile;
@@ -20,6 +21,7 @@ use crate::model::catalog::{
 };
 use crate::model::id::{ConsumerId, SourceId};
 use crate::plan::together::Meeting;
+use crate::transport::cloudtrail::History;
 use crate::world::{Consumer, ErrorClass, Shared, WorldError};
 
 /// Every consumer of `credential`; one that cannot be built is there all the same and refuses every call with the reason.
@@ -79,12 +81,12 @@ async fn service(reach: &Reach<'_>, credential: &Credential, service: &EcsConsum
 async fn function(reach: &Reach<'_>, credential: &Credential, function: &LambdaConsumer) -> Result<Function, WorldError> {
     let aws = place(reach, credential, function.source.as_ref(), function.region.as_ref()).await?;
     let here = ConsumerKind::Lambda(function.clone()).workload(&credential.secret);
-    let others = reach.catalog.credentials.values().filter(|other| other.id != credential.id);
-    let others = others.flat_map(|other| other.consumers.iter().map(|one| (one, &other.secret)));
-    let beside = others.filter_map(|(one, secret)| match &one.kind {
+    let all = reach.catalog.credentials.values().flat_map(|other| other.consumers.iter().map(|one| (one, &other.secret)));
+    let beside = all.filter_map(|(one, secret)| match &one.kind {
         ConsumerKind::Lambda(other) if one.kind.workload(secret) == here => Some(other.variable.clone()),
         _ => None,
     });
+    let beside = beside.filter(|variable| *variable != function.variable);
     Ok(Function::new(&aws, function.clone()).beside(beside.collect()))
 }
 
@@ -127,11 +129,22 @@ async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declare
         ConsumerKind::EcsService(one) => Box::new(service(reach, credential, one).await?),
         ConsumerKind::Lambda(one) if one.extension_ttl.is_none() => Box::new(function(reach, credential, one).await?),
         // Through the extension a function reads what is in force, as any reader does.
-        ConsumerKind::Lambda(_) | ConsumerKind::SelfRefreshing => {
-            let store = store(reach, credential).await?;
-            Box::new(SelfRefreshing::new(store.into(), credential.secret.clone()))
-        }
+        ConsumerKind::Lambda(_) | ConsumerKind::SelfRefreshing(_) => Box::new(reader(reach, credential, declared).await?),
     })
+}
+
+/// A reader of the secret of `credential`; who it reads as must be seen in the log of the account, where it is declared so.
+async fn reader(reach: &Reach<'_>, credential: &Credential, declared: &Declared) -> Result<SelfRefreshing, WorldError> {
+    let secret = &credential.secret;
+    let reader = SelfRefreshing::new(store(reach, credential).await?.into(), secret.clone());
+    match reach.catalog.settings.sources.get(&secret.source) {
+        Some(SourceKind::Aws(account)) if declared.is_seen_to_read() => {
+            let config = session(reach, &secret.source, &secret.region).await?;
+            let history = History::new(&config, &secret.region, reach.sessions.lookups(account, &secret.region));
+            Ok(reader.acknowledged_by(CloudTrailReaders::new(history, declared.principals.clone())))
+        }
+        _ => Ok(reader),
+    }
 }
 
 /// A session for where a consumer is: beside the secret, unless it says otherwise.

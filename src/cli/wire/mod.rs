@@ -12,6 +12,7 @@ use crate::collectors::cloudtrail::CloudTrail;
 use crate::collectors::consumers::Consumers;
 use crate::collectors::git::ConfigRepo;
 use crate::collectors::github::GithubOrg;
+use crate::collectors::github_leaks::{SecretScanning, Watched as WatchedKeys};
 use crate::collectors::iam::Iam;
 use crate::collectors::rotations::{Rotations, Watched};
 use crate::collectors::secrets_manager::SecretsManager;
@@ -19,9 +20,9 @@ use crate::collectors::vault::VaultSecrets;
 use crate::evaluate::join;
 use crate::host::clock::SystemClock;
 use crate::load::Observed;
-use crate::model::catalog::{Catalog, Credential, GithubSource, SecretRef, SourceKind, VaultSource};
+use crate::model::catalog::{Catalog, Credential, GithubSource, LeakTrigger, SecretRef, SourceKind, VaultSource};
 use crate::model::id::SourceId;
-use crate::model::rotator;
+use crate::model::rotator::{self, RotatorConfig};
 use crate::model::secret::Secret;
 use crate::model::snapshot::Snapshot;
 use crate::transport::aws::Sessions;
@@ -34,10 +35,13 @@ use crate::world::{Collector, ErrorClass, SecretStore, WorldError};
 mod ahead;
 mod anchors;
 mod consumers;
+mod github_rights;
+mod health;
 mod kinds;
 mod ledger;
 mod objects;
 mod registers;
+mod rights;
 mod sinks;
 mod unusable;
 mod usage;
@@ -45,6 +49,7 @@ mod usage;
 pub(super) use ahead::Asker;
 pub(super) use anchors::anchor;
 pub(super) use consumers::{consumers_of, shared};
+pub(super) use health::health;
 pub(super) use kinds::{Kind, keeper, kind};
 pub(super) use ledger::ledger;
 pub(super) use objects::{folder_of, objects};
@@ -98,7 +103,10 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
                     all.push(Box::new(SecretsManager::new(id.clone(), account, region, config)));
                 }
             }
-            SourceKind::Github(org) => all.push(Box::new(GithubOrg::new(id.clone(), org, github(org, sessions)))),
+            SourceKind::Github(org) => {
+                all.push(Box::new(GithubOrg::new(id.clone(), org, github(org, sessions))));
+                all.extend(secret_scanning(catalog, id, org, sessions).await);
+            }
             SourceKind::Git(repo) => {
                 let locker = catalog.settings.locker.branch.clone();
                 all.push(Box::new(ConfigRepo::new(id.clone(), repo.clone(), root.to_owned(), locker)));
@@ -118,6 +126,23 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
     all.extend(rotations(catalog, root, sessions).await);
     all.extend(by_hand(catalog, root, sessions).await);
     all
+}
+
+/// Looks for access keys in the alerts of `org`; `None` when no credential counts them as a sign.
+async fn secret_scanning(catalog: &Catalog, id: &SourceId, org: &GithubSource, sessions: &Sessions) -> Option<Box<dyn Collector>> {
+    let mut watched = Vec::new();
+    for credential in catalog.credentials.values().filter(|one| one.leak.contains(&LeakTrigger::GithubSecretScanning)) {
+        let RotatorConfig::AwsIamAccessKey(key) = &credential.rotator else { continue };
+        let source = key.source.as_ref().unwrap_or(&credential.secret.source);
+        let Some(SourceKind::Aws(account)) = catalog.settings.sources.get(source) else { continue };
+        let region = account.regions.first().map_or("us-east-1", String::as_str);
+        let config = sessions.get(account, region, account.read_role.as_deref(), READ_SESSION).await;
+        watched.push(WatchedKeys { credential: credential.id.clone(), user: key.user.clone(), config });
+    }
+    if watched.is_empty() {
+        return None;
+    }
+    Some(Box::new(SecretScanning::new(id.clone(), org, github(org, sessions), watched)))
 }
 
 /// Looks at the rotations of credentials that leave something behind; `None` when there are none.

@@ -4,32 +4,28 @@ use std::collections::BTreeMap;
 
 use super::Asker;
 use super::READ_SESSION;
-use crate::collectors::usage::{By, History, LOOKUPS_PER_SECOND, before, keys, last_used};
+use crate::collectors::usage::{before, keys, last_used};
 use crate::model::id::{CredentialId, SourceId};
 use crate::model::preflight::Facts;
 use crate::model::time::Timestamp;
 use crate::model::usage::{Asked, Calls, HISTORY, OldKey};
 use crate::plan::usage::Wanted;
-use crate::transport::budget::Budget;
+use crate::transport::cloudtrail::{By, History};
 
 /// Credentials that one run looks up at most: two lookups a second is all that AWS lets an account have.
 const CREDENTIALS: usize = 10;
 
-/// The pace of each account and region, and why one is asked no more.
-#[derive(Default)]
-struct Paces {
-    budgets: BTreeMap<(SourceId, String), Budget>,
-    refused: BTreeMap<(SourceId, String), Vec<String>>,
-}
+/// Why the log of an account and region is asked no more.
+type Refused = BTreeMap<(SourceId, String), Vec<String>>;
 
 impl Asker<'_> {
     /// Asks what is `wanted` and adds the answers to `facts`, at `now` and before.
     pub(in crate::cli) async fn uses(&self, wanted: &[(CredentialId, Wanted)], now: Timestamp, facts: &mut Facts) {
-        let mut paces = Paces::default();
+        let mut refused = Refused::default();
         let from = Timestamp::from_second(now.as_second() - HISTORY.as_seconds()).unwrap_or(Timestamp::MIN);
         for (at, (id, wanted)) in wanted.iter().enumerate() {
             let asked = if at < CREDENTIALS {
-                self.asked(wanted, from, &mut paces, facts).await
+                self.asked(wanted, from, &mut refused, facts).await
             } else {
                 let why = format!("CloudTrail: one run looks up {CREDENTIALS} credentials; `slm status {id}` looks up this one");
                 let reads = Calls { unseen: vec![why.clone()], ..Calls::default() };
@@ -39,13 +35,13 @@ impl Asker<'_> {
         }
     }
 
-    async fn asked(&self, wanted: &Wanted, from: Timestamp, paces: &mut Paces, facts: &mut Facts) -> Asked {
+    async fn asked(&self, wanted: &Wanted, from: Timestamp, refused: &mut Refused, facts: &mut Facts) -> Asked {
         let mut asked = Asked::default();
         if let Some((source, user, made)) = &wanted.keys {
-            asked.keys = Some(self.old_keys(source, user, (*made, from), paces, facts).await);
+            asked.keys = Some(self.old_keys(source, user, (*made, from), refused, facts).await);
         }
         if let Some((source, region, name, arn)) = &wanted.secret {
-            asked.reads = Some(self.calls((source, region), By::Secret(name, arn), from, paces, facts).await);
+            asked.reads = Some(self.calls((source, region), By::Secret(name, arn), from, refused, facts).await);
         }
         asked
     }
@@ -56,7 +52,7 @@ impl Asker<'_> {
         source: &SourceId,
         user: &str,
         (made, from): (Timestamp, Timestamp),
-        paces: &mut Paces,
+        refused: &mut Refused,
         facts: &mut Facts,
     ) -> Result<Vec<OldKey>, String> {
         let Some(account) = self.account(source) else { return Err(format!("source `{source}` is not an AWS account")) };
@@ -73,7 +69,7 @@ impl Asker<'_> {
             regions.extend(elsewhere.filter(|region| !account.regions.contains(region)));
             let mut calls = Calls::default();
             for region in &regions {
-                let found = self.calls((source, region), By::Key(&key.id), from, paces, facts).await;
+                let found = self.calls((source, region), By::Key(&key.id), from, refused, facts).await;
                 calls.calls.extend(found.calls);
                 calls.cut.extend(found.cut);
                 calls.unseen.extend(found.unseen);
@@ -97,21 +93,20 @@ impl Asker<'_> {
         (source, region): (&SourceId, &String),
         by: By<'_>,
         from: Timestamp,
-        paces: &mut Paces,
+        refused: &mut Refused,
         facts: &mut Facts,
     ) -> Calls {
         let Some(account) = self.account(source) else { return Calls::default() };
         let place = (source.clone(), region.clone());
-        if let Some(unseen) = paces.refused.get(&place) {
+        if let Some(unseen) = refused.get(&place) {
             return Calls { unseen: unseen.clone(), ..Calls::default() };
         }
-        let pace = paces.budgets.entry(place.clone()).or_insert_with(|| Budget::per_second(LOOKUPS_PER_SECOND)).clone();
         let config = self.sessions.get(account, region, account.read_role.as_deref(), READ_SESSION).await;
-        let history = History::new(&config, region, pace);
+        let history = History::new(&config, region, self.sessions.lookups(account, region));
         let found = history.calls(by, from).await;
         facts.requests += history.requests();
         if !found.unseen.is_empty() {
-            paces.refused.insert(place, found.unseen.clone());
+            refused.insert(place, found.unseen.clone());
         }
         found
     }

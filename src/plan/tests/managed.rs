@@ -415,6 +415,15 @@ fn what_restarts_the_same_workload_is_told_once_with_everybody_it_is_for() {
     assert_eq!(of(["x", "x", "x"]), [("`systemctl x`".to_owned(), ["a", "b", "c"].map(CredentialId::from).into())]);
     assert_eq!(of(["y", "x", "x"]), [("`systemctl x`".to_owned(), ["b", "c"].map(CredentialId::from).into())]);
     assert_eq!(of(["x", "y", "z"]), []);
+    let one = world().aged("a", 40).with(|world| {
+        for consumer in &mut world.catalog.credentials.get_mut(&CredentialId::from("a")).unwrap().consumers {
+            let (path, reload) = (consumer.id.to_string(), Some(vec!["x".to_owned()]));
+            consumer.kind = ConsumerKind::File(FileConsumer { path, reload, ..FileConsumer::default() });
+        }
+    });
+    let told = one.plan().together;
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].workload.as_str(), &told[0].credentials[..]), ("`x`", &["a".into()][..]), "of one credential as well");
 }
 
 #[test]

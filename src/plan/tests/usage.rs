@@ -116,7 +116,7 @@ fn a_reader_is_named_unless_it_is_slm_or_declared() {
     let declared = |world: &mut World, principals: &[&str]| {
         let credential = world.catalog.credentials.get_mut("key").unwrap();
         let mut reader = consumer("app");
-        reader.kind = ConsumerKind::SelfRefreshing;
+        reader.kind = ConsumerKind::SelfRefreshing(SelfRefreshingConsumer::default());
         reader.principals = principals.iter().map(|&one| one.to_owned()).collect();
         credential.consumers = vec![reader];
     };

@@ -1,0 +1,150 @@
+//! Figures of `slm verify`: a million artefacts in a hundred runs, in CPU time, beside SHA-256 of the same bytes and git reading them out.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a bench prints its figures and stops at the first surprise"
+)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+use slm::host::git::Locker;
+use slm::host::verify;
+use slm::model::catalog::LockerSettings;
+use slm::model::time::Timestamp;
+use slm::record::ledger::Ledger;
+use slm::record::log::Signer;
+use slm::world::Clock;
+
+/// Bytes of one artefact, about what a decision or a receipt takes.
+const SIZE: usize = 640;
+/// Artefacts of a run.
+const EACH: usize = 10_000;
+/// Ticks a second in `/proc`; fixed on Linux.
+const TICKS: f64 = 100.0;
+
+/// CPU seconds of this process with its threads, and of its children that ended.
+fn cpu() -> (f64, f64) {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<f64>().unwrap() / TICKS;
+    (ticks(11) + ticks(12), ticks(13) + ticks(14))
+}
+
+struct At(Timestamp);
+
+impl Clock for At {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+}
+
+fn at(run: usize) -> Timestamp {
+    Timestamp::from_second(1_795_000_000 + 86_400 * run as i64).unwrap()
+}
+
+/// Ids and digests that do not compress away, in JSON.
+fn artefacts(run: usize) -> BTreeMap<String, Vec<u8>> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ (run as u64 + 1);
+    let mut word = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let id = format!("20261118T{run:06}Z-00000000");
+    let mut files: BTreeMap<_, _> = (0..EACH)
+        .map(|at| {
+            let mut text =
+                format!("{{\"resource\":\"arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/db-{at}\",\"digests\":[");
+            while text.len() < SIZE - 40 {
+                text.push_str(&format!("\"{:016x}\",{},", word(), word() % 1000));
+            }
+            text.push_str("0],\"status\":\"compliant\"}\n");
+            (format!("raw/{id}/{:02}/{at:06}.json", at % 100), text.into_bytes())
+        })
+        .collect();
+    let text = format!("{{\"format\":1,\"run\":{{\"at\":\"{}\",\"id\":\"{id}\"}}}}\n", at(run));
+    files.insert(format!("runs/{id}.json"), text.into_bytes());
+    files
+}
+
+/// What reading one locker took.
+struct Took {
+    bytes: u64,
+    cpu: f64,
+    wall: f64,
+    plain: f64,
+    git: f64,
+    record: f64,
+}
+
+fn locker(folder: &Path, runs: usize) -> (f64, f64) {
+    assert!(Command::new("git").args(["init", "-q", "--bare"]).arg(folder).status().unwrap().success());
+    let (mut record, mut plain) = (0.0, 0.0);
+    for run in 0..runs {
+        let files = artefacts(run);
+        let before = cpu().0;
+        files.values().for_each(|bytes| _ = std::hint::black_box(Sha256::digest(bytes)));
+        let hashed = cpu().0;
+        let signer = Signer::new("acme.example/slm", &[7; 32]).unwrap();
+        let ledger = Ledger::new("acme.example/slm".to_owned(), Some(signer), None);
+        let locker = Locker::open(folder, &LockerSettings::default(), None).unwrap().logged(ledger, Arc::new(At(at(run))));
+        let message = format!("run 20261118T{run:06}Z-00000000: 0 of 0 actions done");
+        locker.append(|_| files.clone(), &message, at(run)).unwrap();
+        plain += hashed - before;
+        record += cpu().0 - hashed;
+    }
+    (plain, record)
+}
+
+/// What git takes to read the same objects out, whole.
+fn git(folder: &Path) -> f64 {
+    let before = cpu().1;
+    let all = ["cat-file", "--batch", "--batch-all-objects", "--unordered"];
+    let status = Command::new("git").arg("--git-dir").arg(folder).args(all).stdout(Stdio::null()).status().unwrap();
+    assert!(status.success());
+    cpu().1 - before
+}
+
+fn measure(runs: usize) -> Took {
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, record) = locker(folder.path(), runs);
+    let (before, start) = (cpu().0, Instant::now());
+    let read = verify::history(folder.path(), "slm/evidence", None).unwrap();
+    let (cpu, wall) = (cpu().0 - before, start.elapsed().as_secs_f64());
+    assert_eq!(read.finding, None);
+    let (commits, artefacts, bytes) = read.chain.counts();
+    assert_eq!((commits, artefacts), (runs as u64, (runs * (EACH + 1)) as u64));
+    Took { bytes, cpu, wall, plain, git: git(folder.path()), record }
+}
+
+fn main() {
+    let all = [25, 50, 100].map(measure);
+    let [quarter, half, Took { bytes, cpu, wall, plain, git, record }] = all;
+    let gb = bytes as f64 / 1e9;
+    println!(
+        r#"{{"figure":"verify.sha256_ratio","value":{:.2},"unit":"CPU over SHA-256 of the same bytes","artefacts":{},"gb_per_cpu_s":{:.2},"gb_per_s":{:.2},"against":"SHA-256 alone {:.2} GB/s; git cat-file of the same {:.2} GB a CPU second"}}"#,
+        cpu / plain,
+        100 * (EACH + 1),
+        gb / cpu,
+        gb / wall,
+        gb / plain,
+        gb / git
+    );
+    println!(
+        r#"{{"figure":"verify.s","value":{cpu:.1},"unit":"CPU s","wall_s":{wall:.1},"gb":{gb:.2},"recorded_in_cpu_s":{record:.1}}}"#
+    );
+    println!(
+        r#"{{"figure":"growth.verify","value":{:.2},"unit":"x for 4x","against":"25 runs {:.1} s, 50 runs {:.1} s, 100 runs {cpu:.1} s"}}"#,
+        cpu / quarter.cpu,
+        quarter.cpu,
+        half.cpu
+    );
+}

@@ -1,0 +1,208 @@
+//! A stretch of days as verbs need it: read by the index of the locker, so that what did not change is not read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::ops::Range;
+use std::path::Path;
+
+use super::Trouble;
+use super::past::{broken, run};
+use crate::host::history::{History, Kept, Recorded};
+use crate::model::assessment::Tally;
+use crate::model::id::{ControlId, EntityType};
+use crate::model::past::{LogHead, Noted};
+use crate::model::period::{At, Date, Life, Period, RunNote, before_midnight, midnight};
+use crate::model::time::{Limit, Timestamp};
+use crate::record::changes::lines;
+use crate::record::leaf::hex;
+use crate::record::ledger::{CHECKPOINT, FOLDER, standing};
+use crate::record::past::RunFile;
+use crate::record::period::{MOST_DAYS, Stretch, Told, Versions, days, life, members, missed, series};
+use crate::record::{decisions_path, snapshot_path};
+
+/// What is asked for.
+pub(super) struct Asked {
+    pub(super) from: Date,
+    pub(super) to: Date,
+    /// Longer without a run is told.
+    pub(super) cadence: Limit,
+    pub(super) now: Timestamp,
+}
+
+/// A stretch of days, read.
+pub(super) struct Collected {
+    pub(super) history: History,
+    pub(super) period: Period,
+    /// The last run before it, with its commit.
+    pub(super) before: Option<(Recorded, RunNote)>,
+    /// The commits of its runs.
+    pub(super) recorded: Vec<Recorded>,
+    /// What contradicts itself.
+    pub(super) findings: Vec<Noted>,
+    /// The log after its last run.
+    pub(super) head: Option<LogHead>,
+}
+
+/// Runs of a stretch, with where they stand.
+struct Runs {
+    /// Places of their commits.
+    places: Vec<usize>,
+    recorded: Vec<Recorded>,
+    files: Vec<RunFile>,
+    notes: Vec<RunNote>,
+    before: Option<(Recorded, RunFile, RunNote)>,
+}
+
+/// One file in a stretch.
+struct Changed {
+    path: String,
+    before: String,
+    changes: Vec<(At, String)>,
+}
+
+/// What the evidence on `branch` says of what is asked for.
+pub(super) fn collect(root: &Path, branch: &str, asked: &Asked) -> Result<Collected, Trouble> {
+    let Asked { from, to, .. } = asked;
+    if to < from {
+        return Err(format!("a period from {from} to {to} has no day; write the earlier day first").into());
+    }
+    let longest = i64::try_from(MOST_DAYS).unwrap_or(i64::MAX) * Limit::DAY;
+    if midnight(*to).as_second() - midnight(*from).as_second() >= longest {
+        return Err(format!("a period of more than {MOST_DAYS} days is not told at once; ask for its parts").into());
+    }
+    let mut history = History::open(root, branch)?;
+    let (mut period, mut runs, mut findings) = tell(&mut history, asked)?;
+    if !findings.is_empty() {
+        // The index may be at fault, and is made anew from what is not.
+        history.rebuild()?;
+        (period, runs, findings) = tell(&mut history, asked)?;
+    }
+    let head = runs.recorded.last().map(|last| head(&history, last)).transpose()?.flatten();
+    let before = runs.before.map(|(recorded, _, note)| (recorded, note));
+    Ok(Collected { history, period, before, recorded: runs.recorded, findings, head })
+}
+
+/// The stretch, its runs, and what in it contradicts itself.
+fn tell(history: &mut History, asked: &Asked) -> Result<(Period, Runs, Vec<Noted>), Trouble> {
+    let bounds = (midnight(asked.from), before_midnight(asked.to));
+    let runs = runs(history, bounds)?;
+    let days = days(asked.from, asked.to, &runs.notes);
+    let before = runs.before.as_ref().map(|(_, _, note)| note);
+    let stretch = Stretch { before, runs: &runs.notes, days: &days };
+    let mut findings = Vec::new();
+    let mut controls = Vec::new();
+    for control in control_ids(&runs) {
+        let Some(changed) = changed(history, &runs, &decisions_path(&control), &mut findings)? else { continue };
+        let recorded: Vec<Option<Tally>> = runs.files.iter().map(|file| file.controls.get(control.as_str()).cloned()).collect();
+        let judged = runs.before.as_ref().is_some_and(|(_, file, _)| file.controls.contains_key(control.as_str()));
+        let told = series(&control, &stretch, &versions(&changed), &recorded, judged);
+        controls.push(take(told, &runs, &mut findings)?);
+    }
+    let mut populations = Vec::new();
+    for entity in entities(&runs) {
+        let Some(changed) = changed(history, &runs, &snapshot_path(&entity), &mut findings)? else { continue };
+        populations.push(take(members(&entity, &stretch, &versions(&changed)), &runs, &mut findings)?);
+    }
+    let ends = (bounds.0, bounds.1.min(asked.now));
+    let missed = missed(before, &runs.notes, ends, asked.cadence);
+    let rotations = rotations(history, &runs, bounds)?;
+    let period =
+        Period { from: asked.from, to: asked.to, runs: runs.notes.clone(), days, missed, controls, populations, rotations };
+    Ok((period, runs, findings))
+}
+
+fn versions(changed: &Changed) -> Versions<'_> {
+    Versions { path: &changed.path, before: &changed.before, changes: &changed.changes }
+}
+
+/// What is told, its contradictions among the findings.
+fn take<T>(told: Result<Told<T>, crate::record::past::Unreadable>, runs: &Runs, findings: &mut Vec<Noted>) -> Result<T, Trouble> {
+    let Told { told, contradicted } = told.map_err(|error| broken(error.to_string()))?;
+    findings.extend(contradicted.into_iter().map(|(at, what)| {
+        let run = &runs.notes[at].id;
+        Noted { code: "slm::evidence-contradicted", what: format!("in run {run}: {what}") }
+    }));
+    Ok(told)
+}
+
+/// Runs that began in `bounds`, and the last one before the first of them.
+fn runs(history: &History, bounds: (Timestamp, Timestamp)) -> Result<Runs, Trouble> {
+    let commits = history.commits();
+    let within = |one: &Recorded| one.run.is_some() && bounds.0 <= one.at && one.at <= bounds.1;
+    let places: Vec<usize> = commits.iter().enumerate().filter(|(_, one)| within(one)).map(|(at, _)| at).collect();
+    // Without a run in it, what stood at its end is what came before.
+    let first = places.first().copied().unwrap_or_else(|| commits.partition_point(|one| one.at <= bounds.1));
+    let before = commits[..first].iter().rev().find(|one| one.run.is_some());
+    let before = before.map(|one| run(history, one).map(|(file, note)| (one.clone(), file, note))).transpose()?;
+    let recorded: Vec<Recorded> = places.iter().map(|at| commits[*at].clone()).collect();
+    let (mut files, mut notes) = (Vec::with_capacity(recorded.len()), Vec::with_capacity(recorded.len()));
+    for one in &recorded {
+        let (file, note) = run(history, one)?;
+        files.push(file);
+        notes.push(note);
+    }
+    Ok(Runs { places, recorded, files, notes, before })
+}
+
+fn control_ids(runs: &Runs) -> BTreeSet<ControlId> {
+    runs.files.iter().flat_map(|file| file.controls.keys()).map(ControlId::from).collect()
+}
+
+fn entities(runs: &Runs) -> BTreeSet<EntityType> {
+    runs.notes.iter().flat_map(|note| &note.seen).map(|seen| seen.entity.clone()).collect()
+}
+
+/// The file at `path` before the runs, and what each of them changed; `None` when it never was.
+fn changed(history: &mut History, runs: &Runs, path: &str, findings: &mut Vec<Noted>) -> Result<Option<Changed>, Trouble> {
+    let all = history.versions(path)?;
+    let (Some(first), Some(last)) = (runs.places.first(), runs.places.last()) else { return Ok(None) };
+    let Range { start, end } = all.partition_point(|one| one.commit < *first)..all.partition_point(|one| one.commit <= *last);
+    let Some(final_version) = all[..end].last() else { return Ok(None) };
+    let before = all[..start].last().map(|one| history.text(one)).transpose()?.unwrap_or_default();
+    let texts = history.changes(path, &all[start..end])?;
+    let is = if start == end { before.clone() } else { history.text(final_version)? };
+    if sum(&before, texts.iter().map(String::as_str)) != sum(&is, std::iter::empty()) {
+        let what = format!("what the index says of `{path}` does not lead to what git has");
+        findings.push(Noted { code: "slm::index-contradicted", what });
+    }
+    let place = |one: &Kept| runs.places.partition_point(|place| *place < one.commit);
+    let changes = all[start..end].iter().map(place).zip(texts).collect();
+    Ok(Some(Changed { path: path.to_owned(), before, changes }))
+}
+
+/// The lines of `text` after `changes`, in whatever order, as one number.
+fn sum<'a>(text: &str, changes: impl Iterator<Item = &'a str>) -> u64 {
+    let hash = |line: &str| {
+        let mut hasher = DefaultHasher::new();
+        line.hash(&mut hasher);
+        hasher.finish()
+    };
+    let before = text.lines().fold(0_u64, |sum, line| sum.wrapping_add(hash(line)));
+    changes.flat_map(lines).fold(
+        before,
+        |sum, (came, line)| {
+            if came { sum.wrapping_add(hash(line)) } else { sum.wrapping_sub(hash(line)) }
+        },
+    )
+}
+
+/// Lives of versions that something happened to in `bounds`.
+fn rotations(history: &History, runs: &Runs, bounds: (Timestamp, Timestamp)) -> Result<Vec<Life>, Trouble> {
+    let Some(last) = runs.recorded.last() else { return Ok(Vec::new()) };
+    let files: BTreeMap<String, Vec<u8>> = history.files(last.commit, "rotations/")?;
+    let mut lives = Vec::new();
+    for (path, file) in &files {
+        lives.extend(life(path, file, bounds).map_err(|error| broken(error.to_string()))?);
+    }
+    Ok(lives)
+}
+
+/// What the log said after `last`; `None` while there is none.
+fn head(history: &History, last: &Recorded) -> Result<Option<LogHead>, Trouble> {
+    let Some(file) = history.file(last.commit, &format!("{FOLDER}{CHECKPOINT}"))? else { return Ok(None) };
+    let standing = standing(&file, &[]).map_err(|error| broken(error.to_string()))?;
+    let keys = history.files(last.commit, &format!("{FOLDER}keys"))?.into_keys().collect();
+    let root = hex(&standing.head.root);
+    let (origin, received) = (standing.origin, standing.received);
+    Ok(Some(LogHead { origin, size: standing.head.size, root, received, commit: last.commit.to_string(), keys }))
+}

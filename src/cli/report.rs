@@ -1,0 +1,217 @@
+//! `slm report`: what the evidence says of a stretch of days, as an auditor asks for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::past::{self, Past, When, config_at};
+use super::period::{Asked, Collected, collect};
+use super::{Exit, Global, Said, Trouble, verify};
+use crate::host::clock::SystemClock;
+use crate::host::{git, repo};
+use crate::model::assessment::{Status, Tally};
+use crate::model::catalog::{Catalog, ControlKind};
+use crate::model::id::{ControlId, FrameworkId};
+use crate::model::past::{Otherwise, Serving, TextChange};
+use crate::model::period::{At, Cell};
+use crate::model::time::Limit;
+use crate::report::period::{self, Report};
+use crate::world::Clock as _;
+
+/// Without a cadence of its own: what a daily run keeps, with two hours to spare.
+const CADENCE: Limit = Limit::seconds(26 * 3_600);
+
+/// Arguments of `slm report`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Every day of a period: controls, deviations, missed runs, exceptions, populations, texts
+    Period(PeriodArgs),
+}
+
+#[derive(clap::Args)]
+struct PeriodArgs {
+    /// The first day, in UTC
+    #[arg(long, value_name = "DAY")]
+    from: When,
+    /// The last day
+    #[arg(long, value_name = "DAY")]
+    to: When,
+    /// Only controls that serve this framework
+    #[arg(long, value_name = "FRAMEWORK")]
+    framework: Option<String>,
+    /// Print markdown
+    #[arg(long)]
+    markdown: bool,
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
+    match &args.what {
+        What::Period(args) => of_period(args, global),
+    }
+}
+
+fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
+    let settings = verify::settings(global)?;
+    let cadence = settings.log.cadence.unwrap_or(CADENCE);
+    let asked = Asked { from: args.from.date(), to: args.to.date(), cadence, now: SystemClock.now() };
+    let _progress = global.progress("reading the evidence".to_owned(), 0);
+    let mut collected = collect(&global.root, &settings.branch, &asked)?;
+    let mut unproven = Vec::new();
+    let config = collected.period.runs.last().map(|last| (last.config.clone(), last.judged.unwrap_or(last.at)));
+    let catalog = config.and_then(|(config, at)| match config_at(global, &config, at) {
+        Ok((catalog, _)) => Some(catalog),
+        Err(noted) => {
+            unproven.push(noted);
+            None
+        }
+    });
+    let framework = args.framework.as_deref().map(|id| framework(catalog.as_ref(), id)).transpose()?;
+    let texts = texts(global, &mut collected)?;
+    unproven.extend(texts.iter().filter_map(|text| text.unseen.clone()));
+    unproven.dedup();
+    let serving = catalog.as_ref().map(|catalog| serving(catalog, framework.as_ref())).unwrap_or_default();
+    if framework.is_some() {
+        let wanted: BTreeSet<&ControlId> = serving.iter().flat_map(|one| one.judged.iter().chain(&one.stated)).collect();
+        collected.period.controls.retain(|series| wanted.contains(&series.control));
+    }
+    let exceptions = catalog.as_ref().map(|catalog| catalog.exceptions.values().cloned().collect()).unwrap_or_default();
+    let report = Report {
+        period: &collected.period,
+        branch: &settings.branch,
+        cadence,
+        framework: framework.as_ref(),
+        serving: &serving,
+        texts: &texts,
+        exceptions,
+        head: collected.head.as_ref(),
+        findings: &collected.findings,
+        unproven: &unproven,
+    };
+    let human = if args.markdown { period::markdown(&report)? } else { period::human(&report) };
+    Ok(Said::new(exits(&report), human, period::json(&report)))
+}
+
+fn exits(report: &Report<'_>) -> Vec<Exit> {
+    let mut exits = vec![Exit::Clean];
+    exits.extend((!report.findings.is_empty()).then_some(Exit::Integrity));
+    let cells = || report.period.controls.iter().flat_map(|series| &series.days);
+    let is = |wanted: Status| cells().any(|cell| matches!(cell, Cell::Judged { tally, .. } if tally.contains_key(&wanted)));
+    let without = report.period.days.iter().any(|day| day.runs.is_empty());
+    exits.extend((without || !report.unproven.is_empty() || is(Status::NoEvidence)).then_some(Exit::Incomplete));
+    let flagged = report.period.populations.iter().flat_map(|one| &one.changes).any(|change| change.explained.is_none());
+    exits.extend((flagged || !report.period.deviations().is_empty()).then_some(Exit::Changes));
+    exits
+}
+
+fn framework(catalog: Option<&Catalog>, id: &str) -> Result<FrameworkId, Trouble> {
+    let Some(catalog) = catalog else {
+        return Err(format!("which controls serve `{id}` is not to be known without the config of the last run").into());
+    };
+    let known: Vec<&str> = catalog.frameworks.keys().map(FrameworkId::as_str).collect();
+    if known.contains(&id) {
+        return Ok(id.into());
+    }
+    Err(format!("there is no framework `{id}`; there are `{}`", known.join("`, `")).into())
+}
+
+/// Which controls serve each criterion, by the config of the last run.
+fn serving(catalog: &Catalog, framework: Option<&FrameworkId>) -> Vec<Serving> {
+    let mut all = BTreeMap::new();
+    for one in catalog.frameworks.values().filter(|one| framework.is_none_or(|id| *id == one.id)) {
+        for (criterion, text) in &one.criteria {
+            let serving = Serving {
+                framework: one.id.clone(),
+                criterion: criterion.clone(),
+                title: text.title.clone(),
+                judged: Vec::new(),
+                stated: Vec::new(),
+                waiting: Vec::new(),
+            };
+            all.insert((one.id.clone(), criterion.clone()), serving);
+        }
+    }
+    for control in catalog.controls.values() {
+        for (framework, criteria) in &control.criteria {
+            for criterion in criteria {
+                let Some(serving) = all.get_mut(&(framework.clone(), criterion.clone())) else { continue };
+                let place = match (&control.needs, control.kind) {
+                    (_, ControlKind::Attestation) => &mut serving.stated,
+                    (Some(_), _) => &mut serving.waiting,
+                    (None, _) => &mut serving.judged,
+                };
+                place.push(control.id.clone());
+            }
+        }
+    }
+    all.into_values().collect()
+}
+
+/// Where the config changed, and what the text before would have said of what the first run by the new one saw.
+fn texts(global: &Global, collected: &mut Collected) -> Result<Vec<TextChange>, Trouble> {
+    let mut before = collected.before.as_ref().map(|(_, note)| note.config.clone());
+    let mut texts = Vec::new();
+    for at in 0..collected.period.runs.len() {
+        let after = collected.period.runs[at].config.clone();
+        if let Some(before) = before.filter(|before| *before != after) {
+            texts.push(text(global, collected, at, before, after.clone())?);
+        }
+        before = Some(after);
+    }
+    Ok(texts)
+}
+
+fn text(global: &Global, collected: &Collected, at: At, before: String, after: String) -> Result<TextChange, Trouble> {
+    let recorded = collected.recorded[at].clone();
+    let (file, note) = past::run(&collected.history, &recorded)?;
+    let tree = |rev: &str| git::read_tree(&global.root, rev).ok();
+    let files = tree(&before).zip(tree(&after)).map(|(old, new)| {
+        let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        paths.into_iter().filter(|path| old.get(*path) != new.get(*path)).cloned().collect()
+    });
+    let past = Past { history: &collected.history, recorded, file, note };
+    let (otherwise, unseen) = match past.judge_again(global, &before)? {
+        Ok(again) => {
+            let mut tallies: BTreeMap<ControlId, Tally> =
+                again.assessment.decisions.controls().map(|id| (id.clone(), Tally::new())).collect();
+            for (control, status, _) in again.assessment.decisions.reasons() {
+                *tallies.entry(control.clone()).or_default().entry(status).or_default() += 1;
+            }
+            (otherwise(&tallies, &past.file.controls), None)
+        }
+        Err(noted) => (Vec::new(), Some(noted)),
+    };
+    let authored = repo::authored(&global.root, &after).ok();
+    Ok(TextChange { run: at, before, after, authored, files, otherwise, unseen })
+}
+
+fn otherwise(before: &BTreeMap<ControlId, Tally>, after: &BTreeMap<String, Tally>) -> Vec<Otherwise> {
+    let ids: BTreeSet<ControlId> = before.keys().cloned().chain(after.keys().map(ControlId::from)).collect();
+    let one = |control: ControlId| {
+        let (before, after) = (before.get(&control).cloned(), after.get(control.as_str()).cloned());
+        (before != after).then_some(Otherwise { control, before, after })
+    };
+    ids.into_iter().filter_map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_text_would_have_said_is_told_where_it_differs() {
+        let tally = |count| Tally::from([(Status::Compliant, count)]);
+        let before = BTreeMap::from([("A-1".into(), tally(1)), ("A-2".into(), tally(2)), ("A-3".into(), tally(3))]);
+        let after = BTreeMap::from([("A-1".to_owned(), tally(1)), ("A-2".to_owned(), tally(3)), ("A-4".to_owned(), tally(4))]);
+        let told: Vec<_> = otherwise(&before, &after).into_iter().map(|one| (one.control, one.before, one.after)).collect();
+        let expected = [
+            ("A-2".into(), Some(tally(2)), Some(tally(3))),
+            ("A-3".into(), Some(tally(3)), None),
+            ("A-4".into(), None, Some(tally(4))),
+        ];
+        assert_eq!(told, expected);
+    }
+}

@@ -1,0 +1,314 @@
+//! The nine questions of an auditor and their answers, line by line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::{Counts, Lasting, Overlap, Report, no_run, overlaps, subject, unexplained, why};
+use crate::model::assessment::{Status, Tally};
+use crate::model::past::{LogHead, Noted, Serving, TextChange};
+use crate::model::period::{Cell, Members, Series};
+use crate::report::words::count;
+
+/// Lines of one section; what is more is counted, and is in the JSON.
+const SHOWN: usize = 40;
+
+/// A question and the lines of its answer.
+pub(super) type Section = (&'static str, Vec<String>);
+
+/// The report for a terminal.
+#[must_use]
+pub fn human(report: &Report<'_>) -> String {
+    let mut text = String::new();
+    let period = report.period;
+    let framework = report.framework.map_or_else(String::new, |id| format!(", {id}"));
+    let (runs, days) = (count(period.runs.len() as u64, "run"), count(period.days.len() as u64, "day"));
+    let _ = writeln!(text, "{} to {} on {}{framework}: {days}, {runs}\n", period.from, period.to, report.branch);
+    for series in &period.controls {
+        let _ = writeln!(text, "  {:<8} {}  {}", series.control, strip(series), Counts::of(series).text());
+    }
+    if !period.controls.is_empty() {
+        text.push_str(
+            "           . compliant  e excepted  # non-compliant  ? no-evidence  o without a member  - not judged  _ no run\n",
+        );
+    }
+    for (title, lines) in sections(report) {
+        let _ = writeln!(text, "\n{title}");
+        for line in lines {
+            let _ = writeln!(text, "  {line}");
+        }
+    }
+    for Noted { code, what } in report.findings {
+        let _ = writeln!(text, "error[{code}]: {what}");
+    }
+    for Noted { what, .. } in report.unproven {
+        let _ = writeln!(text, "! unproven    {what}");
+    }
+    text
+}
+
+/// A letter a day; of a long period only its last days.
+fn strip(series: &Series) -> String {
+    const WIDE: usize = 92;
+    let skipped = series.days.len().saturating_sub(WIDE);
+    let dots = if skipped > 0 { "…" } else { "" };
+    dots.to_owned() + &series.days.iter().skip(skipped).map(letter).collect::<String>()
+}
+
+fn letter(cell: &Cell) -> char {
+    match cell {
+        Cell::NoRun => '_',
+        Cell::NotJudged => '-',
+        Cell::Judged { gravest, .. } => match gravest {
+            Some(Status::Compliant) => '.',
+            Some(Status::Excepted) => 'e',
+            Some(Status::NonCompliant) => '#',
+            Some(Status::NoEvidence) => '?',
+            Some(Status::NotApplicable) | None => 'o',
+        },
+    }
+}
+
+/// Every question with its answer.
+pub(super) fn sections(report: &Report<'_>) -> Vec<Section> {
+    vec![
+        ("1. Any member, any day", members(report)),
+        ("2. The population, its completeness, its change", populations(report)),
+        ("3. Deviations, detection, repair, exceptions, days without evidence", deviations(report)),
+        ("4. Which text applied, and what the text before would have said", texts(report)),
+        ("5. Criteria: controls, manual, gaps", criteria(report)),
+        ("6. A sample that can be drawn again", sample(report)),
+        ("7. Proof without a network", proof(report)),
+        ("8. Who can change collector, policy and store, and did anyone", changes(report)),
+        ("9. The life of one secret's rotations", rotations(report)),
+    ]
+}
+
+/// No more than [`SHOWN`] of `lines`.
+fn bounded(mut lines: Vec<String>, one: &str) -> Vec<String> {
+    let more = lines.len().saturating_sub(SHOWN);
+    lines.truncate(SHOWN);
+    lines.extend((more > 0).then(|| format!("and {}: `--format json` has all", count(more as u64, one))));
+    lines
+}
+
+fn members(report: &Report<'_>) -> Vec<String> {
+    let subjects: usize = report.period.controls.iter().map(|series| series.members.len()).sum();
+    let told = format!(
+        "{} of {} with every change of what was said, by run and commit: `--format json`",
+        count(subjects as u64, "subject"),
+        count(report.period.controls.len() as u64, "control")
+    );
+    vec![
+        told,
+        "`slm explain <resource|control> --at <day>` judges any of them again, with the digests of what it rests on".to_owned(),
+    ]
+}
+
+fn populations(report: &Report<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for one in report.period.populations.iter().filter(|one| !one.seen.is_empty()) {
+        lines.push(population(report, one));
+    }
+    let empty = report.period.populations.iter().filter(|one| one.seen.is_empty()).count();
+    lines.extend((empty > 0).then(|| format!("{} without a member", count(empty as u64, "population"))));
+    let flagged = unexplained(report.period);
+    let told = flagged.iter().map(|change| {
+        let at = report.period.runs.get(change.run).map(|run| run.at.to_string()).unwrap_or_default();
+        let moved = if change.came { "came" } else { "went" };
+        format!("! {} of {} {} {moved} by {at}: {}", change.id, change.source, change.scope, why(None))
+    });
+    lines.extend(bounded(told.collect(), "change"));
+    lines
+}
+
+fn population(report: &Report<'_>, one: &Members) -> String {
+    let sizes: Vec<u64> = one.sizes.iter().flatten().copied().collect();
+    let (first, last) = (sizes.first().copied().unwrap_or(0), sizes.last().copied().unwrap_or(0));
+    let (came, went) = (one.changes.iter().filter(|it| it.came).count(), one.changes.iter().filter(|it| !it.came).count());
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for change in &one.changes {
+        let reason = match &change.explained {
+            Some(crate::model::period::Explanation::Created(_)) => "made, says the source",
+            Some(crate::model::period::Explanation::Deleting) => "being deleted, said the source",
+            Some(crate::model::period::Explanation::OtherConfig) => "by another config",
+            Some(_) => "not seen whole",
+            None => "not explained",
+        };
+        *reasons.entry(reason).or_default() += 1;
+    }
+    let reasons: Vec<String> = reasons.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
+    let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    let part = report
+        .period
+        .runs
+        .iter()
+        .filter(|run| run.seen.iter().any(|seen| seen.entity == one.entity && !seen.completeness.is_complete()));
+    let part = part.count();
+    let part =
+        if part == 0 { "seen whole by every run".to_owned() } else { format!("not seen whole by {}", count(part as u64, "run")) };
+    format!("{}  {first} to {last}, {came} came, {went} went{reasons}; {part}", one.entity)
+}
+
+fn deviations(report: &Report<'_>) -> Vec<String> {
+    let period = report.period;
+    let told = |one: &crate::model::period::Deviation| {
+        format!("{} {}  {}", one.control, subject(&one.subject), Lasting::of(period, one).told(one.before))
+    };
+    let all = period.deviations();
+    let mut lines = bounded(all.iter().map(told).collect(), "deviation");
+    if all.is_empty() {
+        lines.push("nothing was seen to be non-compliant".to_owned());
+    }
+    let waivers = period.waivers().into_iter().map(|(id, one)| {
+        let who = report.exceptions.iter().find(|exception| exception.id == id);
+        let who = who.map_or_else(
+            || "no longer in the config of the last run".to_owned(),
+            |who| format!("asked for by {}, approved by {}, until {}", who.requester, who.approver, who.expires),
+        );
+        format!("exception {id}: {}; {who}", told(&one))
+    });
+    lines.extend(bounded(waivers.collect(), "use of an exception"));
+    let overlapping = overlaps(period).into_iter().map(|Overlap { one, other, from, until }| {
+        let until = until.map_or_else(|| "the end".to_owned(), |until| until.to_string());
+        format!("exceptions {one} and {other} were in use at once from {from} until {until}")
+    });
+    lines.extend(bounded(overlapping.collect(), "overlap"));
+    let without: Vec<_> = period.days.iter().filter(|day| day.runs.is_empty()).map(|day| day.date.to_string()).collect();
+    lines.push(if without.is_empty() {
+        "a run on every day".to_owned()
+    } else {
+        let (some, more) = without.split_at(without.len().min(SHOWN));
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        format!("{} without a run: {}{more}", count(without.len() as u64, "day"), some.join(", "))
+    });
+    let missed = period.missed.iter().map(|one| {
+        format!("no run from {} until {}, longer than {}: {}", one.after, one.before, report.cadence, no_run(one.reason))
+    });
+    lines.extend(bounded(missed.collect(), "time without a run"));
+    let unfinished =
+        period.runs.iter().flat_map(|run| run.unfinished.iter().map(move |what| format!("run {} did not end: {what}", run.id)));
+    lines.extend(bounded(unfinished.collect(), "action"));
+    lines
+}
+
+fn tally(tally: Option<&Tally>) -> String {
+    let Some(tally) = tally else { return "no such control".to_owned() };
+    let each: Vec<String> = tally.iter().map(|(status, number)| format!("{number} {}", status.word())).collect();
+    if each.is_empty() { "no member".to_owned() } else { each.join(", ") }
+}
+
+fn texts(report: &Report<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let configs: BTreeSet<&str> = report.period.runs.iter().map(|run| run.config.as_str()).collect();
+    lines.push(format!(
+        "{} applied; `slm explain <control> --at <day>` shows the rule of a day",
+        count(configs.len() as u64, "config")
+    ));
+    for TextChange { run, before, after, authored, files, otherwise, unseen } in report.texts {
+        let at = report.period.runs.get(*run).map(|run| run.at.to_string()).unwrap_or_default();
+        let who = authored.as_ref().map_or_else(String::new, |who| format!(": {} by {}", who.subject, who.author));
+        lines.push(format!("{at}  {} to {}{who}", short(before), short(after)));
+        lines.extend(files.as_ref().map(|files| format!("  changed {}", files.join(", "))));
+        for one in otherwise {
+            lines.push(format!("  {}: before {}; since {}", one.control, tally(one.before.as_ref()), tally(one.after.as_ref())));
+        }
+        match unseen {
+            Some(Noted { what, .. }) => lines.push(format!("  what the text before would have said: {what}")),
+            None if otherwise.is_empty() => lines.push("  the text before would have said the same".to_owned()),
+            None => {}
+        }
+    }
+    bounded(lines, "line")
+}
+
+fn short(config: &str) -> &str {
+    let length = if config.starts_with("work-tree-") { 22 } else { 12 };
+    &config[..length.min(config.len())]
+}
+
+fn criteria(report: &Report<'_>) -> Vec<String> {
+    let list = |word: &str, ids: &[crate::model::id::ControlId]| {
+        let ids: Vec<&str> = ids.iter().map(crate::model::id::ControlId::as_str).collect();
+        (!ids.is_empty()).then(|| format!("{word}{}", ids.join(" ")))
+    };
+    let line = |one: &Serving| {
+        let parts = [list("", &one.judged), list("stated by people: ", &one.stated), list("waits for a collector: ", &one.waiting)];
+        let mut parts: Vec<String> = parts.into_iter().flatten().collect();
+        if one.is_gap() {
+            parts.insert(0, "GAP".to_owned());
+        }
+        format!("{}:{} {}  {}", one.framework, one.criterion, one.title, parts.join("; "))
+    };
+    if report.serving.is_empty() {
+        return vec!["not known without the config of the last run".to_owned()];
+    }
+    if report.framework.is_some() {
+        return report.serving.iter().map(line).collect();
+    }
+    let mut frameworks: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for one in report.serving {
+        let counts = frameworks.entry(one.framework.as_str()).or_default();
+        counts.0 += 1;
+        counts.1 += usize::from(one.is_gap());
+    }
+    let told = |(id, (all, gaps)): (&str, (usize, usize))| {
+        format!("{id}  {all} criteria, {gaps} without a control; `--framework {id}` lists them")
+    };
+    frameworks.into_iter().map(told).collect()
+}
+
+fn sample(report: &Report<'_>) -> Vec<String> {
+    let members: usize = report.period.controls.iter().map(|series| series.members.len()).sum();
+    vec![format!("the members to draw from are those of 1, {members} of them, in the order in which the JSON has them")]
+}
+
+fn proof(report: &Report<'_>) -> Vec<String> {
+    let Some(LogHead { origin, size, root, received, commit, .. }) = report.head else {
+        return vec!["the locker had no log by the last run: nothing of it is proven".to_owned()];
+    };
+    vec![
+        format!("log {origin}: {size} entries, root {root}, received {received}, in {}", short(commit)),
+        "`slm verify` checks all of it from a clone, and docs/verify.md does so without slm".to_owned(),
+    ]
+}
+
+fn changes(report: &Report<'_>) -> Vec<String> {
+    let runs = &report.period.runs;
+    let versions: BTreeSet<&str> = runs.iter().map(|run| run.slm.as_str()).collect();
+    let verbs: BTreeSet<&str> = runs.iter().map(|run| run.verb.as_str()).collect();
+    let list = |all: &BTreeSet<&str>| all.iter().copied().collect::<Vec<_>>().join(", ");
+    let mut lines = vec![format!("collector: slm {}, as {}", list(&versions), list(&verbs))];
+    let mut callers: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (source, caller) in runs.iter().flat_map(|run| &run.callers) {
+        callers.entry(source).or_default().insert(caller.as_deref().unwrap_or("nobody that the source names"));
+    }
+    lines.extend(bounded(callers.iter().map(|(source, who)| format!("read {source} as {}", list(who))).collect(), "source"));
+    let authors: BTreeSet<&str> =
+        report.texts.iter().filter_map(|text| text.authored.as_ref()).map(|who| who.author.as_str()).collect();
+    let times = count(report.texts.len() as u64, "time");
+    lines.push(if report.texts.is_empty() {
+        "policy: not changed".to_owned()
+    } else {
+        format!(
+            "policy: changed {times}, by {}",
+            if authors.is_empty() { "nobody whose commit is here".to_owned() } else { list(&authors) }
+        )
+    });
+    let keys = report.head.map_or(0, |head| head.keys.len());
+    lines.push(format!(
+        "store: {} to the end; who may write branches is judged by controls over `GitHub::Repo` and `Git::Repo`",
+        count(keys as u64, "key of the log")
+    ));
+    lines
+}
+
+fn rotations(report: &Report<'_>) -> Vec<String> {
+    let line = |life: &crate::model::period::Life| {
+        let text = |name: &str| life.told[name].as_str();
+        let told =
+            ["made", "promoted", "disabled", "refused", "done"].iter().filter_map(|name| Some(format!("{name} {}", text(name)?)));
+        format!("{} {}  {}", life.credential, life.version, told.collect::<Vec<_>>().join(", "))
+    };
+    let lines: Vec<String> = report.period.rotations.iter().map(line).collect();
+    if lines.is_empty() { vec!["no version was made or ended".to_owned()] } else { bounded(lines, "version") }
+}

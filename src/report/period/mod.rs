@@ -1,0 +1,263 @@
+//! A stretch of days for an auditor: the nine questions, each with its answer and where its proof is.
+
+mod human;
+
+use serde_json::{Value as Json, json};
+
+pub use human::human;
+
+use super::words;
+use crate::model::assessment::{Status, Subject};
+use crate::model::catalog::Exception;
+use crate::model::id::{ExceptionId, FrameworkId};
+use crate::model::past::{LogHead, Noted, Serving, TextChange};
+use crate::model::period::{At, Cell, Change, Deviation, Explanation, NoRun, Period, Series};
+use crate::model::time::{Limit, Timestamp};
+
+const MARKDOWN: &str = include_str!("../templates/period.md.j2");
+
+/// Everything a period is reported by.
+pub struct Report<'a> {
+    /// What the evidence says.
+    pub period: &'a Period,
+    /// The branch it is on.
+    pub branch: &'a str,
+    /// Longer without a run is told.
+    pub cadence: Limit,
+    /// The framework it is about; `None` for all.
+    pub framework: Option<&'a FrameworkId>,
+    /// Which controls serve each criterion.
+    pub serving: &'a [Serving],
+    /// Where the config changed.
+    pub texts: &'a [TextChange],
+    /// Exceptions of the config of the last run.
+    pub exceptions: Vec<Exception>,
+    /// The log after the last run.
+    pub head: Option<&'a LogHead>,
+    /// What contradicts itself.
+    pub findings: &'a [Noted],
+    /// What could not be shown.
+    pub unproven: &'a [Noted],
+}
+
+/// How many days a control had of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    compliant: u64,
+    excepted: u64,
+    non_compliant: u64,
+    no_evidence: u64,
+    empty: u64,
+    not_judged: u64,
+    no_run: u64,
+}
+
+impl Counts {
+    fn of(series: &Series) -> Self {
+        let mut counts = Self::default();
+        for cell in &series.days {
+            let place = match cell {
+                Cell::NoRun => &mut counts.no_run,
+                Cell::NotJudged => &mut counts.not_judged,
+                Cell::Judged { gravest, .. } => match gravest {
+                    Some(Status::Compliant) => &mut counts.compliant,
+                    Some(Status::Excepted) => &mut counts.excepted,
+                    Some(Status::NonCompliant) => &mut counts.non_compliant,
+                    Some(Status::NoEvidence) => &mut counts.no_evidence,
+                    Some(Status::NotApplicable) | None => &mut counts.empty,
+                },
+            };
+            *place += 1;
+        }
+        counts
+    }
+
+    /// Each that is not none, in words.
+    fn parts(self) -> Vec<(u64, &'static str)> {
+        let Self { compliant, excepted, non_compliant, no_evidence, empty, not_judged, no_run } = self;
+        let all = [
+            (compliant, "compliant"),
+            (excepted, "excepted"),
+            (non_compliant, "non-compliant"),
+            (no_evidence, "no-evidence"),
+            (empty, "without a member"),
+            (not_judged, "not judged"),
+            (no_run, "no run"),
+        ];
+        all.into_iter().filter(|(count, _)| *count > 0).collect()
+    }
+
+    fn text(self) -> String {
+        self.parts().iter().map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A deviation or the use of an exception, with its instants.
+struct Lasting {
+    detected: Timestamp,
+    fixed: Option<Timestamp>,
+    seconds: Option<i64>,
+    ending: &'static str,
+}
+
+impl Lasting {
+    fn of(period: &Period, one: &Deviation) -> Self {
+        let at = |run: At| period.runs.get(run).map_or(Timestamp::UNIX_EPOCH, |run| run.at);
+        let detected = at(one.detected);
+        // Not being seen any more is no repair.
+        let (fixed, ending) = match (one.ended, one.then) {
+            (None, _) => (None, "open"),
+            (Some(_), Some(Status::NoEvidence)) => (None, "not seen since"),
+            (Some(end), Some(Status::NonCompliant)) => (Some(at(end)), "non-compliant since"),
+            (Some(end), Some(_)) => (Some(at(end)), "fixed"),
+            (Some(end), None) => (Some(at(end)), "not judged since"),
+        };
+        let seconds = fixed.map(|fixed| fixed.as_second() - detected.as_second());
+        Self { detected, fixed, seconds, ending }
+    }
+
+    fn told(&self, before: bool) -> String {
+        let since = if before { format!("before the period, seen again {}", self.detected) } else { self.detected.to_string() };
+        match self.fixed {
+            Some(fixed) => format!("{since} until {fixed}, {} ({})", words::age(self.detected, fixed), self.ending),
+            None => format!("{since}, {}", self.ending),
+        }
+    }
+}
+
+/// Uses of one exception at the same time as uses of others for the same subject or control.
+struct Overlap {
+    one: ExceptionId,
+    other: ExceptionId,
+    from: Timestamp,
+    until: Option<Timestamp>,
+}
+
+/// Where two exceptions of one control were in use at once.
+fn overlaps(period: &Period) -> Vec<Overlap> {
+    let waivers = period.waivers();
+    let end = period.runs.len();
+    let at = |run: At| period.runs.get(run).map(|run| run.at);
+    let mut all = Vec::new();
+    for (place, (one, first)) in waivers.iter().enumerate() {
+        for (other, second) in waivers.iter().skip(place + 1).filter(|(other, _)| other != one) {
+            let (from, until) = (first.detected.max(second.detected), first.ended.unwrap_or(end).min(second.ended.unwrap_or(end)));
+            if first.control == second.control && from < until {
+                let from = at(from).unwrap_or(Timestamp::UNIX_EPOCH);
+                all.push(Overlap { one: one.clone(), other: other.clone(), from, until: at(until) });
+            }
+        }
+    }
+    all
+}
+
+fn why(explained: Option<&Explanation>) -> String {
+    match explained {
+        Some(Explanation::Created(at)) => format!("made at {at}, says its source"),
+        Some(Explanation::Deleting) => "its source said before that it was being deleted".to_owned(),
+        Some(Explanation::NotSeenWhole) => "the population was not seen whole: it may be there all the same".to_owned(),
+        Some(Explanation::NotSeenWholeBefore) => "the population was not seen whole before: it may have been there".to_owned(),
+        Some(Explanation::OtherConfig) => "another config reads other sources".to_owned(),
+        None => "NOT EXPLAINED by any event that was observed".to_owned(),
+    }
+}
+
+fn no_run(reason: NoRun) -> &'static str {
+    match reason {
+        NoRun::BeforeTheFirst => "the locker had no run yet",
+        NoRun::NothingRecorded => "nothing was recorded, and nothing says why",
+        NoRun::AfterUnfinished => "the run before did not come to its end",
+        NoRun::AfterTheLast => "no run came since",
+    }
+}
+
+fn subject(subject: &Subject) -> String {
+    words::subject(subject)
+}
+
+/// The report for programs: the period itself, and what is made of it.
+#[must_use]
+pub fn json(report: &Report<'_>) -> Json {
+    let Report { period, branch, cadence, framework, serving, texts, exceptions, head, findings, unproven } = report;
+    let lasting = |one: &Deviation| {
+        let Lasting { detected, fixed, seconds, ending } = Lasting::of(period, one);
+        json!({
+            "control": one.control, "subject": one.subject, "detected": detected, "before": one.before, "fixed": fixed,
+            "seconds": seconds, "ending": ending, "run": period.runs.get(one.detected).map(|run| &run.id),
+        })
+    };
+    let waiver = |(id, one): &(ExceptionId, Deviation)| {
+        let mut told = lasting(one);
+        let exception = exceptions.iter().find(|exception| exception.id == *id);
+        told["exception"] = json!(id);
+        told["approver"] = json!(exception.map(|one| &one.approver));
+        told["requester"] = json!(exception.map(|one| &one.requester));
+        told["expires"] = json!(exception.map(|one| one.expires));
+        told
+    };
+    let overlap =
+        |Overlap { one, other, from, until }: &Overlap| json!({ "one": one, "other": other, "from": from, "until": until });
+    let counts = |series: &Series| {
+        let parts: serde_json::Map<_, _> =
+            Counts::of(series).parts().into_iter().map(|(count, word)| (word.to_owned(), json!(count))).collect();
+        json!({ "control": series.control, "days": parts })
+    };
+    let gap = |one: &Serving| {
+        let mut told = json!(one);
+        told["gap"] = json!(one.is_gap());
+        told
+    };
+    json!({
+        "branch": branch,
+        "cadence": cadence,
+        "framework": framework,
+        "period": period,
+        "summary": period.controls.iter().map(counts).collect::<Vec<_>>(),
+        "deviations": period.deviations().iter().map(lasting).collect::<Vec<_>>(),
+        "waivers": period.waivers().iter().map(waiver).collect::<Vec<_>>(),
+        "overlaps": overlaps(period).iter().map(overlap).collect::<Vec<_>>(),
+        "unexplained": unexplained(period).len(),
+        "texts": texts,
+        "criteria": serving.iter().map(gap).collect::<Vec<_>>(),
+        "log": head,
+        "findings": findings,
+        "unproven": unproven,
+    })
+}
+
+/// Changes of populations that nothing explains.
+fn unexplained(period: &Period) -> Vec<&Change> {
+    period.populations.iter().flat_map(|one| &one.changes).filter(|change| change.explained.is_none()).collect()
+}
+
+/// The report as GitHub-flavoured markdown.
+///
+/// # Errors
+/// When the template fails, which is a defect of slm.
+pub fn markdown(report: &Report<'_>) -> Result<String, minijinja::Error> {
+    let mut environment = minijinja::Environment::new();
+    environment.set_debug(false);
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    environment.add_filter("cell", |text: String| text.replace('|', "\\|").replace('<', "&lt;").replace('\n', " "));
+    let sections = human::sections(report);
+    let period = report.period;
+    let page = json!({
+        "from": period.from, "to": period.to, "branch": report.branch, "framework": report.framework, "runs": period.runs.len(),
+        "sections": sections.iter().map(|(title, lines)| json!({ "title": title, "lines": lines })).collect::<Vec<_>>(),
+        "controls": period.controls.iter().map(|series| row(series, period)).collect::<Vec<_>>(),
+    });
+    environment.render_str(MARKDOWN, minijinja::value::Serde(&page))
+}
+
+/// A row of the table of controls.
+fn row(series: &Series, period: &Period) -> Json {
+    let counts = Counts::of(series);
+    let deviations = period.deviations().iter().filter(|one| one.control == series.control).count();
+    json!({
+        "control": series.control, "compliant": counts.compliant, "excepted": counts.excepted, "bad": counts.non_compliant,
+        "unseen": counts.no_evidence, "none": counts.no_run, "other": counts.empty + counts.not_judged, "deviations": deviations,
+    })
+}
+
+#[cfg(test)]
+mod tests;
