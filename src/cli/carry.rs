@@ -212,6 +212,9 @@ pub(super) fn record(
     if let Err(error) = History::open(&global.root, &settings.branch) {
         tracing::debug!(%error, "the index of the locker is not up to date");
     }
+    if let Err(error) = repo::tidy(&global.root) {
+        tracing::debug!(%error, "the packs of the locker are as many as before");
+    }
     Ok(Recorded { commit, left })
 }
 

@@ -64,6 +64,7 @@ mod mysql_cli;
 mod mysql_server;
 mod objects;
 mod one_run;
+mod past;
 mod postgres;
 mod postgres_cli;
 mod postgres_server;
