@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io;
 
-use git2::{ObjectType, Oid, Repository, Tree, TreeEntry};
+use git2::{ObjectType, Oid, Repository, Tree, TreeEntry, TreeWalkMode, TreeWalkResult};
 
 use super::pack::{Kind, Pack, id_of};
 use crate::model::blob::Blob;
@@ -27,6 +27,21 @@ pub fn with_files(repo: &Repository, base: Option<Oid>, files: &Changes, pack: &
     let all: Vec<_> = files.iter().map(|(path, file)| (path.as_str(), file)).collect();
     let entries = put(repo, base, &all, pack)?;
     write(repo, &entries, pack)
+}
+
+/// Every file of `tree` with its name in git, by path.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn files(tree: &Tree<'_>) -> Result<BTreeMap<String, Oid>, git2::Error> {
+    let mut files = BTreeMap::new();
+    tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
+        if entry.kind() == Some(ObjectType::Blob) {
+            files.insert(format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes())), entry.id());
+        }
+        TreeWalkResult::Ok
+    })?;
+    Ok(files)
 }
 
 fn fit(path: &str) -> bool {
