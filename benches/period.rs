@@ -214,6 +214,7 @@ impl Collector for Made {
             source_clock: None,
             started: clock.now(),
             ended: clock.now(),
+            effective: Some(clock.now()),
             raw: vec![RawRef::new("prod/made/page-1.json".to_owned(), &page, &page, Vec::new())],
         };
         Collected { populations, receipt, raw: vec![Blob::from(page)] }
