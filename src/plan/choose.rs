@@ -77,7 +77,8 @@ impl Admit<'_, '_> {
             Err(HeldBecause::Unseen(store_detail(input, credential)))
         } else if let Some(because) = managed::held(credential, &kind, see(input, credential).resource) {
             Err(because)
-        } else if let Some(because) = self.too_early(credential, &kind, &reason).or_else(|| broken::held(input, credential, &kind)) {
+        } else if let Some(because) = self.too_early(credential, &kind, &reason).or_else(|| broken::held(input, credential, &kind))
+        {
             Err(because)
         } else if counts && self.rotations >= allowed {
             Err(HeldBecause::ShareLimit { allowed })

@@ -30,7 +30,8 @@ pub fn human(credential: &Credential, standing: &Standing, now: Timestamp) -> St
     }
     text.push_str(&words::held_up(standing, now));
     if let Some(broken) = &standing.broken {
-        let _ = writeln!(text, "  broken     {}, and the value before is disabled since {}", broken.found.join(", "), broken.disabled);
+        let _ =
+            writeln!(text, "  broken     {}, and the value before is disabled since {}", broken.found.join(", "), broken.disabled);
         let _ = writeln!(text, "  next       `slm rollback {}` brings the value before back until it is deleted", credential.id);
     }
     if let Some(quiet) = &standing.quiet {

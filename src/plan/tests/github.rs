@@ -211,7 +211,10 @@ fn every_place_is_asked_for_once_and_what_is_not_at_github_nowhere() {
             let credential = world.catalog.credentials.get_mut("db").unwrap();
             credential.consumers = kinds.into_iter().map(|kind| Consumer { kind, ..consumer("c") }).collect();
         };
-        let asked = world().aged("db", 90).with(set).seen(|input| crate::plan::needs::needs(input, &input.catalog.credentials["db"]).places);
+        let asked = world()
+            .aged("db", 90)
+            .with(set)
+            .seen(|input| crate::plan::needs::needs(input, &input.catalog.credentials["db"]).places);
         asked.into_iter().map(|(source, repo)| (source.to_string(), repo)).collect::<BTreeSet<_>>()
     };
     let want = [None, Some("acme/app")].map(|repo| ("org".to_owned(), repo.map(str::to_owned)));
