@@ -216,7 +216,7 @@ mod tests {
             (state >> 33) % sides
         };
         let mut seen = [0; 3];
-        for _ in 0..300 {
+        for _ in 0..60 {
             let [before, after] = [(), ()].map(|()| {
                 let mut pack = Pack::default();
                 let id = with_files(&repo, None, &some(&mut dice), &mut pack).unwrap();
@@ -231,6 +231,6 @@ mod tests {
             assert_eq!(ours, theirs);
             ours.iter().for_each(|(how, ..)| seen[*how as usize] += 1);
         }
-        assert!(seen.iter().all(|count| *count > 100), "each way was seen: {seen:?}");
+        assert!(seen.iter().all(|count| *count > 5), "each way was seen: {seen:?}");
     }
 }
