@@ -53,7 +53,10 @@ pub(super) fn out(session: &pipeline::Session, global: &Global, work: &Work<'_>)
     // What is recorded is the world after the run: the same look a later plan would take.
     let after = pipeline::block_on(session.judge(global))??;
     let gaps = gaps::of(session, &outcomes);
-    let result = json!({ "outcomes": outcomes, "gaps": gaps.iter().map(gaps::Found::json).collect::<Vec<_>>() });
+    let result = json!({
+        "outcomes": outcomes, "gaps": gaps.iter().map(gaps::Found::json).collect::<Vec<_>>(),
+        "exceptions": after.exceptions, "manual": after.manual, "reconciled": after.reconciled,
+    });
     let Recorded { commit, left } = record(session, global, &after, plan, &outcomes, &result)?;
     let mut exits = pipeline::exits(&after);
     let anchored = anchor::keep(session, global, &commit, !exits.contains(&Exit::Incomplete));
@@ -187,7 +190,7 @@ pub(super) fn record(
     let _progress = global.progress("recording the run".to_owned(), 0);
     let settings = &session.catalog.settings.locker;
     let run = session.run();
-    let files = artefacts(&RunRecord {
+    let mut files = artefacts(&RunRecord {
         run: &run,
         snapshot: &judged.snapshot,
         raw: &judged.raw,
@@ -196,6 +199,7 @@ pub(super) fn record(
         outcomes,
         result,
     })?;
+    files.extend(session.declared.clone());
     let message = message(run.id.as_str(), outcomes);
     if let Some(branch) = &settings.plans_branch {
         // For people; what is verified is in the locker all the same.
@@ -204,7 +208,6 @@ pub(super) fn record(
         let elsewhere = LockerSettings { branch: branch.clone(), ..settings.clone() };
         Locker::open(&global.root, &elsewhere, signer(settings, global)?)?.append(|_| plans.clone(), &message, session.at)?;
     }
-    let mut files = files;
     let left = objects::put(session, global, &mut files);
     files.extend(anchor::waiting(session, global));
     let commit = locker(session, global)?.append(|_| files.clone(), &message, session.at)?;

@@ -34,10 +34,11 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
             (catalog.frameworks.len(), "framework"),
             (catalog.credentials.len(), "credential"),
             (catalog.exceptions.len(), "exception"),
+            (catalog.attestations.len(), "attestation"),
         ];
         let parts: Vec<String> = counts.iter().map(|(count, word)| crate::report::words::count(*count as u64, word)).collect();
         human.push_str(&format!("Checked {}.\n", parts.join(", ")));
-        summary = json!({ "controls": counts[0].0, "policy-files": counts[1].0, "frameworks": counts[2].0, "credentials": counts[3].0, "exceptions": counts[4].0 });
+        summary = json!({ "controls": counts[0].0, "policy-files": counts[1].0, "frameworks": counts[2].0, "credentials": counts[3].0, "exceptions": counts[4].0, "attestations": counts[5].0 });
     }
     let json = json!({ "diagnostics": diagnostics::json(&loaded.diagnostics, &loaded.files), "checked": summary });
     // The process ends with it: taking it apart piece by piece is a twentieth of the whole.

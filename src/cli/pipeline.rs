@@ -5,19 +5,22 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use super::{Exit, Global, Trouble, wire};
-use crate::evaluate::{evaluate, join::join};
+use crate::evaluate::{attestations::manual, evaluate, exceptions::exceptions, join::join, reconcile::reconcile};
 use crate::host::clock::SystemClock;
 use crate::host::{files, git, repo};
 use crate::load::Files;
 use crate::model::assessment::Assessment;
+use crate::model::attestation::Manual;
 use crate::model::blob::Blob;
 use crate::model::catalog::Catalog;
 use crate::model::diagnostic::{Diagnostic, Severity};
+use crate::model::exception::Exceptions;
 use crate::model::id::{CredentialId, RunId};
 use crate::model::outcome::Run;
 use crate::model::plan::Plan;
 use crate::model::preflight::Facts;
 use crate::model::receipt::Receipt;
+use crate::model::reconcile::Reconciled;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Timestamp;
 use crate::observe::{Observed, observe};
@@ -44,6 +47,8 @@ pub(super) struct Session {
     pub rules: Rules,
     /// The commit of the config repo, or `work-tree-` and a digest.
     pub config: String,
+    /// What people declared about evidence: files of exceptions and attestations, each kept with every run.
+    pub declared: BTreeMap<String, Blob>,
     pub at: Timestamp,
     /// How AWS is called.
     pub sessions: Sessions,
@@ -58,6 +63,12 @@ pub(super) struct Judged {
     /// Raw bytes by name, as named in the receipts.
     pub raw: Vec<(String, Blob)>,
     pub assessment: Assessment,
+    /// What exceptions lift of it, and what is wrong with them.
+    pub exceptions: Exceptions,
+    /// What only a person can say, and whether one did.
+    pub manual: Vec<Manual>,
+    /// Lists compared with what counts them independently.
+    pub reconciled: Vec<Reconciled>,
     /// What was asked ahead of rotations.
     pub facts: Facts,
 }
@@ -127,6 +138,11 @@ pub(super) fn load_at(files: BTreeMap<String, String>, at: Timestamp) -> Checked
 pub(super) fn open(global: &Global, verb: &'static str, rev: Option<&str>) -> Result<Session, Trouble> {
     let files = files(global, rev)?;
     let config = name(global, rev, &files)?;
+    let declared = files
+        .iter()
+        .filter(|(path, _)| is_declared(path))
+        .map(|(path, text)| (path.clone(), Blob::from(text.clone().into_bytes())));
+    let declared = declared.collect();
     let checked = load(files);
     let Some(catalog) = checked.catalog else {
         let errors = checked.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count() as u64;
@@ -135,7 +151,11 @@ pub(super) fn open(global: &Global, verb: &'static str, rev: Option<&str>) -> Re
     };
     let rules = Rules::of(&catalog, &checked.policies)?;
     let sessions = wire::sessions(&catalog);
-    Ok(Session { verb, catalog, rules, config, at: SystemClock.now(), sessions })
+    Ok(Session { verb, catalog, rules, config, declared, at: SystemClock.now(), sessions })
+}
+
+fn is_declared(path: &str) -> bool {
+    ["exceptions/", "attestations/"].iter().any(|folder| path.starts_with(folder)) && path.ends_with(".toml")
 }
 
 impl Session {
@@ -152,11 +172,14 @@ impl Session {
             tracing::info!(source = %receipt.source, collector = receipt.collector, scope = receipt.scope, complete, requests, "collected");
         }
         let digest = digest(&snapshot)?;
-        let snapshot = join(&self.catalog, snapshot);
+        let mut snapshot = join(&self.catalog, snapshot);
+        let reconciled = reconcile(&self.catalog, &mut snapshot);
         // INVARIANT: `slm check` judges by what collectors declare, so what they bring home is declared.
         debug_assert!(wire::undeclared(&snapshot).is_empty(), "not declared: {:?}", wire::undeclared(&snapshot));
         let assessment = evaluate(&self.catalog, &self.rules, &snapshot, SystemClock.now());
-        Ok(Judged { snapshot, digest, raw, assessment, facts: Facts::default() })
+        let exceptions = exceptions(&self.catalog, &snapshot, &assessment);
+        let manual = manual(&self.catalog, &snapshot, assessment.at);
+        Ok(Judged { snapshot, digest, raw, assessment, exceptions, manual, reconciled, facts: Facts::default() })
     }
 
     /// Requests to AWS and to GitHub up to now, whatever for: roles assumed, and what was asked by applying, as well.

@@ -13,7 +13,7 @@ use crate::transport::git_signature::{AllowedSigners, Signature, fingerprint};
 use crate::world::WorldError;
 
 /// What a change must touch to be one of the config.
-pub const PATHS: [&str; 5] = ["controls", "credentials", "exceptions", "policies", "slm.toml"];
+pub const PATHS: [&str; 6] = ["attestations", "controls", "credentials", "exceptions", "policies", "slm.toml"];
 /// Trailers that name who approved.
 const APPROVALS: [&str; 2] = ["approved-by", "reviewed-by"];
 

@@ -1,7 +1,10 @@
 //! Judging: a snapshot under the rules at one instant becomes decisions, gaps and unused exceptions.
 
+pub mod attestations;
+pub mod exceptions;
 pub mod join;
 mod readers;
+pub mod reconcile;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::evaluate::join::join;
+use crate::model::attestation::{About, Attestation, Signed, Stretch};
 use crate::model::catalog::*;
 use crate::model::diagnostic::Place;
+use crate::model::exception::{Finding, Hollow};
 use crate::model::snapshot::{Fact, Value};
 use crate::model::time::Limit;
 
@@ -53,13 +55,13 @@ fn control() -> Control {
     }
 }
 
-struct World {
-    catalog: Catalog,
+pub(super) struct World {
+    pub(super) catalog: Catalog,
     snapshot: Snapshot,
 }
 
 /// One control, its rule, and a complete vault with nothing in it.
-fn world() -> World {
+pub(super) fn world() -> World {
     let settings = Settings {
         owner: None,
         locker: LockerSettings::default(),
@@ -67,6 +69,7 @@ fn world() -> World {
         tiers: [("standard".to_owned(), Limit::days(90)), ("gold".to_owned(), Limit::days(30))].into(),
         default_tier: "standard".to_owned(),
         registers: crate::model::registers::RegistersSettings::default(),
+        people: [].into(),
         sources: [].into(),
     };
     let file = |text: &str| PolicyFile { path: String::new(), text: Arc::from(text) };
@@ -76,6 +79,7 @@ fn world() -> World {
         frameworks: [].into(),
         credentials: [].into(),
         exceptions: [].into(),
+        attestations: [].into(),
         policies: vec![file(RULES)],
         schema: file("namespace Slm { entity Runner; }"),
     };
@@ -135,6 +139,7 @@ impl World {
             requester: "one".to_owned(),
             approver: "two".to_owned(),
             approved: ago(from),
+            earlier: Vec::new(),
             expires: ago(until),
             place: place(),
         };
@@ -216,6 +221,98 @@ fn an_exception_that_decides_nothing_is_unused() {
     for world in [world().secret("a", 1).excepted("a", 5, -5), world().secret("a", 91).excepted("gone", 5, -5)] {
         assert_eq!(world.judge().unused_exceptions, ["old-key".into()]);
     }
+}
+
+/// What is wrong with the exception of `world`, how many decisions it lifts, and the population of its control.
+fn stands(world: &World) -> (Option<Finding>, u64, usize) {
+    let assessment = world.judge();
+    let all = exceptions::exceptions(&world.catalog, &world.snapshot, &assessment);
+    (all.standings[0].finding, all.standings[0].lifts, assessment.decisions.len())
+}
+
+#[test]
+fn an_exception_lifts_what_stays_in_the_population() {
+    let world = world().secret("a", 91).secret("b", 1).secret("c", 1).excepted("a", 5, -5);
+    assert_eq!(stands(&world), (None, 1, 3));
+    let tally = world.judge().tally(None);
+    assert_eq!((tally[&Status::Excepted], tally[&Status::Compliant]), (1, 2));
+}
+
+#[test]
+fn a_lapsed_exception_that_something_still_leans_on_is_told_from_one_that_nothing_needs() {
+    assert_eq!(stands(&world().secret("a", 91).excepted("a", 50, 2)), (Some(Finding::ExpiredInUse), 0, 1));
+    assert_eq!(stands(&world().secret("a", 1).excepted("a", 50, 2)), (Some(Finding::Expired), 0, 1));
+    assert_eq!(stands(&world().secret("a", 91).excepted("a", -1, -5)), (Some(Finding::Ahead), 0, 1));
+    assert_eq!(stands(&world().secret("a", 1).excepted("a", 5, -5)), (Some(Finding::Unused), 0, 1));
+}
+
+#[test]
+fn exceptions_that_lift_most_of_a_control_make_it_hollow() {
+    let hollow = |world: World| exceptions::exceptions(&world.catalog, &world.snapshot, &world.judge()).hollow;
+    assert_eq!(hollow(world().secret("a", 91).excepted("a", 5, -5)), [], "of one member, all or nothing");
+    let half = || world().secret("a", 91).secret("b", 1).excepted("a", 5, -5);
+    assert_eq!(hollow(half()), []);
+    let two = half().secret("c", 91).with(|world| {
+        let mut other = world.catalog.exceptions["old-key"].clone();
+        (other.id, other.resource) = ("other".into(), "c".into());
+        world.catalog.exceptions.insert("other".into(), other);
+    });
+    assert_eq!(hollow(two), [Hollow { control: "ROT-01".into(), excepted: 2, population: 3 }]);
+}
+
+#[test]
+fn what_the_branch_says_of_who_approved_an_exception_counts() {
+    let on_branch = |approver: &str| {
+        world().secret("a", 91).excepted("a", 5, -5).with(|world| {
+            let words = [("requester", "One"), ("approver", approver)];
+            let facts = words.map(|(name, value)| (Arc::from(name), Value::Text(value.into()))).into();
+            let mut seen = world.snapshot.populations[0].clone();
+            (seen.entity, seen.resources) =
+                ("Slm::Exception".into(), vec![Resource::new("exception:old-key".into(), facts)].into());
+            world.snapshot.populations.push(seen);
+        })
+    };
+    assert_eq!(stands(&on_branch("one")).0, Some(Finding::SelfApproved));
+    assert_eq!(stands(&on_branch("two")).0, None);
+}
+
+#[test]
+fn what_a_person_attests_is_manual_until_another_signed_it_and_for_as_long_as_that_stands() {
+    let signed = |covers: &str, approver_on_branch: Option<&str>| {
+        let world = world().control(|control| control.kind = ControlKind::Attestation).with(|world| {
+            let covers = Stretch::parse(covers).unwrap();
+            let path = "attestations/ROT-01/it.toml".to_owned();
+            let one = Attestation {
+                about: About::Control("ROT-01".into()),
+                covers,
+                statement: String::new(),
+                author: "one".to_owned(),
+                approver: "two".to_owned(),
+                signed: ago(9),
+                population_root: None,
+                evidence: Vec::new(),
+                place: Place { file: path.clone(), span: 0..0 },
+            };
+            world.catalog.attestations.insert(path.clone(), one);
+            if let Some(approver) = approver_on_branch {
+                let mut seen = world.snapshot.populations[0].clone();
+                let facts = vec![("approver".into(), Value::Text(approver.into()))];
+                (seen.entity, seen.resources) =
+                    ("Slm::Document".into(), vec![Resource::new(format!("document:{path}").as_str().into(), facts)].into());
+                world.snapshot.populations.push(seen);
+            }
+        });
+        attestations::manual(&world.catalog, &world.snapshot, now()).remove(0).state
+    };
+    let stretch = |text: &str| Stretch::parse(text).unwrap();
+    let good = Signed::For { covers: stretch("2026-Q3"), approver: "two".to_owned(), at: ago(9) };
+    assert_eq!(signed("2026-Q3", None), good);
+    assert_eq!(signed("2026-Q3", Some("two")), good);
+    assert_eq!(signed("2026-Q3", Some("")), Signed::Unapproved { covers: stretch("2026-Q3") });
+    assert_eq!(signed("2026-Q1", None), Signed::Lapsed { covers: stretch("2026-Q1") });
+    let bare = world().control(|control| control.kind = ControlKind::Attestation);
+    assert_eq!(attestations::manual(&bare.catalog, &bare.snapshot, now())[0].state, Signed::Never);
+    assert_eq!(attestations::manual(&world().catalog, &bare.snapshot, now()), [], "what is observed needs no signature");
 }
 
 #[test]

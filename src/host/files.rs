@@ -9,8 +9,13 @@ use std::path::Path;
 use crate::world::{ErrorClass, WorldError};
 
 /// Folders of the config repo that hold text we read, with their extensions; `slm.toml` comes on top.
-pub const FOLDERS: [(&str, &[&str]); 4] =
-    [("controls", &["toml"]), ("credentials", &["toml"]), ("exceptions", &["toml"]), ("policies", &["cedar", "cedarschema"])];
+pub const FOLDERS: [(&str, &[&str]); 5] = [
+    ("attestations", &["toml"]),
+    ("controls", &["toml"]),
+    ("credentials", &["toml"]),
+    ("exceptions", &["toml"]),
+    ("policies", &["cedar", "cedarschema"]),
+];
 
 /// Largest file that is read; a control is about 2 KiB.
 const MAX_BYTES: u64 = 1 << 20;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::observed::{self, Observed};
 use super::text::{Item, error, stem, warning};
 use super::{
-    CONTROLS, FRAMEWORKS, anchors, consumers, in_time, locker, managed, near, objects, order, raw, registers, rotators, rules,
-    sinks, terraform,
+    CONTROLS, FRAMEWORKS, anchors, attestations, consumers, exceptions, in_time, locker, managed, near, objects, order, people,
+    raw, registers, rotators, rules, segregation, sinks, terraform,
 };
 use crate::model::diagnostic::Diagnostic;
 use crate::model::time::Timestamp;
@@ -27,6 +27,8 @@ pub struct Repo<'a> {
     pub credentials: Vec<Item<'a, raw::Credential>>,
     /// `exceptions/*.toml`.
     pub exceptions: Vec<Item<'a, raw::Exception>>,
+    /// `attestations/**/*.toml`.
+    pub attestations: Vec<Item<'a, raw::Attestation>>,
     /// The Cedar side.
     pub rules: rules::Rules,
     /// `*.tf` anywhere, path and text.
@@ -56,6 +58,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("attributes are observed, or `needs` says that they are not", observed::observed),
     ("settings are in range", managed::settings),
     ("sources can be reached", managed::sources),
+    ("the people of a source can be compared with its users", people::people),
     ("the log of the locker has a name and a key that can be kept", locker::log),
     ("anchors are of one kind and outside the locker", anchors::anchors),
     ("what is too long for git has one place", objects::objects),
@@ -67,7 +70,9 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("limits and durations can be met together", in_time::in_time),
     ("consumers can be delivered to", consumers::consumers),
     ("Terraform neither keeps nor writes what slm manages", terraform::terraform),
-    ("exceptions are approved, short and for a control", managed::exceptions),
+    ("exceptions are approved, short and for a control", exceptions::exceptions),
+    ("attestations are signed by another person and name what they cover", attestations::attestations),
+    ("who writes policy does not write evidence", segregation::segregation),
 ];
 
 fn ids(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::checks::Repo;
 use super::text::{Doc, Item};
-use super::{Files, is_policy, raw, rules};
+use super::{Files, attestations, is_policy, raw, rules};
 use crate::model::catalog::{
-    Catalog, Consumer, ConsumerKind, Control, ControlLines, Credential, Criterion, Exception, Framework, PolicyFile,
+    Catalog, Consumer, ConsumerKind, Control, ControlLines, Credential, Criterion, Exception, Framework, People, PolicyFile,
     RotationPolicy, SecretRef, Settings, SourceKind,
 };
 use crate::model::snapshot::Value;
@@ -22,6 +22,11 @@ pub fn catalog(repo: &Repo<'_>, files: &Files) -> Option<Catalog> {
         frameworks: repo.frameworks.iter().map(|item| (item.raw.id.as_str().into(), framework(item))).collect(),
         credentials: repo.credentials.iter().map(|item| Some((item.doc.stem.into(), credential(item)?))).collect::<Option<_>>()?,
         exceptions: repo.exceptions.iter().map(|item| (item.doc.stem.into(), exception(item))).collect(),
+        attestations: repo
+            .attestations
+            .iter()
+            .filter_map(|item| Some((item.doc.path.to_owned(), attestations::attestation(item)?)))
+            .collect(),
         policies: files.0.iter().filter(|(path, _)| is_policy(path)).map(|(path, text)| file(path, text)).collect(),
         schema: file(path, text),
     })
@@ -41,8 +46,14 @@ fn settings(raw: &raw::Settings) -> Option<Settings> {
         tiers: raw.tiers.limits.clone(),
         default_tier: raw.tiers.default.clone(),
         registers: raw.registers.clone(),
+        people: raw.source.iter().filter_map(|(name, source)| Some((name.into(), people(source)?))).collect(),
         sources: raw.source.iter().map(|(name, kind)| Some((name.into(), source(kind)?))).collect::<Option<_>>()?,
     })
+}
+
+fn people(source: &raw::Source) -> Option<People> {
+    let people = source.people.as_ref()?.iter().cloned().collect();
+    Some(People { people, not_people: source.not_people.clone() })
 }
 
 fn control(Item { doc, raw }: &Item<'_, raw::Control>) -> Control {
@@ -93,7 +104,12 @@ fn lines(doc: &Doc<'_>) -> ControlLines {
 
 fn framework(Item { doc, raw }: &Item<'_, raw::Framework>) -> Framework {
     let criterion = |raw: &raw::Criterion| {
-        let known = Criterion { title: raw.title.clone(), group: raw.group.clone() };
+        let known = Criterion {
+            title: raw.title.clone(),
+            group: raw.group.clone(),
+            summary: raw.summary.clone().unwrap_or_default(),
+            manual: raw.manual.unwrap_or(false),
+        };
         (raw.id.as_str().into(), known)
     };
     Framework {
@@ -170,6 +186,7 @@ fn exception(Item { doc, raw }: &Item<'_, raw::Exception>) -> Exception {
         requester: raw.requester,
         approver: raw.approver,
         approved: raw.approved,
+        earlier: raw.earlier,
         expires: raw.expires,
         place: doc.whole(),
     }

@@ -1,16 +1,13 @@
-//! Checks on what slm acts on: settings, sources, credentials and exceptions.
+//! Checks on what slm acts on: settings, sources and credentials.
 
 use std::collections::BTreeMap;
 
 use super::checks::Repo;
-use super::text::{Doc, Item, error, warning};
+use super::text::{Doc, Item, error};
 use super::{near, raw};
 use crate::model::catalog::GithubSource;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::time::Limit;
-
-/// Longest life of an exception.
-const EXCEPTION: Limit = Limit::days(90);
 
 /// Complains about an owner of no characters.
 pub fn owner(doc: &Doc<'_>, owner: &str, out: &mut Vec<Diagnostic>) {
@@ -201,46 +198,5 @@ fn place_of_secret(repo: &Repo<'_>, doc: &Doc<'_>, secret: &raw::Secret, out: &m
             ));
         }
         _ => {}
-    }
-}
-
-/// Exceptions are for a control, approved by another person, and short.
-pub fn exceptions(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
-    let known = repo.control_ids();
-    for Item { doc, raw } in &repo.exceptions {
-        if !known.contains(raw.control.as_str()) {
-            let help = near::did_you_mean(&raw.control, known.iter().copied());
-            out.push(error("slm::unknown-control", doc.at(&["control"]), format!("unknown control `{}`", raw.control), help));
-        }
-        let (requester, approver) = (raw.requester.trim(), raw.approver.trim());
-        if approver.is_empty() {
-            let help = "name the person who approved it, other than the requester".to_owned();
-            out.push(error("slm::unapproved", doc.at(&["approver"]), "exception is not approved", Some(help)));
-        } else if requester.to_lowercase() == approver.to_lowercase() {
-            let message = format!("`{approver}` approved their own request");
-            out.push(error(
-                "slm::self-approved",
-                doc.at(&["approver"]),
-                message,
-                Some("ask another person to approve it".to_owned()),
-            ));
-        }
-        if raw.expires <= raw.approved {
-            let message = format!("expires `{}`, not after it was approved `{}`", raw.expires, raw.approved);
-            out.push(error("slm::expires-before-approved", doc.at(&["expires"]), message, None));
-        } else if raw.expires > EXCEPTION.after(raw.approved) {
-            let message = format!("exception lasts longer than `{EXCEPTION}`");
-            let help = format!("let it expire by `{}` and renew it then", EXCEPTION.after(raw.approved));
-            out.push(error("slm::exception-too-long", doc.at(&["expires"]), message, Some(help)));
-        }
-        if raw.expires <= repo.at {
-            let message = format!("exception expired `{}` and permits nothing", raw.expires);
-            out.push(warning(
-                "slm::expired-exception",
-                doc.at(&["expires"]),
-                message,
-                Some("delete it, or have it approved again".to_owned()),
-            ));
-        }
     }
 }

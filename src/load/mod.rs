@@ -4,6 +4,7 @@
 //! other, `compile` makes the model.
 
 mod anchors;
+mod attestations;
 mod by_hand;
 mod cedar;
 mod checks;
@@ -13,6 +14,7 @@ mod databases;
 mod deadlines;
 mod deployed;
 mod deployed_aws;
+mod exceptions;
 mod http;
 mod in_time;
 mod locker;
@@ -21,6 +23,7 @@ mod near;
 mod objects;
 mod observed;
 mod order;
+mod people;
 mod plain_schema;
 pub mod raw;
 mod raw_managed;
@@ -28,6 +31,7 @@ mod readers;
 mod registers;
 mod rotators;
 mod rules;
+mod segregation;
 mod sinks;
 mod terraform;
 mod terraform_owned;
@@ -46,7 +50,7 @@ pub use observed::Observed;
 use text::{Item, error};
 
 /// The files of a config repo: path from its root with `/`, and text. Only `slm.toml` and what stands under `controls/`, `policies/`,
-/// `credentials/` and `exceptions/` matters, and `*.tf` anywhere.
+/// `credentials/`, `exceptions/` and `attestations/` matters, and `*.tf` anywhere.
 #[derive(Clone, Debug, Default)]
 pub struct Files(pub BTreeMap<String, String>);
 
@@ -122,6 +126,7 @@ fn read<'a>(files: &'a Files, at: Timestamp, observed: Option<&'a Observed>, out
         controls: all(toml(CONTROLS).filter(|(path, _)| !path.starts_with(FRAMEWORKS)), &mut broken, out),
         credentials: all(toml("credentials/"), &mut broken, out),
         exceptions: all(toml("exceptions/"), &mut broken, out),
+        attestations: all(toml(ATTESTATIONS), &mut broken, out),
         rules,
         terraform: files
             .iter()
@@ -132,7 +137,7 @@ fn read<'a>(files: &'a Files, at: Timestamp, observed: Option<&'a Observed>, out
     }
 }
 
-/// JSON Schemas of the TOML files, by kind: `slm`, `control`, `framework`, `credential`, `exception`.
+/// JSON Schemas of the TOML files, by kind: `slm`, `control`, `framework`, `credential`, `exception`, `attestation`.
 #[must_use]
 pub fn json_schemas() -> BTreeMap<&'static str, serde_json::Value> {
     BTreeMap::from([
@@ -141,10 +146,12 @@ pub fn json_schemas() -> BTreeMap<&'static str, serde_json::Value> {
         ("framework", schemars::schema_for!(raw::Framework).to_value()),
         ("credential", schemars::schema_for!(raw::Credential).to_value()),
         ("exception", schemars::schema_for!(raw::Exception).to_value()),
+        ("attestation", schemars::schema_for!(raw::Attestation).to_value()),
     ])
 }
 
 const SETTINGS: &str = "slm.toml";
+const ATTESTATIONS: &str = "attestations/";
 const CONTROLS: &str = "controls/";
 const FRAMEWORKS: &str = "controls/frameworks/";
 
@@ -175,6 +182,8 @@ where
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_attestations;
+#[cfg(test)]
 mod tests_aws_managed;
 #[cfg(test)]
 mod tests_by_hand;
@@ -182,6 +191,8 @@ mod tests_by_hand;
 mod tests_consumers;
 #[cfg(test)]
 mod tests_deadlines;
+#[cfg(test)]
+mod tests_exceptions;
 #[cfg(test)]
 mod tests_http;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use super::raw_managed::{Consumer, Credential, Exception, Policy, Rotator, Secret};
+pub use super::raw_managed::{Attestation, Consumer, Credential, Exception, Policy, Rotator, Secret};
 use crate::model::catalog::{
     AwsSource, ControlKind, GitSource, GithubSource, LockerSettings, Remedy, RunLimits, Severity, VaultSource,
 };
@@ -186,4 +186,9 @@ pub struct Source {
     pub vault: Option<VaultSource>,
     /// A git repository on this machine.
     pub git: Option<GitSource>,
+    /// The people file: names of users that are people, as the source has them; whoever else is there must be explained.
+    pub people: Option<Vec<String>>,
+    /// Users that are not people, each with what explains it.
+    #[serde(default)]
+    pub not_people: BTreeMap<String, String>,
 }

@@ -1,4 +1,4 @@
-//! The exact TOML shapes of what slm acts on: credentials, their consumers, exceptions.
+//! The exact TOML shapes of what slm acts on: credentials, their consumers, exceptions, attestations.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -222,23 +222,54 @@ pub struct Exception {
     #[serde(deserialize_with = "instant")]
     #[schemars(with = "String")]
     pub approved: Timestamp,
+    /// When it was approved before, the first time first; a renewal moves `approved` here.
+    #[serde(default, deserialize_with = "instants")]
+    #[schemars(with = "Vec<String>")]
+    pub earlier: Vec<Timestamp>,
     /// When it lapses: RFC 3339.
     #[serde(deserialize_with = "instant")]
     #[schemars(with = "String")]
     pub expires: Timestamp,
 }
 
+/// `attestations/<control>/<period>.toml`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Attestation {
+    /// What is attested, in one or two sentences.
+    pub statement: String,
+    /// Who looked, and wrote this.
+    pub author: String,
+    /// Who signed it; never the author.
+    pub approver: String,
+    /// When it was signed: RFC 3339.
+    #[serde(deserialize_with = "instant")]
+    #[schemars(with = "String")]
+    pub signed: Timestamp,
+    /// The root of the population that was looked at, as `slm sample` prints it: 64 hex digits.
+    pub population_root: Option<String>,
+    /// Where the evidence that was looked at is kept, when it is not in the locker.
+    #[serde(default)]
+    pub evidence: Vec<String>,
+}
+
 fn maybe_instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     instant(deserializer).map(Some)
 }
 
+fn instants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Timestamp>, D::Error> {
+    Vec::<toml::Value>::deserialize(deserializer)?.into_iter().map(instant_of).collect()
+}
+
 /// An instant as RFC 3339 text or as a TOML offset date-time.
 fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-    let value = toml::Value::deserialize(deserializer)?;
+    toml::Value::deserialize(deserializer).and_then(instant_of)
+}
+
+fn instant_of<E: serde::de::Error>(value: toml::Value) -> Result<Timestamp, E> {
     let text = match &value {
         toml::Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    text.parse()
-        .map_err(|_| serde::de::Error::custom(format!("`{text}` is not an instant; write one as in `2026-01-31T12:00:00Z`")))
+    text.parse().map_err(|_| E::custom(format!("`{text}` is not an instant; write one as in `2026-01-31T12:00:00Z`")))
 }

@@ -1,10 +1,11 @@
 //! The config repo after loading: everything checked, every name resolved, every item with its place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::attestation::Attestation;
 use super::calendar::{Freeze, Window};
 pub use super::consumer::{
     AcknowledgedBy, AgentConsumer, Consumer, ConsumerKind, EcsConsumer, ExecConsumer, FileConsumer, GithubSecretConsumer,
@@ -33,6 +34,8 @@ pub struct Catalog {
     pub credentials: BTreeMap<CredentialId, Credential>,
     /// `exceptions/*.toml`.
     pub exceptions: BTreeMap<ExceptionId, Exception>,
+    /// `attestations/**/*.toml`, by path.
+    pub attestations: BTreeMap<String, Attestation>,
     /// `policies/*.cedar`, in path order.
     pub policies: Vec<PolicyFile>,
     /// `policies/schema.cedarschema`.
@@ -185,6 +188,10 @@ pub struct Criterion {
     pub title: String,
     /// The group it belongs to in its framework, or empty.
     pub group: String,
+    /// Our paraphrase in one sentence, or empty.
+    pub summary: String,
+    /// True when only a person can attest it.
+    pub manual: bool,
 }
 
 /// How a source is reached.
@@ -328,6 +335,17 @@ pub struct Settings {
     pub registers: RegistersSettings,
     /// Sources by name.
     pub sources: BTreeMap<SourceId, SourceKind>,
+    /// Who is known of a source, apart from what it lists itself.
+    pub people: BTreeMap<SourceId, People>,
+}
+
+/// The people file of one source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct People {
+    /// Names of users that are people.
+    pub people: BTreeSet<String>,
+    /// Users that are not people, each with what explains it.
+    pub not_people: BTreeMap<String, String>,
 }
 
 /// Where evidence is kept.
@@ -497,6 +515,8 @@ pub struct Exception {
     pub approver: String,
     /// When it was approved.
     pub approved: Timestamp,
+    /// When it was approved before, the first time first.
+    pub earlier: Vec<Timestamp>,
     /// When it lapses.
     pub expires: Timestamp,
     /// Its file.

@@ -1,12 +1,14 @@
 //! Plain data, no I/O: the words of the domain, shared by every stage.
 
 pub mod assessment;
+pub mod attestation;
 pub mod blob;
 pub mod calendar;
 pub mod catalog;
 mod consumer;
 pub mod decisions;
 pub mod diagnostic;
+pub mod exception;
 pub mod fact;
 pub mod gate;
 pub mod git_env;
@@ -21,6 +23,7 @@ pub mod plan;
 pub mod preflight;
 pub mod readers;
 pub mod receipt;
+pub mod reconcile;
 pub mod registers;
 pub mod rights;
 pub mod rotator;

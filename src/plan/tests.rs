@@ -150,6 +150,7 @@ fn world() -> World {
         tiers: [].into(),
         default_tier: "standard".to_owned(),
         registers: crate::model::registers::RegistersSettings::default(),
+        people: [].into(),
         sources: [].into(),
     };
     let file = |path: &str, text: &str| PolicyFile { path: path.to_owned(), text: Arc::from(text) };
@@ -159,6 +160,7 @@ fn world() -> World {
         frameworks: [].into(),
         credentials: [].into(),
         exceptions: [].into(),
+        attestations: [].into(),
         policies: vec![file("policies/guards.cedar", GUARDS)],
         schema: file("policies/schema.cedarschema", "namespace Slm { entity Runner; }"),
     };

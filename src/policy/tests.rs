@@ -118,11 +118,13 @@ fn rules(conditions: &[(bool, &str)]) -> Rules {
         tiers: [].into(),
         default_tier: String::new(),
         registers: crate::model::registers::RegistersSettings::default(),
+        people: [].into(),
         sources: [].into(),
     };
     let (policies, schema) = (vec![file(&text)], file("entity Any;"));
     let (controls, frameworks, credentials, exceptions) = Default::default();
-    Rules::compile(&Catalog { settings, controls, frameworks, credentials, exceptions, policies, schema }).unwrap()
+    Rules::compile(&Catalog { settings, controls, frameworks, credentials, exceptions, attestations: [].into(), policies, schema })
+        .unwrap()
 }
 
 #[test]

@@ -5,12 +5,15 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
-use super::words;
+use super::{attestation, exception, reconcile, words};
 use crate::model::assessment::{Assessment, Because, Status, Tally};
+use crate::model::attestation::{About, Manual, Signed};
 use crate::model::catalog::Catalog;
+use crate::model::exception::Exceptions;
 use crate::model::id::{ControlId, CredentialId, CriterionId, FrameworkId};
 use crate::model::plan::{ActionKind, Plan};
 use crate::model::receipt::Receipt;
+use crate::model::reconcile::Reconciled;
 use crate::model::snapshot::Snapshot;
 use crate::model::standing::Holding;
 
@@ -22,6 +25,12 @@ pub struct Seen<'a> {
     pub snapshot: &'a Snapshot,
     /// What was judged.
     pub assessment: &'a Assessment,
+    /// What exceptions lift of it.
+    pub exceptions: &'a Exceptions,
+    /// What only a person can say, and whether one did.
+    pub manual: &'a [Manual],
+    /// Lists compared with what counts them independently.
+    pub reconciled: &'a [Reconciled],
     /// What is due, and what of it is held.
     pub plan: &'a Plan,
     /// Credentials whose value before is held by consumers for longer than it may be.
@@ -55,6 +64,20 @@ fn fraction(tally: &Tally) -> String {
 /// The word for a whole control: the gravest of its decisions; without any, its population is empty.
 fn word(tally: &Tally) -> &'static str {
     ORDER.iter().find(|status| of(tally, **status) > 0).map_or("not-applicable", |status| status.word())
+}
+
+/// The signature that `about` waits for, when it is one that only a person can give.
+fn signature<'a>(seen: &Seen<'a>, about: &About) -> Option<&'a Signed> {
+    seen.manual.iter().find(|manual| manual.about == *about).map(|manual| &manual.state)
+}
+
+/// The word for a whole control that a person attests: nothing observes it, so that there is no evidence but a signature.
+fn word_of(tally: &Tally, signature: Option<&Signed>) -> &'static str {
+    match (word(tally), signature) {
+        ("no-evidence", Some(Signed::For { .. })) => "signed",
+        ("no-evidence", Some(_)) => "manual",
+        (word, _) => word,
+    }
 }
 
 /// What stands open.
@@ -171,7 +194,9 @@ pub fn human(seen: &Seen<'_>) -> String {
     let mut text = String::new();
     for control in seen.catalog.controls.values() {
         let Some(Standing { tally, open }) = standings.get(&control.id) else { continue };
-        let _ = writeln!(text, "{:<13} {:<8} {}  ({}{})", word(tally), control.id, control.title, fraction(tally), open.text());
+        let signature = signature(seen, &About::Control(control.id.clone()));
+        let (word, signed) = (word_of(tally, signature), attestation::clause(signature));
+        let _ = writeln!(text, "{word:<13} {:<8} {}  ({}{}{signed})", control.id, control.title, fraction(tally), open.text());
     }
     for framework in seen.catalog.frameworks.values() {
         text.push('\n');
@@ -180,7 +205,8 @@ pub fn human(seen: &Seen<'_>) -> String {
             covered += u64::from(one.controls > 0);
             met += u64::from(one.controls > 0 && one.compliant == one.judged);
             let (compliant, judged, open) = (one.compliant, one.judged, one.open.text());
-            let _ = writeln!(text, "{} {id}: {compliant} of {judged} controls compliant{open}", framework.id);
+            let signed = attestation::clause(signature(seen, &About::Criterion(framework.id.clone(), id.clone())));
+            let _ = writeln!(text, "{} {id}: {compliant} of {judged} controls compliant{open}{signed}", framework.id);
         }
         let all = framework.criteria.len();
         let _ = writeln!(
@@ -195,13 +221,14 @@ pub fn human(seen: &Seen<'_>) -> String {
         let requests = words::count(receipt.requests(), "request");
         let _ = writeln!(text, "source {} {} {}: {whole}, {requests}", receipt.source, receipt.collector, receipt.scope);
     }
+    text.push_str(&reconcile::lines(seen.reconciled));
     for (credential, holding) in seen.held_up {
         let (held, next) = words::holding(holding, seen.assessment.at);
         let _ = writeln!(text, "\ncredential {credential} held up: {held}\n  next: {next}");
     }
-    let unused = words::unused(&seen.assessment.unused_exceptions);
-    if !unused.is_empty() {
-        let _ = write!(text, "\n{unused}");
+    let lines = [exception::lifted, exception::findings].map(|lines| lines(seen.exceptions, seen.assessment.at)).concat();
+    if !lines.is_empty() {
+        let _ = write!(text, "\n{lines}");
     }
     let total = seen.assessment.tally(None);
     let (due, held) = (seen.plan.actions.len(), seen.plan.held.len());
@@ -248,7 +275,7 @@ pub fn json(seen: &Seen<'_>) -> Json {
     json!({
         "at": seen.assessment.at, "controls": controls, "criteria": criteria, "decisions": seen.assessment.tally(None),
         "due": seen.plan.actions, "held": seen.plan.held, "gaps": seen.assessment.gaps, "held-up": held_up,
-        "unused-exceptions": seen.assessment.unused_exceptions, "requests": requests, "sent": sent,
+        "unused-exceptions": seen.assessment.unused_exceptions, "exceptions": seen.exceptions, "manual": seen.manual, "reconciled": seen.reconciled, "requests": requests, "sent": sent,
         "receipts": seen.snapshot.receipts,
     })
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::by_hand;
 use crate::model::assessment::{Because, Decision, Subject};
-use crate::model::id::{CredentialId, ExceptionId};
+use crate::model::id::CredentialId;
 use crate::model::plan::{ActionKind, HeldBecause, Reason, Together};
 use crate::model::preflight::{Check, Looked, Obstacle, Sighting};
 use crate::model::snapshot::Value;
@@ -43,7 +43,13 @@ pub fn subject(subject: &Subject) -> String {
 /// Why a decision is what it is, as a clause.
 #[must_use]
 pub fn because(decision: &Decision) -> String {
-    match &decision.because {
+    reason_of(&decision.because)
+}
+
+/// Why something was judged as it was, as a clause.
+#[must_use]
+pub fn reason_of(because: &Because) -> String {
+    match because {
         Because::Permitted(rules) => format!("permitted by {}", list(rules)),
         Because::NothingPermits => "no rule permits it".to_owned(),
         Because::Forbidden(rules) => format!("forbidden by {}", list(rules)),
@@ -245,13 +251,6 @@ fn span(ms: i64) -> String {
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
     let unit = units.into_iter().find(|(_, scale)| ms % scale == 0);
     unit.map_or_else(|| format!("{ms}ms"), |(unit, scale)| format!("{}{unit}", ms / scale))
-}
-
-/// Exceptions that decided nothing, a line each.
-#[must_use]
-pub fn unused(exceptions: &[ExceptionId]) -> String {
-    let line = |id| format!("Exception {id} decides nothing now; remove its file if it is not needed any more.\n");
-    exceptions.iter().map(line).collect()
 }
 
 fn list<T: ToString>(items: &[T]) -> String {

@@ -213,7 +213,7 @@ fn schema_prints_a_json_schema_of_each_kind_of_file_that_knows_the_keys_of_those
     let world = World::scaffolded();
     let printed: Json = serde_json::from_str(&world.slm(&["schema"]).exits(0).out).unwrap();
     let kinds: Vec<&str> = printed.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(kinds, ["agent", "control", "credential", "exception", "framework", "slm"]);
+    assert_eq!(kinds, ["agent", "attestation", "control", "credential", "exception", "framework", "slm"]);
     for kind in kinds {
         let schema = &printed[kind];
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{kind}");

@@ -263,6 +263,7 @@ fn exception(control: &str, now: Timestamp) -> Exception {
         requester: "a".to_owned(),
         approver: "b".to_owned(),
         approved: now,
+        earlier: Vec::new(),
         expires: Limit::days(1).after(now),
         place: Place { file: "exceptions/test.toml".to_owned(), span: 0..0 },
     }
