@@ -1,17 +1,18 @@
 #!/bin/sh
 # The AWS stand-ins the integration tests start by themselves.
-#   scripts/emulators.sh install           make .cache/venv-moto, -roto and -mini when missing, MySQL and systemd in .cache, and sshd and PostgreSQL where it may
+#   scripts/emulators.sh install           make .cache/venv-moto, -roto, -mini, -trestle and -schemas when missing, MySQL and systemd in .cache, and sshd and PostgreSQL where it may
 #   scripts/emulators.sh missing           say which tests will be skipped, and why
-#   scripts/emulators.sh path moto|roto|ministack|mysql|github|emulate|systemd    print the server binary; exit 1 when it is not installed
+#   scripts/emulators.sh path moto|roto|ministack|trestle|schemas|sarif|mysql|github|emulate|systemd    print the server binary; exit 1 when it is not installed
 set -eu
 cache=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)/.cache
 
-venv() { # NAME BINARY PACKAGE
+venv() { # NAME BINARY PACKAGE...
     dir=$cache/venv-$1
     [ -x "$2" ] && return 0
     mkdir -p "$cache"
     [ -x "$dir/bin/pip" ] || python3 -m venv "$dir"
-    "$dir/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check "$3"
+    shift 2
+    "$dir/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check "$@"
 }
 
 # Installs PACKAGE where that may be done; what is not there afterwards is told by `missing`.
@@ -102,6 +103,14 @@ systemd() {
     }
 }
 
+# The schema of SARIF, which comes in a package of others.
+sarif() {
+    [ -f "$(server sarif)" ] || ! command -v npm >/dev/null || {
+        mkdir -p "$cache/node-sarif"
+        (cd "$cache/node-sarif" && tar xzf "$(npm pack --silent @microsoft/jest-sarif@1.0.0-beta.0)") >"$cache/npm-sarif.log" 2>&1 || return 0
+    }
+}
+
 # Says which tests are skipped for want of what could not be installed, and why.
 missing() {
     sshd_is_here || skipped "the test of the locker over ssh" "$(no_package openssh-server)"
@@ -109,6 +118,7 @@ missing() {
     [ -d "$cache/mysql/data" ] || skipped "MySQL tests" "$(no_tool apt-get mysql.log 'a server from Debian')"
     github_is_here || skipped "tests against GitHub's descriptions" "$(no_tool npm npm.log them)"
     emulate_is_here || skipped "the test against the emulator of GitHub" "$(no_tool npm npm-emulate.log it)"
+    [ -f "$(server sarif)" ] || skipped "the test against the schema of SARIF" "$(no_tool npm npm-sarif.log it)"
     [ -x "$(server systemd)" ] || skipped "the test of the agent's unit" "$(no_tool apt-get systemd.log systemd)"
 }
 
@@ -135,11 +145,14 @@ server() { # NAME
         moto) echo "$cache/venv-moto/bin/moto_server" ;;
         roto) echo "$cache/venv-roto/bin/roto-server" ;;
         ministack) echo "$cache/venv-mini/bin/ministack" ;;
+        schemas) echo "$cache/venv-schemas/bin/jsonschema" ;;
+        sarif) echo "$cache/node-sarif/package/lib/schemas/sarif-2.1.0-rtm.5.json" ;;
+        trestle) echo "$cache/venv-trestle/bin/trestle" ;;
         mysql) echo "$cache/mysql/mysqld" ;;
         github) echo "$cache/node-github/node_modules/@stoplight/prism-cli/dist/index.js" ;;
         emulate) echo "$cache/node-emulate/node_modules/emulate/dist/index.js" ;;
         systemd) echo "$cache/systemd/usr/bin/systemd-analyze" ;;
-        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\`, \`mysql\`, \`github\`, \`emulate\` and \`systemd\`" >&2; exit 2 ;;
+        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\`, \`trestle\`, \`schemas\`, \`sarif\`, \`mysql\`, \`github\`, \`emulate\` and \`systemd\`" >&2; exit 2 ;;
     esac
 }
 
@@ -148,6 +161,11 @@ case ${1:-} in
         venv moto "$(server moto)" 'moto[server]==5.2.5'
         venv roto "$(server roto)" 'roto-aws==0.10.1'
         venv mini "$(server ministack)" 'ministack==1.5.33'
+        # OSCAL is judged by somebody else's program.
+        venv trestle "$(server trestle)" 'compliance-trestle==5.2.0'
+        # OCSF and SARIF by their published schemas.
+        venv schemas "$(server schemas)" 'jsonschema==4.26.0' 'ocsf-json-schema==1.2.0'
+        sarif
         # Its keys of KMS that sign need this; it starts without.
         "$cache/venv-mini/bin/python" -c 'import cryptography' 2>/dev/null ||
             "$cache/venv-mini/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check cryptography

@@ -14,7 +14,9 @@ mod derived;
 mod exit;
 mod explain;
 mod explain_at;
+mod export;
 mod gaps;
+mod gather;
 mod init;
 mod lease;
 mod objects;
@@ -30,12 +32,14 @@ mod resume;
 mod retire;
 mod rollback;
 mod rotate;
+mod sample;
 mod schema;
 mod sink;
 mod status;
 mod together;
 mod verify;
 mod verify_anchors;
+mod verify_bundle;
 mod watch;
 mod wire;
 
@@ -131,6 +135,10 @@ enum Verb {
     Report(report::Args),
     /// Check the evidence of a locker, offline, and say what in it does not hold
     Verify(verify::Args),
+    /// Draw members of a population that nobody could choose, with their proof
+    Sample(sample::Args),
+    /// Write evidence as others want it: a bundle for auditors, OSCAL, SARIF, OCSF
+    Export(export::Args),
     /// Rebuild the locker from a sink that mirrors it
     Restore(restore::Args),
     /// Write the schemas of the config files for editors
@@ -231,6 +239,8 @@ fn dispatch(cli: &Cli) -> Result<Said, Trouble> {
         Verb::Explain(args) => explain::run(args, global),
         Verb::Report(args) => report::run(args, global),
         Verb::Verify(args) => verify::run(args, global),
+        Verb::Sample(args) => sample::run(args, global),
+        Verb::Export(args) => export::run(args, global),
         Verb::Restore(args) => restore::run(args, global),
         Verb::Schema(args) => schema::run(args, global),
         Verb::Watch(args) => watch::run(args, global),

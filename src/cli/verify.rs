@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::verify_anchors::{self, Anchors, Told};
-use super::{Exit, Global, Said, Trouble, objects, pipeline, wire};
+use super::{Exit, Global, Said, Trouble, objects, pipeline, verify_bundle, wire};
 use crate::host::clock::SystemClock;
 use crate::host::verify::{self, Read};
 use crate::model::catalog::LockerSettings;
@@ -24,8 +24,8 @@ use crate::world::Clock as _;
 /// Arguments of `slm verify`.
 #[derive(clap::Args, Default)]
 pub struct Args {
-    /// A clone that has the evidence; the config repo itself when absent
-    #[arg(value_name = "CLONE")]
+    /// A clone that has the evidence, or a bundle; the config repo itself when absent
+    #[arg(value_name = "CLONE|BUNDLE")]
     clone: Option<PathBuf>,
     /// Branch of the evidence; from `slm.toml` when absent
     #[arg(long)]
@@ -80,6 +80,10 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let settings = session.as_ref().map(|session| session.catalog.settings.locker.clone()).unwrap_or_default();
     let branch = args.branch.as_deref().unwrap_or(&settings.branch);
     let pins = pins(args, &settings.log)?;
+    if root.is_file() {
+        let seen = args.checkpoint.iter().map(|path| Ok(ledger::standing(&std::fs::read(path)?, &pins)?));
+        return verify_bundle::run(root, &pins, &seen.collect::<Result<Vec<_>, Trouble>>()?);
+    }
     let signers =
         args.signers.as_ref().map(|path| -> Result<_, Trouble> { Ok(AllowedSigners::parse(&std::fs::read_to_string(path)?)?) });
     let signers = signers.transpose()?;
@@ -199,7 +203,7 @@ fn judge(args: &Args, root: &Path, branch: &str, log: &LogSettings, pins: &[Veri
     Ok(Judged { read, findings, remarks, unproven, compared, anchors: Vec::new(), objects: (0, 0) })
 }
 
-fn unpinned(unsigned: bool) -> Remark {
+pub(super) fn unpinned(unsigned: bool) -> Remark {
     let what = if unsigned {
         "no key signs the log: whoever may write it may have made all of it anew"
     } else {

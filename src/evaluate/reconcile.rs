@@ -107,6 +107,7 @@ mod tests {
             operations: Vec::new(),
             independent_count: count,
             source_clock: None,
+            effective: None,
             started: Timestamp::UNIX_EPOCH,
             ended: Timestamp::UNIX_EPOCH,
             raw: Vec::new(),

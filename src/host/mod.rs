@@ -1,5 +1,6 @@
 //! This machine: clock, files, git.
 
+pub mod archive;
 pub mod clock;
 pub mod files;
 pub mod git;
@@ -14,3 +15,4 @@ pub mod registers;
 pub mod repo;
 pub mod tree;
 pub mod verify;
+pub mod zipped;

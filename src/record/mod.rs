@@ -1,6 +1,7 @@
 //! What a run leaves behind in the locker: paths and canonical bytes, without touching anything.
 
 pub mod anchored;
+pub mod bundle;
 pub mod canonical;
 pub mod changes;
 pub mod index;
@@ -13,6 +14,7 @@ pub mod log;
 pub mod objects;
 pub mod past;
 pub mod period;
+pub mod sample;
 pub mod timestamp;
 pub mod verify;
 

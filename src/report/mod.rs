@@ -1,16 +1,19 @@
 //! Any result as text. Pure: a value goes in, text comes out, nothing is written.
 
 pub mod attestation;
+pub mod bundle;
 mod by_hand;
 pub mod credential;
 pub mod diagnostics;
 pub mod exception;
 pub mod explain;
 pub mod gap;
+pub mod interchange;
 mod outlook;
 pub mod period;
 pub mod plan;
 pub mod reconcile;
+pub mod sample;
 pub mod status;
 pub mod then;
 pub mod usage;

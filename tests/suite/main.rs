@@ -20,6 +20,7 @@ mod aws_rotation;
 mod aws_script;
 mod aws_trail;
 mod broken;
+mod bundle;
 mod cli;
 mod cli_aws;
 mod cli_stop;

@@ -1,0 +1,207 @@
+//! `slm export bundle`: everything of a period in one file, with what proves it.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::super::gather::{self, Artefact, Gathered, gather};
+use super::super::{Exit, Global, Said, Trouble};
+use super::{Asked, write};
+use crate::evaluate::attestations::manual;
+use crate::host::archive::Archive;
+use crate::host::history::{History, Kept};
+use crate::host::zipped;
+use crate::model::attestation::Manual;
+use crate::model::id::{ControlId, FrameworkId};
+use crate::model::period::{At, Period};
+use crate::model::snapshot::Snapshot;
+use crate::record::bundle::{CHECKPOINT, DIGEST, ENTRIES, MANIFEST, Manifest, Packed, digest};
+use crate::record::{decisions_path, leaf::hex};
+use crate::report::bundle::{self as pages, Log, Made, Version};
+
+/// The page about a clone of the whole locker.
+const VERIFY: &str = include_str!("../../../docs/verify.md");
+/// Folders of what people declared.
+const DECLARED: [&str; 2] = ["exceptions/", "attestations/"];
+
+/// What goes into a bundle.
+#[derive(Default)]
+struct Files {
+    files: BTreeMap<String, Vec<u8>>,
+    packed: Vec<Packed>,
+}
+
+impl Files {
+    /// Adds evidence at `file`, once.
+    fn evidence(&mut self, file: String, artefact: Artefact) {
+        let packed = Packed {
+            bytes: artefact.bytes.len() as u64,
+            entry: artefact.entry,
+            file: file.clone(),
+            path: artefact.path.clone(),
+            sha256: artefact.digest(),
+        };
+        if self.files.insert(file, artefact.bytes).is_none() {
+            self.packed.push(packed);
+        }
+    }
+
+    fn add(&mut self, file: &str, bytes: impl Into<Vec<u8>>) {
+        self.files.insert(file.to_owned(), bytes.into());
+    }
+}
+
+pub(super) fn run(asked: &Asked, global: &Global) -> Result<Said, Trouble> {
+    let mut gathered = gather(global, &asked.days)?;
+    let framework = asked.framework.as_deref().map(|id| gather::framework(&gathered.catalog, id)).transpose()?;
+    let files = files(&mut gathered, framework.as_ref())?;
+    let zip = zipped::pack(&files)?;
+    write(&asked.out, &zip)?;
+    let sha256 = hex(&Sha256::digest(&zip));
+    let period = &gathered.collected.period;
+    let (runs, count) = (period.runs.len(), files.len());
+    let human = format!(
+        "Wrote {}: {} to {}, {runs} runs, {count} files, {} bytes.\n  SHA-256     {sha256}\n\
+         Open index.html in it, or check it with `slm verify {}`.\n",
+        asked.out.display(),
+        period.from,
+        period.to,
+        zip.len(),
+        asked.out.display()
+    );
+    let json = json!({
+        "path": asked.out, "from": period.from, "to": period.to, "runs": runs, "files": count, "bytes": zip.len(), "sha256": sha256,
+    });
+    Ok(Said::new(vec![Exit::Clean], human, json))
+}
+
+/// Every file of the bundle.
+fn files(gathered: &mut Gathered, framework: Option<&FrameworkId>) -> Result<BTreeMap<String, Vec<u8>>, Trouble> {
+    let controls = gather::controls(&gathered.catalog, framework);
+    let mut kept: BTreeMap<ControlId, Vec<(At, usize, Kept)>> = BTreeMap::new();
+    for control in &controls {
+        let found = gather::versions(&mut gathered.collected.history, &gathered.collected.period, &decisions_path(control))?;
+        kept.insert(control.clone(), found);
+    }
+    let (history, period, catalog) = (&gathered.collected.history, &gathered.collected.period, &gathered.catalog);
+    let archive = Archive::open(history)?;
+    let mut files = Files::default();
+    let (versions, texts) = decisions(&archive, history, period, &kept, &mut files)?;
+    evidence(&archive, history, period, &mut files)?;
+    let manual = signatures(gathered);
+    let log = log(&archive);
+    let made = Made { catalog, period, log: &log, versions: &versions, manual: &manual, framework };
+    for (control, all) in &versions {
+        let Some(declared) = catalog.controls.get(control) else { continue };
+        for version in all {
+            let text = texts.get(&version.file).map_or("", String::as_str);
+            files.add(&version.page, pages::packet(&made, declared, version, text)?);
+        }
+    }
+    drawn(&made, &mut files)?;
+    proofs(&archive, &mut files);
+    let mut packed = std::mem::take(&mut files.packed);
+    packed.sort_by(|a, b| a.file.cmp(&b.file));
+    let controls = controls.iter().map(ToString::to_string).collect();
+    let manifest = Manifest { format: 1, from: period.from, to: period.to, controls, files: packed };
+    files.add(MANIFEST, manifest.text());
+    let digest = digest(&files.files);
+    files.add(DIGEST, digest);
+    Ok(files.files)
+}
+
+type Texts = BTreeMap<String, String>;
+
+/// Every version of the decisions of each control, and its text by its place in the bundle.
+fn decisions(
+    archive: &Archive<'_>,
+    history: &History,
+    period: &Period,
+    kept: &BTreeMap<ControlId, Vec<(At, usize, Kept)>>,
+    files: &mut Files,
+) -> Result<(BTreeMap<ControlId, Vec<Version>>, Texts), Trouble> {
+    let (mut versions, mut texts) = (BTreeMap::new(), Texts::new());
+    for (control, kept) in kept {
+        let mut all = Vec::new();
+        for artefact in gather::artefacts(archive, history, &decisions_path(control), kept)? {
+            let Some(run) = period.runs.get(artefact.from) else { continue };
+            let folder = format!("controls/{control}/decisions/{}", run.at.strftime("%Y-%m-%dT%H%M%SZ"));
+            let file = format!("{folder}/{control}.jsonl");
+            let (sha256, entry, from) = (artefact.digest(), artefact.entry, artefact.from);
+            texts.insert(file.clone(), String::from_utf8_lossy(&artefact.bytes).into_owned());
+            files.evidence(file.clone(), artefact);
+            all.push(Version { from, file, page: format!("{folder}/index.html"), sha256, entry });
+        }
+        versions.insert(control.clone(), all);
+    }
+    Ok((versions, texts))
+}
+
+/// Runs, what the last of them saw, rotations, and what people declared.
+fn evidence(archive: &Archive<'_>, history: &History, period: &Period, files: &mut Files) -> Result<(), Trouble> {
+    for run in &period.runs {
+        if let Some(artefact) = gather::once(archive, history, &run.commit, &run.path)? {
+            files.evidence(format!("evidence/{}", run.path), artefact);
+        }
+    }
+    let Some(last) = period.runs.last() else { return Ok(()) };
+    let mut paths: Vec<String> = period.populations.iter().map(|members| members.path.clone()).collect();
+    paths.extend(period.rotations.iter().map(|life| life.path.clone()));
+    if let Some(commit) = archive.place(&last.commit).and_then(|at| history.commits().get(at)) {
+        for folder in DECLARED {
+            paths.extend(history.files(commit.commit, folder)?.into_keys());
+        }
+    }
+    for path in paths {
+        if let Some(artefact) = gather::once(archive, history, &last.commit, &path)? {
+            files.evidence(format!("evidence/{path}"), artefact);
+        }
+    }
+    Ok(())
+}
+
+/// What only a person can say, as of the end of the period. What the branch showed of approvals is not seen again.
+fn signatures(gathered: &Gathered) -> Vec<Manual> {
+    let at = gathered.collected.period.bounds().1;
+    manual(&gathered.catalog, &Snapshot { taken: at, populations: Vec::new(), receipts: Vec::new() }, at)
+}
+
+fn log(archive: &Archive<'_>) -> Log {
+    Log {
+        origin: archive.standing.origin.clone(),
+        entries: archive.standing.head.size,
+        root: hex(&archive.standing.head.root),
+        received: archive.standing.received,
+        keys: archive.keys.iter().map(|key| key.verifier.vkey()).collect(),
+    }
+}
+
+/// Pages and tables.
+fn drawn(made: &Made<'_>, files: &mut Files) -> Result<(), Trouble> {
+    let view = pages::view(made);
+    files.add("index.html", pages::index(&view)?);
+    files.add("README.md", pages::readme(&view)?);
+    files.add("summary.pdf", pages::pdf(&view)?);
+    files.add("summary.csv", pages::summary_csv(&view));
+    files.add("deviations.csv", pages::deviations_csv(&view));
+    files.add("members.csv", pages::members_csv(made));
+    files.add("summary.json", serde_json::to_vec(&view)?);
+    files.add("period.json", serde_json::to_vec(made.period)?);
+    files.add("VERIFY.md", VERIFY);
+    Ok(())
+}
+
+/// What shows that evidence is what was logged, and that nothing was left out.
+fn proofs(archive: &Archive<'_>, files: &mut Files) {
+    files.add(CHECKPOINT, archive.checkpoint.clone());
+    for (path, bytes) in &archive.key_files {
+        files.add(path, bytes.clone());
+    }
+    let mut entries = Vec::new();
+    for leaf in &archive.leaves {
+        entries.extend(leaf.entry());
+        entries.push(b'\n');
+    }
+    files.add(ENTRIES, entries);
+}

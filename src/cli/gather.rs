@@ -1,0 +1,161 @@
+//! What bundles and samples are made of: a period, the config it was judged by last, and where each version of its decisions has its
+//! proof.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+
+use super::past::{When, config_at};
+use super::period::{Asked, Collected, collect};
+use super::{Exit, Global, Trouble, pipeline, verify};
+use crate::host::archive::Archive;
+use crate::host::clock::SystemClock;
+use crate::host::history::{History, Kept};
+use crate::model::catalog::{Catalog, LockerSettings};
+use crate::model::id::{ControlId, FrameworkId};
+use crate::model::period::{At, Date, Period};
+use crate::model::time::Limit;
+use crate::record::leaf::hex;
+use crate::record::log::Hash;
+use crate::world::Clock as _;
+
+/// Without a cadence of its own: what a daily run keeps, with two hours to spare.
+const CADENCE: Limit = Limit::seconds(26 * 3_600);
+
+/// Which days.
+#[derive(clap::Args, Clone)]
+pub(super) struct Days {
+    /// The first day, in UTC; that of the first run when absent
+    #[arg(long, value_name = "DAY")]
+    pub from: Option<When>,
+    /// The last day; that of the last run when absent
+    #[arg(long, value_name = "DAY")]
+    pub to: Option<When>,
+}
+
+/// A period with what it was judged by.
+pub(super) struct Gathered {
+    pub collected: Collected,
+    pub catalog: Catalog,
+}
+
+/// One version of a file of the locker.
+#[derive(Clone, Debug)]
+pub(super) struct Artefact {
+    /// The first run of the period in which it was in force.
+    pub from: At,
+    /// Where it stands in the locker.
+    pub path: String,
+    /// The commit that wrote it.
+    pub commit: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// SHA-256 of them.
+    pub sha256: Hash,
+    /// Its entry in the log.
+    pub entry: Option<u64>,
+}
+
+impl Artefact {
+    /// SHA-256 in hex.
+    pub fn digest(&self) -> String {
+        hex(&self.sha256)
+    }
+}
+
+/// Reads `days` of the locker.
+pub(super) fn gather(global: &Global, days: &Days) -> Result<Gathered, Trouble> {
+    let settings = verify::settings(global)?;
+    let (from, to) = bounds(global, &settings, days)?;
+    let cadence = settings.log.cadence.unwrap_or(CADENCE);
+    let _progress = global.progress("reading the evidence".to_owned(), 0);
+    let collected = collect(&global.root, &settings.branch, &Asked { from, to, cadence, now: SystemClock.now() })?;
+    if let Some(noted) = collected.findings.first() {
+        let error = format!("the evidence contradicts itself: {}; `slm verify` says since when", noted.what);
+        return Err(Trouble { exit: Exit::Integrity, error: error.into() });
+    }
+    let last = collected.period.runs.last();
+    let Some(last) = last else {
+        let error = format!("no run is recorded on {} from {from} to {to}", settings.branch);
+        return Err(Trouble { exit: Exit::Incomplete, error: error.into() });
+    };
+    // The words of the last run are those of its own config; what was never committed is told by what is there now.
+    let catalog = match config_at(global, &last.config, last.judged.unwrap_or(last.at)) {
+        Ok((catalog, _)) => catalog,
+        Err(_) => pipeline::open(global, "export", None)?.catalog,
+    };
+    Ok(Gathered { collected, catalog })
+}
+
+/// From the first run to the last where nobody said otherwise.
+fn bounds(global: &Global, settings: &LockerSettings, days: &Days) -> Result<(Date, Date), Trouble> {
+    if let (Some(from), Some(to)) = (days.from, days.to) {
+        return Ok((from.date(), to.date()));
+    }
+    let history = History::open(&global.root, &settings.branch)?;
+    let mut runs = history.commits().iter().filter(|one| one.run.is_some()).map(|one| crate::model::period::day(one.at));
+    let (first, last) = runs.by_ref().fold((None, None), |(first, last): (Option<Date>, Option<Date>), day| {
+        (Some(first.map_or(day, |first| first.min(day))), Some(last.map_or(day, |last| last.max(day))))
+    });
+    let none = || Trouble::from(format!("no run is recorded on {}", settings.branch));
+    let from = days.from.map(When::date).or(first).ok_or_else(none)?;
+    Ok((from, days.to.map(When::date).or(last).ok_or_else(none)?))
+}
+
+/// The framework `id` of `catalog`.
+pub(super) fn framework(catalog: &Catalog, id: &str) -> Result<FrameworkId, Trouble> {
+    if catalog.frameworks.contains_key(id) {
+        return Ok(id.into());
+    }
+    let known: Vec<String> = catalog.frameworks.keys().map(|id| format!("`{id}`")).collect();
+    Err(format!("unknown framework `{id}`; there are {}", known.join(", ")).into())
+}
+
+/// Every version of the file at `path` that was in force in a run of `period`, the first first.
+pub(super) fn versions(history: &mut History, period: &Period, path: &str) -> Result<Vec<(At, usize, Kept)>, Trouble> {
+    let all = history.versions(path)?;
+    let places: BTreeMap<String, usize> =
+        history.commits().iter().enumerate().map(|(at, one)| (one.commit.to_string(), at)).collect();
+    let mut in_force: Vec<(At, usize, Kept)> = Vec::new();
+    for (at, run) in period.runs.iter().enumerate() {
+        let Some(place) = places.get(&run.commit) else { continue };
+        let newest = all.partition_point(|one| one.commit <= *place);
+        let Some(number) = newest.checked_sub(1) else { continue };
+        if all[number].blob.is_some() && in_force.last().is_none_or(|(_, last, _)| *last != number) {
+            in_force.push((at, number, all[number]));
+        }
+    }
+    Ok(in_force.into_iter().map(|(at, number, kept)| (at, all.len() - 1 - number, kept)).collect())
+}
+
+/// The same with their bytes and their entries.
+pub(super) fn artefacts(
+    archive: &Archive<'_>,
+    history: &History,
+    path: &str,
+    versions: &[(At, usize, Kept)],
+) -> Result<Vec<Artefact>, Trouble> {
+    let artefact = |(from, newer, kept): &(At, usize, Kept)| {
+        let commit = history.commits()[kept.commit].commit;
+        let bytes = history.file(commit, path)?.unwrap_or_default();
+        let sha256: Hash = Sha256::digest(&bytes).into();
+        let entry = archive.entry(path, *newer, &sha256);
+        Ok(Artefact { from: *from, path: path.to_owned(), commit: commit.to_string(), bytes, sha256, entry })
+    };
+    versions.iter().map(artefact).collect()
+}
+
+/// A file that is written once, or its state in `commit`, with its entry.
+pub(super) fn once(archive: &Archive<'_>, history: &History, commit: &str, path: &str) -> Result<Option<Artefact>, Trouble> {
+    let Some(at) = archive.place(commit) else { return Ok(None) };
+    let Some(bytes) = history.file(history.commits()[at].commit, path)? else { return Ok(None) };
+    let sha256: Hash = Sha256::digest(&bytes).into();
+    let entry = archive.last_with(path, &sha256);
+    Ok(Some(Artefact { from: 0, path: path.to_owned(), commit: commit.to_owned(), bytes, sha256, entry }))
+}
+
+/// Controls that serve `framework`, or all that were judged or are declared.
+pub(super) fn controls(catalog: &Catalog, framework: Option<&FrameworkId>) -> Vec<ControlId> {
+    let serves = catalog.controls.values().filter(|control| framework.is_none_or(|id| control.criteria.contains_key(id)));
+    serves.map(|control| control.id.clone()).collect()
+}

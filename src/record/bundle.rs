@@ -1,0 +1,281 @@
+//! A bundle as something to check: what it says of its files, and what of it can be believed.
+//!
+//! Everything is in it that shows that its evidence is what was logged: all entries of the log, the checkpoint over them, and the keys.
+//! So it also shows what was left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::DECISIONS;
+use super::keys;
+use super::leaf::{Leaf, hex};
+use super::ledger::{self, Standing};
+use super::log::{Verifier, leaf_hash, root_of};
+use super::verify::{Finding, run_id};
+use crate::model::period::{Date, day};
+use crate::model::time::Timestamp;
+
+/// SHA-256 of every other file, as `sha256sum` writes it.
+pub const DIGEST: &str = "digest.txt";
+/// What is evidence, and where it stood.
+pub const MANIFEST: &str = "manifest.json";
+/// Every entry of the log, a line each.
+pub const ENTRIES: &str = "log/entries.jsonl";
+/// The checkpoint, and the folder of the keys.
+pub const CHECKPOINT: &str = "log/checkpoint";
+
+/// What a bundle says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// 1.
+    pub format: u32,
+    /// The first day.
+    pub from: Date,
+    /// The last day.
+    pub to: Date,
+    /// Controls whose decisions are in it, every version of the period.
+    pub controls: Vec<String>,
+    /// Every file of evidence.
+    pub files: Vec<Packed>,
+}
+
+/// A file of evidence in a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packed {
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// Its entry in the log, from 0; `None` when the log began later.
+    pub entry: Option<u64>,
+    /// Where it stands in the bundle.
+    pub file: String,
+    /// Where it stands in the locker.
+    pub path: String,
+    /// SHA-256 of it, in hex.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// Its text: a line a file, so that it can be read with `sed`.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let line = |one: &Packed| {
+            let entry = one.entry.map_or_else(|| "null".to_owned(), |entry| entry.to_string());
+            let Packed { bytes, file, path, sha256, .. } = one;
+            format!(
+                "  {{\"bytes\": {bytes}, \"entry\": {entry}, \"file\": {}, \"path\": {}, \"sha256\": {}}}",
+                quoted(file),
+                quoted(path),
+                quoted(sha256)
+            )
+        };
+        let files: Vec<String> = self.files.iter().map(line).collect();
+        let controls: Vec<String> = self.controls.iter().map(|id| quoted(id)).collect();
+        format!(
+            "{{\"format\": {}, \"from\": \"{}\", \"to\": \"{}\", \"controls\": [{}], \"files\": [\n{}\n]}}\n",
+            self.format,
+            self.from,
+            self.to,
+            controls.join(", "),
+            files.join(",\n")
+        )
+    }
+}
+
+/// `text` as JSON, which every text has.
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+/// The lines of [`DIGEST`] for `files`.
+#[must_use]
+pub fn digest(files: &BTreeMap<String, Vec<u8>>) -> String {
+    files.iter().map(|(name, bytes)| format!("{}  {name}\n", hex(&Sha256::digest(bytes)))).collect()
+}
+
+/// What became of checking a bundle.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// What it says of itself, once that could be read.
+    pub manifest: Option<Manifest>,
+    /// The log it is of.
+    pub standing: Option<Standing>,
+    /// Keys of that log.
+    pub keys: Vec<keys::Key>,
+    /// Files in it.
+    pub files: u64,
+    /// Files of evidence that are what was logged.
+    pub proven: u64,
+    /// Files of evidence from before the log began.
+    pub older: u64,
+    /// What does not hold.
+    pub findings: Vec<Finding>,
+}
+
+/// What a bundle is read through: its names, and each file.
+pub struct Bundle<'a> {
+    /// Names of its files.
+    pub names: BTreeSet<String>,
+    /// One of them.
+    pub read: &'a dyn Fn(&str) -> io::Result<Option<Vec<u8>>>,
+}
+
+impl Bundle<'_> {
+    fn file(&self, name: &str) -> Result<Vec<u8>, Finding> {
+        let lacks = |what: String| Finding::of_all("slm::bundle-lacks", what);
+        let file = (self.read)(name).map_err(|error| lacks(format!("`{name}` cannot be read: {error}")))?;
+        file.ok_or_else(|| lacks(format!("there is no `{name}`")))
+    }
+
+    /// Checks everything; what does not hold is in what comes back.
+    #[must_use]
+    pub fn check(&self) -> Checked {
+        let mut checked = Checked { files: self.names.len() as u64, ..Checked::default() };
+        if let Err(finding) = self.all(&mut checked) {
+            checked.findings.push(finding);
+        }
+        checked
+    }
+
+    fn all(&self, checked: &mut Checked) -> Result<(), Finding> {
+        let packed = self.packed(checked)?;
+        let entries = self.log(checked)?;
+        let manifest = self.file(MANIFEST)?;
+        let manifest: Manifest = serde_json::from_slice(&manifest)
+            .map_err(|error| Finding::of_all("slm::bundle-lacks", format!("`{MANIFEST}` is not as slm writes it: {error}")))?;
+        for one in &manifest.files {
+            match logged(one, &packed, &entries) {
+                Ok(true) => checked.proven += 1,
+                Ok(false) => checked.older += 1,
+                Err(finding) => checked.findings.push(finding),
+            }
+        }
+        checked.findings.extend(withheld(&manifest, &entries));
+        checked.manifest = Some(manifest);
+        Ok(())
+    }
+
+    /// SHA-256 of each file, compared with [`DIGEST`].
+    fn packed(&self, checked: &mut Checked) -> Result<BTreeMap<String, String>, Finding> {
+        let text = self.file(DIGEST)?;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let said: BTreeMap<&str, &str> =
+            text.lines().filter_map(|line| line.split_once("  ")).map(|(hash, name)| (name, hash)).collect();
+        let mut packed = BTreeMap::new();
+        for name in self.names.iter().filter(|name| *name != DIGEST) {
+            let is = hex(&Sha256::digest(self.file(name)?));
+            match said.get(name.as_str()) {
+                None => checked.findings.push(Finding::of_all("slm::bundle-strange", format!("`{name}` is not in `{DIGEST}`"))),
+                Some(hash) if **hash != is => {
+                    let what = format!("`{name}` is not what was packed: SHA-256 {is}, packed {hash}");
+                    checked.findings.push(Finding::of_all("slm::bundle-changed", what));
+                }
+                Some(_) => {}
+            }
+            packed.insert(name.clone(), is);
+        }
+        let lost = said.keys().filter(|name| !self.names.contains(**name));
+        checked.findings.extend(lost.map(|name| Finding::of_all("slm::bundle-lacks", format!("there is no `{name}`"))));
+        Ok(packed)
+    }
+
+    /// The entries of the log, when they hash to the root of a checkpoint that the key in force signed.
+    fn log(&self, checked: &mut Checked) -> Result<Vec<Leaf>, Finding> {
+        let bad = |error: &dyn std::error::Error| {
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            Finding::of_all("slm::evidence-bad-checkpoint", format!("{error}{cause}"))
+        };
+        let file = self.file(CHECKPOINT)?;
+        let claimed = ledger::standing(&file, &[]).map_err(|error| bad(&error))?;
+        let read = |path: &str| (self.read)(&format!("{}{path}", ledger::FOLDER));
+        let all = keys::read_all(&claimed.origin, read).map_err(|error| bad(&error))?;
+        let signer: Vec<Verifier> = keys::in_force(&all, claimed.head.size).map(|key| key.verifier.clone()).into_iter().collect();
+        let standing = ledger::standing(&file, &signer).map_err(|error| bad(&error))?;
+        let text = self.file(ENTRIES)?;
+        let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+        let hashes: Vec<_> = lines.iter().map(|line| leaf_hash(line)).collect();
+        if hashes.len() as u64 != standing.head.size || root_of(&hashes) != standing.head.root {
+            let what = format!("the {} entries in `{ENTRIES}` do not hash to the root of the checkpoint", hashes.len());
+            return Err(Finding::of_all("slm::evidence-other-root", what));
+        }
+        (checked.standing, checked.keys) = (Some(standing), all);
+        let leaf = |line: &&[u8]| {
+            let other = || Finding::of_all("slm::evidence-other-root", format!("`{ENTRIES}` has an entry that slm does not write"));
+            Leaf::parse(line).ok_or_else(other)
+        };
+        lines.iter().map(leaf).collect()
+    }
+}
+
+/// True when the file is what its entry says; false when it is older than the log.
+fn logged(one: &Packed, packed: &BTreeMap<String, String>, entries: &[Leaf]) -> Result<bool, Finding> {
+    let found = |code, what| Finding::of_all(code, what);
+    let Some(is) = packed.get(&one.file) else { return Err(found("slm::bundle-lacks", format!("there is no `{}`", one.file))) };
+    if *is != one.sha256 {
+        return Err(found("slm::evidence-edited", format!("`{}` is not what `{MANIFEST}` says: SHA-256 {is}", one.file)));
+    }
+    let Some(entry) = one.entry else {
+        // Before the log only what never got an entry: whatever has one is named by it.
+        let known = entries.iter().any(|leaf| leaf.path == one.path && hex(&leaf.sha256) == one.sha256);
+        let what = || format!("`{}` is in the log, and `{MANIFEST}` does not say where", one.file);
+        return if known { Err(found("slm::evidence-unlogged", what())) } else { Ok(false) };
+    };
+    let leaf = usize::try_from(entry).ok().and_then(|at| entries.get(at));
+    match leaf {
+        Some(leaf) if leaf.path == one.path && hex(&leaf.sha256) == one.sha256 && leaf.bytes == one.bytes => Ok(true),
+        _ => Err(found(
+            "slm::evidence-edited",
+            format!("`{}` is not what entry {entry} of the log says of `{}`", one.file, one.path),
+        )),
+    }
+}
+
+/// Runs of the period, and decisions of its controls in them, that are in the log and not in the bundle.
+fn withheld(manifest: &Manifest, entries: &[Leaf]) -> Vec<Finding> {
+    let here: BTreeSet<u64> = manifest.files.iter().filter_map(|one| one.entry).collect();
+    let controls: BTreeSet<String> = manifest.controls.iter().map(|id| format!("{DECISIONS}{id}.jsonl")).collect();
+    let mut findings = Vec::new();
+    // Entries of a commit are sorted by path: decisions come before the run that they are of.
+    let mut waiting: Vec<(u64, &Leaf)> = Vec::new();
+    let mut in_force: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut begun = false;
+    let left_out = |at: u64, leaf: &Leaf| {
+        let what = format!("entry {at}, `{}`, is of the period and was left out", leaf.path);
+        Finding::of_all("slm::bundle-withheld", what)
+    };
+    for (at, leaf) in (0..).zip(entries) {
+        if controls.contains(&leaf.path) {
+            waiting.push((at, leaf));
+        }
+        let Some(began) = run_id(&leaf.path).and_then(began) else { continue };
+        let inside = (manifest.from..=manifest.to).contains(&day(began));
+        if inside && !begun {
+            begun = true;
+            let before = in_force.values().filter_map(|at| Some((*at, entries.get(usize::try_from(*at).ok()?)?)));
+            let replaced: BTreeSet<&str> = waiting.iter().map(|(_, leaf)| leaf.path.as_str()).collect();
+            findings.extend(
+                before
+                    .filter(|(at, leaf)| !here.contains(at) && !replaced.contains(leaf.path.as_str()))
+                    .map(|(at, leaf)| left_out(at, leaf)),
+            );
+        }
+        let all = waiting.drain(..).chain([(at, leaf)]);
+        let all: Vec<(u64, &Leaf)> = all.collect();
+        in_force.extend(all.iter().filter(|(_, leaf)| controls.contains(&leaf.path)).map(|(at, leaf)| (leaf.path.as_str(), *at)));
+        if inside {
+            findings.extend(all.into_iter().filter(|(at, _)| !here.contains(at)).map(|(at, leaf)| left_out(at, leaf)));
+        }
+    }
+    findings
+}
+
+/// When a run began, as its name says: `20261124T050000Z-…`.
+fn began(id: &str) -> Option<Timestamp> {
+    id.get(..16)?.parse().ok()
+}
+
+#[cfg(test)]
+#[path = "bundle_tests.rs"]
+mod tests;

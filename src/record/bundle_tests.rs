@@ -1,0 +1,157 @@
+//! A bundle that holds, and everything that can be done to it with an editor.
+
+use super::*;
+use crate::record::ledger::Ledger;
+use crate::record::log::Signer;
+
+const RUNS: [&str; 3] = ["20260330T050000Z-aaaaaaaa", "20260331T050000Z-bbbbbbbb", "20260402T050000Z-cccccccc"];
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// A log of three runs, of which the second is on the one day of the bundle; its last run changed nothing of the control.
+fn bundle() -> Files {
+    let ledger = Ledger::new("acme.example/slm".to_owned(), Some(Signer::new("acme.example/slm", &[1; 32]).unwrap()), None);
+    let mut log: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let mut entries = Vec::new();
+    for (number, run) in RUNS.iter().enumerate() {
+        let leaves = [
+            Leaf::of("decisions/ROT-01.jsonl", format!("d{number}\n").as_bytes()),
+            Leaf::of(&format!("runs/2026/{run}.json"), format!("r{number}\n").as_bytes()),
+            Leaf::of("snapshot/A.jsonl", format!("s{number}\n").as_bytes()),
+        ];
+        let at = RUNS[number].get(..16).unwrap().parse().unwrap();
+        let read = |path: &str| Ok(log.get(&format!("log/{path}")).cloned());
+        let (changes, _) = ledger.extend(read, &leaves, at).unwrap();
+        for (path, file) in changes {
+            match file {
+                Some(file) => drop(log.insert(path, file.bytes().unwrap().into_owned())),
+                None => drop(log.remove(&path)),
+            }
+        }
+        entries.extend(leaves);
+    }
+    let text = |leaf: &Leaf| String::from_utf8(leaf.entry()).unwrap() + "\n";
+    let packed = |file: &str, entry: u64, bytes: &str| {
+        let leaf = &entries[usize::try_from(entry).unwrap()];
+        assert_eq!(hex(&leaf.sha256), hex(&Sha256::digest(bytes)));
+        Packed { bytes: leaf.bytes, entry: Some(entry), file: file.to_owned(), path: leaf.path.clone(), sha256: hex(&leaf.sha256) }
+    };
+    let manifest = Manifest {
+        format: 1,
+        from: "2026-03-31".parse().unwrap(),
+        to: "2026-03-31".parse().unwrap(),
+        controls: vec!["ROT-01".to_owned()],
+        files: vec![packed("controls/ROT-01/d.jsonl", 3, "d1\n"), packed("evidence/run.json", 4, "r1\n")],
+    };
+    let mut files: Files = log.into_iter().filter(|(path, _)| path == CHECKPOINT || path.starts_with("log/keys/")).collect();
+    files.insert(ENTRIES.to_owned(), entries.iter().map(text).collect::<String>().into_bytes());
+    files.insert("controls/ROT-01/d.jsonl".to_owned(), b"d1\n".to_vec());
+    files.insert("evidence/run.json".to_owned(), b"r1\n".to_vec());
+    files.insert("index.html".to_owned(), b"<p>".to_vec());
+    files.insert(MANIFEST.to_owned(), manifest.text().into_bytes());
+    seal(files)
+}
+
+/// With its digest made anew, as whoever changes a bundle can.
+fn seal(mut files: Files) -> Files {
+    files.remove(DIGEST);
+    let digest = digest(&files);
+    files.insert(DIGEST.to_owned(), digest.into_bytes());
+    files
+}
+
+fn check(files: &Files) -> Checked {
+    let read = |name: &str| Ok(files.get(name).cloned());
+    Bundle { names: files.keys().cloned().collect(), read: &read }.check()
+}
+
+fn codes(files: &Files) -> Vec<&'static str> {
+    check(files).findings.into_iter().map(|finding| finding.code).collect()
+}
+
+fn changed(name: &str, from: &str, to: &str) -> Files {
+    let mut files = bundle();
+    let text = String::from_utf8(files[name].clone()).unwrap();
+    assert!(text.contains(from), "{from} is not in {text}");
+    files.insert(name.to_owned(), text.replacen(from, to, 1).into_bytes());
+    files
+}
+
+#[test]
+fn a_bundle_that_holds_says_what_it_proves() {
+    let checked = check(&bundle());
+    assert_eq!(checked.findings, []);
+    assert_eq!((checked.files, checked.proven, checked.older), (8, 2, 0));
+    let standing = checked.standing.unwrap();
+    assert_eq!((standing.origin.as_str(), standing.head.size, checked.keys.len()), ("acme.example/slm", 9, 1));
+}
+
+#[test]
+fn a_manifest_is_read_as_it_was_written() {
+    let text = bundle()[MANIFEST].clone();
+    let read: Manifest = serde_json::from_slice(&text).unwrap();
+    assert_eq!(read.text().into_bytes(), text);
+}
+
+#[test]
+fn a_page_that_was_changed_is_not_what_was_packed() {
+    assert_eq!(codes(&changed("index.html", "<p>", "<q>")), ["slm::bundle-changed"]);
+}
+
+#[test]
+fn evidence_that_was_edited_is_found_though_everything_is_sealed_anew() {
+    let edited = changed("controls/ROT-01/d.jsonl", "d1", "dX");
+    assert_eq!(codes(&seal(edited.clone())), ["slm::evidence-edited"]);
+    // With the manifest made to fit as well.
+    let mut edited = edited;
+    let (is, was) = (hex(&Sha256::digest("dX\n")), hex(&Sha256::digest("d1\n")));
+    let manifest = String::from_utf8(edited[MANIFEST].clone()).unwrap().replace(&was, &is);
+    edited.insert(MANIFEST.to_owned(), manifest.into_bytes());
+    assert_eq!(codes(&seal(edited.clone())), ["slm::evidence-edited"]);
+    // And the entry.
+    let entries = String::from_utf8(edited[ENTRIES].clone()).unwrap().replace(&was, &is);
+    edited.insert(ENTRIES.to_owned(), entries.into_bytes());
+    assert_eq!(codes(&seal(edited)), ["slm::evidence-other-root"]);
+}
+
+#[test]
+fn what_was_left_out_is_found() {
+    let mut files = bundle();
+    let mut manifest: Manifest = serde_json::from_slice(&files[MANIFEST]).unwrap();
+    let gone = manifest.files.remove(0);
+    files.remove(&gone.file);
+    files.insert(MANIFEST.to_owned(), manifest.text().into_bytes());
+    let found = check(&seal(files)).findings;
+    assert_eq!(found.iter().map(|one| one.code).collect::<Vec<_>>(), ["slm::bundle-withheld"]);
+    assert_eq!(found[0].what, "entry 3, `decisions/ROT-01.jsonl`, is of the period and was left out");
+    let mut lost = bundle();
+    lost.remove("index.html");
+    assert_eq!(codes(&lost), ["slm::bundle-lacks"]);
+}
+
+#[test]
+fn a_longer_period_wants_what_is_of_it() {
+    let longer = seal(changed(MANIFEST, "\"to\": \"2026-03-31\"", "\"to\": \"2026-04-02\""));
+    assert_eq!(codes(&longer), ["slm::bundle-withheld", "slm::bundle-withheld"]);
+    let earlier = seal(changed(MANIFEST, "\"from\": \"2026-03-31\"", "\"from\": \"2026-03-30\""));
+    assert_eq!(codes(&earlier), ["slm::bundle-withheld", "slm::bundle-withheld"]);
+}
+
+#[test]
+fn what_was_in_force_when_the_period_began_belongs_to_it() {
+    let files =
+        changed(MANIFEST, "\"from\": \"2026-03-31\", \"to\": \"2026-03-31\"", "\"from\": \"2026-04-02\", \"to\": \"2026-04-02\"");
+    // Its one run wrote decisions anew, so that only those and the run are missing.
+    assert_eq!(codes(&seal(files)), ["slm::bundle-withheld", "slm::bundle-withheld"]);
+}
+
+#[test]
+fn a_file_that_nobody_packed_and_a_checkpoint_of_another_key_are_found() {
+    let mut files = bundle();
+    files.insert("more.txt".to_owned(), Vec::new());
+    assert_eq!(codes(&files), ["slm::bundle-strange"]);
+    let text = String::from_utf8(bundle()[CHECKPOINT].clone()).unwrap();
+    let signature = text.lines().last().unwrap().to_owned();
+    let forged = signature.chars().rev().collect::<String>();
+    assert_eq!(codes(&seal(changed(CHECKPOINT, &signature, &forged))), ["slm::evidence-bad-checkpoint"]);
+}

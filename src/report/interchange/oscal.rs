@@ -1,0 +1,231 @@
+//! OSCAL 1.1: an assessment plan, assessment results with one result a run, and a plan of action and milestones for what is open.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value as Json, json};
+
+use super::{Told, criteria, severity};
+use crate::model::assessment::Status;
+use crate::model::catalog::Control;
+use crate::model::id::ControlId;
+use crate::model::period::{At, Deviation, RunNote};
+use crate::model::time::Timestamp;
+use crate::report::words;
+
+/// The version of OSCAL that is written.
+const VERSION: &str = "1.1.2";
+
+/// The documents by file name. There is no plan of action when nothing is open: an empty one would not be OSCAL.
+#[must_use]
+pub fn oscal(told: &Told<'_>) -> BTreeMap<&'static str, Json> {
+    let mut all = BTreeMap::from([("assessment-plan.json", plan(told)), ("assessment-results.json", results(told))]);
+    all.extend(actions(told).map(|document| ("plan-of-action-and-milestones.json", document)));
+    all
+}
+
+/// When the newest of what is told was recorded: a document is as new as its evidence.
+fn newest(told: &Told<'_>) -> Timestamp {
+    told.period.runs.iter().map(|run| run.received).max().unwrap_or_default()
+}
+
+fn metadata(told: &Told<'_>, title: &str) -> Json {
+    let (from, to) = (told.period.from, told.period.to);
+    json!({
+        "title": format!("{title}, {from} to {to}"),
+        "last-modified": newest(told),
+        "version": format!("{from}/{to}"),
+        "oscal-version": VERSION,
+        "props": [
+            { "name": "log-origin", "ns": NS, "value": told.origin },
+            { "name": "log-root", "ns": NS, "value": told.root },
+        ],
+    })
+}
+
+/// Names of ours are told apart from those of OSCAL by this.
+const NS: &str = "https://slm.invalid/ns/oscal";
+
+fn reviewed(told: &Told<'_>) -> Json {
+    let controls: Vec<Json> = told.series().map(|(control, _)| json!({ "control-id": control.id })).collect();
+    // A selection of nothing has no list.
+    if controls.is_empty() {
+        json!({ "control-selections": [{ "include-all": {} }] })
+    } else {
+        json!({ "control-selections": [{ "include-controls": controls }] })
+    }
+}
+
+/// The system that is assessed is described elsewhere; here it has a name to point at.
+fn system(told: &Told<'_>) -> (String, Json) {
+    let id = told.id(&["system"]);
+    let back = json!({ "resources": [{ "uuid": id, "title": told.origin, "description": "The systems whose evidence is kept in this log." }] });
+    (format!("#{id}"), back)
+}
+
+fn plan(told: &Told<'_>) -> Json {
+    let (href, back) = system(told);
+    let days = [told.period.from.to_string(), told.period.to.to_string()];
+    json!({ "assessment-plan": {
+        "uuid": told.id(&["plan", &days[0], &days[1]]),
+        "metadata": metadata(told, "Assessment plan"),
+        "import-ssp": { "href": href },
+        "reviewed-controls": reviewed(told),
+        "back-matter": back,
+    } })
+}
+
+/// What each run said of one control.
+#[derive(Default, Clone)]
+struct Said {
+    tally: BTreeMap<Status, u64>,
+    failing: Vec<String>,
+}
+
+/// What each run said of each control; what did not change is walked once a span.
+fn said(told: &Told<'_>) -> Vec<BTreeMap<ControlId, Said>> {
+    let mut runs = vec![BTreeMap::<ControlId, Said>::new(); told.period.runs.len()];
+    for (control, series) in told.series() {
+        for member in &series.members {
+            let name = words::subject(&member.subject);
+            for span in &member.spans {
+                for run in runs.get_mut(span.from..span.until.min(told.period.runs.len())).into_iter().flatten() {
+                    let said = run.entry(control.id.clone()).or_default();
+                    *said.tally.entry(span.status).or_default() += 1;
+                    if span.status == Status::NonCompliant {
+                        said.failing.push(name.clone());
+                    }
+                }
+            }
+        }
+    }
+    runs
+}
+
+fn results(told: &Told<'_>) -> Json {
+    let said = said(told);
+    let results: Vec<Json> = told.period.runs.iter().zip(&said).map(|(run, said)| result(told, run, said)).collect();
+    json!({ "assessment-results": {
+        "uuid": told.id(&["results", &told.period.from.to_string(), &told.period.to.to_string()]),
+        "metadata": metadata(told, "Assessment results"),
+        "import-ap": { "href": "assessment-plan.json" },
+        "results": results,
+    } })
+}
+
+/// One run: an observation and a finding for each control that it judged.
+fn result(told: &Told<'_>, run: &RunNote, said: &BTreeMap<ControlId, Said>) -> Json {
+    let (mut observations, mut findings) = (Vec::new(), Vec::new());
+    for (control, said) in said.iter().filter_map(|(id, said)| Some((told.catalog.controls.get(id)?, said))) {
+        let id = told.id(&["observation", run.id.as_str(), control.id.as_str()]);
+        observations.push(observation(told, run, control, said, &id));
+        findings.push(finding(told, run, control, said, &id));
+    }
+    let mut result = json!({
+        "uuid": told.id(&["result", run.id.as_str()]),
+        "title": format!("Run {}", run.id),
+        "description": format!("One look at the systems in scope by `slm {}`, judged by the rules of {}.", run.verb, run.config),
+        "start": run.at,
+        "end": run.received,
+        "props": [{ "name": "evidence-commit", "ns": NS, "value": run.commit }],
+        "reviewed-controls": reviewed(told),
+    });
+    if !observations.is_empty() {
+        (result["observations"], result["findings"]) = (json!(observations), json!(findings));
+    }
+    result
+}
+
+fn observation(told: &Told<'_>, run: &RunNote, control: &Control, said: &Said, id: &str) -> Json {
+    let counts: Vec<String> = said.tally.iter().map(|(status, count)| format!("{count} {}", status.word())).collect();
+    let mut observation = json!({
+        "uuid": id,
+        "title": control.title,
+        "description": format!("{}: {}.", control.id, counts.join(", ")),
+        "methods": ["TEST"],
+        "types": ["control-objective"],
+        "collected": run.at,
+        "relevant-evidence": [{
+            "href": format!("{}:decisions/{}.jsonl", run.commit, control.id),
+            "description": "The decisions in the commit of the run, as they were written.",
+        }],
+    });
+    let subjects: Vec<Json> = said
+        .failing
+        .iter()
+        .map(|name| json!({ "subject-uuid": told.id(&["subject", name]), "type": "inventory-item", "title": name }))
+        .collect();
+    if !subjects.is_empty() {
+        observation["subjects"] = json!(subjects);
+    }
+    observation
+}
+
+/// Satisfied only when everything was seen and nothing failed; what only exceptions permit is said beside it.
+fn finding(told: &Told<'_>, run: &RunNote, control: &Control, said: &Said, observation: &str) -> Json {
+    let count = |status: Status| said.tally.get(&status).copied().unwrap_or(0);
+    let (failing, unseen, excepted) = (count(Status::NonCompliant), count(Status::NoEvidence), count(Status::Excepted));
+    let state = if failing + unseen == 0 { "satisfied" } else { "not-satisfied" };
+    let reason = match (failing, unseen) {
+        (0, 0) => "pass",
+        (0, _) => "other",
+        _ => "fail",
+    };
+    let remarks = format!("{failing} non-compliant, {unseen} without evidence, {excepted} excepted and counted in the population.");
+    json!({
+        "uuid": told.id(&["finding", run.id.as_str(), control.id.as_str()]),
+        "title": control.title,
+        "description": control.statement,
+        "target": {
+            "type": "objective-id",
+            "target-id": control.id,
+            "status": { "state": state, "reason": reason, "remarks": remarks },
+        },
+        "props": criteria(control).iter().map(|one| json!({ "name": "criterion", "ns": NS, "value": one })).collect::<Vec<_>>(),
+        "related-observations": [{ "observation-uuid": observation }],
+    })
+}
+
+/// What is open at the end; `None` when nothing is.
+fn actions(told: &Told<'_>) -> Option<Json> {
+    let open: Vec<(&Control, Deviation)> = told.deviations().into_iter().filter(|(_, one)| one.ended.is_none()).collect();
+    if open.is_empty() {
+        return None;
+    }
+    let (href, back) = system(told);
+    let items: Vec<Json> = open.iter().map(|(control, one)| item(told, control, one)).collect();
+    let risks: Vec<Json> = open.iter().map(|(control, one)| risk(told, control, one)).collect();
+    Some(json!({ "plan-of-action-and-milestones": {
+        "uuid": told.id(&["actions", &told.period.from.to_string(), &told.period.to.to_string()]),
+        "metadata": metadata(told, "Plan of action and milestones"),
+        "import-ssp": { "href": href },
+        "risks": risks,
+        "poam-items": items,
+        "back-matter": back,
+    } }))
+}
+
+fn since(told: &Told<'_>, at: At) -> Timestamp {
+    told.period.runs.get(at).map(|run| run.at).unwrap_or_default()
+}
+
+fn item(told: &Told<'_>, control: &Control, one: &Deviation) -> Json {
+    let subject = words::subject(&one.subject);
+    json!({
+        "uuid": told.id(&["item", control.id.as_str(), &subject]),
+        "title": format!("{}: {}", control.id, control.title),
+        "description": format!("{subject} does not meet {} since it was seen at {}. Owner: {}.", control.id, since(told, one.detected), control.owner),
+        "related-risks": [{ "risk-uuid": told.id(&["risk", control.id.as_str(), &subject]) }],
+    })
+}
+
+fn risk(told: &Told<'_>, control: &Control, one: &Deviation) -> Json {
+    let subject = words::subject(&one.subject);
+    json!({
+        "uuid": told.id(&["risk", control.id.as_str(), &subject]),
+        "title": control.title,
+        "description": format!("{subject} does not meet {}.", control.id),
+        "statement": control.statement,
+        "status": "open",
+        "props": [{ "name": "severity", "ns": NS, "value": severity(control.severity) }],
+    })
+}

@@ -1,0 +1,406 @@
+//! `slm export` and `slm sample` on evidence that was really recorded, and what can be done to it afterwards.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value as Json;
+use slm::host::zipped::{Zipped, pack};
+use slm::record::bundle::{DIGEST, digest};
+
+use crate::support::World;
+
+const KEY: &str = "title = \"Key of the log\"\nowner = \"platform\"\nsatisfies = [\"ROT-01\"]\n\n[secret]\nsource = \"local\"\nname = \"slm/log-key\"\n\n\
+                   [rotator]\nrandom = { length = 43, alphabet = \"alnum\" }\n\n[policy]\nrotate-every = \"30d\"\njitter = \"0d\"\n";
+
+/// A config repo with two runs in its locker, whose log is signed.
+fn recorded() -> (World, String) {
+    let world = World::scaffolded();
+    let log = "\n[locker.log]\norigin = \"acme.example/slm\"\nkey = { source = \"local\", name = \"slm/log-key\" }\n";
+    world.write("slm.toml", &(world.read("slm.toml") + log));
+    world.write("credentials/log-key.toml", KEY);
+    world.commit();
+    for _ in 0..2 {
+        let ran = world.slm(&["apply", "--auto-approve"]);
+        assert!(ran.out.contains("Recorded as"), "{}{}", ran.out, ran.err);
+    }
+    let said = world.slm(&["verify", "--no-memory", "--format", "json"]).json();
+    let key = said["keys"][0]["key"].as_str().unwrap().to_owned();
+    (world, key)
+}
+
+fn bundle(world: &World, name: &str) -> PathBuf {
+    let path = world.outside(name);
+    world.slm(&["export", "bundle", "--out", path.to_str().unwrap()]).exits(0).says("Wrote ");
+    path
+}
+
+fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let zipped = Zipped::open(path).unwrap();
+    zipped.names().into_iter().map(|name| (name.clone(), zipped.read(&name).unwrap().unwrap())).collect()
+}
+
+fn unpack(files: &BTreeMap<String, Vec<u8>>, folder: &Path) {
+    for (name, bytes) in files {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+/// Everything in ```sh blocks of `page`, run in `folder`.
+fn by_hand(folder: &Path, page: &str, before: &str) -> (bool, String) {
+    let mut script = format!("set -e\n{before}\n");
+    for block in page.split("```sh\n").skip(1) {
+        script.push_str(block.split("```").next().unwrap());
+    }
+    let output = Command::new("bash").arg("-c").arg(script).current_dir(folder).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), said)
+}
+
+#[test]
+fn a_bundle_is_the_same_bytes_twice_and_holds_by_whoever_knows_the_key() {
+    let (world, key) = recorded();
+    let (one, two) = (bundle(&world, "one.zip"), bundle(&world, "two.zip"));
+    assert!(fs::read(&one).unwrap() == fs::read(&two).unwrap(), "two exports of the same evidence differ");
+    let said = world.slm(&["verify", one.to_str().unwrap(), "--key", &key, "--format", "json"]).exits(0).json();
+    assert_eq!(
+        (&said["findings"], &said["unproven"], &said["older"]),
+        (&serde_json::json!([]), &serde_json::json!([]), &serde_json::json!(0))
+    );
+    assert!(said["proven"].as_u64().unwrap() >= 6, "{said}");
+    world.slm(&["verify", one.to_str().unwrap(), "--key", &key]).exits(0).says("no run and no decision of the period was left out");
+    world.slm(&["verify", one.to_str().unwrap()]).exits(3).says("give the one you were told elsewhere");
+    let other = "acme.example/slm+0a64f3a1+AZxk3q0m7Qm0q1i8mE3n0v2yS5b8f1c4d7e9g2h5j8kL";
+    let ran = world.slm(&["verify", one.to_str().unwrap(), "--key", other]);
+    assert!(ran.code == 7 || ran.err.contains("cannot be trusted"), "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn a_bundle_has_what_an_auditor_opens_and_every_link_in_it_leads_somewhere() {
+    let (world, _) = recorded();
+    let files = files(&bundle(&world, "one.zip"));
+    for name in [
+        "README.md",
+        "index.html",
+        "summary.pdf",
+        "summary.csv",
+        "members.csv",
+        "deviations.csv",
+        "digest.txt",
+        "manifest.json",
+        "VERIFY.md",
+    ] {
+        assert!(files.contains_key(name), "there is no {name}");
+    }
+    assert!(files["summary.pdf"].starts_with(b"%PDF-"));
+    let mut links = 0;
+    for (name, bytes) in files.iter().filter(|(name, _)| name.ends_with(".html")) {
+        let text = String::from_utf8(bytes.clone()).unwrap().replace("&#x2f;", "/");
+        for part in text.split("href=\"").skip(1) {
+            let href = part.split('"').next().unwrap();
+            assert!(!href.contains("://"), "{name} asks {href}");
+            let (path, anchor) = href.split_once('#').unwrap_or((href, ""));
+            let at = Path::new(name).parent().unwrap().join(path);
+            let target = if path.is_empty() { name.clone() } else { normal(&at) };
+            let target = files.get(&target).unwrap_or_else(|| panic!("{name} leads to {href}, which is not there"));
+            let there = anchor.is_empty() || String::from_utf8_lossy(target).contains(&format!("id=\"{anchor}\""));
+            assert!(there, "{name} leads to {href}, and nothing there is called that");
+            links += 1;
+        }
+        for outside in ["<script", "src=", "@import", "url("] {
+            assert!(!text.contains(outside), "{name} has {outside}");
+        }
+    }
+    assert!(links > 20, "{links} links");
+}
+
+fn normal(path: &Path) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.iter().map(|part| part.to_str().unwrap()) {
+        match part {
+            ".." => parts.truncate(parts.len() - 1),
+            _ => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[test]
+fn a_bundle_that_was_changed_does_not_hold_even_when_it_is_sealed_anew() {
+    let (world, key) = recorded();
+    let all = files(&bundle(&world, "one.zip"));
+    let verify = |name: &str, files: &BTreeMap<String, Vec<u8>>| {
+        let path = world.outside(name);
+        fs::write(&path, pack(files).unwrap()).unwrap();
+        world.slm(&["verify", path.to_str().unwrap(), "--key", &key])
+    };
+    let seal = |files: &mut BTreeMap<String, Vec<u8>>| {
+        files.remove(DIGEST);
+        let text = digest(files);
+        files.insert(DIGEST.to_owned(), text.into_bytes());
+    };
+    let decisions = all.keys().find(|name| name.ends_with("ROT-01.jsonl")).unwrap().clone();
+    let mut edited = all.clone();
+    edited.get_mut(&decisions).unwrap().push(b'\n');
+    verify("edited.zip", &edited).exits(7).says("slm::bundle-changed");
+    seal(&mut edited);
+    verify("sealed.zip", &edited).exits(7).says("slm::evidence-edited");
+    let mut without = all.clone();
+    let run = without.keys().find(|name| name.starts_with("evidence/runs/")).unwrap().clone();
+    without.remove(&run);
+    let manifest = String::from_utf8(without["manifest.json"].clone()).unwrap();
+    let lines: Vec<&str> = manifest.lines().filter(|line| !line.contains(&format!("\"file\": \"{run}\""))).collect();
+    without.insert("manifest.json".to_owned(), (lines.join("\n") + "\n").into_bytes());
+    seal(&mut without);
+    verify("without.zip", &without).exits(7).says("is of the period and was left out");
+}
+
+#[test]
+fn the_page_in_a_bundle_is_right_to_the_letter() {
+    let (world, key) = recorded();
+    let all = files(&bundle(&world, "one.zip"));
+    let folder = world.outside("unpacked");
+    unpack(&all, &folder);
+    let page = String::from_utf8(all["README.md"].clone()).unwrap();
+    let (held, said) = by_hand(&folder, &page, &format!("vkey='{key}'"));
+    assert!(held, "{said}");
+    for line in [
+        "the files are those that were packed",
+        "Signature Verified Successfully",
+        "the entries are those that were signed",
+        "every file was looked up",
+    ] {
+        assert!(said.contains(line), "`{line}` is not in {said}");
+    }
+    assert!(!said.contains("not so"), "{said}");
+    let evidence = all.keys().find(|name| name.starts_with("evidence/runs/")).unwrap();
+    fs::write(folder.join(evidence), "x").unwrap();
+    let skip = page.replacen("sha256sum --check --quiet digest.txt && ", "", 1);
+    let (_, said) = by_hand(&folder, &skip, &format!("vkey='{key}'"));
+    assert!(said.contains(&format!("not so: {evidence}")), "{said}");
+}
+
+#[test]
+fn a_sample_is_reproducible_and_its_page_is_right_to_the_letter() {
+    let (world, _) = recorded();
+    let draw = |name: &str, nonce: &str| {
+        let folder = world.outside(name);
+        let arguments = ["sample", "--control", "ROT-01", "--n", "1", "--nonce", nonce, "--out", folder.to_str().unwrap()];
+        let json = world.slm(&[&arguments[..], &["--format", "json"]].concat()).exits(0).json();
+        (folder, json)
+    };
+    let (one, first) = draw("one", "it's blue");
+    let (two, second) = draw("two", "it's blue");
+    assert_eq!(first["items"], second["items"]);
+    assert_eq!((&first["drawn"], &first["population"]), (&serde_json::json!(1), &serde_json::json!(2)));
+    for name in ["population.jsonl", "sample.json", "sample.txt", "proofs.txt", "README.md"] {
+        assert!(fs::read(one.join(name)).unwrap() == fs::read(two.join(name)).unwrap(), "{name} differs");
+    }
+    let page = fs::read_to_string(one.join("README.md")).unwrap();
+    let (held, said) = by_hand(&one, &page, "");
+    assert!(held && !said.contains("not so"), "{said}");
+    for line in ["the seed is right", "the draw is right", "every proof was climbed"] {
+        assert!(said.contains(line), "`{line}` is not in {said}");
+    }
+    let evidence = fs::read_dir(one.join("evidence")).unwrap().next().unwrap().unwrap().path();
+    let file = fs::read_dir(evidence).unwrap().next().unwrap().unwrap().path();
+    fs::write(file, "x").unwrap();
+    let (_, said) = by_hand(&one, &page, "");
+    assert!(said.contains("not so: evidence/"), "{said}");
+    let (_, third) = draw("three", "green");
+    assert_ne!(third["seed"], first["seed"]);
+    world.slm(&["sample", "--control", "ROT-01", "--n", "1", "--nonce", ""]).exits(1).says("the nonce is empty");
+    world.slm(&["sample", "--control", "NO-01", "--n", "1", "--nonce", "x"]).exits(1).says("judged a control `NO-01`");
+}
+
+#[test]
+fn exceptions_and_attestations_have_their_leaf_in_the_log_of_each_run() {
+    let world = World::scaffolded();
+    world.write(
+        "exceptions/vendor.toml",
+        "control = \"ROT-01\"\nresource = \"vault:local/app/session-key\"\nreason = \"r\"\ncompensating = \"c\"\nticket = \"T-1\"\nrequester = \"one\"\n\
+         approver = \"two\"\napproved = 2026-01-01T00:00:00Z\nexpires = 2026-01-02T00:00:00Z\n",
+    );
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let all = files(&bundle(&world, "one.zip"));
+    let manifest: Json = serde_json::from_slice(&all["manifest.json"]).unwrap();
+    let packed = manifest["files"].as_array().unwrap().iter().find(|one| one["path"] == "exceptions/vendor.toml").unwrap();
+    assert!(packed["entry"].is_u64(), "{packed}");
+    assert_eq!(all["evidence/exceptions/vendor.toml"], world.read("exceptions/vendor.toml").into_bytes());
+    let run = all.keys().find(|name| name.starts_with("evidence/runs/")).unwrap();
+    let run: Json = serde_json::from_slice(&all[run]).unwrap();
+    assert_eq!(run["result"]["exceptions"]["standings"][0]["finding"], "expired");
+}
+
+#[test]
+fn oscal_sarif_and_ocsf_say_the_same_of_what_is_open() {
+    let world = World::scaffolded();
+    // Nothing rotates it, so that it stays without a value, which no rule permits or nobody can judge.
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let out = world.outside("oscal");
+    world.slm(&["export", "oscal", "--out", out.to_str().unwrap()]).exits(0).says("assessment-results.json");
+    let results: Json = serde_json::from_slice(&fs::read(out.join("assessment-results.json")).unwrap()).unwrap();
+    let runs = results["assessment-results"]["results"].as_array().unwrap();
+    assert_eq!(runs.len(), 1, "one result a run");
+    let findings = runs[0]["findings"].as_array().unwrap();
+    let of = |id: &str| findings.iter().find(|one| one["target"]["target-id"] == id).unwrap()["target"]["status"]["state"].clone();
+    assert_eq!(of("ROT-01"), "satisfied");
+    assert!(!out.join("plan-of-action-and-milestones.json").exists(), "nothing is open");
+    let again = world.outside("again");
+    world.slm(&["export", "oscal", "--out", again.to_str().unwrap()]).exits(0);
+    assert!(fs::read(out.join("assessment-results.json")).unwrap() == fs::read(again.join("assessment-results.json")).unwrap());
+    let sarif = world.outside("x.sarif");
+    world.slm(&["export", "sarif", "--out", sarif.to_str().unwrap()]).exits(0);
+    let sarif: Json = serde_json::from_slice(&fs::read(sarif).unwrap()).unwrap();
+    assert_eq!((&sarif["version"], sarif["runs"][0]["results"].as_array().unwrap().len()), (&serde_json::json!("2.1.0"), 0));
+    let ocsf = world.outside("x.jsonl");
+    world.slm(&["export", "ocsf", "--out", ocsf.to_str().unwrap()]).exits(0);
+    assert_eq!(fs::read_to_string(ocsf).unwrap(), "");
+}
+
+/// The path of a program that `scripts/emulators.sh install` has brought.
+fn installed(name: &str) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/emulators.sh");
+    let path = Command::new(script).args(["path", name]).output().unwrap();
+    assert!(path.status.success(), "{name} is not installed: run `scripts/emulators.sh install`");
+    String::from_utf8(path.stdout).unwrap().trim().to_owned()
+}
+
+/// A config repo whose second run found that its secret is older than it may be by then: it may be of no age at all.
+fn with_something_open() -> World {
+    let world = World::scaffolded();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    world.edit("slm.toml", "standard = \"60d\"", "standard = \"1h\"");
+    world.commit();
+    let ran = world.slm(&["apply", "--auto-approve"]);
+    assert!(ran.out.contains("Recorded as"), "{}{}", ran.out, ran.err);
+    world
+}
+
+#[test]
+fn trestle_accepts_what_is_exported_as_oscal() {
+    let trestle = installed("trestle");
+    let world = with_something_open();
+    let out = world.outside("oscal");
+    world.slm(&["export", "oscal", "--out", out.to_str().unwrap()]).exits(0).says("plan-of-action-and-milestones.json");
+    let workspace = world.outside("workspace");
+    fs::create_dir(&workspace).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = Command::new(&trestle).args(arguments).current_dir(&workspace).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.success(), said)
+    };
+    let (made, said) = run(&["init"]);
+    assert!(made, "{said}");
+    let models = [
+        ("assessment-plans", "assessment-plan"),
+        ("assessment-results", "assessment-results"),
+        ("plan-of-action-and-milestones", "plan-of-action-and-milestones"),
+    ];
+    for (folder, model) in models {
+        let folder = workspace.join(folder).join("it");
+        fs::create_dir_all(&folder).unwrap();
+        fs::copy(out.join(format!("{model}.json")), folder.join(format!("{model}.json"))).unwrap();
+    }
+    let (valid, said) = run(&["validate", "-a"]);
+    assert!(valid && said.matches("VALID: Model ").count() == models.len() && !said.contains("INVALID"), "{said}");
+}
+
+#[test]
+fn what_is_open_is_in_the_plan_of_action_in_sarif_and_in_ocsf_under_the_same_control() {
+    let world = with_something_open();
+    let read = |verb: &str, name: &str| {
+        let out = world.outside(name);
+        world.slm(&["export", verb, "--out", out.to_str().unwrap()]).exits(0);
+        out
+    };
+    let oscal = read("oscal", "oscal").join("plan-of-action-and-milestones.json");
+    let oscal: Json = serde_json::from_slice(&fs::read(oscal).unwrap()).unwrap();
+    let items = oscal["plan-of-action-and-milestones"]["poam-items"].as_array().unwrap();
+    assert!(items.iter().any(|one| one["title"].as_str().unwrap().starts_with("ROT-01: ")), "{oscal}");
+    let sarif: Json = serde_json::from_slice(&fs::read(read("sarif", "x.sarif")).unwrap()).unwrap();
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    let failing: Vec<_> = results.iter().filter(|one| one["ruleId"] == "ROT-01" && one["kind"] == "fail").collect();
+    assert_eq!(failing.len(), 1, "{sarif}");
+    assert_eq!(failing[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "controls/rot/ROT-01.toml");
+    let ocsf = fs::read_to_string(read("ocsf", "x.jsonl")).unwrap();
+    let findings: Vec<Json> = ocsf.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of: Vec<_> = findings.iter().filter(|one| one["compliance"]["control"] == "ROT-01").collect();
+    assert_eq!(
+        (of.len(), &of[0]["type_uid"], &of[0]["compliance"]["status"]),
+        (1, &serde_json::json!(200_301), &serde_json::json!("Fail"))
+    );
+}
+
+#[test]
+fn a_manual_criterion_is_manual_in_status_until_another_person_signed_it() {
+    let world = World::scaffolded();
+    let soc2 = "controls/frameworks/soc2.toml";
+    world.write(soc2, &(world.read(soc2) + "\n[[criterion]]\nid = \"CC1.1\"\ntitle = \"Integrity and ethics\"\nmanual = true\n"));
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    world.slm(&["status"]).exits(0).says("soc2 CC1.1: 0 of 0 controls compliant; manual, not signed");
+    let now = jiff::Timestamp::now();
+    let last_year = now.to_zoned(jiff::tz::TimeZone::UTC).year() - 1;
+    let yesterday = (now - jiff::SignedDuration::from_hours(24)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let path = format!("attestations/soc2.CC1.1/{last_year}.toml");
+    let text = |approver: &str| {
+        format!(
+            "statement = \"the code of conduct was signed by all\"\nauthor = \"ada\"\napprover = \"{approver}\"\nsigned = \"{yesterday}\"\n"
+        )
+    };
+    world.write(&path, &text("Ada"));
+    world.slm(&["check"]).exits(4).says("slm::self-approved");
+    world.write(&path, &text("bo"));
+    world.commit();
+    world.slm(&["check"]).exits(0).says("1 attestation");
+    world.slm(&["status"]).exits(0).says(&format!("; signed for {last_year}-01-01/{last_year}-12-31 by bo"));
+    let said = world.slm(&["status", "--format", "json"]).exits(0).json();
+    assert_eq!(said["manual"][0]["state"]["for"]["approver"], "bo");
+}
+
+/// Runs `script` with `arguments` where the published schemas are.
+fn by_schema(script: &str, arguments: &[&str]) -> (bool, String) {
+    let python = Path::new(&installed("schemas")).with_file_name("python");
+    let output = Command::new(python).arg("-c").arg(script).args(arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), said)
+}
+
+#[test]
+fn the_published_schema_of_ocsf_accepts_every_finding() {
+    let world = with_something_open();
+    let out = world.outside("x.jsonl");
+    world.slm(&["export", "ocsf", "--out", out.to_str().unwrap()]).exits(0);
+    let script = "import json, sys, jsonschema\nfrom ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema\n\
+                  schema = OcsfJsonSchemaEmbedded(get_ocsf_schema('1.3.0')).get_class_schema('compliance_finding', profiles=[])\n\
+                  all = [json.loads(line) for line in open(sys.argv[1])]\n\
+                  [jsonschema.Draft202012Validator(schema).validate(one) for one in all]\nprint(len(all), 'valid')\n";
+    let (valid, said) = by_schema(script, &[out.to_str().unwrap()]);
+    assert!(valid && said.contains("1 valid"), "{said}");
+    let text = fs::read_to_string(&out).unwrap().replace("\"class_uid\":2003", "\"class_uid\":\"2003\"");
+    fs::write(&out, text).unwrap();
+    assert!(!by_schema(script, &[out.to_str().unwrap()]).0, "the schema refuses something");
+}
+
+#[test]
+fn the_published_schema_of_sarif_accepts_what_is_exported() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/emulators.sh");
+    let path = Command::new(script).args(["path", "sarif"]).output().unwrap();
+    if !path.status.success() {
+        println!("skipped: scripts/emulators.sh could not fetch the schema of SARIF");
+        return;
+    }
+    let schema = String::from_utf8(path.stdout).unwrap();
+    let world = with_something_open();
+    let out = world.outside("x.sarif");
+    world.slm(&["export", "sarif", "--out", out.to_str().unwrap()]).exits(0);
+    let script = "import json, sys, jsonschema\nschema = json.load(open(sys.argv[1]))\n\
+                  jsonschema.Draft7Validator(schema).validate(json.load(open(sys.argv[2])))\nprint('valid')\n";
+    let (valid, said) = by_schema(script, &[schema.trim(), out.to_str().unwrap()]);
+    assert!(valid && said.contains("valid"), "{said}");
+}
