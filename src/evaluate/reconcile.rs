@@ -107,9 +107,9 @@ mod tests {
             operations: Vec::new(),
             independent_count: count,
             source_clock: None,
-            effective: None,
             started: Timestamp::UNIX_EPOCH,
             ended: Timestamp::UNIX_EPOCH,
+            effective: None,
             raw: Vec::new(),
         }
     }

@@ -345,7 +345,7 @@ fn a_manual_criterion_is_manual_in_status_until_another_person_signed_it() {
     world.slm(&["apply", "--auto-approve"]).exits(0);
     world.slm(&["status"]).exits(0).says("soc2 CC1.1: 0 of 0 controls compliant; manual, not signed");
     let now = jiff::Timestamp::now();
-    let last_year = now.to_zoned(jiff::tz::TimeZone::UTC).year() - 1;
+    let last_year = now.to_zoned_datetime(jiff::tz::TimeZone::UTC).year() - 1;
     let yesterday = (now - jiff::SignedDuration::from_hours(24)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let path = format!("attestations/soc2.CC1.1/{last_year}.toml");
     let text = |approver: &str| {
