@@ -148,6 +148,9 @@ case ${1:-} in
         venv moto "$(server moto)" 'moto[server]==5.2.5'
         venv roto "$(server roto)" 'roto-aws==0.10.1'
         venv mini "$(server ministack)" 'ministack==1.5.33'
+        # Its keys of KMS that sign need this; it starts without.
+        "$cache/venv-mini/bin/python" -c 'import cryptography' 2>/dev/null ||
+            "$cache/venv-mini/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check cryptography
         sshd_is_here || apt openssh-server
         postgres_is_here || apt postgresql
         mysql

@@ -15,6 +15,7 @@
 //! control or a framework is TOML and Cedar under `controls/` and `policies/`, never Rust; a verb is one file in `cli/`.
 
 pub mod agent;
+pub mod anchors;
 pub mod apply;
 pub mod cli;
 pub mod collectors;
@@ -23,11 +24,13 @@ pub mod evaluate;
 pub mod host;
 pub mod load;
 pub mod model;
+pub mod objects;
 pub mod observe;
 pub mod plan;
 pub mod policy;
 pub mod record;
 pub mod report;
 pub mod rotators;
+pub mod sinks;
 pub mod transport;
 pub mod world;

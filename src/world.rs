@@ -309,3 +309,63 @@ pub trait Consumer: Send + Sync {
         Ok(Vec::new())
     }
 }
+
+/// The checkpoint of a commit that was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The commit that it covers.
+    pub commit: String,
+    /// Entries of the log in it.
+    pub size: u64,
+    /// Its file.
+    pub note: Vec<u8>,
+    /// When it says that it was made.
+    pub received: Timestamp,
+}
+
+/// A place outside the locker that is shown each checkpoint of it.
+#[async_trait]
+pub trait Anchor: Send + Sync {
+    /// Has `sealed` kept or vouched for; the same again is no change. What is given is to be kept in the locker.
+    /// [`ErrorClass::Conflict`] when it has another log than ours.
+    async fn keep(&self, sealed: &Sealed) -> Result<Option<Vec<u8>>, WorldError>;
+    /// The file of the newest checkpoint that it keeps; `None` when there is none, or it keeps nothing itself.
+    async fn newest(&self) -> Result<Option<Vec<u8>>, WorldError>;
+}
+
+/// A place for bytes that are too long for git, by a name that is made of what is in them.
+#[async_trait]
+pub trait ObjectStore: Send + Sync {
+    /// Keeps `bytes` as `name`; false when there is one of that name, which stays as it is.
+    async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<bool, WorldError>;
+    /// What is kept as `name`.
+    async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, WorldError>;
+}
+
+/// What one commit adds to the evidence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// How many commits come before it.
+    pub number: u64,
+    /// Its name.
+    pub commit: String,
+    /// Its date.
+    pub received: Timestamp,
+    /// Its objects that no commit before it has, as git packs them.
+    pub pack: Vec<u8>,
+    /// The run that it is of.
+    pub run: String,
+    /// How many resources had which status, in JSON, by control.
+    pub controls: Vec<(String, String)>,
+}
+
+/// A mirror of the evidence, that it can be rebuilt from.
+#[async_trait]
+pub trait Sink: Send + Sync {
+    /// The commits that are there whole, by number. [`ErrorClass::Conflict`] when two are there under one.
+    async fn held(&self) -> Result<BTreeMap<u64, String>, WorldError>;
+    /// Keeps `packet`; the same commit again is no change. [`ErrorClass::Conflict`] when another has its number.
+    async fn put(&self, packet: &Packet) -> Result<(), WorldError>;
+    /// The pack of the commit `number`, which is `commit`.
+    async fn get(&self, number: u64, commit: &str) -> Result<Vec<u8>, WorldError>;
+}

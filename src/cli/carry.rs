@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value as Json, json};
 
-use super::{Exit, Global, Said, Trouble, derived, gaps, lease, pipeline, ready, together, wire};
+use super::{Exit, Global, Said, Trouble, anchor, derived, gaps, lease, objects, pipeline, ready, together, wire};
 use crate::apply::engine::stopped;
 use crate::host::clock::SystemClock;
 use crate::host::history::History;
@@ -54,8 +54,12 @@ pub(super) fn out(session: &pipeline::Session, global: &Global, work: &Work<'_>)
     let after = pipeline::block_on(session.judge(global))??;
     let gaps = gaps::of(session, &outcomes);
     let result = json!({ "outcomes": outcomes, "gaps": gaps.iter().map(gaps::Found::json).collect::<Vec<_>>() });
-    let commit = record(session, global, &after, plan, &outcomes, &result)?;
+    let Recorded { commit, left } = record(session, global, &after, plan, &outcomes, &result)?;
     let mut exits = pipeline::exits(&after);
+    let anchored = anchor::keep(session, global, &commit, !exits.contains(&Exit::Incomplete));
+    exits.extend(anchor::exits(&anchored));
+    let (left_told, left_exit) = objects::told(left.as_ref());
+    exits.extend(left_exit);
     exits.extend(outcome_exits(&outcomes));
     exits.extend(gaps.iter().filter(|found| found.gap.exceeds(found.allowed)).map(|_| Exit::Changes));
     if !plan.held.is_empty() {
@@ -63,17 +67,19 @@ pub(super) fn out(session: &pipeline::Session, global: &Global, work: &Work<'_>)
     }
     exits.extend(super::plan::unseen(plan));
     let human = format!(
-        "{}{}\nRecorded as {} on {}.\n",
+        "{}{}\nRecorded as {} on {}.\n{left_told}{}",
         tell(&outcomes, plan),
         gaps.iter().map(|found| format!("          {}: {}\n", found.credential, found.gap.told(found.allowed))).collect::<String>(),
         &commit[..12.min(commit.len())],
-        session.catalog.settings.locker.branch
+        session.catalog.settings.locker.branch,
+        anchor::told(&anchored)
     );
     Ok(Said::new(
         exits,
         human,
         json!({
             "outcomes": outcomes, "gaps": result["gaps"], "held": plan.held, "preflight": plan.preflight, "commit": commit,
+            "anchors": anchored, "left_in_git": left,
             "requests": work.requests + after.requests(), "sent": session.sent(),
         }),
     ))
@@ -162,6 +168,13 @@ async fn leased(session: &pipeline::Session, global: &Global, action: &Action, h
     outcome
 }
 
+/// A run that was recorded.
+pub(super) struct Recorded {
+    commit: String,
+    /// Why something stays in git that is too long for it.
+    left: Option<String>,
+}
+
 /// Commits the run to the locker.
 pub(super) fn record(
     session: &pipeline::Session,
@@ -170,7 +183,7 @@ pub(super) fn record(
     plan: &Plan,
     outcomes: &[Outcome],
     result: &Json,
-) -> Result<String, Trouble> {
+) -> Result<Recorded, Trouble> {
     let _progress = global.progress("recording the run".to_owned(), 0);
     let settings = &session.catalog.settings.locker;
     let run = session.run();
@@ -191,12 +204,18 @@ pub(super) fn record(
         let elsewhere = LockerSettings { branch: branch.clone(), ..settings.clone() };
         Locker::open(&global.root, &elsewhere, signer(settings, global)?)?.append(|_| plans.clone(), &message, session.at)?;
     }
+    let mut files = files;
+    let left = objects::put(session, global, &mut files);
+    files.extend(anchor::waiting(session, global));
     let commit = locker(session, global)?.append(|_| files.clone(), &message, session.at)?;
     // Whoever asks for the past finds the index ready; without it they make it.
     if let Err(error) = History::open(&global.root, &settings.branch) {
         tracing::debug!(%error, "the index of the locker is not up to date");
     }
-    Ok(commit)
+    if let Err(error) = repo::tidy(&global.root) {
+        tracing::debug!(%error, "the packs of the locker are as many as before");
+    }
+    Ok(Recorded { commit, left })
 }
 
 /// The locker with its log, as its key is now.
@@ -206,7 +225,7 @@ fn locker(session: &pipeline::Session, global: &Global) -> Result<Locker, Troubl
     Ok(Locker::open(&global.root, settings, signer(settings, global)?)?.logged(ledger, Arc::new(SystemClock)))
 }
 
-fn signer(settings: &LockerSettings, global: &Global) -> Result<Option<Signer>, Trouble> {
+pub(super) fn signer(settings: &LockerSettings, global: &Global) -> Result<Option<Signer>, Trouble> {
     Ok(settings.signing_key.as_ref().map(|path| Signer::open(&global.root.join(path))).transpose()?)
 }
 

@@ -3,6 +3,7 @@
 mod adopt;
 mod agent;
 mod ahead;
+mod anchor;
 mod apply;
 mod by_hand;
 mod carry;
@@ -16,6 +17,7 @@ mod explain_at;
 mod gaps;
 mod init;
 mod lease;
+mod objects;
 mod past;
 mod period;
 mod pipeline;
@@ -23,14 +25,17 @@ mod plan;
 mod progress;
 mod ready;
 mod report;
+mod restore;
 mod resume;
 mod retire;
 mod rollback;
 mod rotate;
 mod schema;
+mod sink;
 mod status;
 mod together;
 mod verify;
+mod verify_anchors;
 mod watch;
 mod wire;
 
@@ -126,6 +131,8 @@ enum Verb {
     Report(report::Args),
     /// Check the evidence of a locker, offline, and say what in it does not hold
     Verify(verify::Args),
+    /// Rebuild the locker from a sink that mirrors it
+    Restore(restore::Args),
     /// Write the schemas of the config files for editors
     Schema(schema::Args),
     /// Check again whenever a file is saved
@@ -224,6 +231,7 @@ fn dispatch(cli: &Cli) -> Result<Said, Trouble> {
         Verb::Explain(args) => explain::run(args, global),
         Verb::Report(args) => report::run(args, global),
         Verb::Verify(args) => verify::run(args, global),
+        Verb::Restore(args) => restore::run(args, global),
         Verb::Schema(args) => schema::run(args, global),
         Verb::Watch(args) => watch::run(args, global),
         Verb::Demo(args) => demo::run(args, global),

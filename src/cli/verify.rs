@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Exit, Global, Said, Trouble, pipeline};
+use super::verify_anchors::{self, Anchors, Told};
+use super::{Exit, Global, Said, Trouble, objects, pipeline, wire};
 use crate::host::clock::SystemClock;
 use crate::host::verify::{self, Read};
 use crate::model::catalog::LockerSettings;
@@ -38,6 +39,15 @@ pub struct Args {
     /// Allowed signers, as `ssh-keygen` reads them: every commit must be signed by one of them
     #[arg(long, value_name = "FILE")]
     signers: Option<PathBuf>,
+    /// Authorities in PEM that vouch for timestamps; those of each anchor in `slm.toml` when absent
+    #[arg(long, value_name = "FILE")]
+    tsa_ca: Option<PathBuf>,
+    /// Folder with the objects that the evidence points to; the store of `slm.toml` when absent
+    #[arg(long, value_name = "FOLDER")]
+    objects: Option<PathBuf>,
+    /// Ask the anchors of `slm.toml` that keep checkpoints which they have, and its bucket of objects
+    #[arg(long)]
+    online: bool,
     /// Neither compare with the checkpoint that was verified here before nor remember this one
     #[arg(long)]
     no_memory: bool,
@@ -58,11 +68,16 @@ struct Judged {
     /// What was not to be had, so that less is proven.
     unproven: Vec<Remark>,
     compared: usize,
+    /// What each anchor adds.
+    anchors: Vec<Told>,
+    /// Objects that hold what they must, and bytes in them.
+    objects: (u64, u64),
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let root = args.clone.as_deref().unwrap_or(&global.root);
-    let settings = settings(global)?;
+    let session = session(global)?;
+    let settings = session.as_ref().map(|session| session.catalog.settings.locker.clone()).unwrap_or_default();
     let branch = args.branch.as_deref().unwrap_or(&settings.branch);
     let pins = pins(args, &settings.log)?;
     let signers =
@@ -70,7 +85,20 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let signers = signers.transpose()?;
     let signed = |signature: Option<(&str, &[u8])>, at: Timestamp| bad_signature(signers.as_ref()?, signature, at);
     let read = verify::history(root, branch, signers.is_some().then_some(&signed))?;
-    let judged = judge(args, root, branch, &settings.log, &pins, read)?;
+    let mut judged = judge(args, root, branch, &settings.log, &pins, read)?;
+    if judged.findings.is_empty() && judged.read.chain.origin().is_some() {
+        let ca = args.tsa_ca.as_ref().map(std::fs::read).transpose()?;
+        let asked = Anchors { global, session: session.as_ref(), root, branch, pins: &pins, ca, online: args.online };
+        let verify_anchors::Judged { told, findings, remarks, unproven } = verify_anchors::judge(&asked, &judged.read)?;
+        judged.anchors = told;
+        judged.findings.extend(findings);
+        judged.remarks.extend(remarks);
+        judged.unproven.extend(unproven);
+        let objects::Judged { findings, unproven, held } = objects::judge(&judged.read, store(args, global, session.as_ref())?)?;
+        judged.findings.extend(findings);
+        judged.unproven.extend(unproven);
+        judged.objects = held;
+    }
     let mut exits = Vec::new();
     if !judged.findings.is_empty() {
         exits.push(Exit::Integrity);
@@ -90,10 +118,31 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
 
 /// The locker of the config repo; of a clone without one, what is so by default.
 pub(super) fn settings(global: &Global) -> Result<LockerSettings, Trouble> {
+    Ok(session(global)?.map(|session| session.catalog.settings.locker).unwrap_or_default())
+}
+
+/// The config repo; `None` in a clone without one, for which everything is so by default.
+fn session(global: &Global) -> Result<Option<pipeline::Session>, Trouble> {
     if !global.root.join("slm.toml").exists() {
-        return Ok(LockerSettings::default());
+        return Ok(None);
     }
-    Ok(pipeline::open(global, "verify", None)?.catalog.settings.locker)
+    pipeline::open(global, "verify", None).map(Some)
+}
+
+/// Where the objects are that the evidence points to.
+fn store<'a>(args: &Args, global: &Global, session: Option<&pipeline::Session>) -> Result<objects::Place<'a>, Trouble> {
+    if let Some(folder) = &args.objects {
+        return Ok(objects::Place::Store(Ok(wire::folder_of(folder))));
+    }
+    let declared = session.and_then(|session| Some((session, session.catalog.settings.locker.objects.as_ref()?)));
+    let Some((session, settings)) = declared else {
+        return Ok(objects::Place::Nowhere("no store of objects is known here; give a copy of it with `--objects`"));
+    };
+    if settings.s3.is_some() && !args.online {
+        return Ok(objects::Place::Nowhere("they are in a bucket; `--online` asks it, `--objects` looks at a copy"));
+    }
+    let reach = wire::Reach::to_look(session, &global.root);
+    Ok(objects::Place::Store(pipeline::block_on(wire::objects(&reach, settings))?))
 }
 
 fn pins(args: &Args, log: &LogSettings) -> Result<Vec<Verifier>, Trouble> {
@@ -147,7 +196,7 @@ fn judge(args: &Args, root: &Path, branch: &str, log: &LogSettings, pins: &[Veri
         remarks.extend(gaps);
         unproven.extend(now);
     }
-    Ok(Judged { read, findings, remarks, unproven, compared })
+    Ok(Judged { read, findings, remarks, unproven, compared, anchors: Vec::new(), objects: (0, 0) })
 }
 
 fn unpinned(unsigned: bool) -> Remark {
@@ -188,7 +237,7 @@ fn cadence_of(runs: &[(String, Timestamp)], cadence: Limit, now: Timestamp) -> (
 }
 
 fn human(branch: &str, judged: &Judged) -> String {
-    let Judged { read, findings, remarks, unproven, compared } = judged;
+    let Judged { read, findings, remarks, unproven, compared, anchors, objects } = judged;
     let (commits, artefacts, bytes) = read.chain.counts();
     let mut text = String::new();
     for Finding { code, what, commit, since } in findings {
@@ -215,6 +264,13 @@ fn human(branch: &str, judged: &Judged) -> String {
     if *compared > 0 && findings.is_empty() {
         text.push_str(&format!("  goes on     from {} seen before\n", report::words::count(*compared as u64, "checkpoint")));
     }
+    for Told { id, says, .. } in anchors {
+        text.push_str(&format!("  anchor      `{id}` {says}\n"));
+    }
+    if objects.0 > 0 {
+        let held = report::words::count(objects.0, "object");
+        text.push_str(&format!("  objects     {held} with {} bytes hold what was received\n", objects.1));
+    }
     for Remark { what, .. } in remarks {
         text.push_str(&format!("  note        {what}\n"));
     }
@@ -225,7 +281,7 @@ fn human(branch: &str, judged: &Judged) -> String {
 }
 
 fn to_json(branch: &str, judged: &Judged) -> serde_json::Value {
-    let Judged { read, findings, remarks, unproven, compared } = judged;
+    let Judged { read, findings, remarks, unproven, compared, anchors, objects } = judged;
     let (commits, artefacts, bytes) = read.chain.counts();
     let head = read.chain.head();
     let finding =
@@ -245,6 +301,8 @@ fn to_json(branch: &str, judged: &Judged) -> serde_json::Value {
         "artefacts": artefacts,
         "bytes": bytes,
         "compared": compared,
+        "anchors": anchors,
+        "objects": { "held": objects.0, "bytes": objects.1 },
         "findings": findings.iter().map(finding).collect::<Vec<_>>(),
         "unproven": unproven.iter().map(remark).collect::<Vec<_>>(),
         "remarks": remarks.iter().map(remark).collect::<Vec<_>>(),

@@ -59,6 +59,7 @@ impl Asked {
             operations: vec![operation],
             independent_count: Some(self.count as u64),
             source_clock: None,
+            effective: None,
             started: self.started,
             ended,
             raw: Vec::new(),

@@ -139,6 +139,7 @@ impl Collector for ConfigRepo {
             operations: draft.operations,
             independent_count: None,
             source_clock: None,
+            effective: None,
             started,
             ended: clock.now(),
             raw: Vec::new(),

@@ -125,6 +125,7 @@ impl Collector for GithubOrg {
             operations: run.operations,
             independent_count: expected,
             source_clock: run.clock,
+            effective: None,
             started,
             ended: clock.now(),
             raw: run.refs,

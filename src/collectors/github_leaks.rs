@@ -184,6 +184,7 @@ impl Collector for SecretScanning {
             operations: run.operations,
             independent_count: None,
             source_clock: run.clock,
+            effective: None,
             started,
             ended: clock.now(),
             raw: run.refs,

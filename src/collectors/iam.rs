@@ -17,6 +17,7 @@ use super::iam_report::Report;
 use crate::model::catalog::AwsSource;
 use crate::model::id::SourceId;
 use crate::model::snapshot::{Attribute, Resource, Unseen, Value};
+use crate::model::time::Timestamp;
 use crate::transport::aws::{Failure, Wire};
 use crate::world::{Clock, Collected, Collector, ErrorClass};
 
@@ -210,6 +211,8 @@ impl Reader<'_, '_> {
             tokio::time::sleep(Duration::from_millis(wait)).await;
             let failure = match self.client.get_credential_report().send().await {
                 Ok(answer) => {
+                    let made = answer.generated_time.and_then(|at| Timestamp::new(at.secs(), 0).ok());
+                    self.collection.effective = made;
                     let text = answer.content.and_then(|content| String::from_utf8(content.into_inner()).ok());
                     if text.is_none() {
                         self.collection.doubt("the credential report has no content that is text");

@@ -105,6 +105,7 @@ impl Collector for VaultSecrets {
             operations: vec![operation],
             independent_count: None,
             source_clock: None,
+            effective: None,
             started,
             ended: clock.now(),
             raw: Vec::new(),

@@ -9,9 +9,9 @@ use std::process::{Command, Output, Stdio};
 use git2::{ErrorCode, ObjectType, Oid, Repository, StatusOptions, TreeWalkMode, TreeWalkResult};
 
 use super::files::is_config;
-use super::locker::without_credentials;
 pub use super::locker::{CommitId, Locker, Signer};
 use crate::model::git_env;
+use crate::model::secret::without_credentials;
 use crate::world::{ErrorClass, WorldError};
 
 /// Config files are text written by people; anything larger is a mistake.

@@ -18,6 +18,7 @@ use super::pack::{Kind, Pack};
 use super::tree;
 use crate::model::blob::Blob;
 use crate::model::catalog::LockerSettings;
+use crate::model::secret::without_credentials;
 use crate::model::time::Timestamp;
 use crate::record::ledger::{Changes, FOLDER, Ledger};
 use crate::record::verify::How;
@@ -139,6 +140,28 @@ impl Locker {
             }
         }
         Err(failed(ErrorClass::Conflict, "append to the locker", format!("other writers came first {ATTEMPTS} times")))
+    }
+
+    /// The files of this branch, here and at the remote as far as that can be reached, that the branch `other` does not have.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    pub fn beyond(&self, other: &str) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
+        let unread = broken("read the locker");
+        let repo = Repository::open(&self.path).map_err(broken("open the locker"))?;
+        let tips = [self.fetch(&repo)?, self.tip(&repo, &self.branch)?];
+        let known = self.tip(&repo, &format!("refs/heads/{other}"))?;
+        let known = known.map(|id| repo.find_commit(id)?.tree()).transpose().map_err(&unread)?;
+        let mut files = BTreeMap::new();
+        for tip in tips.into_iter().flatten() {
+            let tree = repo.find_commit(tip).and_then(|commit| commit.tree()).map_err(&unread)?;
+            let all = tree::files(&tree).map_err(&unread)?;
+            let new = all.into_iter().filter(|(path, _)| known.as_ref().is_none_or(|known| known.get_path(path.as_ref()).is_err()));
+            for (path, id) in new {
+                files.insert(path, repo.find_blob(id).map_err(&unread)?.content().to_vec());
+            }
+        }
+        Ok(files)
     }
 
     fn tip(&self, repo: &Repository, name: &str) -> Result<Option<Oid>, WorldError> {
@@ -298,15 +321,4 @@ fn changed(repo: &Repository, commit: &Commit<'_>) -> Result<Changes, git2::Erro
         }
     }
     Ok(files)
-}
-
-/// `line` with what stands between `//` and `@` in a URL taken out.
-pub(super) fn without_credentials(line: &str) -> String {
-    line.split(' ')
-        .map(|word| match (word.find("//"), word.rfind('@')) {
-            (Some(start), Some(end)) if start < end => format!("{}{}", &word[..start + 2], &word[end + 1..]),
-            _ => word.to_owned(),
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
 }

@@ -8,6 +8,7 @@ mod index;
 pub mod lease;
 pub mod locker;
 mod logged;
+pub mod mirror;
 pub mod pack;
 pub mod registers;
 pub mod repo;

@@ -1,5 +1,7 @@
 //! A git repository as a person would make and check it.
 
+#![expect(clippy::disallowed_methods, reason = "packs are files")]
+
 use std::path::Path;
 
 use git2::{ErrorCode, IndexAddOption, ObjectType, Repository, Signature, Time, TreeWalkMode, TreeWalkResult};
@@ -106,6 +108,22 @@ pub fn verify(root: &Path, branch: &str) -> Result<String, WorldError> {
     run(root, &["fsck", "--full", "--strict"])?;
     let log = run(root, &["log", "--stat=100", "--stat-count=12", "--format=%h %ad %s", "--date=iso", branch])?;
     Ok(format!("git fsck found nothing wrong.\n{log}"))
+}
+
+/// Packs after which git is asked to make fewer of them: as many as it lets be by itself.
+const PACKS: usize = 50;
+
+/// Has git gather the packs that runs leave, one each, when there are many: what is alike in them is then kept once. Whoever set `gc.auto`
+/// to 0 is not served.
+///
+/// # Errors
+/// When git refuses.
+pub fn tidy(root: &Path) -> Result<(), WorldError> {
+    let repo = Repository::discover(root).map_err(|error| failed("count the packs", error.message()))?;
+    let folder = std::fs::read_dir(repo.commondir().join("objects/pack"));
+    let packs = folder.into_iter().flatten().flatten().filter(|entry| entry.path().extension().is_some_and(|it| it == "pack"));
+    // Not in the background: nothing of a run goes on after it.
+    if packs.count() > PACKS { run(root, &["-c", "gc.autoDetach=false", "gc", "--auto", "--quiet"]).map(drop) } else { Ok(()) }
 }
 
 fn run(root: &Path, arguments: &[&str]) -> Result<String, WorldError> {

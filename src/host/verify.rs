@@ -1,19 +1,21 @@
 //! Reads the history of a locker for [`crate::record::verify`]: offline, from any clone, hashing on every core.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
 
 use super::git::{broken, create_reference, failed};
 use super::logged::read;
-use super::tree::{Differs, differences};
+use super::tree::{self, Differs, differences};
 use crate::model::time::Timestamp;
+use crate::record::anchored::{self, Filed};
 use crate::record::leaf::Leaf;
-use crate::record::ledger::{CHECKPOINT, FOLDER};
+use crate::record::ledger::{self, CHECKPOINT, FOLDER};
 use crate::record::log;
+use crate::record::objects::SUFFIX;
 use crate::record::verify::{Chain, Changed, Finding, How, Step, run_id};
-use crate::world::{ErrorClass, WorldError};
+use crate::world::{ErrorClass, Sealed, WorldError};
 
 /// Files hashed at once, over all commits that they are of.
 const BATCH: usize = 20_000;
@@ -28,6 +30,10 @@ pub struct Read {
     pub finding: Option<Finding>,
     /// The tip of the branch.
     pub tip: String,
+    /// What anchors said, as far as it was followed.
+    pub anchors: Vec<Filed>,
+    /// Pointers to objects, by path.
+    pub pointers: Vec<(String, Vec<u8>)>,
 }
 
 /// What is asked of the signature of each commit: the armour and the bytes it is over, and the date; gives what is wrong with it.
@@ -52,7 +58,14 @@ pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<
     let repo = Repository::discover(root).map_err(&unread)?;
     let tip = tip(&repo, branch)?;
     let line = line(&repo, tip).map_err(&unread)?;
-    let mut read = Read { chain: Chain::default(), unlogged: 0, finding: None, tip: tip.to_string() };
+    let mut read = Read {
+        chain: Chain::default(),
+        unlogged: 0,
+        finding: None,
+        tip: tip.to_string(),
+        anchors: Vec::new(),
+        pointers: Vec::new(),
+    };
     let mut waiting: Vec<Waiting<'_>> = Vec::new();
     let mut files = 0;
     for id in line {
@@ -64,20 +77,20 @@ pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<
             }
             Err(error) => {
                 // What came before is judged first: it may be what is wrong.
-                read.finding = follow(&repo, &mut read.chain, std::mem::take(&mut waiting), signed)?;
+                read.finding = follow(&repo, &mut read, std::mem::take(&mut waiting), signed)?;
                 read.finding.get_or_insert_with(|| damaged(&repo, id, &error));
                 return Ok(read);
             }
         }
         if files >= BATCH {
             files = 0;
-            read.finding = follow(&repo, &mut read.chain, std::mem::take(&mut waiting), signed)?;
+            read.finding = follow(&repo, &mut read, std::mem::take(&mut waiting), signed)?;
             if read.finding.is_some() {
                 return Ok(read);
             }
         }
     }
-    read.finding = follow(&repo, &mut read.chain, waiting, signed)?;
+    read.finding = follow(&repo, &mut read, waiting, signed)?;
     if read.finding.is_none() {
         read.finding = tiles(&repo, tip, &read.chain)?;
     }
@@ -131,7 +144,7 @@ fn damaged(repo: &Repository, id: Oid, error: &git2::Error) -> Finding {
 /// Hashes what `waiting` changes, then follows each of them.
 fn follow(
     repo: &Repository,
-    chain: &mut Chain,
+    read_so_far: &mut Read,
     waiting: Vec<Waiting<'_>>,
     signed: Option<Signed<'_>>,
 ) -> Result<Option<Finding>, WorldError> {
@@ -140,12 +153,18 @@ fn follow(
     let mut known = HashSet::new();
     let ids: Vec<Oid> = files.filter(|id| known.insert(*id)).collect();
     let hashed = hashes(repo, &ids)?;
+    let Read { chain, anchors, pointers, .. } = read_so_far;
     for Waiting { commit, tree, changed } in waiting {
         let date = |time: git2::Time| Timestamp::from_second(time.seconds()).unwrap_or_default();
         let id = commit.id().to_string();
         let here = |code, what| Finding { code, what, commit: Some(id.clone()), since: Some(date(commit.time())) };
         let mut leaves = Vec::with_capacity(changed.len());
         let mut run = None;
+        let unread = broken("read the locker");
+        let logged = date(commit.time());
+        let filed = |(path, bytes)| Filed { path, bytes, logged: Some(logged) };
+        anchors.extend(new(repo, &changed, |path| path.starts_with(anchored::FOLDER)).map_err(&unread)?.into_iter().map(filed));
+        pointers.extend(new(repo, &changed, |path| path.starts_with("raw/") && path.ends_with(SUFFIX)).map_err(&unread)?);
         for (how, path, file) in changed {
             let known = match (how, hashed.get(&file)) {
                 (How::Deleted, _) => ([0; 32], 0),
@@ -182,6 +201,45 @@ fn follow(
         }
     }
     Ok(None)
+}
+
+/// The files for which `wanted`, among those that a commit adds; what cannot be read is found by whoever hashes it.
+fn new(repo: &Repository, changed: &[(How, String, Oid)], wanted: fn(&str) -> bool) -> Result<Vec<(String, Vec<u8>)>, git2::Error> {
+    let new = changed.iter().filter(|(how, path, _)| *how == How::Added && wanted(path));
+    let read = new.map(|(_, path, id)| match repo.find_blob(*id) {
+        Ok(blob) => Ok(Some((path.clone(), blob.content().to_vec()))),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(error),
+    });
+    read.filter_map(Result::transpose).collect()
+}
+
+/// What anchors said on `branch`, which stands beside that of the evidence, here or as last fetched; no such branch has nothing.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn beside(root: &Path, branch: &str) -> Result<Vec<Filed>, WorldError> {
+    let unread = broken("read what anchors said");
+    let repo = Repository::discover(root).map_err(&unread)?;
+    let mut all = BTreeSet::new();
+    for name in [format!("refs/heads/{branch}"), format!("refs/remotes/origin/{branch}")] {
+        let Ok(tip) = repo.refname_to_id(&name) else { continue };
+        let tree = repo.find_commit(tip).and_then(|commit| commit.tree()).map_err(&unread)?;
+        for (path, id) in tree::files(&tree).map_err(&unread)? {
+            all.insert((path, repo.find_blob(id).map_err(&unread)?.content().to_vec()));
+        }
+    }
+    Ok(all.into_iter().map(|(path, bytes)| Filed { path, bytes, logged: None }).collect())
+}
+
+/// The checkpoint of `commit`; `None` when it has no log.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn sealed(root: &Path, commit: &str) -> Result<Option<Sealed>, WorldError> {
+    let Some(note) = checkpoint(root, commit)? else { return Ok(None) };
+    let standing = ledger::standing(&note, &[]).map_err(|error| failed(ErrorClass::Permanent, "read the checkpoint", error))?;
+    Ok(Some(Sealed { commit: commit.to_owned(), size: standing.head.size, note, received: standing.received }))
 }
 
 /// SHA-256 and length of each of `ids`, a share on each core; those that cannot be read are left out.

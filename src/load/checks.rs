@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::observed::{self, Observed};
 use super::text::{Item, error, stem, warning};
-use super::{CONTROLS, FRAMEWORKS, consumers, in_time, locker, managed, near, order, raw, registers, rotators, rules, terraform};
+use super::{
+    CONTROLS, FRAMEWORKS, anchors, consumers, in_time, locker, managed, near, objects, order, raw, registers, rotators, rules,
+    sinks, terraform,
+};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::time::Timestamp;
 
@@ -54,6 +57,9 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("settings are in range", managed::settings),
     ("sources can be reached", managed::sources),
     ("the log of the locker has a name and a key that can be kept", locker::log),
+    ("anchors are of one kind and outside the locker", anchors::anchors),
+    ("what is too long for git has one place", objects::objects),
+    ("sinks are of one kind and could keep the evidence", sinks::sinks),
     ("registers are in one place that can be written once", registers::registers),
     ("credentials live in one place that can store them", managed::secrets),
     ("values are made of others in an order", order::order),

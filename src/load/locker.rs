@@ -3,8 +3,9 @@
 use super::checks::Repo;
 use super::managed::source;
 use super::near;
-use super::text::{Item, error};
+use super::text::{Doc, Item, error};
 use crate::model::diagnostic::Diagnostic;
+use crate::model::locker::LogKey;
 use crate::model::time::Limit;
 
 /// The log has a name that can stand in a checkpoint, a key that a source can store, and keys to be trusted that could be keys.
@@ -25,8 +26,25 @@ pub fn log(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
     if log.cadence.is_some_and(|cadence| cadence <= Limit::seconds(0)) {
         out.push(error("slm::bad-limit", doc.at(&["locker", "log", "cadence"]), "a cadence of nothing is never kept", None));
     }
-    let Some(key) = &log.key else { return };
-    let keys = ["locker", "log", "key", "source"];
+    for (name, key) in [("key", &log.key), ("before", &log.before)] {
+        if let Some(key) = key {
+            can_sign(repo, doc, name, key, out);
+        }
+    }
+    if log.before.is_some() && log.key.is_none() {
+        let help = Some("name the one that takes over as `key`".to_owned());
+        out.push(error("slm::bad-log", doc.at(&["locker", "log", "before"]), "there is a key before and none after it", help));
+    }
+}
+
+/// The key `name` is one secret that its source can store, or one key of KMS.
+fn can_sign(repo: &Repo<'_>, doc: &Doc<'_>, name: &str, key: &LogKey, out: &mut Vec<Diagnostic>) {
+    let at = ["locker", "log", name];
+    if key.name.is_some() == key.kms.is_some() {
+        let help = Some("give `name` for a secret, or `kms` for a key of KMS".to_owned());
+        out.push(error("slm::not-one-kind", doc.at(&at), format!("`{name}` of the log is not one key"), help));
+    }
+    let keys = ["locker", "log", name, "source"];
     let Some(found) = source(repo, doc, &keys, key.source.as_str(), out) else { return };
     match (&found.aws, &found.vault, &key.region) {
         (Some(aws), _, Some(region)) if aws.regions.contains(region) => {}
@@ -37,13 +55,16 @@ pub fn log(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
                 Some(region) => format!("region `{region}` is not in scope of source `{}`", key.source),
                 None => format!("the key is in an AWS account, `{}`, and its region is not given", key.source),
             };
-            out.push(error("slm::unknown-region", doc.at(&["locker", "log", "key"]), message, help));
+            out.push(error("slm::unknown-region", doc.at(&at), message, help));
         }
-        (None, Some(_), _) => {}
-        (None, None, _) => {
-            let help = Some("use a source of kind `aws` or `vault`".to_owned());
-            let message = format!("source `{}` cannot store secrets", key.source);
-            out.push(error("slm::wrong-source-kind", doc.at(&keys), message, help));
+        (None, Some(_), _) if key.kms.is_none() => {}
+        (None, vault, _) => {
+            let (help, what) = match vault {
+                Some(_) => ("use a source of kind `aws`", "is not an AWS account, and KMS is one of AWS"),
+                None => ("use a source of kind `aws` or `vault`", "cannot store secrets"),
+            };
+            let message = format!("source `{}` {what}", key.source);
+            out.push(error("slm::wrong-source-kind", doc.at(&keys), message, Some(help.to_owned())));
         }
     }
 }
@@ -62,6 +83,8 @@ mod tests {
     const LOCAL: &str = "[source.keep]\nvault = { path = \"v.age\", identity = \"../i\" }\n\n";
     const KEY: &str = "slm+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
 
+    const KMS: &str = "key = { source = \"prod\", region = \"eu-west-1\", kms = \"alias/log\" }";
+
     fn said(lines: &str) -> Vec<&'static str> {
         let world = world().with("slm.toml", "[source.prod]", &format!("[locker.log]\n{lines}\n\n{LOCAL}[source.prod]"));
         world.found().into_iter().map(|(code, ..)| code).collect()
@@ -75,6 +98,8 @@ mod tests {
             String::new(),
             vault.to_owned(),
             aws("region = \"eu-west-1\", "),
+            KMS.to_owned(),
+            format!("{vault}\n{}", KMS.replacen("key", "before", 1)),
             format!("origin = \"acme.example/slm\"\ncadence = \"1d\"\ntrust = [\"{KEY}\"]\n{vault}"),
         ] {
             assert!(said(&fine).is_empty(), "{fine}: {:?}", said(&fine));
@@ -88,6 +113,10 @@ mod tests {
             (aws(""), "slm::unknown-region"),
             (aws("region = \"mars-1\", "), "slm::unknown-region"),
             ("key = { source = \"kep\", name = \"x\" }".to_owned(), "slm::unknown-source"),
+            (KMS.replace("kms = ", "name = \"x\", kms = "), "slm::not-one-kind"),
+            ("key = { source = \"keep\" }".to_owned(), "slm::not-one-kind"),
+            ("key = { source = \"keep\", kms = \"alias/log\" }".to_owned(), "slm::wrong-source-kind"),
+            (KMS.replacen("key", "before", 1), "slm::bad-log"),
         ] {
             assert_eq!(said(&wrong), [code], "{wrong}");
         }

@@ -3,6 +3,7 @@
 //! `text` reads one TOML file with places, `raw` is its exact shape, `rules` is the Cedar side, `checks` compares files with each
 //! other, `compile` makes the model.
 
+mod anchors;
 mod by_hand;
 mod cedar;
 mod checks;
@@ -17,6 +18,7 @@ mod in_time;
 mod locker;
 mod managed;
 mod near;
+mod objects;
 mod observed;
 mod order;
 mod plain_schema;
@@ -26,6 +28,7 @@ mod readers;
 mod registers;
 mod rotators;
 mod rules;
+mod sinks;
 mod terraform;
 mod terraform_owned;
 mod text;

@@ -14,7 +14,7 @@ pub use super::consumer::{
 use super::diagnostic::Place;
 pub use super::gate::{GateSettings, OnDeadline, Quiet};
 use super::id::{ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
-use super::locker::LogSettings;
+use super::locker::{Anchor, LogSettings, ObjectsSettings, SinkSettings};
 use super::registers::RegistersSettings;
 use super::rotator::RotatorConfig;
 use super::snapshot::{Population, Resource, Value};
@@ -344,11 +344,34 @@ pub struct LockerSettings {
     pub signing_key: Option<String>,
     /// The log of everything in it.
     pub log: LogSettings,
+    /// Places outside it that are shown each checkpoint.
+    pub anchor: Vec<Anchor>,
+    /// Where raw bytes go that are too long for git; into git when absent.
+    pub objects: Option<ObjectsSettings>,
+    /// Places that mirror it.
+    pub sink: Vec<SinkSettings>,
 }
 
 impl Default for LockerSettings {
     fn default() -> Self {
-        Self { branch: "slm/evidence".to_owned(), plans_branch: None, remote: None, signing_key: None, log: LogSettings::default() }
+        Self {
+            branch: "slm/evidence".to_owned(),
+            plans_branch: None,
+            remote: None,
+            signing_key: None,
+            log: LogSettings::default(),
+            anchor: Vec::new(),
+            objects: None,
+            sink: Vec::new(),
+        }
+    }
+}
+
+impl LockerSettings {
+    /// The branch beside that of the evidence where what anchors said waits for the next run.
+    #[must_use]
+    pub fn anchors_branch(&self) -> String {
+        format!("{}-anchors", self.branch)
     }
 }
 

@@ -69,9 +69,13 @@ pub struct Receipt {
     pub independent_count: Option<u64>,
     /// The source's own clock at the first answer.
     pub source_clock: Option<Timestamp>,
+    /// The instant as of which what was read was so, where the source says one that is older than its answer: the credential report of
+    /// IAM is made anew every four hours. As of the answers when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<Timestamp>,
     /// Our clock before the first request.
     pub started: Timestamp,
-    /// Our clock after the last answer.
+    /// Our clock after the last answer: when it was collected. When the locker received it is in the checkpoint of its commit.
     pub ended: Timestamp,
     /// Raw bytes kept.
     pub raw: Vec<RawRef>,

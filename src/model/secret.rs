@@ -39,6 +39,18 @@ impl std::fmt::Display for NotText {
 
 impl std::error::Error for NotText {}
 
+/// `line` with what stands between `//` and `@` in a URL taken out.
+#[must_use]
+pub fn without_credentials(line: &str) -> String {
+    line.split(' ')
+        .map(|word| match (word.find("//"), word.rfind('@')) {
+            (Some(start), Some(end)) if start < end => format!("{}{}", &word[..start + 2], &word[end + 1..]),
+            _ => word.to_owned(),
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::Secret;

@@ -135,6 +135,7 @@ fn called_as(source: &str, caller: &str) -> Receipt {
         operations: Vec::new(),
         independent_count: None,
         source_clock: None,
+        effective: None,
         started: now(),
         ended: now(),
         raw: Vec::new(),

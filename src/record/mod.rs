@@ -1,5 +1,6 @@
 //! What a run leaves behind in the locker: paths and canonical bytes, without touching anything.
 
+pub mod anchored;
 pub mod canonical;
 pub mod changes;
 pub mod index;
@@ -9,8 +10,10 @@ pub mod leaf;
 pub mod ledger;
 mod lives;
 pub mod log;
+pub mod objects;
 pub mod past;
 pub mod period;
+pub mod timestamp;
 pub mod verify;
 
 pub use layout::{DECISIONS, RunRecord, SNAPSHOT, artefacts, decisions_path, line, snapshot_path};

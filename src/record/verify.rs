@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use super::keys::{self, Key};
 use super::leaf::{Leaf, hex};
@@ -17,7 +18,7 @@ use super::log::{Hash, Head, Verifier, entries, leaf_hash, node_hash, root_of};
 use crate::model::time::Timestamp;
 
 /// Folders of what is written once: a file there never changes.
-const ONCE: [&str; 3] = ["runs/", "raw/", "plans/"];
+const ONCE: [&str; 4] = ["runs/", "raw/", "plans/", "anchors/"];
 
 /// How a file came into a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +126,17 @@ impl Frontier {
     }
 }
 
+/// A checkpoint that was followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// Entries that it covers.
+    pub size: u64,
+    /// SHA-256 of its file.
+    pub sha256: Hash,
+    /// When it says that it was made.
+    pub received: Timestamp,
+}
+
 /// The history so far.
 #[derive(Default)]
 pub struct Chain {
@@ -135,6 +147,7 @@ pub struct Chain {
     runs: Vec<(String, Timestamp)>,
     known: BTreeSet<String>,
     heads: Vec<Head>,
+    sealed: Vec<Sealed>,
     artefacts: u64,
     bytes: u64,
     remarks: Vec<Remark>,
@@ -162,7 +175,7 @@ impl Chain {
         if step.parents > 1 || (step.parents == 0 && !self.heads.is_empty()) {
             return Err(("slm::evidence-not-one-line", "the commit does not go on one other".to_owned()));
         }
-        let standing = self.standing(step)?;
+        let (standing, sha256) = self.standing(step)?;
         self.changes(step)?;
         let before = self.tree.clone();
         for changed in &step.changed {
@@ -175,13 +188,14 @@ impl Chain {
         self.artefacts += step.changed.len() as u64;
         self.bytes += step.changed.iter().map(|changed| changed.leaf.bytes).sum::<u64>();
         self.heads.push(standing.head);
+        self.sealed.push(Sealed { size: standing.head.size, sha256, received: standing.received });
         self.received = Some(standing.received);
         self.origin = Some(standing.origin);
         Ok(())
     }
 
-    /// The checkpoint of the commit, believed.
-    fn standing(&mut self, step: &Step<'_>) -> Result<Standing, (&'static str, String)> {
+    /// The checkpoint of the commit, believed, and SHA-256 of its file.
+    fn standing(&mut self, step: &Step<'_>) -> Result<(Standing, Hash), (&'static str, String)> {
         let unread = |error: io::Error| ("slm::evidence-unread", format!("its log cannot be read: {error}"));
         let file = (step.read)(CHECKPOINT).map_err(unread)?;
         let file = file.ok_or_else(|| ("slm::evidence-no-checkpoint", "it has no `log/checkpoint`".to_owned()))?;
@@ -199,7 +213,8 @@ impl Chain {
         // A key says from which size on it signs; before the first, nobody does.
         let signer: Vec<Verifier> =
             keys::in_force(&self.keys, claimed.head.size).map(|key| key.verifier.clone()).into_iter().collect();
-        ledger::standing(&file, &signer).map_err(|error| ("slm::evidence-bad-signature", with_cause(&error)))
+        let standing = ledger::standing(&file, &signer).map_err(|error| ("slm::evidence-bad-signature", with_cause(&error)))?;
+        Ok((standing, Sha256::digest(&file).into()))
     }
 
     /// What is written once stays, and nothing goes.
@@ -274,6 +289,20 @@ impl Chain {
     #[must_use]
     pub fn keys(&self) -> &[Key] {
         &self.keys
+    }
+
+    /// The checkpoint of each commit followed, the oldest first.
+    #[must_use]
+    pub fn sealed(&self) -> &[Sealed] {
+        &self.sealed
+    }
+
+    /// Has the last checkpoint be one whose file hashes to `sha256`: no log has the bytes that a token of a test is over.
+    #[cfg(test)]
+    pub(super) fn seal_as(&mut self, sha256: Hash) {
+        if let Some(last) = self.sealed.last_mut() {
+            last.sha256 = sha256;
+        }
     }
 
     /// Commits followed, artefacts in them, and bytes of those.

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use git2::{ErrorCode, ObjectType, Oid, Repository, Sort, Tree, TreeWalkMode, TreeWalkResult};
@@ -13,6 +13,8 @@ use crate::model::git_env;
 use crate::model::time::Timestamp;
 use crate::world::{ErrorClass, WorldError};
 
+/// How long a push or a fetch may take.
+const LONG_PATIENCE: Duration = Duration::from_secs(300);
 /// How long a remote may take to say where its branch is.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -312,6 +314,22 @@ pub async fn remote_tip(repo: &Path, remote: &str, branch: &str) -> Result<Optio
     let text = String::from_utf8_lossy(&output.stdout);
     let Some(name) = text.split_whitespace().next() else { return Ok(None) };
     Oid::from_str(name).map(Some).map_err(|_| wrong("the answer is no commit"))
+}
+
+/// Runs `git` on the repository at `path` to reach a remote; it asks nobody anything.
+///
+/// # Errors
+/// When it does not run, or does not end in time. What it says may name a URL with credentials.
+pub async fn run(path: &Path, arguments: &[&str], operation: &str) -> Result<Output, WorldError> {
+    let wrong = |class, cause: &str| WorldError { class, operation: operation.to_owned(), cause: cause.to_owned() };
+    let mut command = tokio::process::Command::new("git");
+    command.arg("--git-dir").arg(path).args(arguments);
+    let more = std::env::var(git_env::MORE).ok();
+    let known = git_env::names(more.as_deref()).filter_map(|name| Some((name, std::env::var_os(name)?)));
+    command.env_clear().envs(known).env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(LONG_PATIENCE, command.output()).await;
+    let output = output.map_err(|_| wrong(ErrorClass::Transient, "no answer in 300s"))?;
+    output.map_err(|_| wrong(ErrorClass::Permanent, "`git` does not run"))
 }
 
 fn who(signature: &git2::Signature<'_>) -> Who {

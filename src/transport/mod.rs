@@ -16,6 +16,7 @@ mod github_graphql;
 mod github_login;
 mod github_pace;
 pub mod http;
+pub mod kms_key;
 pub mod kubernetes;
 pub mod mysql;
 mod mysql_verifier;

@@ -107,6 +107,7 @@ async fn users_roles_credentials_and_policies_come_from_two_reports_and_no_call_
     assert_eq!((ci.is("aud_pinned"), ci.get("sub_pinned")), (true, Some(Fact::Bool(false))));
     assert_eq!(ci.get("max_session_seconds"), Some(Fact::Long(7200)));
     assert_eq!(seen.raw.len(), 3);
+    assert!(seen.receipt.effective.is_some(), "the report says when it was made");
     for (reference, kept) in seen.receipt.raw.iter().zip(&seen.raw) {
         let kept = kept.bytes().unwrap();
         let again = RawRef::new(reference.name.clone(), &kept, &kept, Vec::new());

@@ -1,5 +1,6 @@
 //! What slm sends to GitHub, against GitHub's own published descriptions: OpenAPI for REST, the schema for GraphQL.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -84,17 +85,9 @@ impl Drop for Prism {
     }
 }
 
-#[tokio::test]
-async fn every_request_is_one_that_the_published_description_knows() {
-    let Some(file) = prism() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let description = folder.path().join("github.json");
-    contract(&["slice", description.to_str().unwrap()]);
-    let prism = Prism::start(&file, &description);
-
-    let (server, config) = everything();
-    collect_as(&server, Some(TOKEN), &GithubSource { repo_secrets: true, ..config }).await;
-    let mut sent = server.with(|state| std::mem::take(&mut state.sent));
+/// What is asked when a value is delivered to each kind of place.
+async fn deliveries() -> BTreeSet<[String; 4]> {
+    let mut sent = BTreeSet::new();
     for (repo, environment) in [(Some("acme/app"), None), (Some("acme/app"), Some("prod/eu")), (None, None)] {
         let server = Server::start();
         let secret = server.secret(repo, environment);
@@ -121,6 +114,21 @@ async fn every_request_is_one_that_the_published_description_knows() {
         secret.observe().await.unwrap();
         sent.extend(server.with(|state| std::mem::take(&mut state.sent)));
     }
+    sent
+}
+
+#[tokio::test]
+async fn every_request_is_one_that_the_published_description_knows() {
+    let Some(file) = prism() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let description = folder.path().join("github.json");
+    contract(&["slice", description.to_str().unwrap()]);
+    let prism = Prism::start(&file, &description);
+
+    let (server, config) = everything();
+    collect_as(&server, Some(TOKEN), &GithubSource { repo_secrets: true, ..config }).await;
+    let mut sent = server.with(|state| std::mem::take(&mut state.sent));
+    sent.extend(deliveries().await);
     let server = Server::start();
     let keys = deploy_key::keys(&server);
     let value = keys.create(&"slot".into(), None).await.unwrap().value;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// Module, and what it may name beside itself. `*` is anything but `cli`.
-const TABLE: [(&str, &[&str]); 17] = [
+const TABLE: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("policy", &["model"]),
     ("report", &["model", "policy"]),
@@ -23,6 +23,9 @@ const TABLE: [(&str, &[&str]); 17] = [
     ("collectors", &["model", "world", "transport"]),
     ("rotators", &["model", "world", "transport"]),
     ("consumers", &["model", "world", "transport"]),
+    ("anchors", &["model", "world", "transport", "record"]),
+    ("objects", &["model", "world", "transport"]),
+    ("sinks", &["model", "world", "transport"]),
     ("agent", &["model", "world", "transport", "consumers"]),
     ("cli", &["*"]),
 ];

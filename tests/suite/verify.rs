@@ -483,10 +483,10 @@ fn a_clone_remembers_what_it_saw_and_a_forced_push_is_found_by_it() {
 }
 
 /// The commands of the page, as one script that stops where one of them fails.
-fn page() -> String {
+pub fn page() -> String {
     let page = include_str!("../../docs/verify.md");
     let blocks: Vec<&str> = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 5, "a page with other commands");
+    assert_eq!(blocks.len(), 6, "a page with other commands");
     format!("set -euo pipefail\n{}", blocks.concat())
 }
 

@@ -33,22 +33,28 @@ use crate::transport::vault::Vault;
 use crate::world::{Collector, ErrorClass, SecretStore, WorldError};
 
 mod ahead;
+mod anchors;
 mod consumers;
 mod github_rights;
 mod health;
 mod kinds;
 mod ledger;
+mod objects;
 mod registers;
 mod rights;
+mod sinks;
 mod unusable;
 mod usage;
 
 pub(super) use ahead::Asker;
+pub(super) use anchors::anchor;
 pub(super) use consumers::{consumers_of, shared};
 pub(super) use health::health;
 pub(super) use kinds::{Kind, keeper, kind};
 pub(super) use ledger::ledger;
+pub(super) use objects::{folder_of, objects};
 pub(super) use registers::registers;
+pub(super) use sinks::sink;
 use unusable::Unusable;
 
 /// Session name of reading runs, seen in CloudTrail.

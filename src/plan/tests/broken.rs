@@ -92,7 +92,9 @@ fn nothing_is_told_or_held_before_it_is_disabled_and_when_it_comes_back_or_is_be
 #[test]
 fn a_consumer_is_looked_at_while_what_it_used_before_could_come_back_and_at_no_other_time() {
     let watched = |world: World| {
-        world.seen(|input| broken::watched(input).into_iter().map(|(id, app, _)| format!("{id}/{app}")).collect::<Vec<_>>())
+        world.seen(|input| {
+            crate::plan::broken::watched(input).into_iter().map(|(id, app, _)| format!("{id}/{app}")).collect::<Vec<_>>()
+        })
     };
     assert_eq!(watched(soaking(None)), ["key/app"]);
     assert_eq!(watched(soaking(None).with(|world| world.rotations.as_mut().unwrap().forget(&["disabled"]))), [""; 0]);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::model::catalog::SelfRefreshingConsumer;
 use crate::model::preflight::{Check, Code, Obstacle, Sighting};
 use crate::model::rights::{GithubLogin, GithubRepo, GithubRights, GithubRole};
 use crate::model::rotator::GithubDeployKey;
@@ -219,5 +220,5 @@ fn every_place_is_asked_for_once_and_what_is_not_at_github_nowhere() {
     };
     let want = [None, Some("acme/app")].map(|repo| ("org".to_owned(), repo.map(str::to_owned)));
     assert_eq!(places(kinds), want.into());
-    assert_eq!(places(vec![ConsumerKind::SelfRefreshing]), BTreeSet::new());
+    assert_eq!(places(vec![ConsumerKind::SelfRefreshing(SelfRefreshingConsumer::default())]), BTreeSet::new());
 }

@@ -195,7 +195,11 @@ fn refused(change: impl FnOnce(&mut MysqlRights)) -> String {
 
 #[test]
 fn each_privilege_of_mysql_that_a_step_takes_is_missed_by_name() {
-    let without = |name: &'static str| move |rights: &mut MysqlRights| drop(rights.global.remove(name));
+    let without = |name: &'static str| {
+        move |rights: &mut MysqlRights| {
+            rights.global.remove(name);
+        }
+    };
     assert_eq!(refused(|_| {}), "");
     assert_eq!(refused(without("CREATE USER")), "create and alter accounts");
     assert_eq!(refused(without("ROLE_ADMIN")), "grant role `app`");

@@ -35,6 +35,8 @@ pub enum NoteError {
     Signature(String),
     /// None of the given keys signed.
     Unsigned,
+    /// Whoever keeps the key did not sign, for this reason.
+    Elsewhere(String),
 }
 
 impl fmt::Display for NoteError {
@@ -48,6 +50,7 @@ impl fmt::Display for NoteError {
             Self::Ambiguous(name) => write!(f, "two keys are called `{name}` and have the same id"),
             Self::Signature(name) => write!(f, "the signature of `{name}` is wrong"),
             Self::Unsigned => f.write_str("no known key signed the note"),
+            Self::Elsewhere(why) => write!(f, "the key does not sign: {why}"),
         }
     }
 }
@@ -121,10 +124,20 @@ impl Verifier {
     }
 }
 
-/// A private key that signs in this process. It cannot speak: no `Debug`, `Display` or `Clone`; zeroed on drop.
+/// Has somebody else sign a text.
+type Sign = dyn Fn(&[u8]) -> Result<Vec<u8>, String> + Send + Sync;
+
+/// Who makes the signatures.
+enum By {
+    /// This process. On the heap, so that moving the signer leaves no copy behind.
+    Seed(Box<Zeroizing<[u8; 32]>>),
+    /// Whoever keeps the key.
+    Elsewhere(Box<Sign>),
+}
+
+/// A private key that signs, in this process or where it is kept. It cannot speak: no `Debug`, `Display` or `Clone`; zeroed on drop.
 pub struct Signer {
-    // On the heap, so that moving the signer leaves no copy behind.
-    seed: Box<Zeroizing<[u8; 32]>>,
+    by: By,
     verifier: Verifier,
 }
 
@@ -135,7 +148,14 @@ impl Signer {
     /// When the name is not one.
     pub fn new(name: &str, seed: &[u8; 32]) -> Result<Self, NoteError> {
         let verifier = Verifier::new(name, SigningKey::from_bytes(seed).verifying_key().as_bytes())?;
-        Ok(Self { seed: Box::new(Zeroizing::new(*seed)), verifier })
+        Ok(Self { by: By::Seed(Box::new(Zeroizing::new(*seed))), verifier })
+    }
+
+    /// The signer of a key that somebody else keeps, whose public half is `verifier`. What `sign` gives is believed only when it is a
+    /// signature of that key.
+    #[must_use]
+    pub fn elsewhere(verifier: Verifier, sign: impl Fn(&[u8]) -> Result<Vec<u8>, String> + Send + Sync + 'static) -> Self {
+        Self { by: By::Elsewhere(Box::new(sign)), verifier }
     }
 
     /// Its public half.
@@ -147,11 +167,16 @@ impl Signer {
     /// Signs `text`.
     ///
     /// # Errors
-    /// When it is no text of a note.
+    /// When it is no text of a note, or whoever keeps the key does not sign it.
     pub fn sign(&self, text: &str) -> Result<Signature, NoteError> {
         check_text(text)?;
-        let bytes = SigningKey::from_bytes(&self.seed).sign(text.as_bytes()).to_bytes().to_vec();
-        Ok(Signature { name: self.verifier.name.clone(), id: self.verifier.id, bytes })
+        match &self.by {
+            By::Seed(seed) => {
+                let bytes = SigningKey::from_bytes(seed).sign(text.as_bytes()).to_bytes().to_vec();
+                Ok(Signature { name: self.verifier.name.clone(), id: self.verifier.id, bytes })
+            }
+            By::Elsewhere(sign) => self.verifier.signature(text, &sign(text.as_bytes()).map_err(NoteError::Elsewhere)?),
+        }
     }
 }
 

@@ -167,7 +167,7 @@ fn deviations(report: &Report<'_>) -> Vec<String> {
         );
         format!("exception {id}: {}; {who}", told(&one))
     });
-    lines.extend(bounded(waivers.collect(), "use of an exception"));
+    lines.extend(bounded(waivers.collect(), "exception"));
     let overlapping = overlaps(period).into_iter().map(|Overlap { one, other, from, until }| {
         let until = until.map_or_else(|| "the end".to_owned(), |until| until.to_string());
         format!("exceptions {one} and {other} were in use at once from {from} until {until}")
@@ -184,7 +184,7 @@ fn deviations(report: &Report<'_>) -> Vec<String> {
     let missed = period.missed.iter().map(|one| {
         format!("no run from {} until {}, longer than {}: {}", one.after, one.before, report.cadence, no_run(one.reason))
     });
-    lines.extend(bounded(missed.collect(), "time without a run"));
+    lines.extend(bounded(missed.collect(), "gap"));
     let unfinished =
         period.runs.iter().flat_map(|run| run.unfinished.iter().map(move |what| format!("run {} did not end: {what}", run.id)));
     lines.extend(bounded(unfinished.collect(), "action"));
@@ -296,8 +296,8 @@ fn changes(report: &Report<'_>) -> Vec<String> {
     });
     let keys = report.head.map_or(0, |head| head.keys.len());
     lines.push(format!(
-        "store: {} to the end; who may write branches is judged by controls over `GitHub::Repo` and `Git::Repo`",
-        count(keys as u64, "key of the log")
+        "store: {} of the log to the end; who may write branches is judged by controls over `GitHub::Repo` and `Git::Repo`",
+        count(keys as u64, "key")
     ));
     lines
 }

@@ -1,0 +1,149 @@
+//! Shows the checkpoint of a run to the anchors of the locker, and the run itself to its sinks. Whatever becomes of that, the run is recorded; what failed is told, and
+//! recorded by the next one.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Exit, Global, Trouble, carry, pipeline, sink, wire};
+use crate::host::locker::Locker;
+use crate::host::verify;
+use crate::model::blob::Blob;
+use crate::model::catalog::LockerSettings;
+use crate::record::anchored::{Attempt, Kept, Tried, attempt_path, token_path};
+use crate::record::canonical;
+use crate::world::{ErrorClass, Sealed, WorldError};
+
+/// What became of one checkpoint.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Anchored {
+    /// At each anchor.
+    tried: Vec<Tried>,
+    /// Why that is not written down, if so.
+    unwritten: Option<String>,
+}
+
+/// Tokens of authorities, by where they are kept.
+type Tokens = BTreeMap<String, Vec<u8>>;
+
+/// Shows the checkpoint of `commit` to every anchor, and brings the sinks up to it when the run was `complete`; keeps what became of
+/// that on a branch of its own until the next run logs it.
+pub(super) fn keep(session: &pipeline::Session, global: &Global, commit: &str, complete: bool) -> Anchored {
+    let settings = &session.catalog.settings.locker;
+    if settings.anchor.is_empty() && settings.sink.is_empty() {
+        return Anchored::default();
+    }
+    let _progress = global.progress("showing the checkpoint to its anchors".to_owned(), 0);
+    let sealed = verify::sealed(&global.root, commit).map_err(|error| error.to_string());
+    let sealed = sealed.and_then(|sealed| sealed.ok_or_else(|| "the commit has no log".to_owned()));
+    let shown = sealed.and_then(|sealed| {
+        let shown = pipeline::block_on(async {
+            let (mut tried, tokens) = show(session, global, &sealed).await;
+            tried.extend(sink::sync(session, global, commit, complete).await);
+            (tried, tokens)
+        });
+        let shown = shown.map_err(|trouble| trouble.error.to_string())?;
+        Ok((sealed, shown))
+    });
+    match shown {
+        Ok((sealed, (tried, tokens))) => {
+            let unwritten = write(session, global, &sealed, &tried, tokens).err().map(|trouble| trouble.error.to_string());
+            Anchored { tried, unwritten }
+        }
+        Err(why) => {
+            let anchors = settings.anchor.iter().map(|anchor| (&anchor.id, anchor.kind()));
+            let sinks = settings.sink.iter().map(|sink| (&sink.id, sink.kind()));
+            let failed =
+                |(id, kind): (&String, &str)| Tried { id: id.clone(), kind: kind.to_owned(), fate: Kept::Failed(why.clone()) };
+            Anchored { tried: anchors.chain(sinks).map(failed).collect(), unwritten: None }
+        }
+    }
+}
+
+async fn show(session: &pipeline::Session, global: &Global, sealed: &Sealed) -> (Vec<Tried>, Tokens) {
+    let shown = session.catalog.settings.locker.anchor.iter().map(|settings| async move {
+        let kept = match wire::anchor(&session.catalog, &global.root, &session.sessions, settings, true).await {
+            Ok(anchor) => anchor.keep(sealed).await,
+            Err(error) => Err(error),
+        };
+        (settings, kept)
+    });
+    let (mut tried, mut tokens) = (Vec::new(), Tokens::new());
+    for (settings, kept) in futures::future::join_all(shown).await {
+        if let Ok(Some(token)) = &kept {
+            tokens.insert(token_path(&settings.id, sealed.size, &sealed.note, sealed.received), token.clone());
+        }
+        tried.push(Tried { id: settings.id.clone(), kind: settings.kind().to_owned(), fate: fate(kept) });
+    }
+    (tried, tokens)
+}
+
+fn fate(kept: Result<Option<Vec<u8>>, WorldError>) -> Kept {
+    match kept {
+        Ok(_) => Kept::Kept,
+        Err(error) if error.class == ErrorClass::Conflict => Kept::Differs(error.to_string()),
+        Err(error) => Kept::Failed(error.to_string()),
+    }
+}
+
+fn write(session: &pipeline::Session, global: &Global, sealed: &Sealed, tried: &[Tried], tokens: Tokens) -> Result<(), Trouble> {
+    let run = session.run().id.to_string();
+    let attempt =
+        Attempt { format: 1, run: run.clone(), commit: sealed.commit.clone(), entries: sealed.size, anchors: tried.to_vec() };
+    let mut files = tokens;
+    files.insert(attempt_path(&run, sealed.received), canonical::json(&attempt)?);
+    beside(session, global)?.append(|_| files.clone(), &format!("anchors of run {run}"), sealed.received)?;
+    Ok(())
+}
+
+/// The branch where what anchors said waits: cloned like any other, and pushed like the evidence.
+fn beside(session: &pipeline::Session, global: &Global) -> Result<Locker, Trouble> {
+    let settings = &session.catalog.settings.locker;
+    let elsewhere = LockerSettings { branch: settings.anchors_branch(), ..settings.clone() };
+    Ok(Locker::open(&global.root, &elsewhere, carry::signer(settings, global)?)?)
+}
+
+/// What anchors said of runs before, to be logged by this one. That it cannot be read loses no run: it goes on waiting.
+pub(super) fn waiting(session: &pipeline::Session, global: &Global) -> BTreeMap<String, Blob> {
+    let settings = &session.catalog.settings.locker;
+    if settings.anchor.is_empty() && settings.sink.is_empty() {
+        return BTreeMap::new();
+    }
+    let read = || -> Result<BTreeMap<String, Vec<u8>>, Trouble> { Ok(beside(session, global)?.beyond(&settings.branch)?) };
+    match read() {
+        Ok(files) => files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect(),
+        Err(trouble) => {
+            tracing::warn!(error = %trouble.error, "what anchors said waits for another run");
+            BTreeMap::new()
+        }
+    }
+}
+
+/// How it ended: what an anchor does not keep is a gap, and another log there breaks the evidence.
+pub(super) fn exits(anchored: &Anchored) -> Vec<Exit> {
+    let exit = |tried: &Tried| match tried.fate {
+        Kept::Kept => Exit::Clean,
+        Kept::Failed(_) => Exit::Incomplete,
+        Kept::Differs(_) => Exit::Integrity,
+    };
+    let unwritten = anchored.unwritten.iter().map(|_| Exit::Incomplete);
+    anchored.tried.iter().map(exit).chain(unwritten).collect()
+}
+
+/// The same for people; empty when there are no anchors.
+pub(super) fn told(anchored: &Anchored) -> String {
+    let Anchored { tried, unwritten } = anchored;
+    let kept: Vec<String> = tried.iter().filter(|one| one.fate == Kept::Kept).map(|one| format!("`{}`", one.id)).collect();
+    let mut text = if kept.is_empty() { String::new() } else { format!("It is kept by {}.\n", kept.join(", ")) };
+    for Tried { id, fate, .. } in tried {
+        match fate {
+            Kept::Kept => {}
+            Kept::Failed(why) => text.push_str(&format!("! `{id}` does not keep it: {why}\n")),
+            Kept::Differs(why) => text.push_str(&format!("error[slm::evidence-forked]: `{id}` has another log: {why}\n")),
+        }
+    }
+    if let Some(why) = unwritten {
+        text.push_str(&format!("! what became of that is not written down everywhere yet: {why}\n"));
+    }
+    text
+}

@@ -1,0 +1,67 @@
+//! `slm restore`: rebuilds the locker from a sink, commit by commit, in a new repository that `slm verify` then judges.
+//!
+//! A verb of its own, and no flag of `slm verify`: that one only reads, and is what somebody runs who trusts neither copy.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::{Exit, Global, Said, Trouble, pipeline, wire};
+use crate::host::mirror::Rebuilt;
+use crate::model::locker::SinkSettings;
+use crate::report::words::count;
+
+/// Arguments of `slm restore`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The sink of `slm.toml` to read
+    sink: String,
+    /// Where the new repository goes; nothing may be there yet
+    folder: PathBuf,
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
+    let session = pipeline::open(global, "restore", None)?;
+    let locker = &session.catalog.settings.locker;
+    let settings = locker.sink.iter().find(|sink| sink.id == args.sink).ok_or_else(|| unknown(&args.sink, &locker.sink))?;
+    let commits = pipeline::block_on(rebuild(&session, global, settings, args))??;
+    let human = format!(
+        "Restored {} of {} to {}.\nNext: `slm verify {} --key VKEY` says whether it holds.\n",
+        count(commits.len() as u64, "commit"),
+        locker.branch,
+        args.folder.display(),
+        args.folder.display()
+    );
+    let last = commits.last().cloned();
+    let json = json!({ "folder": args.folder, "branch": locker.branch, "commits": commits.len(), "tip": last });
+    Ok(Said::new(vec![Exit::Clean], human, json))
+}
+
+fn unknown(sink: &str, sinks: &[SinkSettings]) -> Trouble {
+    let names: Vec<String> = sinks.iter().map(|sink| format!("`{}`", sink.id)).collect();
+    let known = if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) };
+    Trouble { exit: Exit::Failed, error: format!("no sink `{sink}` in `slm.toml`; {known}").into() }
+}
+
+async fn rebuild(
+    session: &pipeline::Session,
+    global: &Global,
+    settings: &SinkSettings,
+    args: &Args,
+) -> Result<Vec<String>, Trouble> {
+    let sink = wire::sink(&wire::Reach::to_look(session, &global.root), settings).await?;
+    let held = sink.held().await?;
+    if held.is_empty() {
+        return Err(format!("sink `{}` holds no commit", settings.id).into());
+    }
+    if let Some((wanted, _)) = (0_u64..).zip(held.keys()).find(|(wanted, number)| wanted != *number) {
+        let error = format!("sink `{}` lacks commit {wanted} of {}: nothing was restored", settings.id, held.len());
+        return Err(Trouble { exit: Exit::Incomplete, error: error.into() });
+    }
+    let mut rebuilt = Rebuilt::begin(&args.folder)?;
+    for (number, commit) in &held {
+        rebuilt.add(commit, &sink.get(*number, commit).await?)?;
+    }
+    rebuilt.end(&session.catalog.settings.locker.branch)?;
+    Ok(held.into_values().collect())
+}

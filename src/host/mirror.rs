@@ -1,0 +1,138 @@
+//! The locker as packets, one for each commit: made for a mirror, and put together again from one.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use git2::{ErrorCode, Oid, Repository};
+use serde::Deserialize;
+
+use super::git::{broken, create_reference, failed};
+use super::logged::read;
+use crate::model::time::Timestamp;
+use crate::world::{ErrorClass, Packet, WorldError};
+
+/// What of the file of a run says how its controls stood.
+#[derive(Deserialize)]
+struct RunFile {
+    run: RunHead,
+    #[serde(default)]
+    controls: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct RunHead {
+    id: String,
+}
+
+/// The commits that `tip` goes on, the oldest first, itself last.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn line(root: &Path, tip: &str) -> Result<Vec<String>, WorldError> {
+    let unread = broken("read the locker");
+    let repo = Repository::discover(root).map_err(&unread)?;
+    let mut next = repo.find_commit(Oid::from_str(tip).map_err(&unread)?).map_err(&unread)?;
+    let mut line = vec![next.id().to_string()];
+    while next.parent_count() > 0 {
+        next = next.parent(0).map_err(&unread)?;
+        line.push(next.id().to_string());
+    }
+    line.reverse();
+    Ok(line)
+}
+
+/// What `commit`, the one of `number`, adds to the one before.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn packet(root: &Path, number: u64, commit: &str) -> Result<Packet, WorldError> {
+    let unread = broken("pack a commit of the locker");
+    let repo = Repository::discover(root).map_err(&unread)?;
+    let found = repo.find_commit(Oid::from_str(commit).map_err(&unread)?).map_err(&unread)?;
+    let pack = pack(&repo, &found).map_err(&unread)?;
+    let message = found.message().unwrap_or_default();
+    let run = message.strip_prefix("run ").and_then(|rest| rest.split(':').next()).unwrap_or_default().trim().to_owned();
+    let tree = found.tree().map_err(&unread)?;
+    let began = Timestamp::from_second(found.author().when().seconds()).unwrap_or_default();
+    let path = format!("runs/{}/{run}.json", began.strftime("%Y/%m/%d"));
+    let file = read(&repo, Some(&tree), &path).map_err(|error| failed(ErrorClass::Permanent, "read the file of a run", error))?;
+    let file: Option<RunFile> = file.and_then(|file| serde_json::from_slice(&file).ok());
+    let (run, controls) = file.map_or((run, Vec::new()), |file| {
+        (file.run.id, file.controls.into_iter().map(|(control, tally)| (control, tally.to_string())).collect())
+    });
+    let received = Timestamp::from_second(found.time().seconds()).unwrap_or_default();
+    Ok(Packet { number, commit: commit.to_owned(), received, pack, run, controls })
+}
+
+fn pack(repo: &Repository, commit: &git2::Commit<'_>) -> Result<Vec<u8>, git2::Error> {
+    let mut walk = repo.revwalk()?;
+    walk.push(commit.id())?;
+    for parent in commit.parent_ids() {
+        walk.hide(parent)?;
+    }
+    let mut builder = repo.packbuilder()?;
+    builder.insert_walk(&mut walk)?;
+    let mut bytes = git2::Buf::new();
+    builder.write_buf(&mut bytes)?;
+    Ok(bytes.to_vec())
+}
+
+/// A locker that is put together from packets.
+pub struct Rebuilt {
+    repo: Repository,
+    last: Option<Oid>,
+}
+
+impl Rebuilt {
+    /// A new repository at `folder`.
+    ///
+    /// # Errors
+    /// When there is something already, or it cannot be made.
+    pub fn begin(folder: &Path) -> Result<Self, WorldError> {
+        let operation = format!("make a repository at `{}`", folder.display());
+        if folder.exists() {
+            return Err(failed(ErrorClass::Conflict, &operation, "it is there already"));
+        }
+        let repo = Repository::init_bare(folder).map_err(broken(&operation))?;
+        Ok(Self { repo, last: None })
+    }
+
+    /// Adds what `pack` holds, of which the next commit must be `commit`.
+    ///
+    /// # Errors
+    /// When it is not whole, or does not go on from the one before.
+    pub fn add(&mut self, commit: &str, pack: &[u8]) -> Result<(), WorldError> {
+        let operation = format!("unpack commit {commit}");
+        let unpacked = broken(&operation);
+        let write = || -> Result<(), git2::Error> {
+            let odb = self.repo.odb()?;
+            let mut writer = odb.packwriter()?;
+            writer.write_all(pack).map_err(|error| git2::Error::from_str(&error.to_string()))?;
+            writer.commit()?;
+            odb.refresh()
+        };
+        write().map_err(&unpacked)?;
+        let id = Oid::from_str(commit).map_err(&unpacked)?;
+        let found = self.repo.find_commit(id).map_err(&unpacked)?;
+        if found.parent_ids().next() != self.last || found.parent_count() > 1 {
+            return Err(failed(ErrorClass::Permanent, &operation, "it does not go on from the one before"));
+        }
+        self.last = Some(id);
+        Ok(())
+    }
+
+    /// Ends it with the last commit as `branch`.
+    ///
+    /// # Errors
+    /// When there was none, or the branch cannot be made.
+    pub fn end(self, branch: &str) -> Result<(), WorldError> {
+        let operation = format!("make the branch `{branch}`");
+        let last = self.last.ok_or_else(|| failed(ErrorClass::NotFound, &operation, "there is no commit"))?;
+        match create_reference(&self.repo, &format!("refs/heads/{branch}"), last, "slm: restore") {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(failed(ErrorClass::Conflict, &operation, "it is there already")),
+            Err(error) if error.code() == ErrorCode::InvalidSpec => Err(failed(ErrorClass::Permanent, &operation, "it is no name")),
+            Err(error) => Err(broken(&operation)(error)),
+        }
+    }
+}
