@@ -10,7 +10,7 @@ use super::observation::{Content, Ending, Key, Last, Observation, Place, Role, S
 use crate::model::catalog::Stage;
 use crate::model::id::{ConsumerId, KeyId, VersionId};
 use crate::model::time::Timestamp;
-use crate::world::{Issuer, KeyChange, Overlap};
+use crate::world::{Capabilities, Issuer, KeyChange, Overlap};
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,6 +175,10 @@ fn roll_back(o: &Observation) -> Option<Step> {
     let Some(slot) = &o.restore else {
         return Some(Step::Blocked("a roll-back was decided, and it is not known what was in force before".to_owned()));
     };
+    // A login used in turn may hold an attempt of this generation by now: what works next is that, as if nobody had asked.
+    if taken(o).is_some() {
+        return None;
+    }
     let Content::Value(name) = &slot.content else {
         return match slot.content {
             Content::Tombstone(_) => Some(Step::Blocked(format!("version {} cannot bring a value back", slot.id))),
@@ -184,9 +188,9 @@ fn roll_back(o: &Observation) -> Option<Step> {
     if let Some(name) = name.as_ref().filter(|_| o.capabilities.overlap != Overlap::Single) {
         // A credential that is gone cannot come back: go on as if nobody had asked.
         let key = o.keys.iter().find(|key| key.id == *name && key.role != Role::Foreign)?;
-        // A login used in turn may hold an attempt of this generation by now: the value before does not work any more.
-        if let Some(attempt) = o.slots.iter().find(|attempt| slot.over.as_ref() == Some(&attempt.id)) {
-            return Some(Step::Blocked(format!("the value before cannot come back: attempt {} has taken its place", attempt.id)));
+        // A run that looked before may be about to give the login its attempt, over the version it saw: from now on that is another.
+        if o.capabilities == Capabilities::IN_TURN && slot.over.as_ref() != Some(&slot.id) {
+            return Some(Step::Act(Mutation::Install { version: slot.id.clone(), over: slot.over.clone() }));
         }
         if !key.active {
             return Some(key.change(KeyChange::Enable));
@@ -200,6 +204,12 @@ fn roll_back(o: &Observation) -> Option<Step> {
         return consumers(o).or(Some(Step::Wait(Some(late), why)));
     }
     Some(Step::Act(Mutation::Promote { from: o.generation.clone(), to: slot.id.clone() }))
+}
+
+/// The attempt at replacing this generation that was given the login of the value before, which does not work any more.
+pub(super) fn taken(o: &Observation) -> Option<&VersionId> {
+    let over = o.restore.as_ref()?.over.as_ref().filter(|_| o.capabilities.overlap != Overlap::Single)?;
+    o.slots.iter().map(|attempt| &attempt.id).find(|attempt| *attempt == over)
 }
 
 /// The time after which nobody can hand out the old value counts from here.

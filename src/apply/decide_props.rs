@@ -168,8 +168,11 @@ fn returns(o: &Observation) -> bool {
     o.fate == Some(Ending::Rollback) || matches!(o.last, Some(Last::Revive { .. }))
 }
 
-/// The credential that a roll-back would bring back is gone, so that the rest is ended after all.
+/// The credential that a roll-back would bring back is gone, or its login holds an attempt, so that the rest is ended after all.
 fn beyond_recall(o: &Observation) -> bool {
+    if taken(o).is_some() {
+        return true;
+    }
     let gone = |name: &KeyId| o.keys.iter().all(|key| key.id != *name || key.role == Role::Foreign);
     matches!(&o.restore, Some(Slot { content: Content::Value(Some(name)), .. }) if gone(name))
 }

@@ -169,14 +169,36 @@ fn what_was_being_ended_is_let_in_at_once_and_put_in_force_when_no_run_is_left_t
 }
 
 #[test]
-fn a_roll_back_to_a_login_that_holds_an_attempt_by_now_is_for_a_person() {
+fn a_roll_back_to_a_login_that_holds_an_attempt_by_now_is_as_if_nobody_had_asked() {
     let restore = Slot { over: Some("s0".into()), ..slot("back", value("old")) };
-    let mut o = Observation { fate: Some(Ending::Rollback), restore: Some(restore), ..tail(CLIENT) };
-    assert!(o.slots.iter().any(|slot| slot.id.as_str() == "s0"));
+    let attempt = Slot { installed: true, ..slot("s0", value("old")) };
+    let mut o = Observation { fate: Some(Ending::Rollback), restore: Some(restore), ..due(CLIENT) };
+    o.slots[0] = attempt;
+    o.keys.push(key("old", Role::Candidate));
+    o.marks.done = None;
+    assert_eq!(taken(&o), Some(&"s0".into()));
+    acts(&o, Mutation::Judge { slot: "s0".into() });
+    o.slots[0].verdict = Some(Verdict::Approve);
+    acts(&o, promote_to("s0"));
+    // It is not even kept: that would take the label from the attempt.
+    let absent = Slot { over: Some("s0".into()), ..slot("back", Content::Absent) };
+    acts(&Observation { restore: Some(absent), ..o.clone() }, promote_to("s0"));
+    // What only ends a rotation leaves the attempt to the one that began it, and notes that nothing is left of this.
+    acts(&Observation { due: false, ..o }, Mutation::Mark(Mark::Done));
+}
+
+#[test]
+fn a_value_that_comes_back_to_a_login_used_in_turn_is_let_in_as_its_own_version_first() {
+    let restore = Slot { over: Some("before".into()), ..slot("back", value("old")) };
+    let mut o = Observation { fate: Some(Ending::Rollback), restore: Some(restore), ..tail(Capabilities::IN_TURN) };
     for active in [true, false] {
         o.keys[0].active = active;
-        assert!(matches!(decide(&o), Step::Blocked(why) if why.contains("attempt s0 has taken its place")));
+        acts(&o, Mutation::Install { version: "back".into(), over: Some("before".into()) });
     }
+    o.restore = Some(Slot { over: Some("back".into()), ..slot("back", value("old")) });
+    acts(&o, change("old", KeyChange::Enable));
+    o.keys[0].active = true;
+    acts(&o, promote_to("back"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::decide::{Mutation, Step, behind, decide};
+use super::decide::{Mutation, Step, behind, decide, taken};
 use super::job::{Goal, Job, goal};
 use super::look::{self, Basis, Known, Seen};
 use super::observation::{Ending, Place, Sight};
@@ -217,6 +217,12 @@ impl<'a> Engine<'a> {
             Err(error) => return self.failed(&error),
         };
         self.readings = Some(readings);
+        if observation.fate == Some(Ending::Rollback)
+            && let Some(attempt) = taken(&observation)
+        {
+            let credential = &self.job.credential.id;
+            tracing::warn!(%credential, "the value before does not come back: its login holds attempt {attempt}, which is gone on with");
+        }
         match decide(&observation) {
             Step::Act(mutation) => {
                 self.phase = Phase::Decided(mutation, Box::new(basis));

@@ -17,7 +17,7 @@ use crate::model::names;
 use crate::model::outcome::{Fate, Readings};
 use crate::model::secret::Secret;
 use crate::model::time::{Limit, Timestamp};
-use crate::world::{ConsumerView, ErrorClass, Issuer, Listing, Overlap, SecretView, WorldError};
+use crate::world::{ConsumerView, ErrorClass, Issuer, KeyView, Listing, Overlap, SecretView, WorldError};
 
 /// Where an observation was made from; what is performed on it refers to the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -200,8 +200,14 @@ impl Read<'_> {
         };
         let numbered = (0..).zip(ids).filter(|_| self.due || self.goal.tail);
         let slots = numbered.map(|(n, id)| slot(id.clone(), verdict(n))).collect();
-        let restore = self.basis.parent.as_ref().and(generation);
-        (slots, restore.map(|generation| slot(names::rollback(self.goal.secret, generation), None)))
+        let restore = self.basis.parent.as_ref().zip(generation).map(|(parent, generation)| {
+            let restore = slot(names::rollback(self.goal.secret, generation), None);
+            // Until it is kept there, the value is in the version before.
+            let before = self.contents.get(parent).filter(|_| !matches!(restore.content, Content::Value(_)));
+            let over = before.and_then(|content| listed(content, self.listing)).and_then(|key| key.version.clone());
+            Slot { over: over.or(restore.over), ..restore }
+        });
+        (slots, restore)
     }
 
     fn keys(&self, ids: &[VersionId], slots: &[Slot], restore: Option<&Slot>) -> Vec<Key> {
@@ -215,7 +221,7 @@ impl Read<'_> {
         let server = self.job.rotator.capabilities().issuer == Issuer::Server;
         let lease = self.job.credential.policy.lease;
         let now = self.listing.now;
-        let role = |key: &crate::world::KeyView| {
+        let role = |key: &KeyView| {
             let gone = key.created.map_or(Timestamp::MAX, |created| lease.after(created));
             records.role(key, server, (now < gone).then_some(gone))
         };
@@ -229,11 +235,16 @@ impl Read<'_> {
 
 /// How the credential in `slot` stands at the target.
 fn stand(slot: &mut Slot, listing: &Listing) {
-    let Content::Value(Some(name)) = &slot.content else { return };
-    if let Some(key) = listing.keys.iter().find(|key| key.id == *name) {
+    if let Some(key) = listed(&slot.content, listing) {
         slot.installed = key.active && key.version.as_ref().is_none_or(|version| *version == slot.id);
         slot.over = key.version.clone();
     }
+}
+
+/// The credential in `content` as the target lists it.
+fn listed<'a>(content: &Content, listing: &'a Listing) -> Option<&'a KeyView> {
+    let Content::Value(Some(name)) = content else { return None };
+    listing.keys.iter().find(|key| key.id == *name)
 }
 
 /// True when the value before is to be ended by now, whoever was seen to use it; both instants are the store's.

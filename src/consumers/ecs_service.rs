@@ -2,19 +2,16 @@
 //! version. What was registered for which version, and that it was rolled out, is written on it as tags, so that a later run can
 //! tell a roll-out that was taken back from one that was never begun.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_ecs::Client;
-use aws_sdk_ecs::error::ProvideErrorMetadata;
-use aws_sdk_ecs::types::{
-    Deployment, DeploymentControllerType, DeploymentRolloutState, Service, Tag, TaskDefinition, TaskDefinitionField,
-};
+use aws_sdk_ecs::types::{Deployment, DeploymentControllerType, DeploymentRolloutState, Service, TaskDefinitionField};
 use tokio::time::Instant;
 
-use super::ecs_definition::{Pin, tag, tagged};
+use super::ecs_definition::{Pin, tag};
+use super::ecs_rollout::{BEGUN, Definition, Pinned, VERSION};
 use super::several::Several;
 use crate::model::catalog::{EcsConsumer, SecretRef};
 use crate::model::id::{CredentialId, VersionId};
@@ -24,35 +21,15 @@ use crate::world::{Consumer, ConsumerView, ErrorClass, Member, Shared, WorldErro
 
 /// How long a roll-out is awaited unless the config says otherwise.
 const TIMEOUT: Duration = Duration::from_mins(20);
-/// Tag of a definition: the service it was registered for, `CLUSTER/SERVICE`.
-const SERVICE: &str = "slm:service";
-/// Tag of a definition: the definition it was made from.
-const FROM: &str = "slm:from";
-/// Tag of a definition: the service was seen to name it.
-const BEGUN: &str = "slm:begun";
-
-/// Tag of a definition, with the name of a credential after it: the version of it that the definition was registered for.
-const VERSION: &str = "slm:version:";
-
-/// A consumer of the service, and the version it is to have.
-type Pinned<'a> = (&'a EcsService, &'a VersionId);
-
 /// One service.
 pub struct EcsService {
-    client: Client,
-    config: EcsConsumer,
-    pin: Pin,
+    pub(super) client: Client,
+    pub(super) config: EcsConsumer,
+    pub(super) pin: Pin,
     /// Tag of a definition: the version it was registered for.
-    tag: String,
+    pub(super) tag: String,
     /// Pause between two looks at a roll-out.
     pause: Duration,
-}
-
-/// A task definition with its tags.
-struct Definition {
-    arn: String,
-    whole: TaskDefinition,
-    tags: Vec<Tag>,
 }
 
 impl EcsService {
@@ -71,16 +48,18 @@ impl EcsService {
         self
     }
 
-    fn operation(&self, what: &str) -> String {
+    /// An operation on it, for complaints.
+    pub(super) fn operation(&self, what: &str) -> String {
         format!("{what} service `{}` of cluster `{}`", self.config.service, self.config.cluster)
     }
 
-    fn refused(&self, class: ErrorClass, cause: impl Into<String>) -> WorldError {
+    /// Its roll-out did not come about, for this reason.
+    pub(super) fn refused(&self, class: ErrorClass, cause: impl Into<String>) -> WorldError {
         WorldError { class, operation: self.operation("roll out"), cause: cause.into() }
     }
 
     /// The service, which ECS itself rolls out.
-    async fn service(&self) -> Result<Service, WorldError> {
+    pub(super) async fn service(&self) -> Result<Service, WorldError> {
         let request = self.client.describe_services().cluster(&self.config.cluster).services(&self.config.service);
         let answer = request.send().await.map_err(|error| Failure::of(&error).during(self.operation("look at")))?;
         let found = answer.services.unwrap_or_default().into_iter().next();
@@ -93,7 +72,7 @@ impl EcsService {
     }
 
     /// The definition of this ARN, or the newest one of this family.
-    async fn definition(&self, name: &str) -> Result<Definition, WorldError> {
+    pub(super) async fn definition(&self, name: &str) -> Result<Definition, WorldError> {
         let request = self.client.describe_task_definition().task_definition(name).include(TaskDefinitionField::Tags);
         let answer = request.send().await.map_err(|error| Failure::of(&error).during(self.operation("read the tasks of")))?;
         let whole = answer.task_definition.ok_or_else(|| self.refused(ErrorClass::Transient, "the answer has no definition"))?;
@@ -106,112 +85,6 @@ impl EcsService {
         let definition = self.definition(service.task_definition().unwrap_or_default()).await?;
         let version = self.pin.version(definition.whole.container_definitions());
         Ok((definition, version))
-    }
-
-    fn home(&self) -> String {
-        format!("{}/{}", self.config.cluster, self.config.service)
-    }
-
-    /// What was registered for these versions, and for no further one, on top of `now`, if it is the newest of its family.
-    async fn registered(&self, pins: &[Pinned<'_>], now: &Definition) -> Result<Option<Definition>, WorldError> {
-        let newest = self.definition(now.whole.family().unwrap_or_default()).await?;
-        let versions = |tags: &[Tag]| -> BTreeMap<String, String> {
-            let of = |tag: &Tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()));
-            tags.iter().filter_map(of).filter(|(key, _)| key.starts_with(VERSION)).collect()
-        };
-        let mut want = versions(&now.tags);
-        want.extend(pins.iter().map(|(one, version)| (one.tag.clone(), version.to_string())));
-        let says = |key: &str, value: &str| tag(&newest.tags, key) == Some(value);
-        let ours = says(SERVICE, &self.home()) && says(FROM, &now.arn) && versions(&newest.tags) == want;
-        let has = |(one, version): &Pinned<'_>| one.pin.version(newest.whole.container_definitions()).as_ref() == Some(*version);
-        let pinned = pins.iter().all(has);
-        Ok(Some(newest).filter(|_| ours && pinned))
-    }
-
-    /// Refuses to roll out again what was taken back.
-    fn not_begun(&self, definition: &Definition) -> Result<(), WorldError> {
-        match tag(&definition.tags, BEGUN) {
-            None => Ok(()),
-            Some(_) => {
-                let family = definition.whole.family().unwrap_or_default();
-                let cause = format!("revision {} of `{family}` was rolled out and taken back", definition.whole.revision);
-                Err(self.refused(ErrorClass::Permanent, cause))
-            }
-        }
-    }
-
-    /// Registers `now` with these versions, every other field and tag as it was, but for Elastic Inference, which AWS has ended; gives
-    /// its ARN.
-    async fn register(&self, pins: &[Pinned<'_>], now: &Definition) -> Result<String, WorldError> {
-        let mut containers = now.whole.container_definitions().to_vec();
-        for (one, version) in pins {
-            containers = one.pin.pinned(&containers, version).map_err(|why| self.refused(ErrorClass::Permanent, why))?;
-        }
-        let (home, old) = (self.home(), now.whole.clone());
-        let begun = |tag: &Tag| tag.key() == Some(BEGUN);
-        let tags: Vec<Tag> = now.tags.iter().filter(|tag| !begun(tag)).cloned().collect();
-        let versions = pins.iter().map(|(one, version)| (one.tag.as_str(), version.as_str()));
-        let ours: Vec<(&str, &str)> = versions.chain([(SERVICE, home.as_str()), (FROM, now.arn.as_str())]).collect();
-        let tags = tagged(&tags, &ours);
-        let request = self
-            .client
-            .register_task_definition()
-            .set_family(old.family)
-            .set_task_role_arn(old.task_role_arn)
-            .set_execution_role_arn(old.execution_role_arn)
-            .set_network_mode(old.network_mode)
-            .set_container_definitions(Some(containers))
-            .set_volumes(old.volumes)
-            .set_placement_constraints(old.placement_constraints)
-            .set_requires_compatibilities(old.requires_compatibilities)
-            .set_cpu(old.cpu)
-            .set_memory(old.memory)
-            .set_pid_mode(old.pid_mode)
-            .set_ipc_mode(old.ipc_mode)
-            .set_proxy_configuration(old.proxy_configuration)
-            .set_ephemeral_storage(old.ephemeral_storage)
-            .set_runtime_platform(old.runtime_platform)
-            .set_enable_fault_injection(old.enable_fault_injection)
-            .set_tags(Some(tags));
-        let answer = request.send().await.map_err(|error| {
-            // Two revisions of one family at a time: the code is the one for every mistake.
-            let busy = error.message().is_some_and(|message| message.contains("concurrent"));
-            let failure = Failure::of(&error).during(self.operation("register the tasks of"));
-            if busy { WorldError { class: ErrorClass::Transient, ..failure } } else { failure }
-        })?;
-        let arn = answer.task_definition.and_then(|made| made.task_definition_arn);
-        arn.ok_or_else(|| self.refused(ErrorClass::Transient, "the answer names no definition"))
-    }
-
-    /// Has the service name `arn` in place of the definition `before`.
-    async fn update(&self, arn: &str, before: &str) -> Result<(), WorldError> {
-        // ECS compares nothing: what somebody else has rolled out meanwhile is looked for at the last moment.
-        if self.service().await?.task_definition() != Some(before) {
-            return Err(self.refused(ErrorClass::Conflict, "another roll-out was begun"));
-        }
-        let request = self.client.update_service().cluster(&self.config.cluster).service(&self.config.service);
-        let sent = request.task_definition(arn).send().await;
-        sent.map(drop).map_err(|error| Failure::of(&error).during(self.operation("roll out")))
-    }
-
-    /// Rolls out `now`, which `service` names, with these versions.
-    async fn begin_with(&self, pins: &[Pinned<'_>], service: &Service, now: &Definition) -> Result<(), WorldError> {
-        let arn = match self.registered(pins, now).await? {
-            Some(made) => {
-                self.not_begun(&made)?;
-                made.arn
-            }
-            None => self.register(pins, now).await?,
-        };
-        self.update(&arn, service.task_definition().unwrap_or_default()).await?;
-        self.note(&arn).await
-    }
-
-    /// Notes on the definition that the service names it.
-    async fn note(&self, arn: &str) -> Result<(), WorldError> {
-        let tag = Tag::builder().key(BEGUN).value("true").build();
-        let sent = self.client.tag_resource().resource_arn(arn).tags(tag).send().await;
-        sent.map(drop).map_err(|error| Failure::of(&error).during(self.operation("tag the tasks of")))
     }
 
     /// True when the roll-out of what `service` names has ended well, false when it goes on.

@@ -1,23 +1,18 @@
 //! A workload of Kubernetes: its Secret is applied, then the version is written on its pod template, which rolls it out, and the
 //! roll-out is awaited. The template says the version and no instant, so that the same version never starts pods twice.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use minijinja::context;
-use minijinja::value::Serde;
-use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::kubernetes_rollout::{Object, Rollout};
+use super::kubernetes_secret::MANAGER;
+use super::reply;
 use super::several::Several;
-use super::{reply, template};
 use crate::model::catalog::KubernetesConsumer;
 use crate::model::id::{CredentialId, VersionId};
 use crate::model::secret::Secret;
@@ -27,48 +22,15 @@ use crate::world::{Consumer, ConsumerView, ErrorClass, Member, Shared, WorldErro
 
 /// How long a roll-out is awaited unless the config says otherwise.
 const TIMEOUT: Duration = Duration::from_mins(10);
-/// The manager of the fields of the Secret; those of a template are managed for each Secret apart, since what a manager does not
-/// apply again is taken away.
-const MANAGER: &str = "slm";
-/// Annotation of the Secret: the version it holds.
-const HELD: &str = "slm.dev/version";
-
 /// One workload and its Secret.
 pub struct Workload {
-    api: Kubernetes,
-    credential: CredentialId,
-    config: KubernetesConsumer,
+    pub(super) api: Kubernetes,
+    pub(super) credential: CredentialId,
+    pub(super) config: KubernetesConsumer,
     /// Where the workload is, its kind and its name.
     place: (String, &'static str, String),
     /// Pause between two looks at a roll-out.
     pause: Duration,
-}
-
-/// The metadata of the Secret.
-#[derive(Deserialize)]
-struct Held {
-    metadata: HeldMetadata,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct HeldMetadata {
-    resource_version: String,
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
-    #[serde(default)]
-    managed_fields: Vec<Managed>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Managed {
-    #[serde(default)]
-    manager: String,
-    #[serde(default)]
-    operation: String,
-    #[serde(default)]
-    fields_v1: serde_json::Value,
 }
 
 impl Workload {
@@ -105,14 +67,6 @@ impl Workload {
         self
     }
 
-    fn secret_path(&self) -> String {
-        format!("/api/v1/namespaces/{}/secrets/{}", self.config.namespace, self.config.secret)
-    }
-
-    fn of_secret(&self, what: &str) -> String {
-        format!("{what} Secret `{}/{}`", self.config.namespace, self.config.secret)
-    }
-
     fn of_workload(&self, what: &str) -> String {
         format!("{what} {} of namespace `{}`", self.config.workload, self.config.namespace)
     }
@@ -126,50 +80,10 @@ impl Workload {
         format!("slm.dev/{}-version", self.config.secret)
     }
 
-    async fn held(&self) -> Result<Option<Held>, WorldError> {
-        self.api.metadata(&self.secret_path(), &self.of_secret("observe")).await
-    }
-
-    /// The version the Secret holds; none when anybody else has written one of its keys since.
-    fn version(&self, held: &Held) -> Option<VersionId> {
-        let ours = |one: &&Managed| one.manager == MANAGER && one.operation == "Apply";
-        let fields = &held.metadata.managed_fields.iter().find(ours)?.fields_v1["f:data"];
-        let all = self.config.keys.keys().all(|key| fields.get(format!("f:{key}")).is_some());
-        held.metadata.annotations.get(HELD).filter(|_| all).and_then(|text| reply::version(text))
-    }
-
     async fn object(&self, what: &str) -> Result<Object, WorldError> {
         let operation = self.of_workload(what);
         let found = self.api.get(&self.place.0, &operation).await?;
         found.ok_or(WorldError { class: ErrorClass::NotFound, operation, cause: "it does not exist".to_owned() })
-    }
-
-    /// The Secret with `value`, over what was seen as `held`.
-    fn rendered(&self, version: &VersionId, value: &Secret, held: Option<&Held>) -> Result<Zeroizing<String>, WorldError> {
-        let wrong = |cause: String| WorldError { class: ErrorClass::Permanent, operation: self.of_secret("fill"), cause };
-        let text = value.expose_text().map_err(|error| wrong(error.to_string()))?;
-        let parsed = serde_json::from_str::<serde_json::Value>(text).ok().map(Serde);
-        let known = context! {
-            value => text, json => parsed, version => version.as_str(), credential => self.credential.as_str(),
-        };
-        let mut data = Vec::new();
-        for (key, text) in &self.config.keys {
-            let filled = template::render(text, known.clone()).map_err(wrong)?;
-            // Neither a key nor base64 needs escaping.
-            data.push(format!("\"{key}\":\"{}\"", STANDARD.encode(filled.as_bytes())));
-        }
-        let data = Zeroizing::new(data.join(","));
-        let mut metadata = json!({
-            "name": self.config.secret, "namespace": self.config.namespace, "annotations": { HELD: version.as_str() },
-        });
-        if let Some(held) = held {
-            // Applied over what was seen or not at all.
-            metadata["resourceVersion"] = held.metadata.resource_version.as_str().into();
-        }
-        Ok(Zeroizing::new(format!(
-            "{{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{metadata},\"data\":{{{}}}}}",
-            data.as_str()
-        )))
     }
 
     /// Writes `version` on the template of the very `object`, never making another one.

@@ -25,7 +25,7 @@ pub fn deadlines(doc: &Doc<'_>, raw: &raw::Credential, out: &mut Vec<Diagnostic>
         let waits = waits(raw, &gate);
         let sum = total(&waits);
         if deadline < sum {
-            let message = format!("`deadline` of `{deadline}` is less than the waits before it: {}", told(&waits));
+            let message = format!("`deadline` of `{deadline}` is less than what goes well may take: {}", told(&waits));
             let help = format!("allow `{sum}` or more, or wait for less");
             out.push(error("slm::deadline-too-short", doc.at(&["gate", "deadline"]), message, Some(help)));
         }
@@ -33,7 +33,7 @@ pub fn deadlines(doc: &Doc<'_>, raw: &raw::Credential, out: &mut Vec<Diagnostic>
     validity(doc, raw, &gate, out);
 }
 
-/// A value cannot be refused sooner than its period and its end take.
+/// A value may be let in for its period and for as long as its end takes when all goes well.
 fn validity(doc: &Doc<'_>, raw: &raw::Credential, gate: &GateSettings, out: &mut Vec<Diagnostic>) {
     let (Some(allowed), Some(kind)) = (raw.policy.max_validity, raw.rotator.kind()) else { return };
     let place = || doc.at(&["policy", "max-validity"]);
@@ -45,20 +45,20 @@ fn validity(doc: &Doc<'_>, raw: &raw::Credential, gate: &GateSettings, out: &mut
         return;
     }
     let mut parts = vec![("rotate-every", raw.policy.rotate_every)];
-    // In place, a new value ends the old one.
+    // In place, a new value ends the old one. What is disabled is refused at once, and soaks afterwards.
     if can.overlap != Overlap::Single {
         parts.extend(gate.deadline.map_or_else(|| waits(raw, gate), |deadline| vec![("deadline", deadline)]));
-        parts.extend(can.disable.then_some(("soak", gate.soak)));
     }
     let sum = total(&parts);
     if allowed < sum {
-        let message = format!("`max-validity` of `{allowed}` cannot be met: {}", told(&parts));
+        let message = format!("`max-validity` of `{allowed}` is less than what goes well may take: {}", told(&parts));
         let help = format!("allow `{sum}` or more, or rotate and end values sooner");
         out.push(error("slm::validity-cannot-be-met", place(), message, Some(help)));
     }
 }
 
-/// What the end of a value waits for at least, and at most for `auto`.
+/// What the end of a value waits for when all goes well: a consumer may use it until the first is over, and it must be unused for the
+/// second after that; at most for `auto`.
 fn waits(raw: &raw::Credential, gate: &GateSettings) -> Vec<(&'static str, Limit)> {
     let stale = raw.consumer.iter().filter_map(|consumer| consumer.max_staleness).max().unwrap_or(Limit::seconds(0));
     let held = if stale > raw.policy.lease { ("max-staleness", stale) } else { ("lease", raw.policy.lease) };

@@ -46,13 +46,13 @@ fn a_deadline_comes_after_the_waits_before_it() {
 #[test]
 fn a_validity_is_no_shorter_than_the_period_and_the_end_together() {
     let gate = "quiet = \"4h\"\ndeadline = \"10d\"\nsoak = \"1d\"";
-    assert_eq!(codes(&key("max-validity = \"41d\"", gate)), [""; 0]);
-    let short = key("max-validity = \"40d\"", gate);
-    short.says("slm::validity-cannot-be-met", "\"40d\"", "allow `41d` or more");
-    assert!(short.load().diagnostics[0].message.contains("`rotate-every` 30d + `deadline` 10d + `soak` 1d come to 41d"));
-    let waits = key("max-validity = \"31d\"\nlease = \"2h\"", "quiet = \"22h\"\nsoak = \"1s\"");
-    assert!(waits.load().diagnostics[0].message.contains("`rotate-every` 30d + `lease` 2h + `quiet` 22h + `soak` 1s come to"));
-    assert_eq!(codes(&key("max-validity = \"31d\"\nlease = \"2h\"", "quiet = \"22h\"\nsoak = \"0s\"")), [""; 0]);
+    assert_eq!(codes(&key("max-validity = \"40d\"", gate)), [""; 0], "it is refused before it soaks");
+    let short = key("max-validity = \"39d\"", gate);
+    short.says("slm::validity-cannot-be-met", "\"39d\"", "allow `40d` or more");
+    assert!(short.load().diagnostics[0].message.contains("`rotate-every` 30d + `deadline` 10d come to 40d"));
+    let waits = key("max-validity = \"31d\"\nlease = \"2h\"", "quiet = \"79201s\"\nsoak = \"1d\"");
+    assert!(waits.load().diagnostics[0].message.contains("`rotate-every` 30d + `lease` 2h + `quiet` 79201s come to"));
+    assert_eq!(codes(&key("max-validity = \"31d\"\nlease = \"2h\"", "quiet = \"22h\"\nsoak = \"1d\"")), [""; 0]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::choose::{acknowledged, consumers_behind, due_after, rotation_of, see}
 use super::{Input, by_hand, outlook, stages};
 use crate::model::catalog::{Consumer, Credential};
 use crate::model::id::{ConsumerId, VersionId};
+use crate::model::rotator::Overlap;
 use crate::model::snapshot::Resource;
 use crate::model::standing::{Holding, Phase, Standing, Unread};
 use crate::model::time::{Limit, Timestamp};
@@ -120,13 +121,15 @@ pub(super) fn held(credential: &Credential) -> Limit {
     credential.policy.lease.max(stale.unwrap_or(Limit::seconds(0)))
 }
 
-/// The period, and what it takes to end a value after that.
+/// The period, and for how long a value is let in after that: used until nobody can hold it any more, and unused since. In place, a new
+/// one ends it; what is disabled is refused before it soaks.
 fn max_validity(credential: &Credential) -> Limit {
     if let Some(limit) = stages::max_validity(credential, held(credential)) {
         return limit;
     }
-    let tail = if credential.rotator.capabilities().validated() {
-        held(credential).as_seconds() + credential.gate.longest_quiet().as_seconds() + credential.gate.soak.as_seconds()
+    let can = credential.rotator.capabilities();
+    let tail = if can.validated() && can.overlap != Overlap::Single {
+        held(credential).as_seconds() + credential.gate.longest_quiet().as_seconds()
     } else {
         0
     };

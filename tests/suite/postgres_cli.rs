@@ -154,3 +154,31 @@ async fn a_role_that_only_a_superuser_may_alter_holds_its_rotation() {
     let refused = crate::postgres_server::connect(&maker).await.unwrap().batch_execute("alter role app login").await.unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "42501", "the server says the same");
 }
+
+/// A person switches the login before off, the next attempt is given to it and cannot be tried, and then the value before is wanted back.
+#[tokio::test]
+async fn a_value_whose_login_was_given_the_next_attempt_is_not_rolled_back_and_resume_goes_forward() {
+    let Some(server) = Database::start(&[]) else { return };
+    let admin = server.as_admin().await;
+    admin.batch_execute("create role app nologin").await.unwrap();
+    let declared = format!("host = \"127.0.0.1\", port = {}, dbname = \"postgres\", admin-env = \"SLM_PG_ADMIN\"", server.port);
+    let world = world(&alternating(&format!("{declared}, sslmode = \"disable\"")));
+    world.edit(FILE, "[policy]\n", "[policy]\nlease = \"10m\"\n");
+    let world = world.with("SLM_PG_ADMIN", &server.admin());
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    assert!(world.read("run/session.env").contains("\"app_a\""));
+    world.slm(&["rotate", "session-key"]).exits(2).says("waits until");
+    assert!(world.read("run/session.env").contains("\"app_b\""));
+    admin.batch_execute("alter role app_a nologin connection limit 0").await.unwrap();
+    let ran = world.slm(&["rotate", "session-key"]);
+    assert!(!ran.out.contains("promoted"), "it could not be tried: {}", ran.out);
+    let ran =
+        world.slm(&["rollback", "session-key"]).exits(5).says("`session-key` is not rolled back: its login was given attempt");
+    ran.says("`slm resume` brings that in force, in place of version");
+    assert!(world.read("run/session.env").contains("\"app_b\""), "what is in force stays");
+    admin.batch_execute("alter role app_a connection limit -1").await.unwrap();
+    world.slm(&["resume"]).says("promoted");
+    let value = world.read("run/session.env");
+    assert!(value.contains("\"app_a\""), "{}", value.split("password").next().unwrap());
+    assert_eq!(logged_in(&login(value.strip_prefix("SESSION_KEY=").unwrap().trim().as_bytes())).await, "app");
+}

@@ -65,10 +65,10 @@ pub fn search(scenario: &Scenario) -> Found {
         if node.state.is_goal(&scenario.setup, scenario.wanted) && node.runs.iter().all(|run| matches!(run, Run::Off)) {
             goals.push(at);
             found.goals += 1;
-        } else if node.state.is_asking(&scenario.setup) {
+        } else if node.state.is_asking() {
             goals.push(at);
-            found.taken += usize::from(node.state.is_taken(&scenario.setup));
         }
+        found.taken += usize::from(node.state.is_taken(&scenario.setup));
         for (index, (next, _, fault)) in rig.next(&node).into_iter().enumerate() {
             found.transitions += 1;
             let id = *seen.entry(next.key(&scenario.setup)).or_insert_with(|| {

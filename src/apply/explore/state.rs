@@ -281,10 +281,9 @@ impl State {
         self.works(setup, current) && adopted && settled && (!validated || (alone && one && noted))
     }
 
-    /// True when a person is asked, as it should be: every attempt at the current generation is closed or rejected, or a value is to
-    /// come back whose login holds another by now.
-    pub fn is_asking(&self, setup: &Setup) -> bool {
-        self.is_taken(setup) || self.is_spent()
+    /// True when a person is asked, as it should be: every attempt at the current generation is closed or rejected.
+    pub fn is_asking(&self) -> bool {
+        self.is_spent()
     }
 
     /// True when it was decided that a value comes back, and another has its login.

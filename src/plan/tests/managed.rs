@@ -255,8 +255,8 @@ fn the_phase_of_a_credential_follows_from_what_was_noted() {
 }
 
 #[test]
-fn what_is_valid_longest_is_the_period_and_what_it_takes_to_end() {
-    let expected = Limit::seconds(30 * Limit::DAY + 3600 + 4 * 3600 + Limit::DAY);
+fn what_is_valid_longest_is_the_period_and_what_it_takes_until_it_is_refused() {
+    let expected = Limit::seconds(30 * Limit::DAY + 3600 + 4 * 3600);
     assert_eq!(standing_with(1, &[]).max_validity, expected);
 }
 
