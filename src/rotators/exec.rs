@@ -12,18 +12,17 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
+use super::exec_reply::{Class, Key, Listed, Named, Nothing, Refusal, Reply, Tried, code};
 use crate::model::id::{KeyId, VersionId};
 use crate::model::rotator::{Capabilities, Exec, Overlap};
 use crate::model::secret::Secret;
-use crate::model::time::Timestamp;
 use crate::world::{ErrorClass, Fresh, KeyChange, KeyView, LastUse, Listing, Rotator, Target, Trial, WorldError};
 
 /// Version of the protocol, in each request.
@@ -40,81 +39,6 @@ const START: &str = "exec \"$@\" 3<&2 2>/dev/null";
 pub struct Plugin {
     config: Exec,
     root: PathBuf,
-}
-
-/// What a program answers.
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-enum Reply {
-    Ok(Json),
-    Error(Refusal),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Refusal {
-    class: Class,
-    #[serde(default)]
-    code: String,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Class {
-    Denied,
-    NotFound,
-    Conflict,
-    Transient,
-    Permanent,
-    Unfit,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Tried {
-    accepted: bool,
-    #[serde(default)]
-    code: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Listed {
-    complete: bool,
-    now: Timestamp,
-    keys: Vec<Key>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Key {
-    id: String,
-    active: bool,
-    version: Option<String>,
-    created: Option<Timestamp>,
-    last_used: Option<Timestamp>,
-    ours: bool,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    key: String,
-}
-
-impl Drop for Named {
-    fn drop(&mut self) {
-        self.key.zeroize();
-    }
-}
-
-/// A code may be shown; anything else that a program says may hold a value.
-fn code(text: &str) -> &str {
-    let plain = text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
-    if plain && !text.is_empty() { text } else { "no code" }
 }
 
 impl Plugin {

@@ -3,7 +3,9 @@
 pub mod aws_iam_access_key;
 pub mod aws_managed;
 pub mod exec;
+mod exec_reply;
 pub mod github_deploy_key;
+mod github_deploy_key_list;
 pub mod http;
 mod http_answer;
 mod http_list;
@@ -15,6 +17,7 @@ mod mysql;
 pub mod mysql_alternating;
 pub mod mysql_dual;
 pub mod mysql_password;
+mod mysql_way;
 mod postgres;
 pub mod postgres_alternating;
 pub mod postgres_password;
