@@ -29,7 +29,7 @@ use slm::model::catalog::{Catalog, LockerSettings};
 use slm::model::id::SourceId;
 use slm::model::outcome::Run;
 use slm::model::preflight::Facts;
-use slm::model::receipt::{RawRef, Receipt};
+use slm::model::receipt::{RawRef, Receipt, Redacted};
 use slm::model::snapshot::{Completeness, Population, Resource, Value};
 use slm::model::time::{Limit, Timestamp};
 use slm::observe::observe;
@@ -221,7 +221,7 @@ impl Collector for Made {
             started: clock.now(),
             ended: clock.now(),
             effective: Some(clock.now()),
-            raw: vec![RawRef::new("prod/made/page-1.json".to_owned(), &page, &page, Vec::new())],
+            raw: vec![RawRef::new("prod/made/page-1.json".to_owned(), &page, &page, Redacted::new())],
         };
         Collected { populations, receipt, raw: vec![Blob::from(page)] }
     }

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use crate::model::blob::Blob;
 use crate::model::catalog::AwsSource;
 use crate::model::id::SourceId;
-use crate::model::receipt::{Operation, RawRef, Receipt};
+use crate::model::receipt::{Operation, RawRef, Receipt, Redacted};
 use crate::model::snapshot::{Completeness, Population, Resource, Unseen};
 use crate::model::time::Timestamp;
 use crate::transport::aws::{Failure, Wire, WireLog, identity};
@@ -17,8 +17,8 @@ use crate::world::{Clock, Collected};
 /// Why something was not seen: the class, and one line for people.
 pub(super) type Gap = (Unseen, String);
 
-/// What is kept of an answer and the names of what was taken away; `None` keeps nothing of it.
-pub(super) type Kept<'a> = Option<(Cow<'a, [u8]>, Vec<String>)>;
+/// What is kept of an answer and what was taken away; `None` keeps nothing of it.
+pub(super) type Kept<'a> = Option<(Cow<'a, [u8]>, Redacted)>;
 
 /// One account and region, or `global`: where the answers belong, and how to ask.
 pub(super) struct Place {

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::aws::{Collection, Kept, Place};
 use crate::model::catalog::AwsSource;
 use crate::model::id::SourceId;
+use crate::model::receipt::Redacted;
 use crate::model::snapshot::{Resource, Value};
 use crate::transport::aws::{Failure, Wire, instant};
 use crate::world::{Clock, Collected, Collector, ErrorClass};
@@ -199,14 +200,14 @@ fn of_advanced(selector: &AdvancedEventSelector) -> Option<Logged> {
 /// `body` without the names of advanced selectors, which may hold anything.
 fn redact(body: &[u8]) -> Kept<'_> {
     let mut answer: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let mut removed = false;
+    let mut removed = 0;
     for selector in answer.get_mut("AdvancedEventSelectors").and_then(|all| all.as_array_mut()).into_iter().flatten() {
-        removed |= selector.as_object_mut().is_some_and(|selector| selector.remove("Name").is_some());
+        removed += u64::from(selector.as_object_mut().is_some_and(|selector| selector.remove("Name").is_some()));
     }
-    if !removed {
-        return Some((body.into(), Vec::new()));
+    if removed == 0 {
+        return Some((body.into(), Redacted::new()));
     }
-    Some((serde_json::to_vec(&answer).ok()?.into(), vec!["/AdvancedEventSelectors/*/Name".to_owned()]))
+    Some((serde_json::to_vec(&answer).ok()?.into(), Redacted::from([("/AdvancedEventSelectors/*/Name".to_owned(), removed)])))
 }
 
 #[async_trait]

@@ -1,10 +1,9 @@
 //! The bodies the collector `github` reads, reduced to what it needs.
 
-use std::collections::BTreeSet;
-
 use serde::Deserialize;
 
 use super::github_graph;
+use crate::model::receipt::Redacted;
 use crate::model::time::Timestamp;
 
 /// Fields of bodies that are kept; all others may hold anything: descriptions, addresses, clone tokens.
@@ -140,24 +139,24 @@ pub struct Named {
 
 /// `body` with the fields of [`KEPT`] alone, and the pointers of what was removed, `*` for any index. A body with nothing to
 /// remove is kept byte by byte; one that is not JSON is not kept.
-pub fn redact(body: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
+pub fn redact(body: &[u8]) -> Option<(Vec<u8>, Redacted)> {
     let mut page: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let mut removed = BTreeSet::new();
+    let mut removed = Redacted::new();
     strip(&mut page, "", &mut removed);
     let kept = if removed.is_empty() { body.to_vec() } else { serde_json::to_vec(&page).ok()? };
-    Some((kept, removed.into_iter().collect()))
+    Some((kept, removed))
 }
 
 /// `body` of GraphQL with the fields of [`github_graph::KEPT`] alone, at any depth; otherwise as [`redact`].
-pub fn redact_graph(body: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
+pub fn redact_graph(body: &[u8]) -> Option<(Vec<u8>, Redacted)> {
     let mut answer: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let mut removed = BTreeSet::new();
+    let mut removed = Redacted::new();
     strip_deep(&mut answer, "", &mut removed);
     let kept = if removed.is_empty() { body.to_vec() } else { serde_json::to_vec(&answer).ok()? };
-    Some((kept, removed.into_iter().collect()))
+    Some((kept, removed))
 }
 
-fn strip_deep(value: &mut serde_json::Value, at: &str, removed: &mut BTreeSet<String>) {
+fn strip_deep(value: &mut serde_json::Value, at: &str, removed: &mut Redacted) {
     match value {
         serde_json::Value::Array(items) => items.iter_mut().for_each(|item| strip_deep(item, &format!("{at}/*"), removed)),
         serde_json::Value::Object(fields) => {
@@ -169,15 +168,15 @@ fn strip_deep(value: &mut serde_json::Value, at: &str, removed: &mut BTreeSet<St
 }
 
 /// True when `name` is in `kept`; otherwise its pointer below `at` is noted.
-fn retain(kept: &[&str], name: &str, at: &str, removed: &mut BTreeSet<String>) -> bool {
+fn retain(kept: &[&str], name: &str, at: &str, removed: &mut Redacted) -> bool {
     let keep = kept.contains(&name);
     if !keep {
-        removed.insert(format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")));
+        *removed.entry(format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"))).or_default() += 1;
     }
     keep
 }
 
-fn strip(value: &mut serde_json::Value, at: &str, removed: &mut BTreeSet<String>) {
+fn strip(value: &mut serde_json::Value, at: &str, removed: &mut Redacted) {
     match value {
         serde_json::Value::Array(items) => items.iter_mut().for_each(|item| strip(item, &format!("{at}/*"), removed)),
         serde_json::Value::Object(fields) => {
@@ -199,7 +198,7 @@ mod tests {
         let body = br#"[{"full_name":"a/b","temp_clone_token":"x1","description":"x2","owner":{"login":"x3"}}]"#;
         let (kept, redacted) = redact(body).unwrap();
         assert_eq!(String::from_utf8(kept).unwrap(), r#"[{"full_name":"a/b"}]"#);
-        assert_eq!(redacted, ["/*/description", "/*/owner", "/*/temp_clone_token"]);
+        assert_eq!(redacted, ["/*/description", "/*/owner", "/*/temp_clone_token"].map(|path| (path.to_owned(), 1)).into());
     }
 
     #[test]
@@ -207,7 +206,7 @@ mod tests {
         let body = br#"{"data":{"node":{"deployKeys":{"nodes":[{"id":"K","title":"x"}]}}},"errors":[{"message":"y"}]}"#;
         let (kept, redacted) = redact_graph(body).unwrap();
         assert_eq!(String::from_utf8(kept).unwrap(), r#"{"data":{"node":{"deployKeys":{"nodes":[{"id":"K"}]}}}}"#);
-        assert_eq!(redacted, ["/data/node/deployKeys/nodes/*/title", "/errors"]);
+        assert_eq!(redacted, ["/data/node/deployKeys/nodes/*/title", "/errors"].map(|path| (path.to_owned(), 1)).into());
     }
 
     #[test]
@@ -215,8 +214,8 @@ mod tests {
         let body = br#"{"total_count":1,"secrets":[{"name":"K","selected_repositories_url":"x"}]}"#;
         let (kept, redacted) = redact(body).unwrap();
         assert_eq!(String::from_utf8(kept).unwrap(), r#"{"total_count":1,"secrets":[{"name":"K"}]}"#);
-        assert_eq!(redacted, ["/secrets/*/selected_repositories_url"]);
+        assert_eq!(redacted, ["/secrets/*/selected_repositories_url"].map(|path| (path.to_owned(), 1)).into());
         let body = br#"{ "total_count" : 0 }"#;
-        assert_eq!(redact(body).unwrap(), (body.to_vec(), vec![]));
+        assert_eq!(redact(body).unwrap(), (body.to_vec(), Redacted::new()));
     }
 }

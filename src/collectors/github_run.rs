@@ -10,7 +10,7 @@ use super::github_graph::Listed;
 use crate::model::blob::Blob;
 use crate::model::catalog::GithubSource;
 use crate::model::id::{ResourceId, SourceId};
-use crate::model::receipt::{Operation, RawRef};
+use crate::model::receipt::{Operation, RawRef, Redacted};
 use crate::model::snapshot::{Attribute, Completeness, Population, Resource, Unseen, Value};
 use crate::model::time::Timestamp;
 use crate::transport::github::{Answer, Failure, Github, Omitted};
@@ -173,7 +173,7 @@ impl Run<'_> {
         read.operation.request_ids = log.request_ids;
     }
 
-    fn keep(&mut self, name: &str, number: usize, answer: &Answer, redacted: Option<(Vec<u8>, Vec<String>)>) {
+    fn keep(&mut self, name: &str, number: usize, answer: &Answer, redacted: Option<(Vec<u8>, Redacted)>) {
         let Some((kept, removed)) = redacted else { return };
         let stem = name.rsplit('}').next().map(|end| end.trim_matches('/').replace('/', "-")).filter(|stem| !stem.is_empty());
         let stem = stem.unwrap_or_else(|| "org".to_owned());

@@ -16,6 +16,7 @@ use super::iam_details::{self, Details};
 use super::iam_report::Report;
 use crate::model::catalog::AwsSource;
 use crate::model::id::SourceId;
+use crate::model::receipt::Redacted;
 use crate::model::snapshot::{Attribute, Resource, Unseen, Value};
 use crate::model::time::Timestamp;
 use crate::transport::aws::{Failure, Wire};
@@ -198,7 +199,7 @@ impl Reader<'_, '_> {
         let (report, wrong) = text.as_deref().map(Report::read).unwrap_or_default();
         self.log("iam:GetCredentialReport", report.users.len() as u64);
         if let Some(text) = text {
-            self.collection.keep_as("credential-report.csv", text.as_bytes(), |text| Some((text.into(), Vec::new())));
+            self.collection.keep_as("credential-report.csv", text.as_bytes(), |text| Some((text.into(), Redacted::new())));
         }
         if let Some(wrong) = wrong {
             self.collection.doubt(&wrong);

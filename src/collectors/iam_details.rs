@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::aws::{Collection, Kept};
 use super::iam_policy::{Trust, allows_star_star, any, github_trust, grants_admin};
+use crate::model::receipt::Redacted;
 use crate::model::snapshot::{Attribute, Resource, Value};
 use crate::transport::aws::{Failure, Tokens, Wire};
 
@@ -240,18 +241,18 @@ impl Details {
 
 /// `body` without the content of [`FREE`] elements, and the names of those found. Content in XML never holds a bare `<`.
 fn redact(body: &[u8]) -> Kept<'_> {
-    let (mut kept, mut removed) = (std::str::from_utf8(body).ok()?.to_owned(), Vec::new());
+    let (mut kept, mut removed) = (std::str::from_utf8(body).ok()?.to_owned(), Redacted::new());
     for name in FREE {
         let (open, close) = (format!("<{name}>"), format!("</{name}>"));
         let mut parts = kept.split(&open);
         let mut rest = parts.next().unwrap_or_default().to_owned();
-        let mut found = false;
+        let mut found = 0;
         for part in parts {
-            found = true;
+            found += 1;
             rest.push_str(part.split_once(&close).map_or("", |(_, after)| after));
         }
-        if found {
-            removed.push(name.to_owned());
+        if found > 0 {
+            removed.insert(name.to_owned(), found);
         }
         kept = rest;
     }
@@ -265,7 +266,7 @@ mod tests {
     #[test]
     fn what_may_hold_anything_is_removed_and_named() {
         let (kept, removed) = redact(b"<U><Tags><m>x</m></Tags><Arn>a</Arn><Tags>y</Tags></U>").unwrap();
-        assert_eq!((&*kept, removed), (b"<U><Arn>a</Arn></U>".as_slice(), vec!["Tags".to_owned()]));
+        assert_eq!((&*kept, removed), (b"<U><Arn>a</Arn></U>".as_slice(), Redacted::from([("Tags".to_owned(), 2)])));
     }
 
     #[test]

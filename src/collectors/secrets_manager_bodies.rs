@@ -1,13 +1,13 @@
 //! What is kept of an answer to `ListSecrets`: everything but what may hold anything.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::aws::Kept;
+use crate::model::receipt::Redacted;
 use crate::transport::aws::{OWNER_TAG, ROTATED_TAG};
 
 /// Tags whose values are kept; all others may hold anything.
@@ -40,20 +40,20 @@ struct Tag<'a> {
 /// any index. What is kept is kept byte by byte; a body that is no page is not kept at all.
 pub(super) fn redact(body: &[u8]) -> Kept<'_> {
     let page: Page<'_> = serde_json::from_slice(body).ok()?;
-    let mut removed = BTreeSet::new();
+    let mut removed = Redacted::new();
     let mut cuts = Vec::new();
     for secret in page.list.iter().flatten() {
         if let Some(value) = secret.description {
-            removed.insert("/SecretList/*/Description");
+            *removed.entry("/SecretList/*/Description".to_owned()).or_default() += 1;
             cuts.push(member(body, value)?);
         }
         for value in secret.tags.iter().flatten().filter(|tag| !TAGS.contains(&&*tag.key)).filter_map(|tag| tag.value) {
-            removed.insert("/SecretList/*/Tags/*/Value");
+            *removed.entry("/SecretList/*/Tags/*/Value".to_owned()).or_default() += 1;
             cuts.push(member(body, value)?);
         }
     }
     if cuts.is_empty() {
-        return Some((Cow::Borrowed(body), Vec::new()));
+        return Some((Cow::Borrowed(body), removed));
     }
     cuts.sort_unstable_by_key(|cut| cut.start);
     let mut kept = Vec::with_capacity(body.len());
@@ -63,7 +63,7 @@ pub(super) fn redact(body: &[u8]) -> Kept<'_> {
         at = cut.end;
     }
     kept.extend_from_slice(body.get(at..)?);
-    Some((Cow::Owned(kept), removed.into_iter().map(str::to_owned).collect()))
+    Some((Cow::Owned(kept), removed))
 }
 
 /// Where the member of an object that ends in `value` stands in `body`: its name, the value and one comma. `value` is a part of
@@ -97,7 +97,7 @@ mod tests {
             String::from_utf8_lossy(&kept),
             r#"{"SecretList":[{"Name":"a","Tags":[{"Key":"owner","Value":"ops"},{"Key":"k"}]}]}"#
         );
-        assert_eq!(redacted, ["/SecretList/*/Description", "/SecretList/*/Tags/*/Value"]);
+        assert_eq!(redacted, Redacted::from([("/SecretList/*/Description".into(), 1), ("/SecretList/*/Tags/*/Value".into(), 1)]));
     }
 
     #[test]

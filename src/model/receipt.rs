@@ -1,5 +1,7 @@
 //! The receipt of a collection: what was asked, of whom, as whom, and what came back.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -24,6 +26,9 @@ pub struct Operation {
     pub request_ids: Vec<String>,
 }
 
+/// What was removed of an answer, and how many times.
+pub type Redacted = BTreeMap<String, u64>;
+
 /// Bytes kept as received, less what was redacted, named inside their run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawRef {
@@ -33,8 +38,8 @@ pub struct RawRef {
     pub sha256: String,
     /// Length of the bytes as received.
     pub bytes: u64,
-    /// JSON pointers or element names removed before keeping; empty when nothing was.
-    pub redacted: Vec<String>,
+    /// What was removed before keeping: JSON pointers, `*` for any index, or element names, and how many values each; empty when nothing was.
+    pub redacted: Redacted,
     /// SHA-256 of the bytes as kept, which a verifier can recompute; equal to `sha256` when nothing was redacted.
     pub kept_sha256: String,
 }
@@ -42,7 +47,7 @@ pub struct RawRef {
 impl RawRef {
     /// The reference to `kept`, which is `received` without `redacted`.
     #[must_use]
-    pub fn new(name: String, received: &[u8], kept: &[u8], redacted: Vec<String>) -> Self {
+    pub fn new(name: String, received: &[u8], kept: &[u8], redacted: Redacted) -> Self {
         let hash = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let sha256: String = hash(received);
         let kept_sha256 = if redacted.is_empty() { sha256.clone() } else { hash(kept) };

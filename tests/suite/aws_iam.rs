@@ -2,7 +2,7 @@
 
 use slm::collectors::iam::Iam;
 use slm::model::assessment::Status;
-use slm::model::receipt::RawRef;
+use slm::model::receipt::{RawRef, Redacted};
 use slm::model::snapshot::{Completeness, Fact, Resource, Unseen};
 use slm::model::time::Timestamp;
 use slm::world::{Collected, Collector as _};
@@ -110,7 +110,7 @@ async fn users_roles_credentials_and_policies_come_from_two_reports_and_no_call_
     assert!(seen.receipt.effective.is_some(), "the report says when it was made");
     for (reference, kept) in seen.receipt.raw.iter().zip(&seen.raw) {
         let kept = kept.bytes().unwrap();
-        let again = RawRef::new(reference.name.clone(), &kept, &kept, Vec::new());
+        let again = RawRef::new(reference.name.clone(), &kept, &kept, Redacted::new());
         assert_eq!(reference.kept_sha256, again.kept_sha256);
         assert_eq!(reference.kept_sha256 == reference.sha256, reference.redacted.is_empty());
     }
