@@ -19,6 +19,7 @@ use crate::model::snapshot::Snapshot;
 use crate::record::bundle::{CHECKPOINT, DIGEST, ENTRIES, MANIFEST, Manifest, Packed, digest};
 use crate::record::{decisions_path, leaf::hex};
 use crate::report::bundle::{self as pages, Log, Made, Version};
+use crate::report::words;
 
 /// The page about a clone of the whole locker.
 const VERIFY: &str = include_str!("../../../docs/verify.md");
@@ -62,11 +63,12 @@ pub(super) fn run(asked: &Asked, global: &Global) -> Result<Said, Trouble> {
     let period = &gathered.collected.period;
     let (runs, count) = (period.runs.len(), files.len());
     let human = format!(
-        "Wrote {}: {} to {}, {runs} runs, {count} files, {} bytes.\n  SHA-256     {sha256}\n\
+        "Wrote {}: {} to {}, {}, {count} files, {} bytes.\n  SHA-256     {sha256}\n\
          Open index.html in it, or check it with `slm verify {}`.\n",
         asked.out.display(),
         period.from,
         period.to,
+        words::count(runs as u64, "run"),
         zip.len(),
         asked.out.display()
     );

@@ -252,14 +252,19 @@ fn criteria(report: &Report<'_>) -> Vec<String> {
         counts.1 += usize::from(one.is_gap());
     }
     let told = |(id, (all, gaps)): (&str, (usize, usize))| {
-        format!("{id}  {all} criteria, {gaps} without a control; `--framework {id}` lists them")
+        let all = if all == 1 { "1 criterion".to_owned() } else { format!("{all} criteria") };
+        format!("{id}  {all}, {gaps} without a control; `--framework {id}` lists them")
     };
     frameworks.into_iter().map(told).collect()
 }
 
 fn sample(report: &Report<'_>) -> Vec<String> {
     let members: usize = report.period.controls.iter().map(|series| series.members.len()).sum();
-    vec![format!("the members to draw from are those of 1, {members} of them, in the order in which the JSON has them")]
+    let draw = format!("slm sample --control <id> --n 25 --nonce <word> --from {} --to {}", report.period.from, report.period.to);
+    vec![format!(
+        "`{draw}` draws from the {} of 1 by a word of the auditor's; again, it draws the same",
+        count(members as u64, "member")
+    )]
 }
 
 fn proof(report: &Report<'_>) -> Vec<String> {

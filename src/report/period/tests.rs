@@ -155,7 +155,7 @@ const SHOWN: &str = "\
   soc2:CC6.2 t  GAP
 
 6. A sample that can be drawn again
-  the members to draw from are those of 1, 3 of them, in the order in which the JSON has them
+  `slm sample --control <id> --n 25 --nonce <word> --from 2026-03-01 --to 2026-03-04` draws from the 3 members of 1 by a word of the auditor's; again, it draws the same
 
 7. Proof without a network
   the locker had no log by the last run: nothing of it is proven
