@@ -64,7 +64,11 @@ impl Stretch {
         if let Some(date) = date(text) {
             return Some(Self { from: date, to: date });
         }
-        let (year, rest) = text.split_once('-').unwrap_or((text, ""));
+        let (year, rest) = match text.split_once('-') {
+            Some((_, "")) => return None,
+            Some(parts) => parts,
+            None => (text, ""),
+        };
         let year = (year.len() == 4).then(|| number(year)).flatten()?;
         let (first, months) = match rest.as_bytes() {
             [] => (1, 12),

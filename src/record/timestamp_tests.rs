@@ -23,7 +23,8 @@ fn tokens_of_every_kind_are_believed_by_who_trusts_their_root() {
         let stamp = open(token, &authorities(root)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(stamp.imprint, Hash::from(Sha256::digest(DATA)), "{name}");
         assert_eq!(stamp.authority, "CN=Acme timestamps,O=Acme", "{name}");
-        assert_eq!(stamp.nonce.unwrap().len(), 8, "{name}");
+        // A zero comes first where the number would be negative without it.
+        assert_eq!(stamp.nonce.unwrap().iter().skip_while(|byte| **byte == 0).count(), 8, "{name}");
         assert!(stamp.at.to_string().starts_with("2026-11-29T08:5"), "{name}: {}", stamp.at);
         assert_eq!(stamp.at.subsec_nanosecond() != 0, name == "old", "{name}: {}", stamp.at);
     }
