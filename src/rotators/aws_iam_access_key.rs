@@ -1,27 +1,24 @@
 //! Access keys of an IAM user: issued by IAM, shown once, two at most. The value is `{"access_key_id": …, "secret_access_key": …}`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
-use aws_config::{Region, SdkConfig};
 use aws_sdk_iam::Client;
 use aws_sdk_iam::types::{AccessKeyMetadata, StatusType};
-use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::aws_iam_trial::Trials;
 use crate::model::id::{KeyId, VersionId};
 use crate::model::rotator::{Capabilities, IamAccessKey};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 use crate::transport::aws::{Failure, Wire};
 use crate::world::{ErrorClass, Fresh, KeyChange, KeyView, LastUse, Listing, Rotator, Target, Trial, WorldError};
-
-/// Codes with which STS says that a key is no key, and nothing else.
-const REFUSED: [&str; 3] = ["InvalidClientTokenId", "SignatureDoesNotMatch", "InvalidAccessKeyId"];
 
 /// For how long the last use of a key, once read, is not asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
@@ -30,23 +27,19 @@ const ASK_AGAIN: Duration = Duration::from_secs(60);
 pub struct AccessKeys {
     user: String,
     exclusive: bool,
-    config: SdkConfig,
     iam: Client,
     /// IAM keeps no token by which a creation sent twice is known, so that this one is sent once.
     once: Client,
     wire: Wire,
     uses: Mutex<BTreeMap<String, (Instant, LastUse)>>,
-    /// Where a key is tried besides the region of `config`.
-    further: Vec<String>,
-    /// Keys and those regions that have let them in.
-    known: Mutex<BTreeSet<(String, String)>>,
+    trials: Trials,
 }
 
 /// What is stored.
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-struct Value {
-    access_key_id: String,
-    secret_access_key: String,
+pub(super) struct Value {
+    pub(super) access_key_id: String,
+    pub(super) secret_access_key: String,
 }
 
 impl AccessKeys {
@@ -60,21 +53,18 @@ impl AccessKeys {
         Self {
             user: declared.user.clone(),
             exclusive: declared.exclusive,
-            config,
+            trials: Trials::new(declared.user.clone(), config),
             iam,
             once,
             wire,
             uses: Mutex::default(),
-            further: Vec::new(),
-            known: Mutex::default(),
         }
     }
 
     /// The same, whose keys are tried in each of `regions`: IAM takes a while to tell all of them.
     #[must_use]
     pub fn in_regions(mut self, regions: &[String]) -> Self {
-        let own = self.config.region().map(ToString::to_string);
-        self.further = regions.iter().filter(|region| Some(*region) != own.as_ref()).cloned().collect();
+        self.trials.also_in(regions);
         self
     }
 
@@ -88,26 +78,6 @@ impl AccessKeys {
             operation: self.doing("use an access key"),
             cause: "the value is not `{\"access_key_id\": …, \"secret_access_key\": …}`".to_owned(),
         })
-    }
-
-    /// Shows a key to STS of `region`, or of our own.
-    async fn try_in(&self, value: &Value, region: Option<&String>) -> Result<Trial, WorldError> {
-        let credentials = Credentials::new(value.access_key_id.clone(), value.secret_access_key.clone(), None, None, "slm-verify");
-        let config = self.config.clone().into_builder().credentials_provider(SharedCredentialsProvider::new(credentials));
-        let region = region.map(|region| Region::new(region.clone())).or_else(|| self.config.region().cloned());
-        let config = config.region(region).build();
-        match aws_sdk_sts::Client::new(&config).get_caller_identity().send().await {
-            Ok(who) => {
-                let own = who.arn().is_some_and(|arn| arn.rsplit(['/', ':']).next() == Some(self.user.as_str()));
-                Ok(if own { Trial::Accepted } else { Trial::Refused(format!("it is not a key of user {}", self.user)) })
-            }
-            Err(error) => match Failure::of(&error) {
-                failure if failure.code.as_deref().is_some_and(|code| REFUSED.contains(&code)) => {
-                    Ok(Trial::Refused(failure.to_string()))
-                }
-                failure => Err(failure.during(self.doing("try an access key"))),
-            },
-        }
     }
 
     /// IAM learns of a use minutes later, so that asking again at once tells nothing new.
@@ -179,42 +149,8 @@ impl Rotator for AccessKeys {
     }
 
     async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
-        let value = self.parse(value)?;
-        let first = self.try_in(&value, None).await?;
-        let own = self.config.region().map_or_else(|| "its own region".to_owned(), ToString::to_string);
-        let mut verdicts = vec![(own, first)];
-        let accepted = verdicts[0].1 == Trial::Accepted;
-        for region in &self.further {
-            let place = (value.access_key_id.clone(), region.clone());
-            // Once is enough where it is let in; a refusal counts only when it is everywhere's.
-            if accepted && self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&place) {
-                continue;
-            }
-            let verdict = self.try_in(&value, Some(region)).await?;
-            if verdict == Trial::Accepted {
-                self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(place);
-            }
-            verdicts.push((region.clone(), verdict));
-        }
-        together(verdicts).map_err(|cause| WorldError {
-            class: ErrorClass::Transient,
-            operation: self.doing("try an access key"),
-            cause,
-        })
+        self.trials.of(&self.parse(value)?).await
     }
-}
-
-/// One verdict of all regions.
-///
-/// # Errors
-/// When they differ: which of them refuse what others let in.
-fn together(verdicts: Vec<(String, Trial)>) -> Result<Trial, String> {
-    let late: Vec<&str> =
-        verdicts.iter().filter(|(_, verdict)| *verdict != Trial::Accepted).map(|(region, _)| region.as_str()).collect();
-    if !late.is_empty() && late.len() < verdicts.len() {
-        return Err(format!("it is not known everywhere yet, and refused in {}", late.join(", ")));
-    }
-    Ok(verdicts.into_iter().next().map_or(Trial::Accepted, |(_, verdict)| verdict))
 }
 
 #[async_trait]
@@ -269,22 +205,6 @@ impl Target for AccessKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn regions_that_differ_are_no_verdict_and_those_that_agree_are_one() {
-        let refused = || Trial::Refused("InvalidClientTokenId".to_owned());
-        let of = |verdicts: &[(&str, Trial)]| {
-            together(verdicts.iter().map(|(at, verdict)| ((*at).to_owned(), verdict.clone())).collect())
-        };
-        assert_eq!(of(&[("a", Trial::Accepted), ("b", Trial::Accepted)]), Ok(Trial::Accepted));
-        assert_eq!(of(&[("a", refused()), ("b", refused())]), Ok(refused()));
-        for (verdicts, late) in [
-            ([("a", Trial::Accepted), ("b", refused()), ("c", Trial::Accepted)], "b"),
-            ([("a", refused()), ("b", refused()), ("c", Trial::Accepted)], "a, b"),
-        ] {
-            assert_eq!(of(&verdicts), Err(format!("it is not known everywhere yet, and refused in {late}")));
-        }
-    }
 
     #[test]
     fn only_the_end_of_a_key_id_is_told() {

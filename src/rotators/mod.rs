@@ -1,6 +1,7 @@
 //! Rotators: one file a kind.
 
 pub mod aws_iam_access_key;
+mod aws_iam_trial;
 pub mod aws_managed;
 pub mod exec;
 mod exec_reply;
