@@ -15,7 +15,7 @@ use slm::model::time::Timestamp;
 use crate::support::{World, contains, git, slm};
 
 const SESSION_KEY: &str = "credentials/session-key.toml";
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 21] = [
     "init",
     "check",
     "plan",
@@ -32,6 +32,11 @@ const VERBS: [&str; 16] = [
     "watch",
     "demo",
     "completions",
+    "report",
+    "sample",
+    "export",
+    "restore",
+    "verify",
 ];
 
 fn here() -> &'static Path {
@@ -258,7 +263,7 @@ fn schema_writes_each_to_a_file_and_the_cedar_schema_of_the_repo_beside_them() {
         assert_eq!(written, *schema, "{kind}");
     }
     assert_eq!(world.read("editor/slm.cedarschema"), world.read("policies/schema.cedarschema"));
-    assert_eq!(fs::read_dir(world.root().join("editor")).unwrap().count(), 7);
+    assert_eq!(fs::read_dir(world.root().join("editor")).unwrap().count(), printed.as_object().unwrap().len() + 1);
 }
 
 #[test]
