@@ -358,6 +358,7 @@ fn figures(root: &Path, world: &World, cpu_s: &[f64], days: i64) {
     check(&told, world, days);
     let (quarter, _) = report(root, (days - 1).min(QUARTER - 1));
     print("period.report_s", year, "s", &format!("a year; its first quarter {quarter:.2} s; wall"));
+    bundle(root, days - 1);
     let began = Instant::now();
     std::fs::remove_dir_all(root.join(".git/slm")).unwrap();
     History::open(root, "slm/evidence").unwrap();
@@ -376,6 +377,23 @@ fn report(root: &Path, to: i64) -> (f64, Json) {
     let took = began.elapsed().as_secs_f64();
     let told = serde_json::from_slice(&ran.stdout);
     (took, told.unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&ran.stderr))))
+}
+
+/// The whole period as a bundle, twice.
+fn bundle(root: &Path, to: i64) {
+    let [from, to] = [0, to].map(|number| day(number).strftime("%Y-%m-%d").to_string());
+    let (folder, began) = (tempfile::tempdir().unwrap(), Instant::now());
+    let packed = ["one.zip", "two.zip"].map(|name| {
+        let out = folder.path().join(name);
+        let mut slm = Command::new(env!("CARGO_BIN_EXE_slm"));
+        slm.args(["export", "bundle", "--from", &from, "--to", &to, "--out"]).arg(&out).arg("--root").arg(root);
+        let ran = slm.output().unwrap();
+        assert!(ran.status.success(), "{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        std::fs::read(out).unwrap()
+    });
+    let (each, size) = (began.elapsed().as_secs_f64() / 2.0, packed[0].len() as f64 / 1e6);
+    let same = f64::from(u8::from(packed[0] == packed[1]));
+    print("bundle.same_twice", same, "of 1", &format!("{from} to {to}, {size:.1} MB, {each:.1} s each; wall"));
 }
 
 /// What is told is what was done.
