@@ -60,6 +60,9 @@ pub struct Pages<T> {
     pub operation: Operation,
 }
 
+/// What is left of a body, and what was taken away; `None` of one that cannot be read.
+type Redact = fn(&[u8]) -> Option<(Vec<u8>, Redacted)>;
+
 /// One collection under way.
 pub struct Run<'a> {
     pub source: &'a SourceId,
@@ -100,7 +103,13 @@ impl Run<'_> {
                 break;
             }
             let answer = self.github.get(&route).await;
-            let page = answer.and_then(|answer| answer.read::<T>().map(|page| (answer, page)));
+            let page = answer.and_then(|answer| {
+                let page = answer.read::<T>();
+                if let Some(first) = first {
+                    self.keep(name, first + number - 1, &answer, redact, page.is_ok());
+                }
+                page.map(|page| (answer, page))
+            });
             let (answer, page) = match page {
                 Ok(read) => read,
                 Err(failure) => {
@@ -110,9 +119,6 @@ impl Run<'_> {
                 }
             };
             self.known = true;
-            if let Some(first) = first {
-                self.keep(name, first + number - 1, &answer, redact(answer.body.as_bytes()));
-            }
             read.operation.items += count(&page);
             read.pages.push(page);
             match answer.next.transpose() {
@@ -132,8 +138,12 @@ impl Run<'_> {
         loop {
             let number = read.pages.len() + 1;
             let answer = self.github.query(query, &given).await;
-            let page = answer.and_then(|answer| answer.graph::<T>().map(|(page, omitted)| (answer, page, omitted)));
-            let (answer, page, omitted) = match page {
+            let page = answer.and_then(|answer| {
+                let page = answer.graph::<T>();
+                self.keep(stem, number, &answer, redact_graph, page.is_ok());
+                page
+            });
+            let (page, omitted) = match page {
                 Ok(read) => read,
                 Err(failure) => {
                     read.seen = self.failed(&name, number, failure);
@@ -141,7 +151,6 @@ impl Run<'_> {
                 }
             };
             self.known = true;
-            self.keep(stem, number, &answer, redact_graph(answer.body.as_bytes()));
             let cursor = page.next();
             read.operation.items += page.count() as u64;
             read.omitted.extend(omitted);
@@ -173,13 +182,16 @@ impl Run<'_> {
         read.operation.request_ids = log.request_ids;
     }
 
-    fn keep(&mut self, name: &str, number: usize, answer: &Answer, redacted: Option<(Vec<u8>, Redacted)>) {
-        let Some((kept, removed)) = redacted else { return };
+    /// Keeps what `redact` leaves of `answer`; of one that was not `understood` the digest alone: what may be in it is not known.
+    fn keep(&mut self, name: &str, number: usize, answer: &Answer, redact: Redact, understood: bool) {
+        let body = answer.body.as_bytes();
+        let read = if understood { redact(body) } else { None };
+        let (kept, removed) = read.unwrap_or_else(|| (Vec::new(), RawRef::unread()));
         let stem = name.rsplit('}').next().map(|end| end.trim_matches('/').replace('/', "-")).filter(|stem| !stem.is_empty());
         let stem = stem.unwrap_or_else(|| "org".to_owned());
         let below = if name.contains("{repo}") { "repo-" } else { "" };
         let name = format!("{}/github/{}/{below}{stem}-{number:04}.json", self.source, self.config.org);
-        self.refs.push(RawRef::new(name, answer.body.as_bytes(), &kept, removed));
+        self.refs.push(RawRef::new(name, body, &kept, removed));
         self.raw.push(Blob::compressed(&kept));
     }
 }
