@@ -10,11 +10,11 @@ use super::github_graph::Listed;
 use crate::model::blob::Blob;
 use crate::model::catalog::GithubSource;
 use crate::model::id::{ResourceId, SourceId};
-use crate::model::receipt::{Operation, RawRef, Redacted};
+use crate::model::receipt::{Operation, RawRef, Receipt, Redacted};
 use crate::model::snapshot::{Attribute, Completeness, Population, Resource, Unseen, Value};
 use crate::model::time::Timestamp;
 use crate::transport::github::{Answer, Failure, Github, Omitted};
-use crate::world::ErrorClass;
+use crate::world::{Collected, ErrorClass};
 
 /// Resources of one type, and whether they are all.
 pub struct Found {
@@ -76,6 +76,44 @@ pub struct Run<'a> {
     pub known: bool,
 }
 
+impl<'a> Run<'a> {
+    /// One that has read nothing yet.
+    pub fn new(source: &'a SourceId, config: &'a GithubSource, github: &'a Github) -> Self {
+        Self { source, config, github, operations: Vec::new(), raw: Vec::new(), refs: Vec::new(), clock: None, known: false }
+    }
+
+    /// Ends a collection of `collector`, seen by the source as `caller`, with what was `found`. `counted` is a count of its items from
+    /// somewhere else than their list.
+    pub fn end(
+        self,
+        collector: &str,
+        (caller, counted): (Option<String>, Option<u64>),
+        (started, ended): (Timestamp, Timestamp),
+        found: Vec<(&str, Found)>,
+    ) -> Collected {
+        // What was never meant to be read is said by its population; the collection is whole without it.
+        let meant = |seen: &&Completeness| !matches!(seen, Completeness::Incomplete { cause: Unseen::NotCollected, .. });
+        let broken = found.iter().map(|(_, found)| &found.seen).filter(meant).find(|seen| !seen.is_complete());
+        let scope = &self.config.org;
+        let receipt = Receipt {
+            source: self.source.clone(),
+            collector: collector.to_owned(),
+            scope: scope.clone(),
+            caller,
+            completeness: broken.cloned().unwrap_or(Completeness::Complete),
+            operations: self.operations,
+            independent_count: counted,
+            source_clock: self.clock,
+            effective: None,
+            started,
+            ended,
+            raw: self.refs,
+        };
+        let populations = found.into_iter().map(|(entity, found)| found.population(self.source, scope, entity)).collect();
+        Collected { populations, receipt, raw: self.raw }
+    }
+}
+
 impl Run<'_> {
     /// Reads the list `route` of REST to its end; bodies are kept when `keep` is set.
     pub async fn list<T: DeserializeOwned>(&mut self, name: &str, route: &str, count: fn(&T) -> u64, keep: bool) -> Pages<T> {
@@ -131,7 +169,18 @@ impl Run<'_> {
     }
 
     /// Asks `query` of GraphQL with `given` for page after page; bodies are kept under `stem`.
-    pub async fn ask<T: DeserializeOwned + Listed>(&mut self, stem: &str, query: &str, mut given: Json) -> Pages<T> {
+    pub async fn ask<T: DeserializeOwned + Listed>(&mut self, stem: &str, query: &str, given: Json) -> Pages<T> {
+        self.ask_while(stem, query, given, |_| true).await
+    }
+
+    /// The same for as long as `go_on` says so of the pages read: whether they are all is for the caller to see.
+    pub async fn ask_while<T: DeserializeOwned + Listed>(
+        &mut self,
+        stem: &str,
+        query: &str,
+        mut given: Json,
+        go_on: impl Fn(&[T]) -> bool,
+    ) -> Pages<T> {
         let name = format!("POST /graphql {}", query.split(['(', ' ']).nth(1).unwrap_or_default());
         let mut read = Pages::new(&name, given.clone());
         let mut followed = BTreeSet::new();
@@ -155,7 +204,7 @@ impl Run<'_> {
             read.operation.items += page.count() as u64;
             read.omitted.extend(omitted);
             read.pages.push(page);
-            let Some(cursor) = cursor else { break };
+            let Some(cursor) = cursor.filter(|_| go_on(&read.pages)) else { break };
             if cursor.is_empty() || !followed.insert(cursor.clone()) {
                 read.seen = leads_back(&name, &self.config.org, number);
                 break;

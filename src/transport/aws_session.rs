@@ -193,6 +193,7 @@ mod tests {
             profile: None,
             endpoint: Some("http://127.0.0.1:9".to_owned()),
             administrators: None,
+            events: None,
         }
     }
 

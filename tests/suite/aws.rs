@@ -98,6 +98,7 @@ pub fn source(endpoint: &str) -> AwsSource {
         profile: None,
         endpoint: Some(endpoint.to_owned()),
         administrators: None,
+        events: None,
     }
 }
 
