@@ -149,6 +149,7 @@ mod tests {
             profile: None,
             endpoint: None,
             administrators: administrators.map(|all| all.iter().map(|&arn| arn.to_owned()).collect()),
+            events: None,
         }
     }
 

@@ -14,6 +14,7 @@ pub mod period;
 pub mod plan;
 pub mod reconcile;
 pub mod sample;
+pub mod segregation;
 pub mod status;
 pub mod then;
 pub mod usage;
