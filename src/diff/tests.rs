@@ -438,7 +438,8 @@ fn what_changed_from_one_day_to_the_next_is_judged_as_all_of_it_would_be() {
     let replay = replayed(&head, 30, by_day);
     let mut expected = Vec::new();
     for at in (0..30).rev() {
-        let flips = by_day(at).iter().filter(|one| {
+        let all = by_day(at);
+        let flips = all.iter().filter(|one| {
             let age = now().as_second() - one.instant("created").unwrap().as_second() - at * Limit::DAY;
             (60 * Limit::DAY..=90 * Limit::DAY).contains(&age) && age > 60 * Limit::DAY
         });
