@@ -428,7 +428,7 @@ fn days_are_judged_under_both_texts_and_only_where_something_can_have_changed() 
 fn what_changed_from_one_day_to_the_next_is_judged_as_all_of_it_would_be() {
     let head = rule("duration(\"90d\")", "duration(\"60d\")");
     // Every day another secret is new, and the oldest is gone.
-    let all = |at: i64| (0..40).map(|n| secret(at + 2 * n)).chain((at % 3 == 0).then(|| secret(901))).collect::<Vec<_>>();
+    let all = |at: i64| (0..80).map(|n| secret(at + n)).chain((at % 3 == 0).then(|| secret(901))).collect::<Vec<_>>();
     let by_day = |at: i64| {
         let mut all = all(at);
         all.sort_by(|a, b| a.id.cmp(&b.id));
