@@ -12,6 +12,7 @@ mod check;
 mod completions;
 mod demo;
 mod derived;
+mod diff;
 mod exit;
 mod explain;
 mod explain_at;
@@ -27,6 +28,7 @@ mod pipeline;
 mod plan;
 mod progress;
 mod ready;
+mod replay;
 mod report;
 mod restore;
 mod resume;
@@ -112,6 +114,8 @@ enum Verb {
     Init(init::Args),
     /// Report every problem of the config repo at once
     Check(check::Args),
+    /// Compare two texts of the config repo: what an edit means
+    Diff(diff::Args),
     /// Observe, judge and print what is due
     Plan(plan::Args),
     /// Apply a saved plan, or plan and apply
@@ -228,6 +232,7 @@ fn dispatch(cli: &Cli) -> Result<Said, Trouble> {
     match &cli.verb {
         Verb::Init(args) => init::run(args, global),
         Verb::Check(args) => check::run(args, global),
+        Verb::Diff(args) => diff::run(args, global),
         Verb::Plan(args) => plan::run(args, global),
         Verb::Apply(args) => apply::run(args, global),
         Verb::Rotate(args) => rotate::run(args, global),

@@ -117,7 +117,7 @@ fn found(global: &Global, files: BTreeMap<String, String>) -> Result<BTreeMap<St
 
 /// The commit that `files` are, or a name made of what is in them. Asking git whether the work tree is clean costs more than
 /// checking the config, so only what is bound to a commit asks.
-fn name(global: &Global, rev: Option<&str>, files: &BTreeMap<String, String>) -> Result<String, Trouble> {
+pub(super) fn name(global: &Global, rev: Option<&str>, files: &BTreeMap<String, String>) -> Result<String, Trouble> {
     if let Some(rev) = rev {
         return Ok(repo::resolve(&global.root, rev)?);
     }

@@ -8,6 +8,7 @@ pub mod catalog;
 mod consumer;
 pub mod decisions;
 pub mod diagnostic;
+pub mod difference;
 pub mod events;
 pub mod exception;
 pub mod fact;

@@ -138,10 +138,9 @@ impl RunFile {
             let text =
                 files.get(&path).and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or_else(|| Unreadable(path.clone()))?;
             for line in text.lines() {
-                let Line { source, scope, id, attributes } = serde_json::from_str(line).map_err(|_| Unreadable(path.clone()))?;
-                let attributes: Vec<Attribute> =
-                    attributes.into_iter().map(|(name, value)| (Arc::from(name.as_str()), value)).collect();
-                members.entry((path.clone(), source, scope)).or_default().push(Resource::new(id, attributes));
+                let line = Line::parse(&path, line)?;
+                let key = (path.clone(), line.source.clone(), line.scope.clone());
+                members.entry(key).or_default().push(line.resource());
             }
         }
         let population = |head: &PopulationHead| {
@@ -202,11 +201,25 @@ fn unfinished(outcomes: &[u8]) -> Vec<String> {
 
 /// A line of a snapshot.
 #[derive(Deserialize)]
-struct Line {
-    source: SourceId,
-    scope: String,
-    id: ResourceId,
+pub(super) struct Line {
+    pub(super) source: SourceId,
+    pub(super) scope: String,
+    pub(super) id: ResourceId,
     attributes: BTreeMap<String, Value>,
+}
+
+impl Line {
+    /// Reads a line of the file at `path`.
+    pub(super) fn parse(path: &str, line: &str) -> Result<Self, Unreadable> {
+        serde_json::from_str(line).map_err(|_| Unreadable(path.to_owned()))
+    }
+
+    /// What it is about.
+    pub(super) fn resource(self) -> Resource {
+        let attributes: Vec<Attribute> =
+            self.attributes.into_iter().map(|(name, value)| (Arc::from(name.as_str()), value)).collect();
+        Resource::new(self.id, attributes)
+    }
 }
 
 /// Who a line of a snapshot is about, and what of it explains that it came or went.
@@ -230,7 +243,7 @@ const DELETING: &str = "deleting";
 /// # Errors
 /// When it is not as slm writes it.
 pub fn member(path: &str, line: &str) -> Result<Member, Unreadable> {
-    let Line { source, scope, id, attributes } = serde_json::from_str(line).map_err(|_| Unreadable(path.to_owned()))?;
+    let Line { source, scope, id, attributes } = Line::parse(path, line)?;
     let created = CREATED.iter().find_map(|name| match attributes.get(*name) {
         Some(Value::Time(at)) => Some(*at),
         _ => None,
