@@ -112,6 +112,7 @@ fn raw_answers_are_packed_when_asked_for_and_none_of_them_can_be_left_out() {
     });
     let (world, _) = recorded();
     let world = world.with("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").with("AWS_SECRET_ACCESS_KEY", "test");
+    let world = world.with("AWS_EC2_METADATA_DISABLED", "true").with("NO_PROXY", "127.0.0.1");
     let source = format!(
         "\n[locker.objects]\nover = 4096\nfolder = \"../objects\"\n\n[source.prod.aws]\naccount = \"{}\"\nregions = [\"eu-west-1\"]\n\
          endpoint = \"{endpoint}\"\n",
