@@ -368,4 +368,6 @@ pub trait Sink: Send + Sync {
     async fn put(&self, packet: &Packet) -> Result<(), WorldError>;
     /// The pack of the commit `number`, which is `commit`.
     async fn get(&self, number: u64, commit: &str) -> Result<Vec<u8>, WorldError>;
+    /// Where it keeps what commits point to; what is put there is kept for as long as a commit that was received at `received`.
+    fn objects<'a>(&'a self, received: Timestamp) -> Box<dyn ObjectStore + 'a>;
 }

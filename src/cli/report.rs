@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::past::{self, Past, When, config_at};
+use super::gather::{CADENCE, Days, bounds};
+use super::past::{self, Past, config_at};
 use super::period::{Asked, Collected, collect};
 use super::{Exit, Global, Said, Trouble, attested, verify};
 use crate::host::clock::SystemClock;
@@ -13,12 +14,8 @@ use crate::model::catalog::{Catalog, ControlKind};
 use crate::model::id::{ControlId, FrameworkId};
 use crate::model::past::{Otherwise, Serving, TextChange};
 use crate::model::period::{At, Cell};
-use crate::model::time::Limit;
 use crate::report::period::{self, Report};
 use crate::world::Clock as _;
-
-/// Without a cadence of its own: what a daily run keeps, with two hours to spare.
-const CADENCE: Limit = Limit::seconds(26 * 3_600);
 
 /// Arguments of `slm report`.
 #[derive(clap::Args)]
@@ -35,12 +32,8 @@ enum What {
 
 #[derive(clap::Args)]
 struct PeriodArgs {
-    /// The first day, in UTC
-    #[arg(long, value_name = "DAY")]
-    from: When,
-    /// The last day
-    #[arg(long, value_name = "DAY")]
-    to: When,
+    #[command(flatten)]
+    days: Days,
     /// Only controls that serve this framework
     #[arg(long, value_name = "FRAMEWORK")]
     framework: Option<String>,
@@ -57,8 +50,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
 
 fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
     let settings = verify::settings(global)?;
+    let (from, to) = bounds(global, &settings, &args.days)?;
     let cadence = settings.log.cadence.unwrap_or(CADENCE);
-    let asked = Asked { from: args.from.date(), to: args.to.date(), cadence, now: SystemClock.now() };
+    let asked = Asked { from, to, cadence, now: SystemClock.now() };
     let _progress = global.progress("reading the evidence".to_owned(), 0);
     let mut collected = collect(&global.root, &settings.branch, &asked)?;
     let mut unproven = Vec::new();
