@@ -15,6 +15,7 @@ pub mod git_env;
 pub mod id;
 pub mod locker;
 pub mod names;
+pub mod notify;
 pub mod outcome;
 pub mod outlook;
 pub mod past;
