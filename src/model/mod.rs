@@ -8,6 +8,7 @@ pub mod catalog;
 mod consumer;
 pub mod decisions;
 pub mod diagnostic;
+pub mod drift;
 pub mod exception;
 pub mod fact;
 pub mod gate;

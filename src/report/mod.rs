@@ -5,6 +5,7 @@ pub mod bundle;
 mod by_hand;
 pub mod credential;
 pub mod diagnostics;
+pub mod drift;
 pub mod exception;
 pub mod explain;
 pub mod gap;
