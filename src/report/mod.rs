@@ -1,5 +1,6 @@
 //! Any result as text. Pure: a value goes in, text comes out, nothing is written.
 
+pub mod alerts;
 pub mod attestation;
 pub mod bundle;
 mod by_hand;
@@ -15,6 +16,7 @@ pub mod period;
 pub mod plan;
 pub mod reconcile;
 pub mod sample;
+pub mod slack;
 pub mod status;
 pub mod then;
 pub mod usage;
