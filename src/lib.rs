@@ -20,6 +20,7 @@ pub mod apply;
 pub mod cli;
 pub mod collectors;
 pub mod consumers;
+pub mod diff;
 pub mod evaluate;
 pub mod host;
 pub mod load;

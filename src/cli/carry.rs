@@ -58,7 +58,9 @@ pub(super) fn out(session: &pipeline::Session, global: &Global, work: &Work<'_>)
     let gaps = gaps::of(session, &outcomes);
     let result = json!({
         "outcomes": outcomes, "gaps": gaps.iter().map(gaps::Found::json).collect::<Vec<_>>(),
-        "exceptions": after.exceptions, "manual": after.manual, "reconciled": after.reconciled,
+        "exceptions": after.exceptions, "manual": after.manual,
+        "unfounded": after.unfounded, "reconciled": after.reconciled,
+        "segregation": after.segregation,
     });
     let Recorded { commit, left } = record(session, global, &after, plan, &outcomes, &result)?;
     let mut exits = pipeline::exits(&after);

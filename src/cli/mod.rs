@@ -5,12 +5,14 @@ mod agent;
 mod ahead;
 mod anchor;
 mod apply;
+mod attested;
 mod by_hand;
 mod carry;
 mod check;
 mod completions;
 mod demo;
 mod derived;
+mod diff;
 mod drift;
 mod exit;
 mod explain;
@@ -28,6 +30,7 @@ mod pipeline;
 mod plan;
 mod progress;
 mod ready;
+mod replay;
 mod report;
 mod restore;
 mod resume;
@@ -113,6 +116,8 @@ enum Verb {
     Init(init::Args),
     /// Report every problem of the config repo at once
     Check(check::Args),
+    /// Compare two texts of the config repo: what an edit means
+    Diff(diff::Args),
     /// Observe, judge and print what is due
     Plan(plan::Args),
     /// Apply a saved plan, or plan and apply
@@ -229,6 +234,7 @@ fn dispatch(cli: &Cli) -> Result<Said, Trouble> {
     match &cli.verb {
         Verb::Init(args) => init::run(args, global),
         Verb::Check(args) => check::run(args, global),
+        Verb::Diff(args) => diff::run(args, global),
         Verb::Plan(args) => plan::run(args, global),
         Verb::Apply(args) => apply::run(args, global),
         Verb::Rotate(args) => rotate::run(args, global),

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::past::{self, Past, When, config_at};
 use super::period::{Asked, Collected, collect};
-use super::{Exit, Global, Said, Trouble, verify};
+use super::{Exit, Global, Said, Trouble, attested, verify};
 use crate::host::clock::SystemClock;
 use crate::host::{git, repo};
 use crate::model::assessment::{Status, Tally};
+use crate::model::attestation::Stretch;
 use crate::model::catalog::{Catalog, ControlKind};
 use crate::model::id::{ControlId, FrameworkId};
 use crate::model::past::{Otherwise, Serving, TextChange};
@@ -75,6 +76,11 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
     let framework = args.framework.as_deref().map(|id| framework(catalog.as_ref(), id)).transpose()?;
     let texts = texts(global, &mut collected)?;
     unproven.extend(texts.iter().filter_map(|text| text.unseen.clone()));
+    let attested = catalog.iter().flat_map(|catalog| catalog.attestations.values().map(move |one| (catalog, one)));
+    let asked = Stretch { from: collected.period.from, to: collected.period.to };
+    for (catalog, one) in attested.filter(|(_, one)| one.covers.meets(&asked)) {
+        unproven.extend(attested::unfounded(&global.root, catalog, one).map(|why| attested::noted(one, &why)));
+    }
     unproven.dedup();
     let serving = catalog.as_ref().map(|catalog| serving(catalog, framework.as_ref())).unwrap_or_default();
     if framework.is_some() {
@@ -91,6 +97,7 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
         texts: &texts,
         exceptions,
         head: collected.head.as_ref(),
+        segregation: &collected.segregation,
         findings: &collected.findings,
         unproven: &unproven,
     };

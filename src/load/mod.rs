@@ -196,6 +196,8 @@ mod tests_deadlines;
 #[cfg(test)]
 mod tests_exceptions;
 #[cfg(test)]
+mod tests_github_config;
+#[cfg(test)]
 mod tests_http;
 #[cfg(test)]
 mod tests_in_time;

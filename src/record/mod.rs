@@ -15,6 +15,7 @@ pub mod log;
 pub mod objects;
 pub mod past;
 pub mod period;
+pub mod reread;
 pub mod sample;
 pub mod timestamp;
 pub mod verify;

@@ -5,6 +5,7 @@ pub mod atomic;
 pub mod attest;
 pub mod aws;
 mod aws_failure;
+mod aws_received;
 mod aws_session;
 pub mod budget;
 pub mod cloudtrail;

@@ -61,6 +61,45 @@ fn by_hand(folder: &Path, page: &str, before: &str) -> (bool, String) {
 }
 
 #[test]
+fn an_attestation_over_what_no_run_recorded_says_what_was_found_and_counts_for_nothing() {
+    let (world, _) = recorded();
+    let now = slm::model::time::Timestamp::now();
+    let day = now.strftime("%Y-%m-%d").to_string();
+    let sign = |root: &str| {
+        let text = format!(
+            "statement = \"Looked at.\"\nauthor = \"ada\"\napprover = \"bo\"\nsigned = {now}\npopulation-root = \"{root}\"\n"
+        );
+        world.write(&format!("attestations/ROT-01/{day}.toml"), &text);
+        world.slm(&["check"]).exits(0);
+        world.slm(&["status"])
+    };
+    let drawn = ["sample", "--control", "ROT-01", "--n", "1", "--nonce", "a", "--from", &day, "--to", &day, "--format", "json"];
+    let drawn = world.slm(&drawn).json();
+    let (root, log) = (drawn["population_root"].as_str().unwrap(), drawn["log"]["root"].as_str().unwrap());
+    for founded in [root, log] {
+        let ran = sign(founded);
+        assert!(!ran.out.contains("attestation!") && ran.out.contains("ROT-01"), "{}", ran.out);
+    }
+    let strange = "0".repeat(64);
+    let members = drawn["population"].as_u64().unwrap();
+    let told = format!(
+        "`attestations/ROT-01/{day}.toml`: root {strange} is neither of a population nor of the log in any run of {day}/{day}; by then ROT-01 \
+         was judged for {members} member{}, root {root}; look at what `slm sample` prints for these days, and sign that",
+        if members == 1 { "" } else { "s" }
+    );
+    sign(&strange).says(&format!("attestation! {told}"));
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]);
+    world.slm(&["report", "period", "--from", &day, "--to", &day]).says(&format!("! unproven    {told}"));
+
+    // Of days without a run nothing shows what was looked at.
+    std::fs::remove_file(world.root().join(format!("attestations/ROT-01/{day}.toml"))).unwrap();
+    let text = "statement = \"Looked at.\"\nauthor = \"ada\"\napprover = \"bo\"\nsigned = 2021-01-02T00:00:00Z\n";
+    world.write("attestations/ROT-01/2020-01-01_2099-12-31.toml", &format!("{text}population-root = \"{root}\"\n"));
+    world.slm(&["status"]).says("slm/evidence has no run of 2020-01-01/2099-12-31 from before it was signed");
+}
+
+#[test]
 fn a_bundle_is_the_same_bytes_twice_and_holds_by_whoever_knows_the_key() {
     let (world, key) = recorded();
     let (one, two) = (bundle(&world, "one.zip"), bundle(&world, "two.zip"));

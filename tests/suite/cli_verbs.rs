@@ -15,9 +15,10 @@ use slm::model::time::Timestamp;
 use crate::support::{World, contains, git, slm};
 
 const SESSION_KEY: &str = "credentials/session-key.toml";
-const VERBS: [&str; 21] = [
+const VERBS: [&str; 22] = [
     "init",
     "check",
+    "diff",
     "plan",
     "apply",
     "rotate",
