@@ -1,4 +1,4 @@
-//! `slm report`: what the evidence says of a stretch of days, as an auditor asks for it.
+//! `slm report`: what the evidence says of a stretch of days, as an auditor asks for it, and of what changed since the last report.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +28,8 @@ pub struct Args {
 enum What {
     /// Every day of a period: controls, deviations, missed runs, exceptions, populations, texts
     Period(PeriodArgs),
+    /// What changed since the last report, and whether anybody must act
+    Drift(super::drift::Args),
 }
 
 #[derive(clap::Args)]
@@ -45,6 +47,7 @@ struct PeriodArgs {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     match &args.what {
         What::Period(args) => of_period(args, global),
+        What::Drift(args) => super::drift::run_verb(args, global),
     }
 }
 
