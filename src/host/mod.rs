@@ -11,6 +11,7 @@ pub mod locker;
 mod logged;
 pub mod mirror;
 pub mod pack;
+mod packs;
 pub mod registers;
 pub mod repo;
 pub mod tree;
