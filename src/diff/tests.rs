@@ -210,7 +210,7 @@ fn told(difference: &Difference) -> Vec<(String, Way, Vec<String>)> {
 fn the_same_text_is_equal_and_asks_nothing() {
     let same = compared(&catalog());
     assert!(same.is_equal() && same.controls.is_empty());
-    assert_eq!(both(&catalog(), &catalog(), |base, head| questions(base.rules, head.rules)), Vec::<String>::new());
+    assert_eq!(both(&catalog(), &catalog(), |base, head| questions(base, head)), Vec::<String>::new());
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn policies_in_another_form_are_equal_and_others_are_not_proved_without_a_solver
     assert_eq!((other.controls.len(), other.controls[0].way, other.is_equal()), (1, Way::NotProved, false));
     assert_eq!(other.controls[0].proof.as_ref().unwrap().means, Means::Unproved("no solver was asked".to_owned()));
     both(&catalog(), &head, |base, head| {
-        let asked = questions(base.rules, head.rules);
+        let asked = questions(base, head);
         assert_eq!(asked, ["Control::Action::\"ROT-01\""]);
         let proved = Proof { way: Way::Looser, means: Means::Solver, newly_allowed: None, newly_denied: None };
         let proofs = Proofs::from([(asked[0].clone(), proved.clone())]);

@@ -1,4 +1,4 @@
-//! This machine: clock, files, git.
+//! This machine: clock, files, git, a solver.
 
 pub mod archive;
 pub mod clock;
@@ -13,6 +13,7 @@ pub mod mirror;
 pub mod pack;
 pub mod registers;
 pub mod repo;
+pub mod solver;
 pub mod tree;
 pub mod verify;
 pub mod zipped;

@@ -35,6 +35,7 @@ mod consumers_together;
 mod deploy;
 mod deploy_key;
 mod derived;
+mod diff;
 mod ecs_front;
 mod exec_kind;
 mod explain;
