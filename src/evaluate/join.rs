@@ -196,6 +196,7 @@ mod tests {
             profile: None,
             endpoint: None,
             administrators: administrators.map(|all| all.iter().map(|&arn| arn.to_owned()).collect()),
+            events: None,
         }
     }
 

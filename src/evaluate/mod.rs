@@ -5,6 +5,8 @@ pub mod exceptions;
 pub mod join;
 mod readers;
 pub mod reconcile;
+mod reconcile_pulls;
+pub mod segregation;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

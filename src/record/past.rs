@@ -8,11 +8,13 @@ use serde::Deserialize;
 
 use super::layout::{DECISIONS, snapshot_path};
 use crate::model::assessment::{Because, Status, Subject};
+use crate::model::events::Event;
 use crate::model::id::{EntityType, ResourceId, SourceId};
 use crate::model::outcome::{Fate, Outcome, Run};
 use crate::model::past::Said;
 use crate::model::period::{RunNote, Seen};
 use crate::model::receipt::Receipt;
+use crate::model::segregation::Segregation;
 use crate::model::snapshot::{Attribute, Completeness, Population, Resource, Snapshot, Value};
 use crate::model::time::Timestamp;
 
@@ -55,6 +57,13 @@ pub struct RunFile {
     pub controls: BTreeMap<String, BTreeMap<Status, u64>>,
     /// Where its outcomes stand.
     pub outcomes: Option<String>,
+    result: Option<RunResult>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct RunResult {
+    #[serde(default)]
+    segregation: Vec<Segregation>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -94,6 +103,12 @@ impl RunFile {
     /// When it is not as slm writes it.
     pub fn parse(path: &str, bytes: &[u8]) -> Result<Self, Unreadable> {
         serde_json::from_slice(bytes).map_err(|_| Unreadable(path.to_owned()))
+    }
+
+    /// Whether one identity could change both policy and evidence, as it saw the rules of their branches.
+    #[must_use]
+    pub fn segregation(&self) -> &[Segregation] {
+        self.result.as_ref().map_or(&[], |result| &result.segregation)
     }
 
     /// What it saw of each population.
@@ -235,6 +250,21 @@ pub fn member(path: &str, line: &str) -> Result<Member, Unreadable> {
     });
     let deleting = attributes.get(DELETING) == Some(&Value::Bool(true));
     Ok(Member { key: (source, scope, id), created, deleting })
+}
+
+/// Reads a line of the calls that were observed, at `path`; `None` of one that does not say what it was about.
+///
+/// # Errors
+/// When it is not as slm writes it.
+pub fn event(path: &str, line: &str) -> Result<Option<Event>, Unreadable> {
+    let Line { source, scope, attributes, .. } = serde_json::from_str(line).map_err(|_| Unreadable(path.to_owned()))?;
+    let text = |name: &str| match attributes.get(name) {
+        Some(Value::Text(text)) => Some(text.to_string()),
+        _ => None,
+    };
+    let Some(Value::Time(at)) = attributes.get("at") else { return Ok(None) };
+    let told = text("event").zip(text("of")).zip(text("by"));
+    Ok(told.map(|((name, of), by)| Event { source, scope, at: *at, name, of, by }))
 }
 
 #[derive(Deserialize)]

@@ -1,11 +1,13 @@
 //! Any result as text. Pure: a value goes in, text comes out, nothing is written.
 
+pub mod alerts;
 pub mod attestation;
 pub mod bundle;
 mod by_hand;
 pub mod credential;
 pub mod diagnostics;
 pub mod diff;
+pub mod drift;
 pub mod exception;
 pub mod explain;
 pub mod gap;
@@ -15,6 +17,8 @@ pub mod period;
 pub mod plan;
 pub mod reconcile;
 pub mod sample;
+pub mod segregation;
+pub mod slack;
 pub mod status;
 pub mod then;
 pub mod usage;

@@ -21,6 +21,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use tokio::sync::Mutex;
 
+use super::aws_received::Whole;
 use super::budget::Budget;
 use super::cloudtrail::LOOKUPS_PER_SECOND;
 use crate::model::catalog::AwsSource;
@@ -113,6 +114,8 @@ pub async fn session_from(loader: ConfigLoader, source: &AwsSource, region: &str
         loader = loader.app_name(app);
     }
     let base = loader.load().await;
+    let http = Whole(base.http_client().unwrap_or_else(client));
+    let base = base.into_builder().http_client(http).build();
     let Some(role) = role else { return base };
     let provider =
         AssumeRoleProvider::builder(role).session_name(name).region(Region::new(region.to_owned())).configure(&base).build().await;
@@ -190,6 +193,7 @@ mod tests {
             profile: None,
             endpoint: Some("http://127.0.0.1:9".to_owned()),
             administrators: None,
+            events: None,
         }
     }
 
