@@ -215,12 +215,15 @@ fn the_same_text_is_equal_and_asks_nothing() {
     assert_eq!(both(&catalog(), &catalog(), |base, head| questions(base, head)), Vec::<String>::new());
 }
 
+/// What is done to a control, and what is told of it.
+type Case = (fn(&mut Control), Way, &'static str);
+
 #[test]
 fn each_limit_of_a_control_has_its_sense() {
     let edit = |change: fn(&mut Control)| {
         told(&compared(&changed(|catalog| change(catalog.controls.get_mut("ROT-01").unwrap())))).remove(0)
     };
-    let cases: [(fn(&mut Control), Way, &str); 9] = [
+    let cases: [Case; 9] = [
         (|one| one.evidence_ttl = Limit::days(30), Way::Looser, "evidence-ttl 1d 30d looser"),
         (|one| one.evidence_ttl = Limit::seconds(3600), Way::Tighter, "evidence-ttl 1d 1h tighter"),
         (|one| one.collect_every = Limit::days(7), Way::Looser, "collect-every 1d 7d looser"),
