@@ -1,6 +1,6 @@
 #!/bin/sh
 # The AWS stand-ins the integration tests start by themselves.
-#   scripts/emulators.sh install           make .cache/venv-moto, -roto, -mini, -trestle, -schemas and -slack when missing, MySQL and systemd in .cache, and sshd and PostgreSQL where it may
+#   scripts/emulators.sh install           make .cache/venv-moto, -roto, -mini, -trestle, -schemas and -slack when missing, MySQL and systemd in .cache, and sshd, PostgreSQL and cvc5 where it may
 #   scripts/emulators.sh missing           say which tests will be skipped, and why
 #   scripts/emulators.sh path moto|roto|ministack|trestle|schemas|slack|sarif|mysql|github|emulate|systemd    print the server binary; exit 1 when it is not installed
 set -eu
@@ -27,6 +27,9 @@ sshd_is_here() { [ -x /usr/sbin/sshd ]; }
 
 # Login roles are tested against a real server, run by the tests as the user the package makes.
 postgres_is_here() { ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; }
+
+# What rules allow is proved by a solver.
+cvc5_is_here() { command -v cvc5 >/dev/null; }
 
 # Accounts of MySQL are tested against a real server. Debian has one in its unstable suite alone: it and the libraries it needs, the C library
 # among them, are unpacked below .cache and nothing is installed. With `data`, the folder of a new server, that each test copies.
@@ -115,6 +118,7 @@ sarif() {
 missing() {
     sshd_is_here || skipped "the test of the locker over ssh" "$(no_package openssh-server)"
     postgres_is_here || skipped "PostgreSQL tests" "$(no_package postgresql)"
+    cvc5_is_here || skipped "proofs about rules" "$(no_package cvc5)"
     [ -d "$cache/mysql/data" ] || skipped "MySQL tests" "$(no_tool apt-get mysql.log 'a server from Debian')"
     github_is_here || skipped "tests against GitHub's descriptions" "$(no_tool npm npm.log them)"
     emulate_is_here || skipped "the test against the emulator of GitHub" "$(no_tool npm npm-emulate.log it)"
@@ -175,6 +179,7 @@ case ${1:-} in
             "$cache/venv-mini/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check cryptography
         sshd_is_here || apt openssh-server
         postgres_is_here || apt postgresql
+        cvc5_is_here || apt cvc5
         mysql
         github
         emulate

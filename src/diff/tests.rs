@@ -212,15 +212,18 @@ fn told(difference: &Difference) -> Vec<(String, Way, Vec<String>)> {
 fn the_same_text_is_equal_and_asks_nothing() {
     let same = compared(&catalog());
     assert!(same.is_equal() && same.controls.is_empty());
-    assert_eq!(both(&catalog(), &catalog(), |base, head| questions(base.rules, head.rules)), Vec::<String>::new());
+    assert_eq!(both(&catalog(), &catalog(), |base, head| questions(base, head)), Vec::<String>::new());
 }
+
+/// What is done to a control, and what is told of it.
+type Case = (fn(&mut Control), Way, &'static str);
 
 #[test]
 fn each_limit_of_a_control_has_its_sense() {
     let edit = |change: fn(&mut Control)| {
         told(&compared(&changed(|catalog| change(catalog.controls.get_mut("ROT-01").unwrap())))).remove(0)
     };
-    let cases: [(fn(&mut Control), Way, &str); 9] = [
+    let cases: [Case; 9] = [
         (|one| one.evidence_ttl = Limit::days(30), Way::Looser, "evidence-ttl 1d 30d looser"),
         (|one| one.evidence_ttl = Limit::seconds(3600), Way::Tighter, "evidence-ttl 1d 1h tighter"),
         (|one| one.collect_every = Limit::days(7), Way::Looser, "collect-every 1d 7d looser"),
@@ -272,7 +275,7 @@ fn policies_in_another_form_are_equal_and_others_are_not_proved_without_a_solver
     assert_eq!((other.controls.len(), other.controls[0].way, other.is_equal()), (1, Way::NotProved, false));
     assert_eq!(other.controls[0].proof.as_ref().unwrap().means, Means::Unproved("no solver was asked".to_owned()));
     both(&catalog(), &head, |base, head| {
-        let asked = questions(base.rules, head.rules);
+        let asked = questions(base, head);
         assert_eq!(asked, ["Control::Action::\"ROT-01\""]);
         let proved = Proof { way: Way::Looser, means: Means::Solver, newly_allowed: None, newly_denied: None };
         let proofs = Proofs::from([(asked[0].clone(), proved.clone())]);

@@ -1,4 +1,4 @@
-//! This machine: clock, files, git.
+//! This machine: clock, files, git, a solver.
 
 pub mod archive;
 pub mod clock;
@@ -14,6 +14,7 @@ pub mod pack;
 mod packs;
 pub mod registers;
 pub mod repo;
+pub mod solver;
 pub mod tree;
 pub mod verify;
 pub mod zipped;

@@ -36,6 +36,7 @@ mod consumers_together;
 mod deploy;
 mod deploy_key;
 mod derived;
+mod diff;
 mod ecs_front;
 mod exec_kind;
 mod explain;
