@@ -1,8 +1,8 @@
 #!/bin/sh
 # The AWS stand-ins the integration tests start by themselves.
-#   scripts/emulators.sh install           make .cache/venv-moto, -roto, -mini, -trestle and -schemas when missing, MySQL and systemd in .cache, and sshd and PostgreSQL where it may
+#   scripts/emulators.sh install           make .cache/venv-moto, -roto, -mini, -trestle, -schemas and -slack when missing, MySQL and systemd in .cache, and sshd and PostgreSQL where it may
 #   scripts/emulators.sh missing           say which tests will be skipped, and why
-#   scripts/emulators.sh path moto|roto|ministack|trestle|schemas|sarif|mysql|github|emulate|systemd|actionlint|zizmor|act    print the server binary; exit 1 when it is not installed
+#   scripts/emulators.sh path moto|roto|ministack|trestle|schemas|slack|sarif|mysql|github|emulate|systemd|actionlint|zizmor|act    print the server binary; exit 1 when it is not installed
 set -eu
 cache=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)/.cache
 
@@ -156,6 +156,7 @@ server() { # NAME
         roto) echo "$cache/venv-roto/bin/roto-server" ;;
         ministack) echo "$cache/venv-mini/bin/ministack" ;;
         schemas) echo "$cache/venv-schemas/bin/jsonschema" ;;
+        slack) echo "$cache/venv-slack/bin/python" ;;
         sarif) echo "$cache/node-sarif/package/lib/schemas/sarif-2.1.0-rtm.5.json" ;;
         trestle) echo "$cache/venv-trestle/bin/trestle" ;;
         mysql) echo "$cache/mysql/mysqld" ;;
@@ -163,7 +164,7 @@ server() { # NAME
         emulate) echo "$cache/node-emulate/node_modules/emulate/dist/index.js" ;;
         systemd) echo "$cache/systemd/usr/bin/systemd-analyze" ;;
         actionlint | zizmor | act) echo "$cache/venv-gha/bin/$1" ;;
-        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\`, \`trestle\`, \`schemas\`, \`sarif\`, \`mysql\`, \`github\`, \`emulate\`, \`systemd\`, \`actionlint\`, \`zizmor\` and \`act\`" >&2; exit 2 ;;
+        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\`, \`trestle\`, \`schemas\`, \`slack\`, \`sarif\`, \`mysql\`, \`github\`, \`emulate\`, \`systemd\`, \`actionlint\`, \`zizmor\` and \`act\`" >&2; exit 2 ;;
     esac
 }
 
@@ -176,6 +177,9 @@ case ${1:-} in
         venv trestle "$(server trestle)" 'compliance-trestle==5.2.0'
         # OCSF and SARIF by their published schemas.
         venv schemas "$(server schemas)" 'jsonschema==4.26.0' 'ocsf-json-schema==1.2.0'
+        # Messages by Slack's own classes. The interpreter is there before they are, so that they are asked for as well.
+        [ -d "$cache/venv-slack/lib" ] && ls "$cache"/venv-slack/lib/python*/site-packages/slack_sdk >/dev/null 2>&1 ||
+            venv slack "$cache/venv-slack/slack_sdk" 'slack_sdk==3.47.0'
         sarif
         # Its keys of KMS that sign need this; it starts without.
         "$cache/venv-mini/bin/python" -c 'import cryptography' 2>/dev/null ||

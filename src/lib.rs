@@ -25,6 +25,7 @@ pub mod evaluate;
 pub mod host;
 pub mod load;
 pub mod model;
+pub mod notifiers;
 pub mod objects;
 pub mod observe;
 pub mod plan;

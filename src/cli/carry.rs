@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value as Json, json};
 
-use super::{Exit, Global, Said, Trouble, anchor, derived, gaps, lease, objects, pipeline, ready, together, wire};
+use super::{Exit, Global, Said, Trouble, anchor, derived, gaps, lease, notify, objects, pipeline, ready, together, wire};
 use crate::apply::engine::stopped;
 use crate::host::clock::SystemClock;
 use crate::host::history::History;
@@ -19,6 +19,7 @@ use crate::model::outcome::{Fate, Outcome};
 use crate::model::plan::{Action, Plan};
 use crate::record::{RunRecord, artefacts};
 use crate::report::{self, words::count};
+use crate::world::WorldError;
 
 /// What stands above the courtesy between runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,9 +51,11 @@ pub(super) fn out_noted(session: &pipeline::Session, global: &Global, work: &Wor
     // Whoever made it, and whatever was taken from it or added to it since.
     pipeline::refuse_bad(plan, &session.catalog)?;
     // Nothing is changed that could not be recorded beside what was recorded before.
-    repo::intact(&global.root, &session.catalog.settings.locker.branch)
-        .map_err(|error| Trouble { exit: Exit::Integrity, error: error.into() })?;
-    locker(session, global)?.continues().map_err(|error| Trouble { exit: Exit::Integrity, error: error.into() })?;
+    sound(session, global).inspect_err(|trouble| {
+        if trouble.exit == Exit::Integrity {
+            notify::evidence_broken(session, global, &trouble.error.to_string());
+        }
+    })?;
     let stop = stop_on_ctrl_c();
     let outcomes = pipeline::block_on(carry_out(session, global, plan, work.haste, &stop))?;
     // What is recorded is the world after the run: the same look a later plan would take.
@@ -73,6 +76,8 @@ pub(super) fn out_noted(session: &pipeline::Session, global: &Global, work: &Wor
     exits.extend(anchor::exits(&anchored));
     let (left_told, left_exit) = objects::told(left.as_ref());
     exits.extend(left_exit);
+    let notified = notify::after_run(session, global, &anchor::forks(&anchored));
+    exits.extend(notify::exits(&notified));
     exits.extend(outcome_exits(&outcomes));
     exits.extend(gaps.iter().filter(|found| found.gap.exceeds(found.allowed)).map(|_| Exit::Changes));
     if !plan.held.is_empty() {
@@ -80,22 +85,30 @@ pub(super) fn out_noted(session: &pipeline::Session, global: &Global, work: &Wor
     }
     exits.extend(super::plan::unseen(plan));
     let human = format!(
-        "{}{}\nRecorded as {} on {}.\n{left_told}{}",
+        "{}{}\nRecorded as {} on {}.\n{left_told}{}{}",
         tell(&outcomes, plan),
         gaps.iter().map(|found| format!("          {}: {}\n", found.credential, found.gap.told(found.allowed))).collect::<String>(),
         &commit[..12.min(commit.len())],
         session.catalog.settings.locker.branch,
-        anchor::told(&anchored)
+        anchor::told(&anchored),
+        notify::said(&notified)
     );
     Ok(Said::new(
         exits,
         human,
         json!({
             "outcomes": outcomes, "gaps": result["gaps"], "held": plan.held, "preflight": plan.preflight, "commit": commit,
-            "anchors": anchored, "left_in_git": left,
+            "anchors": anchored, "notified": notified, "left_in_git": left,
             "requests": work.requests + after.requests(), "sent": session.sent(),
         }),
     ))
+}
+
+/// Whether what was recorded holds, and can be gone on with.
+fn sound(session: &pipeline::Session, global: &Global) -> Result<(), Trouble> {
+    let broken = |error: WorldError| Trouble { exit: Exit::Integrity, error: error.into() };
+    repo::intact(&global.root, &session.catalog.settings.locker.branch).map_err(broken)?;
+    locker(session, global)?.continues().map_err(broken)
 }
 
 /// Ctrl-C asks the run to stop at the next safe point. A second one ends it at once and unrecorded, with the code of a run that resume

@@ -123,6 +123,8 @@ fn catalog() -> Catalog {
         default_tier: "standard".to_owned(),
         registers: crate::model::registers::RegistersSettings::default(),
         people: [].into(),
+        notify: [].into(),
+        alerts: Vec::new(),
         sources: [].into(),
     };
     let file = |text: &str| PolicyFile { path: String::new(), text: Arc::from(text) };
@@ -428,7 +430,7 @@ fn days_are_judged_under_both_texts_and_only_where_something_can_have_changed() 
 fn what_changed_from_one_day_to_the_next_is_judged_as_all_of_it_would_be() {
     let head = rule("duration(\"90d\")", "duration(\"60d\")");
     // Every day another secret is new, and the oldest is gone.
-    let all = |at: i64| (0..40).map(|n| secret(at + 2 * n)).chain((at % 3 == 0).then(|| secret(901))).collect::<Vec<_>>();
+    let all = |at: i64| (0..80).map(|n| secret(at + n)).chain((at % 3 == 0).then(|| secret(901))).collect::<Vec<_>>();
     let by_day = |at: i64| {
         let mut all = all(at);
         all.sort_by(|a, b| a.id.cmp(&b.id));
@@ -438,7 +440,8 @@ fn what_changed_from_one_day_to_the_next_is_judged_as_all_of_it_would_be() {
     let replay = replayed(&head, 30, by_day);
     let mut expected = Vec::new();
     for at in (0..30).rev() {
-        let flips = by_day(at).iter().filter(|one| {
+        let all = by_day(at);
+        let flips = all.iter().filter(|one| {
             let age = now().as_second() - one.instant("created").unwrap().as_second() - at * Limit::DAY;
             (60 * Limit::DAY..=90 * Limit::DAY).contains(&age) && age > 60 * Limit::DAY
         });

@@ -70,6 +70,8 @@ pub(super) fn world() -> World {
         default_tier: "standard".to_owned(),
         registers: crate::model::registers::RegistersSettings::default(),
         people: [].into(),
+        notify: [].into(),
+        alerts: Vec::new(),
         sources: [].into(),
     };
     let file = |text: &str| PolicyFile { path: String::new(), text: Arc::from(text) };

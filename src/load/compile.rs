@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::checks::Repo;
 use super::text::{Doc, Item};
-use super::{Files, attestations, is_policy, raw, rules};
+use super::{Files, attestations, is_policy, notify, raw, rules};
 use crate::model::catalog::{
     Catalog, Consumer, ConsumerKind, Control, ControlLines, Credential, Criterion, Exception, Framework, People, PolicyFile,
     RotationPolicy, SecretRef, Settings, SourceKind,
@@ -48,6 +48,8 @@ fn settings(raw: &raw::Settings) -> Option<Settings> {
         registers: raw.registers.clone(),
         people: raw.source.iter().filter_map(|(name, source)| Some((name.into(), people(source)?))).collect(),
         sources: raw.source.iter().map(|(name, kind)| Some((name.into(), source(kind)?))).collect::<Option<_>>()?,
+        notify: raw.notify.iter().map(|(name, one)| Some((name.clone(), notify::compiled(one)?))).collect::<Option<_>>()?,
+        alerts: raw.alert.iter().map(notify::compiled_alert).collect(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Any result as text. Pure: a value goes in, text comes out, nothing is written.
 
+pub mod alerts;
 pub mod annotations;
 pub mod attestation;
 pub mod bundle;
@@ -9,6 +10,7 @@ pub mod comment;
 pub mod credential;
 pub mod diagnostics;
 pub mod diff;
+pub mod drift;
 pub mod exception;
 pub mod explain;
 pub mod gap;
@@ -20,6 +22,7 @@ pub mod plan;
 pub mod reconcile;
 pub mod sample;
 pub mod segregation;
+pub mod slack;
 pub mod status;
 pub mod tasks;
 pub mod then;

@@ -8,6 +8,7 @@ pub mod aws;
 mod aws_failure;
 mod aws_received;
 mod aws_session;
+pub mod bucket;
 pub mod budget;
 pub mod cloudtrail;
 pub mod git;

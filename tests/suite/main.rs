@@ -85,6 +85,8 @@ mod rotation_faults;
 mod rules;
 mod scale;
 mod sinks;
+mod slack;
+mod slack_server;
 mod support;
 mod terraform;
 mod tls;

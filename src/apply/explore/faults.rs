@@ -60,9 +60,9 @@ pub const READS: [Mode; 7] =
 pub const WRITES: [Mode; 7] =
     [Mode::NotSent, Mode::AnswerLost, Mode::Denied, Mode::Throttled, Mode::Late, Mode::KilledBefore, Mode::KilledAfter];
 
-/// What goes wrong first or second in a pair: one of each effect.
-pub const READS_OF_PAIRS: [Mode; 3] = [Mode::NotSent, Mode::Stale, Mode::KilledBefore];
-pub const WRITES_OF_PAIRS: [Mode; 5] = [Mode::NotSent, Mode::AnswerLost, Mode::Denied, Mode::Late, Mode::KilledAfter];
+/// One of each effect.
+pub const READS_OF_EACH: [Mode; 3] = [Mode::NotSent, Mode::Stale, Mode::KilledBefore];
+pub const WRITES_OF_EACH: [Mode; 5] = [Mode::NotSent, Mode::AnswerLost, Mode::Denied, Mode::Late, Mode::KilledAfter];
 
 /// One fault: the number of the call, and what goes wrong there.
 pub type At = (usize, Mode);

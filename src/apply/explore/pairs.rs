@@ -14,7 +14,7 @@ use futures::FutureExt as _;
 use super::super::engine::{Engine, Phase};
 use super::super::look::Known;
 use super::faults::{
-    At, Mode, Named, PROCESSES, READS, READS_OF_PAIRS, Run, Script, WRITES, WRITES_OF_PAIRS, Wire, is_at_rest, job, run, slm, told,
+    At, Mode, Named, PROCESSES, READS, READS_OF_EACH, Run, Script, WRITES, WRITES_OF_EACH, Wire, is_at_rest, job, run, slm, told,
     wire,
 };
 use super::node::wide;
@@ -263,8 +263,20 @@ pub fn singles(run: &Run) -> impl Iterator<Item = At> + '_ {
     run.calls.iter().enumerate().flat_map(move |(at, reads)| modes(*reads).iter().map(move |mode| (at, *mode)))
 }
 
-fn in_pairs(reads: bool, mode: Mode) -> bool {
-    if reads { READS_OF_PAIRS.contains(&mode) } else { WRITES_OF_PAIRS.contains(&mode) }
+/// Which faults are paired.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Paired {
+    /// Of those with the same effect, one.
+    OfEachEffect,
+    /// All.
+    Every,
+}
+
+impl Paired {
+    fn has(self, reads: bool, mode: Mode) -> bool {
+        let each = if reads { READS_OF_EACH.contains(&mode) } else { WRITES_OF_EACH.contains(&mode) };
+        each || self == Self::Every
+    }
 }
 
 /// True when something was wrong; says what.
@@ -277,11 +289,11 @@ fn is_wrong(name: &str, clean: &Run, run: &Run, faults: &[At]) -> bool {
     wrong.is_some()
 }
 
-/// Every single fault, and of the pairs every `stride`th.
-pub fn sweep(name: &str, scenario: &Scenario, stride: usize) -> Sweep {
+/// Every single fault and every pair of those that are `paired`.
+pub fn sweep(name: &str, scenario: &Scenario, paired: Paired) -> Sweep {
     let begun = std::time::Instant::now();
     let mut found = Sweep::default();
-    let clean = each(scenario, stride, |clean, faults, run| {
+    let clean = each(scenario, (paired, 1), |clean, faults, run| {
         let (wrong, leaks) = (usize::from(is_wrong(name, clean, run, faults)), run.leaks);
         found += match faults {
             [_] => Sweep { singles: 1, single_violations: wrong, leaks, ..Sweep::default() },
@@ -294,18 +306,18 @@ pub fn sweep(name: &str, scenario: &Scenario, stride: usize) -> Sweep {
     found
 }
 
-/// Tells the run without a fault, each with one, and of those with two every `stride`th; gives the one without.
-fn each(scenario: &Scenario, stride: usize, mut tell: impl FnMut(&Run, &[At], &Run)) -> Run {
+/// Tells the run without a fault, each with one, and of those with two that are `paired` every `stride`th; gives the one without.
+fn each(scenario: &Scenario, (paired, stride): (Paired, usize), mut tell: impl FnMut(&Run, &[At], &Run)) -> Run {
     let mut course = Course::new(scenario);
     let (clean, moments) = course.whole(None, &[]);
     let mut nth = 0;
     for one in singles(&clean) {
         let (single, moments) = course.whole(Some((last(&moments, one.0), &clean.calls)), &[one]);
         tell(&clean, &[one], &single);
-        if !in_pairs(single.calls[one.0], one.1) {
+        if !paired.has(single.calls[one.0], one.1) {
             continue;
         }
-        for two in singles(&single).filter(|two| two.0 > one.0 && in_pairs(single.calls[two.0], two.1)) {
+        for two in singles(&single).filter(|two| two.0 > one.0 && paired.has(single.calls[two.0], two.1)) {
             nth += 1;
             if nth % stride == 0 {
                 let from = Some((last(&moments, two.0), &single.calls[..]));
@@ -321,7 +333,7 @@ fn each(scenario: &Scenario, stride: usize, mut tell: impl FnMut(&Run, &[At], &R
 pub fn alike(scenario: &Scenario, stride: usize) -> usize {
     let mut compared = 0;
     let end = |run: &Run| (run.wrong.clone(), run.leaks, run.picture.clone(), run.processes);
-    each(scenario, stride, |_, faults, shared| {
+    each(scenario, (Paired::Every, stride), |_, faults, shared| {
         if faults.len() == 2 {
             assert_eq!(end(shared), end(&run(scenario, faults, slm)), "{faults:?}");
             compared += 1;
