@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value as Json, json};
 
-use super::{Exit, Global, Said, Trouble, anchor, derived, gaps, lease, notify, objects, pipeline, ready, together, wire};
+use super::{Exit, Global, Said, Trouble, anchor, derived, gaps, lease, notify, objects, pipeline, ready, tasks, together, wire};
 use crate::apply::engine::stopped;
 use crate::host::clock::SystemClock;
 use crate::host::history::History;
@@ -76,7 +76,8 @@ pub(super) fn out_noted(session: &pipeline::Session, global: &Global, work: &Wor
     exits.extend(anchor::exits(&anchored));
     let (left_told, left_exit) = objects::told(left.as_ref());
     exits.extend(left_exit);
-    let notified = notify::after_run(session, global, &anchor::forks(&anchored));
+    let mut notified = notify::after_run(session, global, &anchor::forks(&anchored));
+    notified.extend(tasks::after_run(session, global, &after, &outcomes));
     exits.extend(notify::exits(&notified));
     exits.extend(outcome_exits(&outcomes));
     exits.extend(gaps.iter().filter(|found| found.gap.exceeds(found.allowed)).map(|_| Exit::Changes));

@@ -42,6 +42,7 @@ mod sample;
 mod schema;
 mod sink;
 mod status;
+mod tasks;
 mod together;
 mod verify;
 mod verify_anchors;

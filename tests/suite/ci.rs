@@ -710,3 +710,29 @@ fn the_comment_says_of_each_kind_of_edit_what_it_means() {
     println!("figure comment.bytes and pr.api_calls: {sizes:?}");
     assert!(sizes.iter().all(|(_, bytes, calls)| *bytes < 8_000 && *calls == 4), "{sizes:?}");
 }
+
+#[test]
+fn a_notifier_of_kind_github_keeps_the_issues_after_each_recorded_run() {
+    let project = Project::new();
+    let notifier = format!(
+        "\n[notify.tasks]\nkind = \"github\"\nrepo = \"{REPO}\"\ntoken-env = \"GITHUB_TOKEN\"\nenvironment = \"prod\"\nbase-url = \"{}\"\n",
+        project.hub.root
+    );
+    let settings = project.world.read("slm.toml");
+    project.world.write("slm.toml", &(settings + &notifier));
+    let random = "random = { length = 40, alphabet = \"alnum\" }";
+    project.world.edit(KEY, random, "manual = { steps = \"ask the vendor\" }");
+    project.world.commit();
+    let open = || project.hub.with(|state| state.issues.iter().filter(|issue| issue["state"] == "open").count());
+    project.world.slm(&["apply", "--auto-approve"]).says("`tasks` was told: 1 message.");
+    assert_eq!(open(), 1);
+    let issue = project.hub.with(|state| state.issues[0].clone());
+    assert!(issue["body"].as_str().unwrap().starts_with("<!-- slm:task:prod:manual/session-key -->"), "{issue:#}");
+    project.hub.asked();
+    project.world.slm(&["apply", "--auto-approve"]);
+    assert_eq!(project.hub.asked(), ["GET /repos/acme/slm/issues?state=open&labels=slm&per_page=100"], "what is so is left alone");
+    project.world.edit(KEY, "manual = { steps = \"ask the vendor\" }", random);
+    project.world.commit();
+    project.world.slm(&["apply", "--auto-approve"]).exits(0).says("`tasks` was told: 1 message.");
+    assert_eq!(open(), 0);
+}

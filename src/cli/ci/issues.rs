@@ -2,13 +2,14 @@
 
 use serde_json::json;
 
+use super::super::tasks::reconcile;
 use super::super::{Exit, Global, Said, Trouble, ahead, past, pipeline};
 use super::job::Job;
 use crate::host::history::History;
 use crate::model::outcome::Outcome;
 use crate::report::plan::markdown;
-use crate::report::tasks::{mark, tasks};
-use crate::transport::github_issues::{Done, Wanted};
+use crate::report::tasks::tasks;
+use crate::transport::github_issues::Done;
 
 /// Arguments of `slm ci issues`.
 #[derive(clap::Args)]
@@ -23,14 +24,10 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let plan = ahead::plan(&session, global, &mut judged, &ahead::For { forced: &[], wanted: &[], applies: false })?;
     let outcomes = outcomes(global, &session.catalog.settings.locker.branch)?;
     let environment = &args.job.environment;
-    let wanted: Vec<Wanted> = tasks(&plan, &outcomes, environment)
-        .into_iter()
-        .map(|task| Wanted { marker: task.marker, title: task.title, body: task.body })
-        .collect();
+    let wanted = tasks(&plan, &outcomes, environment);
+    let left = !wanted.is_empty();
     let issues = args.job.issues()?;
-    // What was not seen may still be to be done.
-    let closes = !pipeline::exits(&judged).contains(&Exit::Incomplete);
-    let done = pipeline::block_on(issues.reconcile(&mark(environment), &wanted, closes))??;
+    let done = reconcile(&issues, environment, wanted, &judged)?;
     let Done { opened, edited, closed, kept } = done;
     let requests = issues.requests();
     args.job.summarise(&markdown(&plan)?)?;
@@ -39,7 +36,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     );
     let json = json!({ "opened": opened, "edited": edited, "closed": closed, "kept": kept, "api_calls": requests });
     let mut exits = pipeline::exits(&judged);
-    exits.extend((!wanted.is_empty()).then_some(Exit::Changes));
+    exits.extend(left.then_some(Exit::Changes));
     Ok(Said::new(exits, human, json))
 }
 

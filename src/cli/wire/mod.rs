@@ -60,7 +60,7 @@ pub(super) use health::health;
 pub(super) use job::identity;
 pub(super) use kinds::{Kind, keeper, kind};
 pub(super) use ledger::ledger;
-pub(super) use notifiers::notifier;
+pub(super) use notifiers::{issues, notifier};
 pub(super) use objects::{folder_of, objects};
 pub(super) use registers::registers;
 pub(super) use sinks::sink;
