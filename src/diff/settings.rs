@@ -10,7 +10,7 @@ use crate::model::time::Limit;
 
 /// Keys of `slm.toml` that are other. What is read of fewer places asks for less.
 pub(super) fn settings(before: &Settings, after: &Settings) -> Vec<Edit> {
-    let Settings { owner, locker, limits, tiers, default_tier, registers, sources, people, notify, alerts } = before;
+    let Settings { owner, locker, limits, tiers, default_tier, registers, sources, people, notify, issues, alerts } = before;
     let mut edits = Edits::default();
     tiers_of(&mut edits, tiers, &after.tiers);
     edits.turned("tiers.default", default_tier, &after.default_tier, Some(default_way(before, after)));
@@ -31,7 +31,7 @@ pub(super) fn settings(before: &Settings, after: &Settings) -> Vec<Edit> {
     };
     edits.other("locker", &rest(before), &rest(after), None);
     edits.other("registers", registers, &after.registers, None);
-    edits.other("notify", notify, &after.notify, None);
+    edits.other("notify", &(notify, issues), &(&after.notify, &after.issues), None);
     edits.other("alert", alerts, &after.alerts, None);
     edits.0
 }

@@ -9,6 +9,7 @@ mod index;
 pub mod lease;
 pub mod locker;
 mod logged;
+pub mod merged;
 pub mod mirror;
 pub mod pack;
 mod packs;
