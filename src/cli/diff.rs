@@ -6,13 +6,14 @@ use serde_json::json;
 
 use super::past::{self, Past, When};
 use super::{Exit, Global, Said, Trouble, pipeline, replay};
-use crate::diff::{Input, Proofs, Seen, Text, diff};
+use crate::diff::{Input, Proofs, Seen, Text, diff, questions};
 use crate::host::clock::SystemClock;
 use crate::host::history::History;
 use crate::host::repo;
+use crate::host::solver::{Question, Solver};
 use crate::model::catalog::Catalog;
 use crate::model::diagnostic::Diagnostic;
-use crate::model::difference::{Difference, Side};
+use crate::model::difference::{Difference, Proof, Side};
 use crate::model::id::RunId;
 use crate::model::past::Noted;
 use crate::model::plan::Plan;
@@ -141,7 +142,8 @@ pub(super) fn compare(asked: &Asked<'_>, global: &Global) -> Result<Found, Troub
         (base, head) => return Ok(Found::Invalid(base.err().into_iter().chain(head.err()).collect())),
     };
     let files = files(&base.files, &head.files);
-    let proofs = Proofs::new();
+    let texts = (base.text(), head.text());
+    let proofs = proofs(&texts.0, &texts.1)?;
     let (mut unseen, mut recorded) = (Vec::new(), None);
     if !files.is_empty() {
         match open(global, &base.catalog.settings.locker.branch, at)? {
@@ -150,7 +152,7 @@ pub(super) fn compare(asked: &Asked<'_>, global: &Global) -> Result<Found, Troub
         }
     }
     let last = recorded.as_ref().map(|(history, branch)| last(history, branch, at)).transpose()?;
-    let (texts, run) = ((base.text(), head.text()), last.as_ref().map(|last| last.run.clone()));
+    let run = last.as_ref().map(|last| last.run.clone());
     let seen = last.as_ref().zip(run.as_ref()).map(|(last, run)| Seen {
         run,
         snapshot: &last.snapshot,
@@ -168,6 +170,26 @@ pub(super) fn compare(asked: &Asked<'_>, global: &Global) -> Result<Found, Troub
         difference.replay = replay::replay(history, (&texts.0, &texts.1), last.began, asked.days)?;
     }
     Ok(Found::Compared(Box::new(difference)))
+}
+
+/// What can be proved of policies that are other; of each, why not, where there is no solver.
+fn proofs(base: &Text<'_>, head: &Text<'_>) -> Result<Proofs, Trouble> {
+    let actions = questions(base, head);
+    if actions.is_empty() {
+        return Ok(Proofs::new());
+    }
+    let solver = match Solver::find() {
+        Ok(solver) => solver,
+        Err(why) => return Ok(actions.into_iter().map(|action| (action, Proof::unproved(why.clone()))).collect()),
+    };
+    let text =
+        |rules: &Rules, action: &str| -> String { rules.slice(action).iter().map(|rule| format!("{}\n", rule.text)).collect() };
+    let question = |action: String| {
+        let (base, head) = (text(base.rules, &action), text(head.rules, &action));
+        Question { action, base, head }
+    };
+    let questions: Vec<Question> = actions.into_iter().map(question).collect();
+    pipeline::block_on(solver.prove(&head.catalog.schema.text, &questions))
 }
 
 /// One side; what is wrong with it when it cannot be used.

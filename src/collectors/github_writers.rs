@@ -218,6 +218,9 @@ mod tests {
         let app = json!([{ "actor": { "slug": "slm" } }]);
         assert_eq!(bare(protection(true, false, Some(app.clone()))), want(&["app slm"]));
         assert_eq!(bare(protection(true, true, Some(app))), want(&[]), "it may push, and not without an approval");
+        let mut locked = protection(true, false, None);
+        locked["lockBranch"] = json!(true);
+        assert_eq!(bare(locked), want(&[]), "it is read-only");
         let team = actor(json!({ "combinedSlug": "acme/sec" }));
         let mut owners = actor(json!(null));
         owners["organizationAdmin"] = json!(true);

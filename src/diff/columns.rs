@@ -178,13 +178,16 @@ impl Column {
     }
 }
 
+/// For each member its place the day before, where it was the same.
+type Places = Arc<Vec<Option<usize>>>;
+
 /// Where the members of a population were the day before: worked out once for all controls.
 #[derive(Default)]
-struct Moves(BTreeMap<(usize, usize), Option<Arc<Vec<Option<usize>>>>>);
+struct Moves(BTreeMap<(usize, usize), Option<Places>>);
 
 impl Moves {
     /// For each of `new` its place in `old` where it is the same; `None` when all are.
-    fn between(&mut self, old: &Arc<Vec<Resource>>, new: &Arc<Vec<Resource>>) -> Option<Arc<Vec<Option<usize>>>> {
+    fn between(&mut self, old: &Arc<Vec<Resource>>, new: &Arc<Vec<Resource>>) -> Option<Places> {
         if Arc::ptr_eq(old, new) {
             return None;
         }
@@ -193,7 +196,7 @@ impl Moves {
     }
 }
 
-fn moved(old: &[Resource], new: &[Resource]) -> Option<Arc<Vec<Option<usize>>>> {
+fn moved(old: &[Resource], new: &[Resource]) -> Option<Places> {
     let mut from = 0;
     let places: Vec<Option<usize>> = new
         .iter()
@@ -209,8 +212,11 @@ fn moved(old: &[Resource], new: &[Resource]) -> Option<Arc<Vec<Option<usize>>>> 
     (!all).then(|| Arc::new(places))
 }
 
+/// What takes a member and what each column says of it.
+type Show<'a> = dyn FnMut(&ResourceId, Option<Status>, Option<Status>) + 'a;
+
 /// Shows every member of either column with what each says of it.
-pub(super) fn zip(old: Option<&Column>, new: Option<&Column>, show: &mut dyn FnMut(&ResourceId, Option<Status>, Option<Status>)) {
+pub(super) fn zip(old: Option<&Column>, new: Option<&Column>, show: &mut Show<'_>) {
     let rows = |column: Option<&'_ Column>| column.map_or(0, |column| column.said.len());
     let row = |column: Option<&'_ Column>, at: usize| -> Option<(ResourceId, Status)> {
         let column = column?;

@@ -92,12 +92,21 @@ pub fn diff(input: &Input<'_>) -> Difference {
     difference
 }
 
-/// Actions whose policies are other, so that only a proof says how they compare, sorted.
+/// Actions of both texts whose policies are other, so that only a proof says how they compare, sorted.
 #[must_use]
-pub fn questions(base: &Rules, head: &Rules) -> Vec<String> {
-    let actions: BTreeSet<&str> = base.actions().chain(head.actions()).collect();
-    let other = |action: &&str| Rules::likeness(base.slice(action), head.slice(action)) == Likeness::Other;
+pub fn questions(base: &Text<'_>, head: &Text<'_>) -> Vec<String> {
+    let actions: BTreeSet<&str> = base.rules.actions().chain(head.rules.actions()).collect();
+    let (old, new) = (judged(base.catalog), judged(head.catalog));
+    let other = |action: &&str| {
+        old.contains(*action) == new.contains(*action)
+            && Rules::likeness(base.rules.slice(action), head.rules.slice(action)) == Likeness::Other
+    };
     actions.into_iter().filter(other).map(str::to_owned).collect()
+}
+
+/// Actions of the controls of `catalog`.
+fn judged(catalog: &Catalog) -> BTreeSet<String> {
+    catalog.controls.keys().map(controls::action).collect()
 }
 
 /// What was seen as either text joins it; `None` when both do as it was recorded.

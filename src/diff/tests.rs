@@ -123,6 +123,9 @@ fn catalog() -> Catalog {
         default_tier: "standard".to_owned(),
         registers: crate::model::registers::RegistersSettings::default(),
         people: [].into(),
+        notify: [].into(),
+        issues: [].into(),
+        alerts: Vec::new(),
         sources: [].into(),
     };
     let file = |text: &str| PolicyFile { path: String::new(), text: Arc::from(text) };
@@ -210,15 +213,18 @@ fn told(difference: &Difference) -> Vec<(String, Way, Vec<String>)> {
 fn the_same_text_is_equal_and_asks_nothing() {
     let same = compared(&catalog());
     assert!(same.is_equal() && same.controls.is_empty());
-    assert_eq!(both(&catalog(), &catalog(), |base, head| questions(base.rules, head.rules)), Vec::<String>::new());
+    assert_eq!(both(&catalog(), &catalog(), |base, head| questions(base, head)), Vec::<String>::new());
 }
+
+/// What is done to a control, and what is told of it.
+type Case = (fn(&mut Control), Way, &'static str);
 
 #[test]
 fn each_limit_of_a_control_has_its_sense() {
     let edit = |change: fn(&mut Control)| {
         told(&compared(&changed(|catalog| change(catalog.controls.get_mut("ROT-01").unwrap())))).remove(0)
     };
-    let cases: [(fn(&mut Control), Way, &str); 9] = [
+    let cases: [Case; 9] = [
         (|one| one.evidence_ttl = Limit::days(30), Way::Looser, "evidence-ttl 1d 30d looser"),
         (|one| one.evidence_ttl = Limit::seconds(3600), Way::Tighter, "evidence-ttl 1d 1h tighter"),
         (|one| one.collect_every = Limit::days(7), Way::Looser, "collect-every 1d 7d looser"),
@@ -270,7 +276,7 @@ fn policies_in_another_form_are_equal_and_others_are_not_proved_without_a_solver
     assert_eq!((other.controls.len(), other.controls[0].way, other.is_equal()), (1, Way::NotProved, false));
     assert_eq!(other.controls[0].proof.as_ref().unwrap().means, Means::Unproved("no solver was asked".to_owned()));
     both(&catalog(), &head, |base, head| {
-        let asked = questions(base.rules, head.rules);
+        let asked = questions(base, head);
         assert_eq!(asked, ["Control::Action::\"ROT-01\""]);
         let proved = Proof { way: Way::Looser, means: Means::Solver, newly_allowed: None, newly_denied: None };
         let proofs = Proofs::from([(asked[0].clone(), proved.clone())]);
@@ -428,7 +434,7 @@ fn days_are_judged_under_both_texts_and_only_where_something_can_have_changed() 
 fn what_changed_from_one_day_to_the_next_is_judged_as_all_of_it_would_be() {
     let head = rule("duration(\"90d\")", "duration(\"60d\")");
     // Every day another secret is new, and the oldest is gone.
-    let all = |at: i64| (0..40).map(|n| secret(at + 2 * n)).chain((at % 3 == 0).then(|| secret(901))).collect::<Vec<_>>();
+    let all = |at: i64| (0..80).map(|n| secret(at + n)).chain((at % 3 == 0).then(|| secret(901))).collect::<Vec<_>>();
     let by_day = |at: i64| {
         let mut all = all(at);
         all.sort_by(|a, b| a.id.cmp(&b.id));
@@ -438,7 +444,8 @@ fn what_changed_from_one_day_to_the_next_is_judged_as_all_of_it_would_be() {
     let replay = replayed(&head, 30, by_day);
     let mut expected = Vec::new();
     for at in (0..30).rev() {
-        let flips = by_day(at).iter().filter(|one| {
+        let all = by_day(at);
+        let flips = all.iter().filter(|one| {
             let age = now().as_second() - one.instant("created").unwrap().as_second() - at * Limit::DAY;
             (60 * Limit::DAY..=90 * Limit::DAY).contains(&age) && age > 60 * Limit::DAY
         });

@@ -16,6 +16,7 @@ use super::diagnostic::Place;
 pub use super::gate::{GateSettings, OnDeadline, Quiet};
 use super::id::{ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
 use super::locker::{Anchor, LogSettings, ObjectsSettings, SinkSettings};
+use super::notify::{AlertSettings, IssuesSettings, NotifySettings};
 use super::registers::RegistersSettings;
 use super::rotator::RotatorConfig;
 use super::snapshot::{Population, Resource, Value};
@@ -375,6 +376,12 @@ pub struct Settings {
     pub sources: BTreeMap<SourceId, SourceKind>,
     /// Who is known of a source, apart from what it lists itself.
     pub people: BTreeMap<SourceId, People>,
+    /// Who is told, by name.
+    pub notify: BTreeMap<String, NotifySettings>,
+    /// Where issues are kept for people, by the names of notifiers.
+    pub issues: BTreeMap<String, IssuesSettings>,
+    /// What they are told at once.
+    pub alerts: Vec<AlertSettings>,
 }
 
 /// The people file of one source.
@@ -428,6 +435,12 @@ impl LockerSettings {
     #[must_use]
     pub fn anchors_branch(&self) -> String {
         format!("{}-anchors", self.branch)
+    }
+
+    /// The branch beside that of the evidence where is kept what notifiers were told.
+    #[must_use]
+    pub fn notify_branch(&self) -> String {
+        format!("{}-notify", self.branch)
     }
 }
 

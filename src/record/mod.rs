@@ -4,6 +4,7 @@ pub mod anchored;
 pub mod bundle;
 pub mod canonical;
 pub mod changes;
+pub mod findings;
 pub mod index;
 pub mod keys;
 mod layout;

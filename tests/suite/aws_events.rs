@@ -152,13 +152,15 @@ async fn a_log_that_is_not_read_to_its_end_is_incomplete() {
             })
         })
     };
-    for (answer, want) in [
-        ((|_| refused("AccessDenied")) as fn(usize) -> Answer, Unseen::Denied),
+    type Broken = fn(usize) -> Answer;
+    let cases: [(Broken, Unseen); 5] = [
+        (|_| refused("AccessDenied"), Unseen::Denied),
         (|at| page(&[], Some(&format!("t{at}"))), Unseen::Unreachable),
         (|_| page(&[], Some("again")), Unseen::Inconsistent),
         (|_| page(&[json!({ "EventName": "CreateSecret" })], None), Unseen::Inconsistent),
         (|_| (200, "{".to_owned()), Unseen::Inconsistent),
-    ] {
+    ];
+    for (answer, want) in cases {
         let seen = collect(&looked_up(answer), Some("eu-west-1")).await;
         assert_eq!(cause(&seen), want, "{:?}", seen.receipt.completeness);
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// Module, and what it may name beside itself. `*` is anything but `cli`.
-const TABLE: [(&str, &[&str]); 21] = [
+const TABLE: [(&str, &[&str]); 22] = [
     ("model", &[]),
     ("policy", &["model"]),
     ("report", &["model", "policy"]),
@@ -27,6 +27,7 @@ const TABLE: [(&str, &[&str]); 21] = [
     ("anchors", &["model", "world", "transport", "record"]),
     ("objects", &["model", "world", "transport"]),
     ("sinks", &["model", "world", "transport"]),
+    ("notifiers", &["model", "world", "transport"]),
     ("agent", &["model", "world", "transport", "consumers"]),
     ("cli", &["*"]),
 ];

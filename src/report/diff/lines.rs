@@ -59,7 +59,7 @@ impl Line {
         self
     }
 
-    fn human(&self, depth: usize, text: &mut String) {
+    pub(super) fn human(&self, depth: usize, text: &mut String) {
         let mut line = "  ".repeat(depth);
         for piece in &self.pieces {
             match piece {
@@ -104,8 +104,11 @@ impl Section {
     }
 
     pub(super) fn markdown(&self, text: &mut String) {
-        let _ = writeln!(text, "\n#### {}\n", self.title);
-        self.lines.iter().for_each(|line| line.markdown(text));
+        let mut own = String::new();
+        self.lines.iter().for_each(|line| line.markdown(&mut own));
+        // Between two folded lines one empty line is enough; no line of theirs is empty.
+        let own = own.replace("\n\n\n", "\n\n");
+        let _ = writeln!(text, "\n#### {}\n\n{}", self.title, own.trim_matches('\n'));
     }
 }
 
@@ -177,7 +180,7 @@ mod tests {
         assert_eq!(human, "\nControls\n  control A<1>\n    was `x`, is more\n  alone\n");
         assert_eq!(
             markdown,
-            "\n#### Controls\n\n\n<details><summary>control <code>A&lt;1&gt;</code></summary>\n\n- was `` `x` ``, is more\n\n</details>\n\n- alone\n"
+            "\n#### Controls\n\n<details><summary>control <code>A&lt;1&gt;</code></summary>\n\n- was `` `x` ``, is more\n\n</details>\n\n- alone\n"
         );
         let many = at_most(1, vec![Line::new("a"), Line::new("b"), Line::new("c")]);
         assert_eq!(many[1], Line::new("and 2 more, all of them in the JSON"));

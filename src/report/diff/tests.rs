@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::assessment::Status;
+use crate::model::catalog::SecretRef;
 use crate::model::difference::{
     Consequences, ControlChange, CredentialChange, CriterionChange, DueChange, Effort, Example, ExceptionChange, Flip, GuardChange,
     Guarded, Means, Proof, Replay, Replayed, Side, Step, StepChange,
@@ -83,14 +84,11 @@ fn looser() -> Difference {
     }
 }
 
-fn tighter() -> Difference {
+/// What both texts plan, where the new one makes a rotation due.
+fn follows() -> Consequences {
     let rotate = ActionKind::Rotate {
         credential: "deployer".into(),
-        secret: crate::model::catalog::SecretRef {
-            source: "prod".into(),
-            region: "eu-west-1".to_owned(),
-            name: "ci/deployer".to_owned(),
-        },
+        secret: SecretRef { source: "prod".into(), region: "eu-west-1".to_owned(), name: "ci/deployer".to_owned() },
         generation: Some("v1".into()),
         rotation: "0123456789ab".into(),
         consumers: vec!["ci".into()],
@@ -98,15 +96,28 @@ fn tighter() -> Difference {
     let since = Limit::days(-60).after(now());
     let reason = Reason::TooOld { since, due_after: Limit::days(30), limit: Limit::days(30) };
     let held = Some(Step::Held(HeldBecause::NothingPermits));
-    let steps = vec![
-        StepChange { kind: rotate, reason, before: None, after: Some(Step::Planned) },
-        StepChange {
-            kind: ActionKind::Collect { control: "ROT-03".into() },
-            reason: Reason::NonCompliant,
-            before: Some(Step::Planned),
-            after: held,
-        },
-    ];
+    let collect = ActionKind::Collect { control: "ROT-03".into() };
+    let due = DueChange {
+        credential: "deployer".into(),
+        before: Some(Limit::days(30).after(now())),
+        after: Some(Limit::days(-30).after(now())),
+        newly_due: true,
+    };
+    Consequences {
+        run: "20261124T000000Z-00000001".into(),
+        at: now(),
+        due: vec![due],
+        steps: vec![
+            StepChange { kind: rotate, reason, before: None, after: Some(Step::Planned) },
+            StepChange { kind: collect, reason: Reason::NonCompliant, before: Some(Step::Planned), after: held },
+        ],
+        consumers: vec![("deployer".into(), "ci".into())],
+        restarts: vec!["ecs prod/api".to_owned()],
+        spared: Vec::new(),
+    }
+}
+
+fn tighter() -> Difference {
     let asked = Guarded {
         credential: "deployer".into(),
         incomplete: false,
@@ -114,40 +125,19 @@ fn tighter() -> Difference {
         rules: vec!["guard-rotate".into()],
         planned: true,
     };
+    let unproved = Proof::unproved("no cvc5 was found; install Debian's package cvc5".to_owned());
+    let denied = Proof { newly_denied: Some(example("2026-09-01T00:00:00Z")), ..proof(Way::Tighter, Means::Solver) };
+    let flips = ["AKIA1", "AKIA2"].map(|id| flip(id, Some(Status::Compliant), Status::NonCompliant));
     Difference {
-        controls: vec![control(
-            Way::Tighter,
-            Some(Proof { newly_denied: Some(example("2026-09-01T00:00:00Z")), ..proof(Way::Tighter, Means::Solver) }),
-        )],
+        controls: vec![control(Way::Tighter, Some(denied))],
         credentials: vec![CredentialChange {
             credential: "deployer".into(),
             fate: Fate::Changed,
             edits: vec![edit("policy.rotate-every", "90d", "30d", Way::Tighter)],
         }],
-        guards: vec![GuardChange {
-            action: "rotate".to_owned(),
-            proof: Proof::unproved("no cvc5 was found; install Debian's package cvc5".to_owned()),
-            permits: vec![asked],
-            holds: Vec::new(),
-        }],
-        consequences: Some(Consequences {
-            run: "20261124T000000Z-00000001".into(),
-            at: now(),
-            due: vec![DueChange {
-                credential: "deployer".into(),
-                before: Some(Limit::days(30).after(now())),
-                after: Some(Limit::days(-30).after(now())),
-                newly_due: true,
-            }],
-            steps,
-            consumers: vec![("deployer".into(), "ci".into())],
-            restarts: vec!["ecs prod/api".to_owned()],
-            spared: Vec::new(),
-        }),
-        replay: Some(replay(vec![
-            flip("AKIA1", Some(Status::Compliant), Status::NonCompliant),
-            flip("AKIA2", Some(Status::Compliant), Status::NonCompliant),
-        ])),
+        guards: vec![GuardChange { action: "rotate".to_owned(), proof: unproved, permits: vec![asked], holds: Vec::new() }],
+        consequences: Some(follows()),
+        replay: Some(replay(flips.into())),
         ..difference()
     }
 }
