@@ -40,6 +40,9 @@ use slm::record::log::Signer;
 use slm::record::{RunRecord, artefacts, canonical};
 use slm::world::{Clock, Collected, Collector};
 
+#[path = "parts/cpu.rs"]
+mod cpu;
+
 const DAYS: i64 = 365;
 const SECRETS: usize = 4_000;
 const USERS: usize = 1_000;
@@ -47,8 +50,6 @@ const USERS: usize = 1_000;
 const QUARTER: i64 = 90;
 /// Days on which nothing ran.
 const MISSED: [i64; 3] = [100, 101, 250];
-/// Ticks a second in `/proc`; fixed on Linux.
-const TICKS: f64 = 100.0;
 const SCOPE: &str = "111122223333/eu-west-1";
 
 /// A clock that is set.
@@ -421,9 +422,8 @@ fn print(figure: &str, value: f64, unit: &str, against: &str) {
 
 /// CPU seconds of this process and of its children that ended.
 fn cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    [11, 12, 13, 14].map(|at| fields[at].parse::<f64>().unwrap()).iter().sum::<f64>() / TICKS
+    let (own, children) = cpu::cpu();
+    own + children
 }
 
 fn megabytes(path: &Path) -> f64 {

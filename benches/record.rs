@@ -16,43 +16,18 @@ use slm::host::git::Locker;
 use slm::model::catalog::LockerSettings;
 use slm::model::time::Timestamp;
 
-/// Bytes of one artefact, about what a decision or a receipt takes.
-const SIZE: usize = 640;
+#[path = "parts/artefacts.rs"]
+mod artefacts;
+#[path = "parts/cpu.rs"]
+mod cpu;
+
+use artefacts::artefacts;
+use cpu::cpu;
+
 /// Best of this many.
 const ROUNDS: usize = 3;
-/// Ticks a second in `/proc`; fixed on Linux.
-const TICKS: f64 = 100.0;
-
-/// CPU seconds of this process and of its children that ended.
-fn cpu() -> (f64, f64) {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks = |at: usize| fields[at].parse::<f64>().unwrap() / TICKS;
-    (ticks(11) + ticks(12), ticks(13) + ticks(14))
-}
-
-/// Like real artefacts: JSON, a hundred folders, ids and digests that do not compress away.
-fn artefacts(count: usize) -> BTreeMap<String, Vec<u8>> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut word = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    (0..count)
-        .map(|at| {
-            let mut text =
-                format!("{{\"resource\":\"arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/db-{at}\",\"digests\":[");
-            while text.len() < SIZE - 40 {
-                text.push_str(&format!("\"{:016x}\",{},", word(), word() % 1000));
-            }
-            text.push_str("0],\"status\":\"compliant\"}\n");
-            (format!("raw/20261124T050000Z-00000000/{:02}/{at:06}.json", at % 100), text.into_bytes())
-        })
-        .collect()
-}
-
+/// The run that is recorded.
+const RUN: &str = "20261124T050000Z-00000000";
 fn init() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     assert!(Command::new("git").args(["init", "-q", "--bare"]).arg(folder.path()).status().unwrap().success());
@@ -112,7 +87,7 @@ fn sound(files: &BTreeMap<String, Vec<u8>>) {
 }
 
 fn main() {
-    let files = artefacts(10_000);
+    let files = artefacts(RUN, 0, 10_000);
     sound(&files);
     let (ours, theirs) = (append(&files, ROUNDS), fast_import(&files));
     println!(
@@ -122,7 +97,7 @@ fn main() {
         "{{\"figure\":\"record.fastimport_ratio\",\"value\":{:.2},\"unit\":\"x\",\"against\":\"git fast-import\"}}",
         theirs / ours
     );
-    let seconds: Vec<_> = [5_000, 10_000, 20_000].map(|count| append(&artefacts(count), ROUNDS)).to_vec();
+    let seconds: Vec<_> = [5_000, 10_000, 20_000].map(|count| append(&artefacts(RUN, 0, count), ROUNDS)).to_vec();
     println!(
         "{{\"figure\":\"growth.record\",\"value\":{:.2},\"unit\":\"x for 4x\",\"against\":\"5k {:.2} s, 10k {:.2} s, 20k {:.2} s\"}}",
         seconds[2] / seconds[0],

@@ -22,20 +22,16 @@ use slm::record::ledger::Ledger;
 use slm::record::log::Signer;
 use slm::world::Clock;
 
-/// Bytes of one artefact, about what a decision or a receipt takes.
-const SIZE: usize = 640;
+#[path = "parts/artefacts.rs"]
+mod artefacts;
+#[path = "parts/cpu.rs"]
+mod cpu;
+
+use artefacts::artefacts;
+use cpu::cpu;
+
 /// Artefacts of a run.
 const EACH: usize = 10_000;
-/// Ticks a second in `/proc`; fixed on Linux.
-const TICKS: f64 = 100.0;
-
-/// CPU seconds of this process with its threads, and of its children that ended.
-fn cpu() -> (f64, f64) {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks = |at: usize| fields[at].parse::<f64>().unwrap() / TICKS;
-    (ticks(11) + ticks(12), ticks(13) + ticks(14))
-}
 
 struct At(Timestamp);
 
@@ -49,28 +45,11 @@ fn at(run: usize) -> Timestamp {
     Timestamp::from_second(1_795_000_000 + 86_400 * run as i64).unwrap()
 }
 
-/// Ids and digests that do not compress away, in JSON.
-fn artefacts(run: usize) -> BTreeMap<String, Vec<u8>> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ (run as u64 + 1);
-    let mut word = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    let id = format!("20261118T{run:06}Z-00000000");
-    let mut files: BTreeMap<_, _> = (0..EACH)
-        .map(|at| {
-            let mut text =
-                format!("{{\"resource\":\"arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/db-{at}\",\"digests\":[");
-            while text.len() < SIZE - 40 {
-                text.push_str(&format!("\"{:016x}\",{},", word(), word() % 1000));
-            }
-            text.push_str("0],\"status\":\"compliant\"}\n");
-            (format!("raw/{id}/{:02}/{at:06}.json", at % 100), text.into_bytes())
-        })
-        .collect();
-    let text = format!("{{\"format\":1,\"run\":{{\"at\":\"{}\",\"id\":\"{id}\"}}}}\n", at(run));
+/// What run `number` leaves.
+fn artefacts_of(number: usize) -> BTreeMap<String, Vec<u8>> {
+    let id = format!("20261118T{number:06}Z-00000000");
+    let mut files = artefacts(&id, number as u64 + 1, EACH);
+    let text = format!("{{\"format\":1,\"run\":{{\"at\":\"{}\",\"id\":\"{id}\"}}}}\n", at(number));
     files.insert(format!("runs/{id}.json"), text.into_bytes());
     files
 }
@@ -89,7 +68,7 @@ fn locker(folder: &Path, runs: usize) -> (f64, f64) {
     assert!(Command::new("git").args(["init", "-q", "--bare"]).arg(folder).status().unwrap().success());
     let (mut record, mut plain) = (0.0, 0.0);
     for run in 0..runs {
-        let files = artefacts(run);
+        let files = artefacts_of(run);
         let before = cpu().0;
         files.values().for_each(|bytes| _ = std::hint::black_box(Sha256::digest(bytes)));
         let hashed = cpu().0;

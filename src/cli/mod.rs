@@ -9,6 +9,7 @@ mod attested;
 mod by_hand;
 mod carry;
 mod check;
+mod ci;
 mod completions;
 mod demo;
 mod derived;
@@ -41,6 +42,7 @@ mod sample;
 mod schema;
 mod sink;
 mod status;
+mod tasks;
 mod together;
 mod verify;
 mod verify_anchors;
@@ -148,6 +150,8 @@ enum Verb {
     Export(export::Args),
     /// Rebuild the locker from a sink that mirrors it
     Restore(restore::Args),
+    /// Plan on pull requests and apply on merge, in a CI job of GitHub
+    Ci(ci::Args),
     /// Write the schemas of the config files for editors
     Schema(schema::Args),
     /// Check again whenever a file is saved
@@ -250,6 +254,7 @@ fn dispatch(cli: &Cli) -> Result<Said, Trouble> {
         Verb::Sample(args) => sample::run(args, global),
         Verb::Export(args) => export::run(args, global),
         Verb::Restore(args) => restore::run(args, global),
+        Verb::Ci(args) => ci::run(args, global),
         Verb::Schema(args) => schema::run(args, global),
         Verb::Watch(args) => watch::run(args, global),
         Verb::Demo(args) => demo::run(args, global),

@@ -39,6 +39,14 @@ pub(super) struct Notified {
     failed: Option<String>,
 }
 
+impl Notified {
+    /// `name` was told by `messages`, or was not told everything, for a reason.
+    pub(super) fn of(name: &str, told: Result<usize, String>) -> Self {
+        let (messages, failed) = told.map_or_else(|why| (0, Some(why)), |messages| (messages, None));
+        Self { name: name.to_owned(), messages, failed }
+    }
+}
+
 /// One notifier with everything that telling it takes.
 struct Telling<'a> {
     session: &'a pipeline::Session,

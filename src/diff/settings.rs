@@ -10,7 +10,7 @@ use crate::model::time::Limit;
 
 /// Keys of `slm.toml` that are other. What is read of fewer places asks for less.
 pub(super) fn settings(before: &Settings, after: &Settings) -> Vec<Edit> {
-    let Settings { owner, locker, limits, tiers, default_tier, registers, sources, people } = before;
+    let Settings { owner, locker, limits, tiers, default_tier, registers, sources, people, notify, issues, alerts } = before;
     let mut edits = Edits::default();
     tiers_of(&mut edits, tiers, &after.tiers);
     edits.turned("tiers.default", default_tier, &after.default_tier, Some(default_way(before, after)));
@@ -31,6 +31,8 @@ pub(super) fn settings(before: &Settings, after: &Settings) -> Vec<Edit> {
     };
     edits.other("locker", &rest(before), &rest(after), None);
     edits.other("registers", registers, &after.registers, None);
+    edits.other("notify", &(notify, issues), &(&after.notify, &after.issues), None);
+    edits.other("alert", alerts, &after.alerts, None);
     edits.0
 }
 
@@ -77,7 +79,7 @@ fn aws(edits: &mut Edits, what: &str, before: &AwsSource, after: &AwsSource) {
     }
     let rest = |of: &AwsSource| {
         let blank = AwsSource { account: String::new(), regions: Vec::new(), administrators: None, ..of.clone() };
-        (blank.read_role, blank.apply_role, blank.profile, blank.endpoint)
+        (blank.read_role, blank.apply_role, blank.profile, blank.endpoint, blank.events)
     };
     edits.other(&format!("{what}.access"), &rest(before), &rest(after), None);
 }

@@ -124,6 +124,7 @@ fn catalog() -> Catalog {
         registers: crate::model::registers::RegistersSettings::default(),
         people: [].into(),
         notify: [].into(),
+        issues: [].into(),
         alerts: Vec::new(),
         sources: [].into(),
     };

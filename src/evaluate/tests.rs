@@ -71,6 +71,7 @@ pub(super) fn world() -> World {
         registers: crate::model::registers::RegistersSettings::default(),
         people: [].into(),
         notify: [].into(),
+        issues: [].into(),
         alerts: Vec::new(),
         sources: [].into(),
     };

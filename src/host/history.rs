@@ -3,25 +3,30 @@
 //! The index follows the branch commit by commit; where it is missing, is of another history, or is not as it was written, it is made anew
 //! from git. What it says of a version is its name in git, so that whoever wants the bytes reads them from git.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::rc::Rc;
 
-use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Tree};
+use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Tree, TreeEntry};
 
 use super::git::{broken, failed};
-use super::index::Index;
+use super::index::{Index, Packer, Told, unpacked};
 use super::logged;
+use super::packs::{Files, Packs, on_every_core};
 use super::verify::tip;
 use crate::model::time::Timestamp;
 use crate::record::changes::between;
-use crate::record::index::{Entry, Version, crc, is_indexed};
+use crate::record::index::{Entry, Name, Version, crc, is_indexed};
 use crate::record::verify::run_id;
 use crate::record::{DECISIONS, SNAPSHOT};
 use crate::world::{ErrorClass, WorldError};
 
 const OPERATION: &str = "read the history of the locker";
-/// Bytes of lines that are gathered before they are written, when an index is made anew.
-const BATCH: usize = 64 << 20;
+/// Commits whose files are read together when an index is made anew: what they changed is in memory until it is written.
+const TOGETHER: usize = 1_000;
+/// In place of a name in git: the file was taken away.
+const GONE: Name = [0; 20];
 
 /// A commit of the locker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +49,17 @@ pub struct Kept {
     /// The file, as git names it; `None` when it was taken away.
     pub blob: Option<Oid>,
     offset: u64,
-    length: u64,
+    kept: u32,
+    plain: u32,
     crc: u32,
+}
+
+/// What one commit changed of a file.
+struct Step {
+    /// The place of the commit.
+    commit: u32,
+    was: Option<Oid>,
+    is: Option<Oid>,
 }
 
 /// The history of one branch.
@@ -173,37 +187,40 @@ impl History {
     }
 
     fn read_commits(&self) -> Option<Vec<Recorded>> {
-        let text = self.index.commits().ok()?;
-        let parse = |line: &str| {
-            let Entry { commit, at, received, run } = Entry::parse(line)?;
-            let instant = |second| Timestamp::from_second(second).ok();
+        let bytes = self.index.commits().ok()?;
+        let mut rest = &bytes[..];
+        let instant = |second| Timestamp::from_second(second).ok();
+        let one = |number: u32| {
+            let Entry { commit, at, received, run } = Entry::read(number, &mut rest)?;
             let (at, received) = (instant(at)?, instant(received)?);
-            Some(Recorded { commit: Oid::from_str(commit).ok()?, at, received, run: run.map(str::to_owned) })
+            Some(Recorded { commit: Oid::from_bytes(&commit).ok()?, at, received, run: run.map(str::to_owned) })
         };
-        let commits: Vec<Recorded> = text.lines().map(parse).collect::<Option<_>>()?;
-        let is_whole = commits.len() as u64 == self.index.heads.count
-            && commits.last().is_some_and(|last| last.commit.to_string() == self.index.heads.tip);
-        is_whole.then_some(commits)
+        let commits: Vec<Recorded> = (0..self.index.heads.count).map(one).collect::<Option<_>>()?;
+        let is_of_tip = commits.last().is_some_and(|last| last.commit.to_string() == self.index.heads.tip);
+        (rest.is_empty() && is_of_tip).then_some(commits)
     }
 
     fn read_versions(&self, path: &str) -> Option<Vec<Kept>> {
-        let text = self.index.versions(path).ok()?;
-        let parse = |line: &str| {
-            let Version { commit, blob, offset, length, crc } = Version::parse(path, line)?;
-            let blob = if blob == GONE { None } else { Some(Oid::from_str(blob).ok()?) };
+        let bytes = self.index.versions(path).ok()?;
+        let (mut rest, mut offset) = (&bytes[..], 0);
+        let one = |number| {
+            let Version { commit, blob, kept, plain, crc } = Version::read(path, number, &mut rest)?;
+            let blob = if blob == GONE { None } else { Some(Oid::from_bytes(&blob).ok()?) };
             let commit = usize::try_from(commit).ok().filter(|commit| *commit < self.commits.len())?;
-            Some(Kept { commit, blob, offset, length, crc })
+            offset += u64::from(kept);
+            Some(Kept { commit, blob, offset: offset - u64::from(kept), kept, plain, crc })
         };
-        text.lines().map(parse).collect()
+        let versions = (0..Version::count(bytes.len() as u64)).map(one).collect::<Option<_>>()?;
+        rest.is_empty().then_some(versions)
     }
 
     fn read_changes(&self, path: &str, versions: &[Kept]) -> Option<Vec<String>> {
         let (Some(first), Some(last)) = (versions.first(), versions.last()) else { return Some(Vec::new()) };
-        let bytes = self.index.changes(path, first.offset, last.offset + last.length).ok()?;
+        let bytes = self.index.changes(path, first.offset, last.offset + u64::from(last.kept)).ok()?;
         let one = |version: &Kept| {
             let start = usize::try_from(version.offset.checked_sub(first.offset)?).ok()?;
-            let part = bytes.get(start..start + usize::try_from(version.length).ok()?)?;
-            (crc(part) == version.crc).then(|| String::from_utf8_lossy(part).into_owned())
+            let part = bytes.get(start..start + usize::try_from(version.kept).ok()?).filter(|part| crc(part) == version.crc)?;
+            String::from_utf8(unpacked(part, version.plain)?).ok()
         };
         versions.iter().map(one).collect()
     }
@@ -215,19 +232,34 @@ impl History {
         if !goes_on {
             self.index.forget();
         }
-        let mut last = BTreeMap::new();
-        for id in line {
-            add(&self.repo, &mut self.index, id, &mut last).map_err(broken(OPERATION))?;
-            if self.index.pending() > BATCH {
-                self.index.keep().map_err(unwritten)?;
+        let packs = Packs::open(&self.repo);
+        for part in line.chunks(TOGETHER) {
+            self.add(part, &packs)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the commits `ids`, which go on from the last one in the index.
+    fn add(&mut self, ids: &[Oid], packs: &Packs) -> Result<(), WorldError> {
+        let mut changed: BTreeMap<String, Vec<Step>> = BTreeMap::new();
+        for id in ids {
+            let commit = self.repo.find_commit(*id).map_err(broken(OPERATION))?;
+            let place = enter(&mut self.index, &commit).map_err(broken(OPERATION))?;
+            for (path, was, is) in changed_by(&self.repo, &commit).map_err(broken(OPERATION))? {
+                changed.entry(path).or_default().push(Step { commit: place, was, is });
+            }
+        }
+        let files: Vec<(String, Vec<Step>)> = changed.into_iter().collect();
+        let told = on_every_core(self.repo.path(), packs, &files, |files, (_, steps)| told(files, steps))?;
+        for ((path, steps), told) in files.iter().zip(&told) {
+            for (step, told) in steps.iter().zip(told) {
+                let blob = step.is.and_then(|id| id.as_bytes().try_into().ok()).unwrap_or(GONE);
+                self.index.version(path, step.commit, blob, told);
             }
         }
         self.index.keep().map_err(unwritten)
     }
 }
-
-/// In place of a name in git: the file was taken away.
-const GONE: &str = "-";
 
 fn unwritten(error: std::io::Error) -> WorldError {
     failed(ErrorClass::Permanent, "keep the index of the locker", error)
@@ -245,36 +277,82 @@ fn since(repo: &Repository, tip: Oid, known: Option<Oid>) -> Result<(Vec<Oid>, b
     Ok((line, known.is_some() && next == known))
 }
 
-/// Adds the commit `id` to the index. `last` has the text of the last version of each file that this changed since.
-fn add(repo: &Repository, index: &mut Index, id: Oid, last: &mut BTreeMap<String, String>) -> Result<(), git2::Error> {
-    let commit = repo.find_commit(id)?;
-    let tree = commit.tree()?;
-    let before = commit.parents().next().map(|parent| parent.tree()).transpose()?;
-    for folder in [DECISIONS, SNAPSHOT] {
-        let (old, new) = (subtree(repo, before.as_ref(), folder)?, subtree(repo, Some(&tree), folder)?);
-        if old.as_ref().map(Tree::id) == new.as_ref().map(Tree::id) {
-            continue;
-        }
-        let (old, new) = (names(folder, old.as_ref()), names(folder, new.as_ref()));
-        let paths: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-        for path in paths.into_iter().filter(|path| old.get(*path) != new.get(*path) && is_indexed(path)) {
-            let read = |id: Option<&Oid>| id.map_or_else(|| Ok(String::new()), |id| text(repo, *id));
-            let was = last.remove(path).map_or_else(|| read(old.get(path)), Ok)?;
-            let is = read(new.get(path))?;
-            let blob = new.get(path).map_or_else(|| GONE.to_owned(), Oid::to_string);
-            index.version(path, &blob, &between(&was, &is));
-            last.insert(path.clone(), is);
-        }
-    }
-    let run = run_of(&commit, &tree)?;
+/// Enters `commit` in the index, without what it changed; gives its place.
+fn enter(index: &mut Index, commit: &Commit<'_>) -> Result<u32, git2::Error> {
+    let run = run_of(commit, &commit.tree()?)?;
     let entry = Entry {
-        commit: &id.to_string(),
+        commit: commit.id().as_bytes().try_into().map_err(|_| git2::Error::from_str("a name is not 20 bytes long"))?,
         at: commit.author().when().seconds(),
         received: commit.time().seconds(),
         run: run.as_deref(),
     };
-    index.commit(&entry);
-    Ok(())
+    Ok(index.commit(&entry, commit.id().to_string()))
+}
+
+/// A file as it was and as it is.
+type Changed = (String, Option<Oid>, Option<Oid>);
+
+/// What `commit` changed, of the files that are indexed.
+fn changed_by(repo: &Repository, commit: &Commit<'_>) -> Result<Vec<Changed>, git2::Error> {
+    let (before, after) = (commit.parents().next().map(|parent| parent.tree()).transpose()?, commit.tree()?);
+    let mut changed = Vec::new();
+    for folder in [DECISIONS, SNAPSHOT] {
+        let (old, new) = (subtree(repo, before.as_ref(), folder)?, subtree(repo, Some(&after), folder)?);
+        if old.as_ref().map(Tree::id) == new.as_ref().map(Tree::id) {
+            continue;
+        }
+        let files = differing(old.as_ref(), new.as_ref()).into_iter().map(|(name, was, is)| (format!("{folder}{name}"), was, is));
+        changed.extend(files.filter(|(path, ..)| is_indexed(path)));
+    }
+    Ok(changed)
+}
+
+/// Files right in a folder that are not the same in two versions of it, by name.
+fn differing(old: Option<&Tree<'_>>, new: Option<&Tree<'_>>) -> Vec<Changed> {
+    let is_file = |entry: &TreeEntry<'_>| entry.kind() == Some(ObjectType::Blob);
+    let mut old = old.into_iter().flat_map(Tree::iter).filter(is_file).peekable();
+    let mut new = new.into_iter().flat_map(Tree::iter).filter(is_file).peekable();
+    let mut changed = Vec::new();
+    loop {
+        // Files alone are sorted by their names.
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return changed,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(was), Some(is)) => was.name_bytes().cmp(is.name_bytes()),
+        };
+        let was = if order.is_le() { old.next() } else { None };
+        let is = if order.is_ge() { new.next() } else { None };
+        let id = |entry: &Option<TreeEntry<'_>>| entry.as_ref().map(TreeEntry::id);
+        let ids = (id(&was), id(&is));
+        if ids.0 != ids.1
+            && let Some(name) = is.or(was).and_then(|entry| entry.name().ok().map(str::to_owned))
+        {
+            changed.push((name, ids.0, ids.1));
+        }
+    }
+}
+
+/// What each of `steps` of one file changed. From the last one back: git keeps a version as what is other in it than in a newer one.
+fn told(files: &mut Files<'_>, steps: &[Step]) -> Result<Vec<Told>, WorldError> {
+    let mut packer = Packer::new().map_err(unwritten)?;
+    let mut last: Option<(Oid, Rc<Vec<u8>>)> = None;
+    let mut all = Vec::with_capacity(steps.len());
+    for Step { was, is, .. } in steps.iter().rev() {
+        let mut read = |id: &Option<Oid>| {
+            let Some(id) = *id else { return Ok(Rc::default()) };
+            match &last {
+                Some((known, bytes)) if *known == id => Ok(Rc::clone(bytes)),
+                _ => files.read(id).map_err(broken(OPERATION)),
+            }
+        };
+        let (new, old) = (read(is)?, read(was)?);
+        let changes = between(&String::from_utf8_lossy(&old), &String::from_utf8_lossy(&new));
+        all.push(packer.pack(changes.as_bytes()).map_err(unwritten)?);
+        last = was.map(|id| (id, old));
+    }
+    all.reverse();
+    Ok(all)
 }
 
 /// The file of the run that the message of `commit` names.
@@ -300,11 +378,6 @@ fn subtree<'r>(repo: &'r Repository, tree: Option<&Tree<'_>>, folder: &str) -> R
         Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-fn names(folder: &str, tree: Option<&Tree<'_>>) -> BTreeMap<String, Oid> {
-    let files = tree.into_iter().flat_map(Tree::iter).filter(|entry| entry.kind() == Some(ObjectType::Blob));
-    files.filter_map(|entry| Some((format!("{folder}{}", entry.name().ok()?), entry.id()))).collect()
 }
 
 fn text(repo: &Repository, id: Oid) -> Result<String, git2::Error> {

@@ -43,8 +43,14 @@ impl World {
         History::open(self.0.path(), BRANCH).unwrap()
     }
 
+    /// The files of the index.
+    fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let all = fs::read_dir(self.folder()).unwrap().map(|entry| entry.unwrap());
+        all.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+    }
+
     fn folder(&self) -> PathBuf {
-        self.0.path().join(".git/slm/index-1/slm+evidence")
+        self.0.path().join(".git/slm/index-2/slm+evidence")
     }
 }
 
@@ -97,15 +103,34 @@ fn an_index_that_follows_run_by_run_is_the_one_that_is_made_at_once() {
         world.run(i64::try_from(number).unwrap(), decisions);
         assert_eq!(world.open().commits().len(), number + 1);
     }
-    let files = |world: &World| -> BTreeMap<String, Vec<u8>> {
-        let all = fs::read_dir(world.folder()).unwrap().map(|entry| entry.unwrap());
-        all.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
-    };
-    let followed = files(&world);
+    let followed = world.files();
     assert_eq!(followed.len(), 7, "{:?}", followed.keys());
     fs::remove_dir_all(world.folder()).unwrap();
     assert_eq!(told(&mut world.open()), expected());
-    assert_eq!(files(&world), followed);
+    assert_eq!(world.files(), followed);
+}
+
+#[test]
+fn an_index_is_the_same_whether_git_keeps_versions_whole_or_as_differences() {
+    let world = World::new();
+    let line = |run: usize, line: usize| {
+        format!("{{\"resource\":\"r-{line:04}\",\"seen\":{}}}\n", if line % 7 == run % 7 { run } else { 0 })
+    };
+    for run in 0..30 {
+        let came = if run > 20 { 3 } else { 0 };
+        let text: String = (came..400 + run).map(|at| line(run, at)).collect();
+        world.run(i64::try_from(run).unwrap(), &text);
+    }
+    assert_eq!(told(&mut world.open()).len(), 30);
+    let whole = world.files();
+    fs::remove_dir_all(world.folder()).unwrap();
+    let mut git = std::process::Command::new("git");
+    git.arg("-C").arg(world.0.path()).args(["repack", "-q", "-a", "-d", "-f", "--depth=50", "--window=20"]);
+    assert!(git.status().unwrap().success());
+    assert_eq!(told(&mut world.open()).len(), 30);
+    assert_eq!(world.files(), whole);
+    let last = &whole["decisions+A-1.jsonl.changes"];
+    assert!(last.len() < 60_000, "a quarter of what changed at most: {} bytes", last.len());
 }
 
 #[test]
@@ -157,7 +182,7 @@ fn what_was_begun_and_not_finished_is_written_over() {
     let world = recorded();
     let _ = world.open();
     let path = world.folder().join("decisions+A-1.jsonl.versions");
-    let torn = [fs::read(&path).unwrap(), b"4 half a li".to_vec()].concat();
+    let torn = [fs::read(&path).unwrap(), b"half a record".to_vec()].concat();
     fs::write(&path, torn).unwrap();
     world.run(4, "c\nd\n");
     let told = told(&mut world.open());

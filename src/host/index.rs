@@ -8,13 +8,16 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use zstd::bulk::Compressor;
 
-use crate::record::index::{Entry, FORMAT, Heads, Version, crc};
+use crate::record::index::{Entry, FORMAT, Heads, Name, Version, crc};
 
 /// Held while files of the index are read, by any number, or written, by one.
 const LOCK: &str = "lock";
 const HEADS: &str = "heads.json";
 const COMMITS: &str = "commits";
+/// Slower levels save a tenth of what is a twentieth already.
+const LEVEL: i32 = 3;
 
 /// The index of one branch.
 pub(super) struct Index {
@@ -23,9 +26,34 @@ pub(super) struct Index {
     _elsewhere: Option<TempDir>,
     lock: Option<File>,
     pub(super) heads: Heads,
-    /// What is to be appended: by path, lines and what they changed.
-    new: BTreeMap<String, (String, String)>,
-    commits: String,
+    /// What is to be appended: by path, records of versions and what those changed.
+    new: BTreeMap<String, (Vec<u8>, Vec<u8>)>,
+    commits: Vec<u8>,
+}
+
+/// What a version changed, as it is kept.
+pub(super) struct Told {
+    plain: u32,
+    packed: Vec<u8>,
+}
+
+/// Packs what versions changed; what is alike in the lines of one is most of them.
+pub(super) struct Packer(Compressor<'static>);
+
+impl Packer {
+    pub(super) fn new() -> io::Result<Self> {
+        Compressor::new(LEVEL).map(Self)
+    }
+
+    pub(super) fn pack(&mut self, changes: &[u8]) -> io::Result<Told> {
+        Ok(Told { plain: u32::try_from(changes.len()).map_err(io::Error::other)?, packed: self.0.compress(changes)? })
+    }
+}
+
+/// What was packed; `None` when it is not `plain` bytes.
+pub(super) fn unpacked(packed: &[u8], plain: u32) -> Option<Vec<u8>> {
+    let plain = usize::try_from(plain).ok()?;
+    zstd::bulk::decompress(packed, plain).ok().filter(|bytes| bytes.len() == plain)
 }
 
 impl Index {
@@ -40,14 +68,8 @@ impl Index {
                 (elsewhere.path().to_owned(), Some(elsewhere))
             }
         };
-        let mut index = Self {
-            folder,
-            _elsewhere: elsewhere,
-            lock: None,
-            heads: Heads::default(),
-            new: BTreeMap::new(),
-            commits: String::new(),
-        };
+        let mut index =
+            Self { folder, _elsewhere: elsewhere, lock: None, heads: Heads::default(), new: BTreeMap::new(), commits: Vec::new() };
         index.share()?;
         index.read_heads();
         Ok(index)
@@ -87,53 +109,51 @@ impl Index {
         self.commits.clear();
     }
 
-    /// Adds a version of `path` in the commit that is added next.
-    pub(super) fn version(&mut self, path: &str, blob: &str, changes: &str) {
-        let kept = self.heads.paths.get(path).map_or(0, |(_, changes)| *changes);
-        let (lines, changed) = self.new.entry(path.to_owned()).or_default();
-        let (offset, length) = (kept + changed.len() as u64, changes.len() as u64);
-        let version = Version { commit: self.heads.count, blob, offset, length, crc: crc(changes.as_bytes()) };
-        lines.push_str(&version.line(path));
-        changed.push_str(changes);
+    /// Adds the version of `path` that the commit in place `commit` wrote, in the order of the commits.
+    pub(super) fn version(&mut self, path: &str, commit: u32, blob: Name, told: &Told) {
+        let kept = self.heads.paths.get(path).map_or(0, |(versions, _)| *versions);
+        let (versions, changes) = self.new.entry(path.to_owned()).or_default();
+        let number = Version::count(kept + versions.len() as u64);
+        let length = u32::try_from(told.packed.len()).unwrap_or(u32::MAX);
+        let version = Version { commit, blob, kept: length, plain: told.plain, crc: crc(&told.packed) };
+        version.write(path, number, versions);
+        changes.extend_from_slice(&told.packed);
     }
 
-    /// Adds a commit.
-    pub(super) fn commit(&mut self, entry: &Entry<'_>) {
-        self.commits.push_str(&entry.line());
+    /// Adds a commit; gives its place.
+    pub(super) fn commit(&mut self, entry: &Entry<'_>, name: String) -> u32 {
+        let place = self.heads.count;
+        entry.write(place, &mut self.commits);
         self.heads.count += 1;
-        entry.commit.clone_into(&mut self.heads.tip);
-    }
-
-    /// Bytes that were added and are not kept yet.
-    pub(super) fn pending(&self) -> usize {
-        self.new.values().map(|(lines, changes)| lines.len() + changes.len()).sum::<usize>() + self.commits.len()
+        self.heads.tip = name;
+        place
     }
 
     /// Keeps what was added.
     pub(super) fn keep(&mut self) -> io::Result<()> {
         self.heads.format = FORMAT;
-        for (path, (lines, changes)) in std::mem::take(&mut self.new) {
+        for (path, (versions, changes)) in std::mem::take(&mut self.new) {
             let kept = self.heads.paths.entry(path.clone()).or_default();
-            kept.0 = append(&self.folder.join(versions_of(&path)), kept.0, lines.as_bytes())?;
-            kept.1 = append(&self.folder.join(changes_of(&path)), kept.1, changes.as_bytes())?;
+            kept.0 = append(&self.folder.join(versions_of(&path)), kept.0, &versions)?;
+            kept.1 = append(&self.folder.join(changes_of(&path)), kept.1, &changes)?;
         }
         let commits = std::mem::take(&mut self.commits);
-        self.heads.commits = append(&self.folder.join(COMMITS), self.heads.commits, commits.as_bytes())?;
+        self.heads.commits = append(&self.folder.join(COMMITS), self.heads.commits, &commits)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         file.write_all(self.heads.text()?.as_bytes())?;
         file.persist(self.folder.join(HEADS)).map_err(|error| error.error)?;
         Ok(())
     }
 
-    /// Lines of all commits.
-    pub(super) fn commits(&self) -> io::Result<String> {
-        text(read(&self.folder.join(COMMITS), 0, self.heads.commits)?)
+    /// Records of all commits.
+    pub(super) fn commits(&self) -> io::Result<Vec<u8>> {
+        read(&self.folder.join(COMMITS), 0, self.heads.commits)
     }
 
-    /// Lines of all versions of `path`.
-    pub(super) fn versions(&self, path: &str) -> io::Result<String> {
-        let Some((length, _)) = self.heads.paths.get(path) else { return Ok(String::new()) };
-        text(read(&self.folder.join(versions_of(path)), 0, *length)?)
+    /// Records of all versions of `path`.
+    pub(super) fn versions(&self, path: &str) -> io::Result<Vec<u8>> {
+        let length = self.heads.paths.get(path).map_or(0, |(length, _)| *length);
+        read(&self.folder.join(versions_of(path)), 0, length)
     }
 
     /// What versions of `path` changed, from byte `from` to byte `to`.
@@ -174,8 +194,4 @@ fn read(path: &Path, from: u64, to: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(length).read_to_end(&mut bytes)?;
     if bytes.len() as u64 == length { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-}
-
-fn text(bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes).map_err(io::Error::other)
 }

@@ -334,8 +334,8 @@ fn changed(repo: &Repository, commit: &Commit<'_>) -> Result<Changes, git2::Erro
     let before = commit.parents().next().map(|parent| parent.tree()).transpose()?;
     let after = commit.tree()?;
     let mut files = Changes::new();
-    for (how, path, id) in tree::differences(repo, before.as_ref(), Some(&after))? {
-        if how != How::Deleted && !path.starts_with(FOLDER) {
+    for (how, path, id) in tree::differences(repo, before.as_ref(), Some(&after), FOLDER)? {
+        if how != How::Deleted {
             files.insert(path, Some(repo.find_blob(id)?.content().to_vec().into()));
         }
     }

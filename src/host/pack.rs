@@ -62,7 +62,7 @@ pub fn id_of(kind: Kind, bytes: &[u8]) -> Result<Oid, git2::Error> {
     Oid::from_bytes(&raw_id(kind, bytes))
 }
 
-fn raw_id(kind: Kind, bytes: &[u8]) -> [u8; 20] {
+pub(super) fn raw_id(kind: Kind, bytes: &[u8]) -> [u8; 20] {
     let mut hash = Sha1::new();
     hash.update(format!("{} {}\0", kind.word(), bytes.len()));
     hash.update(bytes);

@@ -113,17 +113,27 @@ fn write(repo: &Repository, entries: &Entries, pack: &mut Pack) -> io::Result<Oi
 /// A file that differs between two trees: how, its path, and its id, of one that is gone the one it had.
 pub type Differs = (How, String, Oid);
 
-/// What differs between `before` and `after`. Folders that are the same are not looked into.
+/// What differs between `before` and `after`, beside the folder `but`, which ends in `/`. Folders that are the same are not looked into.
 ///
 /// # Errors
 /// When a tree cannot be read.
-pub fn differences(repo: &Repository, before: Option<&Tree<'_>>, after: Option<&Tree<'_>>) -> Result<Vec<Differs>, git2::Error> {
+pub fn differences(
+    repo: &Repository,
+    before: Option<&Tree<'_>>,
+    after: Option<&Tree<'_>>,
+    but: &str,
+) -> Result<Vec<Differs>, git2::Error> {
     let mut all = Vec::new();
-    differ(repo, "", [before, after], &mut all)?;
+    differ(repo, ("", but), [before, after], &mut all)?;
     Ok(all)
 }
 
-fn differ(repo: &Repository, folder: &str, trees: [Option<&Tree<'_>>; 2], all: &mut Vec<Differs>) -> Result<(), git2::Error> {
+fn differ(
+    repo: &Repository,
+    (folder, but): (&str, &str),
+    trees: [Option<&Tree<'_>>; 2],
+    all: &mut Vec<Differs>,
+) -> Result<(), git2::Error> {
     let [before, after] = trees;
     let (mut left, mut right) = (0, 0);
     loop {
@@ -146,9 +156,13 @@ fn differ(repo: &Repository, folder: &str, trees: [Option<&Tree<'_>>; 2], all: &
         }
         let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
         if is_folder(entry) {
+            let path = format!("{path}/");
+            if path == but {
+                continue;
+            }
             let tree = |entry: &Option<TreeEntry<'_>>| entry.as_ref().map(|entry| repo.find_tree(entry.id())).transpose();
             let (old, new) = (tree(&old)?, tree(&new)?);
-            differ(repo, &format!("{path}/"), [old.as_ref(), new.as_ref()], all)?;
+            differ(repo, (&path, but), [old.as_ref(), new.as_ref()], all)?;
             continue;
         }
         let how = match (&old, &new) {
@@ -224,11 +238,15 @@ mod tests {
                 repo.odb().unwrap().refresh().unwrap();
                 repo.find_tree(id).unwrap()
             });
-            let mut ours = differences(&repo, Some(&before), Some(&after)).unwrap();
+            let mut ours = differences(&repo, Some(&before), Some(&after), "").unwrap();
             let mut theirs = expected(&repo, [&before, &after]);
             ours.sort_by(|one, two| (&one.1, one.0 as u8).cmp(&(&two.1, two.0 as u8)));
             theirs.sort_by(|one, two| (&one.1, one.0 as u8).cmp(&(&two.1, two.0 as u8)));
             assert_eq!(ours, theirs);
+            let beside = differences(&repo, Some(&before), Some(&after), "a/").unwrap();
+            ours.retain(|(_, path, _)| !path.starts_with("a/"));
+            assert_eq!(beside.len(), ours.len());
+            assert!(beside.iter().all(|one| ours.contains(one)), "{beside:?}");
             ours.iter().for_each(|(how, ..)| seen[*how as usize] += 1);
         }
         assert!(seen.iter().all(|count| *count > 5), "each way was seen: {seen:?}");

@@ -1,12 +1,18 @@
 //! Reads the history of a locker for [`crate::record::verify`]: offline, from any clone, hashing on every core.
+//!
+//! Files are hashed as they lie in the packs of git, ahead of what is followed.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io;
 use std::path::Path;
+use std::thread::{ScopedJoinHandle, scope};
 
-use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
+use git2::{Commit, ErrorCode, Oid, Repository, Tree};
+use sha2::{Digest as _, Sha256};
 
 use super::git::{broken, create_reference, failed};
 use super::logged::read;
+use super::packs::{Files, Packs, each};
 use super::tree::{self, Differs, differences};
 use crate::model::time::Timestamp;
 use crate::record::anchored::{self, Filed};
@@ -17,8 +23,8 @@ use crate::record::objects::SUFFIX;
 use crate::record::verify::{Chain, Changed, Finding, How, Step, run_id};
 use crate::world::{ErrorClass, Sealed, WorldError};
 
-/// Files hashed at once, over all commits that they are of.
-const BATCH: usize = 20_000;
+/// Files hashed at once, over all commits that they are of; few in tests, so that those are of several.
+const BATCH: usize = if cfg!(test) { 100 } else { 20_000 };
 
 /// A locker that was read to its end, or to what does not hold.
 pub struct Read {
@@ -39,14 +45,28 @@ pub struct Read {
 /// What is asked of the signature of each commit: the armour and the bytes it is over, and the date; gives what is wrong with it.
 pub type Signed<'a> = &'a dyn Fn(Option<(&str, &[u8])>, Timestamp) -> Option<String>;
 
-/// A file by its name in git, with SHA-256 and length of its bytes.
-type Hashed = (Oid, (log::Hash, u64));
+/// SHA-256 and length of files, by their names in git.
+type Hashes = HashMap<Oid, (log::Hash, u64)>;
 
 /// A commit and what it changes, before anything of it was hashed.
 struct Waiting<'r> {
     commit: Commit<'r>,
     tree: Tree<'r>,
     changed: Vec<Differs>,
+}
+
+/// Commits whose files are being hashed.
+struct Ahead<'r, 's> {
+    waiting: Vec<Waiting<'r>>,
+    hashes: ScopedJoinHandle<'s, Result<Hashes, WorldError>>,
+}
+
+/// Why no more commits are looked at.
+enum Ended {
+    /// There are none.
+    All,
+    /// One cannot be read.
+    Damaged(Oid, git2::Error),
 }
 
 /// Follows the evidence on `branch` of the repository at `root`, or of its `origin` where there is no such branch here.
@@ -57,7 +77,7 @@ pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<
     let unread = broken("read the locker");
     let repo = Repository::discover(root).map_err(&unread)?;
     let tip = tip(&repo, branch)?;
-    let line = line(&repo, tip).map_err(&unread)?;
+    let mut line = line(&repo, tip).map_err(&unread)?.into_iter();
     let mut read = Read {
         chain: Chain::default(),
         unlogged: 0,
@@ -66,35 +86,67 @@ pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<
         anchors: Vec::new(),
         pointers: Vec::new(),
     };
-    let mut waiting: Vec<Waiting<'_>> = Vec::new();
-    let mut files = 0;
+    let packs = Packs::open(&repo);
+    let (path, packs) = (repo.path(), &packs);
+    scope(|scope| {
+        let mut ahead: Option<Ahead<'_, '_>> = None;
+        let mut begun = false;
+        loop {
+            // While the files of some commits are hashed, the next ones are looked at, and those before are followed.
+            let (waiting, ended) = batch(&repo, &mut line, &mut begun, &mut read.unlogged);
+            let ids = files(&waiting);
+            let hashes = scope.spawn(move || each(path, packs, &ids, |bytes| (Sha256::digest(bytes).into(), bytes.len() as u64)));
+            let before = ahead.replace(Ahead { waiting, hashes });
+            let last = if ended.is_some() { ahead.take() } else { None };
+            for Ahead { waiting, hashes } in before.into_iter().chain(last) {
+                let hashes =
+                    hashes.join().map_err(|_| failed(ErrorClass::Permanent, "read the locker", "a thread ended early"))??;
+                read.finding = follow(&repo, &mut read, waiting, &hashes, signed)?;
+                if read.finding.is_some() {
+                    return Ok(read);
+                }
+            }
+            read.finding = match ended {
+                None => continue,
+                Some(Ended::Damaged(id, error)) => Some(damaged(&repo, id, &error)),
+                Some(Ended::All) => tiles(&repo, packs, tip, &read.chain)?,
+            };
+            return Ok(read);
+        }
+    })
+}
+
+/// The next commits of `line` with a log, as many as are hashed at once, and what ended them.
+fn batch<'r>(
+    repo: &'r Repository,
+    line: &mut impl Iterator<Item = Oid>,
+    begun: &mut bool,
+    unlogged: &mut usize,
+) -> (Vec<Waiting<'r>>, Option<Ended>) {
+    let (mut waiting, mut files) = (Vec::new(), 0);
     for id in line {
-        match looked_at(&repo, id, waiting.is_empty() && read.chain.origin().is_none()) {
-            Ok(None) => read.unlogged += 1,
+        match looked_at(repo, id, !*begun) {
+            Ok(None) => *unlogged += 1,
             Ok(Some(next)) => {
+                *begun = true;
                 files += next.changed.len();
                 waiting.push(next);
             }
-            Err(error) => {
-                // What came before is judged first: it may be what is wrong.
-                read.finding = follow(&repo, &mut read, std::mem::take(&mut waiting), signed)?;
-                read.finding.get_or_insert_with(|| damaged(&repo, id, &error));
-                return Ok(read);
-            }
+            // What came before is judged first: it may be what is wrong.
+            Err(error) => return (waiting, Some(Ended::Damaged(id, error))),
         }
         if files >= BATCH {
-            files = 0;
-            read.finding = follow(&repo, &mut read, std::mem::take(&mut waiting), signed)?;
-            if read.finding.is_some() {
-                return Ok(read);
-            }
+            return (waiting, None);
         }
     }
-    read.finding = follow(&repo, &mut read, waiting, signed)?;
-    if read.finding.is_none() {
-        read.finding = tiles(&repo, tip, &read.chain)?;
-    }
-    Ok(read)
+    (waiting, Some(Ended::All))
+}
+
+/// The files that are there after `waiting`, each once, in the order of the commits: what one commit wrote is in one pack.
+fn files(waiting: &[Waiting<'_>]) -> Vec<Oid> {
+    let there = waiting.iter().flat_map(|one| &one.changed).filter(|(how, ..)| *how != How::Deleted).map(|(_, _, id)| *id);
+    let mut known = HashSet::new();
+    there.filter(|id| known.insert(*id)).collect()
 }
 
 pub(super) fn tip(repo: &Repository, branch: &str) -> Result<Oid, WorldError> {
@@ -129,8 +181,7 @@ fn looked_at(repo: &Repository, id: Oid, first: bool) -> Result<Option<Waiting<'
     }
     // The first leaves of a log are of everything that was there.
     let before = if first { None } else { commit.parents().next().map(|parent| parent.tree()).transpose()? };
-    let mut changed = differences(repo, before.as_ref(), Some(&tree))?;
-    changed.retain(|(_, path, _)| !path.starts_with(FOLDER));
+    let mut changed = differences(repo, before.as_ref(), Some(&tree), FOLDER)?;
     changed.sort_unstable_by(|one, two| one.1.cmp(&two.1));
     Ok(Some(Waiting { commit, tree, changed }))
 }
@@ -141,18 +192,14 @@ fn damaged(repo: &Repository, id: Oid, error: &git2::Error) -> Finding {
     Finding { code: "slm::evidence-damaged", what, commit: Some(id.to_string()), since }
 }
 
-/// Hashes what `waiting` changes, then follows each of them.
+/// Follows each of `waiting`, whose files hash to `hashes`.
 fn follow(
     repo: &Repository,
     read_so_far: &mut Read,
     waiting: Vec<Waiting<'_>>,
+    hashes: &Hashes,
     signed: Option<Signed<'_>>,
 ) -> Result<Option<Finding>, WorldError> {
-    let files = waiting.iter().flat_map(|one| &one.changed).filter(|(how, ..)| *how != How::Deleted).map(|(_, _, id)| *id);
-    // In the order of the commits: what one commit wrote is in one pack, and git looks first where it found the last.
-    let mut known = HashSet::new();
-    let ids: Vec<Oid> = files.filter(|id| known.insert(*id)).collect();
-    let hashed = hashes(repo, &ids)?;
     let Read { chain, anchors, pointers, .. } = read_so_far;
     for Waiting { commit, tree, changed } in waiting {
         let date = |time: git2::Time| Timestamp::from_second(time.seconds()).unwrap_or_default();
@@ -166,7 +213,7 @@ fn follow(
         anchors.extend(new(repo, &changed, |path| path.starts_with(anchored::FOLDER)).map_err(&unread)?.into_iter().map(filed));
         pointers.extend(new(repo, &changed, |path| path.starts_with("raw/") && path.ends_with(SUFFIX)).map_err(&unread)?);
         for (how, path, file) in changed {
-            let known = match (how, hashed.get(&file)) {
+            let known = match (how, hashes.get(&file)) {
                 (How::Deleted, _) => ([0; 32], 0),
                 (_, Some(known)) => *known,
                 (_, None) => return Ok(Some(here("slm::evidence-damaged", format!("git cannot read `{path}`")))),
@@ -242,56 +289,26 @@ pub fn sealed(root: &Path, commit: &str) -> Result<Option<Sealed>, WorldError> {
     Ok(Some(Sealed { commit: commit.to_owned(), size: standing.head.size, note, received: standing.received }))
 }
 
-/// SHA-256 and length of each of `ids`, a share on each core; those that cannot be read are left out.
-fn hashes(repo: &Repository, ids: &[Oid]) -> Result<HashMap<Oid, (log::Hash, u64)>, WorldError> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = ids.len().div_ceil(cores).max(1);
-    let path = repo.path();
-    let unread = |error| broken("read the locker")(error);
-    let shares = std::thread::scope(|scope| {
-        let work = |ids: &[Oid]| -> Result<Vec<Hashed>, git2::Error> {
-            let repo = Repository::open(path)?;
-            let odb = repo.odb()?;
-            let one = |id: &Oid| {
-                let object = odb.read(*id).ok().filter(|object| object.kind() == ObjectType::Blob)?;
-                let leaf = Leaf::of("", object.data());
-                Some((*id, (leaf.sha256, leaf.bytes)))
-            };
-            Ok(ids.iter().filter_map(one).collect())
-        };
-        let threads: Vec<_> = ids.chunks(share).map(|ids| scope.spawn(move || work(ids))).collect();
-        threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
-    });
-    let mut all = HashMap::with_capacity(ids.len());
-    for share in shares {
-        let share = share.map_err(|_| failed(ErrorClass::Permanent, "read the locker", "a thread of it ended early"))?;
-        all.extend(share.map_err(unread)?);
-    }
-    Ok(all)
-}
-
 /// Whether the files of the log at the tip are what its entries make them, and nothing else is beside them.
-fn tiles(repo: &Repository, tip: Oid, chain: &Chain) -> Result<Option<Finding>, WorldError> {
+fn tiles(repo: &Repository, packs: &Packs, tip: Oid, chain: &Chain) -> Result<Option<Finding>, WorldError> {
     if chain.origin().is_none() {
         return Ok(None);
     }
     let unread = broken("read the locker");
     let tree = repo.find_commit(tip).and_then(|commit| commit.tree()).map_err(&unread)?;
-    if let Err(error) = log::check(&chain.head(), |path| read(repo, Some(&tree), &format!("{FOLDER}{path}"))) {
+    let folder = tree.get_path(FOLDER.trim_end_matches('/').as_ref()).and_then(|entry| repo.find_tree(entry.id()));
+    // Listed once: to look up each by its path is to read the folder of a thousand others again.
+    let all = folder.and_then(|folder| tree::files(&folder)).map_err(&unread)?;
+    let mut files = Files::new(repo.path(), packs);
+    let mut read = |path: &str| all.get(path).map(|id| files.read(*id).map(|bytes| bytes.to_vec())).transpose();
+    if let Err(error) = log::check(&chain.head(), |path| read(path).map_err(io::Error::other)) {
         return Ok(Some(Finding::of_all("slm::evidence-bad-tile", error.to_string())));
     }
-    let mut files = 0_u64;
-    let folder = tree.get_path(FOLDER.trim_end_matches('/').as_ref()).and_then(|entry| repo.find_tree(entry.id()));
-    let count = |_: &str, entry: &git2::TreeEntry<'_>| {
-        files += u64::from(entry.kind() == Some(ObjectType::Blob));
-        TreeWalkResult::Ok
-    };
-    folder.and_then(|folder| folder.walk(TreeWalkMode::PreOrder, count)).map_err(&unread)?;
-    let expected = expected_files(chain.head().size) + chain.keys().len() as u64 + 1;
-    if files == expected {
+    let (found, expected) = (all.len() as u64, expected_files(chain.head().size) + chain.keys().len() as u64 + 1);
+    if found == expected {
         return Ok(None);
     }
-    let what = format!("`{FOLDER}` holds {files} files, and the log has {expected}");
+    let what = format!("`{FOLDER}` holds {found} files, and the log has {expected}");
     Ok(Some(Finding::of_all("slm::evidence-strange-file", what)))
 }
 
@@ -354,3 +371,7 @@ pub fn remember(root: &Path, branch: &str, checkpoint: &[u8]) -> Result<(), Worl
     };
     write().map_err(broken("remember the checkpoint"))
 }
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;

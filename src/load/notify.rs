@@ -10,7 +10,9 @@ use super::{managed, near, raw};
 use crate::model::calendar::Window;
 use crate::model::catalog::SecretRef;
 use crate::model::diagnostic::Diagnostic;
-use crate::model::notify::{AlertOn, AlertSettings, Credentials, NotifyKind, NotifySettings, NotifyWay, SlackWay, Zone};
+use crate::model::notify::{
+    AlertOn, AlertSettings, Credentials, IssuesSettings, NotifyKind, NotifySettings, NotifyWay, SlackWay, Zone,
+};
 use crate::model::time::Limit;
 
 /// How far ahead a report looks.
@@ -45,6 +47,7 @@ fn one(repo: &Repo<'_>, doc: &Doc<'_>, name: &str, raw: &Notify, out: &mut Vec<D
     }
     match raw.kind {
         NotifyKind::Slack => slack(repo, doc, name, raw, out),
+        NotifyKind::Github => github(repo, doc, name, raw, out),
     }
     for (index, text) in raw.quiet.iter().enumerate() {
         if let Err(why) = text.parse::<Window>() {
@@ -106,6 +109,38 @@ fn slack(repo: &Repo<'_>, doc: &Doc<'_>, name: &str, raw: &Notify, out: &mut Vec
     }
 }
 
+fn github(repo: &Repo<'_>, doc: &Doc<'_>, name: &str, raw: &Notify, out: &mut Vec<Diagnostic>) {
+    let at = |key: &str| doc.at(&["notify", name, key]);
+    managed::one_kind(doc, &["notify", name], &[raw.token_env.is_some(), raw.token.is_some()], "`token-env` or `token`", out);
+    if let Some(secret) = &raw.token {
+        stored(repo, doc, &["notify", name, "token"], secret, out);
+    }
+    if raw.repo.as_deref().is_none_or(|repo| repo.split('/').filter(|part| !part.is_empty()).count() != 2 || repo.contains(' ')) {
+        let help = "write it as in `repo = \"acme/slm-config\"`".to_owned();
+        out.push(error("slm::bad-notifier", at("repo"), format!("notifier `{name}` names no repository"), Some(help)));
+    }
+    // It stands in an issue by which that is found again.
+    if raw.environment.as_ref().is_some_and(|environment| !is_name(environment)) {
+        let help = "use 1 to 40 of `a-z 0-9 -`, a letter first".to_owned();
+        out.push(error("slm::bad-notifier", at("environment"), "it is part of a name in GitHub", Some(help)));
+    }
+    let slack = [
+        ("channel", raw.channel.is_some()),
+        ("webhook-env", raw.webhook_env.is_some()),
+        ("webhook", raw.webhook.is_some()),
+        ("mention", !raw.mention.is_empty()),
+        ("quiet", !raw.quiet.is_empty()),
+        ("report", raw.report.is_some()),
+        ("zone", raw.zone.is_some()),
+        ("link", raw.link.is_some()),
+        ("confidential", !raw.confidential.is_empty()),
+    ];
+    for (key, _) in slack.into_iter().filter(|(_, given)| *given) {
+        let help = "issues are opened, edited and closed by state; take it out".to_owned();
+        out.push(error("slm::bad-notifier", at(key), format!("`{key}` says nothing to a notifier of kind `github`"), Some(help)));
+    }
+}
+
 /// The secret is in a source that stores secrets.
 fn stored(repo: &Repo<'_>, doc: &Doc<'_>, keys: &[&str], secret: &Secret, out: &mut Vec<Diagnostic>) {
     let at = |key| [keys, &[key]].concat();
@@ -140,6 +175,12 @@ fn alert(repo: &Repo<'_>, doc: &Doc<'_>, (index, raw): (&str, &Alert), out: &mut
             format!("the alert on `{}` goes nowhere", raw.on.as_str()),
             Some(help),
         ));
+    }
+    let issues = |name: &String| settings.notify.get(name).is_some_and(|one| one.kind == NotifyKind::Github);
+    for (at, name) in raw.to.iter().enumerate().filter(|(_, name)| issues(name)) {
+        let message = format!("notifier `{name}` gives no alerts: its issues stand for what only a person can do");
+        let help = "name one of kind `slack`".to_owned();
+        out.push(error("slm::unrouted-alert", place(&["to", &at.to_string()]), message, Some(help)));
     }
     for (at, name) in raw.to.iter().enumerate().filter(|(_, name)| !settings.notify.contains_key(*name)) {
         let help = near::did_you_mean(name, names())
@@ -215,24 +256,33 @@ pub fn compiled(raw: &Notify) -> Option<NotifySettings> {
         report: raw.report.unwrap_or(true),
         mention: raw.mention.clone(),
         base_url: raw.base_url.clone(),
-        way: match raw.kind {
-            NotifyKind::Slack => NotifyWay::Slack(slack_way(raw)?),
-        },
+        way: NotifyWay::Slack(slack_way(raw)?),
     })
 }
 
-fn slack_way(raw: &Notify) -> Option<SlackWay> {
-    let of = |env: &Option<String>, secret: &Option<Secret>| {
-        let stored = |secret: &Secret| SecretRef {
-            source: secret.source.as_str().into(),
-            region: secret.region.clone().unwrap_or_else(|| ".".to_owned()),
-            name: secret.name.clone(),
-        };
-        env.clone().map(Credentials::Env).or_else(|| secret.as_ref().map(stored).map(Credentials::Stored))
+/// The checked shape of one that keeps issues; `None` of one that was complained about.
+pub fn compiled_issues(raw: &Notify) -> Option<IssuesSettings> {
+    Some(IssuesSettings {
+        environment: raw.environment.clone().unwrap_or_else(|| "default".to_owned()),
+        repo: raw.repo.clone()?,
+        base_url: raw.base_url.clone(),
+        token: login(&raw.token_env, &raw.token)?,
+    })
+}
+
+fn login(env: &Option<String>, secret: &Option<Secret>) -> Option<Credentials> {
+    let stored = |secret: &Secret| SecretRef {
+        source: secret.source.as_str().into(),
+        region: secret.region.clone().unwrap_or_else(|| ".".to_owned()),
+        name: secret.name.clone(),
     };
-    match (&raw.channel, of(&raw.token_env, &raw.token)) {
+    env.clone().map(Credentials::Env).or_else(|| secret.as_ref().map(stored).map(Credentials::Stored))
+}
+
+fn slack_way(raw: &Notify) -> Option<SlackWay> {
+    match (&raw.channel, login(&raw.token_env, &raw.token)) {
         (Some(channel), Some(token)) => Some(SlackWay::Bot { channel: channel.clone(), token }),
-        _ => Some(SlackWay::Webhook { address: of(&raw.webhook_env, &raw.webhook)? }),
+        _ => Some(SlackWay::Webhook { address: login(&raw.webhook_env, &raw.webhook)? }),
     }
 }
 
@@ -315,6 +365,22 @@ mod tests {
         with(&format!("{SLACK}mention = {{ platform = \"@here\" }}\n")).says("slm::bad-notifier", "\"@here\"", "user group");
         with(&format!("{SLACK}link = \"ftp://x\"\n")).says("slm::bad-notifier", "\"ftp://x\"", "{commit}");
         with(&format!("{SLACK}confidential = [\"\"]\n")).says("slm::bad-notifier", "\"\"", "two characters");
+    }
+
+    #[test]
+    fn issues_are_kept_in_a_repository_and_are_told_nothing_that_slack_is() {
+        let github = "[notify.tasks]\nkind = \"github\"\nrepo = \"acme/slm\"\ntoken-env = \"GITHUB_TOKEN\"\n";
+        let settings = with(github).load().catalog.unwrap().settings;
+        let token = Credentials::Env("GITHUB_TOKEN".to_owned());
+        let (environment, repo) = ("default".to_owned(), "acme/slm".to_owned());
+        assert_eq!(settings.issues["tasks"], IssuesSettings { environment, repo, base_url: None, token });
+        assert!(settings.notify.is_empty());
+        with(&github.replace("acme/slm", "acme")).says("slm::bad-notifier", "\"acme\"", "acme/slm-config");
+        with(&github.replace("token-env = \"GITHUB_TOKEN\"\n", "")).says("slm::not-one-kind", "tasks", "`token-env`");
+        with(&format!("{github}channel = \"C0123456789\"\n")).says("slm::bad-notifier", "\"C0123456789\"", "take it out");
+        with(&format!("{github}environment = \"-->\"\n")).says("slm::bad-notifier", "\"-->\"", "a letter first");
+        let alert = "[[alert]]\non = \"silent\"\nto = [\"tasks\"]\n";
+        with(&format!("{github}{alert}")).says("slm::unrouted-alert", "\"tasks\"", "of kind `slack`");
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct Notify {
     pub mention: BTreeMap<String, String>,
     /// API root other than the vendor's.
     pub base_url: Option<String>,
+    /// GitHub: `owner/name` whose issues are kept.
+    pub repo: Option<String>,
     /// Slack: the id of the channel that a bot posts to.
     pub channel: Option<String>,
     /// Environment variable that holds the token; one of this and `token`.

@@ -16,7 +16,7 @@ use super::diagnostic::Place;
 pub use super::gate::{GateSettings, OnDeadline, Quiet};
 use super::id::{ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
 use super::locker::{Anchor, LogSettings, ObjectsSettings, SinkSettings};
-use super::notify::{AlertSettings, NotifySettings};
+use super::notify::{AlertSettings, IssuesSettings, NotifySettings};
 use super::registers::RegistersSettings;
 use super::rotator::RotatorConfig;
 use super::snapshot::{Population, Resource, Value};
@@ -378,6 +378,8 @@ pub struct Settings {
     pub people: BTreeMap<SourceId, People>,
     /// Who is told, by name.
     pub notify: BTreeMap<String, NotifySettings>,
+    /// Where issues are kept for people, by the names of notifiers.
+    pub issues: BTreeMap<String, IssuesSettings>,
     /// What they are told at once.
     pub alerts: Vec<AlertSettings>,
 }

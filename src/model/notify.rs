@@ -20,6 +20,8 @@ use super::time::{Limit, Timestamp};
 pub enum NotifyKind {
     /// A channel of Slack, by a bot or by an incoming webhook.
     Slack,
+    /// Issues of a repository on GitHub: one for each thing that only a person can do.
+    Github,
 }
 
 impl NotifyKind {
@@ -28,6 +30,7 @@ impl NotifyKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Slack => "slack",
+            Self::Github => "github",
         }
     }
 }
@@ -39,6 +42,19 @@ pub enum Credentials {
     Env(String),
     /// This secret of a source.
     Stored(SecretRef),
+}
+
+/// `[notify.NAME]` of kind `github`: issues that stand for a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuesSettings {
+    /// What runs are of: it is part of what an issue is found again by.
+    pub environment: String,
+    /// `owner/name` whose issues they are.
+    pub repo: String,
+    /// API root other than GitHub's own.
+    pub base_url: Option<String>,
+    /// The token.
+    pub token: Credentials,
 }
 
 /// How Slack is reached.

@@ -152,6 +152,7 @@ fn world() -> World {
         registers: crate::model::registers::RegistersSettings::default(),
         people: [].into(),
         notify: [].into(),
+        issues: [].into(),
         alerts: Vec::new(),
         sources: [].into(),
     };

@@ -7,6 +7,7 @@ mod eval;
 mod native;
 pub mod oracle;
 pub mod parse;
+pub mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

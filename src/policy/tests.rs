@@ -120,6 +120,7 @@ fn rules(conditions: &[(bool, &str)]) -> Rules {
         registers: crate::model::registers::RegistersSettings::default(),
         people: [].into(),
         notify: [].into(),
+        issues: [].into(),
         alerts: Vec::new(),
         sources: [].into(),
     };

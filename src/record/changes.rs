@@ -2,17 +2,21 @@
 
 use std::collections::HashMap;
 
-/// The lines of `old` that are not in `new`, each after a `-`, then those of `new` that are not in `old`, each after a `+`. Takes time in
-/// the length of what lies between the first and the last difference, beside one comparison.
+/// How many lines may have come or gone at one place for what follows to be found again at once.
+const NEAR: usize = 8;
+
+/// The lines of `old` that are not in `new`, each after a `-`, then those of `new` that are not in `old`, each after a `+`. Lines that stand
+/// across from each other are compared and no more; only what is left is looked for elsewhere.
 #[must_use]
 pub fn between(old: &str, new: &str) -> String {
     let (old, new) = middle(old, new);
+    let [old, new] = apart([old.lines().collect(), new.lines().collect()]);
     let mut surplus: HashMap<&str, i64> = HashMap::new();
-    old.lines().for_each(|line| *surplus.entry(line).or_default() -= 1);
-    new.lines().for_each(|line| *surplus.entry(line).or_default() += 1);
+    old.iter().for_each(|line| *surplus.entry(line).or_default() -= 1);
+    new.iter().for_each(|line| *surplus.entry(line).or_default() += 1);
     let mut text = String::new();
     for (sign, lines, step) in [('-', old, 1), ('+', new, -1)] {
-        for line in lines.lines() {
+        for line in lines {
             if let Some(rest) = surplus.get_mut(line).filter(|rest| **rest * step < 0) {
                 *rest += step;
                 text.push(sign);
@@ -22,6 +26,32 @@ pub fn between(old: &str, new: &str) -> String {
         }
     }
     text
+}
+
+/// Both without the lines that stand across from each other, as far as they come and go.
+fn apart([old, new]: [Vec<&str>; 2]) -> [Vec<&str>; 2] {
+    let (mut left, mut right) = (0, 0);
+    let mut rest = [Vec::new(), Vec::new()];
+    while left < old.len() && right < new.len() {
+        if old[left] == new[right] {
+            (left, right) = (left + 1, right + 1);
+            continue;
+        }
+        let (gone, come) = until_alike(&old[left..], &new[right..]);
+        rest[0].extend_from_slice(&old[left..left + gone]);
+        rest[1].extend_from_slice(&new[right..right + come]);
+        (left, right) = (left + gone, right + come);
+    }
+    rest[0].extend_from_slice(&old[left..]);
+    rest[1].extend_from_slice(&new[right..]);
+    rest
+}
+
+/// The fewest lines of each after which both go on alike; one of each where that is not near.
+fn until_alike(old: &[&str], new: &[&str]) -> (usize, usize) {
+    let places = (1..=NEAR).flat_map(|both| (0..=both).map(move |gone| (gone, both - gone)));
+    let alike = |(gone, come): &(usize, usize)| matches!((old.get(*gone), new.get(*come)), (Some(one), Some(two)) if one == two);
+    places.into_iter().find(alike).unwrap_or((1, 1))
 }
 
 /// Both without the whole lines that they begin and end with alike.
@@ -66,13 +96,18 @@ mod tests {
         assert_eq!(between("a\na\n", "a\n"), "-a\n");
         assert_eq!(between("é\n", "è\n"), "-é\n+è\n");
         assert_eq!(between("a\n", "a\n"), "");
+        // What moved is not told, however far.
+        let lines: Vec<String> = (0..40).map(|line| format!("{line}\n")).collect();
+        let (all, rest) = (lines.concat(), lines[1..].concat());
+        assert_eq!(between(&all, &(rest.clone() + "0\n")), "");
+        assert_eq!(between(&all, &(rest + "x\n")), "-0\n+x\n");
     }
 
     proptest! {
         #[test]
         fn lines_that_went_and_came_lead_from_one_to_the_other(
-            old in proptest::collection::vec("[abé]{0,2}", 0..8),
-            new in proptest::collection::vec("[abé]{0,2}", 0..8),
+            old in proptest::collection::vec("[abé]{0,2}", 0..30),
+            new in proptest::collection::vec("[abé]{0,2}", 0..30),
         ) {
             let text = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
             let mut have = old.clone();

@@ -38,9 +38,16 @@ impl Leaf {
     #[must_use]
     pub fn entry(&self) -> Vec<u8> {
         let Self { path, sha256, bytes } = self;
-        // A text always has a form in JSON.
-        let path = serde_json::to_string(path).unwrap_or_default();
-        format!("{{\"bytes\":{bytes},\"path\":{path},\"sha256\":\"{}\"}}", hex(sha256)).into_bytes()
+        let mut entry = Vec::with_capacity(128 + path.len());
+        entry.extend_from_slice(b"{\"bytes\":");
+        entry.extend_from_slice(bytes.to_string().as_bytes());
+        entry.extend_from_slice(b",\"path\":");
+        // A text always has a form in JSON, and a vector takes it.
+        let _ = serde_json::to_writer(&mut entry, path);
+        entry.extend_from_slice(b",\"sha256\":\"");
+        sha256.iter().for_each(|byte| entry.extend(digits(*byte)));
+        entry.extend_from_slice(b"\"}");
+        entry
     }
 
     /// Reads what [`Leaf::entry`] writes, and no other spelling of it.
@@ -55,7 +62,12 @@ impl Leaf {
 /// `bytes` in lower-case hex.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().flat_map(|byte| digits(*byte)).map(char::from).collect()
+}
+
+fn digits(byte: u8) -> [u8; 2] {
+    const ALL: [u8; 16] = *b"0123456789abcdef";
+    [byte >> 4, byte & 0x0f].map(|digit| ALL[usize::from(digit)])
 }
 
 fn from_hex(text: &str) -> Option<Hash> {

@@ -1,6 +1,7 @@
 //! Clients of what plug-ins touch: sessions, the rate of requests, retries, error classes, the local vault, git,
 //! PostgreSQL, MySQL, registers and the event history at AWS.
 
+pub mod actions_oidc;
 pub mod atomic;
 pub mod attest;
 pub mod aws;
@@ -15,8 +16,10 @@ pub mod git_signature;
 pub mod github;
 mod github_failure;
 mod github_graphql;
+pub mod github_issues;
 mod github_login;
 mod github_pace;
+pub mod github_pulls;
 pub mod http;
 pub mod kms_key;
 pub mod kubernetes;

@@ -152,7 +152,8 @@ async fn a_log_that_is_not_read_to_its_end_is_incomplete() {
             })
         })
     };
-    let cases: [(fn(usize) -> Answer, Unseen); 5] = [
+    type Broken = fn(usize) -> Answer;
+    let cases: [(Broken, Unseen); 5] = [
         (|_| refused("AccessDenied"), Unseen::Denied),
         (|at| page(&[], Some(&format!("t{at}"))), Unseen::Unreachable),
         (|_| page(&[], Some("again")), Unseen::Inconsistent),

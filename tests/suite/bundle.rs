@@ -99,9 +99,8 @@ fn an_attestation_over_what_no_run_recorded_says_what_was_found_and_counts_for_n
     world.slm(&["status"]).says("slm/evidence has no run of 2020-01-01/2099-12-31 from before it was signed");
 }
 
-#[test]
-fn raw_answers_are_packed_when_asked_for_and_none_of_them_can_be_left_out() {
-    let moto = crate::support::Server::moto();
+/// A locker with large and small answers of AWS, the large ones beside it as objects.
+fn with_raw_answers(moto: &crate::support::Server) -> World {
     let endpoint = moto.endpoint.clone();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let config = crate::aws::config(&endpoint, "eu-west-1", None).await;
@@ -122,6 +121,13 @@ fn raw_answers_are_packed_when_asked_for_and_none_of_them_can_be_left_out() {
     world.commit();
     let ran = world.slm(&["apply", "--auto-approve"]);
     assert!(ran.out.contains("Recorded as"), "{}{}", ran.out, ran.err);
+    world
+}
+
+#[test]
+fn raw_answers_are_packed_when_asked_for_and_none_of_them_can_be_left_out() {
+    let moto = crate::support::Server::moto();
+    let world = with_raw_answers(&moto);
     let said = world.slm(&["verify", "--no-memory", "--format", "json"]).json();
     let key = said["keys"][0]["key"].as_str().unwrap().to_owned();
 

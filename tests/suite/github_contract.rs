@@ -138,9 +138,13 @@ async fn every_request_is_one_that_the_published_description_knows() {
     sent.extend(crate::github_dispatch::requests().await);
     sent.extend(crate::github_rights::requests().await);
     sent.extend(crate::github_leaks::requests().await);
+    sent.extend(crate::ci::requests());
     for list in [
         "/orgs/acme/secret-scanning/alerts?state=open",
         "/app/installations/100",
+        "/repos/acme/slm/check-runs/",
+        "/repos/acme/slm/issues/comments/",
+        "/repos/acme/slm/collaborators/bob/permission",
         "/user/memberships/orgs/acme",
         "/orgs/acme/actions/secrets/KEY/repositories",
         "/orgs/acme/dependabot/secrets/KEY/repositories",

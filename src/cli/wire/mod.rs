@@ -42,6 +42,7 @@ mod anchors;
 mod consumers;
 mod github_rights;
 mod health;
+mod job;
 mod kinds;
 mod ledger;
 mod notifiers;
@@ -56,9 +57,10 @@ pub(super) use ahead::Asker;
 pub(super) use anchors::anchor;
 pub(super) use consumers::{consumers_of, shared};
 pub(super) use health::health;
+pub(super) use job::identity;
 pub(super) use kinds::{Kind, keeper, kind};
 pub(super) use ledger::ledger;
-pub(super) use notifiers::notifier;
+pub(super) use notifiers::{issues, notifier};
 pub(super) use objects::{folder_of, objects};
 pub(super) use registers::registers;
 pub(super) use sinks::sink;
@@ -69,7 +71,11 @@ const READ_SESSION: &str = "slm-read";
 
 /// The sessions of one run, under the rate that the catalog allows.
 pub(super) fn sessions(catalog: &Catalog) -> Sessions {
-    Sessions::new(Budget::per_second(catalog.settings.limits.requests_per_second))
+    let sessions = Sessions::new(Budget::per_second(catalog.settings.limits.requests_per_second));
+    match (job::identity(), job::role()) {
+        (Some(identity), Some(role)) => sessions.as_job(identity, role),
+        _ => sessions,
+    }
 }
 
 /// What collectors observe and what the catalog adds, by entity type.

@@ -2,10 +2,12 @@
 
 use super::{Access, Reach, from_env, store_of};
 use crate::model::catalog::SecretRef;
-use crate::model::notify::{Credentials, NotifySettings, NotifyWay, SlackWay};
+use crate::model::notify::{Credentials, IssuesSettings, NotifySettings, NotifyWay, SlackWay};
 use crate::model::secret::Secret;
 use crate::notifiers::slack::Channel;
 use crate::notifiers::slack_webhook::Hook;
+use crate::transport::github::{Github, Login};
+use crate::transport::github_issues::Issues;
 use crate::world::{Notifier, WorldError};
 
 /// The notifier that `settings` name. Nothing is sent yet; a token in a store is read.
@@ -17,6 +19,12 @@ pub async fn notifier(reach: &Reach<'_>, settings: &NotifySettings) -> Result<Bo
         }
         SlackWay::Webhook { address } => Box::new(Hook::new(secret(reach, address).await?)?),
     })
+}
+
+/// The issues that `settings` name. Nothing is sent yet; a token in a store is read.
+pub async fn issues(reach: &Reach<'_>, settings: &IssuesSettings) -> Result<Issues, WorldError> {
+    let login = Login::Token(secret(reach, &settings.token).await?);
+    Issues::new(Github::new(settings.base_url.as_deref(), login).under(reach.sessions.budget()), &settings.repo)
 }
 
 /// The token or address, as it is now.

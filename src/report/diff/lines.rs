@@ -59,7 +59,7 @@ impl Line {
         self
     }
 
-    fn human(&self, depth: usize, text: &mut String) {
+    pub(super) fn human(&self, depth: usize, text: &mut String) {
         let mut line = "  ".repeat(depth);
         for piece in &self.pieces {
             match piece {

@@ -1,10 +1,12 @@
 //! What an edit of the config repo means, for a terminal and for a pull request.
 
+mod changes;
 mod lines;
 mod sections;
 
 use std::fmt::Write as _;
 
+pub use changes::changes;
 pub use lines::code;
 
 use super::words::count;

@@ -155,6 +155,9 @@ fn finding(seen: &Seen<'_>, decision: &Decision) -> Option<Finding> {
 /// The age that is furthest over its limit, if a rule bounds one.
 fn measured(seen: &Seen<'_>, control: &Control, decision: &Decision) -> Option<Measured> {
     let Subject::Resource { entity, .. } = &decision.subject else { return None };
+    if decision.status != Status::NonCompliant {
+        return None;
+    }
     let (_, resource) = seen.resource(&decision.subject)?;
     let slice = seen.rules.slice(&format!("Control::Action::{:?}", control.id.as_str()));
     let rules = slice.iter().filter(|rule| rule.exception.is_none());

@@ -114,6 +114,7 @@ pub(crate) fn catalog() -> Catalog {
             sources: [("local".into(), SourceKind::Vault(VaultSource { path: String::new(), identity: String::new() }))].into(),
             people: [].into(),
             notify: [].into(),
+            issues: [].into(),
             alerts: Vec::new(),
         },
         controls: [("ROT-01".into(), control("ROT-01", Severity::Critical)), ("ROT-02".into(), control("ROT-02", Severity::Low))]

@@ -240,6 +240,104 @@ fn messages_read_like_this() {
     "#);
 }
 
+/// A clean day, a finding that is resolved, one that is not seen any more, an alert that is over by a webhook.
+const STATES: &str = r#"
+(prod: No finding is open. Nothing must be done: everything in scope was seen, and no finding is open.)
+[header] prod 2026-11-24: OK
+[section] No finding is open.
+*Nothing must be done: everything in scope was seen, and no finding is open.*
+[section] *Coverage*
+decisions met or lifted: none
+controls with evidence for everything in them: 2 of 2 (100%)
+secrets under management: 3 of 3 (100%)
+criteria of soc2 with a control: 1 of 2 (50%)
+[context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
+
+(prod: No finding is open. Nothing must be done: everything in scope was seen, and no finding is open.)
+[header] prod 2026-11-24: OK
+[section] No finding is open. Today +0 -1.
+*Nothing must be done: everything in scope was seen, and no finding is open.*
+[section] *Coverage*
+decisions met or lifted: 1 of 1 (100%)
+controls with evidence for everything in them: 2 of 2 (100%)
+secrets under management: 3 of 3 (100%)
+criteria of soc2 with a control: 1 of 2 (50%)
+[context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
+
+(prod: +0 new, -1 resolved, =0 open)
+[header] prod: +0 new, -1 resolved, =0 open
+[section] *Resolved*
+• `ROT-01` `app/db` · was non-compliant, now `compliant` · owner `security` · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-01.jsonl|evidence>
+[context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
+
+(prod: over after 0s: overdue)
+[header] prod: over: overdue
+[section] Over after 0s. It said:
+*critical* `ROT-01` `app/db` · `non-compliant, age of created 120d of 90d` · owner `security` · next `slm rotate db` · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-01.jsonl|evidence>
+[context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
+
+(prod: over after 0s: overdue)
+[header] Over after 0s
+[section] Run `r2` does not find it any more.
+
+(prod: 1 finding is open. You must act: 1 critical finding. NOT SEEN: source local, 1 earlier finding.)
+[header] prod 2026-11-24: ACT
+[section] 1 finding is open. Today +1 -0.
+*You must act: 1 critical finding. NOT SEEN: source local, 1 earlier finding.*
+[section] *Top*
+• *critical* `ROT-01` `app/db` · no-evidence · `since 2026-11-24 05:00 UTC` · owner `security` · next `slm explain app/db` · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-01.jsonl|evidence>
+[section] *Not seen*
+• `local vault .`: `list: denied` · next `slm status`
+[section] *Coverage*
+decisions met or lifted: 0 of 1 (0%)
+controls with evidence for everything in them: 1 of 2 (50%)
+secrets under management: 2 of 3 (66%)
+criteria of soc2 with a control: 1 of 2 (50%)
+[context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
+
+(prod: +1 new, -0 resolved, 1 not known any more, =0 open)
+[header] prod: +1 new, -0 resolved, 1 not known any more, =0 open
+[section] *New*
+• *critical* `ROT-01` `app/db` · no-evidence · `since 2026-11-24 05:00 UTC` · owner `security` · next `slm explain app/db` · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-01.jsonl|evidence>
+[section] *Not known any more*
+• `ROT-01` `app/db` · was non-compliant, now `not observed: created` · owner `security` · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-01.jsonl|evidence>
+[context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
+
+(prod: not seen: it was not seen whole: list: denied)
+[header] prod: not seen
+[section] *high* `local` `vault .` · `it was not seen whole: list: denied` · next `slm status`
+[context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
+
+(prod: over after 0s: overdue)
+[header] prod: over: overdue
+[section] Over after 0s. It said:
+*critical* `ROT-01` `app/db` · `non-compliant, age of created 120d of 90d` · owner `security` · next `slm rotate db` · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-01.jsonl|evidence>
+[context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
+"#;
+
+#[test]
+fn what_is_clean_not_seen_or_over_reads_like_this() {
+    let mut world = self::world();
+    world.catalog.credentials.insert("stray".into(), {
+        let mut declared = world.catalog.credentials["db"].clone();
+        declared.id = "stray".into();
+        declared.secret.name = "stray".to_owned();
+        declared
+    });
+    let first = told_of(&world, &settings(), &Told::default(), true);
+    let told = shown(Told::default(), &told_of(&bad(), &settings(), &Told::default(), true));
+    world.decisions.push(crate::report::drift::tests::decision("ROT-01", "app/db", Status::Compliant));
+    let over = told_of(&world.was("ROT-01", "app/db", Status::NonCompliant), &settings(), &told, true);
+    let lost = self::world()
+        .was("ROT-01", "app/db", Status::NonCompliant)
+        .is("ROT-01", "app/db", Status::NoEvidence)
+        .blind("list: denied");
+    let lost = told_of(&lost, &settings(), &told, true);
+    let hook = told_of(&self::world(), &settings(), &told, false);
+    let all: Vec<String> = [first, over, lost, hook].iter().flatten().map(|step| read(&step.notice.body)).collect();
+    assert_eq!(all.join("\n\n"), STATES.trim());
+}
+
 #[test]
 fn the_same_world_gives_the_same_bytes() {
     let of = || told_of(&bad(), &settings(), &Told::default(), true);
