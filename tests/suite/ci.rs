@@ -148,6 +148,14 @@ fn run(world: &World, arguments: &[String]) -> Ran {
 pub fn requests() -> BTreeSet<[String; 4]> {
     let project = Project::new();
     let before = project.head();
+    let issues = || run(&project.world, &project.arguments("issues", "schedule", &json!({})));
+    let random = "random = { length = 40, alphabet = \"alnum\" }";
+    project.world.edit(KEY, random, "manual = { steps = \"ask\" }");
+    issues().exits(2);
+    project.world.edit(KEY, "\"ask\"", "\"ask again\"");
+    issues().exits(2);
+    project.world.edit(KEY, "manual = { steps = \"ask again\" }", random);
+    issues().exits(0);
     project.propose_all(1, wrong);
     project.plan(1).exits(4);
     let head = project.propose(1, FIRST.0, FIRST.1, FIRST.2);
