@@ -165,6 +165,7 @@ fn account(endpoint: &str) -> AwsSource {
         profile: None,
         endpoint: Some(endpoint.to_owned()),
         administrators: None,
+        events: None,
     }
 }
 

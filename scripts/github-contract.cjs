@@ -7,6 +7,9 @@ const modules = path.join(__dirname, "../.cache/node-github/node_modules");
 
 // Every REST path slm calls.
 const PATHS = [
+  ...["branches/{branch}", "commits/{ref}/check-runs", "commits/{commit_sha}/pulls", "check-runs", "check-runs/{check_run_id}", "pulls",
+    "pulls/{pull_number}", "pulls/{pull_number}/reviews", "collaborators/{username}/permission", "issues/{issue_number}/comments",
+    "issues/comments/{comment_id}", "issues", "issues/{issue_number}"].map((end) => `/repos/{owner}/{repo}/${end}`),
   "/repos/{owner}/{repo}", "/repos/{owner}/{repo}/keys", "/repos/{owner}/{repo}/keys/{key_id}",
   "/app/installations/{installation_id}", "/user/memberships/orgs/{org}", "/orgs/{org}/secret-scanning/alerts",
   "/user", "/orgs/{org}", "/orgs/{org}/members", "/orgs/{org}/outside_collaborators", "/orgs/{org}/repos",

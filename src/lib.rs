@@ -6,7 +6,7 @@
 //!       Catalog  Snapshot   Assessment   Plan   Outcome   commit       report renders any of these
 //! ```
 //!
-//! `load evaluate plan report` are pure: the instant is a parameter, and nothing is read or written. `observe apply record`
+//! `load evaluate plan diff report` are pure: the instant is a parameter, and nothing is read or written. `observe apply record`
 //! touch the world through the traits in [`world`] alone. The layer rule is a test, `tests/suite/layers.rs`.
 //!
 //! [`agent`] is the application side of a rotation, a process of its own: it takes a version into use and proves it.
@@ -20,10 +20,12 @@ pub mod apply;
 pub mod cli;
 pub mod collectors;
 pub mod consumers;
+pub mod diff;
 pub mod evaluate;
 pub mod host;
 pub mod load;
 pub mod model;
+pub mod notifiers;
 pub mod objects;
 pub mod observe;
 pub mod plan;

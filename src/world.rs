@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::model::blob::Blob;
 use crate::model::catalog::SecretRef;
 use crate::model::id::{ConsumerId, CredentialId, KeyId, RegisterName, RotationId, SourceId, VersionId};
+use crate::model::notify::Notice;
 use crate::model::readers::Readers;
 use crate::model::receipt::Receipt;
 pub use crate::model::rotator::{Capabilities, Issuer, Overlap};
@@ -368,4 +369,20 @@ pub trait Sink: Send + Sync {
     async fn put(&self, packet: &Packet) -> Result<(), WorldError>;
     /// The pack of the commit `number`, which is `commit`.
     async fn get(&self, number: u64, commit: &str) -> Result<Vec<u8>, WorldError>;
+    /// Where it keeps what commits point to; what is put there is kept for as long as a commit that was received at `received`.
+    fn objects<'a>(&'a self, received: Timestamp) -> Box<dyn ObjectStore + 'a>;
+}
+
+/// Tells people.
+#[async_trait]
+pub trait Notifier: Send + Sync {
+    /// True when what is shown can be changed, be found again, and have something below it.
+    fn edits(&self) -> bool;
+    /// Shows `notice`, below what is at `thread` when that is given; gives where it is. After [`ErrorClass::Transient`] it may be shown
+    /// all the same.
+    async fn show(&self, notice: &Notice, thread: Option<&str>) -> Result<String, WorldError>;
+    /// Makes what is at `place` say `notice`; the same again is no change. [`ErrorClass::NotFound`] when nothing is there any more.
+    async fn change(&self, place: &str, notice: &Notice) -> Result<(), WorldError>;
+    /// Where a notice with `key` is that was shown since `since`, below `thread` when that is given.
+    async fn find(&self, key: &str, thread: Option<&str>, since: Timestamp) -> Result<Option<String>, WorldError>;
 }

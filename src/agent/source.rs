@@ -78,6 +78,7 @@ fn account(place: &AwsPlace) -> AwsSource {
         profile: place.profile.clone(),
         endpoint: place.endpoint.clone(),
         administrators: None,
+        events: None,
     }
 }
 

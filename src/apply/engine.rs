@@ -60,7 +60,7 @@ pub struct Engine<'a> {
     pub(super) phase: Phase,
     pub(super) failures: u8,
     /// Effects asked of each consumer for the version it is to run. Only ever makes us more careful.
-    asked: BTreeMap<ConsumerId, (VersionId, u8)>,
+    pub(super) asked: BTreeMap<ConsumerId, (VersionId, u8)>,
     /// Consumers that will not take a version any more in this drive, and why.
     pub(super) refused: BTreeMap<ConsumerId, (VersionId, String)>,
     /// Consumers that the last look had wait for the same effect as the one decided on, that one among them.
@@ -70,7 +70,7 @@ pub struct Engine<'a> {
     pub(super) known: Known,
     /// What the last look at the gate read.
     readings: Option<Readings>,
-    events: Vec<Event>,
+    pub(super) events: Vec<Event>,
 }
 
 impl<'a> Engine<'a> {

@@ -33,7 +33,7 @@ pub(super) struct Basis {
 }
 
 /// What a drive remembers from look to look.
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 pub(super) struct Known {
     /// What versions hold: a version is written once, so that what was read stays true.
     contents: BTreeMap<VersionId, Content>,

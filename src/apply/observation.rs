@@ -71,7 +71,7 @@ pub struct Slot {
 }
 
 /// What a slot holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
     /// The store does not list it.
     Absent,

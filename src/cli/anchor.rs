@@ -130,6 +130,15 @@ pub(super) fn exits(anchored: &Anchored) -> Vec<Exit> {
     anchored.tried.iter().map(exit).chain(unwritten).collect()
 }
 
+/// Logs at anchors that are other than ours, a clause each.
+pub(super) fn forks(anchored: &Anchored) -> Vec<String> {
+    let fork = |tried: &Tried| match &tried.fate {
+        Kept::Differs(why) => Some(format!("`{}` has another log: {why}", tried.id)),
+        Kept::Kept | Kept::Failed(_) => None,
+    };
+    anchored.tried.iter().filter_map(fork).collect()
+}
+
 /// The same for people; empty when there are no anchors.
 pub(super) fn told(anchored: &Anchored) -> String {
     let Anchored { tried, unwritten } = anchored;

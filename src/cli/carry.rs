@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value as Json, json};
 
-use super::{Exit, Global, Said, Trouble, anchor, derived, gaps, lease, objects, pipeline, ready, together, wire};
+use super::{Exit, Global, Said, Trouble, anchor, derived, gaps, lease, notify, objects, pipeline, ready, tasks, together, wire};
 use crate::apply::engine::stopped;
 use crate::host::clock::SystemClock;
 use crate::host::history::History;
@@ -19,6 +19,7 @@ use crate::model::outcome::{Fate, Outcome};
 use crate::model::plan::{Action, Plan};
 use crate::record::{RunRecord, artefacts};
 use crate::report::{self, words::count};
+use crate::world::WorldError;
 
 /// What stands above the courtesy between runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,28 +42,43 @@ pub(super) struct Work<'a> {
 
 /// Carries out a plan and records the run.
 pub(super) fn out(session: &pipeline::Session, global: &Global, work: &Work<'_>) -> Result<Said, Trouble> {
+    out_noted(session, global, work, &Json::Null)
+}
+
+/// The same, with who approved it in what is recorded.
+pub(super) fn out_noted(session: &pipeline::Session, global: &Global, work: &Work<'_>, approved: &Json) -> Result<Said, Trouble> {
     let plan = work.plan;
     // Whoever made it, and whatever was taken from it or added to it since.
     pipeline::refuse_bad(plan, &session.catalog)?;
     // Nothing is changed that could not be recorded beside what was recorded before.
-    repo::intact(&global.root, &session.catalog.settings.locker.branch)
-        .map_err(|error| Trouble { exit: Exit::Integrity, error: error.into() })?;
-    locker(session, global)?.continues().map_err(|error| Trouble { exit: Exit::Integrity, error: error.into() })?;
+    sound(session, global).inspect_err(|trouble| {
+        if trouble.exit == Exit::Integrity {
+            notify::evidence_broken(session, global, &trouble.error.to_string());
+        }
+    })?;
     let stop = stop_on_ctrl_c();
     let outcomes = pipeline::block_on(carry_out(session, global, plan, work.haste, &stop))?;
     // What is recorded is the world after the run: the same look a later plan would take.
     let after = pipeline::block_on(session.judge(global))??;
     let gaps = gaps::of(session, &outcomes);
-    let result = json!({
+    let mut result = json!({
         "outcomes": outcomes, "gaps": gaps.iter().map(gaps::Found::json).collect::<Vec<_>>(),
-        "exceptions": after.exceptions, "manual": after.manual, "reconciled": after.reconciled,
+        "exceptions": after.exceptions, "manual": after.manual,
+        "unfounded": after.unfounded, "reconciled": after.reconciled,
+        "segregation": after.segregation,
     });
+    if !approved.is_null() {
+        result["approved"] = approved.clone();
+    }
     let Recorded { commit, left } = record(session, global, &after, plan, &outcomes, &result)?;
     let mut exits = pipeline::exits(&after);
     let anchored = anchor::keep(session, global, &commit, !exits.contains(&Exit::Incomplete));
     exits.extend(anchor::exits(&anchored));
     let (left_told, left_exit) = objects::told(left.as_ref());
     exits.extend(left_exit);
+    let mut notified = notify::after_run(session, global, &anchor::forks(&anchored));
+    notified.extend(tasks::after_run(session, global, &after, &outcomes));
+    exits.extend(notify::exits(&notified));
     exits.extend(outcome_exits(&outcomes));
     exits.extend(gaps.iter().filter(|found| found.gap.exceeds(found.allowed)).map(|_| Exit::Changes));
     if !plan.held.is_empty() {
@@ -70,22 +86,30 @@ pub(super) fn out(session: &pipeline::Session, global: &Global, work: &Work<'_>)
     }
     exits.extend(super::plan::unseen(plan));
     let human = format!(
-        "{}{}\nRecorded as {} on {}.\n{left_told}{}",
+        "{}{}\nRecorded as {} on {}.\n{left_told}{}{}",
         tell(&outcomes, plan),
         gaps.iter().map(|found| format!("          {}: {}\n", found.credential, found.gap.told(found.allowed))).collect::<String>(),
         &commit[..12.min(commit.len())],
         session.catalog.settings.locker.branch,
-        anchor::told(&anchored)
+        anchor::told(&anchored),
+        notify::said(&notified)
     );
     Ok(Said::new(
         exits,
         human,
         json!({
             "outcomes": outcomes, "gaps": result["gaps"], "held": plan.held, "preflight": plan.preflight, "commit": commit,
-            "anchors": anchored, "left_in_git": left,
+            "anchors": anchored, "notified": notified, "left_in_git": left,
             "requests": work.requests + after.requests(), "sent": session.sent(),
         }),
     ))
+}
+
+/// Whether what was recorded holds, and can be gone on with.
+fn sound(session: &pipeline::Session, global: &Global) -> Result<(), Trouble> {
+    let broken = |error: WorldError| Trouble { exit: Exit::Integrity, error: error.into() };
+    repo::intact(&global.root, &session.catalog.settings.locker.branch).map_err(broken)?;
+    locker(session, global)?.continues().map_err(broken)
 }
 
 /// Ctrl-C asks the run to stop at the next safe point. A second one ends it at once and unrecorded, with the code of a run that resume

@@ -20,7 +20,7 @@ use crate::record::log::Hash;
 use crate::world::Clock as _;
 
 /// Without a cadence of its own: what a daily run keeps, with two hours to spare.
-const CADENCE: Limit = Limit::seconds(26 * 3_600);
+pub(super) const CADENCE: Limit = Limit::seconds(26 * 3_600);
 
 /// Which days.
 #[derive(clap::Args, Clone)]
@@ -88,7 +88,7 @@ pub(super) fn gather(global: &Global, days: &Days) -> Result<Gathered, Trouble> 
 }
 
 /// From the first run to the last where nobody said otherwise.
-fn bounds(global: &Global, settings: &LockerSettings, days: &Days) -> Result<(Date, Date), Trouble> {
+pub(super) fn bounds(global: &Global, settings: &LockerSettings, days: &Days) -> Result<(Date, Date), Trouble> {
     if let (Some(from), Some(to)) = (days.from, days.to) {
         return Ok((from.date(), to.date()));
     }

@@ -5,12 +5,16 @@ mod agent;
 mod ahead;
 mod anchor;
 mod apply;
+mod attested;
 mod by_hand;
 mod carry;
 mod check;
+mod ci;
 mod completions;
 mod demo;
 mod derived;
+mod diff;
+mod drift;
 mod exit;
 mod explain;
 mod explain_at;
@@ -19,6 +23,7 @@ mod gaps;
 mod gather;
 mod init;
 mod lease;
+mod notify;
 mod objects;
 mod past;
 mod period;
@@ -26,6 +31,7 @@ mod pipeline;
 mod plan;
 mod progress;
 mod ready;
+mod replay;
 mod report;
 mod restore;
 mod resume;
@@ -36,6 +42,7 @@ mod sample;
 mod schema;
 mod sink;
 mod status;
+mod tasks;
 mod together;
 mod verify;
 mod verify_anchors;
@@ -111,6 +118,8 @@ enum Verb {
     Init(init::Args),
     /// Report every problem of the config repo at once
     Check(check::Args),
+    /// Compare two texts of the config repo: what an edit means
+    Diff(diff::Args),
     /// Observe, judge and print what is due
     Plan(plan::Args),
     /// Apply a saved plan, or plan and apply
@@ -141,6 +150,8 @@ enum Verb {
     Export(export::Args),
     /// Rebuild the locker from a sink that mirrors it
     Restore(restore::Args),
+    /// Plan on pull requests and apply on merge, in a CI job of GitHub
+    Ci(ci::Args),
     /// Write the schemas of the config files for editors
     Schema(schema::Args),
     /// Check again whenever a file is saved
@@ -227,6 +238,7 @@ fn dispatch(cli: &Cli) -> Result<Said, Trouble> {
     match &cli.verb {
         Verb::Init(args) => init::run(args, global),
         Verb::Check(args) => check::run(args, global),
+        Verb::Diff(args) => diff::run(args, global),
         Verb::Plan(args) => plan::run(args, global),
         Verb::Apply(args) => apply::run(args, global),
         Verb::Rotate(args) => rotate::run(args, global),
@@ -242,6 +254,7 @@ fn dispatch(cli: &Cli) -> Result<Said, Trouble> {
         Verb::Sample(args) => sample::run(args, global),
         Verb::Export(args) => export::run(args, global),
         Verb::Restore(args) => restore::run(args, global),
+        Verb::Ci(args) => ci::run(args, global),
         Verb::Schema(args) => schema::run(args, global),
         Verb::Watch(args) => watch::run(args, global),
         Verb::Demo(args) => demo::run(args, global),

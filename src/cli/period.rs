@@ -9,14 +9,16 @@ use super::Trouble;
 use super::past::{broken, run};
 use crate::host::history::{History, Kept, Recorded};
 use crate::model::assessment::Tally;
+use crate::model::events::{EVENT_ENTITY, Event};
 use crate::model::id::{ControlId, EntityType};
 use crate::model::past::{LogHead, Noted};
-use crate::model::period::{At, Date, Life, Period, RunNote, before_midnight, midnight};
+use crate::model::period::{At, Date, Life, Period, RunNote, Series, before_midnight, midnight};
+use crate::model::segregation::Segregation;
 use crate::model::time::{Limit, Timestamp};
 use crate::record::changes::lines;
 use crate::record::leaf::hex;
 use crate::record::ledger::{CHECKPOINT, FOLDER, standing};
-use crate::record::past::RunFile;
+use crate::record::past::{RunFile, event};
 use crate::record::period::{MOST_DAYS, Stretch, Told, Versions, days, life, members, missed, series};
 use crate::record::{decisions_path, snapshot_path};
 
@@ -41,6 +43,8 @@ pub(super) struct Collected {
     pub(super) findings: Vec<Noted>,
     /// The log after its last run.
     pub(super) head: Option<LogHead>,
+    /// Who could change both policy and evidence, as its last run saw it.
+    pub(super) segregation: Vec<Segregation>,
 }
 
 /// Runs of a stretch, with where they stand.
@@ -79,7 +83,8 @@ pub(super) fn collect(root: &Path, branch: &str, asked: &Asked) -> Result<Collec
     }
     let head = runs.recorded.last().map(|last| head(&history, last)).transpose()?.flatten();
     let before = runs.before.map(|(recorded, _, note)| (recorded, note));
-    Ok(Collected { history, period, before, recorded: runs.recorded, findings, head })
+    let segregation = runs.files.last().map(|file| file.segregation().to_vec()).unwrap_or_default();
+    Ok(Collected { history, period, before, recorded: runs.recorded, findings, head, segregation })
 }
 
 /// The stretch, its runs, and what in it contradicts itself.
@@ -99,9 +104,10 @@ fn tell(history: &mut History, asked: &Asked) -> Result<(Period, Runs, Vec<Noted
         controls.push(take(told, &runs, &mut findings)?);
     }
     let mut populations = Vec::new();
+    let events = events(history, &runs, &mut findings)?;
     for entity in entities(&runs) {
         let Some(changed) = changed(history, &runs, &snapshot_path(&entity), &mut findings)? else { continue };
-        populations.push(take(members(&entity, &stretch, &versions(&changed)), &runs, &mut findings)?);
+        populations.push(take(members(&entity, &stretch, &versions(&changed), &events), &runs, &mut findings)?);
     }
     let ends = (bounds.0, bounds.1.min(asked.now));
     let missed = missed(before, &runs.notes, ends, asked.cadence);
@@ -109,6 +115,42 @@ fn tell(history: &mut History, asked: &Asked) -> Result<(Period, Runs, Vec<Noted
     let period =
         Period { from: asked.from, to: asked.to, runs: runs.notes.clone(), days, missed, controls, populations, rotations };
     Ok((period, runs, findings))
+}
+
+/// What the runs of some days said of one control, and nothing else of them.
+pub(super) struct One {
+    history: History,
+    /// `None` when none of them judged it.
+    pub(super) series: Option<Series>,
+    pub(super) runs: Vec<RunNote>,
+    recorded: Vec<Recorded>,
+}
+
+impl One {
+    /// Reads it of `control` in the runs from `from` to the last instant `until`.
+    pub(super) fn read(
+        root: &Path,
+        branch: &str,
+        (from, until): (Timestamp, Timestamp),
+        control: &ControlId,
+    ) -> Result<Self, Trouble> {
+        let mut history = History::open(root, branch)?;
+        let runs = runs(&history, (from, until))?;
+        // Which day a run was of says nothing here: every one counts by itself.
+        let stretch = Stretch { before: None, runs: &runs.notes, days: &[] };
+        let judged = control_ids(&runs).contains(control);
+        let changed = if judged { changed(&mut history, &runs, &decisions_path(control), &mut Vec::new())? } else { None };
+        let recorded: Vec<Option<Tally>> = runs.files.iter().map(|file| file.controls.get(control.as_str()).cloned()).collect();
+        let told = changed.map(|changed| series(control, &stretch, &versions(&changed), &recorded, false)).transpose();
+        let told = told.map_err(|error| broken(error.to_string()))?.map(|told| told.told);
+        Ok(Self { history, series: told, runs: runs.notes, recorded: runs.recorded })
+    }
+
+    /// Roots of the log after each of its runs.
+    pub(super) fn roots(&self) -> Result<Vec<String>, Trouble> {
+        let heads = self.recorded.iter().map(|one| head(&self.history, one));
+        heads.filter_map(|head| head.transpose()).map(|head| head.map(|head| head.root)).collect()
+    }
 }
 
 fn versions(changed: &Changed) -> Versions<'_> {
@@ -148,8 +190,23 @@ fn control_ids(runs: &Runs) -> BTreeSet<ControlId> {
     runs.files.iter().flat_map(|file| file.controls.keys()).map(ControlId::from).collect()
 }
 
+/// Types of what runs saw; calls are no population.
 fn entities(runs: &Runs) -> BTreeSet<EntityType> {
-    runs.notes.iter().flat_map(|note| &note.seen).map(|seen| seen.entity.clone()).collect()
+    let seen = runs.notes.iter().flat_map(|note| &note.seen).map(|seen| seen.entity.clone());
+    seen.filter(|entity| entity.as_str() != EVENT_ENTITY).collect()
+}
+
+/// Every call that any of the runs observed.
+fn events(history: &mut History, runs: &Runs, findings: &mut Vec<Noted>) -> Result<Vec<Event>, Trouble> {
+    let path = snapshot_path(&EVENT_ENTITY.into());
+    let Some(changed) = changed(history, runs, &path, findings)? else { return Ok(Vec::new()) };
+    let before = changed.before.lines().map(|line| (true, line));
+    let all = before.chain(changed.changes.iter().flat_map(|(_, text)| lines(text))).filter(|(came, _)| *came);
+    let mut events = Vec::new();
+    for (_, line) in all {
+        events.extend(event(&path, line).map_err(|error| broken(error.to_string()))?);
+    }
+    Ok(events)
 }
 
 /// The file at `path` before the runs, and what each of them changed; `None` when it never was.

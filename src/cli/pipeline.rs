@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::{Exit, Global, Trouble, wire};
-use crate::evaluate::{attestations::manual, evaluate, exceptions::exceptions, join::join, reconcile::reconcile};
+use super::{Exit, Global, Trouble, attested, wire};
+use crate::evaluate::{
+    attestations::manual, evaluate, exceptions::exceptions, join::join, reconcile::reconcile, segregation::segregation,
+};
 use crate::host::clock::SystemClock;
 use crate::host::{files, git, repo};
 use crate::load::Files;
@@ -17,10 +19,12 @@ use crate::model::diagnostic::{Diagnostic, Severity};
 use crate::model::exception::Exceptions;
 use crate::model::id::{CredentialId, RunId};
 use crate::model::outcome::Run;
+use crate::model::past::Noted;
 use crate::model::plan::Plan;
 use crate::model::preflight::Facts;
 use crate::model::receipt::Receipt;
 use crate::model::reconcile::Reconciled;
+use crate::model::segregation::Segregation;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Timestamp;
 use crate::observe::{Observed, observe};
@@ -67,8 +71,12 @@ pub(super) struct Judged {
     pub exceptions: Exceptions,
     /// What only a person can say, and whether one did.
     pub manual: Vec<Manual>,
+    /// Attestations that name a population which the evidence does not have.
+    pub unfounded: Vec<Noted>,
     /// Lists compared with what counts them independently.
     pub reconciled: Vec<Reconciled>,
+    /// Whether one identity can change both policy and evidence.
+    pub segregation: Vec<Segregation>,
     /// What was asked ahead of rotations.
     pub facts: Facts,
 }
@@ -109,7 +117,7 @@ fn found(global: &Global, files: BTreeMap<String, String>) -> Result<BTreeMap<St
 
 /// The commit that `files` are, or a name made of what is in them. Asking git whether the work tree is clean costs more than
 /// checking the config, so only what is bound to a commit asks.
-fn name(global: &Global, rev: Option<&str>, files: &BTreeMap<String, String>) -> Result<String, Trouble> {
+pub(super) fn name(global: &Global, rev: Option<&str>, files: &BTreeMap<String, String>) -> Result<String, Trouble> {
     if let Some(rev) = rev {
         return Ok(repo::resolve(&global.root, rev)?);
     }
@@ -174,12 +182,15 @@ impl Session {
         let digest = digest(&snapshot)?;
         let mut snapshot = join(&self.catalog, snapshot);
         let reconciled = reconcile(&self.catalog, &mut snapshot);
+        let segregation = segregation(&self.catalog, &snapshot);
         // INVARIANT: `slm check` judges by what collectors declare, so what they bring home is declared.
         debug_assert!(wire::undeclared(&snapshot).is_empty(), "not declared: {:?}", wire::undeclared(&snapshot));
         let assessment = evaluate(&self.catalog, &self.rules, &snapshot, SystemClock.now());
         let exceptions = exceptions(&self.catalog, &snapshot, &assessment);
-        let manual = manual(&self.catalog, &snapshot, assessment.at);
-        Ok(Judged { snapshot, digest, raw, assessment, exceptions, manual, reconciled, facts: Facts::default() })
+        let mut manual = manual(&self.catalog, &snapshot, assessment.at);
+        let unfounded = attested::confirm(&global.root, &self.catalog, assessment.at, &mut manual);
+        let facts = Facts::default();
+        Ok(Judged { snapshot, digest, raw, assessment, exceptions, manual, unfounded, reconciled, segregation, facts })
     }
 
     /// Requests to AWS and to GitHub up to now, whatever for: roles assumed, and what was asked by applying, as well.

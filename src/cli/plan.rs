@@ -44,7 +44,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     exits.extend(plan_exits(&plan));
     let mut human = if args.markdown { report::plan::markdown(&plan)? } else { report::plan::human(&plan) };
     let blind = pipeline::blind_spots(&judged, session.catalog.controls.len());
-    let notes = blind + &report::exception::findings(&judged.exceptions, judged.assessment.at);
+    let notes = blind
+        + &report::segregation::findings(&judged.segregation)
+        + &report::exception::findings(&judged.exceptions, judged.assessment.at);
     if args.markdown && !notes.is_empty() {
         human.push_str("\n\n");
     }
@@ -56,6 +58,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
         human,
         json!({
             "plan": plan, "gaps": gaps, "unused-exceptions": unused, "exceptions": judged.exceptions,
+            "segregation": judged.segregation,
             "requests": judged.requests(), "sent": session.sent(), "receipts": receipts,
         }),
     ))

@@ -1,23 +1,21 @@
-//! `slm report`: what the evidence says of a stretch of days, as an auditor asks for it.
+//! `slm report`: what the evidence says of a stretch of days, as an auditor asks for it, and of what changed since the last report.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::past::{self, Past, When, config_at};
+use super::gather::{CADENCE, Days, bounds};
+use super::past::{self, Past, config_at};
 use super::period::{Asked, Collected, collect};
-use super::{Exit, Global, Said, Trouble, verify};
+use super::{Exit, Global, Said, Trouble, attested, verify};
 use crate::host::clock::SystemClock;
 use crate::host::{git, repo};
 use crate::model::assessment::{Status, Tally};
+use crate::model::attestation::Stretch;
 use crate::model::catalog::{Catalog, ControlKind};
 use crate::model::id::{ControlId, FrameworkId};
 use crate::model::past::{Otherwise, Serving, TextChange};
 use crate::model::period::{At, Cell};
-use crate::model::time::Limit;
 use crate::report::period::{self, Report};
 use crate::world::Clock as _;
-
-/// Without a cadence of its own: what a daily run keeps, with two hours to spare.
-const CADENCE: Limit = Limit::seconds(26 * 3_600);
 
 /// Arguments of `slm report`.
 #[derive(clap::Args)]
@@ -30,16 +28,14 @@ pub struct Args {
 enum What {
     /// Every day of a period: controls, deviations, missed runs, exceptions, populations, texts
     Period(PeriodArgs),
+    /// What changed since the last report, and whether anybody must act
+    Drift(super::drift::Args),
 }
 
 #[derive(clap::Args)]
 struct PeriodArgs {
-    /// The first day, in UTC
-    #[arg(long, value_name = "DAY")]
-    from: When,
-    /// The last day
-    #[arg(long, value_name = "DAY")]
-    to: When,
+    #[command(flatten)]
+    days: Days,
     /// Only controls that serve this framework
     #[arg(long, value_name = "FRAMEWORK")]
     framework: Option<String>,
@@ -51,13 +47,15 @@ struct PeriodArgs {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     match &args.what {
         What::Period(args) => of_period(args, global),
+        What::Drift(args) => super::drift::run_verb(args, global),
     }
 }
 
 fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
     let settings = verify::settings(global)?;
+    let (from, to) = bounds(global, &settings, &args.days)?;
     let cadence = settings.log.cadence.unwrap_or(CADENCE);
-    let asked = Asked { from: args.from.date(), to: args.to.date(), cadence, now: SystemClock.now() };
+    let asked = Asked { from, to, cadence, now: SystemClock.now() };
     let _progress = global.progress("reading the evidence".to_owned(), 0);
     let mut collected = collect(&global.root, &settings.branch, &asked)?;
     let mut unproven = Vec::new();
@@ -72,6 +70,11 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
     let framework = args.framework.as_deref().map(|id| framework(catalog.as_ref(), id)).transpose()?;
     let texts = texts(global, &mut collected)?;
     unproven.extend(texts.iter().filter_map(|text| text.unseen.clone()));
+    let attested = catalog.iter().flat_map(|catalog| catalog.attestations.values().map(move |one| (catalog, one)));
+    let asked = Stretch { from: collected.period.from, to: collected.period.to };
+    for (catalog, one) in attested.filter(|(_, one)| one.covers.meets(&asked)) {
+        unproven.extend(attested::unfounded(&global.root, catalog, one).map(|why| attested::noted(one, &why)));
+    }
     unproven.dedup();
     let serving = catalog.as_ref().map(|catalog| serving(catalog, framework.as_ref())).unwrap_or_default();
     if framework.is_some() {
@@ -88,6 +91,7 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
         texts: &texts,
         exceptions,
         head: collected.head.as_ref(),
+        segregation: &collected.segregation,
         findings: &collected.findings,
         unproven: &unproven,
     };

@@ -2,13 +2,15 @@
 //!
 //! A verb of its own, and no flag of `slm verify`: that one only reads, and is what somebody runs who trusts neither copy.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::json;
 
 use super::{Exit, Global, Said, Trouble, pipeline, wire};
-use crate::host::mirror::Rebuilt;
+use crate::host::mirror::{self, Rebuilt};
 use crate::model::locker::SinkSettings;
+use crate::model::time::Timestamp;
 use crate::report::words::count;
 
 /// Arguments of `slm restore`.
@@ -24,17 +26,34 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, "restore", None)?;
     let locker = &session.catalog.settings.locker;
     let settings = locker.sink.iter().find(|sink| sink.id == args.sink).ok_or_else(|| unknown(&args.sink, &locker.sink))?;
-    let commits = pipeline::block_on(rebuild(&session, global, settings, args))??;
-    let human = format!(
-        "Restored {} of {} to {}.\nNext: `slm verify {} --key VKEY` says whether it holds.\n",
-        count(commits.len() as u64, "commit"),
-        locker.branch,
-        args.folder.display(),
-        args.folder.display()
-    );
+    let Restored { commits, objects, lost } = pipeline::block_on(rebuild(&session, global, settings, args))??;
+    let place = args.folder.join(OBJECTS);
+    let with = if objects > 0 { format!(" --objects {}", place.display()) } else { String::new() };
+    let and = if objects > 0 { format!(", and {} to {}", count(objects, "object"), place.display()) } else { String::new() };
+    let mut human =
+        format!("Restored {} of {} to {}{and}.\n", count(commits.len() as u64, "commit"), locker.branch, args.folder.display());
+    for name in &lost {
+        human.push_str(&format!("! object `{name}` is not in sink `{}`, or is not what its name says\n", args.sink));
+    }
+    human.push_str(&format!("Next: `slm verify {} --key VKEY{with}` says whether it holds.\n", args.folder.display()));
     let last = commits.last().cloned();
-    let json = json!({ "folder": args.folder, "branch": locker.branch, "commits": commits.len(), "tip": last });
-    Ok(Said::new(vec![Exit::Clean], human, json))
+    let json = json!({
+        "folder": args.folder, "branch": locker.branch, "commits": commits.len(), "tip": last, "objects": objects, "lost": lost,
+    });
+    Ok(Said::new(vec![if lost.is_empty() { Exit::Clean } else { Exit::Incomplete }], human, json))
+}
+
+/// Where objects go in the new repository: git looks at nothing there.
+const OBJECTS: &str = "slm/objects";
+
+/// What was restored.
+struct Restored {
+    /// Names of the commits, the oldest first.
+    commits: Vec<String>,
+    /// How many objects.
+    objects: u64,
+    /// Names of those that could not be.
+    lost: BTreeSet<String>,
 }
 
 fn unknown(sink: &str, sinks: &[SinkSettings]) -> Trouble {
@@ -43,12 +62,7 @@ fn unknown(sink: &str, sinks: &[SinkSettings]) -> Trouble {
     Trouble { exit: Exit::Failed, error: format!("no sink `{sink}` in `slm.toml`; {known}").into() }
 }
 
-async fn rebuild(
-    session: &pipeline::Session,
-    global: &Global,
-    settings: &SinkSettings,
-    args: &Args,
-) -> Result<Vec<String>, Trouble> {
+async fn rebuild(session: &pipeline::Session, global: &Global, settings: &SinkSettings, args: &Args) -> Result<Restored, Trouble> {
     let sink = wire::sink(&wire::Reach::to_look(session, &global.root), settings).await?;
     let held = sink.held().await?;
     if held.is_empty() {
@@ -63,5 +77,17 @@ async fn rebuild(
         rebuilt.add(commit, &sink.get(*number, commit).await?)?;
     }
     rebuilt.end(&session.catalog.settings.locker.branch)?;
-    Ok(held.into_values().collect())
+    let mut restored = Restored { commits: held.into_values().collect(), objects: 0, lost: BTreeSet::new() };
+    let (from, to) = (sink.objects(Timestamp::UNIX_EPOCH), wire::folder_of(&args.folder.join(OBJECTS)));
+    for commit in &restored.commits {
+        for pointer in mirror::pointers(&args.folder, commit)? {
+            let name = pointer.object();
+            match from.get(&name).await?.filter(|object| pointer.unpacked(object).is_ok()) {
+                // What two commits point to is there once.
+                Some(object) => restored.objects += u64::from(to.put(&name, object).await?),
+                None => drop(restored.lost.insert(name)),
+            }
+        }
+    }
+    Ok(restored)
 }

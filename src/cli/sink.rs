@@ -4,7 +4,7 @@ use super::{Global, pipeline, wire};
 use crate::host::mirror;
 use crate::model::locker::SinkSettings;
 use crate::record::anchored::{Kept, Tried};
-use crate::world::{ErrorClass, Sink, WorldError};
+use crate::world::{ErrorClass, ObjectStore, WorldError};
 
 /// Syncs every sink up to `commit`, unless something in scope was not seen by the run that ends with it: no mirror is written from an
 /// incomplete population.
@@ -45,12 +45,44 @@ async fn one(session: &pipeline::Session, global: &Global, settings: &SinkSettin
     }
     for (number, commit) in (0_u64..).zip(&line) {
         if !held.contains_key(&number) {
-            put(&*sink, global, number, commit).await?;
+            let packet = mirror::packet(&global.root, number, commit)?;
+            // Before the commit: a commit that is there has all that it points to.
+            objects(session, global, &*sink.objects(packet.received), commit).await?;
+            sink.put(&packet).await?;
         }
     }
     Ok(())
 }
 
-async fn put(sink: &dyn Sink, global: &Global, number: u64, commit: &str) -> Result<(), WorldError> {
-    sink.put(&mirror::packet(&global.root, number, commit)?).await
+/// Brings what `commit` points to from the store of this machine to that of the sink.
+async fn objects(session: &pipeline::Session, global: &Global, to: &dyn ObjectStore, commit: &str) -> Result<(), WorldError> {
+    let pointers = mirror::pointers(&global.root, commit)?;
+    if pointers.is_empty() {
+        return Ok(());
+    }
+    let failed = |name: &str, class, cause: &str| WorldError {
+        class,
+        operation: format!("mirror object `{name}`"),
+        cause: cause.to_owned(),
+    };
+    let Some(settings) = &session.catalog.settings.locker.objects else {
+        return Err(failed(&pointers[0].object(), ErrorClass::Permanent, "`slm.toml` names no store that it could be in"));
+    };
+    let from = wire::objects(&wire::Reach::to_record(session, &global.root), settings).await?;
+    for pointer in pointers {
+        let name = pointer.object();
+        let object =
+            from.get(&name).await?.ok_or_else(|| failed(&name, ErrorClass::NotFound, "it is gone; `slm verify` says so too"))?;
+        if pointer.unpacked(&object).is_err() {
+            return Err(failed(&name, ErrorClass::Conflict, "it has other bytes in it; `slm verify` says so too"));
+        }
+        if !to.put(&name, object).await? {
+            // Whoever put it: what is believed of it is what is in it.
+            let there = to.get(&name).await?;
+            if there.is_none_or(|there| pointer.unpacked(&there).is_err()) {
+                return Err(failed(&name, ErrorClass::Conflict, "another one is there in its place"));
+            }
+        }
+    }
+    Ok(())
 }

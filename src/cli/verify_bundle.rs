@@ -75,12 +75,15 @@ fn human(path: &Path, checked: &Checked, unproven: &[Remark]) -> String {
     for key in &checked.keys {
         text.push_str(&format!("  key         {} from entry {}\n", key.verifier.vkey(), key.from));
     }
+    if checked.objects > 0 {
+        text.push_str(&format!("  objects     {} hold what was received\n", count(checked.objects, "file")));
+    }
     if checked.older > 0 {
         text.push_str(&format!("  note        {} older than the log, vouched for by nobody\n", count(checked.older, "file")));
     }
     if checked.findings.is_empty() {
         text.push_str(
-            "  note        pages and tables are only what was packed: what is proven are the files under controls/ and evidence/\n",
+            "  note        pages and tables are only what was packed: what is proven are the files under controls/ and evidence/, and objects that these point to\n",
         );
     }
     for Remark { what, .. } in unproven {
@@ -100,6 +103,7 @@ fn to_json(path: &Path, checked: &Checked, unproven: &[Remark]) -> serde_json::V
         "files": checked.files,
         "proven": checked.proven,
         "older": checked.older,
+        "objects": checked.objects,
         "origin": standing.map(|one| &one.origin),
         "entries": standing.map(|one| one.head.size),
         "root": standing.map(|one| hex(&one.head.root)),

@@ -20,6 +20,11 @@ pub(super) type Gap = (Unseen, String);
 /// What is kept of an answer and what was taken away; `None` keeps nothing of it.
 pub(super) type Kept<'a> = Option<(Cow<'a, [u8]>, Redacted)>;
 
+/// Keeps all of an answer that holds numbers and instants alone.
+pub(super) fn all_of(body: &[u8]) -> Kept<'_> {
+    Some((body.into(), Redacted::new()))
+}
+
 /// One account and region, or `global`: where the answers belong, and how to ask.
 pub(super) struct Place {
     pub(super) source: SourceId,
@@ -95,18 +100,14 @@ impl Collection<'_> {
         self.operations.push(log.operation(name, parameters, pages, items));
     }
 
-    /// Keeps the last answer as `name`, less what `redact` takes away; an answer that it cannot read is not kept.
-    pub(super) fn keep(&mut self, wire: &Wire, name: &str, redact: impl FnOnce(&[u8]) -> Kept<'_>) {
-        if let Some(body) = wire.take_body() {
-            self.keep_as(name, &body, redact);
-        }
-    }
-
-    /// Keeps `body` as `name`, likewise.
-    pub(super) fn keep_as(&mut self, name: &str, body: &[u8], redact: impl FnOnce(&[u8]) -> Kept<'_>) {
-        let Some((kept, redacted)) = redact(body) else { return };
+    /// Keeps the last answer as `name`, less what `redact` takes away. Of one that was not `understood`, or that `redact` cannot read,
+    /// the digest alone is kept: what may be in it is not known. A refusal is no answer.
+    pub(super) fn keep(&mut self, wire: &Wire, name: &str, understood: bool, redact: impl FnOnce(&[u8]) -> Kept<'_>) {
+        let Some(body) = wire.take_body() else { return };
+        let read = if understood { redact(&body.bytes) } else { None };
+        let (kept, redacted) = read.unwrap_or_else(|| (Cow::Borrowed(&[]), RawRef::unread()));
         let name = format!("{}/{}/{}/{name}", self.place.source, self.collector, self.place.scope);
-        self.refs.push(RawRef::new(name, body, &kept, redacted));
+        self.refs.push(RawRef::hashed(name, (body.sha256, body.bytes.len() as u64), &kept, redacted));
         self.raw.push(Blob::compressed(&kept));
     }
 

@@ -51,15 +51,16 @@ impl CloudTrail {
     }
 
     async fn read(&self, collection: &mut Collection<'_>) -> Vec<Resource> {
-        let wire = Wire::default();
+        let wire = Wire::keeping();
         let client = Client::from_conf(config::Builder::from(&self.place.config).interceptor(wire.clone()).build());
         let mut trails = self.trails(&client, &wire, collection).await;
         let mut answered = 0;
         for (at, (arn, trail)) in trails.iter_mut().enumerate() {
-            match client.get_trail_status().name(arn.as_str()).send().await {
+            let answer = client.get_trail_status().name(arn.as_str()).send().await;
+            collection.keep(&wire, &format!("status-{:04}.json", at + 1), answer.is_ok(), redact);
+            match answer {
                 Ok(answer) => {
                     answered += 1;
-                    collection.keep(&wire, &format!("status-{:04}.json", at + 1), redact);
                     status(trail, &answer, collection);
                 }
                 Err(error) => failed(collection, "read the status of a trail", &Failure::of(&error)),
@@ -68,10 +69,11 @@ impl CloudTrail {
         collection.log("cloudtrail:GetTrailStatus", json!({}), answered, wire.take());
         let mut answered = 0;
         for (at, (arn, trail)) in trails.iter_mut().enumerate() {
-            match client.get_event_selectors().trail_name(arn.as_str()).send().await {
+            let answer = client.get_event_selectors().trail_name(arn.as_str()).send().await;
+            collection.keep(&wire, &format!("selectors-{:04}.json", at + 1), answer.is_ok(), redact);
+            match answer {
                 Ok(answer) => {
                     answered += 1;
-                    collection.keep(&wire, &format!("selectors-{:04}.json", at + 1), redact);
                     match read_write(&answer) {
                         Some(kind) => trail.set("read_write", Value::Text(kind.into())),
                         None => collection.doubt("a trail has no event selectors"),
@@ -88,9 +90,10 @@ impl CloudTrail {
     /// that of any region each trail of many regions, as a copy alone.
     async fn trails(&self, client: &Client, wire: &Wire, collection: &mut Collection<'_>) -> Vec<Known> {
         let mut known = Vec::new();
-        match client.describe_trails().include_shadow_trails(true).send().await {
+        let answer = client.describe_trails().include_shadow_trails(true).send().await;
+        collection.keep(wire, "trails.json", answer.is_ok(), redact);
+        match answer {
             Ok(answer) => {
-                collection.keep(wire, "trails.json", redact);
                 if answer.trail_list.is_none() {
                     collection.doubt("the answer has no list of trails");
                 }

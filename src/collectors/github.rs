@@ -11,8 +11,7 @@ use super::github_graph::Saml;
 use super::github_run::{Found, Run, incomplete, known, text};
 use crate::model::catalog::GithubSource;
 use crate::model::id::SourceId;
-use crate::model::receipt::Receipt;
-use crate::model::snapshot::{Attribute, Completeness, Unseen, Value};
+use crate::model::snapshot::{Attribute, Unseen, Value};
 use crate::transport::github::{Github, segment};
 use crate::world::{Clock, Collected, Collector};
 
@@ -90,22 +89,13 @@ impl Collector for GithubOrg {
 
     async fn collect(&self, clock: &dyn Clock) -> Collected {
         let started = clock.now();
-        let mut run = Run {
-            source: &self.source,
-            config: &self.config,
-            github: &self.github,
-            operations: Vec::new(),
-            raw: Vec::new(),
-            refs: Vec::new(),
-            clock: None,
-            known: false,
-        };
+        let mut run = Run::new(&self.source, &self.config, &self.github);
         let caller = run.caller().await;
         let (org, expected) = run.org().await;
         let below = run.below(expected).await;
         let people = run.collaborators().await;
         let secrets = run.secrets(&below).await;
-        let found = [
+        let found = vec![
             ("GitHub::Collaborator", people),
             ("GitHub::DeployKey", below.keys),
             ("GitHub::Environment", below.environments),
@@ -113,27 +103,7 @@ impl Collector for GithubOrg {
             ("GitHub::Repo", below.repos),
             ("GitHub::Secret", secrets),
         ];
-        // What was never meant to be read is said by its population; the collection is whole without it.
-        let meant = |seen: &&Completeness| !matches!(seen, Completeness::Incomplete { cause: Unseen::NotCollected, .. });
-        let broken = found.iter().map(|(_, found)| &found.seen).filter(meant).find(|seen| !seen.is_complete());
-        let receipt = Receipt {
-            source: self.source.clone(),
-            collector: self.name().to_owned(),
-            scope: self.config.org.clone(),
-            caller,
-            completeness: broken.cloned().unwrap_or(Completeness::Complete),
-            operations: run.operations,
-            independent_count: expected,
-            source_clock: run.clock,
-            effective: None,
-            started,
-            ended: clock.now(),
-            raw: run.refs,
-        };
-        let raw = run.raw;
-        let populations =
-            found.into_iter().map(|(entity, found)| found.population(&self.source, &self.config.org, entity)).collect();
-        Collected { populations, receipt, raw }
+        run.end(self.name(), (caller, expected), (started, clock.now()), found)
     }
 }
 

@@ -14,7 +14,7 @@ use super::github_run::{Found, Run, incomplete, known, text};
 use super::usage::{Key, keys};
 use crate::model::catalog::GithubSource;
 use crate::model::id::{CredentialId, SourceId};
-use crate::model::receipt::{Operation, Receipt};
+use crate::model::receipt::Operation;
 use crate::model::snapshot::{LEAK_ENTITY, Unseen, Value};
 use crate::model::time::Timestamp;
 use crate::transport::github::{Github, segment};
@@ -161,35 +161,11 @@ impl Collector for SecretScanning {
 
     async fn collect(&self, clock: &dyn Clock) -> Collected {
         let started = clock.now();
-        let mut run = Run {
-            source: &self.source,
-            config: &self.config,
-            github: &self.github,
-            operations: Vec::new(),
-            raw: Vec::new(),
-            refs: Vec::new(),
-            clock: None,
-            known: false,
-        };
+        let mut run = Run::new(&self.source, &self.config, &self.github);
         let mut found = Found::new();
         let alerts = self.alerts(&mut run, &mut found).await;
         let asked = self.compare(&alerts, &mut found).await;
         run.operations.push(asked);
-        let receipt = Receipt {
-            source: self.source.clone(),
-            collector: self.name().to_owned(),
-            scope: self.config.org.clone(),
-            caller: self.github.app(),
-            completeness: found.seen.clone(),
-            operations: run.operations,
-            independent_count: None,
-            source_clock: run.clock,
-            effective: None,
-            started,
-            ended: clock.now(),
-            raw: run.refs,
-        };
-        let populations = vec![found.population(&self.source, &self.config.org, LEAK_ENTITY)];
-        Collected { populations, receipt, raw: run.raw }
+        run.end(self.name(), (self.github.app(), None), (started, clock.now()), vec![(LEAK_ENTITY, found)])
     }
 }

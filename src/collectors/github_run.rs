@@ -10,11 +10,11 @@ use super::github_graph::Listed;
 use crate::model::blob::Blob;
 use crate::model::catalog::GithubSource;
 use crate::model::id::{ResourceId, SourceId};
-use crate::model::receipt::{Operation, RawRef, Redacted};
+use crate::model::receipt::{Operation, RawRef, Receipt, Redacted};
 use crate::model::snapshot::{Attribute, Completeness, Population, Resource, Unseen, Value};
 use crate::model::time::Timestamp;
 use crate::transport::github::{Answer, Failure, Github, Omitted};
-use crate::world::ErrorClass;
+use crate::world::{Collected, ErrorClass};
 
 /// Resources of one type, and whether they are all.
 pub struct Found {
@@ -60,6 +60,9 @@ pub struct Pages<T> {
     pub operation: Operation,
 }
 
+/// What is left of a body, and what was taken away; `None` of one that cannot be read.
+type Redact = fn(&[u8]) -> Option<(Vec<u8>, Redacted)>;
+
 /// One collection under way.
 pub struct Run<'a> {
     pub source: &'a SourceId,
@@ -71,6 +74,44 @@ pub struct Run<'a> {
     pub clock: Option<Timestamp>,
     /// True once the source took our login.
     pub known: bool,
+}
+
+impl<'a> Run<'a> {
+    /// One that has read nothing yet.
+    pub fn new(source: &'a SourceId, config: &'a GithubSource, github: &'a Github) -> Self {
+        Self { source, config, github, operations: Vec::new(), raw: Vec::new(), refs: Vec::new(), clock: None, known: false }
+    }
+
+    /// Ends a collection of `collector`, seen by the source as `caller`, with what was `found`. `counted` is a count of its items from
+    /// somewhere else than their list.
+    pub fn end(
+        self,
+        collector: &str,
+        (caller, counted): (Option<String>, Option<u64>),
+        (started, ended): (Timestamp, Timestamp),
+        found: Vec<(&str, Found)>,
+    ) -> Collected {
+        // What was never meant to be read is said by its population; the collection is whole without it.
+        let meant = |seen: &&Completeness| !matches!(seen, Completeness::Incomplete { cause: Unseen::NotCollected, .. });
+        let broken = found.iter().map(|(_, found)| &found.seen).filter(meant).find(|seen| !seen.is_complete());
+        let scope = &self.config.org;
+        let receipt = Receipt {
+            source: self.source.clone(),
+            collector: collector.to_owned(),
+            scope: scope.clone(),
+            caller,
+            completeness: broken.cloned().unwrap_or(Completeness::Complete),
+            operations: self.operations,
+            independent_count: counted,
+            source_clock: self.clock,
+            effective: None,
+            started,
+            ended,
+            raw: self.refs,
+        };
+        let populations = found.into_iter().map(|(entity, found)| found.population(self.source, scope, entity)).collect();
+        Collected { populations, receipt, raw: self.raw }
+    }
 }
 
 impl Run<'_> {
@@ -100,7 +141,13 @@ impl Run<'_> {
                 break;
             }
             let answer = self.github.get(&route).await;
-            let page = answer.and_then(|answer| answer.read::<T>().map(|page| (answer, page)));
+            let page = answer.and_then(|answer| {
+                let page = answer.read::<T>();
+                if let Some(first) = first {
+                    self.keep(name, first + number - 1, &answer, redact, page.is_ok());
+                }
+                page.map(|page| (answer, page))
+            });
             let (answer, page) = match page {
                 Ok(read) => read,
                 Err(failure) => {
@@ -110,9 +157,6 @@ impl Run<'_> {
                 }
             };
             self.known = true;
-            if let Some(first) = first {
-                self.keep(name, first + number - 1, &answer, redact(answer.body.as_bytes()));
-            }
             read.operation.items += count(&page);
             read.pages.push(page);
             match answer.next.transpose() {
@@ -125,15 +169,30 @@ impl Run<'_> {
     }
 
     /// Asks `query` of GraphQL with `given` for page after page; bodies are kept under `stem`.
-    pub async fn ask<T: DeserializeOwned + Listed>(&mut self, stem: &str, query: &str, mut given: Json) -> Pages<T> {
+    pub async fn ask<T: DeserializeOwned + Listed>(&mut self, stem: &str, query: &str, given: Json) -> Pages<T> {
+        self.ask_while(stem, query, given, |_| true).await
+    }
+
+    /// The same for as long as `go_on` says so of the pages read: whether they are all is for the caller to see.
+    pub async fn ask_while<T: DeserializeOwned + Listed>(
+        &mut self,
+        stem: &str,
+        query: &str,
+        mut given: Json,
+        go_on: impl Fn(&[T]) -> bool,
+    ) -> Pages<T> {
         let name = format!("POST /graphql {}", query.split(['(', ' ']).nth(1).unwrap_or_default());
         let mut read = Pages::new(&name, given.clone());
         let mut followed = BTreeSet::new();
         loop {
             let number = read.pages.len() + 1;
             let answer = self.github.query(query, &given).await;
-            let page = answer.and_then(|answer| answer.graph::<T>().map(|(page, omitted)| (answer, page, omitted)));
-            let (answer, page, omitted) = match page {
+            let page = answer.and_then(|answer| {
+                let page = answer.graph::<T>();
+                self.keep(stem, number, &answer, redact_graph, page.is_ok());
+                page
+            });
+            let (page, omitted) = match page {
                 Ok(read) => read,
                 Err(failure) => {
                     read.seen = self.failed(&name, number, failure);
@@ -141,12 +200,11 @@ impl Run<'_> {
                 }
             };
             self.known = true;
-            self.keep(stem, number, &answer, redact_graph(answer.body.as_bytes()));
             let cursor = page.next();
             read.operation.items += page.count() as u64;
             read.omitted.extend(omitted);
             read.pages.push(page);
-            let Some(cursor) = cursor else { break };
+            let Some(cursor) = cursor.filter(|_| go_on(&read.pages)) else { break };
             if cursor.is_empty() || !followed.insert(cursor.clone()) {
                 read.seen = leads_back(&name, &self.config.org, number);
                 break;
@@ -173,13 +231,16 @@ impl Run<'_> {
         read.operation.request_ids = log.request_ids;
     }
 
-    fn keep(&mut self, name: &str, number: usize, answer: &Answer, redacted: Option<(Vec<u8>, Redacted)>) {
-        let Some((kept, removed)) = redacted else { return };
+    /// Keeps what `redact` leaves of `answer`; of one that was not `understood` the digest alone: what may be in it is not known.
+    fn keep(&mut self, name: &str, number: usize, answer: &Answer, redact: Redact, understood: bool) {
+        let body = answer.body.as_bytes();
+        let read = if understood { redact(body) } else { None };
+        let (kept, removed) = read.unwrap_or_else(|| (Vec::new(), RawRef::unread()));
         let stem = name.rsplit('}').next().map(|end| end.trim_matches('/').replace('/', "-")).filter(|stem| !stem.is_empty());
         let stem = stem.unwrap_or_else(|| "org".to_owned());
         let below = if name.contains("{repo}") { "repo-" } else { "" };
         let name = format!("{}/github/{}/{below}{stem}-{number:04}.json", self.source, self.config.org);
-        self.refs.push(RawRef::new(name, answer.body.as_bytes(), &kept, removed));
+        self.refs.push(RawRef::new(name, body, &kept, removed));
         self.raw.push(Blob::compressed(&kept));
     }
 }

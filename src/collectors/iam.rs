@@ -11,12 +11,11 @@ use aws_sdk_iam::types::{FeatureType, SummaryKeyType};
 use aws_sdk_iam::{Client, config};
 use serde_json::json;
 
-use super::aws::{Collection, Place};
+use super::aws::{Collection, Place, all_of};
 use super::iam_details::{self, Details};
 use super::iam_report::Report;
 use crate::model::catalog::AwsSource;
 use crate::model::id::SourceId;
-use crate::model::receipt::Redacted;
 use crate::model::snapshot::{Attribute, Resource, Unseen, Value};
 use crate::model::time::Timestamp;
 use crate::transport::aws::{Failure, Wire};
@@ -68,7 +67,7 @@ impl Iam {
     }
 
     async fn read(&self, collection: &mut Collection<'_>) -> (Vec<Attribute>, Report, Details) {
-        let wire = Wire::default();
+        let wire = Wire::keeping();
         let client = Client::from_conf(config::Builder::from(&self.place.config).interceptor(wire.clone()).build());
         let mut reader = Reader { client, wire, collection, account: Vec::new() };
         let summary = reader.summary().await;
@@ -104,6 +103,7 @@ impl Reader<'_, '_> {
     /// What the summary says; empty, and noted as not seen, when it says nothing.
     async fn summary(&mut self) -> Summary {
         let answer = self.client.get_account_summary().send().await;
+        self.collection.keep(&self.wire, "account-summary.xml", answer.is_ok(), all_of);
         let all = match answer {
             Ok(answer) => {
                 if answer.summary_map().is_none_or(|all| !all.contains_key(&SummaryKeyType::Users)) {
@@ -151,6 +151,7 @@ impl Reader<'_, '_> {
     /// Whether the organization keeps root credentials away. Nothing but one attribute rests on the answer, so that its want is no gap.
     async fn kept_away(&mut self) -> Option<bool> {
         let answer = self.client.list_organizations_features().send().await;
+        self.collection.keep(&self.wire, "organization-features.xml", answer.is_ok(), all_of);
         let kept = match &answer {
             Ok(answer) => answer.enabled_features.as_ref().map(|all| all.contains(&FeatureType::RootCredentialsManagement)),
             Err(error) => {
@@ -164,7 +165,9 @@ impl Reader<'_, '_> {
     }
 
     async fn password_policy(&mut self) {
-        let (length, reuse) = match self.client.get_account_password_policy().send().await {
+        let answer = self.client.get_account_password_policy().send().await;
+        self.collection.keep(&self.wire, "password-policy.xml", answer.is_ok(), all_of);
+        let (length, reuse) = match answer {
             Ok(answer) => {
                 let policy = answer.password_policy.and_then(|policy| Some((policy.minimum_password_length?, policy)));
                 if policy.is_none() {
@@ -198,9 +201,6 @@ impl Reader<'_, '_> {
         let text = self.report_text().await;
         let (report, wrong) = text.as_deref().map(Report::read).unwrap_or_default();
         self.log("iam:GetCredentialReport", report.users.len() as u64);
-        if let Some(text) = text {
-            self.collection.keep_as("credential-report.csv", text.as_bytes(), |text| Some((text.into(), Redacted::new())));
-        }
         if let Some(wrong) = wrong {
             self.collection.doubt(&wrong);
         }
@@ -210,7 +210,9 @@ impl Reader<'_, '_> {
     async fn report_text(&mut self) -> Option<String> {
         for wait in WAITS {
             tokio::time::sleep(Duration::from_millis(wait)).await;
-            let failure = match self.client.get_credential_report().send().await {
+            let answer = self.client.get_credential_report().send().await;
+            self.collection.keep(&self.wire, "credential-report.xml", answer.is_ok(), all_of);
+            let failure = match answer {
                 Ok(answer) => {
                     let made = answer.generated_time.and_then(|at| Timestamp::new(at.secs(), 0).ok());
                     self.collection.effective = made;

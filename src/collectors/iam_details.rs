@@ -87,14 +87,15 @@ impl Details {
         loop {
             number += 1;
             let request = client.get_account_authorization_details().max_items(PAGE).set_filter(Some(KINDS.to_vec()));
-            let page = match request.set_marker(marker).send().await {
+            let answer = request.set_marker(marker).send().await;
+            collection.keep(wire, &format!("authorization-details-{number:04}.xml"), answer.is_ok(), redact);
+            let page = match answer {
                 Ok(page) => page,
                 Err(error) => {
                     collection.failed(&format!("list the authorization details, page {number},"), &Failure::of(&error));
                     return false;
                 }
             };
-            collection.keep(wire, &format!("authorization-details-{number:04}.xml"), redact);
             self.page(&page, collection);
             match tokens.next(page.is_truncated(), page.marker()) {
                 Ok(None) => return true,
@@ -111,11 +112,12 @@ impl Details {
         let (mut marker, mut tokens, mut number) = (None, Tokens::default(), 0);
         loop {
             number += 1;
-            let page = match client.list_roles().max_items(PAGE).set_marker(marker).send().await {
+            let answer = client.list_roles().max_items(PAGE).set_marker(marker).send().await;
+            collection.keep(wire, &format!("roles-{number:04}.xml"), answer.is_ok(), redact);
+            let page = match answer {
                 Ok(page) => page,
                 Err(error) => return collection.failed(&format!("list the roles, page {number},"), &Failure::of(&error)),
             };
-            collection.keep(wire, &format!("roles-{number:04}.xml"), redact);
             let known = page.roles().iter().filter_map(|role| Some((role.arn().to_owned(), role.max_session_duration()?.into())));
             self.sessions.extend(known);
             match tokens.next(page.is_truncated(), page.marker()) {

@@ -2,6 +2,7 @@
 
 mod asked;
 mod aws;
+pub mod aws_events;
 pub mod by_hand;
 #[cfg(test)]
 mod by_hand_tests;
@@ -12,12 +13,14 @@ mod git_facts;
 pub mod github;
 mod github_bodies;
 mod github_branch;
+pub mod github_config;
 mod github_graph;
 pub mod github_leaks;
 mod github_repos;
 pub mod github_rights;
 mod github_run;
 mod github_secrets;
+mod github_writers;
 pub mod iam;
 mod iam_details;
 mod iam_policy;
@@ -32,11 +35,13 @@ pub mod vault;
 
 /// Entity types and the attributes of them that collectors observe: one line a collector, which declares its own.
 pub const EMITS: &[&[(&str, &[&str])]] = &[
+    aws_events::EMITS,
     by_hand::EMITS,
     cloudtrail::EMITS,
     consumers::EMITS,
     git::EMITS,
     github::EMITS,
+    github_config::EMITS,
     github_leaks::EMITS,
     iam::EMITS,
     rotations::EMITS,

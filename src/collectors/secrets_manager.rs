@@ -57,7 +57,7 @@ impl SecretsManager {
     }
 
     async fn read(&self, collection: &mut Collection<'_>) -> Vec<Resource> {
-        let wire = Wire::default();
+        let wire = Wire::keeping();
         let client = Client::from_conf(config::Builder::from(&self.place.config).interceptor(wire.clone()).build());
         let scope = &self.place.scope;
         let (mut found, mut items, mut number) = (Vec::new(), 0, 0);
@@ -65,14 +65,15 @@ impl SecretsManager {
         let gap = loop {
             number += 1;
             let request = client.list_secrets().max_results(PAGE).include_planned_deletion(true).set_next_token(token);
-            let page = match request.send().await {
+            let answer = request.send().await;
+            collection.keep(&wire, &format!("{number:04}.json"), answer.is_ok(), redact);
+            let page = match answer {
                 Ok(page) => page,
                 Err(error) => {
                     let failure = Failure::of(&error);
                     break Some((failure.unseen(), format!("could not list secrets of {scope}, page {number}: {failure}")));
                 }
             };
-            collection.keep(&wire, &format!("{number:04}.json"), redact);
             let Some(list) = &page.secret_list else {
                 break Some((Unseen::Inconsistent, format!("page {number} of the secrets of {scope} holds no list")));
             };

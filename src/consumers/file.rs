@@ -32,7 +32,7 @@ const DEFAULT_MODE: u32 = 0o600;
 
 /// One rendered file.
 pub struct RenderedFile {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     root: PathBuf,
     credential: CredentialId,
     config: FileConsumer,
@@ -60,25 +60,6 @@ impl RenderedFile {
         Ok(Self { path: root.join(&config.path), root, credential, config, mode, owner })
     }
 
-    fn sidecar(&self) -> PathBuf {
-        let mut path = self.path.as_os_str().to_owned();
-        path.push(".slm");
-        PathBuf::from(path)
-    }
-
-    fn view(&self) -> io::Result<ConsumerView> {
-        if !self.path.try_exists()? {
-            return Ok(ConsumerView::default());
-        }
-        let text = match fs::read_to_string(self.sidecar()) {
-            Ok(text) => text,
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(ConsumerView::default()),
-            Err(cause) => return Err(cause),
-        };
-        let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).map(VersionId::from);
-        Ok(ConsumerView { stored: line("stored"), running: line("running"), ..ConsumerView::default() })
-    }
-
     /// Holds off other writers in the folder of the file until it is dropped. Where folders cannot be locked, only the check of the
     /// version in force before each delivery stands between two writers.
     async fn hold(&self) -> io::Result<fs::File> {
@@ -92,12 +73,6 @@ impl RenderedFile {
             }
         }
         Err(io::Error::new(io::ErrorKind::WouldBlock, "another process holds its folder"))
-    }
-
-    fn note(&self, view: &ConsumerView) -> io::Result<()> {
-        let line = |key: &str, id: &Option<VersionId>| id.as_ref().map_or_else(String::new, |id| format!("{key} {id}\n"));
-        let text = line("stored", &view.stored) + &line("running", &view.running);
-        atomic::replace(&self.sidecar(), text.as_bytes(), 0o644)
     }
 
     fn render(&self, version: &VersionId, value: &Secret) -> Result<Zeroizing<String>, WorldError> {

@@ -2,20 +2,15 @@
 //!
 //! Nobody can read a secret back, so `SLM_<NAME>` names the version it holds. A run takes a repository's or an organisation's secret
 //! up when it is queued, an environment's when its job starts: there is nothing to activate, and older runs keep the older value.
-//!
-//! Several secrets from one value would be torn for a run queued between two writes. So each has two names, `<SECRET>_A` and
-//! `<SECRET>_B`: those that nobody reads are written, `SLM_<NAME>_A` or `_B` names their version, and then the one variable
-//! `SLM_<NAME>` is set to `A` or `B`, by which workflows choose.
 
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use minijinja::context;
 use tokio::sync::OnceCell;
-use zeroize::Zeroizing;
 
 use super::github_home::{Home, Variable, repo_route};
-use super::{github_runs, github_shadow, reply, template};
+use super::github_secret_set::SLOTS;
+use super::{github_runs, github_shadow, reply};
 use crate::model::catalog::{GithubSecretConsumer, GithubStore};
 use crate::model::id::VersionId;
 use crate::model::secret::Secret;
@@ -25,23 +20,21 @@ use crate::world::{Consumer, ConsumerView, ErrorClass, WorldError};
 
 /// The most a secret may hold.
 const LIMIT: usize = 48 * 1024;
-/// Names of the two places of a set.
-const SLOTS: [&str; 2] = ["A", "B"];
 
 /// One secret, or a set of them from one value.
 pub struct ActionsSecret {
-    home: Home,
-    config: GithubSecretConsumer,
+    pub(super) home: Home,
+    pub(super) config: GithubSecretConsumer,
     shown: String,
     /// What was found to override it; asked once a run.
     shadows: OnceCell<Vec<String>>,
 }
 
 /// Version in force, and since when.
-struct Held {
-    version: Option<VersionId>,
+pub(super) struct Held {
+    pub(super) version: Option<VersionId>,
     since: Timestamp,
-    slot: Option<&'static str>,
+    pub(super) slot: Option<&'static str>,
 }
 
 impl ActionsSecret {
@@ -57,7 +50,7 @@ impl ActionsSecret {
         }
     }
 
-    fn variable(&self) -> String {
+    pub(super) fn variable(&self) -> String {
         match self.config.store {
             GithubStore::Actions => format!("SLM_{}", self.config.name),
             GithubStore::Dependabot => format!("SLM_DEPENDABOT_{}", self.config.name),
@@ -74,16 +67,16 @@ impl ActionsSecret {
         format!("{what} {store} secret `{}`", self.shown)
     }
 
-    fn failed(&self, what: &str, failure: Failure) -> WorldError {
+    pub(super) fn failed(&self, what: &str, failure: Failure) -> WorldError {
         failure.during(self.operation(what))
     }
 
-    fn refused(&self, class: ErrorClass, what: &str, cause: &str) -> WorldError {
+    pub(super) fn refused(&self, class: ErrorClass, what: &str, cause: &str) -> WorldError {
         WorldError { class, operation: self.operation(what), cause: cause.to_owned() }
     }
 
     /// What is in force; for a set, what the chosen names hold.
-    async fn held(&self) -> Result<Option<Held>, Failure> {
+    pub(super) async fn held(&self) -> Result<Option<Held>, Failure> {
         let name = self.variable();
         let Some(variable) = self.home.variable(&name).await? else { return Ok(None) };
         if self.config.set.is_empty() {
@@ -139,38 +132,6 @@ impl ActionsSecret {
         let noted = self.home.note(&self.variable(), version.as_str(), &audience).await;
         noted.map_err(|failure| self.failed("acknowledge", failure))
     }
-
-    /// Stores `values` under the names that nobody reads, then has them read.
-    async fn deliver_set(&self, version: &VersionId, values: &[(&String, Zeroizing<String>)]) -> Result<(), WorldError> {
-        let held = self.held().await.map_err(|failure| self.failed("observe", failure))?;
-        if held.as_ref().is_some_and(|held| held.version.as_ref() == Some(version)) {
-            return Ok(());
-        }
-        let slot = if held.and_then(|held| held.slot) == Some(SLOTS[0]) { SLOTS[1] } else { SLOTS[0] };
-        let mut audience = serde_json::Map::new();
-        for (name, value) in values {
-            let name = format!("{name}_{slot}");
-            audience = self.home.audience(&name).await.map_err(|failure| self.failed("see who may use", failure))?;
-            let put = self.home.put(&name, value.as_bytes(), &audience).await;
-            put.map_err(|failure| self.failed("write", failure))?;
-        }
-        let choice = self.variable();
-        for (name, value) in [(format!("{choice}_{slot}"), version.as_str()), (choice, slot)] {
-            let noted = self.home.note(&name, value, &audience).await;
-            noted.map_err(|failure| self.failed("acknowledge", failure))?;
-        }
-        Ok(())
-    }
-
-    fn rendered(&self, version: &VersionId, value: &Secret) -> Result<Vec<(&String, Zeroizing<String>)>, WorldError> {
-        let wrong = |cause: &str| self.refused(ErrorClass::Permanent, "render", cause);
-        let json: serde_json::Value = serde_json::from_slice(value.expose()).map_err(|_| wrong("the value is not JSON"))?;
-        let fill = |(name, text): (_, &String)| {
-            let filled = template::render(text, context! { value => minijinja::value::Serde(&json), version => version.as_str() });
-            Ok((name, filled.map_err(|cause| wrong(&cause))?))
-        };
-        self.config.set.iter().map(fill).collect()
-    }
 }
 
 /// Anybody may write into a variable.
@@ -214,6 +175,7 @@ impl Consumer for ActionsSecret {
             _ => Err(self.refused(ErrorClass::Conflict, "activate", "its variable names another version")),
         }
     }
+
     async fn overridden(&self) -> Result<Vec<String>, WorldError> {
         self.shadows().await.map(<[String]>::to_vec)
     }

@@ -1,6 +1,4 @@
 //! A workflow that is dispatched with the version and awaited: it deploys, and the version of its last successful run is what runs.
-//!
-//! A run is found again by its name, so the workflow has to be declared with `run-name: … ${{ inputs.version }}`.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,8 +8,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::github_dispatched::Run;
 use super::github_home::repo_route;
-use super::reply;
 use crate::model::catalog::GithubWorkflowConsumer;
 use crate::model::id::VersionId;
 use crate::model::secret::Secret;
@@ -38,37 +36,9 @@ struct Page {
     workflow_runs: Vec<Run>,
 }
 
-#[derive(Clone, Deserialize)]
-struct Run {
-    id: u64,
-    status: Option<String>,
-    conclusion: Option<String>,
-    /// Its `run-name`.
-    display_title: String,
-}
-
 #[derive(Deserialize)]
 struct Started {
     workflow_run_id: u64,
-}
-
-impl Run {
-    fn names(&self, version: &VersionId) -> bool {
-        self.display_title.split_whitespace().any(|word| word == version.as_str())
-    }
-
-    /// The version in its name: the last word that can be one and is long enough to be none by chance.
-    fn version(&self) -> Option<VersionId> {
-        self.display_title.split_whitespace().rev().filter(|word| word.len() >= 32).find_map(reply::version)
-    }
-
-    fn is_open(&self) -> bool {
-        self.status.as_deref() != Some("completed")
-    }
-
-    fn is_good(&self) -> bool {
-        self.conclusion.as_deref() == Some("success")
-    }
 }
 
 impl WorkflowDispatch {

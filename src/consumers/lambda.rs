@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput as Read;
-use aws_sdk_lambda::types::{Environment, LastUpdateStatus, State};
-use tokio::time::Instant;
+use aws_sdk_lambda::types::Environment;
 
 use super::lambda_alias::Alias;
+use super::lambda_update::{Update, update};
 use super::several::Several;
 use super::{plain, reply};
 use crate::model::catalog::LambdaConsumer;
@@ -19,9 +19,6 @@ use crate::model::id::VersionId;
 use crate::model::secret::Secret;
 use crate::transport::aws::Failure;
 use crate::world::{Consumer, ConsumerView, ErrorClass, Member, Shared, WorldError};
-
-/// How long an update is awaited unless the config says otherwise.
-const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// One function.
 pub struct Function {
@@ -31,16 +28,6 @@ pub struct Function {
     pub(super) beside: Vec<String>,
     /// Pause between two looks at an update.
     pub(super) pause: Duration,
-}
-
-/// How far an update is.
-pub(super) enum Update {
-    /// What was read is what runs.
-    Done,
-    /// It goes on.
-    Going,
-    /// It will not get there by itself, for this reason.
-    Failed(String),
 }
 
 impl Function {
@@ -96,34 +83,6 @@ impl Function {
         Ok(variables.and_then(|all| all.get(&self.config.variable)).and_then(|text| reply::version(text)))
     }
 
-    pub(super) fn until(&self) -> Instant {
-        Instant::now() + self.config.timeout.map_or(TIMEOUT, |limit| Duration::from_secs(limit.as_seconds().unsigned_abs()))
-    }
-
-    /// Awaits that what was published, or what is not published, runs with `version`.
-    pub(super) async fn settled(&self, published: Option<&str>, version: &VersionId, until: Instant) -> Result<Read, WorldError> {
-        loop {
-            let read = self.read(published, "await").await?;
-            if self.version(&read, "await")?.as_ref() != Some(version) {
-                return Err(self.refused(ErrorClass::Conflict, "await", "its variable names another version"));
-            }
-            match update(&read) {
-                Update::Done => return Ok(read),
-                Update::Failed(why) => return Err(self.refused(ErrorClass::Permanent, "update", why)),
-                Update::Going => self.sleep(until, "its update goes on still").await?,
-            }
-        }
-    }
-
-    /// Waits before the next look, if there is one.
-    pub(super) async fn sleep(&self, until: Instant, why: &str) -> Result<(), WorldError> {
-        if Instant::now() >= until {
-            return Err(self.refused(ErrorClass::Transient, "await", why));
-        }
-        tokio::time::sleep(self.pause).await;
-        Ok(())
-    }
-
     /// True when the variable is to be set: it names another than `version`, and nothing but the variable would be released.
     async fn is_behind(&self, version: &VersionId, read: &Read) -> Result<bool, WorldError> {
         if self.version(read, "update")?.as_ref() == Some(version) {
@@ -146,21 +105,6 @@ impl Function {
         let request = self.client.update_function_configuration().function_name(&self.config.function);
         let sent = request.revision_id(revision).environment(environment).send().await;
         sent.map(drop).map_err(|error| Failure::of(&error).during(self.operation("update")))
-    }
-}
-
-/// How far the last update of what was `read` is. What is not told is not done.
-fn update(read: &Read) -> Update {
-    let failed = |what: &str, code: Option<&str>| {
-        Update::Failed(format!("{what}: {}", code.and_then(plain).unwrap_or("no reason was given")))
-    };
-    match (read.state(), read.last_update_status()) {
-        (Some(State::Failed), _) => failed("it cannot run", read.state_reason_code().map(|code| code.as_str())),
-        (_, Some(LastUpdateStatus::Failed)) => {
-            failed("its update failed", read.last_update_status_reason_code().map(|code| code.as_str()))
-        }
-        (Some(State::Active | State::Inactive), Some(LastUpdateStatus::Successful)) => Update::Done,
-        _ => Update::Going,
     }
 }
 

@@ -23,14 +23,20 @@ pub const EMITS: &[(&str, &[&str])] = &[
 /// Adds to `snapshot` what only the catalog knows, and what is known of an account from its regions.
 #[must_use]
 pub fn join(catalog: &Catalog, mut snapshot: Snapshot) -> Snapshot {
+    readers::join(&mut snapshot.populations);
+    declare(catalog, &mut snapshot);
+    snapshot
+}
+
+/// What a catalog has of its own to say of a snapshot.
+fn declare(catalog: &Catalog, snapshot: &mut Snapshot) {
     for (source, kind) in &catalog.settings.sources {
         if let SourceKind::Aws(account) = kind {
             add_account_facts(source, account, &mut snapshot.populations);
         }
     }
     let begun = begun(&snapshot.populations);
-    let dates = dates(&snapshot);
-    readers::join(&mut snapshot.populations);
+    let dates = dates(snapshot);
     for population in &mut snapshot.populations {
         if population.holds_secrets() {
             let mut resources = std::mem::take(&mut population.resources);
@@ -47,7 +53,48 @@ pub fn join(catalog: &Catalog, mut snapshot: Snapshot) -> Snapshot {
             population.resources = resources;
         }
     }
+}
+
+/// What was seen and joined with `was`, joined with `now` instead; what `now` does not look at any more is left out. An owner that a tag of
+/// the secret and the file of its credential name alike is taken for that of the file; what was forgotten of a value that a person stored
+/// is not known again.
+#[must_use]
+pub fn again(was: &Catalog, now: &Catalog, mut snapshot: Snapshot) -> Snapshot {
+    snapshot.populations.retain(|population| !looked_at(was, population) || looked_at(now, population));
+    for population in &mut snapshot.populations {
+        let mut resources = std::mem::take(&mut population.resources);
+        match population.entity.as_str() {
+            _ if population.holds_secrets() => {
+                for resource in Arc::make_mut(&mut resources) {
+                    let owner = was.declared_as(population, resource).is_some_and(|one| resource.text("owner") == Some(&one.owner));
+                    resource.forget(if owner { &["declared", "max_age_days", "owner"] } else { &["declared", "max_age_days"] });
+                }
+            }
+            "Aws::Account" => Arc::make_mut(&mut resources).iter_mut().for_each(|resource| resource.forget(&OF_TRAILS)),
+            "Aws::Principal" => Arc::make_mut(&mut resources).iter_mut().for_each(|resource| resource.forget(&["on_roster"])),
+            _ => {}
+        }
+        population.resources = resources;
+    }
+    declare(now, &mut snapshot);
     snapshot
+}
+
+/// What is known of an account by its trails.
+const OF_TRAILS: [&str; 5] = ["has_trail", "trail_global_events", "trail_logging", "trail_multi_region", "trail_read_write"];
+
+/// True when `catalog` has the source, and of an AWS account the region, if it is one of those in scope of any.
+fn looked_at(catalog: &Catalog, population: &Population) -> bool {
+    let region = population.region();
+    match catalog.settings.sources.get(&population.source) {
+        Some(SourceKind::Aws(account)) if is_region(region) => account.regions.iter().any(|one| one == region),
+        source => source.is_some(),
+    }
+}
+
+/// `eu-west-1`, and not an account or what is read of all regions at once.
+fn is_region(text: &str) -> bool {
+    text.split('-').count() >= 3 && text.ends_with(|last: char| last.is_ascii_digit())
 }
 
 /// Since when the store of a credential is at replacing its value by itself: the list of secrets does not date their versions.
@@ -149,6 +196,7 @@ mod tests {
             profile: None,
             endpoint: None,
             administrators: administrators.map(|all| all.iter().map(|&arn| arn.to_owned()).collect()),
+            events: None,
         }
     }
 

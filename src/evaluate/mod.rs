@@ -5,6 +5,8 @@ pub mod exceptions;
 pub mod join;
 mod readers;
 pub mod reconcile;
+mod reconcile_pulls;
+pub mod segregation;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -59,7 +61,7 @@ fn judge_control(
                 decisions.add(unseen(control, entity, Some(population), *cause, detail.clone()));
             }
             for (at_member, resource) in (*first..).zip(population.resources.iter()) {
-                let (status, because) = status_of(slice, control, population, resource, stale_at, at);
+                let (status, because) = status_of(slice, control, (&population.entity, resource), stale_at, at);
                 // Only what the rule makes of time: when the evidence goes stale moves with every run, and would make every run a
                 // change.
                 let flips_at = match status {
@@ -95,8 +97,7 @@ fn unseen(control: &Control, entity: &EntityType, population: Option<&Population
 fn status_of(
     slice: &[Rule],
     control: &Control,
-    population: &Population,
-    resource: &Resource,
+    (entity, resource): (&EntityType, &Resource),
     stale_at: Timestamp,
     at: Timestamp,
 ) -> (Status, Because) {
@@ -114,13 +115,37 @@ fn status_of(
     if !missing.is_empty() {
         return (Status::NoEvidence, Because::Missing(missing));
     }
-    match Rules::judge(slice, &population.entity, resource, at) {
+    match Rules::judge(slice, entity, resource, at) {
         Verdict::Error(error) => (Status::NoEvidence, Because::EvaluationError(error)),
         Verdict::Forbidden(rules) => (Status::NonCompliant, Because::Forbidden(rules)),
         Verdict::NothingPermits => (Status::NonCompliant, Because::NothingPermits),
         Verdict::Excepted(id) => (Status::Excepted, Because::Exception(id)),
         Verdict::Permitted(rules) => (Status::Compliant, Because::Permitted(rules)),
     }
+}
+
+/// When time alone changes what is said; in the order of instants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Next {
+    /// At no known instant: it is to be judged each time.
+    Unknown,
+    /// Not before this one.
+    At(Timestamp),
+    /// Never.
+    Never,
+}
+
+/// What `control` with the rules of `slice` says at `at` of a resource whose evidence is fresh, and when time alone changes that. Where a
+/// policy of `slice` is left to Cedar, that is not known.
+#[must_use]
+pub fn verdict(slice: &[Rule], control: &Control, entity: &EntityType, resource: &Resource, at: Timestamp) -> (Status, Next) {
+    let (status, because) = status_of(slice, control, (entity, resource), Timestamp::MAX, at);
+    let next = match (status, because) {
+        (_, Because::EvaluationError(_)) => Next::Unknown,
+        (Status::NotApplicable | Status::NoEvidence, _) => Next::Never,
+        _ => Rules::flips_at(slice, entity, resource, at).map_or(Next::Never, Next::At),
+    };
+    (status, next)
 }
 
 /// What decisions of `control` rest on: the attributes it asks for and those its rules read.

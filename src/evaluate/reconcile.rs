@@ -1,8 +1,10 @@
-//! Lists against what counts them independently: the summary of the account, the organisation's own number, the people file.
+//! Lists against what counts them independently: the summary of the account, the organisation's own number, the people file, merged
+//! pull requests.
 //!
 //! A source that contradicts itself is incomplete by its own collector; nothing explains that away but another run. Against the people
 //! file each name must be explained, and until it is the population is incomplete.
 
+use super::reconcile_pulls;
 use crate::model::catalog::{Catalog, People};
 use crate::model::receipt::Receipt;
 use crate::model::reconcile::{Counter, Reconciled};
@@ -29,6 +31,7 @@ pub fn reconcile(catalog: &Catalog, snapshot: &mut Snapshot) -> Vec<Reconciled> 
         }
         all.push(compared);
     }
+    all.extend(reconcile_pulls::reconcile(catalog, snapshot));
     all.sort_by(|a, b| (&a.source, &a.scope, &a.entity, a.by).cmp(&(&b.source, &b.scope, &b.entity, b.by)));
     all
 }

@@ -70,6 +70,9 @@ pub(super) fn world() -> World {
         default_tier: "standard".to_owned(),
         registers: crate::model::registers::RegistersSettings::default(),
         people: [].into(),
+        notify: [].into(),
+        issues: [].into(),
+        alerts: Vec::new(),
         sources: [].into(),
     };
     let file = |text: &str| PolicyFile { path: String::new(), text: Arc::from(text) };

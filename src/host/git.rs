@@ -66,7 +66,7 @@ pub(super) fn first_line(output: &Output) -> String {
 }
 
 /// The repository that holds `root`, and the path of `root` inside it, empty or ending in `/`.
-fn discover(root: &Path) -> Result<(Repository, String), git2::Error> {
+pub(super) fn discover(root: &Path) -> Result<(Repository, String), git2::Error> {
     let repo = Repository::discover(root)?;
     let inside = match (repo.workdir().and_then(|work| work.canonicalize().ok()), root.canonicalize().ok()) {
         (Some(work), Some(root)) => root.strip_prefix(&work).map(|path| path.to_string_lossy().into_owned()).unwrap_or_default(),

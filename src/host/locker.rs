@@ -164,6 +164,25 @@ impl Locker {
         Ok(files)
     }
 
+    /// The file at `path` as it was appended last, here or at the remote as far as that can be reached.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>, WorldError> {
+        let unread = broken("read the locker");
+        let repo = Repository::open(&self.path).map_err(broken("open the locker"))?;
+        let theirs = self.fetch(&repo)?;
+        let (tip, pending) = lines(&repo, self.tip(&repo, &self.branch)?, theirs).map_err(&unread)?;
+        // What is to be made anew on top of theirs is what will stand there.
+        let Some(last) = pending.last().copied().or(tip) else { return Ok(None) };
+        let tree = repo.find_commit(last).and_then(|commit| commit.tree()).map_err(&unread)?;
+        match tree.get_path(path.as_ref()) {
+            Ok(entry) => Ok(Some(repo.find_blob(entry.id()).map_err(&unread)?.content().to_vec())),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(unread(error)),
+        }
+    }
+
     fn tip(&self, repo: &Repository, name: &str) -> Result<Option<Oid>, WorldError> {
         match repo.refname_to_id(name) {
             Ok(id) => Ok(Some(id)),

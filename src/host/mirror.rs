@@ -3,12 +3,13 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use git2::{ErrorCode, Oid, Repository};
+use git2::{DiffOptions, ErrorCode, Oid, Repository};
 use serde::Deserialize;
 
 use super::git::{broken, create_reference, failed};
 use super::logged::read;
 use crate::model::time::Timestamp;
+use crate::record::objects::{Pointer, SUFFIX};
 use crate::world::{ErrorClass, Packet, WorldError};
 
 /// What of the file of a run says how its controls stood.
@@ -62,6 +63,34 @@ pub fn packet(root: &Path, number: u64, commit: &str) -> Result<Packet, WorldErr
     });
     let received = Timestamp::from_second(found.time().seconds()).unwrap_or_default();
     Ok(Packet { number, commit: commit.to_owned(), received, pack, run, controls })
+}
+
+/// What `commit` newly points to outside of git.
+///
+/// # Errors
+/// When it cannot be read, or a pointer is none.
+pub fn pointers(root: &Path, commit: &str) -> Result<Vec<Pointer>, WorldError> {
+    let operation = "read what a commit of the locker points to";
+    let unread = broken(operation);
+    let repo = Repository::discover(root).map_err(&unread)?;
+    let found = repo.find_commit(Oid::from_str(commit).map_err(&unread)?).map_err(&unread)?;
+    let before = found.parents().next().map(|parent| parent.tree()).transpose().map_err(&unread)?;
+    let mut options = DiffOptions::new();
+    options.pathspec("raw");
+    let tree = found.tree().map_err(&unread)?;
+    let diff = repo.diff_tree_to_tree(before.as_ref(), Some(&tree), Some(&mut options)).map_err(&unread)?;
+    let mut all = Vec::new();
+    for delta in diff.deltas() {
+        let file = delta.new_file();
+        let path = file.path().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+        if !path.ends_with(SUFFIX) || file.id().is_zero() {
+            continue;
+        }
+        let blob = repo.find_blob(file.id()).map_err(&unread)?;
+        let pointer = Pointer::parse(blob.content());
+        all.push(pointer.ok_or_else(|| failed(ErrorClass::Permanent, operation, format!("`{path}` points to nothing")))?);
+    }
+    Ok(all)
 }
 
 fn pack(repo: &Repository, commit: &git2::Commit<'_>) -> Result<Vec<u8>, git2::Error> {

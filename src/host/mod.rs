@@ -1,4 +1,4 @@
-//! This machine: clock, files, git.
+//! This machine: clock, files, git, a solver.
 
 pub mod archive;
 pub mod clock;
@@ -9,11 +9,13 @@ mod index;
 pub mod lease;
 pub mod locker;
 mod logged;
+pub mod merged;
 pub mod mirror;
 pub mod pack;
 mod packs;
 pub mod registers;
 pub mod repo;
+pub mod solver;
 pub mod tree;
 pub mod verify;
 pub mod zipped;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::observed::{self, Observed};
 use super::text::{Item, error, stem, warning};
 use super::{
-    CONTROLS, FRAMEWORKS, anchors, attestations, consumers, exceptions, in_time, locker, managed, near, objects, order, people,
-    raw, registers, rotators, rules, segregation, sinks, terraform,
+    CONTROLS, FRAMEWORKS, anchors, attestations, consumers, exceptions, in_time, locker, managed, near, notify, objects, order,
+    people, raw, registers, rotators, rules, segregation, sinks, terraform,
 };
 use crate::model::diagnostic::Diagnostic;
 use crate::model::time::Timestamp;
@@ -63,6 +63,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("anchors are of one kind and outside the locker", anchors::anchors),
     ("what is too long for git has one place", objects::objects),
     ("sinks are of one kind and could keep the evidence", sinks::sinks),
+    ("notifiers can be reached, and alerts have somewhere to go", notify::notify),
     ("registers are in one place that can be written once", registers::registers),
     ("credentials live in one place that can store them", managed::secrets),
     ("values are made of others in an order", order::order),

@@ -1,14 +1,16 @@
 //! Checked raw shapes become the model. Nothing is judged here: a shape that cannot be compiled was complained about before.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::checks::Repo;
 use super::text::{Doc, Item};
-use super::{Files, attestations, is_policy, raw, rules};
+use super::{Files, attestations, is_policy, notify, raw, rules};
 use crate::model::catalog::{
     Catalog, Consumer, ConsumerKind, Control, ControlLines, Credential, Criterion, Exception, Framework, People, PolicyFile,
     RotationPolicy, SecretRef, Settings, SourceKind,
 };
+use crate::model::notify::NotifyKind;
 use crate::model::snapshot::Value;
 use crate::model::time::Limit;
 
@@ -48,7 +50,16 @@ fn settings(raw: &raw::Settings) -> Option<Settings> {
         registers: raw.registers.clone(),
         people: raw.source.iter().filter_map(|(name, source)| Some((name.into(), people(source)?))).collect(),
         sources: raw.source.iter().map(|(name, kind)| Some((name.into(), source(kind)?))).collect::<Option<_>>()?,
+        notify: of_kind(raw, NotifyKind::Slack, notify::compiled)?,
+        issues: of_kind(raw, NotifyKind::Github, notify::compiled_issues)?,
+        alerts: raw.alert.iter().map(notify::compiled_alert).collect(),
     })
+}
+
+/// The notifiers of one kind.
+fn of_kind<T>(raw: &raw::Settings, kind: NotifyKind, compiled: fn(&raw::Notify) -> Option<T>) -> Option<BTreeMap<String, T>> {
+    let named = raw.notify.iter().filter(|(_, one)| one.kind == kind);
+    named.map(|(name, one)| Some((name.clone(), compiled(one)?))).collect()
 }
 
 fn people(source: &raw::Source) -> Option<People> {

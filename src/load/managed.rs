@@ -80,6 +80,11 @@ pub fn sources(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
                 Some("write its twelve digits".to_owned()),
             ));
         }
+        if aws.events.is_some_and(|back| back < Limit::days(1) || back > Limit::days(90)) {
+            let help = "write what is longer than any time between two runs, as in `7d`; the log keeps 90 days".to_owned();
+            let message = "`events` looks back from 1 to 90 days".to_owned();
+            out.push(error("slm::bad-limit", doc.at(&["source", name, "aws", "events"]), message, Some(help)));
+        }
         if aws.regions.is_empty() {
             let help = "name every region in scope, as in `regions = [\"eu-west-1\"]`".to_owned();
             let place = doc.at(&["source", name, "aws", "regions"]);
@@ -97,12 +102,37 @@ fn github_source(doc: &Doc<'_>, name: &str, github: &GithubSource, out: &mut Vec
         let end = repo.get(owned.len()..).filter(|end| !end.is_empty() && !end.contains('/'));
         end.is_some() && repo.get(..owned.len()).is_some_and(|owner| owner.eq_ignore_ascii_case(&owned))
     };
+    if let Some(config) = &github.config {
+        let named = [(Some(&config.repo), "repo"), (config.evidence_repo.as_ref(), "evidence-repo")];
+        for (repo, key) in named.into_iter().filter_map(|(repo, key)| Some((repo.filter(|repo| !own(repo))?, key))) {
+            let place = doc.at(&["source", name, "github", "config", key]);
+            let help = Some(format!("write `{owned}NAME`"));
+            out.push(error("slm::bad-repo", place, format!("`{repo}` is not a repository of `{}`", github.org), help));
+        }
+        explained(doc, &["source", name, "github", "config", "explained"], &config.explained, out);
+    }
     let lists = [(&github.critical_repos, &["critical-repos"][..]), (&github.approved.public_repos, &["approved", "public-repos"])];
     for (repos, keys) in lists {
         for (index, repo) in repos.iter().enumerate().filter(|(_, repo)| !own(repo)) {
             let place = doc.at(&[&["source", name, "github"], keys, &[&index.to_string()]].concat());
             let help = Some(format!("write `{owned}NAME`"));
             out.push(error("slm::bad-repo", place, format!("`{repo}` is not a repository of `{}`", github.org), help));
+        }
+    }
+}
+
+/// What is explained is a commit by its full name, or a pull request by its number, and a reason is given.
+fn explained(doc: &Doc<'_>, keys: &[&str], all: &BTreeMap<String, String>, out: &mut Vec<Diagnostic>) {
+    let hex = |text: &str| matches!(text.len(), 40 | 64) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let number = |text: &str| text.strip_prefix('#').is_some_and(|digits| digits.parse::<u64>().is_ok());
+    for (what, why) in all {
+        let place = || doc.at(&[keys, &[what.as_str()]].concat());
+        if !hex(what) && !number(what) {
+            let help = "write all letters of a commit's name, as `git rev-parse` prints it, or `#7`".to_owned();
+            out.push(error("slm::bad-commit", place(), format!("`{what}` names no commit and no pull request"), Some(help)));
+        } else if why.trim().is_empty() {
+            let help = "say why it came without one, and where that was agreed".to_owned();
+            out.push(error("slm::bad-commit", place(), format!("nothing explains `{what}`"), Some(help)));
         }
     }
 }

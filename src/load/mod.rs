@@ -20,6 +20,7 @@ mod in_time;
 mod locker;
 mod managed;
 mod near;
+mod notify;
 mod objects;
 mod observed;
 mod order;
@@ -27,6 +28,7 @@ mod people;
 mod plain_schema;
 pub mod raw;
 mod raw_managed;
+mod raw_notify;
 mod readers;
 mod registers;
 mod rotators;
@@ -193,6 +195,8 @@ mod tests_consumers;
 mod tests_deadlines;
 #[cfg(test)]
 mod tests_exceptions;
+#[cfg(test)]
+mod tests_github_config;
 #[cfg(test)]
 mod tests_http;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use super::raw_managed::{Attestation, Consumer, Credential, Exception, Policy, Rotator, Secret};
+pub use super::raw_notify::{Alert, Notify};
 use crate::model::catalog::{
     AwsSource, ControlKind, GitSource, GithubSource, LockerSettings, Remedy, RunLimits, Severity, VaultSource,
 };
@@ -152,6 +153,12 @@ pub struct Settings {
     /// Sources by name.
     #[serde(default)]
     pub source: BTreeMap<String, Source>,
+    /// Who is told, by name.
+    #[serde(default)]
+    pub notify: BTreeMap<String, Notify>,
+    /// What they are told at once.
+    #[serde(default)]
+    pub alert: Vec<Alert>,
 }
 
 /// `[tiers]` of `slm.toml`.

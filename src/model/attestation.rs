@@ -150,6 +150,13 @@ pub enum Signed {
         /// The days that it covers.
         covers: Stretch,
     },
+    /// It names a population that the evidence does not have.
+    Unfounded {
+        /// The days that it covers.
+        covers: Stretch,
+        /// What was found, and what to do.
+        why: String,
+    },
     /// It is.
     For {
         /// The days that it covers.

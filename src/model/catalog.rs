@@ -16,6 +16,7 @@ use super::diagnostic::Place;
 pub use super::gate::{GateSettings, OnDeadline, Quiet};
 use super::id::{ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
 use super::locker::{Anchor, LogSettings, ObjectsSettings, SinkSettings};
+use super::notify::{AlertSettings, IssuesSettings, NotifySettings};
 use super::registers::RegistersSettings;
 use super::rotator::RotatorConfig;
 use super::snapshot::{Population, Resource, Value};
@@ -225,6 +226,8 @@ pub struct AwsSource {
     pub endpoint: Option<String>,
     /// ARNs of the users and roles approved as administrators; without it nobody can say who is one too many.
     pub administrators: Option<Vec<String>>,
+    /// How far back the log of calls is asked who made and ended members of populations; it is not asked when absent.
+    pub events: Option<Limit>,
 }
 
 /// One GitHub organisation.
@@ -250,6 +253,37 @@ pub struct GithubSource {
     /// What was approved by whoever reviewed it here.
     #[serde(default)]
     pub approved: GithubApproved,
+    /// Where it holds this config repo and its evidence; neither is looked at there when absent.
+    pub config: Option<GithubConfig>,
+}
+
+/// The repositories of an organisation that hold policy and evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GithubConfig {
+    /// `owner/name` of the one with the config repo.
+    pub repo: String,
+    /// Its branch that pull requests are merged into.
+    #[serde(default = "default_branch")]
+    pub branch: String,
+    /// `owner/name` of the one with the evidence; the same when absent.
+    pub evidence_repo: Option<String>,
+    /// Full names of commits that no pull request brought in, and `#7` of pull requests whose merge the branch has no more: each with what
+    /// explains it.
+    #[serde(default)]
+    pub explained: BTreeMap<String, String>,
+}
+
+impl GithubConfig {
+    /// Where the evidence is.
+    #[must_use]
+    pub fn evidence_repo(&self) -> &str {
+        self.evidence_repo.as_deref().unwrap_or(&self.repo)
+    }
+}
+
+fn default_branch() -> String {
+    "main".to_owned()
 }
 
 /// A GitHub App and its installation in the organisation.
@@ -310,8 +344,13 @@ pub struct GitSource {
     pub documents: Vec<String>,
 }
 
+impl GitSource {
+    /// How far back commits are evidence where nobody says otherwise.
+    pub const WINDOW: Limit = Limit::days(365);
+}
+
 fn default_window() -> Limit {
-    Limit::days(365)
+    GitSource::WINDOW
 }
 
 fn default_max_commits() -> u32 {
@@ -337,6 +376,12 @@ pub struct Settings {
     pub sources: BTreeMap<SourceId, SourceKind>,
     /// Who is known of a source, apart from what it lists itself.
     pub people: BTreeMap<SourceId, People>,
+    /// Who is told, by name.
+    pub notify: BTreeMap<String, NotifySettings>,
+    /// Where issues are kept for people, by the names of notifiers.
+    pub issues: BTreeMap<String, IssuesSettings>,
+    /// What they are told at once.
+    pub alerts: Vec<AlertSettings>,
 }
 
 /// The people file of one source.
@@ -390,6 +435,12 @@ impl LockerSettings {
     #[must_use]
     pub fn anchors_branch(&self) -> String {
         format!("{}-anchors", self.branch)
+    }
+
+    /// The branch beside that of the evidence where is kept what notifiers were told.
+    #[must_use]
+    pub fn notify_branch(&self) -> String {
+        format!("{}-notify", self.branch)
     }
 }
 

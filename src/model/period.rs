@@ -231,6 +231,15 @@ pub enum Explanation {
     Created(Timestamp),
     /// The source said beforehand that it was being deleted.
     Deleting,
+    /// The log of calls has the call that made or ended it.
+    Called {
+        /// Its name.
+        event: String,
+        /// When it was made.
+        at: Timestamp,
+        /// Who made it.
+        by: String,
+    },
     /// The population was not seen whole: it may be there all the same.
     NotSeenWhole,
     /// The population was not seen whole before: it may have been there all the time.

@@ -39,6 +39,7 @@ pub struct RawRef {
     /// Length of the bytes as received.
     pub bytes: u64,
     /// What was removed before keeping: JSON pointers, `*` for any index, or element names, and how many values each; empty when nothing was.
+    /// The pointer to the whole, which is empty, stands for an answer that could not be read: nobody knows what is in it.
     pub redacted: Redacted,
     /// SHA-256 of the bytes as kept, which a verifier can recompute; equal to `sha256` when nothing was redacted.
     pub kept_sha256: String,
@@ -48,11 +49,25 @@ impl RawRef {
     /// The reference to `kept`, which is `received` without `redacted`.
     #[must_use]
     pub fn new(name: String, received: &[u8], kept: &[u8], redacted: Redacted) -> Self {
-        let hash = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let sha256: String = hash(received);
-        let kept_sha256 = if redacted.is_empty() { sha256.clone() } else { hash(kept) };
-        Self { name, sha256, bytes: received.len() as u64, redacted, kept_sha256 }
+        Self::hashed(name, (hash(received), received.len() as u64), kept, redacted)
     }
+
+    /// The same of an answer that was hashed as it came: its SHA-256 and length.
+    #[must_use]
+    pub fn hashed(name: String, (sha256, bytes): (String, u64), kept: &[u8], redacted: Redacted) -> Self {
+        let kept_sha256 = if redacted.is_empty() { sha256.clone() } else { hash(kept) };
+        Self { name, sha256, bytes, redacted, kept_sha256 }
+    }
+
+    /// What is removed of an answer that could not be read: all of it. Its digest stays.
+    #[must_use]
+    pub fn unread() -> Redacted {
+        Redacted::from([(String::new(), 1)])
+    }
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Proof of one collection.

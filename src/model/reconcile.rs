@@ -38,6 +38,8 @@ pub enum Counter {
     Organisation,
     /// The people file of the config repo.
     PeopleFile,
+    /// Pull requests that were merged into the branch.
+    PullRequests,
 }
 
 impl Counter {
@@ -48,6 +50,7 @@ impl Counter {
             Self::AccountSummary => "the account summary",
             Self::Organisation => "the organisation",
             Self::PeopleFile => "the people file",
+            Self::PullRequests => "merged pull requests",
         }
     }
 }

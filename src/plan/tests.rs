@@ -151,6 +151,9 @@ fn world() -> World {
         default_tier: "standard".to_owned(),
         registers: crate::model::registers::RegistersSettings::default(),
         people: [].into(),
+        notify: [].into(),
+        issues: [].into(),
+        alerts: Vec::new(),
         sources: [].into(),
     };
     let file = |path: &str, text: &str| PolicyFile { path: path.to_owned(), text: Arc::from(text) };

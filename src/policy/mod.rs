@@ -1,11 +1,13 @@
 //! Cedar: rules and guards compiled once, sliced by action, decided natively where the shape is common, with Cedar as the oracle.
 
 mod bounds;
+mod compare;
 mod compile;
 mod eval;
 mod native;
 pub mod oracle;
 pub mod parse;
+pub mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use native::{Native, millis};
 use parse::Parsed;
 
 pub use bounds::{Bound, Measure, Sense};
+pub use compare::Likeness;
 
 /// Instants looked at before a verdict is taken never to change; two moving counts could meet without end.
 const FLIP_STEPS: usize = 100;

@@ -119,6 +119,9 @@ fn rules(conditions: &[(bool, &str)]) -> Rules {
         default_tier: String::new(),
         registers: crate::model::registers::RegistersSettings::default(),
         people: [].into(),
+        notify: [].into(),
+        issues: [].into(),
+        alerts: Vec::new(),
         sources: [].into(),
     };
     let (policies, schema) = (vec![file(&text)], file("entity Any;"));

@@ -14,6 +14,7 @@ use super::keys;
 use super::leaf::{Leaf, hex};
 use super::ledger::{self, Standing};
 use super::log::{Verifier, leaf_hash, root_of};
+use super::objects::{Pointer, SUFFIX};
 use super::verify::{Finding, run_id};
 use crate::model::period::{Date, day};
 use crate::model::time::Timestamp;
@@ -27,6 +28,9 @@ pub const ENTRIES: &str = "log/entries.jsonl";
 /// The checkpoint, and the folder of the keys.
 pub const CHECKPOINT: &str = "log/checkpoint";
 
+/// The folder of what is too long for git, which files of evidence point to.
+pub const OBJECTS: &str = "objects/";
+
 /// What a bundle says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -38,6 +42,9 @@ pub struct Manifest {
     pub to: Date,
     /// Controls whose decisions are in it, every version of the period.
     pub controls: Vec<String>,
+    /// True when everything that sources answered is in it.
+    #[serde(default)]
+    pub raw: bool,
     /// Every file of evidence.
     pub files: Vec<Packed>,
 }
@@ -74,11 +81,12 @@ impl Manifest {
         let files: Vec<String> = self.files.iter().map(line).collect();
         let controls: Vec<String> = self.controls.iter().map(|id| quoted(id)).collect();
         format!(
-            "{{\"format\": {}, \"from\": \"{}\", \"to\": \"{}\", \"controls\": [{}], \"files\": [\n{}\n]}}\n",
+            "{{\"format\": {}, \"from\": \"{}\", \"to\": \"{}\", \"controls\": [{}], {}\"files\": [\n{}\n]}}\n",
             self.format,
             self.from,
             self.to,
             controls.join(", "),
+            if self.raw { "\"raw\": true, " } else { "" },
             files.join(",\n")
         )
     }
@@ -110,6 +118,8 @@ pub struct Checked {
     pub proven: u64,
     /// Files of evidence from before the log began.
     pub older: u64,
+    /// Files that are too long for git, and are what the evidence points to.
+    pub objects: u64,
     /// What does not hold.
     pub findings: Vec<Finding>,
 }
@@ -153,8 +163,26 @@ impl Bundle<'_> {
             }
         }
         checked.findings.extend(withheld(&manifest, &entries));
+        for one in manifest.files.iter().filter(|one| one.path.ends_with(SUFFIX)) {
+            match self.object(one) {
+                Ok(()) => checked.objects += 1,
+                Err(finding) => checked.findings.push(finding),
+            }
+        }
         checked.manifest = Some(manifest);
         Ok(())
+    }
+
+    /// Whether the object that a file of evidence points to is in it, and is that one.
+    fn object(&self, one: &Packed) -> Result<(), Finding> {
+        let bad = || Finding::of_all("slm::evidence-bad-pointer", format!("`{}` points to nothing", one.file));
+        let pointer = Pointer::parse(&self.file(&one.file)?).ok_or_else(bad)?;
+        let name = format!("{OBJECTS}{}", pointer.object());
+        let other = || {
+            let what = format!("`{name}` is not what `{}` points to", one.file);
+            Finding::of_all("slm::evidence-object-changed", what)
+        };
+        pointer.unpacked(&self.file(&name)?).map(drop).map_err(|_| other())
     }
 
     /// SHA-256 of each file, compared with [`DIGEST`].
@@ -246,7 +274,7 @@ fn withheld(manifest: &Manifest, entries: &[Leaf]) -> Vec<Finding> {
         Finding::of_all("slm::bundle-withheld", what)
     };
     for (at, leaf) in (0..).zip(entries) {
-        if controls.contains(&leaf.path) {
+        if controls.contains(&leaf.path) || (manifest.raw && leaf.path.starts_with(RAW)) {
             waiting.push((at, leaf));
         }
         let Some(began) = run_id(&leaf.path).and_then(began) else { continue };
@@ -270,6 +298,9 @@ fn withheld(manifest: &Manifest, entries: &[Leaf]) -> Vec<Finding> {
     }
     findings
 }
+
+/// The folder of what sources answered.
+const RAW: &str = "raw/";
 
 /// When a run began, as its name says: `20261124T050000Z-…`.
 fn began(id: &str) -> Option<Timestamp> {

@@ -8,11 +8,13 @@ use serde::Deserialize;
 
 use super::layout::{DECISIONS, snapshot_path};
 use crate::model::assessment::{Because, Status, Subject};
+use crate::model::events::Event;
 use crate::model::id::{EntityType, ResourceId, SourceId};
 use crate::model::outcome::{Fate, Outcome, Run};
 use crate::model::past::Said;
 use crate::model::period::{RunNote, Seen};
 use crate::model::receipt::Receipt;
+use crate::model::segregation::Segregation;
 use crate::model::snapshot::{Attribute, Completeness, Population, Resource, Snapshot, Value};
 use crate::model::time::Timestamp;
 
@@ -55,6 +57,13 @@ pub struct RunFile {
     pub controls: BTreeMap<String, BTreeMap<Status, u64>>,
     /// Where its outcomes stand.
     pub outcomes: Option<String>,
+    result: Option<RunResult>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct RunResult {
+    #[serde(default)]
+    segregation: Vec<Segregation>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -96,6 +105,12 @@ impl RunFile {
         serde_json::from_slice(bytes).map_err(|_| Unreadable(path.to_owned()))
     }
 
+    /// Whether one identity could change both policy and evidence, as it saw the rules of their branches.
+    #[must_use]
+    pub fn segregation(&self) -> &[Segregation] {
+        self.result.as_ref().map_or(&[], |result| &result.segregation)
+    }
+
     /// What it saw of each population.
     pub fn seen(&self) -> impl Iterator<Item = Seen> {
         self.populations.iter().map(|PopulationHead { source, scope, entity, completeness, resources }| Seen {
@@ -123,10 +138,9 @@ impl RunFile {
             let text =
                 files.get(&path).and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or_else(|| Unreadable(path.clone()))?;
             for line in text.lines() {
-                let Line { source, scope, id, attributes } = serde_json::from_str(line).map_err(|_| Unreadable(path.clone()))?;
-                let attributes: Vec<Attribute> =
-                    attributes.into_iter().map(|(name, value)| (Arc::from(name.as_str()), value)).collect();
-                members.entry((path.clone(), source, scope)).or_default().push(Resource::new(id, attributes));
+                let line = Line::parse(&path, line)?;
+                let key = (path.clone(), line.source.clone(), line.scope.clone());
+                members.entry(key).or_default().push(line.resource());
             }
         }
         let population = |head: &PopulationHead| {
@@ -187,11 +201,25 @@ fn unfinished(outcomes: &[u8]) -> Vec<String> {
 
 /// A line of a snapshot.
 #[derive(Deserialize)]
-struct Line {
-    source: SourceId,
-    scope: String,
-    id: ResourceId,
+pub(super) struct Line {
+    pub(super) source: SourceId,
+    pub(super) scope: String,
+    pub(super) id: ResourceId,
     attributes: BTreeMap<String, Value>,
+}
+
+impl Line {
+    /// Reads a line of the file at `path`.
+    pub(super) fn parse(path: &str, line: &str) -> Result<Self, Unreadable> {
+        serde_json::from_str(line).map_err(|_| Unreadable(path.to_owned()))
+    }
+
+    /// What it is about.
+    pub(super) fn resource(self) -> Resource {
+        let attributes: Vec<Attribute> =
+            self.attributes.into_iter().map(|(name, value)| (Arc::from(name.as_str()), value)).collect();
+        Resource::new(self.id, attributes)
+    }
 }
 
 /// Who a line of a snapshot is about, and what of it explains that it came or went.
@@ -215,13 +243,28 @@ const DELETING: &str = "deleting";
 /// # Errors
 /// When it is not as slm writes it.
 pub fn member(path: &str, line: &str) -> Result<Member, Unreadable> {
-    let Line { source, scope, id, attributes } = serde_json::from_str(line).map_err(|_| Unreadable(path.to_owned()))?;
+    let Line { source, scope, id, attributes } = Line::parse(path, line)?;
     let created = CREATED.iter().find_map(|name| match attributes.get(*name) {
         Some(Value::Time(at)) => Some(*at),
         _ => None,
     });
     let deleting = attributes.get(DELETING) == Some(&Value::Bool(true));
     Ok(Member { key: (source, scope, id), created, deleting })
+}
+
+/// Reads a line of the calls that were observed, at `path`; `None` of one that does not say what it was about.
+///
+/// # Errors
+/// When it is not as slm writes it.
+pub fn event(path: &str, line: &str) -> Result<Option<Event>, Unreadable> {
+    let Line { source, scope, attributes, .. } = serde_json::from_str(line).map_err(|_| Unreadable(path.to_owned()))?;
+    let text = |name: &str| match attributes.get(name) {
+        Some(Value::Text(text)) => Some(text.to_string()),
+        _ => None,
+    };
+    let Some(Value::Time(at)) = attributes.get("at") else { return Ok(None) };
+    let told = text("event").zip(text("of")).zip(text("by"));
+    Ok(told.map(|((name, of), by)| Event { source, scope, at: *at, name, of, by }))
 }
 
 #[derive(Deserialize)]

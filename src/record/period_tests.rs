@@ -146,11 +146,49 @@ fn people(before: Option<(RunNote, &str)>, changes: &[(At, String)], runs: &[Run
     let days = days(date("2026-03-01"), date("2026-03-05"), runs);
     let (before, text) = before.map_or((None, ""), |(run, text)| (Some(run), text));
     let stretch = Stretch { before: before.as_ref(), runs, days: &days };
-    members(&"A".into(), &stretch, &Versions { path: ENTITY, before: text, changes }).unwrap()
+    members(&"A".into(), &stretch, &Versions { path: ENTITY, before: text, changes }, &[]).unwrap()
 }
 
 fn changes(told: &Told<Members>) -> Vec<(At, String, bool, Option<Explanation>)> {
     told.told.changes.iter().map(|one| (one.run, one.id.to_string(), one.came, one.explained.clone())).collect()
+}
+
+#[test]
+fn who_comes_and_goes_is_explained_by_a_call_of_the_time_between_that_names_them() {
+    use crate::model::events::Event;
+    let id = |name: &str| format!("arn:aws:secretsmanager:eu-west-1:1:secret:{name}-AbCdEf");
+    let line = |name: &str| resource(&id(name), None, false);
+    let changes =
+        [(0, format!("+{}\n+{}\n", line("a"), line("b"))), (1, format!("-{}\n+{}\n+{}\n", line("a"), line("c"), line("d")))];
+    let event = |name: &str, of: &str, second| Event {
+        source: "s".into(),
+        scope: ".".to_owned(),
+        at: at(second),
+        name: name.to_owned(),
+        of: of.to_owned(),
+        by: "arn:aws:iam::1:user/ada".to_owned(),
+    };
+    let events = [
+        event("DeleteSecret", "a", DAY / 2),
+        event("CreateSecret", &id("c"), DAY / 2),
+        // Of another time, and of another name.
+        event("CreateSecret", "d", -DAY),
+        event("CreateSecret", "e", DAY / 2),
+    ];
+    let runs = [run(0, Some((true, 2))), run(1, Some((true, 3)))];
+    let seen = |mut run: RunNote| {
+        run.seen[0].entity = "Aws::Secret".into();
+        run
+    };
+    let runs = runs.map(seen);
+    let stretch = Stretch { before: None, runs: &runs, days: &[] };
+    let versions = Versions { path: ENTITY, before: "", changes: &changes };
+    let told = members(&"Aws::Secret".into(), &stretch, &versions, &events).unwrap();
+    let called = |name: &str| {
+        Some(Explanation::Called { event: name.to_owned(), at: at(DAY / 2), by: "arn:aws:iam::1:user/ada".to_owned() })
+    };
+    let all: Vec<_> = told.told.changes.iter().map(|one| (one.id.as_str().to_owned(), one.came, one.explained.clone())).collect();
+    assert_eq!(all, [(id("a"), false, called("DeleteSecret")), (id("c"), true, called("CreateSecret")), (id("d"), true, None)]);
 }
 
 #[test]

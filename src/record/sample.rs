@@ -6,6 +6,7 @@
 //! rank = SHA-256(seed line)               in hex; the lowest are drawn
 //! ```
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
@@ -15,7 +16,7 @@ use super::leaf::hex;
 use crate::model::assessment::{Status, Subject};
 use crate::model::attestation::Stretch;
 use crate::model::id::{ControlId, EntityType, ResourceId};
-use crate::model::period::Series;
+use crate::model::period::{At, Series};
 
 /// One member of a population.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +54,20 @@ impl Frozen {
             Subject::Population { .. } => None,
         });
         Self::from(items.collect::<Vec<_>>())
+    }
+
+    /// The same as it stood after each run of the period that added to it, the first first, with that run.
+    #[must_use]
+    pub fn growing(series: &Series) -> Vec<(At, Self)> {
+        let mut came: Vec<(At, Item)> = Vec::new();
+        for member in &series.members {
+            let Subject::Resource { entity, id } = &member.subject else { continue };
+            let first = member.spans.iter().filter(|span| span.status != Status::NotApplicable).map(|span| span.from).min();
+            came.extend(first.map(|at| (at, Item { entity: entity.clone(), resource: id.clone() })));
+        }
+        let runs: BTreeSet<At> = came.iter().map(|(at, _)| *at).collect();
+        let by = |run: At| came.iter().filter(|(at, _)| *at <= run).map(|(_, item)| item.clone()).collect::<Vec<_>>();
+        runs.into_iter().map(|run| (run, Self::from(by(run)))).collect()
     }
 
     /// Its members, sorted as their lines are.

@@ -15,6 +15,7 @@ pub fn words(signature: &Signed) -> String {
         Signed::Never => "manual, not signed".to_owned(),
         Signed::Lapsed { covers } => format!("manual, signed last for {covers}"),
         Signed::Unapproved { covers } => format!("manual, for {covers} approved by nobody but its author"),
+        Signed::Unfounded { covers, why } => format!("manual, signed for {covers} over what no run recorded: {why}"),
         Signed::For { covers, approver, .. } => format!("signed for {covers} by {approver}"),
     }
 }

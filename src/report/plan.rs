@@ -46,7 +46,8 @@ fn row(action: &Action, plan: &Plan) -> Row {
     Row { sign, verb, object, why: words::reason(&action.reason, plan.at), criteria }
 }
 
-fn totals(plan: &Plan) -> String {
+/// How much of what is due, in one sentence.
+pub(super) fn totals(plan: &Plan) -> String {
     let verbs = ["rotate", "deliver", "collect", "escalate", "adopt"];
     let of = |verb: &str| plan.actions.iter().filter(|action| words::action(&action.kind).0 == verb).count();
     let mut parts: Vec<String> = verbs.iter().map(|verb| format!("{} to {verb}", of(verb))).collect();

@@ -5,15 +5,17 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
-use super::{attestation, exception, reconcile, words};
+use super::{attestation, exception, reconcile, segregation, words};
 use crate::model::assessment::{Assessment, Because, Status, Tally};
 use crate::model::attestation::{About, Manual, Signed};
 use crate::model::catalog::Catalog;
 use crate::model::exception::Exceptions;
 use crate::model::id::{ControlId, CredentialId, CriterionId, FrameworkId};
+use crate::model::past::Noted;
 use crate::model::plan::{ActionKind, Plan};
 use crate::model::receipt::Receipt;
 use crate::model::reconcile::Reconciled;
+use crate::model::segregation::Segregation;
 use crate::model::snapshot::Snapshot;
 use crate::model::standing::Holding;
 
@@ -29,8 +31,12 @@ pub struct Seen<'a> {
     pub exceptions: &'a Exceptions,
     /// What only a person can say, and whether one did.
     pub manual: &'a [Manual],
+    /// Attestations that name a population which the evidence does not have.
+    pub unfounded: &'a [Noted],
     /// Lists compared with what counts them independently.
     pub reconciled: &'a [Reconciled],
+    /// Whether one identity can change both policy and evidence.
+    pub segregation: &'a [Segregation],
     /// What is due, and what of it is held.
     pub plan: &'a Plan,
     /// Credentials whose value before is held by consumers for longer than it may be.
@@ -222,6 +228,10 @@ pub fn human(seen: &Seen<'_>) -> String {
         let _ = writeln!(text, "source {} {} {}: {whole}, {requests}", receipt.source, receipt.collector, receipt.scope);
     }
     text.push_str(&reconcile::lines(seen.reconciled));
+    text.push_str(&segregation::lines(seen.segregation));
+    for Noted { what, .. } in seen.unfounded {
+        let _ = writeln!(text, "attestation! {what}");
+    }
     for (credential, holding) in seen.held_up {
         let (held, next) = words::holding(holding, seen.assessment.at);
         let _ = writeln!(text, "\ncredential {credential} held up: {held}\n  next: {next}");
@@ -275,7 +285,8 @@ pub fn json(seen: &Seen<'_>) -> Json {
     json!({
         "at": seen.assessment.at, "controls": controls, "criteria": criteria, "decisions": seen.assessment.tally(None),
         "due": seen.plan.actions, "held": seen.plan.held, "gaps": seen.assessment.gaps, "held-up": held_up,
-        "unused-exceptions": seen.assessment.unused_exceptions, "exceptions": seen.exceptions, "manual": seen.manual, "reconciled": seen.reconciled, "requests": requests, "sent": sent,
+        "unused-exceptions": seen.assessment.unused_exceptions, "exceptions": seen.exceptions, "manual": seen.manual, "reconciled": seen.reconciled,
+        "segregation": seen.segregation, "unfounded": seen.unfounded, "requests": requests, "sent": sent,
         "receipts": seen.snapshot.receipts,
     })
 }

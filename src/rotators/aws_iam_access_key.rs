@@ -1,9 +1,5 @@
 //! Access keys of an IAM user: issued by IAM, shown once, two at most. The value is `{"access_key_id": …, "secret_access_key": …}`.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
@@ -13,15 +9,13 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::aws_iam_trial::Trials;
+use super::aws_iam_uses::Uses;
 use crate::model::id::{KeyId, VersionId};
 use crate::model::rotator::{Capabilities, IamAccessKey};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 use crate::transport::aws::{Failure, Wire};
-use crate::world::{ErrorClass, Fresh, KeyChange, KeyView, LastUse, Listing, Rotator, Target, Trial, WorldError};
-
-/// For how long the last use of a key, once read, is not asked for again.
-const ASK_AGAIN: Duration = Duration::from_secs(60);
+use crate::world::{ErrorClass, Fresh, KeyChange, KeyView, Listing, Rotator, Target, Trial, WorldError};
 
 /// The access keys of one user.
 pub struct AccessKeys {
@@ -31,7 +25,7 @@ pub struct AccessKeys {
     /// IAM keeps no token by which a creation sent twice is known, so that this one is sent once.
     once: Client,
     wire: Wire,
-    uses: Mutex<BTreeMap<String, (Instant, LastUse)>>,
+    uses: Uses,
     trials: Trials,
 }
 
@@ -54,10 +48,10 @@ impl AccessKeys {
             user: declared.user.clone(),
             exclusive: declared.exclusive,
             trials: Trials::new(declared.user.clone(), config),
+            uses: Uses::of(iam.clone()),
             iam,
             once,
             wire,
-            uses: Mutex::default(),
         }
     }
 
@@ -80,29 +74,6 @@ impl AccessKeys {
         })
     }
 
-    /// IAM learns of a use minutes later, so that asking again at once tells nothing new.
-    async fn last_use(&self, id: &str) -> Result<LastUse, WorldError> {
-        let known = self.uses.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
-        if let Some((_, used)) = known.filter(|(asked, _)| asked.elapsed() < ASK_AGAIN) {
-            return Ok(used);
-        }
-        let used = self.ask_last_use(id).await?;
-        self.uses.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), (Instant::now(), used.clone()));
-        Ok(used)
-    }
-
-    async fn ask_last_use(&self, id: &str) -> Result<LastUse, WorldError> {
-        let asked = self.iam.get_access_key_last_used().access_key_id(id).send().await;
-        let answer = asked.map_err(|error| Failure::of(&error).during(self.doing("read the last use of an access key")))?;
-        let Some(used) = answer.access_key_last_used else { return Ok(LastUse::Untold) };
-        let at = used.last_used_date.and_then(|at| Timestamp::new(at.secs(), 0).ok());
-        let by = format!(
-            "{} in {}; `slm status` of its credential names who, where CloudTrail shows it",
-            used.service_name, used.region
-        );
-        Ok(at.map_or(LastUse::Never, |at| LastUse::At(at, by)))
-    }
-
     async fn view(&self, key: &AccessKeyMetadata) -> Result<KeyView, WorldError> {
         let unclear = |cause: &str| WorldError {
             class: ErrorClass::Transient,
@@ -116,7 +87,9 @@ impl AccessKeys {
             _ => return Err(unclear("a key whose status is not known")),
         };
         let created = key.create_date().and_then(|at| Timestamp::new(at.secs(), at.subsec_nanos().cast_signed()).ok());
-        Ok(KeyView { id: id.into(), active, version: None, created, last_used: self.last_use(id).await?, ours: self.exclusive })
+        let used = self.uses.last(id).await;
+        let last_used = used.map_err(|failure| failure.during(self.doing("read the last use of an access key")))?;
+        Ok(KeyView { id: id.into(), active, version: None, created, last_used, ours: self.exclusive })
     }
 }
 

@@ -3,21 +3,12 @@
 //!
 //! What a program says is never repeated: of its text only codes of a few plain letters are shown, and its standard error is closed.
 
-#![expect(clippy::disallowed_methods, reason = "the program of its operator, with the variables that were named")]
-
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream as Pair;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
-use zeroize::Zeroizing;
 
 use super::exec_reply::{Class, Key, Listed, Named, Nothing, Refusal, Reply, Tried, code};
 use crate::model::id::{KeyId, VersionId};
@@ -27,18 +18,11 @@ use crate::world::{ErrorClass, Fresh, KeyChange, KeyView, LastUse, Listing, Rota
 
 /// Version of the protocol, in each request.
 const PROTOCOL: u8 = 1;
-/// The most a program may say.
-const REPLY: u64 = 1 << 20;
-/// The most a value may hold, as in Secrets Manager.
-const VALUE: u64 = 64 << 10;
-/// Makes descriptor 2, which is a socket of ours, descriptor 3 and starts the program in its place. The text is fixed: no word of the
-/// config is read by the shell.
-const START: &str = "exec \"$@\" 3<&2 2>/dev/null";
 
 /// A program that carries out a kind.
 pub struct Plugin {
-    config: Exec,
-    root: PathBuf,
+    pub(super) config: Exec,
+    pub(super) root: PathBuf,
 }
 
 impl Plugin {
@@ -90,61 +74,9 @@ impl Plugin {
         }
     }
 
-    fn start(&self, values: Pair) -> std::io::Result<Child> {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", START, "sh"]).args(&self.config.command).current_dir(&self.root).env_clear().kill_on_drop(true);
-        let given = self.config.env.iter().map(String::as_str).chain(["PATH"]);
-        command.envs(given.filter_map(|name| Some((name, std::env::var_os(name)?))));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::from(OwnedFd::from(values))).spawn()
-    }
-
-    async fn talk(
-        &self,
-        request: &Json,
-        value: Option<&Secret>,
-    ) -> std::io::Result<(std::process::ExitStatus, Zeroizing<Vec<u8>>, Secret)> {
-        let (ours, theirs) = Pair::pair()?;
-        ours.set_nonblocking(true)?;
-        let mut child = self.start(theirs)?;
-        let (mut stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let (mut reader, mut writer) = UnixStream::from_std(ours)?.into_split();
-        let write = async {
-            if let Some(stdin) = &mut stdin {
-                // A program that reads nothing has ended or answers without; its reply says which.
-                let _ = stdin.write_all(request.to_string().as_bytes()).await;
-            }
-            drop(stdin.take());
-            if let Some(value) = value {
-                let _ = writer.write_all(value.expose()).await;
-            }
-            let _ = writer.shutdown().await;
-        };
-        let said = async {
-            match stdout {
-                Some(mut stdout) => all(&mut stdout, REPLY).await,
-                None => Ok(Zeroizing::default()),
-            }
-        };
-        let ((), said, handed) = tokio::join!(write, said, all(&mut reader, VALUE));
-        let mut handed = match handed {
-            // It closed its end with the value unread. Such a step hands nothing over, and its reply says how it went.
-            Err(unread) if value.is_some() && unread.kind() == std::io::ErrorKind::ConnectionReset => Zeroizing::default(),
-            handed => handed?,
-        };
-        Ok((child.wait().await?, said?, Secret::new(std::mem::take(&mut *handed))))
-    }
-
     async fn act(&self, step: &str, rest: Json, value: Option<&Secret>) -> Result<(), WorldError> {
         self.ask::<Nothing>(step, rest, value).await.map(drop)
     }
-}
-
-/// Everything that comes, which must not be more than `most`.
-async fn all(from: &mut (impl AsyncRead + Unpin), most: u64) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    // Never grown, so that no copy is left behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(most + 1).unwrap_or(0)));
-    from.take(most + 1).read_to_end(&mut bytes).await?;
-    if bytes.len() as u64 > most { Err(std::io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
 #[async_trait]

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
-use super::http::{Known, Vendor};
+use super::http::Vendor;
 use super::http_answer::{Answer, origin, text, view};
+use super::http_talk::Known;
 use crate::model::id::KeyId;
 use crate::world::{ErrorClass, KeyView, Listing, WorldError};
 

@@ -12,13 +12,16 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::model::locker::DynamodbSink as Settings;
+use crate::model::time::Timestamp;
 use crate::transport::aws::Failure;
-use crate::world::{ErrorClass, Packet, Sink, WorldError};
+use crate::world::{ErrorClass, ObjectStore, Packet, Sink, WorldError};
 
 /// Bytes in a part: an item may have 400 KB, names included.
 const PART: usize = 350_000;
 /// The partition of the items that say what is there.
 const COMMITS: &str = "commits";
+/// The partition of the items that say which objects are.
+const OBJECTS: &str = "objects";
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -65,6 +68,39 @@ impl Table {
         }
     }
 
+    /// The item `sk` of the partition `pk`.
+    async fn item(&self, pk: &str, sk: &str, doing: &str) -> Result<Option<Item>, WorldError> {
+        let get = self.client.get_item().table_name(&self.settings.table).consistent_read(true);
+        let found = get.key("pk", text(pk)).key("sk", text(sk)).send().await;
+        let found = found.map_err(|error| Failure::of(&error).during(format!("{doing} in table `{}`", self.settings.table)))?;
+        Ok(found.item)
+    }
+
+    /// Puts bytes in parts. What is put may be made of other bytes another time: parts of two never mix.
+    async fn put_parts(&self, hash: &str, parts: &[&[u8]], doing: &str) -> Result<(), WorldError> {
+        for (part, bytes) in parts.iter().enumerate() {
+            let item = Item::from([
+                ("pk".to_owned(), text(format!("pack#{hash}"))),
+                ("sk".to_owned(), text(format!("{part:06}"))),
+                ("bytes".to_owned(), AttributeValue::B(Blob::new(bytes.to_vec()))),
+            ]);
+            self.put_once(item, "bytes", doing).await?;
+        }
+        Ok(())
+    }
+
+    /// The bytes whose parts are named by `hash`.
+    async fn parts(&self, hash: &str, doing: &str) -> Result<Vec<u8>, WorldError> {
+        let mut all = Vec::new();
+        for part in self.all(&format!("pack#{hash}"), doing).await? {
+            let bytes = part.get("bytes").and_then(|bytes| bytes.as_b().ok());
+            let broken = || self.failed(doing, ErrorClass::Permanent, "a part is not as slm writes it");
+            all.extend_from_slice(bytes.ok_or_else(broken)?.as_ref());
+        }
+        let wrong = || self.failed(doing, ErrorClass::Permanent, "its parts are not what they were");
+        if hash_of(&all) == hash { Ok(all) } else { Err(wrong()) }
+    }
+
     /// Puts an item; when there is one of that key it must have the same value under `same`.
     async fn put_once(&self, item: Item, same: &str, doing: &str) -> Result<(), WorldError> {
         let put = self.client.put_item().table_name(&self.settings.table).set_item(Some(item.clone()));
@@ -96,17 +132,9 @@ impl Sink for Table {
     async fn put(&self, packet: &Packet) -> Result<(), WorldError> {
         let Packet { number, commit, received, pack, run, controls } = packet;
         let doing = format!("put commit {number}");
-        let hash: String = Sha256::digest(pack).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hash_of(pack);
         let parts: Vec<&[u8]> = pack.chunks(PART).collect();
-        // The pack of a commit may be made of other bytes another time: parts of two never mix.
-        for (part, bytes) in parts.iter().enumerate() {
-            let item = Item::from([
-                ("pk".to_owned(), text(format!("pack#{hash}"))),
-                ("sk".to_owned(), text(format!("{part:06}"))),
-                ("bytes".to_owned(), AttributeValue::B(Blob::new(bytes.to_vec()))),
-            ]);
-            self.put_once(item, "bytes", &doing).await?;
-        }
+        self.put_parts(&hash, &parts, &doing).await?;
         for (control, tally) in controls {
             let item = Item::from([
                 ("pk".to_owned(), text(format!("control#{control}"))),
@@ -129,18 +157,48 @@ impl Sink for Table {
 
     async fn get(&self, number: u64, commit: &str) -> Result<Vec<u8>, WorldError> {
         let doing = format!("read commit {number}");
-        let get = self.client.get_item().table_name(&self.settings.table).consistent_read(true);
-        let found = get.key("pk", text(COMMITS)).key("sk", text(format!("{number:020}"))).send().await;
-        let found = found.map_err(|error| Failure::of(&error).during(format!("{doing} in table `{}`", self.settings.table)))?;
         let broken = || self.failed(&doing, ErrorClass::Permanent, "its item is gone, or not as slm writes it");
-        let head = found.item.filter(|item| field(item, "commit").is_some_and(|there| there == commit)).ok_or_else(broken)?;
-        let hash = field(&head, "pack").ok_or_else(broken)?;
-        let mut pack = Vec::new();
-        for part in self.all(&format!("pack#{hash}"), &doing).await? {
-            let bytes = part.get("bytes").and_then(|bytes| bytes.as_b().ok()).ok_or_else(broken)?;
-            pack.extend_from_slice(bytes.as_ref());
-        }
-        let there: String = Sha256::digest(&pack).iter().map(|byte| format!("{byte:02x}")).collect();
-        if there == *hash { Ok(pack) } else { Err(self.failed(&doing, ErrorClass::Permanent, "its parts are not what they were")) }
+        let head = self.item(COMMITS, &format!("{number:020}"), &doing).await?;
+        let head = head.filter(|item| field(item, "commit").is_some_and(|there| there == commit)).ok_or_else(broken)?;
+        self.parts(field(&head, "pack").ok_or_else(broken)?, &doing).await
     }
+
+    fn objects<'a>(&'a self, _: Timestamp) -> Box<dyn ObjectStore + 'a> {
+        Box::new(Objects(self))
+    }
+}
+
+/// What is too long for git, in parts as the packs of commits are.
+struct Objects<'a>(&'a Table);
+
+#[async_trait]
+impl ObjectStore for Objects<'_> {
+    async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<bool, WorldError> {
+        let (table, doing) = (self.0, format!("put object `{name}`"));
+        if table.item(OBJECTS, name, &doing).await?.is_some() {
+            return Ok(false);
+        }
+        let hash = hash_of(&bytes);
+        let parts: Vec<&[u8]> = bytes.chunks(PART).collect();
+        table.put_parts(&hash, &parts, &doing).await?;
+        // Last: what this names is there.
+        let item = Item::from([
+            ("pk".to_owned(), text(OBJECTS)),
+            ("sk".to_owned(), text(name)),
+            ("pack".to_owned(), text(hash)),
+            ("parts".to_owned(), AttributeValue::N(parts.len().to_string())),
+        ]);
+        table.put_once(item, "pack", &doing).await.map(|()| true)
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, WorldError> {
+        let (table, doing) = (self.0, format!("read object `{name}`"));
+        let Some(head) = table.item(OBJECTS, name, &doing).await? else { return Ok(None) };
+        let broken = || table.failed(&doing, ErrorClass::Permanent, "its item is not as slm writes it");
+        table.parts(field(&head, "pack").ok_or_else(broken)?, &doing).await.map(Some)
+    }
+}
+
+fn hash_of(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,32 +1,33 @@
-//! A bucket with Object Lock: an object for each commit, put once, encrypted by a key of KMS.
+//! A bucket with Object Lock: an object for each commit and for each thing that is too long for git, put once, encrypted by a key of KMS.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
-use aws_sdk_s3::Client;
-use aws_sdk_s3::config::Builder;
-use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use aws_sdk_s3::types::{ObjectLockMode, ServerSideEncryption};
 
 use crate::model::catalog::AwsSource;
 use crate::model::locker::S3Sink as Settings;
-use crate::transport::aws::Failure;
-use crate::world::{ErrorClass, Packet, Sink, WorldError};
+use crate::model::time::Timestamp;
+use crate::transport::bucket::{Bucket as Place, Lock, Object};
+use crate::world::{ErrorClass, ObjectStore, Packet, Sink, WorldError};
 
 /// Commits of one locker in one bucket.
 pub struct Bucket {
-    client: Client,
+    place: Place,
     settings: Settings,
-    owner: String,
+}
+
+/// Its objects, kept for as long as a commit that was received at one instant.
+struct Objects<'a> {
+    bucket: &'a Bucket,
+    received: Timestamp,
 }
 
 impl Bucket {
     /// The bucket that `settings` name, in `account`, reached by `config`.
     #[must_use]
     pub fn new(settings: Settings, account: &AwsSource, config: &SdkConfig) -> Self {
-        let built = Builder::from(config).force_path_style(account.endpoint.is_some()).build();
-        Self { client: Client::from_conf(built), settings, owner: account.account.clone() }
+        Self { place: Place::new(&settings.bucket, account, config), settings }
     }
 
     fn folder(&self) -> String {
@@ -36,6 +37,10 @@ impl Bucket {
     /// As many digits as any number has, so that names are in the order of the commits.
     fn key(&self, number: u64, commit: &str) -> String {
         format!("{}{number:020}-{commit}.pack", self.folder())
+    }
+
+    fn lock(&self, received: Timestamp) -> Lock<'_> {
+        Lock { until: self.settings.retention.after(received), kms_key: self.settings.kms_key.as_deref() }
     }
 }
 
@@ -48,52 +53,59 @@ fn parse(name: &str) -> Option<(u64, String)> {
 #[async_trait]
 impl Sink for Bucket {
     async fn held(&self) -> Result<BTreeMap<u64, String>, WorldError> {
-        let operation = format!("list the commits in bucket `{}`", self.settings.bucket);
-        let failed = |class, cause: String| WorldError { class, operation: operation.clone(), cause };
-        let (mut held, mut from) = (BTreeMap::new(), None);
-        loop {
-            let request = self.client.list_objects_v2().bucket(&self.settings.bucket).prefix(self.folder());
-            let request = request.expected_bucket_owner(&self.owner).set_continuation_token(from.clone());
-            let page = request.send().await.map_err(|error| Failure::of(&error).during(operation.clone()))?;
-            for key in page.contents().iter().filter_map(|object| object.key()) {
-                let Some((number, commit)) = key.strip_prefix(&self.folder()).and_then(parse) else { continue };
-                if let Some(other) = held.insert(number, commit.clone()) {
-                    return Err(failed(ErrorClass::Conflict, format!("commit {number} is there as {other} and as {commit}")));
-                }
-            }
-            match (page.is_truncated, page.next_continuation_token) {
-                (Some(false), _) => return Ok(held),
-                (Some(true), next @ Some(_)) if next != from => from = next,
-                _ => return Err(failed(ErrorClass::Transient, "its list has no end".to_owned())),
+        let operation = format!("list the commits in bucket `{}`", self.place.name());
+        let mut held = BTreeMap::new();
+        for key in self.place.keys(&self.folder(), &operation).await? {
+            let Some((number, commit)) = key.strip_prefix(&self.folder()).and_then(parse) else { continue };
+            if let Some(other) = held.insert(number, commit.clone()) {
+                let cause = format!("commit {number} is there as {other} and as {commit}");
+                return Err(WorldError { class: ErrorClass::Conflict, operation, cause });
             }
         }
+        Ok(held)
     }
 
     async fn put(&self, packet: &Packet) -> Result<(), WorldError> {
-        let until = self.settings.retention.after(packet.received).as_second();
-        let request = self.client.put_object().bucket(&self.settings.bucket).key(self.key(packet.number, &packet.commit));
-        let request =
-            request.if_none_match("*").expected_bucket_owner(&self.owner).content_type("application/x-git-packed-objects");
-        let request = request.object_lock_mode(ObjectLockMode::Compliance);
-        let request = request.object_lock_retain_until_date(DateTime::from_secs(until));
-        let request = request.server_side_encryption(ServerSideEncryption::AwsKms).set_ssekms_key_id(self.settings.kms_key.clone());
-        match request.body(ByteStream::from(packet.pack.clone())).send().await {
-            Ok(_) => Ok(()),
-            Err(error) => match Failure::of(&error) {
-                // It is there: by us when an answer was lost, or by another run that knew the same commit.
-                Failure { status: Some(409 | 412), .. } => Ok(()),
-                failure => Err(failure.during(format!("put commit {} into bucket `{}`", packet.number, self.settings.bucket))),
-            },
-        }
+        let key = self.key(packet.number, &packet.commit);
+        let object = Object { key, kind: "application/x-git-packed-objects", bytes: packet.pack.clone() };
+        let doing = format!("put commit {} into bucket `{}`", packet.number, self.place.name());
+        self.place.put_once(object, Some(self.lock(packet.received)), &doing).await.map(drop)
     }
 
     async fn get(&self, number: u64, commit: &str) -> Result<Vec<u8>, WorldError> {
-        let operation = format!("read commit {number} from bucket `{}`", self.settings.bucket);
-        let request = self.client.get_object().bucket(&self.settings.bucket).key(self.key(number, commit));
-        let found = request.expected_bucket_owner(&self.owner).send().await;
-        let found = found.map_err(|error| Failure::of(&error).during(operation.clone()))?;
-        let cause = "the answer broke off".to_owned();
-        let body = found.body.collect().await.map_err(|_| WorldError { class: ErrorClass::Transient, operation, cause })?;
-        Ok(body.to_vec())
+        let operation = format!("read commit {number} from bucket `{}`", self.place.name());
+        let found = self.place.get(&self.key(number, commit), &operation).await?;
+        found.ok_or_else(|| WorldError { class: ErrorClass::NotFound, operation, cause: "it is gone".to_owned() })
+    }
+
+    fn objects<'a>(&'a self, received: Timestamp) -> Box<dyn ObjectStore + 'a> {
+        Box::new(Objects { bucket: self, received })
+    }
+}
+
+impl Objects<'_> {
+    fn key(&self, name: &str) -> String {
+        format!("{}objects/{name}", self.bucket.settings.prefix)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Objects<'_> {
+    async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<bool, WorldError> {
+        let doing = format!("put object `{name}` into bucket `{}`", self.bucket.place.name());
+        let lock = self.bucket.lock(self.received);
+        let until = lock.until;
+        let object = Object { key: self.key(name), kind: "application/zstd", bytes };
+        let new = self.bucket.place.put_once(object, Some(lock), &doing).await?;
+        if !new {
+            // An earlier commit points to it as well.
+            self.bucket.place.keep_until(&self.key(name), until, &doing).await?;
+        }
+        Ok(new)
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, WorldError> {
+        let doing = format!("read object `{name}` from bucket `{}`", self.bucket.place.name());
+        self.bucket.place.get(&self.key(name), &doing).await
     }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_config::SdkConfig;
-use aws_sdk_sts::config::interceptors::{AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef};
+use aws_sdk_sts::config::interceptors::{BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef};
 use aws_sdk_sts::config::{ConfigBag, Intercept, ProvideCredentials as _, RuntimeComponents};
 use aws_sdk_sts::error::BoxError;
 use aws_sdk_sts::primitives::DateTime;
 
 pub use super::aws_failure::{Failure, classify, error_class};
+use super::aws_received::Received;
 pub use super::aws_session::{Sessions, session_from};
 use crate::model::receipt::Operation;
 use crate::model::snapshot::{Completeness, Unseen, Value};
@@ -56,7 +57,19 @@ pub async fn expiry(config: &SdkConfig) -> Result<Option<Timestamp>, String> {
 
 /// What one client sent and got back. A clone shares the log.
 #[derive(Clone, Default)]
-pub struct Wire(Arc<Mutex<WireLog>>);
+pub struct Wire {
+    log: Arc<Mutex<WireLog>>,
+    /// Answers may hold values of secrets: they are kept only where they are wanted.
+    keeps: bool,
+}
+
+/// An answer as it came.
+pub struct Body {
+    /// SHA-256, lower-case hex, taken before anything read it.
+    pub sha256: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
 
 /// The content of a [`Wire`].
 #[derive(Default)]
@@ -69,8 +82,8 @@ pub struct WireLog {
     pub request_ids: Vec<String>,
     /// The source's clock at the first answer.
     pub clock: Option<Timestamp>,
-    /// Body of the last successful answer, as received.
-    pub body: Option<Vec<u8>>,
+    /// The last answer that was no refusal, of a [`Wire::keeping`].
+    pub body: Option<Body>,
 }
 
 impl WireLog {
@@ -109,16 +122,22 @@ pub fn instant(at: Option<&DateTime>) -> Option<Value> {
 }
 
 impl Wire {
+    /// A log that also keeps the last answer.
+    #[must_use]
+    pub fn keeping() -> Self {
+        Self { keeps: true, ..Self::default() }
+    }
+
     /// Takes the log and begins a new one.
     #[must_use]
     pub fn take(&self) -> WireLog {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes the body of the last successful answer.
+    /// Takes the last answer that was no refusal.
     #[must_use]
-    pub fn take_body(&self) -> Option<Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).body.take()
+    pub fn take_body(&self) -> Option<Body> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).body.take()
     }
 }
 
@@ -139,19 +158,19 @@ impl Intercept for Wire {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).requests += 1;
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).requests += 1;
         Ok(())
     }
 
-    fn read_after_deserialization(
+    fn read_after_transmit(
         &self,
-        context: &AfterDeserializationInterceptorContextRef<'_>,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response();
         let headers = response.headers();
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let id = headers
             .get("x-amzn-requestid")
             .filter(|id| id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
@@ -161,7 +180,8 @@ impl Intercept for Wire {
         }
         if response.status().is_success() {
             log.answers += 1;
-            log.body = response.body().bytes().map(<[u8]>::to_vec);
+            let received = response.extension::<Received>().zip(response.body().bytes()).filter(|_| self.keeps);
+            log.body = received.map(|(Received(sha256), bytes)| Body { sha256: sha256.clone(), bytes: bytes.to_vec() });
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! AWS sessions: one for each account, region and role, with bounded retries, all under one rate of requests.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex as Lock, PoisonError};
+use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
 use aws_config::identity::IdentityCache;
@@ -21,6 +21,8 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use tokio::sync::Mutex;
 
+use super::actions_oidc::{Federated, Identity};
+use super::aws_received::Whole;
 use super::budget::Budget;
 use super::cloudtrail::LOOKUPS_PER_SECOND;
 use crate::model::catalog::AwsSource;
@@ -41,6 +43,8 @@ pub struct Sessions {
     made: Mutex<Vec<Made>>,
     /// The pace of lookups in the log of calls of each account and region.
     lookups: Lock<BTreeMap<(String, String), Budget>>,
+    /// The identity of a CI job and the role it takes, instead of the default credential chain.
+    job: Option<(Arc<Identity>, String)>,
 }
 
 struct Made {
@@ -56,7 +60,14 @@ impl Sessions {
     #[must_use]
     pub fn new(budget: Budget) -> Self {
         let http = SharedHttpClient::new(Paced { inner: client(), budget: budget.clone() });
-        Self { budget, http, made: Mutex::default(), lookups: Lock::default() }
+        Self { budget, http, made: Mutex::default(), lookups: Lock::default(), job: None }
+    }
+
+    /// Where no profile is named, calls as `role`, which is taken by the identity of the CI job.
+    #[must_use]
+    pub fn as_job(mut self, identity: Identity, role: String) -> Self {
+        self.job = Some((Arc::new(identity), role));
+        self
     }
 
     /// The budget, for what else the run calls.
@@ -82,10 +93,27 @@ impl Sessions {
             return found.config.clone();
         }
         let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
-        let config = session_from(loader.http_client(self.http.clone()), source, region, role, name).await;
+        let mut loader = loader.http_client(self.http.clone());
+        if let Some(job) = self.job.as_ref().filter(|_| source.profile.is_none()) {
+            loader = loader.credentials_provider(self.federated(job, source, region, name).await);
+        }
+        let config = session_from(loader, source, region, role, name).await;
         let (region, role, name) = (region.to_owned(), role.map(str::to_owned), name.to_owned());
         made.push(Made { source: source.clone(), region, role, name, config: config.clone() });
         config
+    }
+
+    /// Credentials by the identity of the job. Its STS is asked under the same budget, and without any.
+    async fn federated(
+        &self,
+        (identity, role): &(Arc<Identity>, String),
+        source: &AwsSource,
+        region: &str,
+        name: &str,
+    ) -> Federated {
+        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(self.http.clone()).no_credentials();
+        let sts = aws_sdk_sts::Client::new(&session_from(loader, source, region, None, name).await);
+        Federated { identity: Arc::clone(identity), role: role.clone(), session: name.to_owned(), sts }
     }
 }
 
@@ -113,6 +141,8 @@ pub async fn session_from(loader: ConfigLoader, source: &AwsSource, region: &str
         loader = loader.app_name(app);
     }
     let base = loader.load().await;
+    let http = Whole(base.http_client().unwrap_or_else(client));
+    let base = base.into_builder().http_client(http).build();
     let Some(role) = role else { return base };
     let provider =
         AssumeRoleProvider::builder(role).session_name(name).region(Region::new(region.to_owned())).configure(&base).build().await;
@@ -190,6 +220,7 @@ mod tests {
             profile: None,
             endpoint: Some("http://127.0.0.1:9".to_owned()),
             administrators: None,
+            events: None,
         }
     }
 

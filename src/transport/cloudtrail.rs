@@ -215,19 +215,30 @@ fn call(event: &Event, at: Timestamp, region: &str, by: By<'_>) -> Option<Option
             return Some(None);
         }
     }
-    let identity = record.user_identity;
-    let issuer = identity.session_context.and_then(|context| context.session_issuer).and_then(|issuer| issuer.arn);
-    let principal = issuer.or(identity.arn).or(identity.invoked_by).or(identity.principal_id);
-    let principal = principal.or_else(|| event.username().map(str::to_owned)).unwrap_or_else(|| "somebody".to_owned());
+    let principal = who(event, record.user_identity);
     let region = if record.aws_region.is_empty() { region } else { &record.aws_region };
     Some(Some(Call {
         at,
-        principal: letters(&principal, PRINCIPAL),
+        principal,
         user_agent: plain(&record.user_agent),
         source_ip: plain(&record.source_ip_address),
         event: plain(name),
         region: plain(region),
     }))
+}
+
+/// Who made the call that `event` is; `None` when it cannot be read.
+#[must_use]
+pub fn principal(event: &Event) -> Option<String> {
+    let record: Record = serde_json::from_str(event.cloud_trail_event()?).ok()?;
+    Some(who(event, record.user_identity))
+}
+
+fn who(event: &Event, identity: Identity) -> String {
+    let issuer = identity.session_context.and_then(|context| context.session_issuer).and_then(|issuer| issuer.arn);
+    let principal = issuer.or(identity.arn).or(identity.invoked_by).or(identity.principal_id);
+    let principal = principal.or_else(|| event.username().map(str::to_owned)).unwrap_or_else(|| "somebody".to_owned());
+    letters(&principal, PRINCIPAL)
 }
 
 /// The six letters that AWS adds to the name of a secret.

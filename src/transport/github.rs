@@ -159,6 +159,15 @@ impl Github {
         sent.unwrap_or_else(|_| Err(Failure::NoAnswer.into())).map_err(|Ended(failure, _)| failure)
     }
 
+    /// Sends `body` to `route` by `POST`, and again only after a refusal for the rate, by which nothing was made.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    pub async fn create(&self, route: &str, body: &impl Serialize) -> Result<Answer, Failure> {
+        let body = serde_json::to_value(body).map_err(|_| Failure::Shape)?;
+        self.send_by(self.client("POST")?, ("POST", route), Some(&body), 1).await
+    }
+
     /// Asks `query`, which changes nothing. An answer may hold errors beside data or without: see [`Answer::graph`].
     ///
     /// # Errors
@@ -174,21 +183,22 @@ impl Github {
     pub async fn installation(&self) -> Result<Option<Answer>, Failure> {
         let Login::App { installation, .. } = &self.login else { return Ok(None) };
         if let Some(client) = self.login.as_app(self.root()?)? {
-            return self.send_by(&client, "GET", &format!("/app/installations/{installation}"), None).await.map(Some);
+            let route = format!("/app/installations/{installation}");
+            return self.send_by(&client, ("GET", &route), None, ATTEMPTS).await.map(Some);
         }
         Ok(None)
     }
 
     async fn send(&self, method: &str, route: &str, body: Option<&serde_json::Value>) -> Result<Answer, Failure> {
-        self.send_by(self.client(method)?, method, route, body).await
+        self.send_by(self.client(method)?, (method, route), body, ATTEMPTS).await
     }
 
     async fn send_by(
         &self,
         client: &Octocrab,
-        method: &str,
-        route: &str,
+        (method, route): (&str, &str),
         body: Option<&serde_json::Value>,
+        attempts: u32,
     ) -> Result<Answer, Failure> {
         let mut backoff = BACKOFF;
         let mut attempt = 1;
@@ -201,7 +211,7 @@ impl Github {
             let sent = tokio::time::timeout(ANSWER, self.once(client, method, route, body)).await;
             match sent.unwrap_or_else(|_| Err(Failure::NoAnswer.into())) {
                 Err(Ended(_, Some(wait))) if self.pace.take(wait) => tokio::time::sleep(wait).await,
-                Err(Ended(failure, _)) if failure.may_pass() && attempt < ATTEMPTS => {
+                Err(Ended(failure, _)) if failure.may_pass() && attempt < attempts => {
                     tokio::time::sleep(backoff).await;
                     backoff *= 2;
                     attempt += 1;

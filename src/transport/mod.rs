@@ -1,11 +1,14 @@
 //! Clients of what plug-ins touch: sessions, the rate of requests, retries, error classes, the local vault, git,
 //! PostgreSQL, MySQL, registers and the event history at AWS.
 
+pub mod actions_oidc;
 pub mod atomic;
 pub mod attest;
 pub mod aws;
 mod aws_failure;
+mod aws_received;
 mod aws_session;
+pub mod bucket;
 pub mod budget;
 pub mod cloudtrail;
 pub mod git;
@@ -13,8 +16,10 @@ pub mod git_signature;
 pub mod github;
 mod github_failure;
 mod github_graphql;
+pub mod github_issues;
 mod github_login;
 mod github_pace;
+pub mod github_pulls;
 pub mod http;
 pub mod kms_key;
 pub mod kubernetes;

@@ -11,6 +11,7 @@ use aws_sdk_secretsmanager::types::Tag;
 use slm::collectors::secrets_manager::SecretsManager;
 use slm::model::catalog::{AwsSource, SecretRef};
 use slm::model::id::VersionId;
+use slm::model::receipt::RawRef;
 use slm::model::secret::Secret;
 use slm::model::snapshot::{Completeness, Fact, Resource, Unseen};
 use slm::model::time::Timestamp;
@@ -97,6 +98,7 @@ pub fn source(endpoint: &str) -> AwsSource {
         profile: None,
         endpoint: Some(endpoint.to_owned()),
         administrators: None,
+        events: None,
     }
 }
 
@@ -239,6 +241,21 @@ async fn a_page_without_a_list_is_no_empty_list() {
     }
     let seen = collect(&scripted(vec![(200, r#"{"SecretList":[]}"#.to_owned())]), "eu-west-1").await;
     assert!(seen.receipt.completeness.is_complete() && seen.populations[0].resources.is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_the_sdk_cannot_read_leaves_its_digest_in_an_incomplete_receipt() {
+    let cut = format!(r#"{{"SecretList":[{{"Name":"b","Description":"{CANARY}""#);
+    for body in [cut, format!("<html>{CANARY}</html>"), format!(r#"{{"SecretList":"{CANARY}"}}"#)] {
+        let seen = collect(&scripted(vec![page("a", "t1"), (200, body.clone())]), "eu-west-1").await;
+        assert_eq!((cause(&seen), seen.populations[0].resources.len()), (Unseen::Inconsistent, 1), "{body}");
+        let kept: Vec<_> = seen.raw.iter().map(|raw| raw.bytes().unwrap().into_owned()).collect();
+        assert_eq!((seen.receipt.raw.len(), kept.len(), kept[1].len()), (2, 2, 0), "nobody knows what is in it: {body}");
+        let whole = seen.receipt.raw[1].name.clone();
+        assert_eq!(whole, "prod/secrets-manager/123456789012/eu-west-1/0002.json");
+        assert_eq!(seen.receipt.raw[1], RawRef::new(whole, body.as_bytes(), b"", RawRef::unread()), "{body}");
+        assert!(!everything(&seen).contains(CANARY), "{body}");
+    }
 }
 
 fn secret() -> SecretRef {

@@ -106,7 +106,10 @@ async fn users_roles_credentials_and_policies_come_from_two_reports_and_no_call_
     let ci = &of(&seen, "Aws::OidcRole")[0];
     assert_eq!((ci.is("aud_pinned"), ci.get("sub_pinned")), (true, Some(Fact::Bool(false))));
     assert_eq!(ci.get("max_session_seconds"), Some(Fact::Long(7200)));
-    assert_eq!(seen.raw.len(), 3);
+    let kept: Vec<_> = seen.receipt.raw.iter().map(|raw| raw.name.rsplit('/').next().unwrap()).collect();
+    let want =
+        ["account-summary.xml", "password-policy.xml", "credential-report.xml", "authorization-details-0001.xml", "roles-0001.xml"];
+    assert_eq!((kept, seen.raw.len()), (want.to_vec(), 5));
     assert!(seen.receipt.effective.is_some(), "the report says when it was made");
     for (reference, kept) in seen.receipt.raw.iter().zip(&seen.raw) {
         let kept = kept.bytes().unwrap();
@@ -262,6 +265,25 @@ async fn what_is_left_out_of_an_answer_is_not_read_as_nothing() {
         (lists, vec![says(lists, &format!("<UserDetailList/><GroupDetailList/><Policies/>{END}"))], 1, &["IAM-09", "IAM-10"]),
     ] {
         goes(Wrong { operation, answers, cause: Unseen::Inconsistent, requests, undecided }).await;
+    }
+}
+
+#[tokio::test]
+async fn of_an_answer_that_cannot_be_read_the_digest_as_it_came_is_in_the_receipt() {
+    for (operation, name) in [
+        ("GetAccountSummary", "account-summary.xml"),
+        ("GetAccountPasswordPolicy", "password-policy.xml"),
+        ("GetCredentialReport", "credential-report.xml"),
+        ("GetAccountAuthorizationDetails", "authorization-details-0001.xml"),
+    ] {
+        let body = format!("<{operation}Response><cut>{CANARY}");
+        let seen = collect(&whole_account().on(operation, &[(200, body.clone())]).serve()).await;
+        assert_eq!(cause(&seen), Unseen::Inconsistent, "{operation}");
+        let at = seen.receipt.raw.iter().position(|raw| raw.name.ends_with(name)).expect(operation);
+        let reference = &seen.receipt.raw[at];
+        assert_eq!(*reference, RawRef::new(reference.name.clone(), body.as_bytes(), b"", RawRef::unread()), "{operation}");
+        assert_eq!(seen.raw[at].length(), 0, "{operation}");
+        assert!(!everything(&seen).contains(CANARY), "{operation}");
     }
 }
 

@@ -61,6 +61,121 @@ fn by_hand(folder: &Path, page: &str, before: &str) -> (bool, String) {
 }
 
 #[test]
+fn an_attestation_over_what_no_run_recorded_says_what_was_found_and_counts_for_nothing() {
+    let (world, _) = recorded();
+    let now = slm::model::time::Timestamp::now();
+    let day = now.strftime("%Y-%m-%d").to_string();
+    let sign = |root: &str| {
+        let text = format!(
+            "statement = \"Looked at.\"\nauthor = \"ada\"\napprover = \"bo\"\nsigned = {now}\npopulation-root = \"{root}\"\n"
+        );
+        world.write(&format!("attestations/ROT-01/{day}.toml"), &text);
+        world.slm(&["check"]).exits(0);
+        world.slm(&["status"])
+    };
+    let drawn = ["sample", "--control", "ROT-01", "--n", "1", "--nonce", "a", "--from", &day, "--to", &day, "--format", "json"];
+    let drawn = world.slm(&drawn).json();
+    let (root, log) = (drawn["population_root"].as_str().unwrap(), drawn["log"]["root"].as_str().unwrap());
+    for founded in [root, log] {
+        let ran = sign(founded);
+        assert!(!ran.out.contains("attestation!") && ran.out.contains("ROT-01"), "{}", ran.out);
+    }
+    let strange = "0".repeat(64);
+    let members = drawn["population"].as_u64().unwrap();
+    let told = format!(
+        "`attestations/ROT-01/{day}.toml`: root {strange} is neither of a population nor of the log in any run of {day}/{day}; by then ROT-01 \
+         was judged for {members} member{}, root {root}; look at what `slm sample` prints for these days, and sign that",
+        if members == 1 { "" } else { "s" }
+    );
+    sign(&strange).says(&format!("attestation! {told}"));
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]);
+    world.slm(&["report", "period", "--from", &day, "--to", &day]).says(&format!("! unproven    {told}"));
+
+    // Of days without a run nothing shows what was looked at.
+    std::fs::remove_file(world.root().join(format!("attestations/ROT-01/{day}.toml"))).unwrap();
+    let text = "statement = \"Looked at.\"\nauthor = \"ada\"\napprover = \"bo\"\nsigned = 2021-01-02T00:00:00Z\n";
+    world.write("attestations/ROT-01/2020-01-01_2099-12-31.toml", &format!("{text}population-root = \"{root}\"\n"));
+    world.slm(&["status"]).says("slm/evidence has no run of 2020-01-01/2099-12-31 from before it was signed");
+}
+
+/// A locker with large and small answers of AWS, the large ones beside it as objects.
+fn with_raw_answers(moto: &crate::support::Server) -> World {
+    let endpoint = moto.endpoint.clone();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let config = crate::aws::config(&endpoint, "eu-west-1", None).await;
+        let secrets = aws_sdk_secretsmanager::Client::new(&config);
+        for number in 0..60 {
+            secrets.create_secret().name(format!("plain/{number:03}")).secret_string("x").send().await.unwrap();
+        }
+    });
+    let (world, _) = recorded();
+    let world = world.with("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").with("AWS_SECRET_ACCESS_KEY", "test");
+    let world = world.with("AWS_EC2_METADATA_DISABLED", "true").with("NO_PROXY", "127.0.0.1");
+    let source = format!(
+        "\n[locker.objects]\nover = 4096\nfolder = \"../objects\"\n\n[source.prod.aws]\naccount = \"{}\"\nregions = [\"eu-west-1\"]\n\
+         endpoint = \"{endpoint}\"\n",
+        crate::aws::ACCOUNT
+    );
+    world.write("slm.toml", &(world.read("slm.toml") + &source));
+    world.commit();
+    let ran = world.slm(&["apply", "--auto-approve"]);
+    assert!(ran.out.contains("Recorded as"), "{}{}", ran.out, ran.err);
+    world
+}
+
+#[test]
+fn raw_answers_are_packed_when_asked_for_and_none_of_them_can_be_left_out() {
+    let moto = crate::support::Server::moto();
+    let world = with_raw_answers(&moto);
+    let said = world.slm(&["verify", "--no-memory", "--format", "json"]).json();
+    let key = said["keys"][0]["key"].as_str().unwrap().to_owned();
+
+    let without = files(&bundle(&world, "without.zip"));
+    assert!(without.keys().all(|name| !name.starts_with("evidence/raw/") && !name.starts_with("objects/")), "{:?}", without.keys());
+    let export = |name: &str| {
+        let path = world.outside(name);
+        world.slm(&["export", "bundle", "--raw", "--out", path.to_str().unwrap()]).exits(0);
+        path
+    };
+    let (one, two) = (export("one.zip"), export("two.zip"));
+    assert!(fs::read(&one).unwrap() == fs::read(&two).unwrap(), "two exports of the same evidence differ");
+    let packed = files(&one);
+    let answers: Vec<&String> = packed.keys().filter(|name| name.starts_with("evidence/raw/")).collect();
+    let pointer = (*answers.iter().find(|name| name.ends_with(".object")).unwrap()).clone();
+    let object = packed.keys().find(|name| name.starts_with("objects/")).unwrap().clone();
+    let verify = |files: &BTreeMap<String, Vec<u8>>, name: &str| {
+        let path = world.outside(name);
+        let mut files = files.clone();
+        files.remove(DIGEST);
+        let sealed = digest(&files);
+        files.insert(DIGEST.to_owned(), sealed.into_bytes());
+        fs::write(&path, pack(&files).unwrap()).unwrap();
+        world.slm(&["verify", path.to_str().unwrap(), "--key", &key])
+    };
+    verify(&packed, "same.zip").exits(0).says(" hold what was received");
+
+    let mut changed = packed.clone();
+    changed.insert(object.clone(), slm::record::objects::packed(b"other").unwrap());
+    verify(&changed, "changed.zip").exits(7).says("error[slm::evidence-object-changed]");
+    let mut lost = packed.clone();
+    lost.remove(&object);
+    verify(&lost, "lost.zip").exits(7).says("error[slm::bundle-lacks]");
+    let mut withheld = packed.clone();
+    withheld.remove(&pointer);
+    let manifest = String::from_utf8(withheld["manifest.json"].clone()).unwrap();
+    let lines: Vec<&str> = manifest.lines().filter(|line| !line.contains(&pointer)).collect();
+    let last = lines.len() - 2;
+    let lines: Vec<String> = lines
+        .iter()
+        .enumerate()
+        .map(|(at, line)| if at == last { line.trim_end_matches(',').to_owned() } else { (*line).to_owned() })
+        .collect();
+    withheld.insert("manifest.json".to_owned(), (lines.join("\n") + "\n").into_bytes());
+    verify(&withheld, "withheld.zip").exits(7).says("error[slm::bundle-withheld]");
+}
+
+#[test]
 fn a_bundle_is_the_same_bytes_twice_and_holds_by_whoever_knows_the_key() {
     let (world, key) = recorded();
     let (one, two) = (bundle(&world, "one.zip"), bundle(&world, "two.zip"));

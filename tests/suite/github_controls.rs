@@ -10,7 +10,7 @@ use slm::model::catalog::{Catalog, Control, GithubSource};
 use crate::github_org::{collect_as, everything};
 use crate::github_server::TOKEN;
 
-fn shipped() -> Catalog {
+pub fn shipped() -> Catalog {
     let files = Files(read_work_tree(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap());
     load(&files, "2026-11-24T00:00:00Z".parse().unwrap()).catalog.unwrap()
 }

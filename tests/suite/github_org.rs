@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 use slm::collectors::github::GithubOrg;
 use slm::model::catalog::{GithubApproved, GithubSource};
+use slm::model::receipt::RawRef;
 use slm::model::secret::Secret;
 use slm::model::snapshot::{Completeness, Fact, Population, Resource, Unseen, Value};
 use slm::model::time::Timestamp;
@@ -205,6 +206,12 @@ async fn a_list_of_repositories_that_breaks_off_is_incomplete_and_keeps_what_was
         assert_eq!((cause(&repos.completeness), repos.resources.len()), (Some(want), resources), "{status} {headers}");
         assert_eq!(seen.receipt.completeness, repos.completeness);
         assert_eq!(cause(&of(&seen, "Org").completeness), None);
+        // Of an answer that cannot be read its digest stays, and nothing of what is in it.
+        let unread: Vec<_> = seen.receipt.raw.iter().filter(|raw| raw.redacted == RawRef::unread()).collect();
+        assert_eq!(unread.len(), usize::from((status, body) == (200, CANARY)), "{status} {headers}");
+        for raw in unread {
+            assert_eq!(*raw, RawRef::new(raw.name.clone(), CANARY.as_bytes(), b"", RawRef::unread()));
+        }
     }
 }
 

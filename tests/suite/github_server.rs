@@ -17,6 +17,7 @@ use slm::model::secret::Secret;
 use slm::transport::github::{Github, Login};
 
 use crate::github_app::App;
+use crate::github_config::Held;
 
 pub const TOKEN: &str = "canary-token-55aa-never-shown";
 pub const CANARY: &str = "canary-value-91be-never-shown";
@@ -73,6 +74,8 @@ pub struct State {
     pub deploy_keys: BTreeMap<(String, u64), Json>,
     /// Keys a page.
     pub page: usize,
+    /// The repositories of policy and evidence, as GraphQL tells of them.
+    pub held: Option<Held>,
     /// Answers by method and route, before anything else.
     pub scripts: BTreeMap<String, Script>,
     /// Answers given once each, before those.
@@ -111,6 +114,7 @@ impl Server {
             dispatched: Vec::new(),
             deploy_keys: BTreeMap::new(),
             page: 2,
+            held: None,
             scripts: BTreeMap::new(),
             once: BTreeMap::new(),
             sent: BTreeSet::new(),
@@ -236,6 +240,9 @@ impl State {
         }
         if let Some(script) = self.scripts.get(asked) {
             return script.clone();
+        }
+        if let Some(answer) = self.held.as_ref().and_then(|held| held.answer(body)) {
+            return (200, String::new(), answer.to_string());
         }
         if let Some((status, link, answer)) = self.keys(method, route, body).or_else(|| self.readers(method, route)) {
             return (status, link, answer.to_string());

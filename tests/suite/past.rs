@@ -150,6 +150,14 @@ fn days_without_a_run_are_told_and_a_period_without_a_day_is_refused() {
 }
 
 #[test]
+fn without_days_a_period_is_from_the_first_run_to_the_last() {
+    let (world, day) = recorded();
+    let last = last_day(&world);
+    world.slm(&["report", "period"]).says(&format!("{day} to {last} on slm/evidence"));
+    world.slm(&["report", "period", "--from", &day]).says(&format!("{day} to {last} on slm/evidence"));
+}
+
+#[test]
 fn an_auditor_with_a_clone_is_told_the_same() {
     let (world, day) = recorded();
     let clone = world.outside("clone");

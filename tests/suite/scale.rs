@@ -34,6 +34,7 @@ fn source(account: &str, endpoint: &str) -> AwsSource {
         profile: None,
         endpoint: Some(endpoint.to_owned()),
         administrators: None,
+        events: None,
     }
 }
 

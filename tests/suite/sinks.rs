@@ -105,6 +105,15 @@ async fn contract(sink: &dyn Sink) {
     rebuilt(sink, &copy).await;
     assert_eq!(git(&copy, &["rev-parse", BRANCH]), tip);
 
+    // What commits point to, in parts where a part has an end: bytes that do not compress.
+    let noise: Vec<u8> = (0_u32..250_000).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let (store, name) = (sink.objects(all[0].received), "ab/cdef.zst");
+    assert_eq!(store.get(name).await.unwrap(), None);
+    assert!(store.put(name, noise.clone()).await.unwrap());
+    assert!(!store.put(name, b"other".to_vec()).await.unwrap(), "what is there stays");
+    assert!(store.get(name).await.unwrap() == Some(noise));
+    assert_eq!(sink.held().await.unwrap().len(), RUNS, "it is no commit");
+
     // Another history under the same numbers is not taken in silence.
     let other = Packet { commit: "f".repeat(40), ..all[1].clone() };
     let put = sink.put(&other).await.map(|()| None);
@@ -118,7 +127,8 @@ async fn contract(sink: &dyn Sink) {
 #[tokio::test]
 async fn a_bucket_keeps_the_contract_and_locks_and_encrypts_what_it_keeps() {
     let moto = Server::moto();
-    contract(&*bucket(&moto.endpoint).await).await;
+    let sink = bucket(&moto.endpoint).await;
+    contract(&*sink).await;
     let client = bucket_client(&moto.endpoint).await;
     let listed = client.list_objects_v2().bucket("acme-copy").send().await.unwrap();
     for object in listed.contents() {
@@ -127,7 +137,18 @@ async fn a_bucket_keeps_the_contract_and_locks_and_encrypts_what_it_keeps() {
         assert_eq!(head.server_side_encryption().unwrap().as_str(), "aws:kms");
         assert_eq!(head.ssekms_key_id(), Some("alias/evidence"));
     }
-    assert_eq!(listed.contents().len(), RUNS + 1);
+    assert_eq!(listed.contents().len(), RUNS + 2);
+
+    // An object that a later commit points to as well is kept for as long as that.
+    let until = async || {
+        let asked = client.get_object_retention().bucket("acme-copy").key("slm/mirror/objects/ab/cdef.zst");
+        asked.send().await.unwrap().retention.unwrap().retain_until_date.unwrap().secs()
+    };
+    let (before, later) = (until().await, Limit::days(9).after(slm::model::time::Timestamp::from_second(until().await).unwrap()));
+    assert!(!sink.objects(later).put("ab/cdef.zst", b"other".to_vec()).await.unwrap());
+    assert_eq!(until().await, later.as_second() + 2 * Limit::DAY);
+    assert!(!sink.objects(slm::model::time::Timestamp::UNIX_EPOCH).put("ab/cdef.zst", b"other".to_vec()).await.unwrap());
+    assert!(until().await > before, "and never for a shorter time");
 }
 
 #[tokio::test]
@@ -197,6 +218,34 @@ async fn world(moto: &Server) -> World {
     world.commit();
     world.slm(&["check"]).exits(0);
     world
+}
+
+#[tokio::test]
+async fn what_is_too_long_for_git_is_mirrored_with_its_commit_and_restored_from_either_sink() {
+    let moto = Server::moto();
+    let secrets = aws_sdk_secretsmanager::Client::new(&config(&moto.endpoint, REGION, None).await);
+    for number in 0..60 {
+        secrets.create_secret().name(format!("plain/{number:03}")).secret_string("x").send().await.unwrap();
+    }
+    let world = world(&moto).await;
+    world.write("slm.toml", &(world.read("slm.toml") + "\n[locker.objects]\nover = 4096\nfolder = \"../objects\"\n"));
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).says("kept by `copy`, `table`");
+    for sink in ["copy", "table"] {
+        let folder = format!("../{sink}.git");
+        let said = world.slm(&["restore", sink, &folder, "--format", "json"]).exits(0).json();
+        assert!(said["objects"].as_u64().unwrap() > 0, "{said}");
+        assert_eq!(said["lost"], serde_json::json!([]));
+        let objects = format!("{folder}/slm/objects");
+        world.slm(&["verify", &folder, "--no-memory", "--objects", &objects]).says(" hold what was received");
+    }
+    // One that is gone from the sink is told, and the rest is restored.
+    let client = bucket_client(&moto.endpoint).await;
+    let listed = client.list_objects_v2().bucket("acme-copy").prefix("slm/mirror/objects/").send().await.unwrap();
+    let key = listed.contents()[0].key().unwrap();
+    client.delete_object().bucket("acme-copy").key(key).send().await.unwrap();
+    let said = world.slm(&["restore", "copy", "../less.git"]).exits(3);
+    said.says(&format!("! object `{}` is not in sink `copy`", key.trim_start_matches("slm/mirror/objects/")));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use futures::FutureExt as _;
 use super::super::engine::drive;
 use super::super::job::{Budget, Job};
 use super::super::observation::Last;
+use super::pairs::singles;
 use super::rig::Rig;
 use super::search::Scenario;
 use super::state::{Setup, State, number, secret};
@@ -29,7 +30,7 @@ use crate::world::{
 };
 
 /// Processes until it counts as stuck; without a fault four are enough.
-const PROCESSES: u8 = 24;
+pub const PROCESSES: u8 = 24;
 
 /// What goes wrong at a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,27 +60,28 @@ pub const READS: [Mode; 7] =
 pub const WRITES: [Mode; 7] =
     [Mode::NotSent, Mode::AnswerLost, Mode::Denied, Mode::Throttled, Mode::Late, Mode::KilledBefore, Mode::KilledAfter];
 
-/// What goes wrong first or second in a pair: one of each effect.
-const READS_OF_PAIRS: [Mode; 3] = [Mode::NotSent, Mode::Stale, Mode::KilledBefore];
-const WRITES_OF_PAIRS: [Mode; 5] = [Mode::NotSent, Mode::AnswerLost, Mode::Denied, Mode::Late, Mode::KilledAfter];
+/// One of each effect.
+pub const READS_OF_EACH: [Mode; 3] = [Mode::NotSent, Mode::Stale, Mode::KilledBefore];
+pub const WRITES_OF_EACH: [Mode; 5] = [Mode::NotSent, Mode::AnswerLost, Mode::Denied, Mode::Late, Mode::KilledAfter];
 
 /// One fault: the number of the call, and what goes wrong there.
 pub type At = (usize, Mode);
 
 #[derive(Default)]
-struct Script {
-    faults: Vec<At>,
+pub struct Script {
+    pub faults: Vec<At>,
     /// Calls so far; true when it only reads.
-    calls: Vec<bool>,
-    burst: u8,
+    pub calls: Vec<bool>,
+    /// Calls from here that are refused for being too many.
+    pub burst: u8,
     /// Times a trial is refused because the credential is not known everywhere yet.
-    unready: u8,
+    pub unready: u8,
     /// Seconds for which a refusal may pass.
-    settle: i64,
+    pub settle: i64,
     /// As it was before the last change, and before anything was done.
-    before: State,
-    first: State,
-    wrong: Option<String>,
+    pub before: State,
+    pub first: State,
+    pub wrong: Option<String>,
 }
 
 /// A [`World`] behind a wire on which calls go wrong.
@@ -87,7 +89,7 @@ struct Script {
 pub struct Wire {
     world: World,
     leak: bool,
-    script: Arc<Mutex<Script>>,
+    pub script: Arc<Mutex<Script>>,
 }
 
 impl Wire {
@@ -282,10 +284,15 @@ pub struct Run {
     pub leaks: usize,
     /// What the end looks like, without names and instants.
     pub picture: String,
+    /// Processes that it took.
+    pub processes: u8,
 }
 
 pub type Named = (ConsumerId, Box<dyn Consumer>);
-type Consumers = [Named];
+pub type Consumers = [Named];
+
+/// True while the lease lasts.
+type Fence<'a> = &'a (dyn Fn() -> bool + Send + Sync);
 
 /// One process from its start to its end; `None` when it was killed.
 pub type Process = fn(&Rig, &Wire, &Consumers) -> Option<Fate>;
@@ -294,23 +301,35 @@ pub type Process = fn(&Rig, &Wire, &Consumers) -> Option<Fate>;
 pub fn run(scenario: &Scenario, faults: &[At], process: Process) -> Run {
     let rig = Rig::new(scenario);
     let (wire, consumers) = wire(&rig, faults);
-    let (mut at_rest, mut asked) = (false, false);
-    for _ in 0..PROCESSES {
+    let (mut at_rest, mut asked, mut processes) = (false, false, 0);
+    while processes < PROCESSES && !at_rest {
         let fate = process(&rig, &wire, &consumers);
-        let mut inner = rig.world.lock();
-        inner.state.clock += 1;
-        if scenario.rollback && inner.state.depth == 1 && !asked && (!scenario.late_whim || ending(&inner.state)) {
-            asked = true;
-            ask_back(&scenario.setup, &mut inner.state);
-        } else if matches!(fate, Some(Fate::AlreadySo)) && inner.state.is_goal(&scenario.setup, scenario.wanted) {
-            at_rest = true;
-            break;
-        }
+        processes += 1;
+        at_rest = is_at_rest(&rig, fate.as_ref(), &mut asked);
     }
-    let state = rig.world.lock().state.clone();
+    told(&rig, &wire, processes, at_rest)
+}
+
+/// A process has ended: a lease passes, and a person may want the value before back. True when nothing is left to do.
+pub fn is_at_rest(rig: &Rig, fate: Option<&Fate>, asked: &mut bool) -> bool {
+    let scenario = &rig.scenario;
+    let state = &mut rig.world.lock().state;
+    state.clock += 1;
+    if scenario.rollback && state.depth == 1 && !*asked && (!scenario.late_whim || ending(state)) {
+        *asked = true;
+        ask_back(&scenario.setup, state);
+        return false;
+    }
+    matches!(fate, Some(Fate::AlreadySo)) && state.is_goal(&scenario.setup, scenario.wanted)
+}
+
+/// How a run ended after that many processes.
+pub fn told(rig: &Rig, wire: &Wire, processes: u8, at_rest: bool) -> Run {
+    let (scenario, state) = (&rig.scenario, &rig.world.lock().state);
     let script = std::mem::take(&mut *wire.script.lock().unwrap());
     let stuck = (!at_rest).then(|| format!("I4: {PROCESSES} processes were not enough"));
-    Run { calls: script.calls, wrong: script.wrong.or(stuck), leaks: leaks(scenario, &state), picture: picture(scenario, &state) }
+    let (wrong, leaks) = (script.wrong.or(stuck), leaks(scenario, state));
+    Run { calls: script.calls, wrong, leaks, picture: picture(scenario, state), processes }
 }
 
 /// True when the value before the one in force is disabled.
@@ -404,11 +423,16 @@ pub fn tried(scenario: &Scenario, unready: u8, settle: i64) -> String {
 
 fn driven(rig: &Rig, wire: &Wire, consumers: &Consumers, action: &ActionKind) -> Option<Fate> {
     let started = rig.world.lock().state.clock;
-    let settle = wire.script.lock().unwrap().settle;
     let fence = || rig.world.lock().state.clock == started;
+    let job = job(rig, wire, consumers, action, &fence);
+    drive(&job, &Fixed, &AtomicBool::new(false)).now_or_never().map(|outcome| outcome.fate)
+}
+
+/// What a process does `action` with.
+pub fn job<'a>(rig: &'a Rig, wire: &'a Wire, consumers: &'a Consumers, action: &'a ActionKind, fence: Fence<'a>) -> Job<'a> {
+    let settle = wire.script.lock().unwrap().settle;
     let validated = rig.scenario.setup.capabilities.overlap != Overlap::Unvalidated;
-    let budget = Budget { retries: 5, pause: Duration::ZERO, trials: 2, between: Duration::ZERO, settle };
-    let job = Job {
+    Job {
         action,
         credential: &rig.credential,
         store: wire,
@@ -416,12 +440,11 @@ fn driven(rig: &Rig, wire: &Wire, consumers: &Consumers, action: &ActionKind) ->
         target: validated.then_some(wire),
         registers: wire,
         consumers,
-        fence: &fence,
+        fence,
         retire_held: None,
         leak: rig.scenario.leak,
-        budget,
-    };
-    drive(&job, &Fixed, &AtomicBool::new(false)).now_or_never().map(|outcome| outcome.fate)
+        budget: Budget { retries: 5, pause: Duration::ZERO, trials: 2, between: Duration::ZERO, settle },
+    }
 }
 
 fn leaks(scenario: &Scenario, state: &State) -> usize {
@@ -439,76 +462,6 @@ fn picture(scenario: &Scenario, state: &State) -> String {
     let noted = |what: &&str| current.is_some_and(|id| state.registers.contains_key(&names::mark(&secret(), id, what)));
     let noted: Vec<_> = ["refused", "done"].into_iter().filter(noted).collect();
     format!("works {works}, adopted {adopted}, {active} of {} let in, noted {noted:?}", state.keys.len())
-}
-
-/// What a sweep found.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Sweep {
-    pub singles: usize,
-    pub doubles: usize,
-    pub single_violations: usize,
-    pub double_violations: usize,
-    pub leaks: usize,
-}
-
-impl std::ops::AddAssign for Sweep {
-    fn add_assign(&mut self, other: Self) {
-        self.singles += other.singles;
-        self.doubles += other.doubles;
-        self.single_violations += other.single_violations;
-        self.double_violations += other.double_violations;
-        self.leaks += other.leaks;
-    }
-}
-
-/// Every single fault that `run` can meet.
-fn singles(run: &Run) -> impl Iterator<Item = At> + '_ {
-    let modes = |reads: bool| if reads { &READS[..] } else { &WRITES[..] };
-    run.calls.iter().enumerate().flat_map(move |(at, reads)| modes(*reads).iter().map(move |mode| (at, *mode)))
-}
-
-fn in_pairs(reads: bool, mode: Mode) -> bool {
-    if reads { READS_OF_PAIRS.contains(&mode) } else { WRITES_OF_PAIRS.contains(&mode) }
-}
-
-/// True when something was wrong; says what.
-fn is_wrong(name: &str, clean: &Run, run: &Run, faults: &[At]) -> bool {
-    let other = (run.picture != clean.picture).then(|| format!("it ends otherwise: {}", run.picture));
-    let wrong = run.wrong.clone().or(other);
-    if let Some(wrong) = &wrong {
-        println!("{name}, {faults:?}: {wrong}");
-    }
-    wrong.is_some()
-}
-
-/// Every single fault, and of the pairs every `stride`th.
-pub fn sweep(name: &str, scenario: &Scenario, stride: usize) -> Sweep {
-    let begun = std::time::Instant::now();
-    let clean = run(scenario, &[], slm);
-    assert!(clean.wrong.is_none() && clean.leaks == 0, "{name}: {:?}, {}", clean.wrong, clean.picture);
-    let mut found = Sweep::default();
-    let mut nth = 0;
-    for one in singles(&clean) {
-        let single = run(scenario, &[one], slm);
-        found.singles += 1;
-        found.single_violations += usize::from(is_wrong(name, &clean, &single, &[one]));
-        found.leaks += single.leaks;
-        if !in_pairs(single.calls[one.0], one.1) {
-            continue;
-        }
-        for two in singles(&single).filter(|two| two.0 > one.0 && in_pairs(single.calls[two.0], two.1)) {
-            nth += 1;
-            if nth % stride == 0 {
-                let double = run(scenario, &[one, two], slm);
-                found.doubles += 1;
-                found.double_violations += usize::from(is_wrong(name, &clean, &double, &[one, two]));
-                found.leaks += double.leaks;
-            }
-        }
-    }
-    let seconds = begun.elapsed().as_secs_f64();
-    println!("{} calls, {} runs, {} pairs, {seconds:.1} s: {name}", clean.calls.len(), found.singles, found.doubles);
-    found
 }
 
 /// Single faults after which a consumer, or the version in force, is without a working credential.

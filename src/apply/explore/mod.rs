@@ -9,6 +9,7 @@ mod behind;
 mod faults;
 mod logins;
 mod node;
+mod pairs;
 mod readers;
 mod rig;
 mod search;

@@ -92,6 +92,13 @@ impl Wide {
     }
 }
 
+/// What `thing` is known by.
+pub fn wide(thing: &impl Hash) -> u128 {
+    let mut hasher = Wide(1, 2);
+    thing.hash(&mut hasher);
+    hasher.whole()
+}
+
 fn mix(one: u64, other: u64) -> u64 {
     let product = u128::from(one) * u128::from(other);
     (product as u64) ^ ((product >> 64) as u64)

@@ -86,7 +86,7 @@ impl Setup {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyState {
     pub active: bool,
     /// The value that is let in under its name; a login has one after the other.
@@ -104,7 +104,7 @@ pub struct Held {
 }
 
 /// Everything that lasts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct State {
     pub values: BTreeMap<VersionId, Vec<u8>>,
     pub current: Option<VersionId>,

@@ -7,17 +7,18 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::gather::{self, Artefact, Gathered, gather};
 use super::super::{Exit, Global, Said, Trouble};
-use super::{Asked, write};
+use super::{Asked, raw, write};
 use crate::evaluate::attestations::manual;
 use crate::host::archive::Archive;
 use crate::host::history::{History, Kept};
 use crate::host::zipped;
 use crate::model::attestation::Manual;
+use crate::model::events::EVENT_ENTITY;
 use crate::model::id::{ControlId, FrameworkId};
 use crate::model::period::{At, Period};
 use crate::model::snapshot::Snapshot;
-use crate::record::bundle::{CHECKPOINT, DIGEST, ENTRIES, MANIFEST, Manifest, Packed, digest};
-use crate::record::{decisions_path, leaf::hex};
+use crate::record::bundle::{CHECKPOINT, DIGEST, ENTRIES, MANIFEST, Manifest, OBJECTS, Packed, digest};
+use crate::record::{decisions_path, leaf::hex, snapshot_path};
 use crate::report::bundle::{self as pages, Log, Made, Version};
 use crate::report::words;
 
@@ -53,10 +54,11 @@ impl Files {
     }
 }
 
-pub(super) fn run(asked: &Asked, global: &Global) -> Result<Said, Trouble> {
+pub(super) fn run(asked: &Asked, raw: bool, global: &Global) -> Result<Said, Trouble> {
     let mut gathered = gather(global, &asked.days)?;
     let framework = asked.framework.as_deref().map(|id| gather::framework(&gathered.catalog, id)).transpose()?;
-    let files = files(&mut gathered, framework.as_ref())?;
+    let raw = if raw { Some(raw::Raw::read(global, &gathered)?) } else { None };
+    let files = files(&mut gathered, framework.as_ref(), raw)?;
     let zip = zipped::pack(&files)?;
     write(&asked.out, &zip)?;
     let sha256 = hex(&Sha256::digest(&zip));
@@ -79,7 +81,11 @@ pub(super) fn run(asked: &Asked, global: &Global) -> Result<Said, Trouble> {
 }
 
 /// Every file of the bundle.
-fn files(gathered: &mut Gathered, framework: Option<&FrameworkId>) -> Result<BTreeMap<String, Vec<u8>>, Trouble> {
+fn files(
+    gathered: &mut Gathered,
+    framework: Option<&FrameworkId>,
+    raw: Option<raw::Raw>,
+) -> Result<BTreeMap<String, Vec<u8>>, Trouble> {
     let controls = gather::controls(&gathered.catalog, framework);
     let mut kept: BTreeMap<ControlId, Vec<(At, usize, Kept)>> = BTreeMap::new();
     for control in &controls {
@@ -91,6 +97,11 @@ fn files(gathered: &mut Gathered, framework: Option<&FrameworkId>) -> Result<BTr
     let mut files = Files::default();
     let (versions, texts) = decisions(&archive, history, period, &kept, &mut files)?;
     evidence(&archive, history, period, &mut files)?;
+    let with_raw = raw.is_some();
+    if let Some(raw::Raw { answers, objects }) = raw {
+        answers.into_iter().for_each(|artefact| files.evidence(format!("evidence/{}", artefact.path), artefact));
+        objects.into_iter().for_each(|(name, object)| files.add(&format!("{OBJECTS}{name}"), object));
+    }
     let manual = signatures(gathered);
     let log = log(&archive);
     let made = Made { catalog, period, log: &log, versions: &versions, manual: &manual, framework };
@@ -106,7 +117,7 @@ fn files(gathered: &mut Gathered, framework: Option<&FrameworkId>) -> Result<BTr
     let mut packed = std::mem::take(&mut files.packed);
     packed.sort_by(|a, b| a.file.cmp(&b.file));
     let controls = controls.iter().map(ToString::to_string).collect();
-    let manifest = Manifest { format: 1, from: period.from, to: period.to, controls, files: packed };
+    let manifest = Manifest { format: 1, from: period.from, to: period.to, controls, raw: with_raw, files: packed };
     files.add(MANIFEST, manifest.text());
     let digest = digest(&files.files);
     files.add(DIGEST, digest);
@@ -149,6 +160,7 @@ fn evidence(archive: &Archive<'_>, history: &History, period: &Period, files: &m
     }
     let Some(last) = period.runs.last() else { return Ok(()) };
     let mut paths: Vec<String> = period.populations.iter().map(|members| members.path.clone()).collect();
+    paths.push(snapshot_path(&EVENT_ENTITY.into()));
     paths.extend(period.rotations.iter().map(|life| life.path.clone()));
     if let Some(commit) = archive.place(&last.commit).and_then(|at| history.commits().get(at)) {
         for folder in DECLARED {

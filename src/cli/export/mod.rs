@@ -2,6 +2,7 @@
 
 mod bundle;
 mod documents;
+mod raw;
 
 use std::path::{Path, PathBuf};
 
@@ -21,13 +22,22 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum What {
     /// One file for an auditor: pages that open offline, tables, the evidence and what proves it
-    Bundle(Asked),
+    Bundle(BundleArgs),
     /// Assessment plan, assessment results and plan of action and milestones as OSCAL
     Oscal(Asked),
     /// What does not hold at the end of a period, as SARIF
     Sarif(Asked),
     /// Findings of a period as OCSF, a line each
     Ocsf(Asked),
+}
+
+#[derive(clap::Args)]
+struct BundleArgs {
+    #[command(flatten)]
+    asked: Asked,
+    /// Pack what sources answered as well, as it was kept: of a long period that is most of the locker
+    #[arg(long)]
+    raw: bool,
 }
 
 /// What is asked of any export.
@@ -45,7 +55,7 @@ struct Asked {
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     match &args.what {
-        What::Bundle(asked) => bundle::run(asked, global),
+        What::Bundle(args) => bundle::run(&args.asked, args.raw, global),
         What::Oscal(asked) => documents::oscal(asked, global),
         What::Sarif(asked) => documents::sarif(asked, global),
         What::Ocsf(asked) => documents::ocsf(asked, global),

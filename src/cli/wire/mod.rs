@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 
+use crate::collectors::aws_events::{Events, GLOBAL_REGION};
 use crate::collectors::by_hand::{ByHand, Kept};
 use crate::collectors::cloudtrail::CloudTrail;
 use crate::collectors::consumers::Consumers;
 use crate::collectors::git::ConfigRepo;
 use crate::collectors::github::GithubOrg;
+use crate::collectors::github_config::ConfigAtGithub;
 use crate::collectors::github_leaks::{SecretScanning, Watched as WatchedKeys};
 use crate::collectors::iam::Iam;
 use crate::collectors::rotations::{Rotations, Watched};
@@ -20,11 +22,14 @@ use crate::collectors::vault::VaultSecrets;
 use crate::evaluate::join;
 use crate::host::clock::SystemClock;
 use crate::load::Observed;
-use crate::model::catalog::{Catalog, Credential, GithubSource, LeakTrigger, SecretRef, SourceKind, VaultSource};
+use crate::model::catalog::{
+    AwsSource, Catalog, Credential, GitSource, GithubSource, LeakTrigger, SecretRef, SourceKind, VaultSource,
+};
 use crate::model::id::SourceId;
 use crate::model::rotator::{self, RotatorConfig};
 use crate::model::secret::Secret;
 use crate::model::snapshot::Snapshot;
+use crate::model::time::Limit;
 use crate::transport::aws::Sessions;
 use crate::transport::budget::Budget;
 use crate::transport::github::{Github, Login};
@@ -37,8 +42,10 @@ mod anchors;
 mod consumers;
 mod github_rights;
 mod health;
+mod job;
 mod kinds;
 mod ledger;
+mod notifiers;
 mod objects;
 mod registers;
 mod rights;
@@ -50,8 +57,10 @@ pub(super) use ahead::Asker;
 pub(super) use anchors::anchor;
 pub(super) use consumers::{consumers_of, shared};
 pub(super) use health::health;
+pub(super) use job::identity;
 pub(super) use kinds::{Kind, keeper, kind};
 pub(super) use ledger::ledger;
+pub(super) use notifiers::{issues, notifier};
 pub(super) use objects::{folder_of, objects};
 pub(super) use registers::registers;
 pub(super) use sinks::sink;
@@ -62,7 +71,11 @@ const READ_SESSION: &str = "slm-read";
 
 /// The sessions of one run, under the rate that the catalog allows.
 pub(super) fn sessions(catalog: &Catalog) -> Sessions {
-    Sessions::new(Budget::per_second(catalog.settings.limits.requests_per_second))
+    let sessions = Sessions::new(Budget::per_second(catalog.settings.limits.requests_per_second));
+    match (job::identity(), job::role()) {
+        (Some(identity), Some(role)) => sessions.as_job(identity, role),
+        _ => sessions,
+    }
 }
 
 /// What collectors observe and what the catalog adds, by entity type.
@@ -102,10 +115,15 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
                     all.push(Box::new(CloudTrail::new(id.clone(), account, region, config.clone())));
                     all.push(Box::new(SecretsManager::new(id.clone(), account, region, config)));
                 }
+                all.extend(events(id, account, sessions).await);
             }
             SourceKind::Github(org) => {
                 all.push(Box::new(GithubOrg::new(id.clone(), org, github(org, sessions))));
                 all.extend(secret_scanning(catalog, id, org, sessions).await);
+                if let Some(config) = &org.config {
+                    let held = (catalog.settings.locker.branch.as_str(), window(catalog));
+                    all.push(Box::new(ConfigAtGithub::new(id.clone(), org, config, held, github(org, sessions))));
+                }
             }
             SourceKind::Git(repo) => {
                 let locker = catalog.settings.locker.branch.clone();
@@ -126,6 +144,28 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
     all.extend(rotations(catalog, root, sessions).await);
     all.extend(by_hand(catalog, root, sessions).await);
     all
+}
+
+/// What the log of calls of `account` is asked for; nothing where it does not want that.
+async fn events(id: &SourceId, account: &AwsSource, sessions: &Sessions) -> Vec<Box<dyn Collector>> {
+    let Some(back) = account.events else { return Vec::new() };
+    let mut all: Vec<Box<dyn Collector>> = Vec::new();
+    for region in account.regions.iter().map(|region| Some(region.as_str())).chain([None]) {
+        let asked = region.unwrap_or(GLOBAL_REGION);
+        let config = sessions.get(account, asked, account.read_role.as_deref(), READ_SESSION).await;
+        let pace = sessions.lookups(account, asked);
+        all.push(Box::new(Events::new(id.clone(), account, region, (back, pace), config)));
+    }
+    all
+}
+
+/// How far back commits of the config are evidence: as far as any git source of it says.
+fn window(catalog: &Catalog) -> Limit {
+    let git = catalog.settings.sources.values().filter_map(|kind| match kind {
+        SourceKind::Git(git) => Some(git.window),
+        _ => None,
+    });
+    git.max().unwrap_or(GitSource::WINDOW)
 }
 
 /// Looks for access keys in the alerts of `org`; `None` when no credential counts them as a sign.

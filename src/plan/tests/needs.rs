@@ -21,6 +21,7 @@ pub(super) fn keyed() -> World {
             profile: None,
             endpoint: None,
             administrators: None,
+            events: None,
         };
         world.catalog.settings.sources.insert("prod".into(), SourceKind::Aws(account));
         let mut declared = credential("key");

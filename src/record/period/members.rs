@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Stretch, Told, Versions};
+use crate::model::events::Event;
 use crate::model::id::{EntityType, ResourceId, SourceId};
 use crate::model::period::{At, Change, Explanation, Members, Presence, RunNote};
 use crate::model::time::Timestamp;
@@ -34,13 +35,21 @@ struct Step<'a> {
     before: Option<(&'a RunNote, Scopes<'a>)>,
     run: &'a RunNote,
     scopes: Scopes<'a>,
+    entity: &'a EntityType,
+    /// Calls that were observed in the stretch.
+    events: &'a [Event],
 }
 
-/// The members of `entity`.
+/// The members of `entity`; `events` are the calls that were observed, of whatever.
 ///
 /// # Errors
 /// When a line is not as slm writes it.
-pub fn members(entity: &EntityType, stretch: &Stretch<'_>, versions: &Versions<'_>) -> Result<Told<Members>, Unreadable> {
+pub fn members(
+    entity: &EntityType,
+    stretch: &Stretch<'_>,
+    versions: &Versions<'_>,
+    events: &[Event],
+) -> Result<Told<Members>, Unreadable> {
     let mut state = State::default();
     for line in versions.before.lines() {
         state.apply(versions.path, true, line)?;
@@ -58,7 +67,7 @@ pub fn members(entity: &EntityType, stretch: &Stretch<'_>, versions: &Versions<'
                 touched.insert(state.apply(versions.path, came, line)?);
             }
         }
-        let step = Step { at, before, run, scopes: scopes(run, entity) };
+        let step = Step { at, before, run, scopes: scopes(run, entity), entity, events };
         touched.extend(state.moved(&step));
         touched.into_iter().for_each(|key| state.note(key, &step));
         let seen = run.seen.iter().filter(|seen| seen.entity == *entity);
@@ -144,7 +153,7 @@ impl State {
         match scopes.get(&scope(key)) {
             None if before.config != step.run.config => Some(Explanation::OtherConfig),
             None | Some(false) => Some(Explanation::NotSeenWholeBefore),
-            Some(true) => None,
+            Some(true) => called(key, step, before, true),
         }
     }
 
@@ -152,7 +161,10 @@ impl State {
         match step.scopes.get(&scope(key)) {
             None if before.config != step.run.config => Some(Explanation::OtherConfig),
             None | Some(false) => Some(Explanation::NotSeenWhole),
-            Some(true) => self.gone.get(key).filter(|member| member.deleting).map(|_| Explanation::Deleting),
+            Some(true) => {
+                let deleting = self.gone.get(key).filter(|member| member.deleting).map(|_| Explanation::Deleting);
+                deleting.or_else(|| called(key, step, before, false))
+            }
         }
     }
 
@@ -163,6 +175,15 @@ impl State {
         let presence = |((source, scope, id), spans)| Presence { source, scope, id, spans };
         (self.spans.into_iter().map(presence).filter(|one| !one.spans.is_empty()).collect(), self.changes)
     }
+}
+
+/// The call between the run `before` and this one that made (`came`) or ended whom `key` is about.
+fn called(key: &Key, step: &Step<'_>, before: &RunNote, came: bool) -> Option<Explanation> {
+    let (source, scope, id) = key;
+    let between = |event: &&Event| since(event.at, before.at) && since(step.run.received, event.at);
+    let mut all = step.events.iter().filter(between);
+    let event = all.find(|event| event.explains(came, step.entity, (source, scope, id)))?;
+    Some(Explanation::Called { event: event.name.clone(), at: event.at, by: event.by.clone() })
 }
 
 /// True when `made` is not before the run that began at `before`, as clocks go.

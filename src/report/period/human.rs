@@ -130,6 +130,7 @@ fn population(report: &Report<'_>, one: &Members) -> String {
         let reason = match &change.explained {
             Some(crate::model::period::Explanation::Created(_)) => "made, says the source",
             Some(crate::model::period::Explanation::Deleting) => "being deleted, said the source",
+            Some(crate::model::period::Explanation::Called { .. }) => "by a call that was logged",
             Some(crate::model::period::Explanation::OtherConfig) => "by another config",
             Some(_) => "not seen whole",
             None => "not explained",
@@ -304,6 +305,7 @@ fn changes(report: &Report<'_>) -> Vec<String> {
         "store: {} of the log to the end; who may write branches is judged by controls over `GitHub::Repo` and `Git::Repo`",
         count(keys as u64, "key")
     ));
+    lines.extend(crate::report::segregation::lines(report.segregation).lines().map(str::to_owned));
     lines
 }
 

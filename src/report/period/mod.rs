@@ -12,6 +12,7 @@ use crate::model::catalog::Exception;
 use crate::model::id::{ExceptionId, FrameworkId};
 use crate::model::past::{LogHead, Noted, Serving, TextChange};
 use crate::model::period::{At, Cell, Change, Deviation, Explanation, NoRun, Period, Series};
+use crate::model::segregation::Segregation;
 use crate::model::time::{Limit, Timestamp};
 
 const MARKDOWN: &str = include_str!("../templates/period.md.j2");
@@ -34,6 +35,8 @@ pub struct Report<'a> {
     pub exceptions: Vec<Exception>,
     /// The log after the last run.
     pub head: Option<&'a LogHead>,
+    /// Who could change both policy and evidence, as the last run saw it.
+    pub segregation: &'a [Segregation],
     /// What contradicts itself.
     pub findings: &'a [Noted],
     /// What could not be shown.
@@ -155,6 +158,7 @@ fn why(explained: Option<&Explanation>) -> String {
     match explained {
         Some(Explanation::Created(at)) => format!("made at {at}, says its source"),
         Some(Explanation::Deleting) => "its source said before that it was being deleted".to_owned(),
+        Some(Explanation::Called { event, at, by }) => format!("{event} at {at} by {by}, says the log of calls"),
         Some(Explanation::NotSeenWhole) => "the population was not seen whole: it may be there all the same".to_owned(),
         Some(Explanation::NotSeenWholeBefore) => "the population was not seen whole before: it may have been there".to_owned(),
         Some(Explanation::OtherConfig) => "another config reads other sources".to_owned(),
@@ -178,7 +182,7 @@ fn subject(subject: &Subject) -> String {
 /// The report for programs: the period itself, and what is made of it.
 #[must_use]
 pub fn json(report: &Report<'_>) -> Json {
-    let Report { period, branch, cadence, framework, serving, texts, exceptions, head, findings, unproven } = report;
+    let Report { period, branch, cadence, framework, serving, texts, exceptions, head, segregation, findings, unproven } = report;
     let lasting = |one: &Deviation| {
         let Lasting { detected, fixed, seconds, ending } = Lasting::of(period, one);
         json!({
@@ -220,6 +224,7 @@ pub fn json(report: &Report<'_>) -> Json {
         "texts": texts,
         "criteria": serving.iter().map(gap).collect::<Vec<_>>(),
         "log": head,
+        "segregation": segregation,
         "findings": findings,
         "unproven": unproven,
     })

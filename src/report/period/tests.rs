@@ -6,6 +6,7 @@ use super::*;
 use crate::model::assessment::{Because, Tally};
 use crate::model::past::Otherwise;
 use crate::model::period::{Date, Day, Member, Members, Missed, Presence, RunNote, Seen, Span};
+use crate::model::segregation::Verdict;
 use crate::model::snapshot::Completeness;
 
 fn at(day: usize) -> Timestamp {
@@ -108,6 +109,12 @@ fn with<T>(look: impl FnOnce(&Report<'_>) -> T) -> T {
         unseen: None,
     }];
     let framework = "soc2".into();
+    let segregation = [Segregation {
+        source: "org".into(),
+        policy: "acme/policy main".to_owned(),
+        evidence: "acme/policy slm/evidence".to_owned(),
+        verdict: Verdict::Shared(["app slm".to_owned()].into()),
+    }];
     look(&Report {
         period: &period,
         branch: "slm/evidence",
@@ -117,6 +124,7 @@ fn with<T>(look: impl FnOnce(&Report<'_>) -> T) -> T {
         texts: &texts,
         exceptions: Vec::new(),
         head: None,
+        segregation: &segregation,
         findings: &[],
         unproven: &[],
     })
@@ -165,6 +173,7 @@ const SHOWN: &str = "\
   read s vault . as vault.age
   policy: changed 1 time, by nobody whose commit is here
   store: 0 keys of the log to the end; who may write branches is judged by controls over `GitHub::Repo` and `Git::Repo`
+  writers! org policy acme/policy main, evidence acme/policy slm/evidence: both can be changed alone by app slm; let policy need an approval of another, or give the evidence an identity of its own
 
 9. The life of one secret's rotations
   no version was made or ended

@@ -1,0 +1,83 @@
+//! Whether the population that an attestation names is one that the evidence has.
+
+use std::path::Path;
+
+use super::period::One;
+use crate::model::attestation::{About, Attestation, Manual, Signed};
+use crate::model::catalog::Catalog;
+use crate::model::id::ControlId;
+use crate::model::past::Noted;
+use crate::model::period::{before_midnight, midnight};
+use crate::model::time::Timestamp;
+use crate::record::sample::Frozen;
+use crate::report::words::count;
+
+/// Attestations that stand at `at` and name a population which no run on the branch of the locker recorded: what `manual` says of them is
+/// taken back.
+pub(super) fn confirm(root: &Path, catalog: &Catalog, at: Timestamp, manual: &mut [Manual]) -> Vec<Noted> {
+    let standing = catalog.attestations.values().filter(|one| one.signed <= at && one.covers.stands(at));
+    let found: Vec<(&Attestation, String)> = standing.filter_map(|one| Some((one, unfounded(root, catalog, one)?))).collect();
+    for Manual { about, state } in manual {
+        let Signed::For { covers, .. } = state else { continue };
+        if let Some((_, why)) = found.iter().find(|(one, _)| one.about == *about && one.covers == *covers) {
+            *state = Signed::Unfounded { covers: *covers, why: why.clone() };
+        }
+    }
+    found.into_iter().map(|(one, why)| noted(one, &why)).collect()
+}
+
+/// That `attestation` is founded on nothing, as it is told.
+pub(super) fn noted(attestation: &Attestation, why: &str) -> Noted {
+    Noted { code: "slm::attestation-unfounded", what: format!("`{}`: {why}", attestation.place.file) }
+}
+
+/// What was found in place of the population that `attestation` names; `None` when the evidence has it, or it names none.
+pub(super) fn unfounded(root: &Path, catalog: &Catalog, attestation: &Attestation) -> Option<String> {
+    let wanted = attestation.population_root.as_deref()?;
+    let branch = &catalog.settings.locker.branch;
+    let covers = attestation.covers;
+    // What was looked at was there when it was signed.
+    let within = (midnight(covers.from), before_midnight(covers.to).min(attestation.signed));
+    let mut found = Vec::new();
+    for control in controls(catalog, &attestation.about) {
+        let one = match One::read(root, branch, within, &control) {
+            Ok(one) => one,
+            Err(error) => return Some(format!("{branch} cannot be read: {}; fetch it", error.error)),
+        };
+        if one.runs.is_empty() {
+            return Some(format!("{branch} has no run of {covers} from before it was signed; fetch the branch, or sign again"));
+        }
+        let grown = one.series.as_ref().map(Frozen::growing).unwrap_or_default();
+        let known = grown.iter().any(|(_, population)| population.root() == wanted);
+        if known || one.roots().is_ok_and(|roots| roots.iter().any(|root| root == wanted)) {
+            return None;
+        }
+        found.push(match grown.last() {
+            Some((_, last)) => {
+                let members = count(last.items().len() as u64, "member");
+                format!("by then {control} was judged for {members}, root {}", last.root())
+            }
+            None => format!("no run of it judged {control} for anything"),
+        });
+    }
+    let next = "look at what `slm sample` prints for these days, and sign that";
+    Some(format!("root {wanted} is neither of a population nor of the log in any run of {covers}; {}; {next}", found.join(", ")))
+}
+
+/// The controls that `about` is about, by themselves or by serving the criterion; itself where there are none.
+fn controls(catalog: &Catalog, about: &About) -> Vec<ControlId> {
+    let serving = |framework, criterion| {
+        let serves = |one: &&crate::model::catalog::Control| {
+            one.criteria.get(framework).is_some_and(|criteria: &Vec<_>| criteria.contains(criterion))
+        };
+        catalog.controls.values().filter(serves).map(|one| one.id.clone()).collect::<Vec<_>>()
+    };
+    match about {
+        About::Control(id) => vec![id.clone()],
+        About::Criterion(framework, criterion) => {
+            let all = serving(framework, criterion);
+            // Its log may be named all the same.
+            if all.is_empty() { vec![ControlId::from(criterion.as_str())] } else { all }
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! The repositories at GitHub that hold policy and evidence: who may change each branch alone, and which merged pull request brought in
+//! each commit of the policy.
+//!
+//! Requests: one for each of the two branches, one a hundred commits in the window and one a hundred pull requests that were
+//! touched in it; none for an item.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::github_graph::{Listed, Page};
+use super::github_run::{Found, Run, incomplete, known, text};
+use super::github_writers::{Branch, alone};
+use crate::model::catalog::{GithubConfig, GithubSource};
+use crate::model::id::SourceId;
+use crate::model::snapshot::{Completeness, Unseen, Value};
+use crate::model::time::{Limit, Timestamp};
+use crate::transport::github::Github;
+use crate::world::{Clock, Collected, Collector};
+
+const BRANCH: &str = include_str!("github_config_branch.graphql");
+const COMMITS: &str = include_str!("github_config_commits.graphql");
+const PULLS: &str = include_str!("github_config_pulls.graphql");
+/// Pages of commits, and of pull requests, that are read at most: ten thousand of either.
+const PAGES: usize = 100;
+/// A day more than is compared: two clocks are never at the same instant.
+const MARGIN: i64 = 86_400;
+
+/// Entity types and the attributes this collector can observe of them.
+pub const EMITS: &[(&str, &[&str])] = &[
+    ("GitHub::Branch", &["alone", "branch", "holds", "lost_merges", "merged_pulls", "repo"]),
+    ("GitHub::Commit", &["committed_at", "merged_by"]),
+];
+
+/// Reads what holds the config repo of one organisation, and its evidence.
+pub struct ConfigAtGithub {
+    source: SourceId,
+    org: GithubSource,
+    config: GithubConfig,
+    evidence: String,
+    window: Limit,
+    github: Github,
+}
+
+/// What a query of one repository answers: of its branch the rules, or the commits.
+#[derive(Deserialize)]
+struct Answer<R> {
+    repository: Option<Repository<R>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Repository<R> {
+    name_with_owner: String,
+    #[serde(rename = "ref")]
+    reference: Option<R>,
+    pull_requests: Option<Page<Merged>>,
+}
+
+/// A branch and what it points at.
+#[derive(Deserialize)]
+struct Tip {
+    target: Option<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    history: Option<Page<Commit>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Commit {
+    oid: String,
+    committed_date: Timestamp,
+    associated_pull_requests: Option<Page<Pull>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Pull {
+    number: u64,
+    merged: bool,
+    base_ref_name: String,
+    base_repository: Option<Named>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named {
+    name_with_owner: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Merged {
+    number: u64,
+    updated_at: Timestamp,
+    merged_at: Option<Timestamp>,
+    merge_commit: Option<Oid>,
+}
+
+#[derive(Deserialize)]
+struct Oid {
+    oid: String,
+}
+
+impl Answer<Tip> {
+    fn commits(&self) -> Option<&Page<Commit>> {
+        self.repository.as_ref()?.reference.as_ref()?.target.as_ref()?.history.as_ref()
+    }
+
+    fn pulls(&self) -> Option<&Page<Merged>> {
+        self.repository.as_ref()?.pull_requests.as_ref()
+    }
+}
+
+impl Listed for Answer<Branch> {
+    fn next(&self) -> Option<String> {
+        None
+    }
+
+    fn count(&self) -> usize {
+        usize::from(self.repository.as_ref().is_some_and(|repository| repository.reference.is_some()))
+    }
+}
+
+impl Listed for Answer<Tip> {
+    fn next(&self) -> Option<String> {
+        self.commits().next().or_else(|| self.pulls().next())
+    }
+
+    fn count(&self) -> usize {
+        self.commits().count() + self.pulls().count()
+    }
+}
+
+impl ConfigAtGithub {
+    /// A collector of what holds the config repo as `org` says it, named `source`, whose evidence is on the branch `evidence`; commits
+    /// are read as far back as `window`.
+    #[must_use]
+    pub fn new(
+        source: SourceId,
+        org: &GithubSource,
+        config: &GithubConfig,
+        (evidence, window): (&str, Limit),
+        github: Github,
+    ) -> Self {
+        let (org, config, evidence) = (org.clone(), config.clone(), evidence.to_owned());
+        Self { source, org, config, evidence, window, github }
+    }
+}
+
+#[async_trait]
+impl Collector for ConfigAtGithub {
+    fn name(&self) -> &'static str {
+        "github-config"
+    }
+
+    fn source(&self) -> &SourceId {
+        &self.source
+    }
+
+    fn scope(&self) -> &str {
+        &self.org.org
+    }
+
+    async fn collect(&self, clock: &dyn Clock) -> Collected {
+        let started = clock.now();
+        let since = started.as_second().saturating_sub(self.window.as_seconds()).saturating_sub(MARGIN);
+        let since = Timestamp::from_second(since).unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut run = Run::new(&self.source, &self.org, &self.github);
+        let (mut branches, mut commits) = (Found::new(), Found::new());
+        let policy = Place { repo: &self.config.repo, branch: &self.config.branch, holds: "policy" };
+        let evidence = Place { repo: self.config.evidence_repo(), branch: &self.evidence, holds: "evidence" };
+        for place in [&policy, &evidence] {
+            run.branch(place, &mut branches).await;
+        }
+        let counted = run.commits(&policy, since, &mut commits).await;
+        let since = Timestamp::from_second(since.as_second().saturating_add(MARGIN)).unwrap_or(since);
+        run.pulls(&policy, since, &mut branches, &commits).await;
+        let found = vec![("GitHub::Branch", branches), ("GitHub::Commit", commits)];
+        run.end(self.name(), (self.github.app(), counted), (started, clock.now()), found)
+    }
+}
+
+/// A branch, and what it holds.
+struct Place<'a> {
+    repo: &'a str,
+    branch: &'a str,
+    holds: &'static str,
+}
+
+impl Place<'_> {
+    fn id(&self) -> String {
+        format!("github:{}/branches/{}", self.repo, self.branch)
+    }
+
+    fn given(&self) -> serde_json::Value {
+        let (owner, name) = self.repo.split_once('/').unwrap_or(("", self.repo));
+        json!({ "owner": owner, "name": name, "branch": format!("refs/heads/{}", self.branch), "after": null })
+    }
+
+    fn unseen(&self, what: &str) -> Completeness {
+        incomplete(Unseen::Denied, format!("{what} of `{}` of {} were not all shown", self.branch, self.repo))
+    }
+
+    /// INVARIANT: another repository is never read as this one, as one that was renamed would be.
+    fn is<R>(&self, answer: &Answer<R>) -> bool {
+        answer.repository.as_ref().is_some_and(|found| found.name_with_owner.eq_ignore_ascii_case(self.repo))
+    }
+}
+
+impl Run<'_> {
+    /// Who may change `place` alone.
+    async fn branch(&mut self, place: &Place<'_>, found: &mut Found) {
+        let read = self.ask::<Answer<Branch>>(&format!("graphql-config-{}", place.holds), BRANCH, place.given()).await;
+        read.omitted.iter().for_each(|omitted| found.lacks(&read.left_out(omitted)));
+        found.lacks(&read.seen);
+        let shown = read.pages.first().filter(|answer| place.is(answer)).and_then(|answer| answer.repository.as_ref());
+        let reference = shown.and_then(|repository| repository.reference.as_ref());
+        if reference.is_none() && read.seen.is_complete() {
+            found.lacks(&incomplete(Unseen::Inconsistent, format!("{} shows no branch `{}`", place.repo, place.branch)));
+        }
+        let names = reference.filter(|_| read.omitted.is_empty()).and_then(alone);
+        if reference.is_some() && names.is_none() {
+            found.lacks(&place.unseen("the rules"));
+        }
+        let names = names.map(|names| names.into_iter().collect::<Vec<_>>().join(", "));
+        let attributes = known([
+            ("alone", names.as_deref().map(text)),
+            ("branch", Some(text(place.branch))),
+            ("holds", Some(text(place.holds))),
+            ("repo", Some(text(place.repo))),
+        ]);
+        found.add(place.id(), attributes);
+    }
+
+    /// The commits of `place` since `since` with the pull requests that brought them in; how many the source counts.
+    async fn commits(&mut self, place: &Place<'_>, since: Timestamp, found: &mut Found) -> Option<u64> {
+        let mut given = place.given();
+        given["since"] = since.to_string().into();
+        let read = self.ask_while::<Answer<Tip>>("graphql-config-commits", COMMITS, given, |pages| pages.len() < PAGES).await;
+        read.omitted.iter().for_each(|omitted| found.lacks(&read.left_out(omitted)));
+        found.lacks(&read.seen);
+        let pages: Vec<&Page<Commit>> = read.pages.iter().filter(|answer| place.is(answer)).filter_map(Answer::commits).collect();
+        if pages.len() < read.pages.len().max(1) || !pages.iter().all(|page| page.shown()) {
+            found.lacks(&place.unseen("the commits"));
+        }
+        if pages.last().is_some_and(|page| page.page_info.has_next_page) && read.seen.is_complete() {
+            let detail = format!("stopped after {} commits of {}: shorten `window` of its git source", PAGES * 100, place.repo);
+            found.lacks(&incomplete(Unseen::Unreachable, detail));
+        }
+        for commit in pages.iter().flat_map(|page| page.items()) {
+            let merged_by = commit.merged_by(place);
+            if merged_by.is_none() {
+                found.lacks(&place.unseen("the pull requests of a commit"));
+            }
+            let attributes =
+                known([("committed_at", Some(Value::Time(commit.committed_date))), ("merged_by", merged_by.as_deref().map(text))]);
+            found.add(format!("github:{}/commits/{}", place.repo, commit.oid), attributes);
+        }
+        let counted = pages.first().and_then(|page| page.total_count);
+        let listed = found.resources.len() as u64;
+        if let Some(counted) = counted.filter(|counted| *counted != listed) {
+            let detail = format!("{} counts {counted} commits, and lists {listed}", place.repo);
+            found.lacks(&incomplete(Unseen::Inconsistent, detail));
+        }
+        counted
+    }
+
+    /// The pull requests merged into `place` since `since`: how many, and those whose merge is not among `commits`.
+    async fn pulls(&mut self, place: &Place<'_>, since: Timestamp, found: &mut Found, commits: &Found) {
+        let recent = |answer: &Answer<Tip>| answer.pulls().is_some_and(|page| page.items().all(|pull| pull.updated_at >= since));
+        let mut given = place.given();
+        given["branch"] = place.branch.into();
+        let on = |pages: &[Answer<Tip>]| pages.len() < PAGES && pages.last().is_some_and(recent);
+        let read = self.ask_while::<Answer<Tip>>("graphql-config-pulls", PULLS, given, on).await;
+        read.omitted.iter().for_each(|omitted| found.lacks(&read.left_out(omitted)));
+        found.lacks(&read.seen);
+        let pages: Vec<_> = read.pages.iter().filter(|answer| place.is(answer)).filter_map(Answer::pulls).collect();
+        let cut = pages.last().is_some_and(|page| page.page_info.has_next_page) && read.pages.last().is_some_and(recent);
+        let shown = pages.len() == read.pages.len().max(1) && pages.iter().all(|page| page.shown()) && !cut;
+        if !shown {
+            found.lacks(&place.unseen("the merged pull requests"));
+        }
+        // Of a list that was not read to its end nothing is said.
+        let whole = shown && read.seen.is_complete() && read.omitted.is_empty();
+        let Some(branch) = found.resources.get_mut(place.id().as_str()).filter(|_| whole) else { return };
+        let merged = |pull: &&Merged| pull.merged_at.is_some_and(|at| at >= since);
+        let merged: Vec<&Merged> = pages.iter().flat_map(|page| page.items()).filter(merged).collect();
+        let on_branch = |pull: &Merged| {
+            let oid = pull.merge_commit.as_ref().map(|commit| &commit.oid);
+            oid.is_some_and(|oid| commits.resources.contains_key(format!("github:{}/commits/{oid}", place.repo).as_str()))
+        };
+        // Of a branch that was not read to its end nothing is missing for certain.
+        if commits.seen.is_complete() {
+            let lost: BTreeSet<u64> = merged.iter().filter(|pull| !on_branch(pull)).map(|pull| pull.number).collect();
+            let lost = lost.iter().map(|number| format!("#{number}")).collect::<Vec<_>>().join(", ");
+            branch.set("lost_merges", text(&lost));
+        }
+        branch.set("merged_pulls", Value::Long(i64::try_from(merged.len()).unwrap_or(i64::MAX)));
+    }
+}
+
+impl Commit {
+    /// The merged pull request of `place` that brought it in; empty when there is none, `None` when that was not shown.
+    fn merged_by(&self, place: &Place<'_>) -> Option<String> {
+        let page = self.associated_pull_requests.as_ref().filter(|page| page.shown())?;
+        let here = |base: &Named| base.name_with_owner.eq_ignore_ascii_case(place.repo);
+        let ours =
+            |pull: &&Pull| pull.merged && pull.base_ref_name == place.branch && pull.base_repository.as_ref().is_some_and(here);
+        match page.items().find(ours) {
+            Some(pull) => Some(format!("#{}", pull.number)),
+            None => (!page.page_info.has_next_page).then(String::new),
+        }
+    }
+}

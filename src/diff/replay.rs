@@ -1,0 +1,174 @@
+//! Recorded days judged under both texts. A verdict is made again only where what it rests on has changed: a control whose rules and file
+//! are the same is not judged, and a resource that is as it was the day before is not, until the instant at which time alone changes what
+//! is said of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::columns::{Half, Key};
+use super::{Text, joins};
+use crate::evaluate::join::EMITS;
+use crate::model::assessment::Status;
+use crate::model::catalog::Control;
+use crate::model::difference::{Effort, Flip, Replay, Replayed};
+use crate::model::id::{ControlId, EntityType};
+use crate::model::period::Date;
+use crate::model::snapshot::Snapshot;
+use crate::model::time::Timestamp;
+use crate::policy::{Likeness, Rule, Rules};
+
+/// One recorded day: its last run.
+pub struct Day<'a> {
+    /// Which.
+    pub date: Date,
+    /// The instant that its rules saw as now.
+    pub at: Timestamp,
+    /// What was seen, joined with the old text.
+    pub base: &'a Snapshot,
+    /// The same joined with the new text.
+    pub head: &'a Snapshot,
+}
+
+/// Judges day after day.
+pub struct Replayer<'a> {
+    controls: Vec<ControlId>,
+    entities: BTreeSet<EntityType>,
+    base: Half<'a>,
+    head: Half<'a>,
+    days: Vec<BTreeMap<Date, u64>>,
+    /// How many subjects read differently on the day before, by control; kept while nothing is touched.
+    counts: Vec<u64>,
+    first: Option<Date>,
+    last: Option<Date>,
+    seen: u64,
+}
+
+impl<'a> Replayer<'a> {
+    /// Ready to judge those controls of which the two texts may say something else.
+    #[must_use]
+    pub fn new(base: &'a Text<'a>, head: &'a Text<'a>) -> Self {
+        let joins = joins(base.catalog, head.catalog);
+        let ids: BTreeSet<&ControlId> = base.catalog.controls.keys().chain(head.catalog.controls.keys()).collect();
+        let controls: Vec<ControlId> = ids.into_iter().filter(|id| may_differ(base, head, id, joins)).cloned().collect();
+        let of =
+            |text: &Text<'a>| controls.iter().filter_map(|id| text.catalog.controls.get(id)).flat_map(|one| one.entities.clone());
+        let entities = of(base).chain(of(head)).collect();
+        Self {
+            base: Half::new(base, &controls),
+            head: Half::new(head, &controls),
+            days: vec![BTreeMap::new(); controls.len()],
+            counts: vec![0; controls.len()],
+            controls,
+            entities,
+            first: None,
+            last: None,
+            seen: 0,
+        }
+    }
+
+    /// Controls that are judged.
+    #[must_use]
+    pub fn controls(&self) -> &[ControlId] {
+        &self.controls
+    }
+
+    /// Entity types that they speak about.
+    #[must_use]
+    pub const fn entities(&self) -> &BTreeSet<EntityType> {
+        &self.entities
+    }
+
+    /// Judges the next day.
+    pub fn day(&mut self, day: &Day<'_>) {
+        let touched = (self.base.look(day.base, day.at), self.head.look(day.head, day.at));
+        self.first.get_or_insert(day.date);
+        self.last = Some(day.date);
+        self.seen += 1;
+        for at in 0..self.controls.len() {
+            if touched.0[at] || touched.1[at] {
+                let mut count = 0;
+                self.differing(at, &mut |_| count += 1);
+                self.counts[at] = count;
+            }
+            if self.counts[at] > 0 {
+                self.days[at].insert(day.date, self.counts[at]);
+            }
+        }
+    }
+
+    /// What came of it; `None` when no day was judged. `without` is the number of days on which nothing is recorded.
+    #[must_use]
+    pub fn finish(self, without: u64) -> Option<Replay> {
+        let (from, to) = (self.first?, self.last?);
+        let mut controls = Vec::new();
+        for (at, control) in self.controls.iter().enumerate() {
+            let mut flips = Vec::new();
+            self.differing(at, &mut |flip| flips.push(flip));
+            flips.sort();
+            let days: Vec<(Date, u64)> = self.days[at].iter().map(|(date, number)| (*date, *number)).collect();
+            if !flips.is_empty() || !days.is_empty() {
+                controls.push(Replayed { control: control.clone(), flips, days });
+            }
+        }
+        let (one, other) = (self.base.effort, self.head.effort);
+        let effort = Effort { made: one.made + other.made, kept: one.kept + other.kept };
+        Some(Replay { from, to, days: self.seen, days_without_run: without, judged: self.controls, controls, effort })
+    }
+
+    /// Shows every subject of which the texts say something else on the day that was judged last.
+    fn differing(&self, at: usize, show: &mut dyn FnMut(Flip)) {
+        let keys: BTreeSet<&Key> = self.base.keys(at).chain(self.head.keys(at)).collect();
+        for key in keys {
+            let (old, new) = (self.base.column(at, key), self.head.column(at, key));
+            let flip = |resource, before, after| Flip { entity: key.entity.clone(), resource, before, after };
+            super::columns::zip(old, new, &mut |id, before, after| {
+                if differ(before, after) {
+                    show(flip(Some(id.clone()), before, after));
+                }
+            });
+        }
+        let (old, new) = (self.base.unseen(at), self.head.unseen(at));
+        let hole = |is: bool| is.then_some(Status::NoEvidence);
+        for place in old.symmetric_difference(new) {
+            let (before, after) = (hole(old.contains(place)), hole(new.contains(place)));
+            show(Flip { entity: place.entity.clone(), resource: None, before, after });
+        }
+    }
+}
+
+/// True when two readings are not the same. What only one text judges is told where it would be a finding.
+fn differ(before: Option<Status>, after: Option<Status>) -> bool {
+    match (before, after) {
+        (Some(before), Some(after)) => before != after,
+        (one, other) => one.or(other).is_some_and(|status| status > Status::Excepted),
+    }
+}
+
+/// True when the two texts may say something else of what `control` speaks about.
+fn may_differ(base: &Text<'_>, head: &Text<'_>, control: &ControlId, joins: bool) -> bool {
+    let (Some(before), Some(after)) = (base.catalog.controls.get(control), head.catalog.controls.get(control)) else { return true };
+    let action = super::controls::action(control);
+    let (old, new) = (base.rules.slice(&action), head.rules.slice(&action));
+    let same = matches!(Rules::likeness(old, new), Likeness::SameText | Likeness::Same);
+    !same
+        || decides(before) != decides(after)
+        || (joins && (reads_joined(before, old) || base.catalog.settings.sources != head.catalog.settings.sources))
+}
+
+/// What of a control's file its verdicts rest on.
+fn decides(control: &Control) -> impl PartialEq + '_ {
+    (&control.entities, &control.applies_where, &control.requires, control.evidence_ttl)
+}
+
+/// True when `control` may read something that a catalog adds to what was seen.
+fn reads_joined(control: &Control, slice: &[Rule]) -> bool {
+    let added: BTreeSet<&str> = EMITS
+        .iter()
+        .filter(|(entity, _)| control.entities.iter().any(|own| own.as_str() == *entity))
+        .flat_map(|(_, names)| names.iter().copied())
+        // What a collector says of a person's value is forgotten by whom it is declared.
+        .chain(["created", "last_rotated"])
+        .collect();
+    let asked = control.requires.iter().chain(control.applies_where.iter().map(|(name, _)| name));
+    let reads = asked.chain(slice.iter().flat_map(Rule::reads));
+    !Rules::is_native(slice) || reads.into_iter().any(|name| added.contains(&**name))
+}

@@ -1,0 +1,91 @@
+//! Questions to the solver of this machine, where there is one; `scripts/emulators.sh missing` says where not.
+
+use super::*;
+
+const SCHEMA: &str = r#"
+namespace Slm { entity Collector; }
+namespace Control { action "A-1" appliesTo { principal: Slm::Collector, resource: [Key, Other], context: { now: __cedar::datetime } }; }
+entity Key = { created?: __cedar::datetime, active?: Bool, number?: Long };
+entity Other = { number?: Long };
+"#;
+
+fn rule(condition: &str) -> String {
+    format!("permit (principal is Slm::Collector, action == Control::Action::\"A-1\", resource is Key) when {{ {condition} }};")
+}
+
+async fn proved(base: &str, head: &str) -> Option<Proof> {
+    let solver = Solver::find().ok()?;
+    let action = "Control::Action::\"A-1\"".to_owned();
+    let asked = Question { action: action.clone(), base: base.to_owned(), head: head.to_owned() };
+    solver.prove(SCHEMA, &[asked]).await.remove(&action)
+}
+
+const YOUNG: &str =
+    "resource has created && resource.created <= context.now && context.now.durationSince(resource.created) <= duration(\"90d\")";
+
+#[tokio::test]
+async fn a_rule_is_looser_tighter_equal_or_neither_and_an_example_shows_it() {
+    let longer = YOUNG.replace("90d", "365d");
+    let refactored = YOUNG.replace("<= duration(\"90d\")", "< duration(\"90d1ms\")");
+    let ways = [
+        (rule(YOUNG), rule(&longer), Way::Looser),
+        (rule(&longer), rule(YOUNG), Way::Tighter),
+        (rule(YOUNG), rule(&refactored), Way::Equal),
+        (rule(YOUNG), rule("resource has active && resource.active"), Way::Incomparable),
+        (rule("resource has number && resource.number > 30"), rule("resource has number && resource.number >= 31"), Way::Equal),
+    ];
+    for (base, head, way) in ways {
+        let Some(proof) = proved(&base, &head).await else { return };
+        assert_eq!((proof.way, &proof.means), (way, &Means::Solver), "{base} {head}");
+        let shown = (proof.newly_allowed.is_some(), proof.newly_denied.is_some());
+        assert_eq!(Way::by(shown.0, shown.1), way);
+        if let Some(example) = proof.newly_allowed {
+            assert!(example.resource.starts_with("Key::"), "{example:?}");
+            let now =
+                example.facts.iter().find(|(name, _)| name == "context.now").map(|(_, value)| value.parse::<Timestamp>().is_ok());
+            assert_eq!(now, Some(true), "{example:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_whole_decision_is_compared_forbids_and_exceptions_with_it() {
+    let forbid =
+        "forbid (principal, action == Control::Action::\"A-1\", resource is Key) when { resource has active && !resource.active };";
+    let except = "permit (principal, action == Control::Action::\"A-1\", resource == Key::\"k\") when { context.now < datetime(\"2027-01-01\") };";
+    let (plain, number) = (rule(YOUNG), rule("resource has number && resource.number > 0"));
+    for (base, head, way) in [
+        (plain.clone(), format!("{plain}{forbid}"), Way::Tighter),
+        (plain.clone(), format!("{plain}{except}"), Way::Looser),
+        // A permit that a forbid takes back is none.
+        (format!("{number}{forbid}"), format!("{number}{forbid}{}", rule("resource has active && !resource.active")), Way::Equal),
+    ] {
+        let Some(proof) = proved(&base, &head).await else { return };
+        assert_eq!(proof.way, way, "{base} {head}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_not_proved_and_says_why() {
+    let Some(proof) = proved("permit (", &rule(YOUNG)).await else { return };
+    assert!(matches!(&proof.means, Means::Unproved(why) if why.starts_with("the policies are not understood")), "{proof:?}");
+    let unknown = rule("resource has nothing && resource.nothing");
+    let Some(proof) = proved(&unknown, &rule(YOUNG)).await else { return };
+    assert_eq!(proof.way, Way::NotProved);
+    assert!(matches!(&proof.means, Means::Unproved(why) if why.contains("do not fit the new schema")), "{proof:?}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_no_solver_proves_nothing() {
+    let action = "Control::Action::\"A-1\"".to_owned();
+    let asked = Question { action: action.clone(), base: rule(YOUNG), head: rule("resource has active && resource.active") };
+    for program in ["/bin/true", "/bin/cat"] {
+        let solver = Solver::at(program.into());
+        let proof = solver.prove(SCHEMA, std::slice::from_ref(&asked)).await.remove(&action).unwrap();
+        assert_eq!(proof.way, Way::NotProved, "{program} {proof:?}");
+        assert!(matches!(&proof.means, Means::Unproved(why) if !why.is_empty()), "{proof:?}");
+    }
+    let none = Solver { path: "/bin/true".into(), all: Duration::ZERO };
+    let proof = none.prove(SCHEMA, std::slice::from_ref(&asked)).await.remove(&action).unwrap();
+    assert_eq!(proof, Proof::unproved("the 0 s for proofs were used up by others".to_owned()));
+}

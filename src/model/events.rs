@@ -1,0 +1,152 @@
+//! Calls that make members of populations and end them, as the log of calls of a source names them.
+
+use super::id::{EntityType, ResourceId, SourceId};
+use super::time::Timestamp;
+
+/// The entity type of such a call that was observed. It is no population: it explains those that are.
+pub const EVENT_ENTITY: &str = "Aws::Event";
+
+/// One call, by its name.
+pub struct Kind {
+    /// Its name in the log.
+    pub name: &'static str,
+    /// True when it makes what it is about, false when it ends it.
+    pub makes: bool,
+    /// Types of what it is about.
+    pub entities: &'static [&'static str],
+    /// How the part of an id begins that follows `#`; empty when there is none.
+    part: &'static str,
+    /// True when it is logged in one region for a whole account.
+    pub global: bool,
+}
+
+const fn kind(name: &'static str, makes: bool, entities: &'static [&'static str], part: &'static str, global: bool) -> Kind {
+    Kind { name, makes, entities, part, global }
+}
+
+/// Every call that is looked for.
+pub const KINDS: &[Kind] = &[
+    kind("CreateSecret", true, &["Aws::Secret"], "", false),
+    kind("DeleteSecret", false, &["Aws::Secret"], "", false),
+    kind("CreateTrail", true, &["Aws::Trail"], "", false),
+    kind("DeleteTrail", false, &["Aws::Trail"], "", false),
+    kind("CreateUser", true, &["Aws::User", "Aws::Principal"], "", true),
+    kind("DeleteUser", false, &["Aws::User", "Aws::Principal"], "", true),
+    kind("CreateRole", true, &["Aws::Principal", "Aws::OidcRole"], "", true),
+    kind("DeleteRole", false, &["Aws::Principal", "Aws::OidcRole"], "", true),
+    kind("CreatePolicy", true, &["Aws::Policy"], "", true),
+    kind("DeletePolicy", false, &["Aws::Policy"], "", true),
+    kind("CreateAccessKey", true, &["Aws::AccessKey", "Aws::Credential"], "access_key", true),
+    kind("DeleteAccessKey", false, &["Aws::AccessKey", "Aws::Credential"], "access_key", true),
+    kind("CreateLoginProfile", true, &["Aws::Credential"], "password", true),
+    kind("DeleteLoginProfile", false, &["Aws::Credential"], "password", true),
+];
+
+/// A call that was observed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Where it was logged.
+    pub source: SourceId,
+    /// Account and region, or account and `global`.
+    pub scope: String,
+    /// When it was made, by the clock of the source.
+    pub at: Timestamp,
+    /// Its name.
+    pub name: String,
+    /// What it was about, as the caller named it or the source answered: a name or an ARN.
+    pub of: String,
+    /// Who made it.
+    pub by: String,
+}
+
+impl Event {
+    /// True when it made (`came`) or ended the resource `id` of `entity`, seen in `scope` of `source`.
+    #[must_use]
+    pub fn explains(&self, came: bool, entity: &EntityType, (source, scope, id): (&SourceId, &str, &ResourceId)) -> bool {
+        let Some(kind) = KINDS.iter().find(|kind| kind.name == self.name) else { return false };
+        let account = |scope: &str| scope.split('/').next().unwrap_or_default().to_owned();
+        let place = if kind.global { account(&self.scope) == account(scope) } else { self.scope == scope };
+        kind.makes == came
+            && kind.entities.contains(&entity.as_str())
+            && *source == self.source
+            && place
+            && names(&self.of, id.as_str(), kind.part)
+    }
+}
+
+/// True when `of` is a name of the resource `id`, of which it is about `part`.
+fn names(of: &str, id: &str, part: &str) -> bool {
+    let (base, rest) = id.split_once('#').unwrap_or((id, ""));
+    if rest.is_empty() != part.is_empty() || !rest.starts_with(part) || of.is_empty() {
+        return false;
+    }
+    if let Some((_, secret)) = base.split_once(":secret:") {
+        // AWS adds a hyphen and six letters to the name of a secret.
+        let without = |text: &str| text.len().checked_sub(7).and_then(|end| text.get(..end)).map(str::to_owned);
+        return base == of || without(base).is_some_and(|arn| arn == of) || without(secret).is_some_and(|name| name == of);
+    }
+    base == of || base.rsplit(['/', ':']).next() == Some(of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explains(name: &str, of: &str, came: bool, entity: &str, id: &str) -> bool {
+        let kind = KINDS.iter().find(|kind| kind.name == name).unwrap();
+        let scope = if kind.global { "1/global" } else { "1/eu-west-1" };
+        let (source, at) = (SourceId::from("prod"), Timestamp::UNIX_EPOCH);
+        let event = Event {
+            source: source.clone(),
+            scope: scope.to_owned(),
+            at,
+            name: name.to_owned(),
+            of: of.to_owned(),
+            by: String::new(),
+        };
+        event.explains(came, &entity.into(), (&source, scope, &id.into()))
+    }
+
+    #[test]
+    fn a_call_explains_what_it_names_and_nothing_else() {
+        const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:1:secret:app/key-AbCdEf";
+        for of in [SECRET, "app/key", "arn:aws:secretsmanager:eu-west-1:1:secret:app/key"] {
+            assert!(explains("CreateSecret", of, true, "Aws::Secret", SECRET), "{of}");
+            assert!(!explains("CreateSecret", of, false, "Aws::Secret", SECRET), "{of}: it did not end it");
+            assert!(explains("DeleteSecret", of, false, "Aws::Secret", SECRET), "{of}");
+        }
+        for of in ["", "app", "key", "app/key2", "key-AbCdEf"] {
+            assert!(!explains("CreateSecret", of, true, "Aws::Secret", SECRET), "{of}");
+        }
+        let (user, key) = ("arn:aws:iam::1:user/team/ada", "arn:aws:iam::1:user/team/ada#access_key_1");
+        assert!(
+            explains("CreateUser", "ada", true, "Aws::User", user) && explains("CreateUser", user, true, "Aws::Principal", user)
+        );
+        assert!(!explains("CreateUser", "ada", true, "Aws::AccessKey", key));
+        assert!(explains("DeleteAccessKey", "ada", false, "Aws::AccessKey", key));
+        assert!(explains("CreateAccessKey", "ada", true, "Aws::Credential", key));
+        assert!(!explains("CreateAccessKey", "ada", true, "Aws::Credential", "arn:aws:iam::1:user/team/ada#password"));
+        assert!(!explains("CreateUser", "da", true, "Aws::User", user));
+    }
+
+    #[test]
+    fn a_call_in_another_place_explains_nothing() {
+        let event = |scope: &str, name: &str| Event {
+            source: "prod".into(),
+            scope: scope.to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            name: name.to_owned(),
+            of: "x".to_owned(),
+            by: String::new(),
+        };
+        let secret = ResourceId::from("arn:aws:secretsmanager:eu-west-1:1:secret:x-AbCdEf");
+        let user = ResourceId::from("arn:aws:iam::1:user/x");
+        let (prod, other) = (SourceId::from("prod"), SourceId::from("other"));
+        let made = |scope: &str, source: &SourceId| {
+            event(scope, "CreateSecret").explains(true, &"Aws::Secret".into(), (source, "1/eu-west-1", &secret))
+        };
+        assert_eq!([made("1/eu-west-1", &prod), made("1/us-east-1", &prod), made("1/eu-west-1", &other)], [true, false, false]);
+        let made = |scope: &str| event(scope, "CreateUser").explains(true, &"Aws::User".into(), (&prod, "1/global", &user));
+        assert_eq!([made("1/global"), made("2/global")], [true, false]);
+    }
+}

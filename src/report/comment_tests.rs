@@ -1,0 +1,222 @@
+//! The comment on a pull request: rendered, hostile, and never too long.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::plan::{Held, HeldBecause, PLAN_FORMAT, Reason};
+use crate::model::proposal::PROPOSAL_FORMAT;
+use crate::model::time::{Limit, Timestamp};
+
+const HEAD: &str = "aaaaaaaaaaaabbbbbbbbbbbbccccccccccccdddd";
+const LINK: &str = "https://github.com/acme/slm/actions/runs/5";
+
+fn now() -> Timestamp {
+    "2026-11-24T00:00:00Z".parse().unwrap()
+}
+
+fn escalate(control: &str, resource: &str) -> Action {
+    let kind = ActionKind::Escalate { control: control.into(), resource: Some(resource.into()), owner: "security".to_owned() };
+    let criteria = vec![("soc2".into(), "CC6.1".into())];
+    Action { kind, reason: Reason::NonCompliant, controls: vec![control.into()], criteria, permitted_by: Vec::new(), outlook: None }
+}
+
+fn rotate(credential: &str) -> Action {
+    let kind = ActionKind::Rotate {
+        credential: credential.into(),
+        secret: crate::model::catalog::SecretRef {
+            source: "prod".into(),
+            region: "eu-west-1".to_owned(),
+            name: credential.to_owned(),
+        },
+        generation: None,
+        rotation: "9f2c41d07ab3".into(),
+        consumers: vec!["api".into()],
+    };
+    let limit = Limit::days(60);
+    let reason = Reason::TooOld { since: Limit::days(-90).after(now()), due_after: limit, limit };
+    Action {
+        kind,
+        reason,
+        controls: vec!["ROT-01".into()],
+        criteria: Vec::new(),
+        permitted_by: vec!["rotate-open".into()],
+        outlook: None,
+    }
+}
+
+fn proposal(actions: Vec<Action>) -> Proposal {
+    let held =
+        Held { kind: rotate("held").kind, reason: Reason::NoValue, because: HeldBecause::ShareLimit { allowed: 1 }, outlook: None };
+    let plan = Plan {
+        format: PLAN_FORMAT,
+        at: now(),
+        config: HEAD.to_owned(),
+        snapshot: String::new(),
+        actions,
+        held: vec![held],
+        together: Vec::new(),
+        preflight: Vec::new(),
+        usage: Vec::new(),
+    };
+    Proposal {
+        format: PROPOSAL_FORMAT,
+        repository: "acme/slm".to_owned(),
+        environment: "production".to_owned(),
+        head: HEAD.to_owned(),
+        run: Some(5),
+        sight: Sight::Live,
+        exit: 5,
+        complaints: Vec::new(),
+        changes: vec![Change {
+            about: "ROT-01".to_owned(),
+            verdict: "looser".to_owned(),
+            lines: vec!["30d is 365d now".to_owned(), "2 of 12 secrets flip to compliant".to_owned()],
+        }],
+        standing: [("ROT-01".into(), [(Status::Compliant, 3), (Status::NonCompliant, 1)].into())].into(),
+        unseen: vec!["source prod secrets eu-west-1 was not seen whole".to_owned()],
+        plan: Some(plan),
+    }
+}
+
+fn told(proposal: &Proposal, limit: usize) -> String {
+    let digest = "d".repeat(64);
+    compose(proposal, &About { digest: Some(&digest), link: LINK }, limit)
+}
+
+/// Every folded part is opened and closed on a line of its own, one after the other.
+fn is_closed(text: &str) -> bool {
+    let mut open = false;
+    for line in text.lines() {
+        if line.starts_with("<details") {
+            if open {
+                return false;
+            }
+            open = true;
+        } else if line == "</details>" {
+            if !open {
+                return false;
+            }
+            open = false;
+        }
+    }
+    !open
+}
+
+#[test]
+fn the_comment_says_first_what_matters_and_folds_the_rest_by_control() {
+    insta::assert_snapshot!(told(&proposal(vec![rotate("db"), escalate("ACC-02", "arn:aws:iam::1:user/ada")]), LIMIT), @r"
+    <!-- slm:plan:production -->
+    <!-- slm:digest:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd head:aaaaaaaaaaaabbbbbbbbbbbbccccccccccccdddd -->
+    ### slm: production
+
+    **Edit: 1 looser. Plan: 1 to rotate, 0 to deliver, 0 to collect, 1 to escalate, 0 to adopt, 1 held.**
+
+
+    <details open><summary>ROT-01: looser</summary>
+
+    - 30d is 365d now
+    - 2 of 12 secrets flip to compliant
+
+    </details>
+
+    <details><summary>ACC-02: 1 to escalate</summary>
+
+    - escalate `ACC-02 arn:aws:iam::1:user/ada`: non-compliant (serves `soc2:CC6.1`)
+
+    </details>
+
+    <details><summary>ROT-01: 1 of 4 non-compliant, 1 to rotate</summary>
+
+    - rotate `db`: age 90d is over 60d \(limit 60d\)
+
+    </details>
+
+    <details><summary>held: 1</summary>
+
+    - rotate `held`: it has no value yet; this run rotates at most 1
+
+    </details>
+
+    <details open><summary>not seen: 1</summary>
+
+    - source prod secrets eu-west-1 was not seen whole
+
+    </details>
+
+
+    An approval of this pull request approves the plan with the digest `dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd`, and no larger one.
+    Made for `aaaaaaaaaaaa`. [Artefact and log](https://github.com/acme/slm/actions/runs/5)
+    ");
+}
+
+#[test]
+fn what_a_comment_asks_to_approve_is_read_back_of_our_own_environment_alone() {
+    let text = told(&proposal(Vec::new()), LIMIT);
+    assert_eq!(asks(&text, "production"), Some(("d".repeat(64), HEAD.to_owned())));
+    assert_eq!(asks(&text, "staging"), None);
+    assert_eq!(asks(&nothing(&proposal(Vec::new())), "production"), None);
+    let quoted = format!("> {}", text.replace('\n', "\n> "));
+    assert_eq!(asks(&quoted, "production"), None);
+    let untrusted = compose(&proposal(Vec::new()), &About { digest: None, link: LINK }, LIMIT);
+    assert!(untrusted.contains("approves no plan") && asks(&untrusted, "production").is_none(), "{untrusted}");
+}
+
+#[test]
+fn what_has_no_room_is_left_out_whole_and_counted() {
+    let actions: Vec<Action> = (0..400).map(|n| escalate(&format!("ACC-{n:03}"), &format!("{}{n}", "x".repeat(300)))).collect();
+    let text = told(&proposal(actions), LIMIT);
+    assert!(text.len() <= LIMIT && text.len() > LIMIT - 2_000, "{}", text.len());
+    assert!(is_closed(&text));
+    let left: usize =
+        text.lines().find(|line| line.contains("had no room here")).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let shown = text.lines().filter(|line| line.starts_with("<details")).count();
+    // 400 of the plan, the edit, ROT-01, what is held and what was not seen.
+    assert_eq!(left + shown, 404);
+    let many = told(&proposal((0..100).map(|n| escalate("ACC-02", &n.to_string())).collect()), LIMIT);
+    assert!(many.contains("- and 60 more lines in the artefact"), "{many}");
+}
+
+#[test]
+fn names_from_outside_are_no_markup_no_mention_and_close_nothing() {
+    let hostile = "x`</details>\n</details>\n@acme/all [a](https://evil) #1 <!-- slm:plan:production -->";
+    let mut made = proposal(vec![escalate(hostile, hostile), rotate(hostile)]);
+    made.changes = vec![Change { about: hostile.to_owned(), verdict: hostile.to_owned(), lines: vec![hostile.to_owned()] }];
+    made.unseen = vec![hostile.to_owned()];
+    made.complaints = vec![Complaint {
+        code: hostile.to_owned(),
+        error: true,
+        file: hostile.to_owned(),
+        line: 1,
+        end_line: 1,
+        message: hostile.to_owned(),
+        help: Some(hostile.to_owned()),
+    }];
+    let text = told(&made, LIMIT);
+    assert!(is_closed(&text), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("<!--")).count(), 2);
+    // What stands outside of code is defused.
+    let outside: String = text.lines().filter(|line| !line.contains('`')).collect();
+    assert!(!outside.contains("@acme") && !outside.contains("(https://evil)"), "{outside}");
+}
+
+fn anything() -> impl Strategy<Value = String> {
+    prop_oneof!["[ -~]{0,60}", "\\PC{0,60}", Just("</details>\n".to_owned()), Just("`".repeat(30)), Just("é".repeat(700))]
+}
+
+proptest! {
+    #[test]
+    fn no_proposal_makes_it_longer_than_its_limit_or_leaves_a_part_open(
+        names in prop::collection::vec((anything(), anything()), 0..25),
+        lines in prop::collection::vec(anything(), 0..25),
+        limit in 3_000_usize..20_000,
+    ) {
+        let mut made = proposal(names.iter().map(|(control, resource)| escalate(control, resource)).collect());
+        made.changes = names.iter().map(|(about, verdict)| Change { about: about.clone(), verdict: verdict.clone(), lines: lines.clone() }).collect();
+        made.unseen = lines;
+        made.environment = "production".to_owned();
+        let text = told(&made, limit.max(6_000));
+        prop_assert!(text.len() <= limit.max(6_000), "{} over {limit}", text.len());
+        prop_assert!(is_closed(&text), "{text}");
+        prop_assert_eq!(asks(&text, "production"), Some(("d".repeat(64), HEAD.to_owned())));
+    }
+}

@@ -1,0 +1,72 @@
+//! What AWS answers, taken whole and hashed under the SDK: before it, or anything of ours, reads a byte of it.
+
+use std::time::Duration;
+
+use aws_sdk_sts::config::{RuntimeComponents, SharedHttpClient};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use sha2::{Digest as _, Sha256};
+
+/// How long nothing of an answer may come once it has begun. The SDK watches only what it reads itself.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// SHA-256 of an answer as it came, lower-case hex: goes with the answer through the SDK.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Received(pub(super) String);
+
+/// A client that takes each answer of `inner` whole and hashes it before it hands on the same bytes.
+#[derive(Debug)]
+pub(super) struct Whole<T>(pub(super) T);
+
+impl HttpClient for Whole<SharedHttpClient> {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(Whole(self.0.http_connector(settings, components)))
+    }
+}
+
+impl HttpConnector for Whole<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let inner = self.0.clone();
+        HttpConnectorFuture::new(async move { whole(inner.call(request).await?).await })
+    }
+}
+
+async fn whole(mut answer: HttpResponse) -> Result<HttpResponse, ConnectorError> {
+    let mut stream = ByteStream::new(std::mem::replace(answer.body_mut(), SdkBody::taken()));
+    let (mut bytes, mut hash) = (Vec::new(), Sha256::new());
+    loop {
+        let Ok(part) = tokio::time::timeout(SILENCE, stream.try_next()).await else {
+            return Err(ConnectorError::timeout("the answer broke off".into()));
+        };
+        let Some(part) = part.map_err(|error| ConnectorError::io(error.into()))? else { break };
+        hash.update(&part);
+        bytes.extend_from_slice(&part);
+    }
+    let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    answer.add_extension(Received(digest));
+    *answer.body_mut() = SdkBody::from(bytes);
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_runtime_api::http::StatusCode;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_is_handed_on_as_it_came_with_the_digest_of_its_bytes() {
+        for body in [&b""[..], b"{\"a\":1}", &[0xff; 70_000]] {
+            let answer = HttpResponse::new(StatusCode::try_from(200).unwrap(), SdkBody::from(body));
+            let whole = whole(answer).await.unwrap();
+            let want: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(whole.extension::<Received>(), Some(&Received(want)));
+            assert_eq!(whole.body().bytes(), Some(body));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Objects of one bucket of S3: put once, read whole.
+
+use aws_config::SdkConfig;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::{ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode, ServerSideEncryption};
+
+use super::aws::Failure;
+use crate::model::catalog::AwsSource;
+use crate::model::time::Timestamp;
+use crate::world::{ErrorClass, WorldError};
+
+/// A bucket of one account.
+pub struct Bucket {
+    client: Client,
+    name: String,
+    owner: String,
+}
+
+/// An object that nobody can remove before an instant, encrypted by a key of KMS.
+pub struct Lock<'a> {
+    /// Until when.
+    pub until: Timestamp,
+    /// Id or ARN of the key; the one that AWS keeps for S3 when absent.
+    pub kms_key: Option<&'a str>,
+}
+
+/// What is put.
+pub struct Object {
+    /// Its key.
+    pub key: String,
+    /// Its content type.
+    pub kind: &'static str,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Bucket {
+    /// The bucket `name` in `account`, reached by `config`.
+    #[must_use]
+    pub fn new(name: &str, account: &AwsSource, config: &SdkConfig) -> Self {
+        let built = Builder::from(config).force_path_style(account.endpoint.is_some()).build();
+        Self { client: Client::from_conf(built), name: name.to_owned(), owner: account.account.clone() }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Puts `object`; false when there is one of its key, which stays as it is, its lock at least as long.
+    ///
+    /// # Errors
+    /// When it could not be put; `doing` says what for.
+    pub async fn put_once(&self, object: Object, lock: Option<Lock<'_>>, doing: &str) -> Result<bool, WorldError> {
+        let Object { key, kind, bytes } = object;
+        let request = self.client.put_object().bucket(&self.name).key(&key).if_none_match("*");
+        let mut request = request.expected_bucket_owner(&self.owner).content_type(kind);
+        if let Some(Lock { until, kms_key }) = &lock {
+            request = request.object_lock_mode(ObjectLockMode::Compliance);
+            request = request.object_lock_retain_until_date(DateTime::from_secs(until.as_second()));
+            request = request.server_side_encryption(ServerSideEncryption::AwsKms).set_ssekms_key_id(kms_key.map(str::to_owned));
+        }
+        match request.body(ByteStream::from(bytes)).send().await {
+            Ok(_) => Ok(true),
+            Err(error) => match Failure::of(&error) {
+                // It is there: by us when an answer was lost, or by another run that knew the same.
+                Failure { status: Some(409 | 412), .. } => Ok(false),
+                failure => Err(failure.during(doing.to_owned())),
+            },
+        }
+    }
+
+    /// Keeps what is under `key` until `until`, if it was to be kept for a shorter time.
+    ///
+    /// # Errors
+    /// When that could not be seen or changed.
+    pub async fn keep_until(&self, key: &str, until: Timestamp, doing: &str) -> Result<(), WorldError> {
+        let of = |failure: Failure| failure.during(doing.to_owned());
+        let asked = self.client.get_object_retention().bucket(&self.name).key(key).expected_bucket_owner(&self.owner);
+        let found = asked.send().await.map_err(|error| of(Failure::of(&error)))?;
+        let kept = found.retention.and_then(|retention| retention.retain_until_date);
+        if kept.is_some_and(|kept| kept.secs() >= until.as_second()) {
+            return Ok(());
+        }
+        let longer = ObjectLockRetention::builder().mode(ObjectLockRetentionMode::Compliance);
+        let longer = longer.retain_until_date(DateTime::from_secs(until.as_second())).build();
+        let request = self.client.put_object_retention().bucket(&self.name).key(key).expected_bucket_owner(&self.owner);
+        request.retention(longer).send().await.map(drop).map_err(|error| of(Failure::of(&error)))
+    }
+
+    /// What is under `key`.
+    ///
+    /// # Errors
+    /// When it could not be read; `doing` says what for.
+    pub async fn get(&self, key: &str, doing: &str) -> Result<Option<Vec<u8>>, WorldError> {
+        let request = self.client.get_object().bucket(&self.name).key(key).expected_bucket_owner(&self.owner);
+        match request.send().await {
+            Ok(found) => match found.body.collect().await {
+                Ok(body) => Ok(Some(body.to_vec())),
+                Err(_) => {
+                    let cause = "the answer broke off".to_owned();
+                    Err(WorldError { class: ErrorClass::Transient, operation: doing.to_owned(), cause })
+                }
+            },
+            Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => Ok(None),
+            Err(error) => Err(Failure::of(&error).during(doing.to_owned())),
+        }
+    }
+
+    /// Every key that begins with `prefix`.
+    ///
+    /// # Errors
+    /// When the list could not be read to its end.
+    pub async fn keys(&self, prefix: &str, doing: &str) -> Result<Vec<String>, WorldError> {
+        let (mut keys, mut from) = (Vec::new(), None);
+        loop {
+            let request = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
+            let request = request.expected_bucket_owner(&self.owner).set_continuation_token(from.clone());
+            let page = request.send().await.map_err(|error| Failure::of(&error).during(doing.to_owned()))?;
+            keys.extend(page.contents().iter().filter_map(|object| object.key()).map(str::to_owned));
+            match (page.is_truncated, page.next_continuation_token) {
+                (Some(false), _) => return Ok(keys),
+                (Some(true), next @ Some(_)) if next != from => from = next,
+                _ => {
+                    let cause = "its list has no end".to_owned();
+                    return Err(WorldError { class: ErrorClass::Transient, operation: doing.to_owned(), cause });
+                }
+            }
+        }
+    }
+}
