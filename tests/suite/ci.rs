@@ -150,6 +150,7 @@ pub fn requests() -> BTreeSet<[String; 4]> {
     let before = project.head();
     let issues = || run(&project.world, &project.arguments("issues", "schedule", &json!({})));
     let random = "random = { length = 40, alphabet = \"alnum\" }";
+    project.world.edit(KEY, "jitter = \"2d\"\n", "");
     project.world.edit(KEY, random, "manual = { steps = \"ask\" }");
     issues().exits(2);
     project.world.edit(KEY, "\"ask\"", "\"ask again\"");
@@ -632,6 +633,7 @@ fn a_job_takes_its_role_by_its_own_identity_and_neither_token_is_shown() {
 #[test]
 fn what_only_a_person_can_do_is_one_issue_that_is_opened_edited_and_closed_by_state() {
     let project = Project::new();
+    project.world.edit(KEY, "jitter = \"2d\"\n", "");
     project.world.edit(KEY, "random = { length = 40, alphabet = \"alnum\" }", "manual = { steps = \"ask @vendor\" }");
     let arguments = project.arguments("issues", "schedule", &json!({}));
     let issues = || run(&project.world, &arguments);
@@ -733,6 +735,7 @@ fn a_notifier_of_kind_github_keeps_the_issues_after_each_recorded_run() {
     let settings = project.world.read("slm.toml");
     project.world.write("slm.toml", &(settings + &notifier));
     let random = "random = { length = 40, alphabet = \"alnum\" }";
+    project.world.edit(KEY, "jitter = \"2d\"\n", "");
     project.world.edit(KEY, random, "manual = { steps = \"ask the vendor\" }");
     project.world.commit();
     let open = || project.hub.with(|state| state.issues.iter().filter(|issue| issue["state"] == "open").count());

@@ -170,9 +170,7 @@ impl State {
         let Some(rest) = path.strip_prefix(&format!("/repos/{REPO}/")) else { return (404, json!({ "message": "Not Found" })) };
         let parts: Vec<&str> = rest.split('/').collect();
         let answer = match (method, parts.as_slice()) {
-            ("GET", ["git", "ref", "heads", branch]) => {
-                self.tips.get(*branch).map(|tip| (200, json!({ "object": { "sha": tip } })))
-            }
+            ("GET", ["branches", branch]) => self.tips.get(*branch).map(|tip| (200, json!({ "commit": { "sha": tip } }))),
             ("GET", ["commits", commit, "pulls"]) => {
                 let found: Vec<&Json> = self.merged.get(*commit).and_then(|number| self.pulls.get(number)).into_iter().collect();
                 Some((200, json!(found)))
