@@ -149,9 +149,24 @@ fn the_pure_stages_have_no_clock_files_environment_or_async() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The crates that a file names.
+/// The crates that a file names, and what it brings in from elsewhere: a module of ours may have the name of a crate.
 #[derive(Default)]
-struct Crates(BTreeSet<String>);
+struct Crates(BTreeSet<String>, BTreeSet<String>);
+
+/// The last names of `tree`.
+fn leaves(tree: &syn::UseTree, into: &mut BTreeSet<String>) {
+    match tree {
+        syn::UseTree::Path(path) => leaves(&path.tree, into),
+        syn::UseTree::Name(name) => {
+            into.insert(name.ident.to_string());
+        }
+        syn::UseTree::Rename(name) => {
+            into.insert(name.rename.to_string());
+        }
+        syn::UseTree::Group(group) => group.items.iter().for_each(|item| leaves(item, into)),
+        syn::UseTree::Glob(_) => {}
+    }
+}
 
 impl<'ast> Visit<'ast> for Crates {
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -164,6 +179,7 @@ impl<'ast> Visit<'ast> for Crates {
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         if let syn::UseTree::Path(path) = &item.tree {
             self.0.insert(path.ident.to_string());
+            leaves(&path.tree, &mut self.1);
         }
     }
 }
@@ -176,12 +192,14 @@ fn manifest(path: &str) -> toml::Table {
 /// The dependencies of the crate that the files under `parts` of `src` name.
 fn needed(parts: &[&str]) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut named = Crates::default();
+    let mut named = BTreeSet::new();
     for (_, path) in source_files().into_iter().filter(|(_, path)| parts.iter().any(|part| path.starts_with(root.join(part)))) {
-        named.visit_file(&syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap());
+        let mut of_file = Crates::default();
+        of_file.visit_file(&syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap());
+        named.extend(of_file.0.difference(&of_file.1).cloned());
     }
     let mut needed: Vec<String> =
-        manifest("Cargo.toml").keys().filter(|name| named.0.contains(&name.replace('-', "_"))).cloned().collect();
+        manifest("Cargo.toml").keys().filter(|name| named.contains(&name.replace('-', "_"))).cloned().collect();
     needed.sort();
     needed
 }
