@@ -213,7 +213,7 @@ fn told(difference: &Difference) -> Vec<(String, Way, Vec<String>)> {
 fn the_same_text_is_equal_and_asks_nothing() {
     let same = compared(&catalog());
     assert!(same.is_equal() && same.controls.is_empty());
-    assert_eq!(both(&catalog(), &catalog(), |base, head| questions(base, head)), Vec::<String>::new());
+    assert_eq!(both(&catalog(), &catalog(), questions), Vec::<String>::new());
 }
 
 /// What is done to a control, and what is told of it.

@@ -126,8 +126,9 @@ pub fn verify(root: &Path, branch: &str) -> Result<String, WorldError> {
 /// Packs after which git is asked to make fewer of them: as many as it lets be by itself.
 const PACKS: usize = 50;
 
-/// Has git gather the packs that runs leave, one each, when there are many: what is alike in them is then kept once. Whoever set `gc.auto`
-/// to 0 is not served.
+/// Has git gather the packs that runs leave, one each, when there are many: what is alike in them is then kept once. A pack that is twice
+/// as large as all smaller ones stays as it is, so that a year of runs is not gathered again every few weeks. Whoever set `gc.auto` to 0 is
+/// not served.
 ///
 /// # Errors
 /// When git refuses.
@@ -135,8 +136,14 @@ pub fn tidy(root: &Path) -> Result<(), WorldError> {
     let repo = Repository::discover(root).map_err(|error| failed("count the packs", error.message()))?;
     let folder = std::fs::read_dir(repo.commondir().join("objects/pack"));
     let packs = folder.into_iter().flatten().flatten().filter(|entry| entry.path().extension().is_some_and(|it| it == "pack"));
-    // Not in the background: nothing of a run goes on after it.
-    if packs.count() > PACKS { run(root, &["-c", "gc.autoDetach=false", "gc", "--auto", "--quiet"]).map(drop) } else { Ok(()) }
+    let served = repo.config().and_then(|config| config.get_i64("gc.auto")).map_or(true, |auto| auto > 0);
+    if packs.count() <= PACKS || !served {
+        return Ok(());
+    }
+    // A git from before 2021 knows one way alone. Not in the background: nothing of a run goes on after it.
+    run(root, &["repack", "-d", "--quiet", "--geometric=2"])
+        .or_else(|_| run(root, &["-c", "gc.autoDetach=false", "gc", "--auto", "--quiet"]))
+        .map(drop)
 }
 
 fn run(root: &Path, arguments: &[&str]) -> Result<String, WorldError> {
@@ -146,4 +153,41 @@ fn run(root: &Path, arguments: &[&str]) -> Result<String, WorldError> {
         return Err(failed(&operation, String::from_utf8_lossy(&output.stderr).trim()));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::locker::Locker;
+    use crate::model::catalog::LockerSettings;
+
+    fn packs(folder: &Path) -> usize {
+        let all = std::fs::read_dir(folder.join("objects/pack")).unwrap().map(|entry| entry.unwrap().path());
+        all.filter(|path| path.extension().is_some_and(|ending| ending == "pack")).count()
+    }
+
+    #[test]
+    fn packs_of_many_runs_are_gathered_unless_somebody_said_not_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let repo = Repository::init_bare(folder.path()).unwrap();
+        let locker = Locker::open(folder.path(), &LockerSettings::default(), None).unwrap();
+        let append = |run: usize| {
+            let files = std::collections::BTreeMap::from([(format!("runs/r{run}.json"), vec![b'x'; run])]);
+            locker.append(|_| files.clone(), &format!("run r{run}"), Timestamp::UNIX_EPOCH).unwrap();
+        };
+        (0..PACKS).for_each(append);
+        tidy(folder.path()).unwrap();
+        assert_eq!(packs(folder.path()), PACKS, "not many yet");
+        append(PACKS);
+        repo.config().unwrap().set_i64("gc.auto", 0).unwrap();
+        tidy(folder.path()).unwrap();
+        assert_eq!(packs(folder.path()), PACKS + 1, "nobody asked for it");
+        repo.config().unwrap().remove("gc.auto").unwrap();
+        tidy(folder.path()).unwrap();
+        assert_eq!(packs(folder.path()), 1);
+        intact(folder.path(), "slm/evidence").unwrap();
+        verify(folder.path(), "slm/evidence").unwrap();
+        append(PACKS + 1);
+        assert_eq!(packs(folder.path()), 2);
+    }
 }

@@ -153,6 +153,13 @@ impl Channel {
         tokio::time::sleep_until(at).await;
     }
 
+    /// The next message goes out later than a second from now: Slack counts from when it took this one, which may be long after it was
+    /// sent.
+    fn taken(&self) {
+        let mut pace = self.pace.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        pace.next = Some(Instant::now() + PACE);
+    }
+
     fn body(&self, notice: &Notice) -> Json {
         let mut body = notice.body.clone();
         body["channel"] = json!(self.channel);
@@ -199,7 +206,9 @@ impl Notifier for Channel {
         }
         let operation = format!("post to channel `{}` of Slack", self.channel);
         self.turn().await;
-        let answer = self.call("chat.postMessage", &body, &operation).await?;
+        let answer = self.call("chat.postMessage", &body, &operation).await;
+        self.taken();
+        let answer = answer?;
         answer.ts.ok_or_else(|| WorldError {
             class: ErrorClass::Transient,
             operation,
@@ -214,7 +223,10 @@ impl Notifier for Channel {
             body.as_object_mut().map(|body| body.remove(only_when_posting));
         }
         self.turn().await;
-        self.call("chat.update", &body, &format!("change a message in channel `{}` of Slack", self.channel)).await.map(drop)
+        let operation = format!("change a message in channel `{}` of Slack", self.channel);
+        let changed = self.call("chat.update", &body, &operation).await;
+        self.taken();
+        changed.map(drop)
     }
 
     async fn find(&self, key: &str, thread: Option<&str>, since: Timestamp) -> Result<Option<String>, WorldError> {

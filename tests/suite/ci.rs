@@ -148,6 +148,15 @@ fn run(world: &World, arguments: &[String]) -> Ran {
 pub fn requests() -> BTreeSet<[String; 4]> {
     let project = Project::new();
     let before = project.head();
+    let issues = || run(&project.world, &project.arguments("issues", "schedule", &json!({})));
+    let random = "random = { length = 40, alphabet = \"alnum\" }";
+    project.world.edit(KEY, "jitter = \"2d\"\n", "");
+    project.world.edit(KEY, random, "manual = { steps = \"ask\" }");
+    issues().exits(2);
+    project.world.edit(KEY, "\"ask\"", "\"ask again\"");
+    issues().exits(2);
+    project.world.edit(KEY, "manual = { steps = \"ask again\" }", random);
+    issues().exits(0);
     project.propose_all(1, wrong);
     project.plan(1).exits(4);
     let head = project.propose(1, FIRST.0, FIRST.1, FIRST.2);
@@ -563,8 +572,11 @@ fn codeowners_are_written_from_the_owners_checked_and_leave_other_lines_alone() 
     project.world.slm(&check).exits(2);
 }
 
+/// What was asked, each with its authorization.
+type Asked = Arc<Mutex<Vec<(String, Option<String>)>>>;
+
 /// The service of the runner that gives a job its token: where it is, and what it was asked.
-fn runner() -> (String, Arc<Mutex<Vec<(String, Option<String>)>>>) {
+fn runner() -> (String, Asked) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/token?api-version=2", listener.local_addr().unwrap());
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -621,6 +633,7 @@ fn a_job_takes_its_role_by_its_own_identity_and_neither_token_is_shown() {
 #[test]
 fn what_only_a_person_can_do_is_one_issue_that_is_opened_edited_and_closed_by_state() {
     let project = Project::new();
+    project.world.edit(KEY, "jitter = \"2d\"\n", "");
     project.world.edit(KEY, "random = { length = 40, alphabet = \"alnum\" }", "manual = { steps = \"ask @vendor\" }");
     let arguments = project.arguments("issues", "schedule", &json!({}));
     let issues = || run(&project.world, &arguments);
@@ -674,7 +687,8 @@ fn the_comment_says_of_each_kind_of_edit_what_it_means() {
         day(20)
     );
     let control = project.world.read("controls/rot/ROT-02.toml").replace("ROT-02", "ROT-03");
-    let edits: [(&str, Box<dyn Fn(&World)>, &str); 5] = [
+    type Edit<'a> = Box<dyn Fn(&World) + 'a>;
+    let edits: [(&str, Edit<'_>, &str); 5] = [
         ("looser", Box::new(|world| world.edit("controls/rot/ROT-01.toml", "\"26h\"", "\"72h\"")), "ROT-01: looser"),
         ("tighter", Box::new(|world| world.edit("controls/rot/ROT-01.toml", "\"26h\"", "\"25h\"")), "ROT-01: tighter"),
         (
@@ -721,6 +735,7 @@ fn a_notifier_of_kind_github_keeps_the_issues_after_each_recorded_run() {
     let settings = project.world.read("slm.toml");
     project.world.write("slm.toml", &(settings + &notifier));
     let random = "random = { length = 40, alphabet = \"alnum\" }";
+    project.world.edit(KEY, "jitter = \"2d\"\n", "");
     project.world.edit(KEY, random, "manual = { steps = \"ask the vendor\" }");
     project.world.commit();
     let open = || project.hub.with(|state| state.issues.iter().filter(|issue| issue["state"] == "open").count());

@@ -319,12 +319,10 @@ fn plan_status_and_the_report_of_a_period_say_who_may_change_policy_and_evidence
     let world = world(&server);
     push(&world, &server, Some(1));
     let told = "writers! org policy acme/policy main, evidence acme/policy slm/evidence: both can be changed alone by app slm";
-    for verb in ["status", "plan", "apply"] {
-        let ran = world.slm(&[verb]);
-        if verb != "apply" {
-            ran.says(told);
-        }
+    for verb in ["status", "plan"] {
+        world.slm(&[verb]).says(told);
     }
+    world.slm(&["apply", "--auto-approve"]);
     let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
     world.slm(&["report", "period", "--from", &today, "--to", &today]).says(told);
     server.with(|state| state.held.as_mut().unwrap().branches.remove(EVIDENCE));

@@ -144,6 +144,7 @@ async fn every_request_is_one_that_the_published_description_knows() {
         "/app/installations/100",
         "/repos/acme/slm/check-runs/",
         "/repos/acme/slm/issues/comments/",
+        "/repos/acme/slm/issues?",
         "/repos/acme/slm/collaborators/bob/permission",
         "/user/memberships/orgs/acme",
         "/orgs/acme/actions/secrets/KEY/repositories",

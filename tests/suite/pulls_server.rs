@@ -170,9 +170,7 @@ impl State {
         let Some(rest) = path.strip_prefix(&format!("/repos/{REPO}/")) else { return (404, json!({ "message": "Not Found" })) };
         let parts: Vec<&str> = rest.split('/').collect();
         let answer = match (method, parts.as_slice()) {
-            ("GET", ["git", "ref", "heads", branch]) => {
-                self.tips.get(*branch).map(|tip| (200, json!({ "object": { "sha": tip } })))
-            }
+            ("GET", ["branches", branch]) => self.tips.get(*branch).map(|tip| (200, json!({ "commit": { "sha": tip } }))),
             ("GET", ["commits", commit, "pulls"]) => {
                 let found: Vec<&Json> = self.merged.get(*commit).and_then(|number| self.pulls.get(number)).into_iter().collect();
                 Some((200, json!(found)))
@@ -199,6 +197,16 @@ impl State {
             }
             ("POST", ["issues", number, "comments"]) => Some(self.comment(number.parse().unwrap(), body)),
             ("PATCH" | "DELETE", ["issues", "comments", id]) => self.change(method, id.parse().unwrap(), body),
+            ("POST", ["check-runs"]) => Some(self.check(body)),
+            ("PATCH", ["check-runs", id]) => self.annotate(id.parse().unwrap(), body),
+            _ => self.issue(method, &parts, body),
+        };
+        answer.unwrap_or((404, json!({ "message": "Not Found" })))
+    }
+
+    /// The issues that are open, one that is opened, and one that is changed.
+    fn issue(&mut self, method: &str, parts: &[&str], body: &Json) -> Option<(u16, Json)> {
+        match (method, parts) {
             ("GET", ["issues"]) => {
                 Some((200, json!(self.issues.iter().filter(|issue| issue["state"] == "open").collect::<Vec<_>>())))
             }
@@ -212,19 +220,15 @@ impl State {
                 Some((201, made))
             }
             ("PATCH", ["issues", number]) => {
-                let number: u64 = number.parse().unwrap();
-                self.issues.iter_mut().find(|issue| issue["number"] == number).map(|issue| {
-                    for (key, value) in body.as_object().unwrap() {
-                        issue[key] = value.clone();
-                    }
-                    (200, issue.clone())
-                })
+                let number: u64 = number.parse().ok()?;
+                let issue = self.issues.iter_mut().find(|issue| issue["number"] == number)?;
+                for (key, value) in body.as_object()? {
+                    issue[key] = value.clone();
+                }
+                Some((200, issue.clone()))
             }
-            ("POST", ["check-runs"]) => Some(self.check(body)),
-            ("PATCH", ["check-runs", id]) => self.annotate(id.parse().unwrap(), body),
             _ => None,
-        };
-        answer.unwrap_or((404, json!({ "message": "Not Found" })))
+        }
     }
 
     fn comment(&mut self, number: u64, body: &Json) -> (u16, Json) {

@@ -157,7 +157,7 @@ fn every_pair_of_faults_is_survived() {
     let count: usize = shapes.iter().map(Vec::len).sum();
     let mut all = Sweep::default();
     std::thread::scope(|scope| {
-        let runs: Vec<_> = shapes.iter().map(|shapes| scope.spawn(|| swept(shapes, Paired::Every))).collect();
+        let runs: Vec<_> = shapes.iter().map(|shapes| scope.spawn(|| swept(shapes, Paired::OfEachEffect))).collect();
         for run in runs {
             all += run.join().unwrap();
         }
