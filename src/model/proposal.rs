@@ -122,11 +122,12 @@ impl Proposal {
         }
     }
 
-    /// True when nothing is to be said: no complaint, no change, nothing due and nothing held.
+    /// True when nothing is to be said: no error, no change, nothing due and nothing held. What is warned of where nothing changed was so
+    /// before.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         let due = self.plan.as_ref().is_some_and(|plan| !plan.actions.is_empty() || !plan.held.is_empty());
-        self.complaints.is_empty() && self.changes.is_empty() && !due && self.plan.is_some()
+        !self.complaints.iter().any(|one| one.error) && self.changes.is_empty() && !due && self.plan.is_some()
     }
 
     /// True when `other` says the same of the same commit and would do the same: instants and what is foreseen may differ.

@@ -50,7 +50,7 @@ pub(super) fn propose(of: Of<'_>, global: &Global) -> Result<(Proposal, Exit), T
         (Some(_), true) => recorded(global)?,
     };
     let Look { sight, mut exits, standing, unseen, plan } = look;
-    exits.extend((!complaints.is_empty() || !of.changes.is_empty()).then_some(Exit::Changes));
+    exits.extend((!of.changes.is_empty()).then_some(Exit::Changes));
     let exit = exits.into_iter().max().unwrap_or(Exit::Clean);
     let proposal = Proposal {
         format: PROPOSAL_FORMAT,

@@ -24,6 +24,8 @@ pub fn changes(difference: &Difference) -> Vec<Change> {
             "Exceptions" => all.extend(lines.map(|text| part(&text, "exception "))),
             "Credentials" => all.extend(lines.map(|text| part(&text, "credential "))),
             title => {
+                // When it was compared is not part of what is promised: a job that is run again says the same.
+                let lines = lines.filter(|text| !text.starts_with("of what run "));
                 let lines = lines.flat_map(|text| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>()).collect();
                 all.push(Change { about: title.to_lowercase(), verdict: TOLD.to_owned(), lines });
             }
