@@ -180,8 +180,8 @@ impl Intercept for Wire {
         }
         if response.status().is_success() {
             log.answers += 1;
-            let received = response.extension::<Received>().zip(response.body().bytes()).filter(|_| self.keeps);
-            log.body = received.map(|(Received(sha256), bytes)| Body { sha256: sha256.clone(), bytes: bytes.to_vec() });
+            let received = response.extension::<Received>().filter(|_| self.keeps);
+            log.body = received.map(|Received { sha256, bytes }| Body { sha256: sha256.clone(), bytes: bytes.to_vec() });
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What AWS answers, taken whole and hashed under the SDK: before it, or anything of ours, reads a byte of it.
 
+use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_sts::config::{RuntimeComponents, SharedHttpClient};
@@ -10,15 +11,28 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+use bytes::Bytes;
 use http_body_util::Full;
 use sha2::{Digest as _, Sha256};
 
 /// How long nothing of an answer may come once it has begun. The SDK watches only what it reads itself.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// SHA-256 of an answer as it came, lower-case hex: goes with the answer through the SDK.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Received(pub(super) String);
+/// An answer as it came: goes with the answer through the SDK.
+#[derive(Clone)]
+pub(super) struct Received {
+    /// Its SHA-256, lower-case hex.
+    pub(super) sha256: String,
+    /// Its bytes, which may be a value of a secret.
+    pub(super) bytes: Bytes,
+}
+
+/// The SDK logs what it is handed.
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Received({} bytes)", self.bytes.len())
+    }
+}
 
 /// A client that takes each answer of `inner` whole and hashes it before it hands on the same bytes.
 #[derive(Debug)]
@@ -48,10 +62,11 @@ async fn whole(mut answer: HttpResponse) -> Result<HttpResponse, ConnectorError>
         hash.update(&part);
         bytes.extend_from_slice(&part);
     }
-    let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    answer.add_extension(Received(digest));
-    // Not `SdkBody::from`: the SDK logs what it is handed, and that kind shows its bytes.
-    *answer.body_mut() = SdkBody::from_body_1_x(Full::from(bytes));
+    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let bytes = Bytes::from(bytes);
+    // Not `SdkBody::from`: that kind shows its bytes in a log.
+    *answer.body_mut() = SdkBody::from_body_1_x(Full::new(bytes.clone()));
+    answer.add_extension(Received { sha256, bytes });
     Ok(answer)
 }
 
@@ -67,7 +82,8 @@ mod tests {
             let answer = HttpResponse::new(StatusCode::try_from(200).unwrap(), SdkBody::from(body));
             let whole = whole(answer).await.unwrap();
             let want: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
-            assert_eq!(whole.extension::<Received>(), Some(&Received(want)));
+            let received = whole.extension::<Received>().unwrap();
+            assert_eq!((&received.sha256, &received.bytes[..]), (&want, body));
             assert!(!format!("{whole:?}").contains("canary"), "{whole:?}");
             let handed = ByteStream::new(whole.into_body()).collect().await.unwrap();
             assert_eq!(handed.into_bytes(), body);

@@ -80,10 +80,9 @@ impl Bucket {
     /// When that could not be seen or changed.
     pub async fn keep_until(&self, key: &str, until: Timestamp, doing: &str) -> Result<(), WorldError> {
         let of = |failure: Failure| failure.during(doing.to_owned());
-        let asked = self.client.get_object_retention().bucket(&self.name).key(key).expected_bucket_owner(&self.owner);
+        let asked = self.client.head_object().bucket(&self.name).key(key).expected_bucket_owner(&self.owner);
         let found = asked.send().await.map_err(|error| of(Failure::of(&error)))?;
-        let kept = found.retention.and_then(|retention| retention.retain_until_date);
-        if kept.is_some_and(|kept| kept.secs() >= until.as_second()) {
+        if found.object_lock_retain_until_date.is_some_and(|kept| kept.secs() >= until.as_second()) {
             return Ok(());
         }
         let longer = ObjectLockRetention::builder().mode(ObjectLockRetentionMode::Compliance);

@@ -44,8 +44,8 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
         return Err(format!("commit {here} is checked out and {after} was pushed; check out what was pushed").into());
     }
     let session = pipeline::open(global, "apply", None)?;
-    let pulls = args.job.pulls()?;
-    let tip = pipeline::block_on(pulls.tip(&branch))??;
+    let mut hub = Hub { job: &args.job, requests: 0 };
+    let tip = hub.ask(async |pulls| pulls.tip(&branch).await)??;
     if tip != after {
         let human = format!("Nothing was applied: `{branch}` is at {tip} by now, and its own run applies this as well.\n");
         return Ok(Said::new(vec![Exit::Clean], human, json!({ "applied": false, "superseded_by": tip })));
@@ -57,12 +57,29 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
             format!("Nothing was applied: run {} applies until {} at most; run this job again.\n", holder.run, holder.until);
         return Ok(Said::new(vec![Exit::Held], human, json!({ "applied": false, "held_by": holder.run })));
     }
-    let commits = commits(global, &session, &before, &after)?;
-    let done = approved_only(args, global, &session, &pulls, &Merged { branch: &branch, after: &after, commits: &commits });
+    let done = commits(global, &session, &before, &after).and_then(|commits| {
+        approved_only(args, global, &session, &mut hub, &Merged { branch: &branch, after: &after, commits: &commits })
+    });
     if let Some(lease::Taken::Ours(ours)) = taken {
         pipeline::block_on(lease::give_back_named(&session, global, &name, ours))?;
     }
     done
+}
+
+/// GitHub, as it is asked one thing after another.
+struct Hub<'a> {
+    job: &'a Job,
+    requests: u64,
+}
+
+impl Hub<'_> {
+    /// Asks with a client of its own: the connections of one end with the runtime that it was first used on.
+    fn ask<T>(&mut self, of: impl AsyncFnOnce(&Pulls) -> T) -> Result<T, Trouble> {
+        let pulls = self.job.pulls()?;
+        let said = pipeline::block_on(of(&pulls))?;
+        self.requests += pulls.requests();
+        Ok(said)
+    }
 }
 
 /// What is applied.
@@ -98,12 +115,12 @@ fn approved_only(
     args: &Args,
     global: &Global,
     session: &pipeline::Session,
-    pulls: &Pulls,
+    hub: &mut Hub<'_>,
     merged: &Merged<'_>,
 ) -> Result<Said, Trouble> {
     let files = args.artefact.iter().map(|path| job::artefact(path)).collect::<Result<Vec<_>, _>>()?;
     let asked = Asked { job: &args.job, branch: merged.branch, commits: merged.commits, files: &files };
-    let (approved, missing) = pipeline::block_on(approvals(pulls, &asked))??;
+    let (approved, missing) = hub.ask(async |pulls| approvals(pulls, &asked).await)??;
     // The world may have moved since: what is carried out is what is due now, within what was approved.
     let mut judged = pipeline::block_on(session.judge(global))??;
     let plan = ahead::plan(session, global, &mut judged, &ahead::For { forced: &[], wanted: &[], applies: true })?;
@@ -117,7 +134,7 @@ fn approved_only(
         let kinds: Vec<String> = more.iter().map(|action| told(&action.kind)).collect();
         held(&plan, &kinds, &approved, &missing)
     };
-    posted(args, pulls, merged.after, said)
+    posted(args, hub, merged.after, said)
 }
 
 fn told(kind: &crate::model::plan::ActionKind) -> String {
@@ -142,7 +159,7 @@ fn held(plan: &Plan, more: &[String], approved: &[Approval], missing: &[String])
 }
 
 /// The same with its check run on the commit, and the number of requests.
-fn posted(args: &Args, pulls: &Pulls, after: &str, mut said: Said) -> Result<Said, Trouble> {
+fn posted(args: &Args, hub: &mut Hub<'_>, after: &str, mut said: Said) -> Result<Said, Trouble> {
     let exit = said.exit();
     let link = args.job.link(args.job.run_id);
     let summary: String = said.human.lines().take(200).map(|line| format!("- {}\n", markdown::code(line))).collect();
@@ -158,10 +175,10 @@ fn posted(args: &Args, pulls: &Pulls, after: &str, mut said: Said) -> Result<Sai
         annotations: &[],
     };
     // What was applied is recorded in the locker; that GitHub does not show it is no reason to say it was not.
-    if let Err(error) = pipeline::block_on(pulls.check(&check))? {
+    if let Err(error) = hub.ask(async |pulls| pulls.check(&check).await)? {
         tracing::warn!("{error}");
     }
-    let requests = pulls.requests();
+    let requests = hub.requests;
     args.job.summarise(&summary)?;
     let applied = said.json["applied"] != json!(false);
     args.job.outputs(&[
