@@ -141,8 +141,8 @@ async fn a_bucket_keeps_the_contract_and_locks_and_encrypts_what_it_keeps() {
 
     // An object that a later commit points to as well is kept for as long as that.
     let until = async || {
-        let asked = client.get_object_retention().bucket("acme-copy").key("slm/mirror/objects/ab/cdef.zst");
-        asked.send().await.unwrap().retention.unwrap().retain_until_date.unwrap().secs()
+        let asked = client.head_object().bucket("acme-copy").key("slm/mirror/objects/ab/cdef.zst");
+        asked.send().await.unwrap().object_lock_retain_until_date.unwrap().secs()
     };
     let (before, later) = (until().await, Limit::days(9).after(slm::model::time::Timestamp::from_second(until().await).unwrap()));
     assert!(!sink.objects(later).put("ab/cdef.zst", b"other".to_vec()).await.unwrap());
