@@ -277,14 +277,17 @@ impl Records<'_> {
     #[must_use]
     pub fn role(&self, key: &KeyView, server_issued: bool, maker_gone: Option<Timestamp>) -> Role {
         let recorded: Vec<&VersionId> = self.recorded_in(&key.id).collect();
-        let is = |slot: &Slot| recorded.contains(&&slot.id);
+        // A name that is used again is recorded in several versions, and which it holds is told by the target: so it is, even when the
+        // store lists that version and does not find its value.
+        let holds = |slot: &Slot| key.version.as_ref() == Some(&slot.id);
+        let is = |slot: &Slot| holds(slot) || recorded.contains(&&slot.id);
         if self.generation.is_some_and(|generation| recorded.contains(&generation)) {
             return Role::Current;
         }
         if self.restore.is_some_and(is) || self.slots.iter().any(|slot| is(slot) && !slot.rejected()) {
             return Role::Candidate;
         }
-        if let Some(slot) = self.slots.iter().find(|slot| is(slot)) {
+        if let Some(slot) = self.slots.iter().find(|slot| holds(slot)).or_else(|| self.slots.iter().find(|slot| is(slot))) {
             return Role::Rejected(slot.id.clone());
         }
         if recorded.iter().any(|id| self.ours.contains(*id) || self.parent == Some(*id)) {

@@ -102,6 +102,25 @@ fn what_an_earlier_generation_of_ours_recorded_is_older_and_what_a_person_record
 }
 
 #[test]
+fn a_name_that_is_used_again_is_what_the_version_under_it_is_even_when_the_value_of_that_is_not_found() {
+    let role =
+        |read: &Read, version: &str| read.role_of(&KeyView { version: Some(version.into()), ..view("old", true) }, false, None);
+    let settled = Some(Verdict::Reject { settled: true });
+    let twice = read().slot("s0", value("old"), settled.clone()).slot("s1", Content::Empty, None);
+    assert_eq!(
+        (role(&twice, "s1"), role(&twice, "s0"), role(&twice, "p")),
+        (Role::Candidate, Role::Rejected("s0".into()), Role::Rejected("s0".into()))
+    );
+    let once = read().slot("s1", Content::Empty, None);
+    assert_eq!((role(&once, "s1"), role(&once, "p"), once.role("old")), (Role::Candidate, Role::Older, Role::Older));
+    let unsettled = Some(Verdict::Reject { settled: false });
+    for content in [value("old"), Content::Empty, Content::Absent] {
+        let read = read().slot("s0", value("old"), settled.clone()).slot("s1", content, unsettled.clone());
+        assert_eq!((role(&read, "s1"), role(&read, "s0")), (Role::Rejected("s1".into()), Role::Rejected("s0".into())));
+    }
+}
+
+#[test]
 fn what_is_recorded_nowhere_is_condemned_or_lost_or_somebody_elses() {
     let mut read = read();
     let gone = Some(instant(9));

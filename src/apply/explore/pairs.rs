@@ -268,14 +268,26 @@ pub fn singles(run: &Run) -> impl Iterator<Item = At> + '_ {
 pub enum Paired {
     /// Of those with the same effect, one.
     OfEachEffect,
+    /// The oldest answer to what is read, after a process that was cut off.
+    OldAfterCut,
     /// All.
     Every,
 }
 
 impl Paired {
-    fn has(self, reads: bool, mode: Mode) -> bool {
-        let each = if reads { READS_OF_EACH.contains(&mode) } else { WRITES_OF_EACH.contains(&mode) };
-        each || self == Self::Every
+    fn first(self, reads: bool, mode: Mode) -> bool {
+        match self {
+            Self::OldAfterCut => matches!(mode, Mode::KilledBefore | Mode::Late),
+            _ => self.second(reads, mode),
+        }
+    }
+
+    fn second(self, reads: bool, mode: Mode) -> bool {
+        match self {
+            Self::OfEachEffect => (if reads { &READS_OF_EACH[..] } else { &WRITES_OF_EACH[..] }).contains(&mode),
+            Self::OldAfterCut => mode == Mode::Ancient,
+            Self::Every => true,
+        }
     }
 }
 
@@ -314,10 +326,10 @@ fn each(scenario: &Scenario, (paired, stride): (Paired, usize), mut tell: impl F
     for one in singles(&clean) {
         let (single, moments) = course.whole(Some((last(&moments, one.0), &clean.calls)), &[one]);
         tell(&clean, &[one], &single);
-        if !paired.has(single.calls[one.0], one.1) {
+        if !paired.first(single.calls[one.0], one.1) {
             continue;
         }
-        for two in singles(&single).filter(|two| two.0 > one.0 && paired.has(single.calls[two.0], two.1)) {
+        for two in singles(&single).filter(|two| two.0 > one.0 && paired.second(single.calls[two.0], two.1)) {
             nth += 1;
             if nth % stride == 0 {
                 let from = Some((last(&moments, two.0), &single.calls[..]));

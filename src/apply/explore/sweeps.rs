@@ -116,6 +116,17 @@ fn a_login_used_in_turn_or_with_two_passwords_survives_faults_at_any_call() {
     survive(&database());
 }
 
+/// A process is cut off, and the next is told once what was so before anything was done: the value of an attempt is not found, say, whose
+/// login is listed with it.
+#[test]
+fn logins_in_turn_survive_the_oldest_answer_wherever_the_process_before_was_cut_off() {
+    let shapes: Vec<Shape> = database().into_iter().filter(|(name, _)| name.starts_with("logins in turn")).collect();
+    let all = swept(&shapes, Paired::OldAfterCut);
+    println!("the oldest answer after a cut {all:?}");
+    assert_eq!((all.single_violations, all.double_violations, all.leaks), (0, 0, 0));
+    assert!(all.doubles > 1_000 * shapes.len(), "{all:?}");
+}
+
 /// What a run has in common with others is not run again.
 #[test]
 fn what_runs_share_changes_the_end_of_none() {
