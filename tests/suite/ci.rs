@@ -668,6 +668,20 @@ fn what_only_a_person_can_do_is_one_issue_that_is_opened_edited_and_closed_by_st
     assert_eq!(left, [json!(901)], "a stranger's is left alone");
 }
 
+#[test]
+fn a_plan_that_is_made_again_after_a_recorded_run_asks_for_the_same_digest() {
+    let project = Project::new();
+    project.world.slm(&["apply", "--auto-approve"]).exits(0);
+    git(&project.world.root(), &["fetch", "-q", "origin"]);
+    let head = project.propose(1, "controls/rot/ROT-01.toml", "\"26h\"", "\"72h\"");
+    project.plan(1).exits(2);
+    let first = project.asked(1, &head);
+    // Nothing that is approved tells the time.
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    project.plan(1).exits(2);
+    assert_eq!(project.asked(1, &head), first);
+}
+
 /// The titles of what is folded.
 fn titles(comment: &str) -> Vec<&str> {
     let folded = comment.lines().filter(|line| line.starts_with("<details"));
