@@ -408,7 +408,10 @@ async fn a_day_of_hourly_runs_calls_slack_a_few_times() {
     }
     let calls = slack.with(|state| state.calls.clone());
     let of = |method: &str| calls.iter().filter(|call| *call == method).count();
-    println!("slack.calls_per_day {} (24 runs, 8 with a change)", calls.len());
+    println!(
+        r#"{{"figure":"slack.calls_per_day","value":{},"unit":"calls","against":"24 hourly runs, 8 of them with a change"}}"#,
+        calls.len()
+    );
     assert_eq!((of("chat.postMessage"), of("chat.update"), of("conversations.history")), (10, 8, 0));
     assert_eq!(
         slack.with(|state| (state.wrong.clone(), state.too_soon, state.shown.iter().filter(|one| one.thread.is_none()).count())),
