@@ -13,7 +13,7 @@ use crate::host::clock::SystemClock;
 use crate::host::lease::{Holder, Lease, Leases, Taken};
 use crate::host::locker::Locker;
 use crate::model::catalog::LockerSettings;
-use crate::model::drift::{Compared, Coverage, Drift, Unmanaged};
+use crate::model::drift::{Compared, Drift};
 use crate::model::id::{CredentialId, RunId};
 use crate::model::notify::{NotifySettings, Step, TOLD_FORMAT, Told};
 use crate::model::time::{Limit, Timestamp};
@@ -167,28 +167,8 @@ fn only<T: Clone, U>(given: &BTreeMap<String, T>, due: &BTreeMap<String, U>) -> 
 
 /// A report that says only that the evidence does not hold.
 fn unrecorded(now: Timestamp, run: &RunId, config: &str, why: &str) -> Drift {
-    Drift {
-        at: now,
-        run: Compared { id: run.clone(), at: now, config: config.to_owned(), commit: String::new() },
-        before: None,
-        new: Vec::new(),
-        open: Vec::new(),
-        resolved: Vec::new(),
-        lost: Vec::new(),
-        breaches: Vec::new(),
-        half_done: Vec::new(),
-        failed: Vec::new(),
-        stale: Vec::new(),
-        unseen: Vec::new(),
-        unseen_rotations: Vec::new(),
-        exceptions: Vec::new(),
-        unmanaged: Unmanaged::default(),
-        coverage: Coverage::default(),
-        sources: Vec::new(),
-        broken: vec![why.to_owned()],
-        notes: Vec::new(),
-        silent: None,
-    }
+    let run = Compared { id: run.clone(), at: now, config: config.to_owned(), commit: String::new() };
+    Drift { broken: vec![why.to_owned()], ..Drift::of(now, run) }
 }
 
 fn give_back(leases: &Leases, id: &CredentialId, ours: Lease) {

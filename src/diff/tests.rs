@@ -6,11 +6,10 @@ use super::replay::{Day, Replayer};
 use super::*;
 use crate::model::assessment::Status;
 use crate::model::catalog::*;
-use crate::model::diagnostic::Place;
 use crate::model::difference::{Effort, Fate, Flip, Means, Step, Way};
+use crate::model::made::{self, ago, now, place};
 use crate::model::period::day;
 use crate::model::plan::HeldBecause;
-use crate::model::rotator::{Alphabet, RandomValue};
 use crate::model::snapshot::{Completeness, Population, Resource, Unseen, Value};
 use crate::model::time::Limit;
 
@@ -25,75 +24,17 @@ const RULES: &str = r#"
 @id("may-rotate") permit (principal, action == Slm::Action::"rotate", resource) when { context.share_percent <= 25 };
 "#;
 
-fn now() -> Timestamp {
-    "2026-11-24T00:00:00Z".parse().unwrap()
-}
-
-fn ago(days: i64) -> Timestamp {
-    Limit::days(-days).after(now())
-}
-
-fn place() -> Place {
-    Place { file: String::new(), span: 0..0 }
-}
-
 fn control(id: &str) -> Control {
-    Control {
-        id: id.into(),
-        title: format!("title of {id}"),
-        statement: String::new(),
-        kind: ControlKind::Config,
-        severity: Severity::High,
-        owner: "security".to_owned(),
-        remedy: Remedy::Rotate,
-        collect_every: Limit::days(1),
-        evidence_ttl: Limit::days(1),
-        entities: vec!["Vault::Secret".into()],
-        population: String::new(),
-        applies_where: Vec::new(),
-        requires: vec!["created".into()],
-        criteria: [("soc2".into(), vec![if id == "ROT-01" { "CC6.1" } else { "CC6.2" }.into()])].into(),
-        artefact: String::new(),
-        api: Vec::new(),
-        events: [].into(),
-        needs: None,
-        place: place(),
-        lines: ControlLines::default(),
-    }
+    let criterion = if id == "ROT-01" { "CC6.1" } else { "CC6.2" };
+    Control { requires: vec!["created".into()], criteria: [("soc2".into(), vec![criterion.into()])].into(), ..made::control(id) }
 }
 
 fn credential() -> Credential {
-    let consumer = Consumer {
-        id: "app".into(),
-        kind: ConsumerKind::File(FileConsumer { path: "app".to_owned(), ..FileConsumer::default() }),
-        canary: false,
-        max_staleness: Limit::seconds(0),
-        letters: None,
-        principals: Vec::new(),
-    };
     Credential {
-        id: "db".into(),
-        title: "db".to_owned(),
-        owner: "platform".to_owned(),
-        satisfies: vec!["ROT-01".into()],
-        secret: SecretRef { source: "local".into(), region: ".".to_owned(), name: "s060".to_owned() },
-        rotator: crate::model::rotator::RotatorConfig::Random(RandomValue { length: 40, alphabet: Alphabet::Alnum }),
-        policy: RotationPolicy {
-            rotate_every: Limit::days(90),
-            jitter: Limit::days(0),
-            attempts: 3,
-            lease: Limit::seconds(3600),
-            allow_gap: None,
-            max_validity: None,
-            not_before: None,
-            windows: Vec::new(),
-            freeze: Vec::new(),
-        },
-        gate: GateSettings::default(),
-        consumers: vec![consumer],
-        leak: Vec::new(),
-        after: Vec::new(),
-        place: place(),
+        secret: SecretRef { name: "s060".to_owned(), ..made::credential("db").secret },
+        policy: made::every(90),
+        consumers: vec![made::consumer("app")],
+        ..made::credential("db")
     }
 }
 
@@ -115,19 +56,8 @@ fn exception(id: &str, days: i64) -> Exception {
 }
 
 fn catalog() -> Catalog {
-    let settings = Settings {
-        owner: None,
-        locker: LockerSettings::default(),
-        limits: RunLimits { rotate_percent: 100, ..RunLimits::default() },
-        tiers: [("standard".to_owned(), Limit::days(90))].into(),
-        default_tier: "standard".to_owned(),
-        registers: crate::model::registers::RegistersSettings::default(),
-        people: [].into(),
-        notify: [].into(),
-        issues: [].into(),
-        alerts: Vec::new(),
-        sources: [].into(),
-    };
+    let tiers = [("standard".to_owned(), Limit::days(90))].into();
+    let settings = Settings { limits: RunLimits { rotate_percent: 100, ..RunLimits::default() }, tiers, ..made::settings() };
     let file = |text: &str| PolicyFile { path: String::new(), text: Arc::from(text) };
     let criterion = |id: &str| {
         let text = Criterion { title: format!("title of {id}"), group: String::new(), summary: String::new(), manual: false };

@@ -6,6 +6,7 @@ use crate::model::attestation::{About, Attestation, Signed, Stretch};
 use crate::model::catalog::*;
 use crate::model::diagnostic::Place;
 use crate::model::exception::{Finding, Hollow};
+use crate::model::made::{self, ago, now, place};
 use crate::model::snapshot::{Fact, Value};
 use crate::model::time::Limit;
 
@@ -18,43 +19,6 @@ const RULES: &str = r#"
 };
 "#;
 
-fn now() -> Timestamp {
-    "2026-11-24T00:00:00Z".parse().unwrap()
-}
-
-fn ago(days: i64) -> Timestamp {
-    Limit::days(-days).after(now())
-}
-
-fn place() -> Place {
-    Place { file: String::new(), span: 0..0 }
-}
-
-fn control() -> Control {
-    Control {
-        id: "ROT-01".into(),
-        title: String::new(),
-        statement: String::new(),
-        kind: ControlKind::Config,
-        severity: Severity::High,
-        owner: "security".to_owned(),
-        remedy: Remedy::Rotate,
-        collect_every: Limit::days(1),
-        evidence_ttl: Limit::days(1),
-        entities: vec!["Vault::Secret".into()],
-        population: String::new(),
-        applies_where: vec![("managed".into(), Value::Bool(true))],
-        requires: vec!["created".into()],
-        criteria: [].into(),
-        artefact: String::new(),
-        api: Vec::new(),
-        events: [].into(),
-        needs: None,
-        place: place(),
-        lines: ControlLines::default(),
-    }
-}
-
 pub(super) struct World {
     pub(super) catalog: Catalog,
     snapshot: Snapshot,
@@ -62,23 +26,18 @@ pub(super) struct World {
 
 /// One control, its rule, and a complete vault with nothing in it.
 pub(super) fn world() -> World {
-    let settings = Settings {
-        owner: None,
-        locker: LockerSettings::default(),
-        limits: RunLimits::default(),
-        tiers: [("standard".to_owned(), Limit::days(90)), ("gold".to_owned(), Limit::days(30))].into(),
-        default_tier: "standard".to_owned(),
-        registers: crate::model::registers::RegistersSettings::default(),
-        people: [].into(),
-        notify: [].into(),
-        issues: [].into(),
-        alerts: Vec::new(),
-        sources: [].into(),
+    let tiers = [("standard".to_owned(), Limit::days(90)), ("gold".to_owned(), Limit::days(30))].into();
+    let settings = Settings { tiers, ..made::settings() };
+    let control = Control {
+        applies_where: vec![("managed".into(), Value::Bool(true))],
+        requires: vec!["created".into()],
+        criteria: [].into(),
+        ..made::control("ROT-01")
     };
     let file = |text: &str| PolicyFile { path: String::new(), text: Arc::from(text) };
     let catalog = Catalog {
         settings,
-        controls: [("ROT-01".into(), control())].into(),
+        controls: [("ROT-01".into(), control)].into(),
         frameworks: [].into(),
         credentials: [].into(),
         exceptions: [].into(),

@@ -17,10 +17,6 @@ use crate::model::time::Limit;
 
 /// How far ahead a report looks.
 const AHEAD: Limit = Limit::days(30);
-/// How long a rotation may be half done before that is an alert.
-const AFTER: Limit = Limit::seconds(3_600);
-/// How far ahead of its end something is an alert.
-const WITHIN: Limit = Limit::days(14);
 
 /// Each notifier can be reached in one way, and each alert has somewhere to go.
 pub fn notify(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
@@ -288,14 +284,14 @@ fn slack_way(raw: &Notify) -> Option<SlackWay> {
 
 /// The checked shape of an alert.
 pub fn compiled_alert(raw: &raw::Alert) -> AlertSettings {
+    let usual = AlertSettings::new(raw.on, raw.to.clone());
     AlertSettings {
-        on: raw.on,
-        to: raw.to.clone(),
         owner: raw.owner.clone(),
         severity: raw.severity,
-        after: raw.after.unwrap_or(AFTER),
-        within: raw.within.unwrap_or(WITHIN),
-        below: raw.below.unwrap_or(0),
+        after: raw.after.unwrap_or(usual.after),
+        within: raw.within.unwrap_or(usual.within),
+        below: raw.below.unwrap_or(usual.below),
+        ..usual
     }
 }
 

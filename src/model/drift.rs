@@ -319,6 +319,33 @@ pub struct Drift {
 }
 
 impl Drift {
+    /// A report of `run`, made at `at`, into which nothing is written yet. It says of nothing that it is well.
+    #[must_use]
+    pub fn of(at: Timestamp, run: Compared) -> Self {
+        Self {
+            at,
+            run,
+            before: None,
+            new: Vec::new(),
+            open: Vec::new(),
+            resolved: Vec::new(),
+            lost: Vec::new(),
+            breaches: Vec::new(),
+            half_done: Vec::new(),
+            failed: Vec::new(),
+            stale: Vec::new(),
+            unseen: Vec::new(),
+            unseen_rotations: Vec::new(),
+            exceptions: Vec::new(),
+            unmanaged: Unmanaged::default(),
+            coverage: Coverage::default(),
+            sources: Vec::new(),
+            broken: Vec::new(),
+            notes: Vec::new(),
+            silent: None,
+        }
+    }
+
     /// Every finding of the last run, the weightiest first.
     #[must_use]
     pub fn findings(&self) -> Vec<&Finding> {

@@ -17,6 +17,8 @@ pub mod gate;
 pub mod git_env;
 pub mod id;
 pub mod locker;
+#[cfg(test)]
+pub(crate) mod made;
 pub mod names;
 pub mod notify;
 pub mod outcome;

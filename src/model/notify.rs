@@ -215,6 +215,14 @@ pub struct AlertSettings {
     pub below: u8,
 }
 
+impl AlertSettings {
+    /// With what holds where nothing is said: an hour for what is half done, two weeks ahead, any owner and severity, no floor.
+    #[must_use]
+    pub const fn new(on: AlertOn, to: Vec<String>) -> Self {
+        Self { on, to, owner: Vec::new(), severity: None, after: Limit::seconds(3_600), within: Limit::days(14), below: 0 }
+    }
+}
+
 /// One message, before it is anybody's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {

@@ -149,10 +149,10 @@ impl Proposal {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn proposal() -> Proposal {
+    pub(crate) fn proposal() -> Proposal {
         Proposal {
             format: PROPOSAL_FORMAT,
             repository: "acme/slm".to_owned(),

@@ -6,8 +6,8 @@ use super::lint::lint;
 use super::*;
 use crate::model::assessment::{Because, Decision, Gap, Status, Subject};
 use crate::model::catalog::*;
-use crate::model::diagnostic::Place;
 use crate::model::id::{ConsumerId, ControlId, ResourceId, VersionId};
+use crate::model::made::{self, ago, consumer, now};
 use crate::model::plan::{Action, ActionKind, HeldBecause, Reason, rotation_id};
 use crate::model::receipt::Receipt;
 use crate::model::rotator::{Alphabet, RandomValue, RotatorConfig};
@@ -19,18 +19,6 @@ const GUARDS: &str = r#"
 @id("may-rotate") permit (principal, action == Slm::Action::"rotate", resource) when { !context.incomplete };
 @id("may-deliver") permit (principal, action == Slm::Action::"deliver", resource);
 "#;
-
-fn now() -> Timestamp {
-    "2026-11-24T00:00:00Z".parse().unwrap()
-}
-
-fn ago(days: i64) -> Timestamp {
-    Limit::days(-days).after(now())
-}
-
-fn place() -> Place {
-    Place { file: String::new(), span: 0..0 }
-}
 
 fn text(value: &str) -> Value {
     Value::Text(Arc::from(value))
@@ -62,66 +50,12 @@ fn population(entity: &str) -> Population {
 }
 
 fn control(id: &str) -> Control {
-    Control {
-        id: id.into(),
-        title: id.to_owned(),
-        statement: String::new(),
-        kind: ControlKind::Config,
-        severity: Severity::High,
-        owner: "security".to_owned(),
-        remedy: Remedy::Rotate,
-        collect_every: Limit::days(1),
-        evidence_ttl: Limit::days(1),
-        entities: vec!["Vault::Secret".into()],
-        population: String::new(),
-        applies_where: Vec::new(),
-        requires: Vec::new(),
-        criteria: [("soc2".into(), vec!["CC6.1".into()]), ("hipaa".into(), vec!["164.312(d)".into()])].into(),
-        artefact: String::new(),
-        api: Vec::new(),
-        events: [].into(),
-        needs: None,
-        place: place(),
-        lines: ControlLines::default(),
-    }
+    let criteria = [("soc2".into(), vec!["CC6.1".into()]), ("hipaa".into(), vec!["164.312(d)".into()])].into();
+    Control { criteria, ..made::control(id) }
 }
 
 fn credential(id: &str) -> Credential {
-    Credential {
-        id: id.into(),
-        title: id.to_owned(),
-        owner: "platform".to_owned(),
-        satisfies: vec!["ROT-01".into()],
-        secret: SecretRef { source: "local".into(), region: ".".to_owned(), name: format!("app/{id}") },
-        rotator: RotatorConfig::Random(RandomValue { length: 40, alphabet: Alphabet::Alnum }),
-        policy: RotationPolicy {
-            rotate_every: Limit::days(30),
-            jitter: Limit::days(0),
-            attempts: 3,
-            lease: Limit::seconds(3600),
-            allow_gap: None,
-            max_validity: None,
-            not_before: None,
-            windows: Vec::new(),
-            freeze: Vec::new(),
-        },
-        gate: GateSettings::default(),
-        consumers: ["app", "worker"].map(consumer).into(),
-        leak: Vec::new(),
-        after: Vec::new(),
-        place: place(),
-    }
-}
-
-fn consumer(id: &str) -> Consumer {
-    Consumer {
-        id: id.into(),
-        kind: ConsumerKind::File(FileConsumer { path: id.to_owned(), ..FileConsumer::default() }),
-        canary: false,
-        max_staleness: Limit::seconds(0),
-        letters: None,
-        principals: Vec::new(),
-    }
+    Credential { consumers: ["app", "worker"].map(consumer).into(), ..made::credential(id) }
 }
 
 /// The receipt of a collection of `source` that called as `caller`.
@@ -143,19 +77,7 @@ fn called_as(source: &str, caller: &str) -> Receipt {
 }
 
 fn world() -> World {
-    let settings = Settings {
-        owner: None,
-        locker: LockerSettings::default(),
-        limits: RunLimits { rotate_percent: 100, ..RunLimits::default() },
-        tiers: [].into(),
-        default_tier: "standard".to_owned(),
-        registers: crate::model::registers::RegistersSettings::default(),
-        people: [].into(),
-        notify: [].into(),
-        issues: [].into(),
-        alerts: Vec::new(),
-        sources: [].into(),
-    };
+    let settings = Settings { limits: RunLimits { rotate_percent: 100, ..RunLimits::default() }, ..made::settings() };
     let file = |path: &str, text: &str| PolicyFile { path: path.to_owned(), text: Arc::from(text) };
     let catalog = Catalog {
         settings,

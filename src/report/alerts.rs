@@ -248,15 +248,7 @@ mod tests {
     use crate::model::standing::Phase;
 
     pub(crate) fn on(on: AlertOn) -> AlertSettings {
-        AlertSettings {
-            on,
-            to: vec!["ops".to_owned()],
-            owner: Vec::new(),
-            severity: None,
-            after: Limit::seconds(3_600),
-            within: Limit::days(14),
-            below: 95,
-        }
+        AlertSettings { below: 95, ..AlertSettings::new(on, vec!["ops".to_owned()]) }
     }
 
     fn fired(drift: &Drift, alert: AlertSettings) -> Vec<(String, String)> {

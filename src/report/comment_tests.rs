@@ -4,7 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::plan::{Held, HeldBecause, PLAN_FORMAT, Reason};
-use crate::model::proposal::PROPOSAL_FORMAT;
 use crate::model::time::{Limit, Timestamp};
 
 const HEAD: &str = "aaaaaaaaaaaabbbbbbbbbbbbccccccccccccdddd";
@@ -59,14 +58,9 @@ fn proposal(actions: Vec<Action>) -> Proposal {
         usage: Vec::new(),
     };
     Proposal {
-        format: PROPOSAL_FORMAT,
-        repository: "acme/slm".to_owned(),
-        environment: "production".to_owned(),
         head: HEAD.to_owned(),
         run: Some(5),
-        sight: Sight::Live,
         exit: 5,
-        complaints: Vec::new(),
         changes: vec![Change {
             about: "ROT-01".to_owned(),
             verdict: "looser".to_owned(),
@@ -75,6 +69,7 @@ fn proposal(actions: Vec<Action>) -> Proposal {
         standing: [("ROT-01".into(), [(Status::Compliant, 3), (Status::NonCompliant, 1)].into())].into(),
         unseen: vec!["source prod secrets eu-west-1 was not seen whole".to_owned()],
         plan: Some(plan),
+        ..crate::model::proposal::tests::proposal()
     }
 }
 

@@ -239,7 +239,6 @@ fn a_solver_gets_nothing_of_the_environment() {
 
 /// The share of edits to the shipped rules that get a verdict: a number up, a number down, another form. Many minutes in a debug build.
 #[test]
-#[ignore = "a figure: minutes of a solver"]
 fn most_edits_of_the_shipped_rules_are_decided() {
     if !solver_is_here() {
         return;

@@ -43,16 +43,7 @@ fn settings() -> NotifySettings {
 }
 
 fn alerts() -> Vec<AlertSettings> {
-    let on = |on| AlertSettings {
-        on,
-        to: vec!["ops".to_owned()],
-        owner: Vec::new(),
-        severity: None,
-        after: Limit::seconds(3_600),
-        within: Limit::days(14),
-        below: 0,
-    };
-    [AlertOn::Overdue, AlertOn::RotationFailed].map(on).into()
+    [AlertOn::Overdue, AlertOn::RotationFailed].map(|on| AlertSettings::new(on, vec!["ops".to_owned()])).into()
 }
 
 fn identity(control: &str, resource: &str) -> Identity {
@@ -80,26 +71,10 @@ fn gone(control: &str, resource: &str) -> Gone {
 fn clean(run: &str, now: &str) -> Drift {
     let of = |id: &str| Compared { id: id.into(), at: at(now), config: "c0ffee".to_owned(), commit: "ab".repeat(20) };
     Drift {
-        at: at(now),
-        run: of(run),
         before: Some(of("r0")),
-        new: Vec::new(),
-        open: Vec::new(),
-        resolved: Vec::new(),
-        lost: Vec::new(),
-        breaches: Vec::new(),
-        half_done: Vec::new(),
-        failed: Vec::new(),
-        stale: Vec::new(),
-        unseen: Vec::new(),
-        unseen_rotations: Vec::new(),
-        exceptions: Vec::new(),
         unmanaged: Unmanaged { seen: 3, names: vec!["stray".to_owned()] },
         coverage: Coverage { compliant: Share { part: 9, whole: 10 }, ..Coverage::default() },
-        sources: Vec::new(),
-        broken: Vec::new(),
-        notes: Vec::new(),
-        silent: None,
+        ..Drift::of(at(now), of(run))
     }
 }
 
@@ -263,7 +238,7 @@ async fn a_day_is_one_message_that_is_edited_with_its_changes_below_it() {
         "edited when a finding came, when the failure went, and when all was well"
     );
     assert_eq!(slack.heads()[0], "prod 2026-11-24: OK");
-    assert!(kept.alerts.is_empty() && kept.sending.is_none());
+    assert_eq!((kept.alerts.len(), &kept.sending), (0, &None));
     // Nothing changed: nothing is called.
     let calls = slack.with(|state| state.calls.len());
     run(&process, &mut kept, &clean("r7", "2026-11-25T07:00:00Z"), &settings()).await.unwrap();

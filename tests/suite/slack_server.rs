@@ -299,12 +299,19 @@ fn it_refuses_what_slack_refuses() {
     let block = |block: Json| valid(&json!({ "text": "t", "blocks": [block] }), false);
     let section = |text: &str| json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } });
     assert_eq!(block(section("x")), Ok(()));
-    assert!(block(section(&"x".repeat(3_001))).is_err() && block(section("")).is_err());
-    assert!(block(json!({ "type": "header", "text": { "type": "mrkdwn", "text": "x" } })).is_err());
-    assert!(block(json!({ "type": "header", "text": { "type": "plain_text", "text": "x".repeat(151) } })).is_err());
-    assert!(block(json!({ "type": "section", "text": { "type": "mrkdwn", "text": "x" }, "colour": 1 })).is_err());
-    assert!(block(json!({ "type": "fancy" })).is_err());
-    assert!(valid(&json!({ "text": "t", "blocks": vec![section("x"); 51] }), false).is_err());
-    assert!(valid(&json!({ "text": "t", "blocks": vec![section(&"x".repeat(2_600)); 4] }), false).is_err());
-    assert!(valid(&json!({ "text": "t", "blocks": [section("x")], "channel": "C" }), false).is_err());
+    let wrong = |found: Result<(), String>| found.unwrap_err();
+    let (long, none) = (section(&"x".repeat(3_001)), section(""));
+    assert_eq!(wrong(block(long)), "\"mrkdwn\" of 3001 characters where mrkdwn of 1 to 3000 belongs");
+    assert_eq!(wrong(block(none)), "\"mrkdwn\" of 0 characters where mrkdwn of 1 to 3000 belongs");
+    let header = |kind: &str, text: &str| json!({ "type": "header", "text": { "type": kind, "text": text } });
+    assert_eq!(wrong(block(header("mrkdwn", "x"))), "\"mrkdwn\" of 1 characters where plain_text of 1 to 150 belongs");
+    let most = "x".repeat(151);
+    assert_eq!(wrong(block(header("plain_text", &most))), "\"plain_text\" of 151 characters where plain_text of 1 to 150 belongs");
+    let coloured = json!({ "type": "section", "text": { "type": "mrkdwn", "text": "x" }, "colour": 1 });
+    assert_eq!(wrong(block(coloured)), "unknown key `colour`");
+    assert_eq!(wrong(block(json!({ "type": "fancy" }))), "a block of type Some(\"fancy\")");
+    let many = |blocks: Vec<Json>| valid(&json!({ "text": "t", "blocks": blocks }), false);
+    assert_eq!(wrong(many(vec![section("x"); 51])), "51 blocks");
+    assert_eq!(wrong(many(vec![section(&"x".repeat(2_600)); 4])), "10401 characters");
+    assert_eq!(wrong(valid(&json!({ "text": "t", "blocks": [section("x")], "channel": "C" }), false)), "unknown key `channel`");
 }

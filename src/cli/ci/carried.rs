@@ -53,26 +53,11 @@ pub(super) fn check(bytes: Vec<u8>, digest: &str) -> Result<(Vec<u8>, Proposal),
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::model::proposal::{PROPOSAL_FORMAT, Sight};
+    use crate::model::proposal::tests::proposal;
 
     fn artefact(unseen: Vec<String>) -> Vec<u8> {
-        let made = Proposal {
-            format: PROPOSAL_FORMAT,
-            repository: "acme/slm".to_owned(),
-            environment: "production".to_owned(),
-            head: "a".repeat(40),
-            run: None,
-            sight: Sight::Live,
-            exit: 0,
-            complaints: Vec::new(),
-            changes: Vec::new(),
-            standing: BTreeMap::new(),
-            unseen,
-            plan: None,
-        };
+        let made = Proposal { unseen, ..proposal() };
         crate::record::canonical::json(&made).unwrap()
     }
 

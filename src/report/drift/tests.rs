@@ -6,14 +6,13 @@ use std::sync::Arc;
 use super::*;
 use crate::model::assessment::{Because, Decision, Status, Subject, Tally};
 use crate::model::catalog::*;
-use crate::model::diagnostic::Place;
 use crate::model::drift::Compared;
 use crate::model::exception::Exceptions;
 use crate::model::id::{ControlId, CredentialId};
+use crate::model::made::{self, credential, place};
 use crate::model::outcome::{Fate, Outcome};
 use crate::model::plan::ActionKind;
 use crate::model::receipt::Receipt;
-use crate::model::rotator::{Alphabet, RandomValue, RotatorConfig};
 use crate::model::snapshot::{Completeness, Population, Resource, Snapshot, Unseen, Value};
 use crate::model::standing::{Phase, Standing};
 use crate::policy::Rules;
@@ -37,61 +36,8 @@ pub(crate) fn now() -> Timestamp {
     at("2026-11-24T06:00:00Z")
 }
 
-fn place() -> Place {
-    Place { file: String::new(), span: 0..0 }
-}
-
 fn control(id: &str, severity: Severity) -> Control {
-    Control {
-        id: id.into(),
-        title: format!("title of {id}"),
-        statement: String::new(),
-        kind: ControlKind::Config,
-        severity,
-        owner: "security".to_owned(),
-        remedy: Remedy::Rotate,
-        collect_every: Limit::days(1),
-        evidence_ttl: Limit::days(1),
-        entities: vec!["Vault::Secret".into()],
-        population: String::new(),
-        applies_where: Vec::new(),
-        requires: Vec::new(),
-        criteria: [("soc2".into(), vec!["CC6.1".into()])].into(),
-        artefact: String::new(),
-        api: Vec::new(),
-        events: [].into(),
-        needs: None,
-        place: place(),
-        lines: ControlLines::default(),
-    }
-}
-
-fn credential(id: &str) -> Credential {
-    let limit = Limit::days(30);
-    Credential {
-        id: id.into(),
-        title: id.to_owned(),
-        owner: "platform".to_owned(),
-        satisfies: vec!["ROT-01".into()],
-        secret: SecretRef { source: "local".into(), region: ".".to_owned(), name: format!("app/{id}") },
-        rotator: RotatorConfig::Random(RandomValue { length: 40, alphabet: Alphabet::Alnum }),
-        policy: RotationPolicy {
-            rotate_every: limit,
-            jitter: Limit::days(0),
-            attempts: 3,
-            lease: Limit::seconds(3600),
-            allow_gap: None,
-            max_validity: None,
-            not_before: None,
-            windows: Vec::new(),
-            freeze: Vec::new(),
-        },
-        gate: GateSettings::default(),
-        consumers: Vec::new(),
-        leak: Vec::new(),
-        after: Vec::new(),
-        place: place(),
-    }
+    Control { severity, ..made::control(id) }
 }
 
 pub(crate) fn catalog() -> Catalog {
@@ -105,17 +51,8 @@ pub(crate) fn catalog() -> Catalog {
     };
     Catalog {
         settings: Settings {
-            owner: None,
-            locker: LockerSettings::default(),
-            limits: RunLimits::default(),
-            tiers: [].into(),
-            default_tier: "standard".to_owned(),
-            registers: crate::model::registers::RegistersSettings::default(),
             sources: [("local".into(), SourceKind::Vault(VaultSource { path: String::new(), identity: String::new() }))].into(),
-            people: [].into(),
-            notify: [].into(),
-            issues: [].into(),
-            alerts: Vec::new(),
+            ..made::settings()
         },
         controls: [("ROT-01".into(), control("ROT-01", Severity::Critical)), ("ROT-02".into(), control("ROT-02", Severity::Low))]
             .into(),

@@ -8,7 +8,6 @@ use super::*;
 use crate::model::assessment::Status;
 use crate::model::notify::{AlertOn, AlertSettings, Credentials, NotifyWay, SlackWay, Zone};
 use crate::model::standing::Phase;
-use crate::model::time::Limit;
 use crate::report::alerts::firing;
 use crate::report::drift::tests::{World, at, world};
 
@@ -27,15 +26,7 @@ pub(crate) fn settings() -> NotifySettings {
 }
 
 fn alerts() -> Vec<AlertSettings> {
-    let on = |on| AlertSettings {
-        on,
-        to: vec!["ops".to_owned()],
-        owner: Vec::new(),
-        severity: None,
-        after: Limit::seconds(3_600),
-        within: Limit::days(14),
-        below: 95,
-    };
+    let on = |on| AlertSettings { below: 95, ..AlertSettings::new(on, vec!["ops".to_owned()]) };
     [AlertOn::RotationFailed, AlertOn::HalfDone, AlertOn::Overdue, AlertOn::Silent].map(on).into()
 }
 
