@@ -458,8 +458,9 @@ impl Pulls {
     }
 }
 
-/// GitHub keeps line ends of its own.
-fn same(there: &str, wanted: &str) -> bool {
+/// True when a text that GitHub has says `wanted`: it keeps line ends of its own.
+#[must_use]
+pub fn same(there: &str, wanted: &str) -> bool {
     there.replace("\r\n", "\n").trim_end() == wanted.trim_end()
 }
 

@@ -271,18 +271,22 @@ fn nothing_is_applied_that_nobody_else_approved_for_this_very_commit() {
         assert_eq!((&held["applied"], &held["beyond"]), (&json!(false), &json!(["rotate session-key"])));
     }
     assert!(!project.world.root().join("run/session.env").exists());
-    // Somebody edits the comment: what it asks for is not what the check run vouches for.
+    // Somebody edits the comment: it shows another plan above the same digest, or asks for another digest than the check run vouches for.
     project.hub.review(1, "bob", "APPROVED", &head);
     let digest = project.asked(1, &head);
-    project.hub.with(|state| {
-        let body = &mut state.comments.get_mut(&1).unwrap()[0]["body"];
-        *body = json!(body.as_str().unwrap().replace(&digest, &"0".repeat(64)));
-    });
-    let held = project.apply(&before, &project.head()).exits(5).json();
-    assert!(
-        held["missing"].to_string().contains("its comment does not ask for the plan that its check run vouches for"),
-        "{held:#}"
-    );
+    let zeros = "0".repeat(64);
+    for (there, instead, why) in [
+        ("to rotate", "to collect", "its comment does not say what slm says of its plan"),
+        (digest.as_str(), zeros.as_str(), "its comment does not ask for the plan that its check run vouches for"),
+    ] {
+        let said = project.hub.said(1).remove(0);
+        assert!(said.contains(there), "`{there}` is not in {said}");
+        let edited = said.replace(there, instead);
+        project.hub.with(|state| state.comments.get_mut(&1).unwrap()[0]["body"] = json!(edited));
+        let held = project.apply(&before, &project.head()).exits(5).json();
+        assert!(held["missing"].to_string().contains(why), "{held:#} has no `{why}`");
+        project.hub.with(|state| state.comments.get_mut(&1).unwrap()[0]["body"] = json!(said));
+    }
 }
 
 #[test]
