@@ -569,6 +569,8 @@ fn codeowners_are_written_from_the_owners_checked_and_leave_other_lines_alone() 
         "/credentials/session-key.toml @acme/platform\n",
         "/policies/rot.cedar @acme/security\n",
         "/policies/ @acme/security\n",
+        "/.github/ @acme/security\n",
+        "/deploy/action/ @acme/security\n",
     ] {
         assert!(text.contains(line), "`{line}` is not in {text}");
     }
