@@ -180,6 +180,7 @@ struct RawOutput {
 
 #[derive(Deserialize)]
 struct RawCheck {
+    id: u64,
     external_id: Option<String>,
     conclusion: Option<String>,
     output: RawOutput,
@@ -417,9 +418,10 @@ impl Pulls {
     /// Any answer but the one asked for.
     pub async fn last_check(&self, head: &str, name: &str) -> Result<Option<Checked>, WorldError> {
         let (head, wanted) = (segment(head), segment(name));
-        let route = format!("/repos/{}/commits/{head}/check-runs?check_name={wanted}&filter=latest&per_page=1", self.repo);
+        let route = format!("/repos/{}/commits/{head}/check-runs?check_name={wanted}&filter=latest&per_page=100", self.repo);
         let found: RawChecks = self.read(&route, || format!("find the check run `{name}`")).await?;
-        Ok(found.check_runs.into_iter().next().map(|raw| Checked {
+        // There may be one of each of several suites, in an order that GitHub does not promise.
+        Ok(found.check_runs.into_iter().max_by_key(|raw| raw.id).map(|raw| Checked {
             external: raw.external_id.unwrap_or_default(),
             conclusion: raw.conclusion.unwrap_or_default(),
             text: raw.output.text.unwrap_or_default(),

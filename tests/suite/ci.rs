@@ -241,6 +241,12 @@ fn planning_again_posts_nothing_and_leaves_an_approval_standing_and_another_comm
     let head = project.propose(1, FIRST.0, FIRST.1, FIRST.2);
     project.plan(1).exits(2);
     let digest = project.asked(1, &head);
+    // An older one of another suite is listed first.
+    project.hub.with(|state| {
+        let mut old = state.checks[0].clone();
+        (old["id"], old["external_id"], old["output"]["text"]) = (json!(0), json!("0".repeat(64)), json!(""));
+        state.checks.insert(0, old);
+    });
     project.hub.asked();
     let again = project.plan(1).exits(2).json();
     assert_eq!((&again["digest"], &again["api_calls"]), (&json!(digest), &json!(2)), "{again:#}");
