@@ -7,8 +7,6 @@ use serde_json::{Value as Json, json};
 use crate::model::diagnostic::{Diagnostic, Severity};
 use crate::model::proposal::Complaint;
 
-/// Annotations that GitHub takes in one request.
-pub const BATCH: usize = 50;
 /// The longest message of an annotation, far below the 64 KB that GitHub takes.
 const MESSAGE: usize = 4_000;
 /// The schema that the document is of.

@@ -12,7 +12,7 @@ const END: &str = "# slm: up to here\n";
 pub struct Of<'a> {
     /// The organisation whose teams they are.
     pub org: &'a str,
-    /// Who owns what no control does: settings, guards, the schema, workflows.
+    /// Who owns what no control does: settings, guards, the schema, workflows and the action.
     pub default: &'a str,
     /// Where the config repo is in its repository: empty, or a path that ends in `/`.
     pub prefix: &'a str,
@@ -65,7 +65,10 @@ fn part(catalog: &Catalog, of: &Of<'_>) -> Result<String, String> {
     for folder in ["attestations/", "controls/", "credentials/", "exceptions/", "policies/", "slm.toml"] {
         text.push_str(&format!("/{} {default}\n", escaped(&format!("{}{folder}", of.prefix))));
     }
-    text.push_str(&format!("/.github/ {default}\n"));
+    // Workflows, and the action beside them: what they run has the applying role.
+    for folder in [".github/", "deploy/action/"] {
+        text.push_str(&format!("/{folder} {default}\n"));
+    }
     for (path, owners) in lines {
         let owners: Vec<String> = owners.into_iter().collect();
         text.push_str(&format!("/{} {}\n", escaped(&format!("{}{path}", of.prefix)), owners.join(" ")));

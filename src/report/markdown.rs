@@ -69,6 +69,10 @@ pub fn html(text: &str) -> String {
                 out.push(character);
                 out.push_str(APART);
             }
+            '-' if out.as_bytes().last_chunk::<2>().is_some_and(|end| end.eq_ignore_ascii_case(b"gh")) => {
+                out.push('-');
+                out.push_str(APART);
+            }
             _ => out.push(character),
         }
     }
@@ -104,6 +108,7 @@ mod tests {
         assert_eq!(code("a`b"), "``a`b``");
         assert_eq!(code("`x"), "`` `x ``");
         assert_eq!(code(" \n"), "(empty)");
+        assert_eq!(html("gh-3 or g-h"), "gh-&#8203;3 or g-h");
         assert_eq!(html("<b>@me \"#1\"</b>"), "&lt;b&gt;@&#8203;me &quot;#&#8203;1&quot;&lt;/b&gt;");
         assert_eq!(prose("safe\u{202e}evil\u{7}"), "safe\u{fffd}evil\u{fffd}");
     }

@@ -4,13 +4,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::github::{Failure, Github};
-use super::github_pulls::Pulls;
-use crate::world::{ErrorClass, WorldError};
+use super::github_pulls::{Author, Pulls, pages, same};
+use crate::world::WorldError;
 
 /// The label of every issue of slm, by which they are listed.
 const LABEL: &str = "slm";
-/// Pages of issues that are read at most.
-const PAGES: u32 = 20;
 
 /// The issues of one repository.
 pub struct Issues {
@@ -43,18 +41,12 @@ pub struct Done {
 }
 
 #[derive(Deserialize)]
-struct RawUser {
-    #[serde(rename = "type", default)]
-    kind: String,
-}
-
-#[derive(Deserialize)]
 struct RawIssue {
     number: u64,
     title: String,
     body: Option<String>,
-    user: Option<RawUser>,
-    author_association: Option<String>,
+    #[serde(flatten)]
+    author: Author,
     /// Pull requests are listed among issues.
     pull_request: Option<serde_json::Value>,
 }
@@ -64,15 +56,8 @@ impl RawIssue {
         self.body.as_deref().and_then(|body| body.lines().next()).unwrap_or_default()
     }
 
-    /// As of comments: a stranger's is never taken for ours.
-    fn may_be_ours(&self) -> bool {
-        let bot = self.user.as_ref().is_some_and(|user| user.kind == "Bot");
-        bot || matches!(self.author_association.as_deref(), Some("OWNER" | "MEMBER" | "COLLABORATOR"))
-    }
-
     fn says(&self, wanted: &Wanted) -> bool {
-        let body = self.body.as_deref().unwrap_or_default().replace("\r\n", "\n");
-        self.title == wanted.title && body.trim_end() == wanted.body.trim_end()
+        self.title == wanted.title && same(self.body.as_deref().unwrap_or_default(), &wanted.body)
     }
 }
 
@@ -128,25 +113,11 @@ impl Issues {
     }
 
     async fn open(&self, mark: &str) -> Result<Vec<RawIssue>, WorldError> {
-        let operation = || "list the issues of slm".to_owned();
-        let mut route = format!("/repos/{}/issues?state=open&labels={LABEL}&per_page=100", self.repo);
-        let mut all: Vec<RawIssue> = Vec::new();
-        for _ in 0..PAGES {
-            let answer = self.github.get(&route).await.map_err(|failure| failure.during(operation()))?;
-            let page: Vec<RawIssue> = answer.read().map_err(|failure| failure.during(operation()))?;
-            all.extend(page);
-            let Some(next) = answer.next else {
-                all.retain(|one| one.pull_request.is_none() && one.marker().starts_with(mark) && one.may_be_ours());
-                all.sort_by_key(|one| one.number);
-                return Ok(all);
-            };
-            route = next.map_err(|failure| failure.during(operation()))?;
-        }
-        Err(WorldError {
-            class: ErrorClass::Permanent,
-            operation: operation(),
-            cause: format!("there are more than {PAGES} pages"),
-        })
+        let route = format!("/repos/{}/issues?state=open&labels={LABEL}&per_page=100", self.repo);
+        let mut all: Vec<RawIssue> = pages(&self.github, &route, || "list the issues of slm".to_owned(), |_| false).await?;
+        all.retain(|one| one.pull_request.is_none() && one.marker().starts_with(mark) && one.author.may_be_us());
+        all.sort_by_key(|one| one.number);
+        Ok(all)
     }
 
     async fn post(&self, mark: &str, issue: &Wanted) -> Result<(), WorldError> {

@@ -31,8 +31,6 @@ pub struct Found {
     pub base: String,
     /// True once it is merged.
     pub merged: bool,
-    /// True when the commit is in this very repository.
-    pub own: bool,
 }
 
 /// A comment.
@@ -129,9 +127,11 @@ struct RawUser {
     kind: String,
 }
 
+/// Who wrote a comment or an issue.
 #[derive(Deserialize)]
-struct RawRepo {
-    full_name: String,
+pub(super) struct Author {
+    user: Option<RawUser>,
+    author_association: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -139,7 +139,6 @@ struct RawEnd {
     sha: String,
     #[serde(rename = "ref")]
     name: String,
-    repo: Option<RawRepo>,
 }
 
 #[derive(Deserialize)]
@@ -154,8 +153,8 @@ struct RawPull {
 #[derive(Deserialize)]
 struct RawComment {
     id: u64,
-    user: Option<RawUser>,
-    author_association: Option<String>,
+    #[serde(flatten)]
+    author: Author,
     updated_at: Timestamp,
     body: Option<String>,
 }
@@ -181,6 +180,7 @@ struct RawOutput {
 
 #[derive(Deserialize)]
 struct RawCheck {
+    id: u64,
     external_id: Option<String>,
     conclusion: Option<String>,
     output: RawOutput,
@@ -208,18 +208,14 @@ struct RawBranch {
 
 impl From<RawPull> for Found {
     fn from(raw: RawPull) -> Self {
-        let own = match (&raw.head.repo, &raw.base.repo) {
-            (Some(from), Some(to)) => from.full_name == to.full_name,
-            _ => false,
-        };
         let (author, head, base) = (raw.user.login, raw.head.sha, raw.base.name);
-        Self { number: raw.number, author, head, base, merged: raw.merged_at.is_some(), own }
+        Self { number: raw.number, author, head, base, merged: raw.merged_at.is_some() }
     }
 }
 
-impl RawComment {
-    /// True when whoever wrote it may change the comments of others, so that it could be ours as well as not: a stranger's is never.
-    fn may_be_ours(&self) -> bool {
+impl Author {
+    /// True when whoever wrote it may change what others wrote, so that it could be ours as well as not: a stranger's is never.
+    pub(super) fn may_be_us(&self) -> bool {
         let bot = self.user.as_ref().is_some_and(|user| user.kind == "Bot");
         bot || matches!(self.author_association.as_deref(), Some("OWNER" | "MEMBER" | "COLLABORATOR"))
     }
@@ -303,7 +299,7 @@ impl Pulls {
     pub async fn reviews(&self, number: u64) -> Result<Vec<Given>, WorldError> {
         let route = format!("/repos/{}/pulls/{number}/reviews?per_page=100", self.repo);
         let all: Vec<RawReview> =
-            self.pages(&route, || format!("read the reviews of pull request {number}"), |_: &[RawReview]| false).await?;
+            pages(&self.github, &route, || format!("read the reviews of pull request {number}"), |_: &[RawReview]| false).await?;
         let given = |raw: RawReview| {
             let user = raw.user?;
             let (commit, text) = (raw.commit_id.unwrap_or_default(), raw.body.unwrap_or_default());
@@ -364,9 +360,9 @@ impl Pulls {
         match self.github.create(&route, &json!({ "body": body })).await {
             Ok(answer) => Ok(Said::Posted(answer.read::<RawId>().map_err(|failure| failure.during(operation()))?.id)),
             // The answer may be what was lost, and not the comment.
-            Err(Failure::NoAnswer | Failure::Status(500..=599)) => match self.comment(number, marker).await? {
+            Err(failure @ (Failure::NoAnswer | Failure::Status(500..=599))) => match self.comment(number, marker).await? {
                 Some(comment) => Ok(Said::Posted(comment.id)),
-                None => Err(Failure::NoAnswer.during(operation())),
+                None => Err(failure.during(operation())),
             },
             Err(failure) => Err(failure.during(operation())),
         }
@@ -383,9 +379,9 @@ impl Pulls {
     /// Comments whose first line is `marker`, the first first; one page when it is there already.
     async fn comments(&self, number: u64, marker: &str) -> Result<Vec<Comment>, WorldError> {
         let route = format!("/repos/{}/issues/{number}/comments?per_page=100", self.repo);
-        let ours = |raw: &RawComment| raw.may_be_ours() && raw.body.as_deref().and_then(|body| body.lines().next()) == Some(marker);
+        let ours = |raw: &RawComment| raw.author.may_be_us() && raw.body.as_deref().and_then(|body| body.lines().next()) == Some(marker);
         let found = |page: &[RawComment]| page.iter().any(ours);
-        let all = self.pages(&route, || format!("read the comments on pull request {number}"), found).await?;
+        let all = pages(&self.github, &route, || format!("read the comments on pull request {number}"), found).await?;
         let comment = |raw: RawComment| Comment { id: raw.id, updated: raw.updated_at, body: raw.body.unwrap_or_default() };
         let mut ours: Vec<Comment> = all.into_iter().filter(|raw| ours(raw)).map(comment).collect();
         ours.sort_by_key(|comment| comment.id);
@@ -422,9 +418,10 @@ impl Pulls {
     /// Any answer but the one asked for.
     pub async fn last_check(&self, head: &str, name: &str) -> Result<Option<Checked>, WorldError> {
         let (head, wanted) = (segment(head), segment(name));
-        let route = format!("/repos/{}/commits/{head}/check-runs?check_name={wanted}&filter=latest&per_page=1", self.repo);
+        let route = format!("/repos/{}/commits/{head}/check-runs?check_name={wanted}&filter=latest&per_page=100", self.repo);
         let found: RawChecks = self.read(&route, || format!("find the check run `{name}`")).await?;
-        Ok(found.check_runs.into_iter().next().map(|raw| Checked {
+        // There may be one of each of several suites, in an order that GitHub does not promise.
+        Ok(found.check_runs.into_iter().max_by_key(|raw| raw.id).map(|raw| Checked {
             external: raw.external_id.unwrap_or_default(),
             conclusion: raw.conclusion.unwrap_or_default(),
             text: raw.output.text.unwrap_or_default(),
@@ -435,31 +432,35 @@ impl Pulls {
         let answer = self.github.get(route).await.map_err(|failure| failure.during(operation()))?;
         answer.read().map_err(|failure| failure.during(operation()))
     }
-
-    /// The items of a list, page by page until `enough`.
-    async fn pages<T: serde::de::DeserializeOwned>(
-        &self,
-        route: &str,
-        operation: impl Fn() -> String,
-        enough: impl Fn(&[T]) -> bool,
-    ) -> Result<Vec<T>, WorldError> {
-        let (mut all, mut route) = (Vec::new(), route.to_owned());
-        for _ in 0..PAGES {
-            let answer = self.github.get(&route).await.map_err(|failure| failure.during(operation()))?;
-            let page: Vec<T> = answer.read().map_err(|failure| failure.during(operation()))?;
-            let done = enough(&page);
-            all.extend(page);
-            match answer.next {
-                Some(next) if !done => route = next.map_err(|failure| failure.during(operation()))?,
-                _ => return Ok(all),
-            }
-        }
-        Err(WorldError { class: ErrorClass::Permanent, operation: operation(), cause: format!("it has more than {PAGES} pages") })
-    }
 }
 
-/// GitHub keeps line ends of its own.
-fn same(there: &str, wanted: &str) -> bool {
+/// The items of the list at `route`, page by page until `enough`.
+///
+/// # Errors
+/// Any answer but the one asked for, and more pages than are read.
+pub(super) async fn pages<T: serde::de::DeserializeOwned>(
+    github: &Github,
+    route: &str,
+    operation: impl Fn() -> String,
+    enough: impl Fn(&[T]) -> bool,
+) -> Result<Vec<T>, WorldError> {
+    let (mut all, mut route) = (Vec::new(), route.to_owned());
+    for _ in 0..PAGES {
+        let answer = github.get(&route).await.map_err(|failure| failure.during(operation()))?;
+        let page: Vec<T> = answer.read().map_err(|failure| failure.during(operation()))?;
+        let done = enough(&page);
+        all.extend(page);
+        match answer.next {
+            Some(next) if !done => route = next.map_err(|failure| failure.during(operation()))?,
+            _ => return Ok(all),
+        }
+    }
+    Err(WorldError { class: ErrorClass::Permanent, operation: operation(), cause: format!("it has more than {PAGES} pages") })
+}
+
+/// True when a text that GitHub has says `wanted`: it keeps line ends of its own.
+#[must_use]
+pub fn same(there: &str, wanted: &str) -> bool {
     there.replace("\r\n", "\n").trim_end() == wanted.trim_end()
 }
 
@@ -480,14 +481,14 @@ mod tests {
 
     #[test]
     fn a_comment_of_a_stranger_is_never_taken_for_ours() {
-        let raw = |kind: &str, association: &str| RawComment {
-            id: 1,
-            user: Some(RawUser { login: "x".to_owned(), kind: kind.to_owned() }),
-            author_association: Some(association.to_owned()),
-            updated_at: Timestamp::UNIX_EPOCH,
-            body: None,
+        let by = |kind: &str, association: &str| {
+            let text = json!({
+                "id": 1, "user": { "login": "x", "type": kind }, "author_association": association,
+                "updated_at": "1970-01-01T00:00:00Z", "body": null,
+            });
+            serde_json::from_value::<RawComment>(text).unwrap().author.may_be_us()
         };
-        let ours = [raw("Bot", "NONE"), raw("User", "MEMBER"), raw("User", "CONTRIBUTOR"), raw("User", "NONE")];
-        assert_eq!(ours.map(|one| one.may_be_ours()), [true, true, false, false]);
+        let ours = [by("Bot", "NONE"), by("User", "MEMBER"), by("User", "CONTRIBUTOR"), by("User", "NONE")];
+        assert_eq!(ours, [true, true, false, false]);
     }
 }

@@ -241,6 +241,12 @@ fn planning_again_posts_nothing_and_leaves_an_approval_standing_and_another_comm
     let head = project.propose(1, FIRST.0, FIRST.1, FIRST.2);
     project.plan(1).exits(2);
     let digest = project.asked(1, &head);
+    // An older one of another suite is listed first.
+    project.hub.with(|state| {
+        let mut old = state.checks[0].clone();
+        (old["id"], old["external_id"], old["output"]["text"]) = (json!(0), json!("0".repeat(64)), json!(""));
+        state.checks.insert(0, old);
+    });
     project.hub.asked();
     let again = project.plan(1).exits(2).json();
     assert_eq!((&again["digest"], &again["api_calls"]), (&json!(digest), &json!(2)), "{again:#}");
@@ -271,18 +277,22 @@ fn nothing_is_applied_that_nobody_else_approved_for_this_very_commit() {
         assert_eq!((&held["applied"], &held["beyond"]), (&json!(false), &json!(["rotate session-key"])));
     }
     assert!(!project.world.root().join("run/session.env").exists());
-    // Somebody edits the comment: what it asks for is not what the check run vouches for.
+    // Somebody edits the comment: it shows another plan above the same digest, or asks for another digest than the check run vouches for.
     project.hub.review(1, "bob", "APPROVED", &head);
     let digest = project.asked(1, &head);
-    project.hub.with(|state| {
-        let body = &mut state.comments.get_mut(&1).unwrap()[0]["body"];
-        *body = json!(body.as_str().unwrap().replace(&digest, &"0".repeat(64)));
-    });
-    let held = project.apply(&before, &project.head()).exits(5).json();
-    assert!(
-        held["missing"].to_string().contains("its comment does not ask for the plan that its check run vouches for"),
-        "{held:#}"
-    );
+    let zeros = "0".repeat(64);
+    for (there, instead, why) in [
+        ("to rotate", "to collect", "its comment does not say what slm says of its plan"),
+        (digest.as_str(), zeros.as_str(), "its comment does not ask for the plan that its check run vouches for"),
+    ] {
+        let said = project.hub.said(1).remove(0);
+        assert!(said.contains(there), "`{there}` is not in {said}");
+        let edited = said.replace(there, instead);
+        project.hub.with(|state| state.comments.get_mut(&1).unwrap()[0]["body"] = json!(edited));
+        let held = project.apply(&before, &project.head()).exits(5).json();
+        assert!(held["missing"].to_string().contains(why), "{held:#} has no `{why}`");
+        project.hub.with(|state| state.comments.get_mut(&1).unwrap()[0]["body"] = json!(said));
+    }
 }
 
 #[test]
@@ -565,6 +575,8 @@ fn codeowners_are_written_from_the_owners_checked_and_leave_other_lines_alone() 
         "/credentials/session-key.toml @acme/platform\n",
         "/policies/rot.cedar @acme/security\n",
         "/policies/ @acme/security\n",
+        "/.github/ @acme/security\n",
+        "/deploy/action/ @acme/security\n",
     ] {
         assert!(text.contains(line), "`{line}` is not in {text}");
     }

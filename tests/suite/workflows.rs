@@ -86,6 +86,20 @@ fn every_action_of_others_is_pinned_by_its_commit_and_no_job_has_more_than_it_sa
     }
 }
 
+#[test]
+fn no_workflow_takes_the_place_of_an_apply_that_waits_and_every_pull_request_and_every_merge_has_its_job() {
+    let text = |name: &str| fs::read_to_string(here().join(format!("deploy/workflows/{name}.yml"))).unwrap();
+    let groups = ["plan", "apply", "comment", "drift"].map(|name| {
+        let text = text(name);
+        text.lines().find_map(|line| line.strip_prefix("  group: ")).unwrap().to_owned()
+    });
+    assert_eq!(groups[1], "slm-apply-production");
+    assert_eq!(groups.iter().filter(|group| **group == groups[1]).count(), 1, "{groups:?}");
+    // Where no job runs, what an earlier commit was told stands, and what an earlier job left to the tip is never applied.
+    assert!(text("plan").contains("\n  pull_request:\n  merge_group:\n"), "{}", text("plan"));
+    assert!(text("apply").contains("\n  push:\n    branches: [main]\n\n"), "{}", text("apply"));
+}
+
 /// Workflows run on this machine, as a runner runs them.
 struct Act<'a> {
     program: PathBuf,

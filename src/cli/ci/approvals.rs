@@ -10,8 +10,8 @@ use super::job::Job;
 use crate::model::plan::Plan;
 use crate::model::proposal::{Proposal, Sight};
 use crate::plan::consent::{self, Review, Verdict, consent};
-use crate::report::comment::{asks, marker};
-use crate::transport::github_pulls::{Found, Given, Pulls};
+use crate::report::comment::{About, LIMIT, asks, compose, marker};
+use crate::transport::github_pulls::{Found, Given, Pulls, same};
 
 /// A plan that was approved.
 pub(super) struct Approval {
@@ -96,7 +96,14 @@ async fn approval(pulls: &Pulls, asked: &Asked<'_>, pull: &Found) -> Result<Resu
         Some(bytes) => carried::check(bytes.clone(), &check.external),
         None => carried::unpack(&check.text, &check.external),
     };
-    let plan = artefact.and_then(|(_, proposal)| plan_of(proposal, job, pull));
+    let plan = artefact.and_then(|(_, proposal)| {
+        // Somebody may have put another text above the digest: what was read is then not what was approved.
+        let about = About { digest: Some(&check.external), link: &job.link(proposal.run) };
+        if !same(&comment.body, &compose(&proposal, &about, LIMIT)) {
+            return Err("its comment does not say what slm says of its plan; run its plan job again and approve again".to_owned());
+        }
+        plan_of(proposal, job, pull)
+    });
     Ok(plan.map(|plan| Approval { pull: pull.number, by: may, digest: check.external, plan }))
 }
 

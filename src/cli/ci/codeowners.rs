@@ -18,7 +18,7 @@ pub struct Args {
     /// Organisation whose teams the owners are
     #[arg(long)]
     org: String,
-    /// Owner of settings, guards, the schema and workflows
+    /// Owner of settings, guards, the schema, workflows and the action
     #[arg(long, value_name = "OWNER", default_value = "security")]
     default: String,
     /// The file, from the root of the repository

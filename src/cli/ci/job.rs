@@ -168,6 +168,8 @@ mod tests {
             assert_eq!(environment(wrong), Err("write at most 40 of `a-z`, `0-9` and `-`".to_owned()), "{wrong}");
         }
         assert_eq!(app("4242:100"), Ok((4242, 100)));
-        assert!(app("4242").is_err() && app("x:1").is_err());
+        for wrong in ["4242", "x:1", "1:2:3"] {
+            assert_eq!(app(wrong), Err("write the App's number and its installation's as `4242:100`".to_owned()), "{wrong}");
+        }
     }
 }
