@@ -139,6 +139,11 @@ pub(super) fn forks(anchored: &Anchored) -> Vec<String> {
     anchored.tried.iter().filter_map(fork).collect()
 }
 
+/// Whether every anchor said which log it has.
+pub(super) fn all_answered(anchored: &Anchored) -> bool {
+    !anchored.tried.iter().any(|tried| matches!(tried.fate, Kept::Failed(_)))
+}
+
 /// The same for people; empty when there are no anchors.
 pub(super) fn told(anchored: &Anchored) -> String {
     let Anchored { tried, unwritten } = anchored;
