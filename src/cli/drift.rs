@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::past::{When, broken, config_at, run};
+use super::gather::CADENCE;
+use super::past::{When, broken, config_at, run, snapshot};
 use super::{Exit, Global, Said, Trouble, notify, pipeline, verify};
 use crate::evaluate::exceptions::exceptions;
 use crate::host::clock::SystemClock;
@@ -24,13 +25,8 @@ use crate::policy::Rules;
 use crate::record::findings;
 use crate::record::past::RunFile;
 use crate::record::{DECISIONS, decisions_path};
-use crate::report::drift::{self, Before, Seen};
+use crate::report::drift::{self, AHEAD, Before, Seen};
 use crate::world::Clock as _;
-
-/// Without a cadence of its own: what a daily run keeps, with two hours to spare.
-const CADENCE: Limit = Limit::seconds(26 * 3_600);
-/// Days ahead that a report looks.
-const AHEAD: Limit = Limit::days(30);
 
 /// Arguments of `slm report drift`.
 #[derive(clap::Args)]
@@ -109,16 +105,6 @@ impl Read {
         files.into_iter().filter(|(path, _)| own.contains(path)).map(text).collect()
     }
 
-    fn snapshot(&self, history: &History) -> Result<Snapshot, Trouble> {
-        let mut files = BTreeMap::new();
-        for path in self.file.snapshot_paths() {
-            if let Some(bytes) = history.file(self.recorded.commit, &path)? {
-                files.insert(path, bytes);
-            }
-        }
-        self.file.snapshot(&files).map_err(|error| broken(error.to_string()))
-    }
-
     fn outcomes(&self, history: &History) -> Result<Vec<Outcome>, Trouble> {
         let Some(path) = &self.file.outcomes else { return Ok(Vec::new()) };
         let Some(bytes) = history.file(self.recorded.commit, path)? else { return Ok(Vec::new()) };
@@ -146,7 +132,7 @@ pub(super) fn read(global: &Global, branch: &str, since: &Since, cadence: Option
     let (catalog, rules) = config(global, &last, judged, &mut notes)?;
     let before = before.map(|read| told_before(&history, &read)).transpose()?;
     let decisions = decisions(&history, &last, before.as_ref(), AHEAD.after(now))?;
-    let snapshot = last.snapshot(&history)?;
+    let snapshot = snapshot(&history, &last.recorded, &last.file)?;
     let assessment =
         Assessment { at: judged, decisions: decisions.clone().into(), gaps: Vec::new(), unused_exceptions: Vec::new() };
     let standings = standings(&catalog, &rules, &snapshot, &assessment);
