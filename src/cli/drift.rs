@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::gather::CADENCE;
 use super::past::{When, broken, config_at, run, snapshot};
-use super::{Exit, Global, Said, Trouble, notify, pipeline, verify};
+use super::{Exit, Global, Said, Trouble, anchor, notify, pipeline, verify};
 use crate::evaluate::exceptions::exceptions;
 use crate::host::clock::SystemClock;
 use crate::host::history::{History, Recorded};
 use crate::host::repo;
 use crate::model::assessment::{Assessment, Decision, Status, Subject};
-use crate::model::catalog::Catalog;
+use crate::model::catalog::{Catalog, LockerSettings};
 use crate::model::drift::{Compared, Drift};
 use crate::model::id::{ControlId, CredentialId, RunId};
 use crate::model::outcome::{Fate, Outcome};
@@ -54,7 +54,7 @@ pub(super) fn run_verb(args: &Args, global: &Global) -> Result<Said, Trouble> {
         Some(when) => Since::When(when),
         None => notify::last_told(global, &settings)?.map_or(Since::RunBefore, Since::Run),
     };
-    let drift = read(global, &settings.branch, &since, settings.log.cadence)?;
+    let drift = read(global, &settings, &since)?;
     let human = if args.markdown { drift::markdown(&drift) } else { drift::human(&drift) };
     Ok(Said::new(exits(&drift), human, drift::json(&drift)))
 }
@@ -116,8 +116,9 @@ impl Read {
     }
 }
 
-/// What the evidence on `branch` says of the last run, compared with the one that `since` names.
-pub(super) fn read(global: &Global, branch: &str, since: &Since, cadence: Option<Limit>) -> Result<Drift, Trouble> {
+/// What the evidence that `settings` name says of the last run, compared with the one that `since` names.
+pub(super) fn read(global: &Global, settings: &LockerSettings, since: &Since) -> Result<Drift, Trouble> {
+    let branch = &settings.branch;
     let nothing = || {
         let error = format!("no run is recorded on {branch}; `slm apply` makes one");
         Trouble { exit: Exit::Incomplete, error: error.into() }
@@ -142,6 +143,7 @@ pub(super) fn read(global: &Global, branch: &str, since: &Since, cadence: Option
     let standings = standings(&catalog, &rules, &snapshot, &assessment);
     let (since, outcomes) = (begun(&mut history, &decisions)?, outcomes(&history, &runs, &last, &standings)?);
     let exceptions = exceptions(&catalog, &snapshot, &assessment);
+    let forks = anchor::forks(global, settings, &last.note.id)?;
     Ok(drift::drift(Seen {
         catalog: &catalog,
         rules: &rules,
@@ -156,8 +158,8 @@ pub(super) fn read(global: &Global, branch: &str, since: &Since, cadence: Option
         exceptions: &exceptions,
         outcomes: &outcomes,
         before,
-        cadence: cadence.unwrap_or(CADENCE),
-        broken: broken.into_iter().collect(),
+        cadence: settings.log.cadence.unwrap_or(CADENCE),
+        broken: broken.into_iter().chain(forks).collect(),
         notes,
     }))
 }

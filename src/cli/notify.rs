@@ -54,25 +54,23 @@ struct Telling<'a> {
     global: &'a Global,
     name: &'a str,
     settings: &'a NotifySettings,
-    /// Why the evidence does not hold, as far as whoever asks knows.
-    broken: &'a [String],
 }
 
-/// Tells every notifier of the run that was just recorded, and what its anchors said of the evidence.
+/// Tells every notifier of the run that was just recorded, and shown to its anchors.
 pub(super) fn after_run(session: &pipeline::Session, global: &Global, anchored: &Anchored) -> Vec<Notified> {
     let all = &session.catalog.settings.notify;
     if all.is_empty() {
         return Vec::new();
     }
     let _progress = global.progress(format!("telling {}", count(all.len() as u64, "notifier")), 0);
-    let (broken, asked) = (&anchor::forks(anchored), Asked::Run { proven: anchor::all_answered(anchored) });
-    all.iter().map(|(name, settings)| Telling { session, global, name, settings, broken }.notified(&asked)).collect()
+    let asked = Asked::Run { proven: anchor::all_answered(anchored) };
+    all.iter().map(|(name, settings)| Telling { session, global, name, settings }.notified(&asked)).collect()
 }
 
 /// Tells every notifier that nothing could be recorded, for the evidence does not hold.
 pub(super) fn evidence_broken(session: &pipeline::Session, global: &Global, why: &str) {
     for (name, settings) in &session.catalog.settings.notify {
-        let notified = Telling { session, global, name, settings, broken: &[] }.notified(&Asked::Broken(why));
+        let notified = Telling { session, global, name, settings }.notified(&Asked::Broken(why));
         if let Some(why) = notified.failed {
             tracing::warn!(name, why, "the notifier was not told that the evidence does not hold");
         }
@@ -145,10 +143,7 @@ impl Telling<'_> {
             Asked::Person(Some(when)) => Since::When(*when),
             _ => told.run.clone().map_or(Since::RunBefore, Since::Run),
         };
-        let locker = &self.session.catalog.settings.locker;
-        let mut drift = drift::read(self.global, &locker.branch, &since, locker.log.cadence)?;
-        drift.broken.extend_from_slice(self.broken);
-        Ok(drift)
+        drift::read(self.global, &self.session.catalog.settings.locker, &since)
     }
 
     /// What is due; when the evidence does not hold, nothing but that: nobody knows of anything else whether it is over. Whether the
@@ -272,7 +267,7 @@ pub(super) fn said(notified: &[Notified]) -> String {
 pub(super) fn told_by_hand(global: &Global, name: &str, since: Option<When>) -> Result<Said, Trouble> {
     let session = pipeline::open(global, "report", None)?;
     let (name, settings) = named(&session.catalog.settings.notify, name)?;
-    let telling = Telling { session: &session, global, name, settings, broken: &[] };
+    let telling = Telling { session: &session, global, name, settings };
     let (messages, drift) = telling.told(&Asked::Person(since)).map_err(|trouble| Trouble {
         exit: Exit::Incomplete,
         error: format!("`{name}` was not told everything: {}; the next run tells the rest", trouble.error).into(),
