@@ -248,7 +248,9 @@ pub fn unknown(drift: &Drift, given: &Given) -> bool {
             let read = |one: &Seen| one.source.as_str() == about && read_by(&one.collector, &one.scope) == *resource;
             !drift.sources.iter().any(read)
         }
-        AlertOn::Coverage | AlertOn::StaleEvidence | AlertOn::Integrity | AlertOn::Silent => false,
+        // Where nothing was decided, nothing is covered.
+        AlertOn::Coverage => drift.coverage.compliant.whole == 0,
+        AlertOn::StaleEvidence | AlertOn::Integrity | AlertOn::Silent => false,
     }
 }
 
@@ -388,5 +390,8 @@ mod tests {
         (unread.snapshot.receipts, unread.receipts_before) = (Vec::new(), Vec::new());
         assert!(unknown(&unread.drift(), &vault), "neither this run nor the one before read it");
         assert!(!unknown(&unread.drift(), &given(AlertOn::Silent, "", "")), "there is a run again");
+        assert!(unknown(&world().drift(), &given(AlertOn::Coverage, "", "")), "nothing was decided");
+        let decided = world().is("ROT-01", "app/key", Status::Compliant).drift();
+        assert!(!unknown(&decided, &given(AlertOn::Coverage, "", "")));
     }
 }
