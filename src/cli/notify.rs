@@ -157,7 +157,7 @@ impl Telling<'_> {
             Asked::Broken(_) => (&silent, Told { alerts: looked_at(told, &alerts, |_| false), ..Told::default() }),
             Asked::Run { proven: true } => (self.settings, told.clone()),
             Asked::Run { proven: false } | Asked::Person(_) => {
-                let is_known = |on| on != AlertOn::Integrity;
+                let is_known = |on: AlertOn| on != AlertOn::Integrity;
                 (self.settings, Told { alerts: looked_at(told, &alerts, is_known), ..told.clone() })
             }
         };

@@ -236,7 +236,7 @@ pub fn unknown(drift: &Drift, given: &Given) -> bool {
     let Given { on, about, resource, .. } = given;
     match on {
         // A rotation that did not end is not well because the last run did not try it again.
-        AlertOn::RotationFailed if drift.half_done.iter().any(|one| one.credential.as_str() == about) => true,
+        AlertOn::RotationFailed if drift.half_done.iter().any(|one| one.late && one.credential.as_str() == about) => true,
         AlertOn::RotationFailed | AlertOn::HalfDone => drift.unseen_rotations.iter().any(|id| id.as_str() == about),
         AlertOn::Overdue | AlertOn::Expiring | AlertOn::ExceptionExpired => {
             let lost = drift.lost.iter().any(|one| one.identity.control.as_str() == about && one.identity.resource == *resource);
@@ -384,6 +384,8 @@ mod tests {
         assert!(!unknown(&world().drift(), &given(AlertOn::Overdue, "ROT-01", "app/gone")));
         let half = world().stands("db", Phase::Delivering).drift();
         assert!(unknown(&half, &given(AlertOn::RotationFailed, "db", "")), "no run tried it again, and it is half done");
+        let waits = world().stands("db", Phase::Soaking).drift();
+        assert!(!unknown(&waits, &given(AlertOn::RotationFailed, "db", "")), "it went on, and waits as planned");
         let vault = given(AlertOn::Silent, "local", "vault .");
         assert!(!unknown(&world().drift(), &vault), "it is read again");
         let mut unread = world();
