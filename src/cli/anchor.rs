@@ -10,6 +10,7 @@ use crate::host::locker::Locker;
 use crate::host::verify;
 use crate::model::blob::Blob;
 use crate::model::catalog::LockerSettings;
+use crate::model::id::RunId;
 use crate::record::anchored::{Attempt, Kept, Tried, attempt_path, token_path};
 use crate::record::canonical;
 use crate::world::{ErrorClass, Sealed, WorldError};
@@ -130,13 +131,25 @@ pub(super) fn exits(anchored: &Anchored) -> Vec<Exit> {
     anchored.tried.iter().map(exit).chain(unwritten).collect()
 }
 
-/// Logs at anchors that are other than ours, a clause each.
-pub(super) fn forks(anchored: &Anchored) -> Vec<String> {
-    let fork = |tried: &Tried| match &tried.fate {
-        Kept::Differs(why) => Some(format!("`{}` has another log: {why}", tried.id)),
+/// Logs at anchors that are other than ours, a clause each, as `run` found them: what it found waits for the next one to log it.
+pub(super) fn forks(global: &Global, settings: &LockerSettings, run: &RunId) -> Result<Vec<String>, Trouble> {
+    if settings.anchor.is_empty() && settings.sink.is_empty() {
+        return Ok(Vec::new());
+    }
+    let elsewhere = LockerSettings { branch: settings.anchors_branch(), ..settings.clone() };
+    let files = Locker::open(&global.root, &elsewhere, None)?.beyond(&settings.branch)?;
+    let fork = |Tried { id, fate, .. }: Tried| match fate {
+        Kept::Differs(why) => Some(format!("`{id}` has another log: {why}")),
         Kept::Kept | Kept::Failed(_) => None,
     };
-    anchored.tried.iter().filter_map(fork).collect()
+    // Tokens of authorities are among them.
+    let attempts = files.values().filter_map(|bytes| serde_json::from_slice::<Attempt>(bytes).ok());
+    Ok(attempts.filter(|attempt| attempt.run == run.as_str()).flat_map(|attempt| attempt.anchors).filter_map(fork).collect())
+}
+
+/// Whether every anchor said which log it has, and that is written down.
+pub(super) fn all_answered(anchored: &Anchored) -> bool {
+    anchored.unwritten.is_none() && !anchored.tried.iter().any(|tried| matches!(tried.fate, Kept::Failed(_)))
 }
 
 /// The same for people; empty when there are no anchors.

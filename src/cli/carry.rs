@@ -76,7 +76,7 @@ pub(super) fn out_noted(session: &pipeline::Session, global: &Global, work: &Wor
     exits.extend(anchor::exits(&anchored));
     let (left_told, left_exit) = objects::told(left.as_ref());
     exits.extend(left_exit);
-    let mut notified = notify::after_run(session, global, &anchor::forks(&anchored));
+    let mut notified = notify::after_run(session, global, &anchored);
     notified.extend(tasks::after_run(session, global, &after, &outcomes));
     exits.extend(notify::exits(&notified));
     exits.extend(outcome_exits(&outcomes));

@@ -2,21 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::past::{When, broken, config_at, run};
-use super::{Exit, Global, Said, Trouble, notify, pipeline, verify};
+use super::gather::CADENCE;
+use super::past::{When, broken, config_at, run, snapshot};
+use super::{Exit, Global, Said, Trouble, anchor, notify, pipeline, verify};
 use crate::evaluate::exceptions::exceptions;
 use crate::host::clock::SystemClock;
 use crate::host::history::{History, Recorded};
 use crate::host::repo;
 use crate::model::assessment::{Assessment, Decision, Status, Subject};
-use crate::model::catalog::Catalog;
+use crate::model::catalog::{Catalog, LockerSettings};
 use crate::model::drift::{Compared, Drift};
 use crate::model::id::{ControlId, CredentialId, RunId};
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{Fate, Outcome};
 use crate::model::period::RunNote;
 use crate::model::preflight::Facts;
 use crate::model::snapshot::Snapshot;
-use crate::model::standing::Standing;
+use crate::model::standing::{Phase, Standing};
 use crate::model::time::{Limit, Timestamp};
 use crate::plan::Input;
 use crate::plan::standing::standing;
@@ -24,13 +25,11 @@ use crate::policy::Rules;
 use crate::record::findings;
 use crate::record::past::RunFile;
 use crate::record::{DECISIONS, decisions_path};
-use crate::report::drift::{self, Before, Seen};
+use crate::report::drift::{self, AHEAD, Before, Seen};
 use crate::world::Clock as _;
 
-/// Without a cadence of its own: what a daily run keeps, with two hours to spare.
-const CADENCE: Limit = Limit::seconds(26 * 3_600);
-/// Days ahead that a report looks.
-const AHEAD: Limit = Limit::days(30);
+/// How far back a report looks for what became of a rotation.
+const BEHIND: Limit = Limit::days(30);
 
 /// Arguments of `slm report drift`.
 #[derive(clap::Args)]
@@ -55,7 +54,7 @@ pub(super) fn run_verb(args: &Args, global: &Global) -> Result<Said, Trouble> {
         Some(when) => Since::When(when),
         None => notify::last_told(global, &settings)?.map_or(Since::RunBefore, Since::Run),
     };
-    let drift = read(global, &settings.branch, &since, settings.log.cadence)?;
+    let drift = read(global, &settings, &since)?;
     let human = if args.markdown { drift::markdown(&drift) } else { drift::human(&drift) };
     Ok(Said::new(exits(&drift), human, drift::json(&drift)))
 }
@@ -109,25 +108,17 @@ impl Read {
         files.into_iter().filter(|(path, _)| own.contains(path)).map(text).collect()
     }
 
-    fn snapshot(&self, history: &History) -> Result<Snapshot, Trouble> {
-        let mut files = BTreeMap::new();
-        for path in self.file.snapshot_paths() {
-            if let Some(bytes) = history.file(self.recorded.commit, &path)? {
-                files.insert(path, bytes);
-            }
-        }
-        self.file.snapshot(&files).map_err(|error| broken(error.to_string()))
-    }
-
     fn outcomes(&self, history: &History) -> Result<Vec<Outcome>, Trouble> {
         let Some(path) = &self.file.outcomes else { return Ok(Vec::new()) };
-        let Some(bytes) = history.file(self.recorded.commit, path)? else { return Ok(Vec::new()) };
+        let missing = || broken(format!("`{path}` is not in its commit"));
+        let bytes = history.file(self.recorded.commit, path)?.ok_or_else(missing)?;
         serde_json::from_slice(&bytes).map_err(|_| broken(format!("`{path}` is not as slm writes it")))
     }
 }
 
-/// What the evidence on `branch` says of the last run, compared with the one that `since` names.
-pub(super) fn read(global: &Global, branch: &str, since: &Since, cadence: Option<Limit>) -> Result<Drift, Trouble> {
+/// What the evidence that `settings` name says of the last run, compared with the one that `since` names.
+pub(super) fn read(global: &Global, settings: &LockerSettings, since: &Since) -> Result<Drift, Trouble> {
+    let branch = &settings.branch;
     let nothing = || {
         let error = format!("no run is recorded on {branch}; `slm apply` makes one");
         Trouble { exit: Exit::Incomplete, error: error.into() }
@@ -146,12 +137,13 @@ pub(super) fn read(global: &Global, branch: &str, since: &Since, cadence: Option
     let (catalog, rules) = config(global, &last, judged, &mut notes)?;
     let before = before.map(|read| told_before(&history, &read)).transpose()?;
     let decisions = decisions(&history, &last, before.as_ref(), AHEAD.after(now))?;
-    let snapshot = last.snapshot(&history)?;
+    let snapshot = snapshot(&history, &last.recorded, &last.file)?;
     let assessment =
         Assessment { at: judged, decisions: decisions.clone().into(), gaps: Vec::new(), unused_exceptions: Vec::new() };
     let standings = standings(&catalog, &rules, &snapshot, &assessment);
-    let (since, outcomes) = (begun(&mut history, &decisions)?, last.outcomes(&history)?);
+    let (since, outcomes) = (begun(&mut history, &decisions)?, outcomes(&history, &runs, &last, &standings)?);
     let exceptions = exceptions(&catalog, &snapshot, &assessment);
+    let forks = anchor::forks(global, settings, &last.note.id)?;
     Ok(drift::drift(Seen {
         catalog: &catalog,
         rules: &rules,
@@ -166,8 +158,8 @@ pub(super) fn read(global: &Global, branch: &str, since: &Since, cadence: Option
         exceptions: &exceptions,
         outcomes: &outcomes,
         before,
-        cadence: cadence.unwrap_or(CADENCE),
-        broken: broken.into_iter().collect(),
+        cadence: settings.log.cadence.unwrap_or(CADENCE),
+        broken: broken.into_iter().chain(forks).collect(),
         notes,
     }))
 }
@@ -232,6 +224,46 @@ fn standings(catalog: &Catalog, rules: &Rules, snapshot: &Snapshot, assessment: 
     catalog.credentials.values().map(|credential| (credential.id.clone(), standing(&input, credential))).collect()
 }
 
+/// The outcomes of the last run, and of credentials that it did not try and that are not at their end those of the run that did last.
+fn outcomes(
+    history: &History,
+    runs: &[Recorded],
+    last: &Read,
+    standings: &[(CredentialId, Standing)],
+) -> Result<Vec<Outcome>, Trouble> {
+    let open = standings.iter().filter(|(_, standing)| standing.phase != Phase::Done).map(|(id, _)| id).collect();
+    let begin = Limit::seconds(-BEHIND.as_seconds()).after(last.note.at);
+    let earlier = runs.iter().rev().skip(1).take_while(|one| one.at >= begin);
+    tried_last(open, last.outcomes(history)?, earlier.map(|one| Read::new(history, one)?.outcomes(history)))
+}
+
+/// `last`, and of each credential in `open` that it did not try what became of it `earlier`, the newest first.
+fn tried_last(
+    mut open: BTreeSet<&CredentialId>,
+    last: Vec<Outcome>,
+    mut earlier: impl Iterator<Item = Result<Vec<Outcome>, Trouble>>,
+) -> Result<Vec<Outcome>, Trouble> {
+    let mut all = last;
+    close(&mut open, &all);
+    while !open.is_empty()
+        && let Some(before) = earlier.next()
+    {
+        let mut before = before?;
+        before.retain(|one| one.action.credential().is_some_and(|id| open.contains(id)));
+        close(&mut open, &before);
+        all.extend(before);
+    }
+    Ok(all)
+}
+
+/// Takes out of `open` what was tried; where the world had moved nothing was.
+fn close(open: &mut BTreeSet<&CredentialId>, outcomes: &[Outcome]) {
+    let tried = outcomes.iter().filter(|one| !matches!(one.fate, Fate::Stale(_)));
+    for id in tried.filter_map(|one| one.action.credential()) {
+        open.remove(id);
+    }
+}
+
 /// Since when each finding among `decisions` is one, as the history of the files has it.
 fn begun(history: &mut History, decisions: &[Decision]) -> Result<BTreeMap<(ControlId, Subject), Timestamp>, Trouble> {
     let bad = |one: &&Decision| matches!(one.status, Status::NonCompliant | Status::NoEvidence);
@@ -253,10 +285,36 @@ fn begun(history: &mut History, decisions: &[Decision]) -> Result<BTreeMap<(Cont
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::catalog::SecretRef;
+    use crate::model::plan::ActionKind;
 
     fn recorded(run: &str, day: u32) -> Recorded {
         let at: Timestamp = format!("2026-11-{day:02}T05:00:00Z").parse().unwrap_or_default();
         Recorded { commit: git2::Oid::ZERO_SHA1, at, received: at, run: Some(format!("runs/2026/11/{day:02}/{run}.json")) }
+    }
+
+    #[test]
+    fn what_failed_stays_so_until_a_run_tries_it_again() {
+        let tried = |id: &str, fate| {
+            let secret = SecretRef { source: "local".into(), region: ".".to_owned(), name: id.to_owned() };
+            let action = ActionKind::Verify { credential: id.into(), secret, generation: "1".into() };
+            Outcome { action, fate, events: Vec::new() }
+        };
+        let (db, key): (CredentialId, CredentialId) = ("db".into(), "key".into());
+        let failed = |id: &str| tried(id, Fate::Failed("denied".to_owned()));
+        let of = |open: &[&CredentialId], last: &[Outcome], earlier: &[Vec<Outcome>]| {
+            let mut read = 0;
+            let runs = earlier.iter().inspect(|_| read += 1).map(|run| Ok(run.clone()));
+            let all = tried_last(open.iter().copied().collect(), last.to_vec(), runs).ok().unwrap();
+            (all, read)
+        };
+        let earlier = [vec![tried("key", Fate::Done)], vec![failed("db"), failed("key")], vec![tried("db", Fate::Done)]];
+        assert_eq!(of(&[&db, &key], &[], &earlier), (vec![tried("key", Fate::Done), failed("db")], 2), "and no further back");
+        let done = tried("db", Fate::Done);
+        assert_eq!(of(&[&db], std::slice::from_ref(&done), &earlier), (vec![done], 0));
+        let moved = tried("db", Fate::Stale("it moved".to_owned()));
+        assert_eq!(of(&[&db], std::slice::from_ref(&moved), &earlier), (vec![moved, failed("db")], 2));
+        assert_eq!(of(&[], &[], &earlier), (vec![], 0), "what is at its end is not looked for");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::json;
 
+use super::anchor::{self, Anchored};
 use super::drift::{self, Since};
 use super::past::When;
 use super::{Exit, Global, Said, Trouble, carry, pipeline, wire};
@@ -15,11 +16,11 @@ use crate::host::locker::Locker;
 use crate::model::catalog::LockerSettings;
 use crate::model::drift::{Compared, Drift};
 use crate::model::id::{CredentialId, RunId};
-use crate::model::notify::{NotifySettings, Step, TOLD_FORMAT, Told};
+use crate::model::notify::{AlertOn, Given, NotifySettings, Step, TOLD_FORMAT, Told};
 use crate::model::time::{Limit, Timestamp};
 use crate::notifiers::tell::{Sender, finish, tell};
 use crate::record::canonical;
-use crate::report::alerts::firing;
+use crate::report::alerts::{Firing, firing};
 use crate::report::slack::{Say, steps};
 use crate::report::words::count;
 use crate::world::{Clock as _, ErrorClass, Notifier, WorldError};
@@ -53,24 +54,23 @@ struct Telling<'a> {
     global: &'a Global,
     name: &'a str,
     settings: &'a NotifySettings,
-    /// Why the evidence does not hold, as far as whoever asks knows.
-    broken: &'a [String],
 }
 
-/// Tells every notifier of the run that was just recorded, and that the evidence is `broken`, if so.
-pub(super) fn after_run(session: &pipeline::Session, global: &Global, broken: &[String]) -> Vec<Notified> {
+/// Tells every notifier of the run that was just recorded, and shown to its anchors.
+pub(super) fn after_run(session: &pipeline::Session, global: &Global, anchored: &Anchored) -> Vec<Notified> {
     let all = &session.catalog.settings.notify;
     if all.is_empty() {
         return Vec::new();
     }
     let _progress = global.progress(format!("telling {}", count(all.len() as u64, "notifier")), 0);
-    all.iter().map(|(name, settings)| Telling { session, global, name, settings, broken }.notified(&Asked::Run)).collect()
+    let asked = Asked::Run { proven: anchor::all_answered(anchored) };
+    all.iter().map(|(name, settings)| Telling { session, global, name, settings }.notified(&asked)).collect()
 }
 
 /// Tells every notifier that nothing could be recorded, for the evidence does not hold.
 pub(super) fn evidence_broken(session: &pipeline::Session, global: &Global, why: &str) {
     for (name, settings) in &session.catalog.settings.notify {
-        let notified = Telling { session, global, name, settings, broken: &[] }.notified(&Asked::Broken(why));
+        let notified = Telling { session, global, name, settings }.notified(&Asked::Broken(why));
         if let Some(why) = notified.failed {
             tracing::warn!(name, why, "the notifier was not told that the evidence does not hold");
         }
@@ -80,7 +80,10 @@ pub(super) fn evidence_broken(session: &pipeline::Session, global: &Global, why:
 /// Why somebody is told.
 enum Asked<'a> {
     /// A run was recorded.
-    Run,
+    Run {
+        /// Whether every anchor said what it has.
+        proven: bool,
+    },
     /// A person asks for it, compared with what stood then.
     Person(Option<When>),
     /// The evidence does not hold.
@@ -140,29 +143,32 @@ impl Telling<'_> {
             Asked::Person(Some(when)) => Since::When(*when),
             _ => told.run.clone().map_or(Since::RunBefore, Since::Run),
         };
-        let locker = &self.session.catalog.settings.locker;
-        let mut drift = drift::read(self.global, &locker.branch, &since, locker.log.cadence)?;
-        drift.broken.extend_from_slice(self.broken);
-        Ok(drift)
+        drift::read(self.global, &self.session.catalog.settings.locker, &since)
     }
 
-    /// What is due; when the evidence does not hold, nothing but that: nobody knows of anything else whether it is over.
+    /// What is due; when the evidence does not hold, nothing but that: nobody knows of anything else whether it is over. Whether the
+    /// evidence holds again is known only by a run whose anchors all answered.
     fn steps(&self, asked: &Asked<'_>, drift: &Drift, told: &Told, notifier: &dyn Notifier) -> Vec<Step> {
         let settings = &self.session.catalog.settings;
         let alerts = firing(drift, &settings.alerts, self.name);
         let (edits, by_hand) = (notifier.edits(), matches!(asked, Asked::Person(_)));
         let silent = NotifySettings { report: false, ..self.settings.clone() };
         let (this, told) = match asked {
-            Asked::Broken(_) => (&silent, &Told { alerts: only(&told.alerts, &alerts), ..Told::default() }),
-            _ => (self.settings, told),
+            Asked::Broken(_) => (&silent, Told { alerts: looked_at(told, &alerts, |_| false), ..Told::default() }),
+            Asked::Run { proven: true } => (self.settings, told.clone()),
+            Asked::Run { proven: false } | Asked::Person(_) => {
+                let is_known = |on: AlertOn| on != AlertOn::Integrity;
+                (self.settings, Told { alerts: looked_at(told, &alerts, is_known), ..told.clone() })
+            }
         };
-        steps(&Say { drift, settings: this, told, alerts, edits, asked: by_hand })
+        steps(&Say { drift, settings: this, told: &told, alerts, edits, asked: by_hand })
     }
 }
 
-/// Those of `given` that are due.
-fn only<T: Clone, U>(given: &BTreeMap<String, T>, due: &BTreeMap<String, U>) -> BTreeMap<String, T> {
-    given.iter().filter(|(key, _)| due.contains_key(*key)).map(|(key, one)| (key.clone(), one.clone())).collect()
+/// The alerts that were given and are due, and of the others those that it `is_known` of whether they are over.
+fn looked_at(told: &Told, due: &BTreeMap<String, Firing>, is_known: impl Fn(AlertOn) -> bool) -> BTreeMap<String, Given> {
+    let given = told.alerts.iter().filter(|(key, given)| due.contains_key(*key) || is_known(given.on));
+    given.map(|(key, given)| (key.clone(), given.clone())).collect()
 }
 
 /// A report that says only that the evidence does not hold.
@@ -241,7 +247,7 @@ pub(super) fn said(notified: &[Notified]) -> String {
 pub(super) fn told_by_hand(global: &Global, name: &str, since: Option<When>) -> Result<Said, Trouble> {
     let session = pipeline::open(global, "report", None)?;
     let (name, settings) = named(&session.catalog.settings.notify, name)?;
-    let telling = Telling { session: &session, global, name, settings, broken: &[] };
+    let telling = Telling { session: &session, global, name, settings };
     let (messages, drift) = telling.told(&Asked::Person(since)).map_err(|trouble| Trouble {
         exit: Exit::Incomplete,
         error: format!("`{name}` was not told everything: {}; the next run tells the rest", trouble.error).into(),
@@ -270,5 +276,30 @@ fn named<'a>(all: &'a BTreeMap<String, NotifySettings>, name: &str) -> Result<(&
             let known: Vec<&str> = of_kind.iter().map(|(name, _)| name.as_str()).collect();
             Err(format!("there are {} notifiers of kind `{name}`; name one of `{}`", known.len(), known.join("`, `")).into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_of_which_nobody_looked_whether_it_is_over_stays() {
+        let given = |on: AlertOn| Given {
+            key: on.as_str().to_owned(),
+            on,
+            about: String::new(),
+            resource: String::new(),
+            owner: String::new(),
+            line: String::new(),
+            at: Timestamp::UNIX_EPOCH,
+            place: String::new(),
+        };
+        let all = [AlertOn::Integrity, AlertOn::Silent].map(|on| (on.as_str().to_owned(), given(on)));
+        let told = Told { alerts: all.into(), ..Told::default() };
+        let of = |is_known: fn(AlertOn) -> bool| looked_at(&told, &BTreeMap::new(), is_known).into_keys().collect::<Vec<_>>();
+        assert_eq!(of(|on| on != AlertOn::Integrity), ["silent"], "what is not among them is neither closed nor forgotten");
+        assert_eq!(of(|_| false), Vec::<String>::new());
+        assert_eq!(of(|_| true), ["integrity", "silent"]);
     }
 }

@@ -89,6 +89,17 @@ pub(super) fn run(history: &History, recorded: &Recorded) -> Result<(RunFile, Ru
     Ok((file, note))
 }
 
+/// What the run that was recorded as `recorded` saw.
+pub(super) fn snapshot(history: &History, recorded: &Recorded, file: &RunFile) -> Result<Snapshot, Trouble> {
+    let mut files = BTreeMap::new();
+    for path in file.snapshot_paths() {
+        if let Some(bytes) = history.file(recorded.commit, &path)? {
+            files.insert(path, bytes);
+        }
+    }
+    file.snapshot(&files).map_err(|error| broken(error.to_string()))
+}
+
 /// Evidence that is not as slm wrote it.
 pub(super) fn broken(what: String) -> Trouble {
     Trouble { exit: Exit::Integrity, error: format!("the evidence is broken: {what}; `slm verify` says since when").into() }
@@ -121,13 +132,7 @@ impl Past<'_> {
 
     /// What the run saw.
     pub(super) fn snapshot(&self) -> Result<Snapshot, Trouble> {
-        let mut files = BTreeMap::new();
-        for path in self.file.snapshot_paths() {
-            if let Some(bytes) = self.history.file(self.recorded.commit, &path)? {
-                files.insert(path, bytes);
-            }
-        }
-        self.file.snapshot(&files).map_err(|error| broken(error.to_string()))
+        snapshot(self.history, &self.recorded, &self.file)
     }
 
     /// The file at `path` as it stood, with its digest.

@@ -103,13 +103,7 @@ impl Files {
 
 /// What was read by the index must be what git has of the last run.
 fn agrees(history: &History, one: &Recorded, file: &RunFile, seen: &Snapshot) -> Result<(), Trouble> {
-    let mut files = BTreeMap::new();
-    for path in file.snapshot_paths() {
-        if let Some(bytes) = history.file(one.commit, &path)? {
-            files.insert(path, bytes);
-        }
-    }
-    let whole = file.snapshot(&files).map_err(|error| broken(error.to_string()))?;
+    let whole = past::snapshot(history, one, file)?;
     for population in &seen.populations {
         if !whole.populations.contains(population) {
             let what = format!("what the index says of `{}` does not lead to what git has", snapshot_path(&population.entity));

@@ -118,8 +118,23 @@ async fn one(
         Way::Show => None,
     };
     let thread = thread.filter(|place| !place.is_empty());
+    match post(notifier, step, thread.as_deref(), doubt, since).await {
+        // Somebody took away what it belongs below: it stands for itself, and holds up nothing that comes after it.
+        Err(error) if error.class == ErrorClass::NotFound && thread.is_some() => post(notifier, step, None, doubt, since).await,
+        posted => posted,
+    }
+}
+
+/// Posts one message below `thread`, unless it is shown there already.
+async fn post(
+    notifier: &dyn Notifier,
+    step: &Step,
+    thread: Option<&str>,
+    doubt: Doubt,
+    since: Timestamp,
+) -> Result<Option<String>, WorldError> {
     if doubt.looks
-        && let Some(place) = notifier.find(&step.notice.key, thread.as_deref(), since).await?
+        && let Some(place) = notifier.find(&step.notice.key, thread, since).await?
     {
         return Ok(Some(place));
     }
@@ -127,7 +142,7 @@ async fn one(
     if doubt.late && !matches!(step.effect, Effect::Alert(_) | Effect::Over(_)) {
         return Ok(None);
     }
-    notifier.show(&step.notice, thread.as_deref()).await.map(Some)
+    notifier.show(&step.notice, thread).await.map(Some)
 }
 
 async fn change(notifier: &dyn Notifier, step: &Step, place: &str, doubt: Doubt) -> Result<Option<String>, WorldError> {

@@ -8,7 +8,7 @@ use super::drift::{against, share};
 use super::words::age;
 use crate::model::assessment::Status;
 use crate::model::catalog::Severity;
-use crate::model::drift::{Drift, Finding, Next};
+use crate::model::drift::{Drift, Finding, Next, Seen};
 use crate::model::notify::{AlertOn, AlertSettings, Given};
 use crate::model::time::{Limit, Timestamp};
 
@@ -202,11 +202,16 @@ fn silent(drift: &Drift) -> Vec<Firing> {
         )
     });
     let sources = drift.unseen.iter().map(|one| {
-        let resource = format!("{} {}", one.collector, one.scope);
+        let resource = read_by(&one.collector, &one.scope);
         let of = Of { about: one.source.as_str(), resource: &resource, status: "", severity: Severity::High, owner: "" };
         of.firing(AlertOn::Silent, format!("it was not seen whole: {}", one.detail), Next::Run("slm status".to_owned()))
     });
     run.into_iter().chain(sources).collect()
+}
+
+/// What of a source was read, as an alert names it.
+fn read_by(collector: &str, scope: &str) -> String {
+    format!("{collector} {scope}")
 }
 
 fn lapsed(drift: &Drift) -> Vec<Firing> {
@@ -230,13 +235,22 @@ fn lapsed(drift: &Drift) -> Vec<Firing> {
 pub fn unknown(drift: &Drift, given: &Given) -> bool {
     let Given { on, about, resource, .. } = given;
     match on {
+        // A rotation that did not end is not well because the last run did not try it again.
+        AlertOn::RotationFailed if drift.half_done.iter().any(|one| one.late && one.credential.as_str() == about) => true,
         AlertOn::RotationFailed | AlertOn::HalfDone => drift.unseen_rotations.iter().any(|id| id.as_str() == about),
         AlertOn::Overdue | AlertOn::Expiring | AlertOn::ExceptionExpired => {
             let lost = drift.lost.iter().any(|one| one.identity.control.as_str() == about && one.identity.resource == *resource);
             let unseen = |one: &&Finding| one.identity.control.as_str() == about && one.identity.status == Status::NoEvidence;
             lost || drift.findings().iter().any(unseen)
         }
-        AlertOn::Coverage | AlertOn::StaleEvidence | AlertOn::Integrity | AlertOn::Silent => false,
+        // What no run reads any more is not seen either, however many runs that is ago.
+        AlertOn::Silent if !about.is_empty() => {
+            let read = |one: &Seen| one.source.as_str() == about && read_by(&one.collector, &one.scope) == *resource;
+            !drift.sources.iter().any(read)
+        }
+        // Where nothing was decided, nothing is covered.
+        AlertOn::Coverage => drift.coverage.compliant.whole == 0,
+        AlertOn::StaleEvidence | AlertOn::Integrity | AlertOn::Silent => false,
     }
 }
 
@@ -360,5 +374,18 @@ mod tests {
         assert!(unknown(&blind, &given(AlertOn::RotationFailed, "db", "")));
         assert!(!unknown(&blind, &given(AlertOn::RotationFailed, "key", "")));
         assert!(!unknown(&world().drift(), &given(AlertOn::Overdue, "ROT-01", "app/gone")));
+        let half = world().stands("db", Phase::Delivering).drift();
+        assert!(unknown(&half, &given(AlertOn::RotationFailed, "db", "")), "no run tried it again, and it is half done");
+        let waits = world().stands("db", Phase::Soaking).drift();
+        assert!(!unknown(&waits, &given(AlertOn::RotationFailed, "db", "")), "it went on, and waits as planned");
+        let vault = given(AlertOn::Silent, "local", "vault .");
+        assert!(!unknown(&world().drift(), &vault), "it is read again");
+        let mut unread = world();
+        (unread.snapshot.receipts, unread.receipts_before) = (Vec::new(), Vec::new());
+        assert!(unknown(&unread.drift(), &vault), "neither this run nor the one before read it");
+        assert!(!unknown(&unread.drift(), &given(AlertOn::Silent, "", "")), "there is a run again");
+        assert!(unknown(&world().drift(), &given(AlertOn::Coverage, "", "")), "nothing was decided");
+        let decided = world().is("ROT-01", "app/key", Status::Compliant).drift();
+        assert!(!unknown(&decided, &given(AlertOn::Coverage, "", "")));
     }
 }

@@ -361,6 +361,24 @@ async fn what_somebody_deleted_is_shown_anew() {
     assert_eq!(slack.keys(), ["state:prod:2026-11-24"]);
 }
 
+#[tokio::test]
+async fn what_belongs_below_something_deleted_stands_for_itself() {
+    let slack = Slack::start();
+    let (channel, mut kept) = (channel(&slack), Told::default());
+    let story = story();
+    for drift in &story[..3] {
+        run(&Process::whole(&channel), &mut kept, drift, &settings()).await.unwrap();
+    }
+    slack.with(|state| state.shown.retain(|one| one.key().starts_with("state:")));
+    // The run ends before the reply to an alert that is deleted, and the next one looks for it there.
+    let process = Process { inner: &channel, ends: 3, after: false, done: AtomicUsize::new(0) };
+    run(&process, &mut kept, &story[3], &settings()).await.unwrap_err();
+    run(&Process::whole(&channel), &mut kept, &story[3], &settings()).await.unwrap();
+    let over = format!("over:{}:r4", failed_key());
+    assert_eq!(slack.keys(), ["state:prod:2026-11-24".to_owned(), over]);
+    assert!(kept.sending.is_none() && !kept.alerts.contains_key(&failed_key()), "{kept:?}");
+}
+
 /// What a day of hourly runs costs: eight runs in which something came or went, sixteen in which nothing did.
 #[tokio::test]
 async fn a_day_of_hourly_runs_calls_slack_a_few_times() {

@@ -145,6 +145,7 @@ impl State {
             "chat.postMessage" => self.post(CHANNEL, &body, true),
             "chat.update" => self.update(&body),
             "conversations.history" => self.list(&body, None),
+            "conversations.replies" if !self.shown.iter().any(|one| body["ts"] == one.ts.as_str()) => refuse("thread_not_found"),
             "conversations.replies" => self.list(&body, body["ts"].as_str()),
             _ => refuse("unknown_method"),
         }

@@ -18,8 +18,8 @@ use crate::model::time::{Limit, Timestamp};
 use crate::policy::{Measure, Rules, Sense};
 use crate::report::words;
 
-/// Days ahead that are looked at.
-const AHEAD: i64 = 30;
+/// How far ahead a report looks.
+pub const AHEAD: Limit = Limit::days(30);
 
 /// Everything a report of drift is made of.
 pub struct Seen<'a> {
@@ -253,7 +253,7 @@ fn not_seen(seen: &Seen<'_>, subject: &Subject) -> Option<String> {
 }
 
 fn breaches(seen: &Seen<'_>) -> Vec<Breach> {
-    let end = Limit::days(AHEAD).after(seen.now);
+    let end = AHEAD.after(seen.now);
     let flips = seen.decisions.iter().filter(|decision| matches!(decision.status, Status::Compliant | Status::Excepted));
     let breach = |decision: &Decision| {
         let at = decision.flips_at.filter(|at| *at <= end)?;
@@ -373,7 +373,7 @@ fn unseen_rotations(seen: &Seen<'_>) -> Vec<CredentialId> {
 }
 
 fn ending(seen: &Seen<'_>) -> Vec<Ending> {
-    let end = Limit::days(AHEAD).after(seen.now);
+    let end = AHEAD.after(seen.now);
     let mut all: Vec<Ending> = seen
         .exceptions
         .standings

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 pub(crate) use human::{coverage, phase, severity, share};
 pub use human::{headline, human, markdown};
 pub(crate) use make::quoted;
-pub use make::{Before, Seen, drift};
+pub use make::{AHEAD, Before, Seen, drift};
 
 use super::words;
 use crate::model::drift::{Drift, Finding, Next};

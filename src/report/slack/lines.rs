@@ -152,7 +152,10 @@ impl Lines<'_> {
             format!("• {control}: evidence of {}, may be {} old · owner {owner} · next `slm apply`", Self::at(one.taken), one.limit)
         });
         let notes = self.drift.notes.iter().map(|note| format!("• {}", self.shy.code(note)));
-        sources.chain(rotations).chain(stale).chain(notes).take(SHOWN).collect()
+        let all: Vec<String> = sources.chain(rotations).chain(stale).chain(notes).collect();
+        let more = all.len().saturating_sub(SHOWN);
+        let rest = (more > 0).then(|| format!("and {more} more that were not seen: `slm report drift` has all"));
+        all.into_iter().take(SHOWN).chain(rest).collect()
     }
 
     /// Breaches ahead in numbers, and the first `most` of them.

@@ -7,6 +7,7 @@ use super::message::tests::fits;
 use super::*;
 use crate::model::assessment::Status;
 use crate::model::notify::{AlertOn, AlertSettings, Credentials, NotifyWay, SlackWay, Zone};
+use crate::model::receipt::Receipt;
 use crate::model::standing::Phase;
 use crate::report::alerts::firing;
 use crate::report::drift::tests::{World, at, world};
@@ -119,6 +120,17 @@ fn what_is_not_seen_closes_no_alert() {
     let steps = told_of(&blind, &settings(), &told, true);
     assert!(!heads(&steps).iter().any(|head| head.contains("over: ") || head.contains("Over after")), "{:?}", heads(&steps));
     assert!(read(&steps[0].notice.body).contains("NOT SEEN: source local"));
+}
+
+#[test]
+fn what_was_not_seen_is_counted_where_it_is_not_named() {
+    let mut blind = world().blind("denied");
+    let one = blind.snapshot.receipts[0].clone();
+    blind.snapshot.receipts = (0..13).map(|number| Receipt { scope: format!("r{number:02}"), ..one.clone() }).collect();
+    blind.receipts_before = Vec::new();
+    let text = read(&told_of(&blind, &settings(), &Told::default(), true)[0].notice.body);
+    assert_eq!(text.matches("`: `denied` · next `slm status`").count(), 10, "{text}");
+    assert!(text.contains("\nand 3 more that were not seen: `slm report drift` has all"), "{text}");
 }
 
 #[test]
