@@ -217,7 +217,7 @@ impl<'p> Reader<'p> {
                     if byte & 0x80 == 0 {
                         break;
                     }
-                    back += 1;
+                    back = back.checked_add(1)?;
                 }
                 Some(offset.checked_sub(back)?)
             }

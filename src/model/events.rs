@@ -14,32 +14,46 @@ pub struct Kind {
     pub makes: bool,
     /// Types of what it is about.
     pub entities: &'static [&'static str],
+    /// How what it is about begins in its ARN, behind the account.
+    noun: &'static str,
     /// How the part of an id begins that follows `#`; empty when there is none.
     part: &'static str,
     /// True when it is logged in one region for a whole account.
     pub global: bool,
 }
 
-const fn kind(name: &'static str, makes: bool, entities: &'static [&'static str], part: &'static str, global: bool) -> Kind {
-    Kind { name, makes, entities, part, global }
+const fn kind(
+    name: &'static str,
+    makes: bool,
+    entities: &'static [&'static str],
+    (noun, part): (&'static str, &'static str),
+    global: bool,
+) -> Kind {
+    Kind { name, makes, entities, noun, part, global }
 }
+
+const SECRET: &str = "secret:";
+const TRAIL: &str = "trail/";
+const USER: &str = "user/";
+const ROLE: &str = "role/";
+const POLICY: &str = "policy/";
 
 /// Every call that is looked for.
 pub const KINDS: &[Kind] = &[
-    kind("CreateSecret", true, &["Aws::Secret"], "", false),
-    kind("DeleteSecret", false, &["Aws::Secret"], "", false),
-    kind("CreateTrail", true, &["Aws::Trail"], "", false),
-    kind("DeleteTrail", false, &["Aws::Trail"], "", false),
-    kind("CreateUser", true, &["Aws::User", "Aws::Principal"], "", true),
-    kind("DeleteUser", false, &["Aws::User", "Aws::Principal"], "", true),
-    kind("CreateRole", true, &["Aws::Principal", "Aws::OidcRole"], "", true),
-    kind("DeleteRole", false, &["Aws::Principal", "Aws::OidcRole"], "", true),
-    kind("CreatePolicy", true, &["Aws::Policy"], "", true),
-    kind("DeletePolicy", false, &["Aws::Policy"], "", true),
-    kind("CreateAccessKey", true, &["Aws::AccessKey", "Aws::Credential"], "access_key", true),
-    kind("DeleteAccessKey", false, &["Aws::AccessKey", "Aws::Credential"], "access_key", true),
-    kind("CreateLoginProfile", true, &["Aws::Credential"], "password", true),
-    kind("DeleteLoginProfile", false, &["Aws::Credential"], "password", true),
+    kind("CreateSecret", true, &["Aws::Secret"], (SECRET, ""), false),
+    kind("DeleteSecret", false, &["Aws::Secret"], (SECRET, ""), false),
+    kind("CreateTrail", true, &["Aws::Trail"], (TRAIL, ""), false),
+    kind("DeleteTrail", false, &["Aws::Trail"], (TRAIL, ""), false),
+    kind("CreateUser", true, &["Aws::User", "Aws::Principal"], (USER, ""), true),
+    kind("DeleteUser", false, &["Aws::User", "Aws::Principal"], (USER, ""), true),
+    kind("CreateRole", true, &["Aws::Principal", "Aws::OidcRole"], (ROLE, ""), true),
+    kind("DeleteRole", false, &["Aws::Principal", "Aws::OidcRole"], (ROLE, ""), true),
+    kind("CreatePolicy", true, &["Aws::Policy"], (POLICY, ""), true),
+    kind("DeletePolicy", false, &["Aws::Policy"], (POLICY, ""), true),
+    kind("CreateAccessKey", true, &["Aws::AccessKey", "Aws::Credential"], (USER, "access_key"), true),
+    kind("DeleteAccessKey", false, &["Aws::AccessKey", "Aws::Credential"], (USER, "access_key"), true),
+    kind("CreateLoginProfile", true, &["Aws::Credential"], (USER, "password"), true),
+    kind("DeleteLoginProfile", false, &["Aws::Credential"], (USER, "password"), true),
 ];
 
 /// A call that was observed.
@@ -70,22 +84,27 @@ impl Event {
             && kind.entities.contains(&entity.as_str())
             && *source == self.source
             && place
-            && names(&self.of, id.as_str(), kind.part)
+            && names(&self.of, id.as_str(), kind)
     }
 }
 
-/// True when `of` is a name of the resource `id`, of which it is about `part`.
-fn names(of: &str, id: &str, part: &str) -> bool {
-    let (base, rest) = id.split_once('#').unwrap_or((id, ""));
-    if rest.is_empty() != part.is_empty() || !rest.starts_with(part) || of.is_empty() {
+/// True when `of` is a name of the resource `id`, which is what a call of `kind` is about.
+fn names(of: &str, id: &str, kind: &Kind) -> bool {
+    let (arn, rest) = id.split_once('#').unwrap_or((id, ""));
+    if rest.is_empty() != kind.part.is_empty() || !rest.starts_with(kind.part) || of.is_empty() {
         return false;
     }
-    if let Some((_, secret)) = base.split_once(":secret:") {
-        // AWS adds a hyphen and six letters to the name of a secret.
-        let without = |text: &str| text.len().checked_sub(7).and_then(|end| text.get(..end)).map(str::to_owned);
-        return base == of || without(base).is_some_and(|arn| arn == of) || without(secret).is_some_and(|name| name == of);
+    // A role may have the name of a user.
+    let Some(name) = arn.splitn(6, ':').nth(5).and_then(|named| named.strip_prefix(kind.noun)) else { return false };
+    if kind.noun == SECRET {
+        return arn == of || without_suffix(arn) == Some(of) || without_suffix(name) == Some(of);
     }
-    base == of || base.rsplit(['/', ':']).next() == Some(of)
+    arn == of || name.rsplit('/').next() == Some(of)
+}
+
+/// Without the hyphen and the six letters that AWS adds to the name of a secret.
+fn without_suffix(name: &str) -> Option<&str> {
+    name.get(..name.len().checked_sub(7)?)
 }
 
 #[cfg(test)]
@@ -127,6 +146,13 @@ mod tests {
         assert!(explains("CreateAccessKey", "ada", true, "Aws::Credential", key));
         assert!(!explains("CreateAccessKey", "ada", true, "Aws::Credential", "arn:aws:iam::1:user/team/ada#password"));
         assert!(!explains("CreateUser", "da", true, "Aws::User", user));
+        let role = "arn:aws:iam::1:role/ada";
+        assert!(explains("DeleteRole", "ada", false, "Aws::Principal", role));
+        assert!(!explains("DeleteUser", "ada", false, "Aws::Principal", role), "a role of the name of a user");
+        assert!(!explains("DeleteRole", "ada", false, "Aws::Principal", user));
+        let trail = "arn:aws:cloudtrail:eu-west-1:1:trail/all";
+        assert!(explains("DeleteTrail", "all", false, "Aws::Trail", trail));
+        assert!(explains("DeleteTrail", trail, false, "Aws::Trail", trail));
     }
 
     #[test]

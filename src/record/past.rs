@@ -257,7 +257,7 @@ pub fn member(path: &str, line: &str) -> Result<Member, Unreadable> {
 /// # Errors
 /// When it is not as slm writes it.
 pub fn event(path: &str, line: &str) -> Result<Option<Event>, Unreadable> {
-    let Line { source, scope, attributes, .. } = serde_json::from_str(line).map_err(|_| Unreadable(path.to_owned()))?;
+    let Line { source, scope, attributes, .. } = Line::parse(path, line)?;
     let text = |name: &str| match attributes.get(name) {
         Some(Value::Text(text)) => Some(text.to_string()),
         _ => None,
