@@ -202,6 +202,8 @@ pub struct ExceptionChange {
     pub after: Option<(Timestamp, Timestamp)>,
     /// Who approved it, as it stands last.
     pub approver: String,
+    /// Keys of its file, apart from its dates.
+    pub edits: Vec<Edit>,
 }
 
 /// A criterion that controls answer for on one side only.

@@ -91,7 +91,7 @@ fn guarded(word: &str, one: &Guarded) -> Line {
 }
 
 fn exception(one: &ExceptionChange) -> Line {
-    let ExceptionChange { exception, control, resource, fate: is, way, before, after, approver } = one;
+    let ExceptionChange { exception, control, resource, fate: is, way, before, after, approver, edits } = one;
     let line = Line::theirs_first(exception).ours(format!("  {}, {}  lifts ", fate(*is), way.word()));
     let line = line.theirs(control).ours(" for ").theirs(resource);
     let line = match (before, after) {
@@ -100,7 +100,7 @@ fn exception(one: &ExceptionChange) -> Line {
         (Some((_, until)), None) => line.ours(format!(", which it did until {until}")),
         (None, None) => line,
     };
-    line.ours(", approved by ").theirs(approver)
+    line.ours(", approved by ").theirs(approver).with(edits.iter().map(edit))
 }
 
 fn credential(one: &CredentialChange) -> Line {

@@ -174,6 +174,7 @@ fn new_exception() -> Difference {
             before: None,
             after: Some((Limit::days(-1).after(now()), Limit::days(30).after(now()))),
             approver: "bob".to_owned(),
+            edits: Vec::new(),
         }],
         unseen: vec![Noted { code: "slm::diff-nothing-recorded", what: "nothing was replayed: no run is recorded".to_owned() }],
         ..difference()
