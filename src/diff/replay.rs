@@ -156,7 +156,29 @@ fn may_differ(base: &Text<'_>, head: &Text<'_>, control: &ControlId, joins: bool
 
 /// What of a control's file its verdicts rest on.
 fn decides(control: &Control) -> impl PartialEq + '_ {
-    (&control.entities, &control.applies_where, &control.requires, control.evidence_ttl)
+    let Control {
+        entities,
+        applies_where,
+        requires,
+        evidence_ttl,
+        id: _,
+        title: _,
+        statement: _,
+        kind: _,
+        severity: _,
+        owner: _,
+        remedy: _,
+        collect_every: _,
+        population: _,
+        criteria: _,
+        artefact: _,
+        api: _,
+        events: _,
+        needs: _,
+        place: _,
+        lines: _,
+    } = control;
+    (entities, applies_where, requires, evidence_ttl)
 }
 
 /// True when `control` may read something that a catalog adds to what was seen.
