@@ -80,16 +80,18 @@ impl Files {
         Ok(Self { reader: Reader::default(), versions })
     }
 
-    /// Reads on, up to the commit at `place`: the first time the whole, then what changed.
+    /// Reads on, up to the commit at `place`: the first time the whole, then what changed. A run that says it began on a later day than one
+    /// that was recorded after it is read whole again.
     fn up_to(&mut self, history: &mut History, place: usize) -> Result<(), Trouble> {
         for (path, all, done) in &mut self.versions {
             let until = all.partition_point(|one| one.commit <= place);
-            if until <= *done {
+            if until == *done {
                 continue;
             }
             let unreadable = |error: crate::record::past::Unreadable| broken(error.to_string());
-            if *done == 0 {
-                self.reader.begin(path, &history.text(&all[until - 1])?).map_err(unreadable)?;
+            if *done == 0 || until < *done {
+                let last = until.checked_sub(1).map(|last| history.text(&all[last])).transpose()?;
+                self.reader.begin(path, &last.unwrap_or_default()).map_err(unreadable)?;
             } else {
                 for changed in history.changes(path, &all[*done..until])? {
                     self.reader.change(path, &changed).map_err(unreadable)?;

@@ -107,7 +107,8 @@ fn edits(before: &Control, after: &Control) -> Edits {
     }
     edits.turned("kind", &of_kind(*kind), &of_kind(after.kind), Some(Way::Incomparable));
     edits.set("population.entities", entities, &after.entities, Some(Way::Tighter));
-    edits.map("population.where", (&wanted(applies_where), &wanted(&after.applies_where)), Some(Way::Looser));
+    let is_required = |name: &str| after.requires.iter().any(|one| &**one == name);
+    edits.conditions("population.where", (&wanted(applies_where), &wanted(&after.applies_where)), is_required);
     edits.set("rule.requires", requires, &after.requires, Some(Way::Tighter));
     edits.word("remedy", &of_remedy(*remedy), &of_remedy(after.remedy));
     edits.word("owner", owner, &after.owner);

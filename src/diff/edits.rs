@@ -74,12 +74,13 @@ impl Edits {
         }
     }
 
-    /// Values by name: one that came asks for more or less, as `more` says, and one that is another cannot be compared.
-    pub(super) fn map<T: Display + PartialEq>(
+    /// Conditions by name, each of which spares what does not meet it. One that went is only tighter where its attribute is `required` all
+    /// the same: whatever lacks it had no evidence, and may be met now.
+    pub(super) fn conditions(
         &mut self,
         what: &str,
-        (before, after): (&BTreeMap<String, T>, &BTreeMap<String, T>),
-        more: Option<Way>,
+        (before, after): (&BTreeMap<String, String>, &BTreeMap<String, String>),
+        required: impl Fn(&str) -> bool,
     ) {
         let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         for name in names {
@@ -88,11 +89,11 @@ impl Edits {
                 continue;
             }
             let way = match (old, new) {
-                (None, _) => more,
-                (_, None) => more.map(Way::reversed),
-                _ => more.map(|_| Way::Incomparable),
+                (None, _) => Way::Looser,
+                (_, None) if required(name) => Way::Tighter,
+                _ => Way::Incomparable,
             };
-            self.push(&format!("{what}.{name}"), old.map(ToString::to_string), new.map(ToString::to_string), way);
+            self.push(&format!("{what}.{name}"), old.cloned(), new.cloned(), Some(way));
         }
     }
 
@@ -110,5 +111,26 @@ impl Edits {
     /// All of them together; those on which no verdict rests do not count.
     pub(super) fn way(&self) -> Way {
         self.0.iter().filter_map(|edit| edit.way).fold(Way::Equal, Way::and)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_that_went_is_only_tighter_where_its_attribute_is_required_all_the_same() {
+        let one = |value: &str| BTreeMap::from([("prod".to_owned(), value.to_owned())]);
+        let way = |before: BTreeMap<String, String>, after: BTreeMap<String, String>, required: bool| {
+            let mut edits = Edits::default();
+            edits.conditions("population.where", (&before, &after), |name| required && name == "prod");
+            edits.0.into_iter().map(|edit| (edit.what, edit.way)).collect::<Vec<_>>()
+        };
+        let told = |way| vec![("population.where.prod".to_owned(), Some(way))];
+        assert_eq!(way(one("true"), one("true"), true), []);
+        assert_eq!(way(BTreeMap::new(), one("true"), false), told(Way::Looser));
+        assert_eq!(way(one("true"), BTreeMap::new(), true), told(Way::Tighter));
+        assert_eq!(way(one("true"), BTreeMap::new(), false), told(Way::Incomparable));
+        assert_eq!(way(one("true"), one("false"), true), told(Way::Incomparable));
     }
 }

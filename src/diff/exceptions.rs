@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::edits::Edits;
 use crate::model::catalog::{Catalog, Exception};
-use crate::model::difference::{ExceptionChange, Fate, Way};
+use crate::model::difference::{Edit, ExceptionChange, Fate, Way};
 use crate::model::id::ExceptionId;
 use crate::model::time::Timestamp;
 
@@ -15,8 +16,9 @@ pub(super) fn exceptions(base: &Catalog, head: &Catalog, at: Timestamp) -> Vec<E
     for id in ids {
         match (base.exceptions.get(id), head.exceptions.get(id)) {
             (Some(old), Some(new)) if (&old.control, &old.resource) == (&new.control, &new.resource) => {
-                if dates(old) != dates(new) || old.approver != new.approver || old.requester != new.requester {
-                    changes.push(change(new, Fate::Changed, (Some(dates(old)), Some(dates(new))), at));
+                let edits = words(old, new);
+                if dates(old) != dates(new) || !edits.is_empty() {
+                    changes.push(ExceptionChange { edits, ..change(new, Fate::Changed, (Some(dates(old)), Some(dates(new))), at) });
                 }
             }
             (old, new) => {
@@ -35,6 +37,32 @@ fn dates(exception: &Exception) -> Dates {
     (exception.approved, exception.expires)
 }
 
+/// What it rests on, apart from its dates: no verdict does.
+fn words(before: &Exception, after: &Exception) -> Vec<Edit> {
+    let Exception {
+        id: _,
+        control: _,
+        resource: _,
+        reason,
+        compensating,
+        ticket,
+        requester,
+        approver,
+        approved: _,
+        earlier,
+        expires: _,
+        place: _,
+    } = before;
+    let mut edits = Edits::default();
+    edits.word("reason", reason, &after.reason);
+    edits.word("compensating", compensating, &after.compensating);
+    edits.word("ticket", ticket, &after.ticket);
+    edits.word("requester", requester, &after.requester);
+    edits.word("approver", approver, &after.approver);
+    edits.set("earlier", earlier, &after.earlier, None);
+    edits.0
+}
+
 fn change(one: &Exception, fate: Fate, (before, after): (Option<Dates>, Option<Dates>), at: Timestamp) -> ExceptionChange {
     ExceptionChange {
         exception: one.id.clone(),
@@ -45,6 +73,7 @@ fn change(one: &Exception, fate: Fate, (before, after): (Option<Dates>, Option<D
         before,
         after,
         approver: one.approver.clone(),
+        edits: Vec::new(),
     }
 }
 
@@ -56,5 +85,46 @@ fn way(before: Option<Dates>, after: Option<Dates>, at: Timestamp) -> Way {
         (None, Some(_)) => Way::Looser,
         (Some(_), None) => Way::Tighter,
         (Some(old), Some(new)) => Way::by(new.0 < old.0 || new.1 > old.1, old.0 < new.0 || old.1 > new.1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::diagnostic::Place;
+
+    fn exception() -> Exception {
+        let at = |text: &str| text.parse().unwrap();
+        Exception {
+            id: "e".into(),
+            control: "ROT-01".into(),
+            resource: "s100".into(),
+            reason: "why".to_owned(),
+            compensating: "that".to_owned(),
+            ticket: "T-1".to_owned(),
+            requester: "ann".to_owned(),
+            approver: "bob".to_owned(),
+            approved: at("2026-11-20T00:00:00Z"),
+            earlier: Vec::new(),
+            expires: at("2026-12-20T00:00:00Z"),
+            place: Place { file: String::new(), span: 0..0 },
+        }
+    }
+
+    #[test]
+    fn whatever_an_exception_rests_on_is_told_when_it_is_another() {
+        let told = |change: fn(&mut Exception)| {
+            let mut new = exception();
+            change(&mut new);
+            words(&exception(), &new).into_iter().map(|one| (one.what, one.after, one.way)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(|_| {}), []);
+        let one = |what: &str, after: &str| vec![(what.to_owned(), Some(after.to_owned()), None)];
+        assert_eq!(told(|new| new.reason = "another".to_owned()), one("reason", "another"));
+        assert_eq!(told(|new| new.compensating = "nothing".to_owned()), one("compensating", "nothing"));
+        assert_eq!(told(|new| new.ticket = "T-2".to_owned()), one("ticket", "T-2"));
+        assert_eq!(told(|new| new.requester = "eve".to_owned()), one("requester", "eve"));
+        assert_eq!(told(|new| new.approver = "eve".to_owned()), one("approver", "eve"));
+        assert_eq!(told(|new| new.earlier.push(new.approved)), one("earlier", "2026-11-20T00:00:00Z"));
     }
 }

@@ -8,9 +8,9 @@ use super::columns::{Half, Key};
 use super::{Text, joins};
 use crate::evaluate::join::EMITS;
 use crate::model::assessment::Status;
-use crate::model::catalog::Control;
+use crate::model::catalog::{AwsSource, Control, Settings, SourceKind};
 use crate::model::difference::{Effort, Flip, Replay, Replayed};
-use crate::model::id::{ControlId, EntityType};
+use crate::model::id::{ControlId, EntityType, SourceId};
 use crate::model::period::Date;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Timestamp;
@@ -32,6 +32,7 @@ pub struct Day<'a> {
 pub struct Replayer<'a> {
     controls: Vec<ControlId>,
     entities: BTreeSet<EntityType>,
+    unknown: Vec<SourceId>,
     base: Half<'a>,
     head: Half<'a>,
     days: Vec<BTreeMap<Date, u64>>,
@@ -59,6 +60,7 @@ impl<'a> Replayer<'a> {
             counts: vec![0; controls.len()],
             controls,
             entities,
+            unknown: unknown(&base.catalog.settings, &head.catalog.settings),
             first: None,
             last: None,
             seen: 0,
@@ -111,7 +113,8 @@ impl<'a> Replayer<'a> {
         }
         let (one, other) = (self.base.effort, self.head.effort);
         let effort = Effort { made: one.made + other.made, kept: one.kept + other.kept };
-        Some(Replay { from, to, days: self.seen, days_without_run: without, judged: self.controls, controls, effort })
+        let (days, unknown, judged) = (self.seen, self.unknown, self.controls);
+        Some(Replay { from, to, days, days_without_run: without, unknown, judged, controls, effort })
     }
 
     /// Shows every subject of which the texts say something else on the day that was judged last.
@@ -135,6 +138,21 @@ impl<'a> Replayer<'a> {
     }
 }
 
+/// Sources of `after` of which runs by `before` did not see what one by `after` would: new ones, and those that are read otherwise. Fewer
+/// regions and another roster are joined with what was seen.
+fn unknown(before: &Settings, after: &Settings) -> Vec<SourceId> {
+    let is_seen = |name: &SourceId, new: &SourceKind| match (before.sources.get(name), new) {
+        (Some(SourceKind::Aws(old)), SourceKind::Aws(new)) => {
+            let (regions, administrators) = (new.regions.clone(), new.administrators.clone());
+            *new == AwsSource { regions, administrators, ..old.clone() } && new.regions.iter().all(|one| old.regions.contains(one))
+        }
+        (old, new) => old == Some(new),
+    };
+    let is_known =
+        |(name, new): &(&SourceId, &SourceKind)| is_seen(name, new) && before.people.get(*name) == after.people.get(*name);
+    after.sources.iter().filter(|one| !is_known(one)).map(|(name, _)| name.clone()).collect()
+}
+
 /// True when two readings are not the same. What only one text judges is told where it would be a finding.
 fn differ(before: Option<Status>, after: Option<Status>) -> bool {
     match (before, after) {
@@ -156,7 +174,29 @@ fn may_differ(base: &Text<'_>, head: &Text<'_>, control: &ControlId, joins: bool
 
 /// What of a control's file its verdicts rest on.
 fn decides(control: &Control) -> impl PartialEq + '_ {
-    (&control.entities, &control.applies_where, &control.requires, control.evidence_ttl)
+    let Control {
+        entities,
+        applies_where,
+        requires,
+        evidence_ttl,
+        id: _,
+        title: _,
+        statement: _,
+        kind: _,
+        severity: _,
+        owner: _,
+        remedy: _,
+        collect_every: _,
+        population: _,
+        criteria: _,
+        artefact: _,
+        api: _,
+        events: _,
+        needs: _,
+        place: _,
+        lines: _,
+    } = control;
+    (entities, applies_where, requires, evidence_ttl)
 }
 
 /// True when `control` may read something that a catalog adds to what was seen.
@@ -171,4 +211,65 @@ fn reads_joined(control: &Control, slice: &[Rule]) -> bool {
     let asked = control.requires.iter().chain(control.applies_where.iter().map(|(name, _)| name));
     let reads = asked.chain(slice.iter().flat_map(Rule::reads));
     !Rules::is_native(slice) || reads.into_iter().any(|name| added.contains(&**name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::catalog::{LockerSettings, People, RunLimits};
+
+    /// `slm.toml` with one account.
+    fn settings() -> Settings {
+        let account = AwsSource {
+            account: "111122223333".to_owned(),
+            regions: vec!["eu-west-1".to_owned(), "eu-west-2".to_owned()],
+            read_role: None,
+            apply_role: None,
+            profile: None,
+            endpoint: None,
+            administrators: None,
+            events: None,
+        };
+        Settings {
+            owner: None,
+            locker: LockerSettings::default(),
+            limits: RunLimits::default(),
+            tiers: [].into(),
+            default_tier: String::new(),
+            registers: crate::model::registers::RegistersSettings::default(),
+            sources: [("prod".into(), SourceKind::Aws(account))].into(),
+            people: [].into(),
+            notify: [].into(),
+            issues: [].into(),
+            alerts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_source_that_is_new_or_read_otherwise_was_not_seen() {
+        let not_known = |change: &dyn Fn(&mut Settings)| {
+            let mut new = settings();
+            change(&mut new);
+            unknown(&settings(), &new)
+        };
+        let account = |change: fn(&mut AwsSource)| {
+            not_known(&|new| match new.sources.get_mut(&SourceId::from("prod")) {
+                Some(SourceKind::Aws(account)) => change(account),
+                other => panic!("{other:?}"),
+            })
+        };
+        assert_eq!(not_known(&|_| {}), []);
+        assert_eq!(not_known(&|new| new.sources.clear()), []);
+        assert_eq!(account(|one| one.regions.truncate(1)), []);
+        assert_eq!(account(|one| one.administrators = Some(Vec::new())), []);
+        assert_eq!(account(|one| one.regions.push("eu-west-3".to_owned())), [SourceId::from("prod")]);
+        assert_eq!(account(|one| one.endpoint = Some("http://localhost".to_owned())), [SourceId::from("prod")]);
+        let second = |new: &mut Settings| {
+            let old = new.sources[&SourceId::from("prod")].clone();
+            new.sources.insert("second".into(), old);
+        };
+        assert_eq!(not_known(&second), [SourceId::from("second")]);
+        let people = |new: &mut Settings| drop(new.people.insert("prod".into(), People::default()));
+        assert_eq!(not_known(&people), [SourceId::from("prod")]);
+    }
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::edits::{Absent, Edits};
-use crate::model::catalog::{AwsSource, Catalog, Credential, GateSettings, LeakTrigger, RotationPolicy, Settings, SourceKind};
+use crate::model::catalog::{
+    AwsSource, Catalog, Credential, GateSettings, LeakTrigger, RotationPolicy, RunLimits, Settings, SourceKind,
+};
 use crate::model::difference::{CredentialChange, Edit, Fate, Way};
 use crate::model::id::{CredentialId, SourceId};
 use crate::model::time::Limit;
@@ -14,11 +16,7 @@ pub(super) fn settings(before: &Settings, after: &Settings) -> Vec<Edit> {
     let mut edits = Edits::default();
     tiers_of(&mut edits, tiers, &after.tiers);
     edits.turned("tiers.default", default_tier, &after.default_tier, Some(default_way(before, after)));
-    edits.limit("limits.rotate-percent", &limits.rotate_percent, &after.limits.rotate_percent, Way::Looser);
-    edits.word("limits.concurrency", &limits.concurrency, &after.limits.concurrency);
-    edits.word("limits.requests-per-second", &limits.requests_per_second, &after.limits.requests_per_second);
-    let freezes = |of: &Settings| -> Vec<String> { of.limits.freeze.iter().map(ToString::to_string).collect() };
-    edits.set("limits.freeze", freezes(before), freezes(after), None);
+    limits_of(&mut edits, limits, &after.limits);
     sources_of(&mut edits, sources, &after.sources);
     edits.other("people", people, &after.people, Some(Way::Incomparable));
     let text = |owner: &Option<String>| owner.clone().unwrap_or_default();
@@ -34,6 +32,14 @@ pub(super) fn settings(before: &Settings, after: &Settings) -> Vec<Edit> {
     edits.other("notify", &(notify, issues), &(&after.notify, &after.issues), None);
     edits.other("alert", alerts, &after.alerts, None);
     edits.0
+}
+
+fn limits_of(edits: &mut Edits, before: &RunLimits, after: &RunLimits) {
+    let RunLimits { rotate_percent, concurrency, requests_per_second, freeze } = before;
+    edits.limit("limits.rotate-percent", rotate_percent, &after.rotate_percent, Way::Looser);
+    edits.word("limits.concurrency", concurrency, &after.concurrency);
+    edits.word("limits.requests-per-second", requests_per_second, &after.requests_per_second);
+    edits.set("limits.freeze", freeze.iter().map(ToString::to_string), after.freeze.iter().map(ToString::to_string), None);
 }
 
 /// A tier that has no limit yields no evidence: neither more nor less than one that has.
@@ -71,17 +77,16 @@ fn sources_of(edits: &mut Edits, before: &BTreeMap<SourceId, SourceKind>, after:
 }
 
 fn aws(edits: &mut Edits, what: &str, before: &AwsSource, after: &AwsSource) {
-    edits.turned(&format!("{what}.account"), &before.account, &after.account, Some(Way::Incomparable));
-    edits.set(&format!("{what}.regions"), &before.regions, &after.regions, Some(Way::Tighter));
-    match (&before.administrators, &after.administrators) {
+    let AwsSource { account, regions, read_role, apply_role, profile, endpoint, administrators, events } = before;
+    edits.turned(&format!("{what}.account"), account, &after.account, Some(Way::Incomparable));
+    edits.set(&format!("{what}.regions"), regions, &after.regions, Some(Way::Tighter));
+    match (administrators, &after.administrators) {
         (Some(old), Some(new)) => edits.set(&format!("{what}.administrators"), old, new, Some(Way::Looser)),
         (old, new) => edits.other(&format!("{what}.administrators"), old, new, Some(Way::Incomparable)),
     }
-    let rest = |of: &AwsSource| {
-        let blank = AwsSource { account: String::new(), regions: Vec::new(), administrators: None, ..of.clone() };
-        (blank.read_role, blank.apply_role, blank.profile, blank.endpoint, blank.events)
-    };
-    edits.other(&format!("{what}.access"), &rest(before), &rest(after), None);
+    let access = (read_role, apply_role, profile, endpoint, events);
+    let new = (&after.read_role, &after.apply_role, &after.profile, &after.endpoint, &after.events);
+    edits.other(&format!("{what}.access"), &access, &new, None);
 }
 
 /// Credentials that came, went or are other.
@@ -109,6 +114,10 @@ fn credential(before: &Credential, after: &Credential) -> Vec<Edit> {
     edits.set("after", made_of, &after.after, None);
     let ids = |of: &Credential| -> Vec<String> { of.consumers.iter().map(|one| one.id.to_string()).collect() };
     edits.set("consumer", ids(before), ids(after), None);
+    if BTreeSet::from_iter(ids(before)) == BTreeSet::from_iter(ids(after)) {
+        // A new value is delivered in this order.
+        edits.word("consumer", &ids(before).join(", "), &ids(after).join(", "));
+    }
     for old in consumers {
         if let Some(new) = after.consumers.iter().find(|new| new.id == old.id) {
             edits.other(&format!("consumer.{}", old.id), old, new, None);
@@ -155,5 +164,48 @@ fn trigger(trigger: &LeakTrigger) -> &'static str {
     match trigger {
         LeakTrigger::AwsQuarantinePolicy => "aws-quarantine-policy",
         LeakTrigger::GithubSecretScanning => "github-secret-scanning",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account() -> AwsSource {
+        AwsSource {
+            account: "111122223333".to_owned(),
+            regions: vec!["eu-west-1".to_owned()],
+            read_role: None,
+            apply_role: None,
+            profile: None,
+            endpoint: None,
+            administrators: None,
+            events: None,
+        }
+    }
+
+    /// What is done to an account, and what is told of it.
+    type Case = (fn(&mut AwsSource), &'static str, Option<Way>);
+
+    #[test]
+    fn every_key_of_an_account_is_compared() {
+        let cases: [Case; 9] = [
+            (|one| one.account = "444455556666".to_owned(), "account", Some(Way::Incomparable)),
+            (|one| one.regions.push("eu-west-2".to_owned()), "regions", Some(Way::Tighter)),
+            (|one| one.regions.clear(), "regions", Some(Way::Looser)),
+            (|one| one.administrators = Some(Vec::new()), "administrators", Some(Way::Incomparable)),
+            (|one| one.read_role = Some("r".to_owned()), "access", None),
+            (|one| one.apply_role = Some("r".to_owned()), "access", None),
+            (|one| one.profile = Some("p".to_owned()), "access", None),
+            (|one| one.endpoint = Some("http://localhost".to_owned()), "access", None),
+            (|one| one.events = Some(Limit::days(1)), "access", None),
+        ];
+        for (change, key, way) in cases {
+            let (mut edits, mut after) = (Edits::default(), account());
+            change(&mut after);
+            aws(&mut edits, "source.prod", &account(), &after);
+            let told: Vec<_> = edits.0.into_iter().map(|edit| (edit.what, edit.way)).collect();
+            assert_eq!(told, [(format!("source.prod.{key}"), way)]);
+        }
     }
 }

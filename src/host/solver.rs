@@ -3,8 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a solver is a process, and is looked for where programs are")]
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use cedar_policy::{Authorizer, Decision, PolicySet, RequestEnv, Schema};
@@ -39,6 +38,9 @@ pub struct Question {
 /// The solver of this machine.
 pub struct Solver {
     path: PathBuf,
+    /// For one question.
+    patience: Duration,
+    /// For all of them.
     all: Duration,
 }
 
@@ -62,7 +64,7 @@ impl Solver {
     /// The program at `path`.
     #[must_use]
     pub const fn at(path: PathBuf) -> Self {
-        Self { path, all: ALL }
+        Self { path, patience: PATIENCE, all: ALL }
     }
 
     /// What can be proved of `questions`, each by its action, for everything that `schema` allows.
@@ -75,18 +77,11 @@ impl Solver {
             }
         };
         let (schema, start) = (&schema, Instant::now());
-        let asked = questions.iter().map(|one| async move {
-            let proof = if start.elapsed() < self.all {
-                self.one(schema, one).await
-            } else {
-                Proof::unproved(format!("the {} s for proofs were used up by others", self.all.as_secs()))
-            };
-            (one.action.clone(), proof)
-        });
+        let asked = questions.iter().map(|one| async move { (one.action.clone(), self.one(schema, one, start).await) });
         stream::iter(asked).buffered(AT_ONCE).collect().await
     }
 
-    async fn one(&self, schema: &Schema, question: &Question) -> Proof {
+    async fn one(&self, schema: &Schema, question: &Question, start: Instant) -> Proof {
         let parse = |text: &str| text.parse::<PolicySet>().map_err(|error| format!("the policies are not understood: {error}"));
         let (base, head) = match (parse(&question.base), parse(&question.head)) {
             (Ok(base), Ok(head)) => (base, head),
@@ -99,6 +94,11 @@ impl Solver {
             found.open.get_or_insert_with(|| "the new schema does not have the action".to_owned());
         }
         for env in &envs {
+            // One that speaks about many kinds of resources would take minutes.
+            if start.elapsed() >= self.all {
+                found.leave(format!("the {} s for proofs were used up", self.all.as_secs()));
+                break;
+            }
             self.ask(schema, env, (&base, &head), &mut found).await;
         }
         found.proof()
@@ -129,31 +129,25 @@ impl Solver {
     /// A request that `narrow` allows and `wide` does not, if there is one.
     async fn implies(&self, narrow: &CompiledPolicySet, wide: &CompiledPolicySet) -> Result<Option<Env>, String> {
         let start = Instant::now();
-        let solver = LocalSolver::from_command(&mut started(&self.path)).map_err(|error| told(&Error::from(error)))?;
+        let solver = LocalSolver::from_command(&mut self.started()).map_err(|error| told(&Error::from(error)))?;
         let mut compiler = CedarSymCompiler::new(solver).map_err(|error| told(&error))?;
         let asked = compiler.check_implies_with_counterexample_opt(narrow, wide);
-        let answer = tokio::time::timeout(PATIENCE + Duration::from_secs(1), asked).await;
+        let answer = tokio::time::timeout(self.patience + Duration::from_secs(1), asked).await;
         match answer {
             Ok(Ok(found)) => Ok(found),
             // At its own limit it just ends.
-            Ok(Err(error)) if start.elapsed() < PATIENCE => Err(told(&error)),
-            _ => Err(format!("the solver did not decide it in {} s", PATIENCE.as_secs())),
+            Ok(Err(error)) if start.elapsed() < self.patience => Err(told(&error)),
+            _ => Err(format!("the solver did not decide it in {} s", self.patience.as_secs())),
         }
     }
-}
 
-/// The solver to be started; it ends with us.
-fn started(path: &Path) -> Command {
-    let mut command = Command::new(path);
-    let limit = format!("--tlimit={}", PATIENCE.as_millis());
-    command
-        .args(["--lang", "smt", &limit])
-        .env_clear()
-        .env("LC_ALL", "C")
-        .current_dir("/")
-        .stderr(Stdio::null())
-        .kill_on_drop(true);
-    command
+    /// The program to be started; it ends with us.
+    fn started(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        let limit = format!("--tlimit={}", self.patience.as_millis());
+        command.args(["--lang", "smt", &limit]).env_clear().env("LC_ALL", "C").current_dir("/").kill_on_drop(true);
+        command
+    }
 }
 
 /// An error of the analysis on one line, without all that a program that is no solver may say.

@@ -84,9 +84,37 @@ async fn a_program_that_is_no_solver_proves_nothing() {
         assert_eq!(proof.way, Way::NotProved, "{program} {proof:?}");
         assert!(matches!(&proof.means, Means::Unproved(why) if !why.is_empty()), "{proof:?}");
     }
-    let none = Solver { path: "/bin/true".into(), all: Duration::ZERO };
+    let none = Solver { all: Duration::ZERO, ..Solver::at("/bin/true".into()) };
     let proof = none.prove(SCHEMA, std::slice::from_ref(&asked)).await.remove(&action).unwrap();
-    assert_eq!(proof, Proof::unproved("the 0 s for proofs were used up by others".to_owned()));
+    assert_eq!(proof, Proof::unproved("the 0 s for proofs were used up".to_owned()));
+}
+
+/// The program notes its number and waits for ever; the first kind of resource uses up all the time there is.
+#[tokio::test]
+async fn a_solver_that_never_answers_is_ended_and_takes_no_time_that_is_used_up() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let (program, pids) = (folder.path().join("waits"), folder.path().join("pids"));
+    std::fs::write(&program, format!("#!/bin/sh\necho $$ >> {}\nexec /bin/sleep 600\n", pids.display())).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let any = |condition: &str| {
+        format!("permit (principal, action == Control::Action::\"A-1\", resource) when {{ resource has number && {condition} }};")
+    };
+    let action = "Control::Action::\"A-1\"".to_owned();
+    let asked = Question { action: action.clone(), base: any("resource.number > 1"), head: any("resource.number > 2") };
+    let solver = Solver { path: program, patience: Duration::from_millis(100), all: Duration::from_secs(1) };
+    let proof = solver.prove(SCHEMA, &[asked]).await.remove(&action).unwrap();
+    assert_eq!(proof, Proof::unproved("the solver did not decide it in 0 s".to_owned()));
+    let pids = std::fs::read_to_string(pids).unwrap();
+    assert_eq!(pids.lines().count(), 2, "both directions of one kind, and none of the other");
+    let runs = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|status| !status.contains(") Z "));
+    for _ in 0..500 {
+        if !pids.lines().any(runs) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("still running: {pids}");
 }
 
 #[test]

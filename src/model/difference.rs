@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::assessment::Status;
 use super::id::{
-    ConsumerId, ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, RuleId, RunId,
+    ConsumerId, ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, RuleId, RunId, SourceId,
 };
 use super::past::Noted;
 use super::period::Date;
@@ -202,6 +202,8 @@ pub struct ExceptionChange {
     pub after: Option<(Timestamp, Timestamp)>,
     /// Who approved it, as it stands last.
     pub approver: String,
+    /// Keys of its file, apart from its dates.
+    pub edits: Vec<Edit>,
 }
 
 /// A criterion that controls answer for on one side only.
@@ -313,6 +315,8 @@ pub struct Replay {
     pub days: u64,
     /// Days without one: nothing is known of them.
     pub days_without_run: u64,
+    /// Sources that the new text has or reads otherwise: what would have been seen of them is not known.
+    pub unknown: Vec<SourceId>,
     /// Controls that were judged under both texts; the others read the same by either.
     pub judged: Vec<ControlId>,
     /// Those that would have read differently, on any day.

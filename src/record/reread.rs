@@ -128,6 +128,10 @@ mod tests {
             assert_eq!(Arc::ptr_eq(&before, &now), old == new, "what did not change is the same in memory");
             before = now;
         }
+        // Begun again, it is what it was then and nothing of what came after.
+        reader.begin(PATH, &text(&days[2])).unwrap();
+        let whole = run().snapshot(&[(PATH.to_owned(), text(&days[2]).into_bytes())].into()).unwrap();
+        assert_eq!(reader.snapshot(&run(), None).populations, whole.populations);
         let none = BTreeSet::from([EntityType::from("Aws::User")]);
         assert_eq!(reader.snapshot(&run(), Some(&none)).populations, []);
         let wrong = reader.change(PATH, "+{}\n").unwrap_err();

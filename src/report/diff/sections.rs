@@ -91,7 +91,7 @@ fn guarded(word: &str, one: &Guarded) -> Line {
 }
 
 fn exception(one: &ExceptionChange) -> Line {
-    let ExceptionChange { exception, control, resource, fate: is, way, before, after, approver } = one;
+    let ExceptionChange { exception, control, resource, fate: is, way, before, after, approver, edits } = one;
     let line = Line::theirs_first(exception).ours(format!("  {}, {}  lifts ", fate(*is), way.word()));
     let line = line.theirs(control).ours(" for ").theirs(resource);
     let line = match (before, after) {
@@ -100,7 +100,7 @@ fn exception(one: &ExceptionChange) -> Line {
         (Some((_, until)), None) => line.ours(format!(", which it did until {until}")),
         (None, None) => line,
     };
-    line.ours(", approved by ").theirs(approver)
+    line.ours(", approved by ").theirs(approver).with(edits.iter().map(edit))
 }
 
 fn credential(one: &CredentialChange) -> Line {
@@ -162,7 +162,7 @@ fn step(one: &StepChange, at: Timestamp) -> Line {
 
 /// What recorded days would have read.
 fn days(replay: &Replay) -> Vec<Line> {
-    let Replay { from, to, days, days_without_run, judged, controls, .. } = replay;
+    let Replay { from, to, days, days_without_run, unknown, judged, controls, effort: _ } = replay;
     let without = if *days_without_run > 0 {
         format!(", nothing is known of {} without a run", count(*days_without_run, "day"))
     } else {
@@ -171,6 +171,9 @@ fn days(replay: &Replay) -> Vec<Line> {
     let control = count(judged.len() as u64, "control");
     let mut lines =
         vec![Line::new(format!("{control} judged under both texts for {} from {from} to {to}{without}", count(*days, "day")))];
+    if !unknown.is_empty() {
+        lines.push(Line::new("not known is what would have been seen of ").list(unknown));
+    }
     if controls.is_empty() {
         lines.push(Line::new("every day reads the same"));
     }

@@ -65,6 +65,7 @@ fn replay(flips: Vec<Flip>) -> Replay {
         to: date("2026-11-24"),
         days: 80,
         days_without_run: 10,
+        unknown: Vec::new(),
         judged: vec!["ROT-03".into()],
         controls: vec![Replayed { control: "ROT-03".into(), flips, days }],
         effort: Effort { made: 4, kept: 100 },
@@ -174,6 +175,7 @@ fn new_exception() -> Difference {
             before: None,
             after: Some((Limit::days(-1).after(now()), Limit::days(30).after(now()))),
             approver: "bob".to_owned(),
+            edits: Vec::new(),
         }],
         unseen: vec![Noted { code: "slm::diff-nothing-recorded", what: "nothing was replayed: no run is recorded".to_owned() }],
         ..difference()
@@ -192,6 +194,20 @@ fn five_edits_are_told_to_people() {
         insta::assert_snapshot!(format!("{name}_human"), human(&difference));
         insta::assert_snapshot!(format!("{name}_markdown"), markdown(&difference));
     }
+}
+
+#[test]
+fn of_a_source_that_was_not_seen_so_it_is_not_said_that_every_day_reads_the_same_alone() {
+    let told = |unknown| {
+        let replay = Replay { unknown, controls: Vec::new(), ..replay(Vec::new()) };
+        let text = human(&Difference { replay: Some(replay), ..difference() });
+        text.lines().skip_while(|line| *line != "Recorded days").skip(2).map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(Vec::new()), ["every day reads the same"]);
+    assert_eq!(
+        told(vec!["gh".into(), "prod".into()]),
+        ["not known is what would have been seen of gh, prod", "every day reads the same"]
+    );
 }
 
 #[test]
