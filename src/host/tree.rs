@@ -32,16 +32,19 @@ pub fn with_files(repo: &Repository, base: Option<Oid>, files: &Changes, pack: &
 /// Every file of `tree` with its name in git, by path.
 ///
 /// # Errors
-/// When a folder cannot be read.
+/// When a folder cannot be read, or has two files of one name, as git itself writes none.
 pub fn files(tree: &Tree<'_>) -> Result<BTreeMap<String, Oid>, git2::Error> {
-    let mut files = BTreeMap::new();
+    let (mut files, mut twice) = (BTreeMap::new(), None);
     tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
         if entry.kind() == Some(ObjectType::Blob) {
-            files.insert(format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes())), entry.id());
+            let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
+            if files.insert(path.clone(), entry.id()).is_some() {
+                twice = Some(path);
+            }
         }
         TreeWalkResult::Ok
     })?;
-    Ok(files)
+    twice.map_or(Ok(files), |path| Err(git2::Error::from_str(&format!("`{path}` is there twice"))))
 }
 
 fn fit(path: &str) -> bool {

@@ -179,6 +179,11 @@ fn looked_at(repo: &Repository, id: Oid, first: bool) -> Result<Option<Waiting<'
     if first && !logged {
         return Ok(None);
     }
+    // Of two folders of one name each reader takes another, and what is in the log's is compared with nothing.
+    let log = FOLDER.trim_end_matches('/');
+    if tree.iter().filter(|entry| entry.name_bytes() == log.as_bytes()).count() > 1 {
+        return Err(git2::Error::from_str(&format!("`{log}` is there twice")));
+    }
     // The first leaves of a log are of everything that was there.
     let before = if first { None } else { commit.parents().next().map(|parent| parent.tree()).transpose()? };
     let mut changed = differences(repo, before.as_ref(), Some(&tree), FOLDER)?;
@@ -298,7 +303,10 @@ fn tiles(repo: &Repository, packs: &Packs, tip: Oid, chain: &Chain) -> Result<Op
     let tree = repo.find_commit(tip).and_then(|commit| commit.tree()).map_err(&unread)?;
     let folder = tree.get_path(FOLDER.trim_end_matches('/').as_ref()).and_then(|entry| repo.find_tree(entry.id()));
     // Listed once: to look up each by its path is to read the folder of a thousand others again.
-    let all = folder.and_then(|folder| tree::files(&folder)).map_err(&unread)?;
+    let all = match folder.and_then(|folder| tree::files(&folder)) {
+        Ok(all) => all,
+        Err(error) => return Ok(Some(damaged(repo, tip, &error))),
+    };
     let mut files = Files::new(repo.path(), packs);
     let mut read = |path: &str| all.get(path).map(|id| files.read(*id).map(|bytes| bytes.to_vec())).transpose();
     if let Err(error) = log::check(&chain.head(), |path| read(path).map_err(io::Error::other)) {

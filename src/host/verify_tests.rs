@@ -137,3 +137,39 @@ fn the_first_thing_that_is_wrong_is_named_however_much_is_hashed_ahead() {
     replace(folder.path(), &stream(b"[0,17]"), &stream(b"[0,18]"));
     assert_eq!(found(), ("slm::evidence-damaged", "git cannot read `raw/r0/00017.json`".to_owned(), commits[0].clone()));
 }
+
+/// A tree like `tree`, in which `name` is there twice, or as `other` where one is given.
+fn changed(repo: &Repository, tree: &Tree<'_>, name: &str, other: Option<Oid>) -> Oid {
+    let mut bytes = Vec::new();
+    for entry in tree {
+        let is_it = entry.name_bytes() == name.as_bytes();
+        for _ in 0..if is_it && other.is_none() { 2 } else { 1 } {
+            bytes.extend_from_slice(format!("{:o} ", entry.filemode_raw()).as_bytes());
+            bytes.extend_from_slice(entry.name_bytes());
+            bytes.push(0);
+            bytes.extend_from_slice(other.filter(|_| is_it).unwrap_or(entry.id()).as_bytes());
+        }
+    }
+    repo.odb().unwrap().write(git2::ObjectType::Tree, &bytes).unwrap()
+}
+
+#[test]
+fn a_name_that_a_folder_has_twice_hides_nothing() {
+    let (folder, commits) = locker(2, 3);
+    let repo = Repository::open_bare(folder.path()).unwrap();
+    let last = repo.find_commit(Oid::from_str(&commits[1]).unwrap()).unwrap();
+    let root = last.tree().unwrap();
+    let log = repo.find_tree(root.get_name("log").unwrap().id()).unwrap();
+    let with_two = changed(&repo, &log, CHECKPOINT, None);
+    for (tree, want) in [
+        (changed(&repo, &root, "log", None), "git cannot read it: `log` is there twice"),
+        (changed(&repo, &root, "log", Some(with_two)), "git cannot read it: `checkpoint` is there twice"),
+    ] {
+        let (tree, parent) = (repo.find_tree(tree).unwrap(), last.parent(0).unwrap());
+        let commit = repo.commit(None, &last.author(), &last.committer(), last.message().unwrap(), &tree, &[&parent]).unwrap();
+        repo.reference(&format!("refs/heads/{BRANCH}"), commit, true, "test").unwrap();
+        let finding = history(folder.path(), BRANCH, None).unwrap().finding.unwrap();
+        assert_eq!((finding.code, finding.what.as_str()), ("slm::evidence-damaged", want));
+        assert_eq!(finding.commit, Some(commit.to_string()));
+    }
+}
