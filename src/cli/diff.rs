@@ -9,7 +9,7 @@ use super::{Exit, Global, Said, Trouble, pipeline, replay};
 use crate::diff::{Input, Proofs, Seen, Text, diff, questions};
 use crate::host::clock::SystemClock;
 use crate::host::history::History;
-use crate::host::repo;
+use crate::host::merged;
 use crate::host::solver::{Question, Solver};
 use crate::model::catalog::Catalog;
 use crate::model::diagnostic::Diagnostic;
@@ -105,7 +105,7 @@ fn revisions(global: &Global, text: &str) -> Result<(String, Option<String>), Tr
     let named = |name: &str| if name.is_empty() { "HEAD".to_owned() } else { name.to_owned() };
     if let Some((base, head)) = text.split_once("...") {
         let (base, head) = (named(base), named(head));
-        return Ok((repo::fork(&global.root, &base, &head)?, Some(head)));
+        return Ok((merged::parted(&global.root, &base, &head)?, Some(head)));
     }
     Ok(match text.split_once("..") {
         Some((base, head)) => (named(base), Some(named(head))),

@@ -26,19 +26,6 @@ pub fn resolve(root: &Path, rev: &str) -> Result<String, WorldError> {
     commit.map(|commit| commit.id().to_string()).map_err(|error| failed(&operation, error.message()))
 }
 
-/// The commit where `head` left `base`.
-///
-/// # Errors
-/// When either names nothing, or they have no commit in common.
-pub fn fork(root: &Path, base: &str, head: &str) -> Result<String, WorldError> {
-    let read = || -> Result<String, git2::Error> {
-        let repo = Repository::discover(root)?;
-        let commit = |rev: &str| Ok::<_, git2::Error>(repo.revparse_single(rev)?.peel_to_commit()?.id());
-        Ok(repo.merge_base(commit(base)?, commit(head)?)?.to_string())
-    };
-    read().map_err(|error| failed(&format!("find where `{head}` left `{base}`"), error.message()))
-}
-
 /// Who made the commit that `rev` names, as git has it.
 ///
 /// # Errors
