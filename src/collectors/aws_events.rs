@@ -12,14 +12,14 @@ use serde_json::{Value as Json, json};
 
 use super::aws::{Collection, Kept, Place};
 use crate::model::catalog::AwsSource;
-use crate::model::events::{EVENT_ENTITY, KINDS};
+use crate::model::events::{EVENT_ENTITY, KINDS, Kind};
 use crate::model::id::SourceId;
 use crate::model::receipt::Redacted;
 use crate::model::snapshot::{Resource, Unseen, Value};
 use crate::model::time::{Limit, Timestamp};
 use crate::transport::aws::{Failure, Tokens, Wire};
 use crate::transport::budget::Budget;
-use crate::transport::cloudtrail::{plain, principal};
+use crate::transport::cloudtrail::{plain, principal, whole};
 use crate::world::{Clock, Collected, Collector};
 
 /// Pages of one lookup at most; one has 50 events.
@@ -27,7 +27,7 @@ const PAGES: u64 = 20;
 /// Attempts for one request: the service lets an account have two a second and region, whoever asks.
 const ATTEMPTS: u32 = 3;
 /// Where what an event is about stands in it, the surest first: what the source answered, then what the caller named.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "/responseElements/aRN",
     "/responseElements/arn",
     "/responseElements/user/arn",
@@ -40,10 +40,13 @@ const NAMES: [&str; 14] = [
     "/requestParameters/policyArn",
     "/requestParameters/userName",
     "/requestParameters/roleName",
+    "/requestParameters/groupName",
     "/requestParameters/name",
     // Who names no user means themselves.
     "/userIdentity/userName",
 ];
+/// The name of a policy that is put into what the others name.
+const INLINE: &str = "/requestParameters/policyName";
 /// What is kept of an event; the rest may hold anything.
 const KEPT: [&str; 5] = ["EventId", "EventName", "EventSource", "EventTime", "ReadOnly"];
 
@@ -78,7 +81,7 @@ impl Events {
         let mut found = Vec::new();
         for kind in KINDS.iter().filter(|kind| kind.global == self.global) {
             let before = found.len();
-            if let Some(gap) = self.lookup(&client, &wire, collection, (kind.name, from), &mut found).await {
+            if let Some(gap) = self.lookup(&client, &wire, collection, (kind, from), &mut found).await {
                 collection.miss(gap);
             }
             let parameters = json!({ "EventName": kind.name, "StartTime": from });
@@ -89,16 +92,16 @@ impl Events {
         found
     }
 
-    /// Adds the calls `name` since `from` to `found`; gives why they are not all.
+    /// Adds the calls of `kind` since `from` to `found`; gives why they are not all.
     async fn lookup(
         &self,
         client: &Client,
         wire: &Wire,
         collection: &mut Collection<'_>,
-        (name, from): (&str, Timestamp),
+        (kind, from): (&Kind, Timestamp),
         found: &mut Vec<Resource>,
     ) -> Option<(Unseen, String)> {
-        let scope = &self.place.scope;
+        let (scope, name) = (&self.place.scope, kind.name);
         let unseen = |cause, why: String| Some((cause, format!("could not look up {name} of {scope}: {why}")));
         let attribute = LookupAttribute::builder().attribute_key(LookupAttributeKey::EventName).attribute_value(name).build();
         let Ok(attribute) = attribute else { return unseen(Unseen::Inconsistent, "it is no name".to_owned()) };
@@ -116,7 +119,7 @@ impl Events {
                 }
             };
             for event in page.events() {
-                match resource(event, name) {
+                match resource(event, kind) {
                     Some(resource) => found.extend(resource),
                     None => {
                         return unseen(Unseen::Inconsistent, format!("page {number} has an event that does not say when it was"));
@@ -135,7 +138,8 @@ impl Events {
 }
 
 /// What `event` says: `None` when it cannot be read, `Some(None)` when it is another call or did not come about.
-fn resource(event: &Event, name: &str) -> Option<Option<Resource>> {
+fn resource(event: &Event, kind: &Kind) -> Option<Option<Resource>> {
+    let name = kind.name;
     let at = event.event_time().and_then(|at| Timestamp::from_second(at.secs()).ok())?;
     let (id, record) = (event.event_id()?, event.cloud_trail_event()?);
     let told: Json = serde_json::from_str(record).ok()?;
@@ -150,7 +154,9 @@ fn resource(event: &Event, name: &str) -> Option<Option<Resource>> {
         ("event".into(), Value::Text(name.into())),
         ("by".into(), Value::Text(principal(event)?.as_str().into())),
     ];
-    facts.extend(of.map(|of| ("of".into(), Value::Text(plain(of).as_str().into()))));
+    let part = told.pointer(INLINE).and_then(Json::as_str).filter(|_| kind.is_inline());
+    let of = of.map(|of| part.map_or_else(|| of.to_owned(), |part| format!("{of}#{part}")));
+    facts.extend(of.map(|of| ("of".into(), Value::Text(whole(&of).as_str().into()))));
     Some(Some(Resource::new(format!("event:{}", plain(id)).as_str().into(), facts)))
 }
 

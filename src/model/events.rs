@@ -16,7 +16,7 @@ pub struct Kind {
     pub entities: &'static [&'static str],
     /// How what it is about begins in its ARN, behind the account.
     noun: &'static str,
-    /// How the part of an id begins that follows `#`; empty when there is none.
+    /// How the part of an id begins that follows `#`; empty when there is none, [`INLINE`] when the call names it.
     part: &'static str,
     /// True when it is logged in one region for a whole account.
     pub global: bool,
@@ -36,7 +36,10 @@ const SECRET: &str = "secret:";
 const TRAIL: &str = "trail/";
 const USER: &str = "user/";
 const ROLE: &str = "role/";
+const GROUP: &str = "group/";
 const POLICY: &str = "policy/";
+/// The part of an id that is the name of a policy inside a user, a role or a group.
+const INLINE: &str = "*";
 
 /// Every call that is looked for.
 pub const KINDS: &[Kind] = &[
@@ -50,11 +53,26 @@ pub const KINDS: &[Kind] = &[
     kind("DeleteRole", false, &["Aws::Principal", "Aws::OidcRole"], (ROLE, ""), true),
     kind("CreatePolicy", true, &["Aws::Policy"], (POLICY, ""), true),
     kind("DeletePolicy", false, &["Aws::Policy"], (POLICY, ""), true),
+    // A put makes a policy or says another thing in one that is there.
+    kind("PutUserPolicy", true, &["Aws::Policy"], (USER, INLINE), true),
+    kind("DeleteUserPolicy", false, &["Aws::Policy"], (USER, INLINE), true),
+    kind("PutRolePolicy", true, &["Aws::Policy"], (ROLE, INLINE), true),
+    kind("DeleteRolePolicy", false, &["Aws::Policy"], (ROLE, INLINE), true),
+    kind("PutGroupPolicy", true, &["Aws::Policy"], (GROUP, INLINE), true),
+    kind("DeleteGroupPolicy", false, &["Aws::Policy"], (GROUP, INLINE), true),
     kind("CreateAccessKey", true, &["Aws::AccessKey", "Aws::Credential"], (USER, "access_key"), true),
     kind("DeleteAccessKey", false, &["Aws::AccessKey", "Aws::Credential"], (USER, "access_key"), true),
     kind("CreateLoginProfile", true, &["Aws::Credential"], (USER, "password"), true),
     kind("DeleteLoginProfile", false, &["Aws::Credential"], (USER, "password"), true),
 ];
+
+impl Kind {
+    /// True when it is about a policy inside a user, a role or a group, which is named by both names with `#` between.
+    #[must_use]
+    pub fn is_inline(&self) -> bool {
+        self.part == INLINE
+    }
+}
 
 /// A call that was observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +85,7 @@ pub struct Event {
     pub at: Timestamp,
     /// Its name.
     pub name: String,
-    /// What it was about, as the caller named it or the source answered: a name or an ARN.
+    /// What it was about, as the caller named it or the source answered: a name or an ARN, with `#` and the name of a policy in it.
     pub of: String,
     /// Who made it.
     pub by: String,
@@ -91,7 +109,9 @@ impl Event {
 /// True when `of` is a name of the resource `id`, which is what a call of `kind` is about.
 fn names(of: &str, id: &str, kind: &Kind) -> bool {
     let (arn, rest) = id.split_once('#').unwrap_or((id, ""));
-    if rest.is_empty() != kind.part.is_empty() || !rest.starts_with(kind.part) || of.is_empty() {
+    let (of, part) = if kind.is_inline() { of.split_once('#').unwrap_or((of, "")) } else { (of, kind.part) };
+    let fits = if kind.is_inline() { rest == part } else { rest.starts_with(part) };
+    if rest.is_empty() != part.is_empty() || !fits || of.is_empty() || (kind.is_inline() && part.is_empty()) {
         return false;
     }
     // A role may have the name of a user.
@@ -153,6 +173,30 @@ mod tests {
         let trail = "arn:aws:cloudtrail:eu-west-1:1:trail/all";
         assert!(explains("DeleteTrail", "all", false, "Aws::Trail", trail));
         assert!(explains("DeleteTrail", trail, false, "Aws::Trail", trail));
+    }
+
+    #[test]
+    fn a_call_explains_the_policy_that_it_put_into_a_user_a_role_or_a_group() {
+        for (what, noun) in [("User", "user"), ("Role", "role"), ("Group", "group")] {
+            let (put, delete) = (format!("Put{what}Policy"), format!("Delete{what}Policy"));
+            let policy = format!("arn:aws:iam::1:{noun}/team/ada#read");
+            assert!(explains(&put, "ada#read", true, "Aws::Policy", &policy), "{put}");
+            assert!(explains(&delete, "ada#read", false, "Aws::Policy", &policy), "{delete}");
+            assert!(!explains(&put, "ada#read", false, "Aws::Policy", &policy), "{put} did not end it");
+            for other in ["ada#write", "ada", "ada#", "bo#read", "#read"] {
+                assert!(!explains(&put, other, true, "Aws::Policy", &policy), "{put} {other}");
+            }
+            let holder = format!("arn:aws:iam::1:{noun}/team/ada");
+            for of in ["ada#read", "ada#", "ada"] {
+                assert!(!explains(&put, of, true, "Aws::Policy", &holder), "{put} {of} made no {noun}");
+            }
+        }
+        let key = "arn:aws:iam::1:user/ada#access_key_1";
+        assert!(!explains("PutUserPolicy", "ada#access_key_1", true, "Aws::AccessKey", key), "a policy of the name of a key");
+        assert!(
+            !explains("PutRolePolicy", "ada#read", true, "Aws::Policy", "arn:aws:iam::1:user/ada#read"),
+            "another's of its name"
+        );
     }
 
     #[test]

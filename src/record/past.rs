@@ -233,8 +233,8 @@ pub struct Member {
     pub deleting: bool,
 }
 
-/// Attributes that say when a resource was made.
-const CREATED: [&str; 2] = ["created", "created_at"];
+/// Attributes that say when a resource was made, or landed on its branch.
+const CREATED: [&str; 4] = ["created", "created_at", "landed_at", "committed_at"];
 /// The attribute that says that it is being deleted.
 const DELETING: &str = "deleting";
 
@@ -405,6 +405,19 @@ mod tests {
         let first = member("snapshot/Aws.Secret.jsonl", lines.lines().next().unwrap()).unwrap();
         let key = ("a".into(), "1/eu-west-1".to_owned(), "x".into());
         assert_eq!(first, Member { key, created: Some(at()), deleting: true });
+    }
+
+    #[test]
+    fn a_commit_came_when_it_landed_and_where_that_is_not_told_when_it_was_made() {
+        let came = |attributes: &str| {
+            let line = format!(r#"{{"attributes":{{{attributes}}},"id":"x","scope":".","source":"s"}}"#);
+            member("snapshot/Git.Commit.jsonl", &line).unwrap().created.map(|at| at.to_string())
+        };
+        let (made, landed) =
+            (r#""committed_at":{"time":"2026-03-01T00:00:00Z"}"#, r#""landed_at":{"time":"2026-03-05T00:00:00Z"}"#);
+        assert_eq!(came(&format!("{made},{landed}")).as_deref(), Some("2026-03-05T00:00:00Z"));
+        assert_eq!(came(made).as_deref(), Some("2026-03-01T00:00:00Z"));
+        assert_eq!(came(r#""merged_by":{"text":"2026-03-05T00:00:00Z"}"#), None);
     }
 
     #[test]

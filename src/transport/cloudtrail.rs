@@ -20,9 +20,9 @@ use crate::world::CURRENT;
 const PAGES: [usize; 3] = [4, 2, 4];
 /// Attempts for one request: the service lets an account have two a second and region, whoever asks.
 const ATTEMPTS: u32 = 3;
-/// Letters of a text of the log that are shown, and of a principal, which is compared.
+/// Letters of a text of the log that are shown, and of a name, which is compared.
 const SHOWN: usize = 160;
-const PRINCIPAL: usize = 2_048;
+const NAME: usize = 2_048;
 /// Requests a second that `CloudTrail` takes for lookups, in each account and region.
 pub const LOOKUPS_PER_SECOND: u16 = 2;
 
@@ -238,7 +238,7 @@ fn who(event: &Event, identity: Identity) -> String {
     let issuer = identity.session_context.and_then(|context| context.session_issuer).and_then(|issuer| issuer.arn);
     let principal = issuer.or(identity.arn).or(identity.invoked_by).or(identity.principal_id);
     let principal = principal.or_else(|| event.username().map(str::to_owned)).unwrap_or_else(|| "somebody".to_owned());
-    letters(&principal, PRINCIPAL)
+    letters(&principal, NAME)
 }
 
 /// The six letters that AWS adds to the name of a secret.
@@ -250,6 +250,12 @@ fn is_suffix(rest: &str) -> bool {
 #[must_use]
 pub fn plain(text: &str) -> String {
     letters(text, SHOWN)
+}
+
+/// The same of a name, which is compared with names that were read elsewhere: a long one is not cut.
+#[must_use]
+pub fn whole(name: &str) -> String {
+    letters(name, NAME)
 }
 
 fn letters(text: &str, limit: usize) -> String {

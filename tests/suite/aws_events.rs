@@ -129,13 +129,23 @@ async fn calls_to_iam_are_read_once_for_an_account_and_who_names_no_user_means_t
                 let user = json!({ "user": { "arn": "arn:aws:iam::1:user/team/bo", "userName": "bo" } });
                 page(&[event("e2", name, noon(), &json!({ "responseElements": user }))], None)
             }
+            name @ "PutGroupPolicy" => {
+                let put = json!({ "groupName": "operators", "policyName": "read", "policyDocument": CANARY });
+                page(&[event("e3", name, noon(), &json!({ "requestParameters": put }))], None)
+            }
+            name @ "DeleteRolePolicy" => page(
+                &[event("e4", name, noon(), &json!({ "requestParameters": { "roleName": "ci", "policyName": "deploy" } }))],
+                None,
+            ),
             _ => page(&[], None),
         })
     });
     let seen = collect(&endpoint, None).await;
     let told: Vec<_> =
         seen.populations[0].resources.iter().map(|one| (one.text("event").unwrap(), one.text("of").unwrap())).collect();
-    assert_eq!(told, [("DeleteAccessKey", "ada"), ("CreateUser", "arn:aws:iam::1:user/team/bo")]);
+    let users = [("DeleteAccessKey", "ada"), ("CreateUser", "arn:aws:iam::1:user/team/bo")];
+    let inline = [("PutGroupPolicy", "operators#read"), ("DeleteRolePolicy", "ci#deploy")];
+    assert_eq!(told, [users, inline].concat());
     assert_eq!((seen.receipt.scope.as_str(), seen.receipt.completeness.is_complete()), ("123456789012/global", true));
     assert_eq!(seen.receipt.operations.len(), 1 + KINDS.iter().filter(|kind| kind.global).count());
 }

@@ -2,11 +2,14 @@
 //!
 //! `view` says what is to be seen, once; pages, PDF, CSV and the rest are pictures of it.
 
+mod crosswalk;
 mod packet;
 mod pages;
 mod pdf;
 mod strips;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::BTreeMap;
@@ -20,10 +23,10 @@ use crate::model::period::{At, Period};
 use crate::model::time::Timestamp;
 
 pub use packet::{Line, packet};
-pub use pages::{index, readme};
+pub use pages::{control, index, path, readme};
 pub use pdf::pdf;
-pub use tables::{deviations_csv, members_csv, summary_csv};
-pub use view::{View, view};
+pub use tables::{crosswalk_csv, deviations_csv, members_csv, summary_csv};
+pub use view::{ControlView, View, view};
 
 /// What a bundle is made of.
 pub struct Made<'a> {
