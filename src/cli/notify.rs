@@ -173,7 +173,7 @@ fn looked_at(told: &Told, due: &BTreeMap<String, Firing>, is_known: impl Fn(Aler
 
 /// A report that says only that the evidence does not hold.
 fn unrecorded(now: Timestamp, run: &RunId, config: &str, why: &str) -> Drift {
-    let run = Compared { id: run.clone(), at: now, config: config.to_owned(), commit: String::new() };
+    let run = Compared { id: run.clone(), at: now, config: config.to_owned(), path: String::new(), commit: String::new() };
     Drift { broken: vec![why.to_owned()], ..Drift::of(now, run) }
 }
 

@@ -69,7 +69,13 @@ fn gone(control: &str, resource: &str) -> Gone {
 
 /// A run at `now` in which nothing is wrong.
 fn clean(run: &str, now: &str) -> Drift {
-    let of = |id: &str| Compared { id: id.into(), at: at(now), config: "c0ffee".to_owned(), commit: "ab".repeat(20) };
+    let of = |id: &str| Compared {
+        id: id.into(),
+        at: at(now),
+        config: "c0ffee".to_owned(),
+        path: format!("runs/{id}.json"),
+        commit: slm::record::leaf::hex(&<sha2::Sha256 as sha2::Digest>::digest(id))[..40].to_owned(),
+    };
     Drift {
         before: Some(of("r0")),
         unmanaged: Unmanaged { seen: 3, names: vec!["stray".to_owned()] },
