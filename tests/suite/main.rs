@@ -89,6 +89,7 @@ mod sinks;
 mod slack;
 mod slack_server;
 mod support;
+mod swapped;
 mod terraform;
 mod tls;
 mod tsa;
