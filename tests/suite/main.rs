@@ -87,6 +87,7 @@ mod rules;
 mod scale;
 mod sinks;
 mod slack;
+mod slack_killed;
 mod slack_server;
 mod support;
 mod swapped;
