@@ -93,8 +93,8 @@ impl Read {
     }
 
     fn compared(&self) -> Compared {
-        let RunNote { id, at, config, commit, .. } = &self.note;
-        Compared { id: id.clone(), at: *at, config: config.clone(), commit: commit.clone() }
+        let RunNote { id, at, config, path, commit, .. } = &self.note;
+        Compared { id: id.clone(), at: *at, config: config.clone(), path: path.clone(), commit: commit.clone() }
     }
 
     /// Files of the decisions it made, by control.

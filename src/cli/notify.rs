@@ -2,6 +2,7 @@
 //! the next run.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
@@ -27,6 +28,8 @@ use crate::world::{Clock as _, ErrorClass, Notifier, WorldError};
 
 /// How long one run may take to tell one notifier before another may.
 const LEASE: Limit = Limit::seconds(600);
+/// It lets go before that: what it leaves is looked for by the next run.
+const TELLING: Duration = Duration::from_secs(540);
 
 /// What became of telling one notifier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -105,7 +108,7 @@ impl Telling<'_> {
         let ours = match leases.take(&id, &Holder::own(self.session.run().id, LEASE.after(now)), now, false)? {
             Taken::Ours(ours) => ours,
             Taken::Theirs(holder) => {
-                return Err(format!("run {} tells it just now; the next run tells the rest", holder.run).into());
+                return Err(format!("run {} tells it just now", holder.run).into());
             }
         };
         let done = self.alone(asked, now);
@@ -117,15 +120,16 @@ impl Telling<'_> {
     fn alone(&self, asked: &Asked<'_>, now: Timestamp) -> Result<(usize, Drift), Trouble> {
         let branch = beside(self.session, self.global)?;
         let path = path(self.name);
-        let mut told = read(&branch, &path)?;
+        let mut stands = branch.standing(&path)?;
+        let mut told = read(stands.as_deref(), &path)?;
         let run = self.session.run().id;
-        let mut keep = |told: &Told| keep(&branch, &path, told, now);
+        let mut keep = |told: &Told| keep(&branch, &path, &mut stands, told, now);
         let today = self.settings.zone.day(now);
         let (session, global) = (self.session, self.global);
         let reach =
             wire::Reach { catalog: &session.catalog, root: &global.root, access: wire::Access::Read, sessions: &session.sessions };
         // One runtime for all of it: connections end with theirs.
-        pipeline::block_on(async {
+        let telling = async {
             let notifier = wire::notifier(&reach, self.settings).await?;
             finish(notifier.as_ref(), &mut told, today, &mut keep).await?;
             let drift = self.drift(asked, &told, now, &run)?;
@@ -134,6 +138,10 @@ impl Telling<'_> {
             let sender = Sender { run: drift.run.id.clone(), at: now, date: today };
             tell(notifier.as_ref(), &mut told, steps, &sender, &mut keep).await?;
             Ok((messages, drift))
+        };
+        pipeline::block_on(async {
+            let late = |_| Err(format!("that took longer than {} s", TELLING.as_secs()).into());
+            tokio::time::timeout(TELLING, telling).await.unwrap_or_else(late)
         })?
     }
 
@@ -173,7 +181,7 @@ fn looked_at(told: &Told, due: &BTreeMap<String, Firing>, is_known: impl Fn(Aler
 
 /// A report that says only that the evidence does not hold.
 fn unrecorded(now: Timestamp, run: &RunId, config: &str, why: &str) -> Drift {
-    let run = Compared { id: run.clone(), at: now, config: config.to_owned(), commit: String::new() };
+    let run = Compared { id: run.clone(), at: now, config: config.to_owned(), path: String::new(), commit: String::new() };
     Drift { broken: vec![why.to_owned()], ..Drift::of(now, run) }
 }
 
@@ -195,37 +203,36 @@ fn beside(session: &pipeline::Session, global: &Global) -> Result<Locker, Troubl
     Ok(Locker::open(&global.root, &elsewhere, carry::signer(settings, global)?)?)
 }
 
-/// What was told, as it was written down last.
-fn read(branch: &Locker, path: &str) -> Result<Told, WorldError> {
-    let Some(bytes) = branch.read(path)? else { return Ok(Told::default()) };
+/// What was told, as it stands written.
+fn read(stands: Option<&[u8]>, path: &str) -> Result<Told, WorldError> {
+    let Some(bytes) = stands else { return Ok(Told::default()) };
     let wrong = |cause: &str| WorldError {
         class: ErrorClass::Permanent,
         operation: format!("read `{path}`"),
         cause: format!("{cause}; take it off its branch to begin anew"),
     };
-    let told: Told = serde_json::from_slice(&bytes).map_err(|_| wrong("it is not as slm writes it"))?;
+    let told: Told = serde_json::from_slice(bytes).map_err(|_| wrong("it is not as slm writes it"))?;
     if told.format > TOLD_FORMAT { Err(wrong("a later version of slm wrote it")) } else { Ok(told) }
 }
 
-fn keep(branch: &Locker, path: &str, told: &Told, now: Timestamp) -> Result<(), WorldError> {
+/// Writes down what was told, where nobody else did since it `stands` so.
+fn keep(branch: &Locker, path: &str, stands: &mut Option<Vec<u8>>, told: &Told, now: Timestamp) -> Result<(), WorldError> {
+    let failed = |class, cause: String| WorldError { class, operation: format!("write `{path}`"), cause };
     let told = Told { format: TOLD_FORMAT, ..told.clone() };
-    let bytes = canonical::json(&told).map_err(|error| WorldError {
-        class: ErrorClass::Permanent,
-        operation: format!("write `{path}`"),
-        cause: error.to_string(),
-    })?;
-    let files = BTreeMap::from([(path.to_owned(), bytes)]);
-    branch.append(|_| files.clone(), "what was told", now).map(drop)
+    let bytes = canonical::json(&told).map_err(|error| failed(ErrorClass::Permanent, error.to_string()))?;
+    if !branch.swap(path, [stands.as_deref(), Some(&bytes)], "what was told", now)? {
+        return Err(failed(ErrorClass::Conflict, "another run wrote it meanwhile".to_owned()));
+    }
+    *stands = Some(bytes);
+    Ok(())
 }
 
 /// The last run that anybody was told of.
 pub(super) fn last_told(global: &Global, settings: &LockerSettings) -> Result<Option<RunId>, Trouble> {
     let elsewhere = LockerSettings { branch: settings.notify_branch(), ..settings.clone() };
-    let branch = Locker::open(&global.root, &elsewhere, None)?;
-    let files = branch.beyond(&settings.branch)?;
-    let told = files.iter().filter(|(path, _)| path.starts_with("notify/"));
+    let files = Locker::open(&global.root, &elsewhere, None)?.below("notify/")?;
     // Names of runs begin with their instant.
-    Ok(told.filter_map(|(_, bytes)| serde_json::from_slice::<Told>(bytes).ok()?.run).max())
+    Ok(files.into_values().filter_map(|bytes| serde_json::from_slice::<Told>(&bytes).ok()?.run).max())
 }
 
 /// How it ended: what was not told is a gap.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use git2::{Commit, ErrorCode, Oid, Repository, Sort, Tree};
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
 
-use super::git::{broken, create_reference, failed, git};
+use super::git::{broken, create_reference, failed, first_line, git};
 use super::logged::Logged;
 use super::pack::{Kind, Pack};
 use super::tree;
@@ -64,11 +64,11 @@ pub struct Locker {
 }
 
 /// What is to be committed.
-struct Entry<'a> {
-    files: Changes,
-    message: &'a str,
+pub(super) struct Entry<'a> {
+    pub files: Changes,
+    pub message: &'a str,
     /// When the run began that it is of.
-    at: Timestamp,
+    pub at: Timestamp,
 }
 
 impl Locker {
@@ -119,8 +119,7 @@ impl Locker {
     ) -> Result<CommitId, WorldError> {
         for attempt in 0..ATTEMPTS {
             std::thread::sleep(BACKOFF * attempt);
-            // Opened anew: packs that came since are seen at once.
-            let repo = Repository::open(&self.path).map_err(broken("open the locker"))?;
+            let repo = self.repo()?;
             let local = self.tip(&repo, &self.branch)?;
             let theirs = self.fetch(&repo)?;
             let commit = self.on_top(&repo, local, theirs, &build, message, at)?;
@@ -148,7 +147,7 @@ impl Locker {
     /// When the repository cannot be read.
     pub fn beyond(&self, other: &str) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
         let unread = broken("read the locker");
-        let repo = Repository::open(&self.path).map_err(broken("open the locker"))?;
+        let repo = self.repo()?;
         let tips = [self.fetch(&repo)?, self.tip(&repo, &self.branch)?];
         let known = self.tip(&repo, &format!("refs/heads/{other}"))?;
         let known = known.map(|id| repo.find_commit(id)?.tree()).transpose().map_err(&unread)?;
@@ -164,26 +163,20 @@ impl Locker {
         Ok(files)
     }
 
-    /// The file at `path` as it was appended last, here or at the remote as far as that can be reached.
-    ///
-    /// # Errors
-    /// When the repository cannot be read.
-    pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>, WorldError> {
-        let unread = broken("read the locker");
-        let repo = Repository::open(&self.path).map_err(broken("open the locker"))?;
-        let theirs = self.fetch(&repo)?;
-        let (tip, pending) = lines(&repo, self.tip(&repo, &self.branch)?, theirs).map_err(&unread)?;
-        // What is to be made anew on top of theirs is what will stand there.
-        let Some(last) = pending.last().copied().or(tip) else { return Ok(None) };
-        let tree = repo.find_commit(last).and_then(|commit| commit.tree()).map_err(&unread)?;
-        match tree.get_path(path.as_ref()) {
-            Ok(entry) => Ok(Some(repo.find_blob(entry.id()).map_err(&unread)?.content().to_vec())),
-            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
-            Err(error) => Err(unread(error)),
-        }
+    pub(super) fn branch(&self) -> &str {
+        &self.branch
     }
 
-    fn tip(&self, repo: &Repository, name: &str) -> Result<Option<Oid>, WorldError> {
+    pub(super) fn remote(&self) -> Option<&str> {
+        self.remote.as_deref()
+    }
+
+    pub(super) fn repo(&self) -> Result<Repository, WorldError> {
+        // Opened anew: packs that came since are seen at once.
+        Repository::open(&self.path).map_err(broken("open the locker"))
+    }
+
+    pub(super) fn tip(&self, repo: &Repository, name: &str) -> Result<Option<Oid>, WorldError> {
         match repo.refname_to_id(name) {
             Ok(id) => Ok(Some(id)),
             Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
@@ -192,7 +185,7 @@ impl Locker {
     }
 
     /// Compare-and-swap of the local branch; false when it was moved meanwhile.
-    fn advance(&self, repo: &Repository, from: Option<Oid>, to: Oid) -> Result<bool, WorldError> {
+    pub(super) fn advance(&self, repo: &Repository, from: Option<Oid>, to: Oid) -> Result<bool, WorldError> {
         let moved = match from {
             Some(from) => repo.reference_matching(&self.branch, to, true, from, "slm: append").map(|_| true),
             None => create_reference(repo, &self.branch, to, "slm: append"),
@@ -231,7 +224,7 @@ impl Locker {
         self.commit(repo, tip, Entry { files, message, at })
     }
 
-    fn commit(&self, repo: &Repository, parent: Option<Oid>, entry: Entry<'_>) -> Result<Oid, WorldError> {
+    pub(super) fn commit(&self, repo: &Repository, parent: Option<Oid>, entry: Entry<'_>) -> Result<Oid, WorldError> {
         let Entry { mut files, message, at } = entry;
         let base = parent.map(|id| repo.find_commit(id)?.tree()).transpose().map_err(broken("read the locker branch"))?;
         let mut received = at;
@@ -264,13 +257,19 @@ impl Locker {
         Ok(format!("{head}gpgsig {header}\n{body}").into_bytes())
     }
 
-    fn tracking(&self) -> String {
+    pub(super) fn tracking(&self) -> String {
         self.branch.replacen("refs/heads/", "refs/slm/remote/", 1)
     }
 
     /// The tip of the remote's branch, its objects fetched; `None` without a remote or when it has no such branch.
-    fn fetch(&self, repo: &Repository) -> Result<Option<Oid>, WorldError> {
+    pub(super) fn fetch(&self, repo: &Repository) -> Result<Option<Oid>, WorldError> {
         let Some(remote) = &self.remote else { return Ok(None) };
+        // Not reachable now: go on from what was fetched last; the push says whether that holds.
+        self.reached(repo, remote)?.or_else(|_| self.tip(repo, &self.tracking()))
+    }
+
+    /// The tip of the branch of `remote`, its objects fetched; the inner error says why it cannot be reached.
+    pub(super) fn reached(&self, repo: &Repository, remote: &str) -> Result<Result<Option<Oid>, String>, WorldError> {
         let spec = format!("+{}:{}", self.branch, self.tracking());
         let output = git(
             &self.path,
@@ -278,17 +277,14 @@ impl Locker {
             "fetch the locker branch",
         )?;
         if output.status.success() {
-            return self.tip(repo, &self.tracking());
+            return self.tip(repo, &self.tracking()).map(Ok);
         }
-        if String::from_utf8_lossy(&output.stderr).contains("couldn't find remote ref") {
-            return Ok(None);
-        }
-        // Not reachable now: go on from what was fetched last; the push says whether that holds.
-        self.tip(repo, &self.tracking())
+        let is_empty = String::from_utf8_lossy(&output.stderr).contains("couldn't find remote ref");
+        Ok(if is_empty { Ok(None) } else { Err(first_line(&output)) })
     }
 
     /// Compare-and-swap push; false when the remote was moved meanwhile.
-    fn push(&self, remote: &str, commit: Oid, from: Option<Oid>) -> Result<bool, WorldError> {
+    pub(super) fn push(&self, remote: &str, commit: Oid, from: Option<Oid>) -> Result<bool, WorldError> {
         let lease = format!("--force-with-lease={}:{}", self.branch, from.map(|id| id.to_string()).unwrap_or_default());
         let spec = format!("{commit}:{}", self.branch);
         let output = git(&self.path, &["push", "--porcelain", &lease, "--", remote, &spec], "push the locker branch")?;

@@ -29,6 +29,8 @@ pub struct Compared {
     pub at: Timestamp,
     /// The commit of its config, or `work-tree-` and a digest.
     pub config: String,
+    /// Its file in the locker.
+    pub path: String,
     /// Its commit in the locker.
     pub commit: String,
 }
@@ -208,6 +210,8 @@ pub struct Ending {
     pub control: ControlId,
     /// For which resource.
     pub resource: String,
+    /// Who answers for the control.
+    pub owner: String,
     /// Who asked for it.
     pub requester: String,
     /// When it lapses.
@@ -384,7 +388,7 @@ impl Drift {
         let late = self.half_done.iter().filter(|one| one.late).count();
         let lapsed = self.exceptions.iter().filter(|one| one.in_use).count();
         let all = [
-            count(self.broken.len(), "proof that the evidence is broken", "proofs that the evidence is broken"),
+            (!self.broken.is_empty()).then(|| "the evidence does not hold".to_owned()),
             count(self.failed.len(), "rotation did not end", "rotations did not end"),
             count(critical, "critical finding", "critical findings"),
             count(late, "rotation is half done", "rotations are half done"),

@@ -156,7 +156,7 @@ fn expiring(drift: &Drift, within: Limit) -> Vec<Firing> {
             resource: &one.resource,
             status: one.id.as_str(),
             severity: Severity::Medium,
-            owner: "",
+            owner: &one.owner,
         };
         let what = format!("exception {} ends on {}, in {}", one.id, one.expires, age(drift.at, one.expires));
         of.firing(AlertOn::Expiring, what, Next::Do("meet the control, or have it approved again".to_owned()))
@@ -185,10 +185,7 @@ fn stale(drift: &Drift) -> Vec<Firing> {
 
 fn integrity(drift: &Drift) -> Vec<Firing> {
     let of = Of { about: "", resource: "", status: "", severity: Severity::Critical, owner: "" };
-    let why = drift
-        .broken
-        .first()
-        .map(|why| of.firing(AlertOn::Integrity, format!("the evidence does not hold: {why}"), Next::Run("slm verify".to_owned())));
+    let why = drift.broken.first().map(|why| of.firing(AlertOn::Integrity, why.clone(), Next::Run("slm verify".to_owned())));
     why.into_iter().collect()
 }
 
@@ -222,7 +219,7 @@ fn lapsed(drift: &Drift) -> Vec<Firing> {
             resource: &one.resource,
             status: one.id.as_str(),
             severity: Severity::High,
-            owner: "",
+            owner: &one.owner,
         };
         let what = format!("exception {} lapsed {} ago and is still needed", one.id, age(one.expires, drift.at));
         of.firing(AlertOn::ExceptionExpired, what, Next::Do("meet the control, or have it approved again".to_owned()))
@@ -313,10 +310,7 @@ mod tests {
         assert_eq!(fired(&late.drift(), on(AlertOn::Silent)), [(String::new(), "there was no run for 2d".to_owned())]);
         let mut broken = world();
         broken.broken = vec!["`x` is missing".to_owned()];
-        assert_eq!(
-            fired(&broken.drift(), on(AlertOn::Integrity)),
-            [(String::new(), "the evidence does not hold: `x` is missing".to_owned())]
-        );
+        assert_eq!(fired(&broken.drift(), on(AlertOn::Integrity)), [(String::new(), "`x` is missing".to_owned())]);
     }
 
     #[test]
@@ -344,6 +338,7 @@ mod tests {
             id: "slow".into(),
             control: "ROT-01".into(),
             resource: "x".to_owned(),
+            owner: "security".to_owned(),
             requester: "one".to_owned(),
             expires: at(expires),
             in_use,
@@ -354,6 +349,8 @@ mod tests {
             ending(false, "2026-12-20T06:00:00Z"),
         ];
         assert_eq!(fired(&drift, on(AlertOn::ExceptionExpired))[0].1, "exception slow lapsed 4d ago and is still needed");
+        let others = AlertSettings { owner: vec!["platform".to_owned()], ..on(AlertOn::ExceptionExpired) };
+        assert_eq!(fired(&drift, others), [], "it goes to who answers for the control");
         assert_eq!(fired(&drift, on(AlertOn::Expiring)).len(), 1, "the one of 20 December is further than 14 days ahead");
     }
 

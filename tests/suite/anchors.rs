@@ -157,7 +157,7 @@ fn a_mirror_that_was_rewritten_or_that_ours_does_not_go_on_from_breaks_the_evide
     kept.verify(&["--no-memory", "--online"]).exits(7).says("slm::evidence-truncated").says("by anchor `mirror`");
     kept.apply().exits(7).says("Recorded as ").says("`mirror` has another log").says("one of the two was rewritten");
     assert_eq!(git(&mirror, &["rev-parse", BRANCH]), tip, "nothing is forced");
-    let drift = kept.world.slm(&["report", "drift"]).exits(7).says("You must act: 1 proof that the evidence is broken");
+    let drift = kept.world.slm(&["report", "drift"]).exits(7).says("You must act: the evidence does not hold");
     assert!(drift.out.contains("`mirror` has another log: "), "without asking it again: {}", drift.out);
     kept.verify(&["--no-memory", "--online"]).exits(7).says("slm::evidence-forked");
     // The mirror is another's.

@@ -144,7 +144,8 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) {
     let _ = stream.write_all((head + &answer).as_bytes());
 }
 
-fn killed(process: u32) {
+/// Ends `process` as nothing can be caught.
+pub fn killed(process: u32) {
     let killed = std::process::Command::new("kill").args(["-9", &process.to_string()]).status().unwrap();
     assert!(killed.success(), "the process was gone already");
 }

@@ -69,7 +69,13 @@ fn gone(control: &str, resource: &str) -> Gone {
 
 /// A run at `now` in which nothing is wrong.
 fn clean(run: &str, now: &str) -> Drift {
-    let of = |id: &str| Compared { id: id.into(), at: at(now), config: "c0ffee".to_owned(), commit: "ab".repeat(20) };
+    let of = |id: &str| Compared {
+        id: id.into(),
+        at: at(now),
+        config: "c0ffee".to_owned(),
+        path: format!("runs/{id}.json"),
+        commit: slm::record::leaf::hex(&<sha2::Sha256 as sha2::Digest>::digest(id))[..40].to_owned(),
+    };
     Drift {
         before: Some(of("r0")),
         unmanaged: Unmanaged { seen: 3, names: vec!["stray".to_owned()] },
@@ -503,9 +509,6 @@ sys.exit(bad)
 
 #[test]
 fn the_classes_of_slack_take_every_message() {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/emulators.sh");
-    let path = Command::new(script).args(["path", "slack"]).output().unwrap();
-    assert!(path.status.success(), "slack is not installed: run `scripts/emulators.sh install`");
     let hostile = ["<!channel>", "*x* `y` _z_", "acme/board/ceo", "a&b<c>", "\u{202e}x", &"long".repeat(400)];
     let many: Vec<Finding> =
         (0..200).map(|number| finding("ROT-02", &format!("{}{number}", hostile[number % hostile.len()]), Severity::High)).collect();
@@ -525,9 +528,17 @@ fn the_classes_of_slack_take_every_message() {
         }
     }
     assert!(messages.lines().count() > 30, "{} messages", messages.lines().count());
+    judged(&messages);
+}
+
+/// Has Slack's own classes judge `messages`, one in a line.
+pub fn judged(messages: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/emulators.sh");
+    let path = Command::new(script).args(["path", "slack"]).output().unwrap();
+    assert!(path.status.success(), "slack is not installed: run `scripts/emulators.sh install`");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("messages.jsonl");
-    fs::write(&file, &messages).unwrap();
+    fs::write(&file, messages).unwrap();
     let python = String::from_utf8(path.stdout).unwrap();
     let judged = Command::new(python.trim()).args(["-c", JUDGE]).stdin(fs::File::open(&file).unwrap()).output().unwrap();
     assert!(judged.status.success(), "{}{}", String::from_utf8_lossy(&judged.stdout), String::from_utf8_lossy(&judged.stderr));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
+use crate::pulls_server::killed;
 use crate::support::Request;
 
 pub const TOKEN: &str = "xoxb-canary-token-7c1d-never-shown";
@@ -52,6 +53,8 @@ pub struct State {
     last: BTreeMap<String, Instant>,
     /// How often somebody came too soon.
     pub too_soon: usize,
+    /// Kills the process with this id at the request of this number from now: before it takes effect, or after.
+    pub kill: Option<(u32, usize, bool)>,
 }
 
 #[derive(Clone)]
@@ -71,6 +74,7 @@ impl Slack {
             serial: 0,
             last: BTreeMap::new(),
             too_soon: 0,
+            kill: None,
         };
         let server = Self(Arc::new(Mutex::new(state)));
         let shared = server.clone();
@@ -104,7 +108,15 @@ impl Slack {
 
 fn serve(mut stream: TcpStream, server: &Slack) {
     let Ok(request) = Request::read(&mut stream) else { return };
-    let (status, retry, answer) = server.with(|state| state.reply(&request));
+    let (answer, kill) = server.with(|state| {
+        let kill = state.due();
+        let spared = !matches!(kill, Some((_, false)));
+        (spared.then(|| state.reply(&request)), kill)
+    });
+    if let Some((process, _)) = kill {
+        return killed(process);
+    }
+    let Some((status, retry, answer)) = answer else { return };
     let retry = retry.map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
     let head = format!(
         "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\ncontent-type: application/json\r\n{retry}\r\n",
@@ -120,6 +132,17 @@ fn refuse(error: &str) -> Answer {
 }
 
 impl State {
+    /// The process that is killed at this request, and whether after it took effect.
+    fn due(&mut self) -> Option<(u32, bool)> {
+        match &mut self.kill {
+            Some((_, left, _)) if *left > 0 => {
+                *left -= 1;
+                None
+            }
+            due => due.take().map(|(process, _, after)| (process, after)),
+        }
+    }
+
     fn reply(&mut self, request: &Request) -> Answer {
         if let Some((status, after)) = self.always.or_else(|| self.once.pop()) {
             return (status, Some(after), "{}".to_owned());

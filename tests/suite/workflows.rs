@@ -8,7 +8,10 @@ use serde_json::{Value as Json, json};
 
 use crate::ci::Project;
 use crate::pulls_server::{REPO, TOKEN};
-use crate::support::{copy, git};
+use crate::slack::judged;
+use crate::slack_killed::notifier;
+use crate::slack_server::{self, Shown, Slack};
+use crate::support::{World, copy, git};
 
 const KEY: &str = "credentials/session-key.toml";
 /// What there is no network for: the step that uploads copies to a folder instead.
@@ -143,6 +146,7 @@ impl<'a> Act<'a> {
             "--pull=false",
         ]);
         command.args(["-e", &file, "-s", &format!("GITHUB_TOKEN={TOKEN}"), "--var", "SLM_READ_ROLE=", "--var", "SLM_APPLY_ROLE="]);
+        command.args(["-s", &format!("SLACK_TOKEN={}", slack_server::TOKEN)]);
         for (name, value) in [
             ("GITHUB_API_URL", self.project.hub.root.clone()),
             ("GITHUB_REPOSITORY", REPO.to_owned()),
@@ -159,7 +163,9 @@ impl<'a> Act<'a> {
         }
         let output = command.output().unwrap();
         let said = text(&output);
-        assert!(!said.contains(TOKEN), "the token is shown: {said}");
+        for token in [TOKEN, slack_server::TOKEN] {
+            assert!(!said.contains(token), "a token is shown: {said}");
+        }
         (output.status.success(), said)
     }
 
@@ -177,8 +183,8 @@ fn repository() -> Json {
     json!({ "full_name": REPO, "name": "slm", "owner": { "login": "acme" }, "default_branch": "main" })
 }
 
-/// A project whose vault and consumer lie outside of what a checkout copies.
-fn project() -> Project {
+/// A project whose vault and consumer lie outside of what a checkout copies, with `settings` added.
+fn project(settings: &str) -> Project {
     let project = Project::new();
     let outside = |name: &str| project.world.outside(name).to_str().unwrap().to_owned();
     fs::rename(project.world.root().join("vault.age"), outside("vault.age")).unwrap();
@@ -187,6 +193,7 @@ fn project() -> Project {
         "path = \"vault.age\", identity = \"../slm.age-identity\"",
         &format!("path = \"{}\", identity = \"{}\"", outside("vault.age"), outside("slm.age-identity")),
     );
+    project.world.write("slm.toml", &(project.world.read("slm.toml") + settings));
     project.world.edit(KEY, "run/session.env", &outside("session.env"));
     ship(&project.world.root());
     project.world.commit();
@@ -196,49 +203,90 @@ fn project() -> Project {
     project
 }
 
+/// What is shown in the channel: its key without the run and the hash, how often it was changed, and its header without the day.
+fn channel(slack: &Slack) -> Vec<String> {
+    let one = |one: &Shown| {
+        let kind = one.key().split([':', '-']).next().unwrap();
+        let head = one.head().split_once(": ").map_or(one.head(), |(_, rest)| rest);
+        let below = if one.thread.is_some() { "- " } else { "" };
+        format!("{below}{kind} {}: {head}", one.edits)
+    };
+    slack.with(|state| state.shown.iter().map(one).collect())
+}
+
+/// Takes edit `number` from its branch over a comment, an approval and a merge to the locker; gives the merged commit.
+fn through(act: &Act<'_>, number: u64, before: &str, edit: impl FnOnce(&World)) -> String {
+    let project = act.project;
+    let head = project.propose_all(number, edit);
+    let (fine, said) = act.run("plan", "pull_request", &act.pull(number));
+    assert!(fine, "{said}");
+    let comment = project.hub.said(number).remove(0);
+    assert!(slm::report::comment::asks(&comment, "production").is_some(), "{comment}");
+    assert!(Path::new(&act.path("artefacts/slm-plan/slm-plan.json")).exists(), "{said}");
+    project.hub.review(number, "bob", "APPROVED", &head);
+    let after = project.merge(number);
+    let push = json!({ "before": before, "after": after, "ref": "refs/heads/main", "repository": repository() });
+    let (fine, said) = act.run("apply", "push", &push);
+    assert!(fine, "{said}");
+    after
+}
+
 #[test]
-fn the_workflows_take_an_edit_from_a_pull_request_to_the_locker_twice_and_then_look_for_drift() {
+fn the_workflows_take_edits_from_pull_requests_to_the_locker_and_to_slack_and_then_look_for_drift() {
     let Some(act) = tool("act") else { return };
-    let project = project();
+    let slack = Slack::start();
+    let project = project(&notifier(&slack));
     let act = Act::new(act, &project);
     let runs = || -> u64 {
         let counted = git(&project.world.outside("origin.git"), &["rev-list", "--count", "slm/evidence"]);
         String::from_utf8(counted).unwrap().trim().parse().unwrap()
     };
-    let mut recorded = Vec::new();
-    let mut before = project.head();
-    for (number, days) in [(1, "20d"), (2, "19d")] {
-        let head = project.propose_all(number, |world| {
+    let often = |days: &'static str| {
+        move |world: &World| {
             let text = world.read(KEY);
             let line = text.lines().find(|line| line.starts_with("rotate-every")).unwrap().to_owned();
             world.write(KEY, &text.replace(&line, &format!("rotate-every = \"{days}\"")));
-        });
-        let (fine, said) = act.run("plan", "pull_request", &act.pull(number));
-        assert!(fine, "{said}");
-        let comment = project.hub.said(number).remove(0);
-        assert!(slm::report::comment::asks(&comment, "production").is_some(), "{comment}");
-        assert!(Path::new(&act.path("artefacts/slm-plan/slm-plan.json")).exists(), "{said}");
-        project.hub.review(number, "bob", "APPROVED", &head);
-        let after = project.merge(number);
-        let push = json!({ "before": before, "after": after, "ref": "refs/heads/main", "repository": repository() });
-        let (fine, said) = act.run("apply", "push", &push);
-        assert!(fine, "{said}");
-        before = after;
-        recorded.push(runs());
-    }
+        }
+    };
+    let merged = through(&act, 1, &project.head(), often("20d"));
+    let mut recorded = vec![runs()];
     let delivered = fs::read_to_string(project.world.outside("session.env")).unwrap();
     assert!(delivered.starts_with("SESSION_KEY="), "{delivered}");
+    assert_eq!(channel(&slack), ["state 0: OK"]);
+    // A policy that the secret does not meet: the same message of the day says so, and what came stands below it.
+    let owned = |owner: &'static str, instead: &'static str| move |world: &World| world.edit("policies/rot.cedar", owner, instead);
+    let merged = through(&act, 2, &merged, owned("resource.owner != \"\"", "resource.owner == \"nobody\""));
+    recorded.push(runs());
+    let came = ["- changes 0: +1 new, -0 resolved, =0 open", "alert 0: overdue"];
+    assert_eq!(channel(&slack), [&["state 1: open"][..], &came].concat());
+    // A merge that changes nothing of what is so is recorded, and tells nothing.
+    let calls = || slack.with(|state| state.calls.len());
+    let before = calls();
+    let merged = through(&act, 3, &merged, often("19d"));
+    recorded.push(runs());
+    assert_eq!((calls(), channel(&slack).len()), (before, 3));
+    // The policy is taken back: what was said is closed where it stands.
+    through(&act, 4, &merged, owned("resource.owner == \"nobody\"", "resource.owner != \"\""));
+    recorded.push(runs());
+    let (now, before) = (channel(&slack), calls());
+    assert_eq!(now[..4], ["state 2: OK", came[0], "alert 1: over: overdue", "- changes 0: +0 new, -1 resolved, =0 open"]);
+    assert!(now.len() == 5 && now[4].starts_with("- over 0: "), "{now:?}");
     let (fine, said) = act.run("drift", "workflow_dispatch", &json!({ "repository": repository() }));
     assert!(fine, "{said}");
     recorded.push(runs());
+    assert_eq!(calls(), before, "it looked, and nothing is new");
     assert!(recorded[0] >= 1 && recorded.is_sorted_by(|one, next| one < next), "{recorded:?}");
     assert_eq!(fs::read_to_string(project.world.outside("session.env")).unwrap(), delivered, "nothing was rotated twice");
+    let (wrong, bodies) =
+        slack.with(|state| (state.wrong.clone(), state.shown.iter().map(|one| format!("{}\n", one.body)).collect::<String>()));
+    assert_eq!(wrong, Vec::<String>::new());
+    judged(&bodies);
 }
 
 #[test]
 fn the_workflows_plan_a_fork_without_a_token_and_comment_from_its_artefact_and_an_unapproved_merge_fails() {
     let Some(act) = tool("act") else { return };
-    let project = project();
+    let project = project("");
     let act = Act::new(act, &project);
     let before = project.head();
     let head = project.propose(1, KEY, "rotate-every = \"30d\"", "rotate-every = \"20d\"");

@@ -127,19 +127,21 @@ fn plain(text: &str) -> String {
 fn sections(drift: &Drift) -> Vec<Section> {
     let now = drift.at;
     let all: Vec<Section> = vec![
-        ("The evidence does not hold", drift.broken.clone()),
+        ("The evidence does not hold", bounded(&drift.broken, |why| format!("{why}; next `slm verify`"))),
         ("New", bounded(&drift.new, |one| finding(one, now))),
-        ("Resolved", bounded(&drift.resolved, gone)),
-        ("Not known any more", bounded(&drift.lost, gone)),
+        ("Resolved", bounded(&drift.resolved, |one| gone(one, ""))),
+        ("Not known any more", bounded(&drift.lost, |one| gone(one, "; next `slm status`"))),
         ("Top, by severity and by how long overdue", bounded(&drift.findings(), |one| finding(one, now))),
         ("Rotations that did not end", bounded(&drift.failed, failed)),
         ("Rotations half done", bounded(&drift.half_done, |one| half_done(one, now))),
         ("Breaches ahead", ahead(drift)),
         (
             "Sources that were not seen whole",
-            bounded(&drift.unseen, |one| format!("{} {} {}: {}", one.source, one.collector, one.scope, one.detail)),
+            bounded(&drift.unseen, |one| {
+                format!("{} {} {}: {}; next `slm status`", one.source, one.collector, one.scope, one.detail)
+            }),
         ),
-        ("Credentials whose rotation was not seen", bounded(&drift.unseen_rotations, ToString::to_string)),
+        ("Credentials whose rotation was not seen", bounded(&drift.unseen_rotations, |id| format!("{id}; next `slm status`"))),
         ("Stale evidence", bounded(&drift.stale, |one| stale(one, now))),
         ("Exceptions that end", bounded(&drift.exceptions, |one| ending(one, now))),
         ("Credentials that nobody declared", unmanaged(drift)),
@@ -176,9 +178,9 @@ pub(crate) const fn severity(severity: crate::model::catalog::Severity) -> &'sta
     }
 }
 
-fn gone(one: &Gone) -> String {
+fn gone(one: &Gone, next: &str) -> String {
     format!(
-        "{} {}  was {}, now: {}; owner {}",
+        "{} {}  was {}, now: {}; owner {}{next}",
         one.identity.control,
         one.identity.resource,
         one.identity.status.word(),
@@ -223,7 +225,10 @@ fn ahead(drift: &Drift) -> Vec<String> {
 }
 
 fn breach(one: &Breach, now: Timestamp) -> String {
-    let by = if one.managed { "slm rotates it before" } else { "nothing is planned" };
+    let by = match one.managed {
+        true => "slm rotates it before".to_owned(),
+        false => format!("nothing is planned; next `slm explain {}`", super::quoted(&one.resource)),
+    };
     format!("in {:<4} {} {} {}; owner {}; {by}", age(now, one.at), severity(one.severity), one.control, one.resource, one.owner)
 }
 
@@ -237,7 +242,11 @@ fn ending(one: &Ending, now: Timestamp) -> String {
     } else {
         format!("ends in {}", age(now, one.expires))
     };
-    format!("{}  {when}: {} for {}; asked for by {}", one.id, one.control, one.resource, one.requester)
+    let next = "meet it, or have it approved again";
+    format!(
+        "{}  {when}: {} for {}; owner {}; asked for by {}; next {next}",
+        one.id, one.control, one.resource, one.owner, one.requester
+    )
 }
 
 fn unmanaged(drift: &Drift) -> Vec<String> {

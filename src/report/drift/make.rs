@@ -383,6 +383,7 @@ fn ending(seen: &Seen<'_>) -> Vec<Ending> {
             id: one.id.clone(),
             control: one.control.clone(),
             resource: one.resource.to_string(),
+            owner: seen.control(&one.control).map_or_else(String::new, |control| control.owner.clone()),
             requester: one.requester.clone(),
             expires: one.expires,
             in_use: one.finding == Some(Wrong::ExpiredInUse),

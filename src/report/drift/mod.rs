@@ -3,6 +3,8 @@
 mod human;
 mod make;
 #[cfg(test)]
+mod pictures;
+#[cfg(test)]
 pub(crate) mod tests;
 
 use serde_json::{Value as Json, json};

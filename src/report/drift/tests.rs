@@ -79,7 +79,8 @@ pub(crate) fn decision(control: &str, id: &str, status: Status) -> Decision {
 }
 
 fn compared(id: &str, at: &str) -> Compared {
-    Compared { id: id.into(), at: self::at(at), config: "c0ffee".to_owned(), commit: "ab".repeat(20) }
+    let (path, commit) = (format!("runs/2026/11/24/{id}.json"), "ab".repeat(20));
+    Compared { id: id.into(), at: self::at(at), config: "c0ffee".to_owned(), path, commit }
 }
 
 fn receipt() -> Receipt {

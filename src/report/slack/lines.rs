@@ -48,15 +48,35 @@ impl Lines<'_> {
         match next {
             Next::Run(command) if !self.shy.shows(command) => "next: `slm report drift` names it".to_owned(),
             Next::Run(command) => format!("next {}", self.shy.code(command)),
-            Next::Do(what) => format!("next: {}", own(&self.shy.hush(what))),
+            Next::Do(what) => format!("next: {}", self.spoken(what)),
         }
+    }
+
+    /// A clause of ours; what stands in backticks there is a command.
+    fn spoken(self, what: &str) -> String {
+        let part = |(number, part): (usize, &str)| match number % 2 {
+            0 => own(&self.shy.hush(part)),
+            _ if self.shy.shows(part) => self.shy.code(part),
+            _ => "the command that `slm report drift` names".to_owned(),
+        };
+        what.split('`').enumerate().map(part).collect()
     }
 
     /// ` · <…|evidence>`, when there is an address for it.
     fn link(self, control: &str) -> String {
+        self.linked(&format!("decisions/{control}.jsonl"), control)
+    }
+
+    /// The same of the run, where that is what the evidence is; an address that needs a control has none.
+    fn link_of_run(self) -> String {
+        let is_of_control = self.settings.link.as_ref().is_some_and(|link| link.contains("{control}"));
+        let path = &self.drift.run.path;
+        if is_of_control || path.is_empty() { String::new() } else { self.linked(path, "") }
+    }
+
+    fn linked(self, path: &str, control: &str) -> String {
         let Some(link) = &self.settings.link else { return String::new() };
-        let path = format!("decisions/{control}.jsonl");
-        let filled = [("{commit}", self.drift.run.commit.as_str()), ("{path}", &path), ("{control}", control)]
+        let filled = [("{commit}", self.drift.run.commit.as_str()), ("{path}", path), ("{control}", control)]
             .iter()
             .fold(link.clone(), |link, (name, value)| link.replace(name, &encoded(value)));
         format!(" · <{}|evidence>", filled.replace('&', "&amp;"))
@@ -92,24 +112,35 @@ impl Lines<'_> {
         )
     }
 
-    pub(super) fn gone(self, gone: &[Gone]) -> Vec<String> {
-        let one = |one: &Gone| {
-            let identity = &one.identity;
-            let (control, resource) = (self.shy.code(identity.control.as_str()), self.shy.code(&identity.resource));
-            let (was, now, owner) = (identity.status.word(), self.shy.code(&one.now), self.shy.code(&one.owner));
-            format!("• {control} {resource} · was {was}, now {now} · owner {owner}{}", self.link(identity.control.as_str()))
-        };
-        gone.iter().map(one).collect()
+    /// What is resolved: there is nothing to do.
+    pub(super) fn resolved(self) -> Vec<String> {
+        self.drift.resolved.iter().map(|one| self.gone(one, "")).collect()
+    }
+
+    /// What nobody knows any more.
+    pub(super) fn lost(self) -> Vec<String> {
+        self.drift.lost.iter().map(|one| self.gone(one, " · next `slm status`")).collect()
+    }
+
+    fn gone(self, one: &Gone, next: &str) -> String {
+        let identity = &one.identity;
+        let (control, resource) = (self.shy.code(identity.control.as_str()), self.shy.code(&identity.resource));
+        let (was, now, owner) = (identity.status.word(), self.shy.code(&one.now), self.shy.code(&one.owner));
+        format!("• {control} {resource} · was {was}, now {now} · owner {owner}{next}{}", self.link(identity.control.as_str()))
     }
 
     pub(super) fn firing(self, firing: &Firing) -> String {
         let names = [&firing.about, &firing.resource].into_iter().filter(|name| !name.is_empty());
-        let about: Vec<String> = names.map(|name| self.shy.code(name)).collect();
-        let about = if about.is_empty() { String::new() } else { format!(" {}", about.join(" ")) };
+        let about: String = names.map(|name| format!(" {}", self.shy.code(name))).collect();
         let owner = if firing.owner.is_empty() { String::new() } else { format!(" · owner {}", self.shy.code(&firing.owner)) };
         let is_control =
             matches!(firing.on, AlertOn::Overdue | AlertOn::Expiring | AlertOn::StaleEvidence | AlertOn::ExceptionExpired);
-        let link = if is_control { self.link(&firing.about) } else { String::new() };
+        let link = match firing.on {
+            _ if is_control => self.link(&firing.about),
+            // What does not hold proves nothing.
+            AlertOn::Integrity => String::new(),
+            _ => self.link_of_run(),
+        };
         format!(
             "*{}*{about} · {}{owner} · {}{link}",
             severity(firing.severity),
@@ -126,13 +157,14 @@ impl Lines<'_> {
     pub(super) fn rotations(self) -> Vec<String> {
         let failed = self.drift.failed.iter().map(|one| {
             let (name, owner) = (self.shy.code(one.credential.as_str()), self.shy.code(&one.owner));
-            format!("• {name} {}: {} · owner {owner} · {}", one.how, self.shy.code(&one.why), self.next(&one.next))
+            let (why, next) = (self.shy.code(&one.why), self.next(&one.next));
+            format!("• {name} {}: {why} · owner {owner} · {next}{}", one.how, self.link_of_run())
         });
         let half = self.drift.half_done.iter().map(|one| {
             let since =
                 one.since.map_or_else(|| "since when is not known".to_owned(), |since| format!("since {}", Self::at(since)));
             let (name, owner) = (self.shy.code(one.credential.as_str()), self.shy.code(&one.owner));
-            format!("• {name} {}, {since} · owner {owner} · {}", phase(one.phase), self.next(&one.next))
+            format!("• {name} {}, {since} · owner {owner} · {}{}", phase(one.phase), self.next(&one.next), self.link_of_run())
         });
         failed.chain(half).collect()
     }
@@ -140,16 +172,17 @@ impl Lines<'_> {
     pub(super) fn blind(self) -> Vec<String> {
         let sources = self.drift.unseen.iter().map(|one| {
             let what = format!("{} {} {}", one.source, one.collector, one.scope);
-            format!("• {}: {} · next `slm status`", self.shy.code(&what), self.shy.code(&one.detail))
+            format!("• {}: {} · next `slm status`{}", self.shy.code(&what), self.shy.code(&one.detail), self.link_of_run())
         });
         let rotations = self
             .drift
             .unseen_rotations
             .iter()
-            .map(|id| format!("• the rotation of {} · next `slm status`", self.shy.code(id.as_str())));
+            .map(|id| format!("• the rotation of {} · next `slm status`{}", self.shy.code(id.as_str()), self.link_of_run()));
         let stale = self.drift.stale.iter().map(|one| {
             let (control, owner) = (self.shy.code(one.control.as_str()), self.shy.code(&one.owner));
-            format!("• {control}: evidence of {}, may be {} old · owner {owner} · next `slm apply`", Self::at(one.taken), one.limit)
+            let (taken, link) = (Self::at(one.taken), self.link(one.control.as_str()));
+            format!("• {control}: evidence of {taken}, may be {} old · owner {owner} · next `slm apply`{link}", one.limit)
         });
         let notes = self.drift.notes.iter().map(|note| format!("• {}", self.shy.code(note)));
         let all: Vec<String> = sources.chain(rotations).chain(stale).chain(notes).collect();
@@ -167,7 +200,8 @@ impl Lines<'_> {
         let numbers = format!("{} within 7 days, {} within 14, {} within 30", drift.within(7), drift.within(14), drift.within(30));
         let one = |one: &crate::model::drift::Breach| {
             let (control, resource) = (self.shy.code(one.control.as_str()), self.shy.code(&one.resource));
-            let by = if one.managed { "slm rotates it before" } else { "nothing is planned" };
+            let explain = || Next::Run(format!("slm explain {}", crate::report::drift::quoted(&one.resource)));
+            let by = if one.managed { "slm rotates it before".to_owned() } else { self.next(&explain()) };
             format!(
                 "• {} {control} {resource} · owner {} · {by}{}",
                 Self::at(one.at),
@@ -183,11 +217,9 @@ impl Lines<'_> {
             let when = if one.in_use { "lapsed, and is needed:" } else { "ends" };
             let (id, control, resource) =
                 (self.shy.code(one.id.as_str()), self.shy.code(one.control.as_str()), self.shy.code(&one.resource));
-            format!(
-                "• {id} {when} {} · {control} {resource} · asked for by {}",
-                Self::at(one.expires),
-                self.shy.code(&one.requester)
-            )
+            let (at, link) = (Self::at(one.expires), self.link(one.control.as_str()));
+            let who = format!("owner {} · asked for by {}", self.shy.code(&one.owner), self.shy.code(&one.requester));
+            format!("• {id} {when} {at} · {control} {resource} · {who} · next: meet it, or have it approved again{link}")
         };
         self.drift.exceptions.iter().map(one).collect()
     }

@@ -4,6 +4,8 @@
 mod lines;
 mod message;
 #[cfg(test)]
+mod pictures;
+#[cfg(test)]
 mod tests;
 mod text;
 
@@ -107,7 +109,9 @@ fn day(say: &Say<'_>, key: &str, steps: &mut Vec<Step>) {
     let came = counted(before.map_or(0, |day| day.came), say.drift.new.len());
     let went = counted(before.map_or(0, |day| day.went), say.drift.resolved.len());
     let message = state(say, came, went);
-    let digest = message.digest();
+    // The addresses of evidence have the commit of the run in them: another one is nothing that changed.
+    let nowhere = NotifySettings { link: None, ..say.settings.clone() };
+    let digest = state(&Say { settings: &nowhere, alerts: BTreeMap::new(), ..*say }, came, went).digest();
     let way = match before {
         None if say.quiet() => return,
         None => Way::Show,
@@ -115,7 +119,7 @@ fn day(say: &Say<'_>, key: &str, steps: &mut Vec<Step>) {
         Some(day) => Way::Change(day.place.clone()),
     };
     let is_new = way == Way::Show;
-    let (text, body) = message.done(&plain(say), &say.context());
+    let (text, body) = message.done(&plain(say, &opened(say, came, went)), &say.context());
     let effect = Effect::Day(Day { date, key: key.to_owned(), place: String::new(), digest, came, went });
     steps.push(Step { way, effect, notice: Notice { key: key.to_owned(), text, body }, place: None });
     if is_new && say.edits && !details_of(say).is_empty() {
@@ -123,19 +127,26 @@ fn day(say: &Say<'_>, key: &str, steps: &mut Vec<Step>) {
     }
 }
 
-/// The first two lines, for where blocks are not shown.
-fn plain(say: &Say<'_>) -> String {
-    let shy = say.shy();
-    escaped(&format!("{}: {} {}", say.environment(), shy.hush(&opened(say)), shy.hush(&headline(say.drift).1)))
+/// What changed and whether somebody must act, for where blocks are not shown.
+fn plain(say: &Say<'_>, what: &str) -> String {
+    escaped(&format!("{}: {what} {}", say.environment(), say.shy().hush(&headline(say.drift).1)))
 }
 
-/// How many are open.
-fn opened(say: &Say<'_>) -> String {
-    match say.drift.new.len() + say.drift.open.len() {
-        0 => "No finding is open.".to_owned(),
-        1 => "1 finding is open.".to_owned(),
-        many => format!("{many} findings are open."),
-    }
+/// Whether somebody must act.
+fn act(say: &Say<'_>) -> String {
+    format!("*{}*", lines::own(&say.shy().hush(&headline(say.drift).1)))
+}
+
+/// How many came and went today, and how many are open.
+fn opened(say: &Say<'_>, came: u64, went: u64) -> String {
+    // Of what was not seen, or is not as it was recorded, nobody can say that nothing is open.
+    let known = if say.drift.is_blind() || !say.drift.broken.is_empty() { "known to be open" } else { "open" };
+    let open = match say.drift.new.len() + say.drift.open.len() {
+        0 => format!("No finding is {known}."),
+        1 => format!("1 finding is {known}."),
+        many => format!("{many} findings are {known}."),
+    };
+    if came + went > 0 { format!("Today +{came} new, -{went} resolved. {open}") } else { open }
 }
 
 /// One word for it.
@@ -152,9 +163,7 @@ fn state(say: &Say<'_>, came: u64, went: u64) -> Message {
     let (drift, lines) = (say.drift, say.lines());
     let date = say.settings.zone.day(drift.at);
     let mut message = Message::headed(&format!("{} {date}: {}", say.environment(), word(drift)));
-    let today = if came + went > 0 { format!(" Today +{came} -{went}.") } else { String::new() };
-    let act = say.shy().hush(&headline(drift).1);
-    message.section("", &[format!("{}{today}", opened(say)), format!("*{}*", lines::own(&act))]);
+    message.section("", &[opened(say, came, went), act(say)]);
     message.section("Evidence", &lines.broken());
     message.section("Rotations", &lines.rotations());
     message.section("Top", &lines.findings(drift.findings().into_iter().take(TOP)));
@@ -166,11 +175,11 @@ fn state(say: &Say<'_>, came: u64, went: u64) -> Message {
 
 /// Everything that is open, below the message of the day.
 fn details(say: &Say<'_>, key: &str) -> Step {
-    let mut message = Message::headed(&format!("{}: all that is open", say.environment()));
+    let mut message = Message::headed(&format!("{}: what else is open or ahead", say.environment()));
     for (title, lines) in details_of(say) {
         message.section(title, &lines);
     }
-    let (text, body) = message.done(&plain(say), "");
+    let (text, body) = message.done(&plain(say, &opened(say, 0, 0)), "");
     let own = format!("details:{}:{}", say.environment(), say.settings.zone.day(say.drift.at));
     Step { way: Way::Below(key.to_owned()), effect: Effect::Nothing, notice: Notice { key: own, text, body }, place: None }
 }
@@ -192,10 +201,11 @@ fn changes(say: &Say<'_>, way: Way) -> Step {
     let unknown = if lost > 0 { format!(", {lost} not known any more") } else { String::new() };
     let what = format!("+{new} new, -{gone} resolved{unknown}, ={} open", drift.open.len());
     let mut message = Message::headed(&format!("{}: {what}", say.environment()));
+    message.section("", &[act(say)]);
     message.section("New", &lines.findings(drift.new.iter()));
-    message.section("Resolved", &lines.gone(&drift.resolved));
-    message.section("Not known any more", &lines.gone(&drift.lost));
-    let (text, body) = message.done(&escaped(&format!("{}: {what}", say.environment())), &say.context());
+    message.section("Resolved", &lines.resolved());
+    message.section("Not known any more", &lines.lost());
+    let (text, body) = message.done(&plain(say, &format!("{what}.")), &say.context());
     let key = format!("changes:{}:{}", say.environment(), drift.run.id);
     Step { way, effect: Effect::Changes(drift.run.id.clone()), notice: Notice { key, text, body }, place: None }
 }
@@ -206,8 +216,8 @@ fn alert(say: &Say<'_>, firing: &Firing) -> Step {
     let mut message = Message::headed(&format!("{}: {title}", say.environment()));
     let mention = if firing.mentions() { lines.mention(&firing.owner) } else { None };
     message.section("", &[mention.map_or_else(|| line.clone(), |who| format!("{who} {line}"))]);
-    let plain = format!("{}: {title}: {}", say.environment(), say.shy().hush(&firing.what));
-    let (text, body) = message.done(&escaped(&plain), &say.context());
+    let plain = format!("{}: {title}{}: {}", say.environment(), of(&firing.about, &firing.resource), firing.what);
+    let (text, body) = message.done(&escaped(&say.shy().hush(&plain)), &say.context());
     let given = Given {
         key: firing.key.clone(),
         on: firing.on,
@@ -221,13 +231,20 @@ fn alert(say: &Say<'_>, firing: &Firing) -> Step {
     Step { way: Way::Show, effect: Effect::Alert(given), notice: Notice { key: firing.key.clone(), text, body }, place: None }
 }
 
+/// What an alert is of, by name.
+fn of(about: &str, resource: &str) -> String {
+    let names: Vec<&str> = [about, resource].into_iter().filter(|name| !name.is_empty()).collect();
+    if names.is_empty() { String::new() } else { format!(": {}", names.join(" ")) }
+}
+
 /// What was an alert is shown as over, and that it is over is said below it.
 fn close(say: &Say<'_>, given: &Given, steps: &mut Vec<Step>) {
     let title = lines::title(given.on);
     let lasted = age(given.at, say.drift.at);
     let mut message = Message::headed(&format!("{}: over: {title}", say.environment()));
-    message.section("", &[format!("Over after {lasted}. It said:"), given.line.clone()]);
-    let plain = escaped(&format!("{}: over after {lasted}: {title}", say.environment()));
+    message.section("", &[format!("Over after {lasted}, nothing is to be done. It said:"), given.line.clone()]);
+    let plain = format!("{}: over after {lasted}: {title}{}", say.environment(), of(&given.about, &given.resource));
+    let plain = escaped(&say.shy().hush(&plain));
     let (text, body) = message.done(&plain, &say.context());
     if !say.edits {
         let key = format!("over:{}:{}", given.key, say.drift.run.id);

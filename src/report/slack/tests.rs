@@ -32,14 +32,14 @@ fn alerts() -> Vec<AlertSettings> {
 }
 
 /// The steps for `world` when `told` was told before.
-fn told_of(world: &World, settings: &NotifySettings, told: &Told, edits: bool) -> Vec<Step> {
+pub(super) fn told_of(world: &World, settings: &NotifySettings, told: &Told, edits: bool) -> Vec<Step> {
     let drift = world.drift();
     let alerts = firing(&drift, &alerts(), "ops");
     steps(&Say { drift: &drift, settings, told, alerts, edits, asked: false })
 }
 
 /// `told` once all of `steps` are shown, each at a place of its own.
-fn shown(mut told: Told, steps: &[Step]) -> Told {
+pub(super) fn shown(mut told: Told, steps: &[Step]) -> Told {
     for (number, step) in steps.iter().enumerate() {
         let place = match &step.way {
             Way::Change(place) => place.clone(),
@@ -52,7 +52,7 @@ fn shown(mut told: Told, steps: &[Step]) -> Told {
 }
 
 /// Where each step goes, and its header.
-fn heads(steps: &[Step]) -> Vec<String> {
+pub(super) fn heads(steps: &[Step]) -> Vec<String> {
     let way = |way: &Way| match way {
         Way::Show => "show",
         Way::Below(_) => "below",
@@ -63,7 +63,7 @@ fn heads(steps: &[Step]) -> Vec<String> {
 }
 
 /// Every text of a message, a line each.
-fn read(body: &Json) -> String {
+pub(super) fn read(body: &Json) -> String {
     let text = |block: &Json| {
         let text = if block["type"] == "context" { &block["elements"][0]["text"] } else { &block["text"]["text"] };
         format!("[{}] {}", block["type"].as_str().unwrap(), text.as_str().unwrap())
@@ -72,14 +72,14 @@ fn read(body: &Json) -> String {
     format!("({})\n{}", body["text"].as_str().unwrap(), blocks.join("\n"))
 }
 
-fn bad() -> World {
+pub(super) fn bad() -> World {
     world().is("ROT-01", "app/db", Status::NonCompliant)
 }
 
 #[test]
 fn the_first_run_shows_the_state_its_details_and_its_alerts_and_no_change() {
     let steps = told_of(&bad(), &settings(), &Told::default(), true);
-    assert_eq!(heads(&steps), ["show prod 2026-11-24: ACT", "below prod: all that is open", "show prod: overdue"]);
+    assert_eq!(heads(&steps), ["show prod 2026-11-24: ACT", "below prod: what else is open or ahead", "show prod: overdue"]);
     let told = shown(Told::default(), &steps);
     assert_eq!(
         heads(&told_of(&bad().was("ROT-01", "app/db", Status::NonCompliant), &settings(), &told, true)),
@@ -193,130 +193,8 @@ fn messages_read_like_this() {
     let told = Told { run: Some("r1".into()), ..Told::default() };
     let steps = told_of(&world, &settings(), &told, true);
     let all: Vec<String> = steps.iter().map(|step| read(&step.notice.body)).collect();
-    insta::assert_snapshot!(all.join("\n\n"), @r#"
-    (prod: 2 findings are open. You must act: 1 rotation did not end, 1 critical finding, 1 rotation is half done.)
-    [header] prod 2026-11-24: ACT
-    [section] 2 findings are open. Today +2 -1.
-    *You must act: 1 rotation did not end, 1 critical finding, 1 rotation is half done.*
-    [section] *Rotations*
-    • `key` failed: `the target refused it` · owner `platform` · next `slm resume key`
-    • `key` a new value is kept and not in force, since when is not known · owner `platform` · next `slm resume key`
-    [section] *Top*
-    • *critical* `ROT-01` `app/db` · non-compliant · `age of created 120d of 90d` · owner `security` · next `slm rotate db` · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-01.jsonl|evidence>
-    • *low* `ROT-02` `acme…e912` · non-compliant · `since 2026-11-24 05:00 UTC` · owner `security` · next: `slm report drift` names it · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-02.jsonl|evidence>
-    [section] *Coverage*
-    decisions met or lifted: 1 of 3 (33%)
-    controls with evidence for everything in them: 2 of 2 (100%)
-    secrets under management: 2 of 3 (66%)
-    criteria of soc2 with a control: 1 of 2 (50%)
-    [context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
-
-    (prod: 2 findings are open. You must act: 1 rotation did not end, 1 critical finding, 1 rotation is half done.)
-    [header] prod: all that is open
-    [section] *Nobody declared*
-    1 of 3 secrets · next `slm adopt`
-    • `stray`
-
-    (prod: +2 new, -1 resolved, =0 open)
-    [header] prod: +2 new, -1 resolved, =0 open
-    [section] *New*
-    • *critical* `ROT-01` `app/db` · non-compliant · `age of created 120d of 90d` · owner `security` · next `slm rotate db` · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-01.jsonl|evidence>
-    • *low* `ROT-02` `acme…e912` · non-compliant · `since 2026-11-24 05:00 UTC` · owner `security` · next: `slm report drift` names it · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-02.jsonl|evidence>
-    [section] *Resolved*
-    • `ROT-02` `app/db` · was non-compliant, now `compliant` · owner `security` · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-02.jsonl|evidence>
-    [context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
-
-    (prod: overdue: non-compliant, age of created 120d of 90d)
-    [header] prod: overdue
-    [section] <@U0123ABCD> *critical* `ROT-01` `app/db` · `non-compliant, age of created 120d of 90d` · owner `security` · next `slm rotate db` · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-01.jsonl|evidence>
-    [context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
-
-    (prod: a rotation failed: failed: the target refused it)
-    [header] prod: a rotation failed
-    [section] <!subteam^S0123ABCD> *high* `key` · `failed: the target refused it` · owner `platform` · next `slm resume key`
-    [context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
-
-    (prod: a rotation is half done: since when is not known)
-    [header] prod: a rotation is half done
-    [section] *high* `key` · `since when is not known` · owner `platform` · next `slm resume key`
-    [context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
-    "#);
+    insta::assert_snapshot!("messages", all.join("\n\n"));
 }
-
-/// A clean day, a finding that is resolved, one that is not seen any more, an alert that is over by a webhook.
-const STATES: &str = r#"
-(prod: No finding is open. Nothing must be done: everything in scope was seen, and no finding is open.)
-[header] prod 2026-11-24: OK
-[section] No finding is open.
-*Nothing must be done: everything in scope was seen, and no finding is open.*
-[section] *Coverage*
-decisions met or lifted: none
-controls with evidence for everything in them: 2 of 2 (100%)
-secrets under management: 3 of 3 (100%)
-criteria of soc2 with a control: 1 of 2 (50%)
-[context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
-
-(prod: No finding is open. Nothing must be done: everything in scope was seen, and no finding is open.)
-[header] prod 2026-11-24: OK
-[section] No finding is open. Today +0 -1.
-*Nothing must be done: everything in scope was seen, and no finding is open.*
-[section] *Coverage*
-decisions met or lifted: 1 of 1 (100%)
-controls with evidence for everything in them: 2 of 2 (100%)
-secrets under management: 3 of 3 (100%)
-criteria of soc2 with a control: 1 of 2 (50%)
-[context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
-
-(prod: +0 new, -1 resolved, =0 open)
-[header] prod: +0 new, -1 resolved, =0 open
-[section] *Resolved*
-• `ROT-01` `app/db` · was non-compliant, now `compliant` · owner `security` · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-01.jsonl|evidence>
-[context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
-
-(prod: over after 0s: overdue)
-[header] prod: over: overdue
-[section] Over after 0s. It said:
-*critical* `ROT-01` `app/db` · `non-compliant, age of created 120d of 90d` · owner `security` · next `slm rotate db` · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-01.jsonl|evidence>
-[context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
-
-(prod: over after 0s: overdue)
-[header] Over after 0s
-[section] Run `r2` does not find it any more.
-
-(prod: 1 finding is open. You must act: 1 critical finding. NOT SEEN: source local, 1 earlier finding.)
-[header] prod 2026-11-24: ACT
-[section] 1 finding is open. Today +1 -0.
-*You must act: 1 critical finding. NOT SEEN: source local, 1 earlier finding.*
-[section] *Top*
-• *critical* `ROT-01` `app/db` · no-evidence · `since 2026-11-24 05:00 UTC` · owner `security` · next `slm explain app/db` · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-01.jsonl|evidence>
-[section] *Not seen*
-• `local vault .`: `list: denied` · next `slm status`
-[section] *Coverage*
-decisions met or lifted: 0 of 1 (0%)
-controls with evidence for everything in them: 1 of 2 (50%)
-secrets under management: 2 of 3 (66%)
-criteria of soc2 with a control: 1 of 2 (50%)
-[context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
-
-(prod: +1 new, -0 resolved, 1 not known any more, =0 open)
-[header] prod: +1 new, -0 resolved, 1 not known any more, =0 open
-[section] *New*
-• *critical* `ROT-01` `app/db` · no-evidence · `since 2026-11-24 05:00 UTC` · owner `security` · next `slm explain app/db` · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-01.jsonl|evidence>
-[section] *Not known any more*
-• `ROT-01` `app/db` · was non-compliant, now `not observed: created` · owner `security` · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-01.jsonl|evidence>
-[context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
-
-(prod: not seen: it was not seen whole: list: denied)
-[header] prod: not seen
-[section] *high* `local` `vault .` · `it was not seen whole: list: denied` · next `slm status`
-[context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
-
-(prod: over after 0s: overdue)
-[header] prod: over: overdue
-[section] Over after 0s. It said:
-*critical* `ROT-01` `app/db` · `non-compliant, age of created 120d of 90d` · owner `security` · next `slm rotate db` · <https://git.example.com/evidence/blob/abababababababababababababababababababab/decisions/ROT-01.jsonl|evidence>
-[context] run r2 of 2026-11-24T05:00:00Z; written 06:00 UTC
-"#;
 
 #[test]
 fn what_is_clean_not_seen_or_over_reads_like_this() {
@@ -338,7 +216,7 @@ fn what_is_clean_not_seen_or_over_reads_like_this() {
     let lost = told_of(&lost, &settings(), &told, true);
     let hook = told_of(&self::world(), &settings(), &told, false);
     let all: Vec<String> = [first, over, lost, hook].iter().flatten().map(|step| read(&step.notice.body)).collect();
-    assert_eq!(all.join("\n\n"), STATES.trim());
+    insta::assert_snapshot!("states", all.join("\n\n"));
 }
 
 #[test]
