@@ -16,6 +16,7 @@ mod packs;
 pub mod registers;
 pub mod repo;
 pub mod solver;
+mod tiles;
 pub mod tree;
 pub mod verify;
 pub mod zipped;

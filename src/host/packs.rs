@@ -36,6 +36,9 @@ const KEPT: usize = 96 << 20;
 /// More differences to each other than git makes.
 const DEEPEST: usize = 5_000;
 
+/// Longer ones are not kept as spare.
+const SPARE: usize = 1 << 20;
+
 /// Objects that one core reads before it asks for more.
 const TOGETHER: usize = 2_048;
 
@@ -148,12 +151,15 @@ pub(super) struct Reader<'p> {
     /// Where the window begins.
     start: u64,
     inflate: Decompress,
+    /// Taken for the next object, so that not each asks for memory.
+    spare: Vec<u8>,
     bases: Bases,
 }
 
 impl<'p> Reader<'p> {
     pub(super) fn new(packs: &'p Packs) -> Self {
-        Self { packs, file: None, window: Vec::new(), start: 0, inflate: Decompress::new(true), bases: Bases::default() }
+        let inflate = Decompress::new(true);
+        Self { packs, file: None, window: Vec::new(), start: 0, inflate, spare: Vec::new(), bases: Bases::default() }
     }
 
     /// The file that git calls `id`; `None` when no pack has it as its name says.
@@ -166,6 +172,15 @@ impl<'p> Reader<'p> {
     fn file_at(&mut self, id: Oid, place: Place) -> Option<Rc<Vec<u8>>> {
         let (kind, bytes) = self.object(place)?;
         (kind == Kind::Blob as u8 && raw_id(Kind::Blob, &bytes).as_slice() == id.as_bytes()).then_some(bytes)
+    }
+
+    /// Gives back what nobody looks at any more.
+    fn done_with(&mut self, bytes: Rc<Vec<u8>>) {
+        if let Ok(bytes) = Rc::try_unwrap(bytes)
+            && bytes.capacity() <= SPARE
+        {
+            self.spare = bytes;
+        }
     }
 
     /// The object at `place`, put together where it is told as a difference.
@@ -237,7 +252,9 @@ impl<'p> Reader<'p> {
         // No stream is longer by more than a few bytes in each block of what it holds.
         self.window(pack, offset, size + size / 1_000 + HEADER)?;
         let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
-        let mut bytes = Vec::with_capacity(size + 1);
+        let mut bytes = std::mem::take(&mut self.spare);
+        bytes.clear();
+        bytes.reserve(size + 1);
         self.inflate.reset(true);
         let status = self.inflate.decompress_vec(self.window.get(from..)?, &mut bytes, FlushDecompress::Finish).ok()?;
         (matches!(status, Status::StreamEnd) && bytes.len() == size).then_some(bytes)
@@ -399,30 +416,46 @@ pub(super) fn on_every_core<T: Sync, R: Send>(
     Ok(all.into_iter().map(|(_, made)| made).collect())
 }
 
-/// What `make` makes of each of `ids` that is a file and can be read.
+/// What `make` makes of each of `ids`, in their order; `None` of what is no file or cannot be read.
 ///
 /// # Errors
 /// When the repository cannot be opened.
-pub(super) fn each<T: Send>(
+pub(super) fn each<T: Clone + Send>(
     root: &Path,
     packs: &Packs,
     ids: &[Oid],
     make: impl Fn(&[u8]) -> T + Sync,
-) -> Result<HashMap<Oid, T>, WorldError> {
+) -> Result<Vec<Option<T>>, WorldError> {
     let mut near = 0;
-    let mut placed: Vec<(Option<Place>, Oid)> = Vec::with_capacity(ids.len());
-    for id in ids {
+    let mut placed: Vec<(Option<Place>, Oid, usize)> = Vec::with_capacity(ids.len());
+    for (number, id) in ids.iter().enumerate() {
         let place = packs.find(id, near);
         near = place.map_or(near, |(pack, _)| pack);
-        placed.push((place, *id));
+        placed.push((place, *id, number));
     }
     placed.sort_unstable();
     let parts: Vec<_> = placed.chunks(TOGETHER).collect();
     let made = on_every_core(root, packs, &parts, |files, part| {
-        let one = |(place, id): &(Option<Place>, Oid)| Some((*id, make(&files.read_at(*id, *place).ok()?)));
-        Ok(part.iter().filter_map(one).collect::<Vec<_>>())
+        let mut all: Vec<(usize, Option<T>)> = Vec::with_capacity(part.len());
+        let mut last = None;
+        for (place, id, number) in *part {
+            // The same file twice stands beside itself.
+            let made = match all.last() {
+                Some((_, made)) if last == Some(*id) => made.clone(),
+                _ => files.read_at(*id, *place).ok().map(|bytes| {
+                    let made = make(&bytes);
+                    files.reader.done_with(bytes);
+                    made
+                }),
+            };
+            last = Some(*id);
+            all.push((*number, made));
+        }
+        Ok(all)
     })?;
-    Ok(made.into_iter().flatten().collect())
+    let mut all = vec![None; ids.len()];
+    made.into_iter().flatten().for_each(|(number, made)| all[number] = made);
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -29,7 +29,9 @@ impl World {
     /// Bytes of `ids` by what is tested.
     fn read(&self, ids: &[Oid]) -> BTreeMap<Oid, Vec<u8>> {
         let repo = self.repo();
-        each(repo.path(), &Packs::open(&repo), ids, <[u8]>::to_vec).unwrap().into_iter().collect()
+        let read = each(repo.path(), &Packs::open(&repo), ids, <[u8]>::to_vec).unwrap();
+        assert_eq!(read.len(), ids.len());
+        ids.iter().zip(read).filter_map(|(id, bytes)| Some((*id, bytes?))).collect()
     }
 
     /// Whether a pack alone gives `id`, without libgit2.
