@@ -17,6 +17,7 @@ pub mod registers;
 pub mod repo;
 pub mod solver;
 mod swapped;
+mod tiles;
 pub mod tree;
 pub mod verify;
 pub mod zipped;

@@ -64,7 +64,12 @@ pub fn id_of(kind: Kind, bytes: &[u8]) -> Result<Oid, git2::Error> {
 
 pub(super) fn raw_id(kind: Kind, bytes: &[u8]) -> [u8; 20] {
     let mut hash = Sha1::new();
-    hash.update(format!("{} {}\0", kind.word(), bytes.len()));
+    let mut head = [0; 32];
+    let mut free = &mut head[..];
+    // There is room for any length.
+    let _ = write!(free, "{} {}\0", kind.word(), bytes.len());
+    let length = 32 - free.len();
+    hash.update(&head[..length]);
     hash.update(bytes);
     hash.finalize().into()
 }

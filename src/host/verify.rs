@@ -2,8 +2,7 @@
 //!
 //! Files are hashed as they lie in the packs of git, ahead of what is followed.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::io;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::thread::{ScopedJoinHandle, scope};
 
@@ -12,7 +11,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::git::{broken, create_reference, failed};
 use super::logged::read;
-use super::packs::{Files, Packs, each};
+use super::packs::{Packs, each};
+use super::tiles::Tiles;
 use super::tree::{self, Differs, differences};
 use crate::model::time::Timestamp;
 use crate::record::anchored::{self, Filed};
@@ -45,8 +45,8 @@ pub struct Read {
 /// What is asked of the signature of each commit: the armour and the bytes it is over, and the date; gives what is wrong with it.
 pub type Signed<'a> = &'a dyn Fn(Option<(&str, &[u8])>, Timestamp) -> Option<String>;
 
-/// SHA-256 and length of files, by their names in git.
-type Hashes = HashMap<Oid, (log::Hash, u64)>;
+/// SHA-256 and length of files, in the order in which they were asked for; of one that cannot be read none.
+type Hashes = Vec<Option<(log::Hash, u64)>>;
 
 /// A commit and what it changes, before anything of it was hashed.
 struct Waiting<'r> {
@@ -88,8 +88,10 @@ pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<
     };
     let packs = Packs::open(&repo);
     let (path, packs) = (repo.path(), &packs);
+    let tiles = Tiles::at(&repo, packs, tip);
     scope(|scope| {
         let mut ahead: Option<Ahead<'_, '_>> = None;
+        let mut compared: Option<ScopedJoinHandle<'_, ()>> = None;
         let mut begun = false;
         loop {
             // While the files of some commits are hashed, the next ones are looked at, and those before are followed.
@@ -101,15 +103,26 @@ pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<
             for Ahead { waiting, hashes } in before.into_iter().chain(last) {
                 let hashes =
                     hashes.join().map_err(|_| failed(ErrorClass::Permanent, "read the locker", "a thread ended early"))??;
-                read.finding = follow(&repo, &mut read, waiting, &hashes, signed)?;
+                read.finding = follow(&repo, &mut read, waiting, hashes, signed)?;
                 if read.finding.is_some() {
                     return Ok(read);
                 }
+                // One after another, so that no more than the files of two are in memory.
+                if compared.take().is_some_and(|thread| thread.join().is_err()) {
+                    tiles.doubt();
+                }
+                let (tiles, full) = (&tiles, read.chain.log().take_full());
+                compared = Some(scope.spawn(move || tiles.compare(&full)));
             }
             read.finding = match ended {
                 None => continue,
                 Some(Ended::Damaged(id, error)) => Some(damaged(&repo, id, &error)),
-                Some(Ended::All) => tiles(&repo, packs, tip, &read.chain)?,
+                Some(Ended::All) => {
+                    if compared.take().is_some_and(|thread| thread.join().is_err()) {
+                        tiles.doubt();
+                    }
+                    tiles.finding(&repo, tip, &mut read.chain)
+                }
             };
             return Ok(read);
         }
@@ -142,11 +155,10 @@ fn batch<'r>(
     (waiting, Some(Ended::All))
 }
 
-/// The files that are there after `waiting`, each once, in the order of the commits: what one commit wrote is in one pack.
+/// The files that are there after `waiting`, in the order of the commits: what one commit wrote is in one pack.
 fn files(waiting: &[Waiting<'_>]) -> Vec<Oid> {
-    let there = waiting.iter().flat_map(|one| &one.changed).filter(|(how, ..)| *how != How::Deleted).map(|(_, _, id)| *id);
-    let mut known = HashSet::new();
-    there.filter(|id| known.insert(*id)).collect()
+    let there = waiting.iter().flat_map(|one| &one.changed).filter(|(how, ..)| *how != How::Deleted);
+    there.map(|(_, _, id)| *id).collect()
 }
 
 pub(super) fn tip(repo: &Repository, branch: &str) -> Result<Oid, WorldError> {
@@ -191,7 +203,7 @@ fn looked_at(repo: &Repository, id: Oid, first: bool) -> Result<Option<Waiting<'
     Ok(Some(Waiting { commit, tree, changed }))
 }
 
-fn damaged(repo: &Repository, id: Oid, error: &git2::Error) -> Finding {
+pub(super) fn damaged(repo: &Repository, id: Oid, error: &git2::Error) -> Finding {
     let since = repo.find_commit(id).ok().and_then(|commit| Timestamp::from_second(commit.time().seconds()).ok());
     let what = format!("git cannot read it: {}", error.message());
     Finding { code: "slm::evidence-damaged", what, commit: Some(id.to_string()), since }
@@ -202,14 +214,23 @@ fn follow(
     repo: &Repository,
     read_so_far: &mut Read,
     waiting: Vec<Waiting<'_>>,
-    hashes: &Hashes,
+    hashes: Hashes,
     signed: Option<Signed<'_>>,
 ) -> Result<Option<Finding>, WorldError> {
+    let mut hashes = hashes.into_iter();
     let Read { chain, anchors, pointers, .. } = read_so_far;
     for Waiting { commit, tree, changed } in waiting {
         let date = |time: git2::Time| Timestamp::from_second(time.seconds()).unwrap_or_default();
         let id = commit.id().to_string();
         let here = |code, what| Finding { code, what, commit: Some(id.clone()), since: Some(date(commit.time())) };
+        let mut known = Vec::with_capacity(changed.len());
+        for (how, path, _) in &changed {
+            known.push(match (how, if *how == How::Deleted { None } else { hashes.next().flatten() }) {
+                (How::Deleted, _) => ([0; 32], 0),
+                (_, Some(known)) => known,
+                (_, None) => return Ok(Some(here("slm::evidence-damaged", format!("git cannot read `{path}`")))),
+            });
+        }
         let mut leaves = Vec::with_capacity(changed.len());
         let mut run = None;
         let unread = broken("read the locker");
@@ -217,16 +238,11 @@ fn follow(
         let filed = |(path, bytes)| Filed { path, bytes, logged: Some(logged) };
         anchors.extend(new(repo, &changed, |path| path.starts_with(anchored::FOLDER)).map_err(&unread)?.into_iter().map(filed));
         pointers.extend(new(repo, &changed, |path| path.starts_with("raw/") && path.ends_with(SUFFIX)).map_err(&unread)?);
-        for (how, path, file) in changed {
-            let known = match (how, hashes.get(&file)) {
-                (How::Deleted, _) => ([0; 32], 0),
-                (_, Some(known)) => *known,
-                (_, None) => return Ok(Some(here("slm::evidence-damaged", format!("git cannot read `{path}`")))),
-            };
+        for ((how, path, file), (sha256, bytes)) in changed.into_iter().zip(known) {
             if how != How::Deleted && run_id(&path).is_some_and(|id| commit.message().unwrap_or_default().contains(id)) {
                 run.get_or_insert((path.clone(), file));
             }
-            leaves.push(Changed { how, leaf: Leaf { path, sha256: known.0, bytes: known.1 } });
+            leaves.push(Changed { how, leaf: Leaf { path, sha256, bytes } });
         }
         let run = run.map(|(path, id)| repo.find_blob(id).map(|blob| (path, blob.content().to_vec()))).transpose();
         let run = run.map_err(broken("read the locker"))?;
@@ -277,7 +293,7 @@ pub fn beside(root: &Path, branch: &str) -> Result<Vec<Filed>, WorldError> {
     for name in [format!("refs/heads/{branch}"), format!("refs/remotes/origin/{branch}")] {
         let Ok(tip) = repo.refname_to_id(&name) else { continue };
         let tree = repo.find_commit(tip).and_then(|commit| commit.tree()).map_err(&unread)?;
-        for (path, id) in tree::files(&tree).map_err(&unread)? {
+        for (path, id) in tree::files(&repo, &tree).map_err(&unread)? {
             all.insert((path, repo.find_blob(id).map_err(&unread)?.content().to_vec()));
         }
     }
@@ -292,44 +308,6 @@ pub fn sealed(root: &Path, commit: &str) -> Result<Option<Sealed>, WorldError> {
     let Some(note) = checkpoint(root, commit)? else { return Ok(None) };
     let standing = ledger::standing(&note, &[]).map_err(|error| failed(ErrorClass::Permanent, "read the checkpoint", error))?;
     Ok(Some(Sealed { commit: commit.to_owned(), size: standing.head.size, note, received: standing.received }))
-}
-
-/// Whether the files of the log at the tip are what its entries make them, and nothing else is beside them.
-fn tiles(repo: &Repository, packs: &Packs, tip: Oid, chain: &Chain) -> Result<Option<Finding>, WorldError> {
-    if chain.origin().is_none() {
-        return Ok(None);
-    }
-    let unread = broken("read the locker");
-    let tree = repo.find_commit(tip).and_then(|commit| commit.tree()).map_err(&unread)?;
-    let folder = tree.get_path(FOLDER.trim_end_matches('/').as_ref()).and_then(|entry| repo.find_tree(entry.id()));
-    // Listed once: to look up each by its path is to read the folder of a thousand others again.
-    let all = match folder.and_then(|folder| tree::files(&folder)) {
-        Ok(all) => all,
-        Err(error) => return Ok(Some(damaged(repo, tip, &error))),
-    };
-    let mut files = Files::new(repo.path(), packs);
-    let mut read = |path: &str| all.get(path).map(|id| files.read(*id).map(|bytes| bytes.to_vec())).transpose();
-    if let Err(error) = log::check(&chain.head(), |path| read(path).map_err(io::Error::other)) {
-        return Ok(Some(Finding::of_all("slm::evidence-bad-tile", error.to_string())));
-    }
-    let (found, expected) = (all.len() as u64, expected_files(chain.head().size) + chain.keys().len() as u64 + 1);
-    if found == expected {
-        return Ok(None);
-    }
-    let what = format!("`{FOLDER}` holds {found} files, and the log has {expected}");
-    Ok(Some(Finding::of_all("slm::evidence-strange-file", what)))
-}
-
-/// Tiles and bundles of a log of `size` entries.
-fn expected_files(size: u64) -> u64 {
-    let bundles = size.div_ceil(256);
-    let mut tiles = 0;
-    let mut hashes = size;
-    while hashes > 0 {
-        tiles += hashes.div_ceil(256);
-        hashes /= 256;
-    }
-    bundles + tiles
 }
 
 /// The ref that remembers the checkpoint of `branch` that was verified last.

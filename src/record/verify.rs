@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::keys::{self, Key};
 use super::leaf::{Leaf, hex};
 use super::ledger::{self, CHECKPOINT, LedgerError, Standing};
-use super::log::{Hash, Head, Verifier, entries, leaf_hash, node_hash, root_of};
+use super::log::{Frontier, Growing, Hash, Head, Verifier, entries, leaf_hash};
 use crate::model::time::Timestamp;
 
 /// Folders of what is written once: a file there never changes.
@@ -101,31 +101,6 @@ struct RunHead {
     at: Timestamp,
 }
 
-/// The tree so far, by its complete subtrees.
-#[derive(Clone, Default)]
-struct Frontier {
-    size: u64,
-    peaks: Vec<(u32, Hash)>,
-}
-
-impl Frontier {
-    fn push(&mut self, leaf: Hash) {
-        let (mut level, mut hash) = (0, leaf);
-        while let Some((_, left)) = self.peaks.pop_if(|(height, _)| *height == level) {
-            hash = node_hash(&left, &hash);
-            level += 1;
-        }
-        self.peaks.push((level, hash));
-        self.size += 1;
-    }
-
-    fn head(&self) -> Head {
-        let mut peaks = self.peaks.iter().rev().map(|(_, hash)| *hash);
-        let root = peaks.next().map(|last| peaks.fold(last, |right, left| node_hash(&left, &right)));
-        Head { size: self.size, root: root.unwrap_or_else(|| root_of(&[])) }
-    }
-}
-
 /// A checkpoint that was followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sealed {
@@ -140,7 +115,7 @@ pub struct Sealed {
 /// The history so far.
 #[derive(Default)]
 pub struct Chain {
-    tree: Frontier,
+    log: Growing,
     origin: Option<String>,
     keys: Vec<Key>,
     received: Option<Timestamp>,
@@ -177,11 +152,11 @@ impl Chain {
         }
         let (standing, sha256) = self.standing(step)?;
         self.changes(step)?;
-        let before = self.tree.clone();
+        let before = self.log.tree().clone();
         for changed in &step.changed {
-            self.tree.push(leaf_hash(&changed.leaf.entry()));
+            self.log.push(&changed.leaf.entry());
         }
-        if self.tree.head() != standing.head {
+        if self.log.tree().head() != standing.head {
             return Err(difference(step, &before, &standing.head));
         }
         self.dates(step, &standing)?;
@@ -276,7 +251,12 @@ impl Chain {
     /// The log as of the last commit followed.
     #[must_use]
     pub fn head(&self) -> Head {
-        self.tree.head()
+        self.log.tree().head()
+    }
+
+    /// The log itself, with the files that its entries make.
+    pub fn log(&mut self) -> &mut Growing {
+        &mut self.log
     }
 
     /// The log, once a commit was followed.
@@ -366,10 +346,10 @@ fn with_cause(error: &dyn std::error::Error) -> String {
 /// In which file the log and the commit differ first; by size and root alone nobody could say.
 fn difference(step: &Step<'_>, before: &Frontier, claimed: &Head) -> (&'static str, String) {
     let other = || ("slm::evidence-other-root", "its log does not go on from the log before".to_owned());
-    if claimed.size < before.size {
+    if claimed.size < before.size() {
         return other();
     }
-    let Ok(logged) = entries(claimed.size, before.size..claimed.size, step.read) else { return other() };
+    let Ok(logged) = entries(claimed.size, before.size()..claimed.size, step.read) else { return other() };
     let logged: Vec<Option<Leaf>> = logged.map(|entry| Leaf::parse(&entry.ok()?)).collect();
     let mut frontier = before.clone();
     logged.iter().flatten().for_each(|leaf| frontier.push(leaf_hash(&leaf.entry())));
@@ -378,7 +358,7 @@ fn difference(step: &Step<'_>, before: &Frontier, claimed: &Head) -> (&'static s
     }
     let logged: Vec<&Leaf> = logged.iter().flatten().collect();
     let runs = logged.iter().filter(|leaf| run_id(&leaf.path).is_some()).count();
-    if runs > 1 && before.size > 0 {
+    if runs > 1 && before.size() > 0 {
         let what = format!("its log goes on by the entries of {runs} runs: commits before it are missing, or in another order");
         return ("slm::evidence-other-root", what);
     }

@@ -11,6 +11,7 @@
 mod append;
 mod check;
 mod checkpoint;
+mod growing;
 mod merkle;
 mod note;
 mod tiles;
@@ -21,6 +22,7 @@ mod test_log;
 pub use append::{Appended, Appender};
 pub use check::check;
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use growing::{Frontier, Growing};
 pub use merkle::{Hash, Head, ProofError, leaf_hash, node_hash, root_of, verify_consistency, verify_inclusion};
 pub use note::{NoteError, Opened, Signature, Signer, Verifier, compose, open};
 pub use tiles::{Entries, LogError, MAX_ENTRY, Tiles, bundle_path, entries, root, tile_path};

@@ -11,7 +11,7 @@ pub const MAX_ENTRY: usize = u16::MAX as usize;
 /// Hashes in a full tile, entries in a full bundle.
 pub(super) const FULL: u16 = 256;
 /// Tree levels in a tile.
-const HEIGHT: u32 = 8;
+pub(super) const HEIGHT: u32 = 8;
 
 /// Why a log cannot be read, continued or believed.
 #[derive(Debug)]
