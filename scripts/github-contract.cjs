@@ -12,6 +12,7 @@ const PATHS = [
     "issues/comments/{comment_id}", "issues", "issues/{issue_number}"].map((end) => `/repos/{owner}/{repo}/${end}`),
   "/repos/{owner}/{repo}", "/repos/{owner}/{repo}/keys", "/repos/{owner}/{repo}/keys/{key_id}",
   "/app/installations/{installation_id}", "/user/memberships/orgs/{org}", "/orgs/{org}/secret-scanning/alerts",
+  "/orgs/{org}/teams/{team_slug}/members",
   "/user", "/orgs/{org}", "/orgs/{org}/members", "/orgs/{org}/outside_collaborators", "/orgs/{org}/repos",
   "/orgs/{org}/actions/permissions", "/orgs/{org}/actions/permissions/workflow",
   "/orgs/{org}/actions/secrets", "/orgs/{org}/dependabot/secrets", "/orgs/{org}/codespaces/secrets",

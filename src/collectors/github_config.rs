@@ -1,23 +1,24 @@
 //! The repositories at GitHub that hold policy and evidence: who may change each branch alone, and which merged pull request brought in
 //! each commit of the policy.
 //!
-//! Requests: one for each of the two branches, one a hundred commits in the window and one a hundred pull requests that were
-//! touched in it; none for an item.
+//! Requests: one for each of the two branches, one a hundred members of each team that their rules name, one a hundred commits in the
+//! window and one a hundred pull requests that were touched in it; none for an item.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::github_bodies::Member;
 use super::github_graph::{Listed, Page};
 use super::github_run::{Found, Run, incomplete, known, text};
-use super::github_writers::{Branch, alone};
+use super::github_writers::{Branch, Teams, alone, teams};
 use crate::model::catalog::{GithubConfig, GithubSource};
 use crate::model::id::SourceId;
 use crate::model::snapshot::{Completeness, Unseen, Value};
 use crate::model::time::{Limit, Timestamp};
-use crate::transport::github::Github;
+use crate::transport::github::{Github, segment};
 use crate::world::{Clock, Collected, Collector};
 
 const BRANCH: &str = include_str!("github_config_branch.graphql");
@@ -30,7 +31,7 @@ const MARGIN: i64 = 86_400;
 
 /// Entity types and the attributes this collector can observe of them.
 pub const EMITS: &[(&str, &[&str])] = &[
-    ("GitHub::Branch", &["alone", "branch", "holds", "lost_merges", "merged_pulls", "repo"]),
+    ("GitHub::Branch", &["alone", "branch", "holds", "lost_merges", "merged_pulls", "repo", "unseen_teams"]),
     ("GitHub::Commit", &["committed_at", "merged_by"]),
 ];
 
@@ -175,8 +176,14 @@ impl Collector for ConfigAtGithub {
         let (mut branches, mut commits) = (Found::new(), Found::new());
         let policy = Place { repo: &self.config.repo, branch: &self.config.branch, holds: "policy" };
         let evidence = Place { repo: self.config.evidence_repo(), branch: &self.evidence, holds: "evidence" };
+        let mut shown = Vec::new();
         for place in [&policy, &evidence] {
-            run.branch(place, &mut branches).await;
+            let rules = run.branch(place, &mut branches).await;
+            shown.extend(rules.map(|rules| (place, rules)));
+        }
+        let members = run.teams(shown.iter().flat_map(|(_, rules)| teams(rules)).collect()).await;
+        for (place, rules) in &shown {
+            write(place, rules, &members, &mut branches);
         }
         let counted = run.commits(&policy, since, &mut commits).await;
         let since = Timestamp::from_second(since.as_second().saturating_add(MARGIN)).unwrap_or(since);
@@ -213,29 +220,63 @@ impl Place<'_> {
     }
 }
 
+/// Who is in each team that was asked for, and why that of others was not shown.
+struct Asked {
+    teams: Teams,
+    unseen: BTreeMap<String, String>,
+}
+
+/// Says of `place` in `found` who may change it alone by its `rules`.
+fn write(place: &Place<'_>, rules: &Branch, asked: &Asked, found: &mut Found) {
+    let Some(names) = alone(rules, &asked.teams) else {
+        found.lacks(&place.unseen("the rules"));
+        return;
+    };
+    let Some(branch) = found.resources.get_mut(place.id().as_str()) else { return };
+    branch.set("alone", text(&names.into_iter().collect::<Vec<_>>().join(", ")));
+    let unseen: Vec<&str> = teams(rules).iter().filter_map(|team| asked.unseen.get(team).map(String::as_str)).collect();
+    if !unseen.is_empty() {
+        branch.set("unseen_teams", text(&unseen.join("; ")));
+    }
+}
+
 impl Run<'_> {
-    /// Who may change `place` alone.
-    async fn branch(&mut self, place: &Place<'_>, found: &mut Found) {
-        let read = self.ask::<Answer<Branch>>(&format!("graphql-config-{}", place.holds), BRANCH, place.given()).await;
+    /// The rules of `place`, when they were shown.
+    async fn branch(&mut self, place: &Place<'_>, found: &mut Found) -> Option<Branch> {
+        let mut read = self.ask::<Answer<Branch>>(&format!("graphql-config-{}", place.holds), BRANCH, place.given()).await;
         read.omitted.iter().for_each(|omitted| found.lacks(&read.left_out(omitted)));
         found.lacks(&read.seen);
-        let shown = read.pages.first().filter(|answer| place.is(answer)).and_then(|answer| answer.repository.as_ref());
-        let reference = shown.and_then(|repository| repository.reference.as_ref());
+        let first = if read.pages.is_empty() { None } else { Some(read.pages.swap_remove(0)) };
+        let reference = first.filter(|answer| place.is(answer)).and_then(|answer| answer.repository?.reference);
         if reference.is_none() && read.seen.is_complete() {
             found.lacks(&incomplete(Unseen::Inconsistent, format!("{} shows no branch `{}`", place.repo, place.branch)));
         }
-        let names = reference.filter(|_| read.omitted.is_empty()).and_then(alone);
-        if reference.is_some() && names.is_none() {
+        if reference.is_some() && !read.omitted.is_empty() {
             found.lacks(&place.unseen("the rules"));
         }
-        let names = names.map(|names| names.into_iter().collect::<Vec<_>>().join(", "));
-        let attributes = known([
-            ("alone", names.as_deref().map(text)),
-            ("branch", Some(text(place.branch))),
-            ("holds", Some(text(place.holds))),
-            ("repo", Some(text(place.repo))),
-        ]);
+        let attributes =
+            known([("branch", Some(text(place.branch))), ("holds", Some(text(place.holds))), ("repo", Some(text(place.repo)))]);
         found.add(place.id(), attributes);
+        reference.filter(|_| read.omitted.is_empty())
+    }
+
+    /// Who is in each team of `named`. One that is not shown to the login leaves the team a name: what rests on it is not seen, and
+    /// nothing else.
+    async fn teams(&mut self, named: BTreeSet<String>) -> Asked {
+        let mut asked = Asked { teams: Teams::new(), unseen: BTreeMap::new() };
+        for team in named {
+            let Some((org, slug)) = team.split_once('/') else { continue };
+            let name = format!("GET /orgs/{{org}}/teams/{slug}/members");
+            let route = format!("/orgs/{}/teams/{}/members?per_page=100", segment(org), segment(slug));
+            let read = self.list::<Vec<Member>>(&name, &route, |page| page.len() as u64, true).await;
+            match &read.seen {
+                Completeness::Complete => {
+                    asked.teams.insert(team, read.pages.into_iter().flatten().map(|member| member.login).collect());
+                }
+                Completeness::Incomplete { detail, .. } => drop(asked.unseen.insert(team, detail.clone())),
+            }
+        }
+        asked
     }
 
     /// The commits of `place` since `since` with the pull requests that brought them in; how many the source counts.

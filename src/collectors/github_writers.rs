@@ -1,6 +1,6 @@
 //! Who may change a branch without another's approval, as its protection and its rulesets say it together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -83,15 +83,28 @@ struct Bypass {
 
 /// Names of identities.
 type Names = BTreeSet<String>;
+/// Who is in each team that was shown, by `organisation/team`.
+pub type Teams = BTreeMap<String, Names>;
+
+/// Teams that the rules of `branch` let through, as `organisation/team`.
+pub fn teams(branch: &Branch) -> Names {
+    let named = limits(branch).into_iter().flatten().flatten();
+    named.filter_map(|name| name.strip_prefix(TEAM).map(str::to_owned)).collect()
+}
 
 /// Who may change `branch` without anybody's approval: nobody, some, or everybody who may push; `None` when its rules were not all
-/// shown.
-pub fn alone(branch: &Branch) -> Option<Names> {
+/// shown. A team of `teams` stands for whoever is in it.
+pub fn alone(branch: &Branch, teams: &Teams) -> Option<Names> {
     let limits = limits(branch)?;
     if limits.is_empty() {
         return Some(Names::from([EVERYBODY.to_owned()]));
     }
-    // Each limit must be passed; who is in a group is not shown, so whoever may be counts as being.
+    let people = |name: String| match name.strip_prefix(TEAM).and_then(|team| teams.get(team)) {
+        Some(members) => members.iter().map(|login| format!("user {login}")).collect(),
+        None => vec![name],
+    };
+    let limits: Vec<Names> = limits.into_iter().map(|limit| limit.into_iter().flat_map(people).collect()).collect();
+    // Each limit must be passed; who is in another group is not shown, so whoever may be counts as being.
     let passes = |name: &str, limit: &Names| limit.iter().any(|one| may_be_one(one, name));
     let all = limits.iter().flatten().filter(|name| limits.iter().all(|limit| passes(name, limit)));
     Some(all.cloned().collect())
@@ -143,11 +156,14 @@ impl Rule {
     }
 }
 
+/// How a team is named among identities.
+const TEAM: &str = "team ";
+
 impl Actor {
     fn name(&self) -> Option<String> {
         let Self { slug, combined_slug, login } = self;
-        let named = |word: &str, name: &Option<String>| name.as_ref().map(|name| format!("{word} {name}"));
-        named("app", slug).or_else(|| named("team", combined_slug)).or_else(|| named("user", login))
+        let named = |word: &str, name: &Option<String>| name.as_ref().map(|name| format!("{word}{name}"));
+        named("app ", slug).or_else(|| named(TEAM, combined_slug)).or_else(|| named("user ", login))
     }
 }
 
@@ -178,7 +194,7 @@ mod tests {
 
     fn of(branch: Json) -> Option<Vec<String>> {
         let branch: Branch = serde_json::from_value(branch).unwrap();
-        alone(&branch).map(|names| names.into_iter().collect())
+        alone(&branch, &Teams::new()).map(|names| names.into_iter().collect())
     }
 
     fn protection(admins: bool, reviews: bool, pushers: Option<Json>) -> Json {
@@ -229,6 +245,30 @@ mod tests {
             rule("PULL_REQUEST", Some(1), page(json!([team])))
         ]));
         assert_eq!(of(json!({ "rules": rules })), want(&["owners of the organisation", "team acme/sec"]));
+    }
+
+    #[test]
+    fn a_team_that_was_shown_stands_for_whoever_is_in_it() {
+        let none = page(json!([]));
+        let team = actor(json!({ "combinedSlug": "acme/sec" }));
+        let user = |login: &str| json!([{ "actor": { "login": login } }]);
+        let one = page(json!([rule("UPDATE", None, page(json!([team.clone()])))]));
+        let both = json!({ "branchProtectionRule": protection(true, false, Some(user("ada"))), "rules": one });
+        let read = |branch: &Json| serde_json::from_value::<Branch>(branch.clone()).unwrap();
+        let of = |branch: &Json, members: Option<&[&str]>| {
+            let named = |all: &[&str]| all.iter().map(|&name| name.to_owned()).collect::<Names>();
+            let shown = members.map(|all| ("acme/sec".to_owned(), named(all)));
+            alone(&read(branch), &shown.into_iter().collect()).map(|names| names.into_iter().collect::<Vec<_>>())
+        };
+        assert_eq!(teams(&read(&both)), Names::from(["acme/sec".to_owned()]));
+        assert_eq!(teams(&read(&json!({ "rules": none }))), Names::new());
+        let alone = json!({ "rules": one });
+        assert_eq!(of(&alone, None), want(&["team acme/sec"]));
+        assert_eq!(of(&alone, Some(&["ada", "bo"])), want(&["user ada", "user bo"]));
+        assert_eq!(of(&alone, Some(&[])), want(&[]), "nobody is in it");
+        assert_eq!(of(&both, None), want(&["team acme/sec", "user ada"]), "she may be in it");
+        assert_eq!(of(&both, Some(&["ada", "bo"])), want(&["user ada"]));
+        assert_eq!(of(&both, Some(&["bo"])), want(&[]), "each rule lets through somebody else");
     }
 
     #[test]

@@ -41,8 +41,19 @@ fn verdict(source: &SourceId, config: &GithubConfig, snapshot: &Snapshot) -> Ver
         })
     };
     match (alone("policy"), alone("evidence")) {
-        (Ok(policy), Ok(evidence)) => both((&config.repo, &policy), (config.evidence_repo(), &evidence)),
+        (Ok(policy), Ok(evidence)) => because(both((&config.repo, &policy), (config.evidence_repo(), &evidence)), branches),
         (Err(unseen), _) | (_, Err(unseen)) => Verdict::Unseen(unseen),
+    }
+}
+
+/// `verdict` with the reason why the members of teams were not shown, where it is not known.
+fn because(verdict: Verdict, branches: &Population) -> Verdict {
+    let hidden: BTreeSet<&str> = branches.resources.iter().filter_map(|branch| branch.text("unseen_teams")).collect();
+    match verdict {
+        Verdict::Unseen(what) if !hidden.is_empty() => {
+            Verdict::Unseen(format!("{what}: {}", hidden.into_iter().collect::<Vec<_>>().join("; ")))
+        }
+        other => other,
     }
 }
 
@@ -148,6 +159,27 @@ mod tests {
         assert_eq!(of(Some(""), Some("*"), false), Verdict::Apart, "policy needs an approval of whoever changes it");
         assert_eq!(of(Some("user ada"), Some("app slm"), false), Verdict::Apart);
         assert_eq!(of(Some("team acme/sec"), Some("app slm"), false), Verdict::Apart, "an app is in no team");
+    }
+
+    #[test]
+    fn why_the_members_of_a_team_were_not_shown_is_said_where_it_matters() {
+        let branch = |why: Option<&str>| {
+            let why = why.map(|why| ("unseen_teams".into(), Value::Text(why.into())));
+            Resource::new(format!("{why:?}").into(), why.into_iter().collect())
+        };
+        let branches = Population {
+            source: "org".into(),
+            scope: "acme".to_owned(),
+            entity: "GitHub::Branch".into(),
+            completeness: Completeness::Complete,
+            resources: Arc::new(vec![branch(None), branch(Some("status 403"))]),
+        };
+        assert_eq!(
+            because(Verdict::Unseen("not shown".to_owned()), &branches),
+            Verdict::Unseen("not shown: status 403".to_owned())
+        );
+        assert_eq!(because(Verdict::Apart, &branches), Verdict::Apart);
+        assert_eq!(because(shared(&["app slm"]), &branches), shared(&["app slm"]));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Held {
     pub merged: Vec<(u64, Timestamp, String)>,
     /// Items a page.
     pub page: usize,
+    /// Who is in each team, by `organisation/team`.
+    pub teams: BTreeMap<String, Vec<String>>,
 }
 
 impl Held {
@@ -38,7 +40,7 @@ impl Held {
         let reviewed = rule("PULL_REQUEST", Some(1), &[]);
         let bound = rule("UPDATE", None, &[json!({ "slug": "slm" })]);
         let branches = [(MAIN.to_owned(), rules(&[reviewed])), (EVIDENCE.to_owned(), rules(&[bound]))];
-        Self { branches: branches.into(), commits: Vec::new(), merged: Vec::new(), page: 2 }
+        Self { branches: branches.into(), commits: Vec::new(), merged: Vec::new(), page: 2, teams: BTreeMap::new() }
     }
 
     /// A commit on top of `main`, brought in by a pull request or pushed.
@@ -48,6 +50,19 @@ impl Held {
             self.merged.retain(|(other, ..)| *other != number);
             self.merged.insert(0, (number, at, name.to_owned()));
         }
+    }
+
+    /// A page of the members of a team, and where it goes on below `root`.
+    pub fn members(&self, method: &str, route: &str, root: &str) -> Option<(u16, String, Json)> {
+        let (path, query) = route.split_once('?').filter(|_| method == "GET")?;
+        let (org, slug) = path.strip_prefix("/orgs/")?.strip_suffix("/members")?.split_once("/teams/")?;
+        let Some(all) = self.teams.get(&format!("{org}/{slug}")) else { return Some((404, String::new(), json!({}))) };
+        let page = query.split('&').find_map(|part| part.strip_prefix("page=")).map_or(1, |page| page.parse().unwrap());
+        let left = all.get((page - 1) * self.page..).unwrap_or_default();
+        let next = format!("link: <{root}{path}?per_page=100&page={}>; rel=\"next\"\r\n", page + 1);
+        let member = |login: &String| json!({ "login": login, "id": 1, "type": "User", "bio": CANARY });
+        let shown: Vec<Json> = left.iter().take(self.page).map(member).collect();
+        Some((200, if left.len() > self.page { next } else { String::new() }, json!(shown)))
     }
 
     /// What is answered to one of the queries for it.
@@ -242,6 +257,59 @@ async fn who_may_change_both_branches_alone_is_found_by_their_rules_and_what_is_
     }
 }
 
+#[tokio::test]
+async fn who_is_in_a_team_that_the_rules_name_is_read_page_by_page_and_a_team_that_is_hidden_is_not_seen() {
+    let mut catalog = shipped();
+    let org = GithubSource { org: "acme".to_owned(), config: Some(config()), ..GithubSource::default() };
+    catalog.settings.sources.insert("org".into(), SourceKind::Github(org));
+    let people = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let hidden = "whether anybody is both team acme/sec and user ada is not shown: could not GET /orgs/{org}/teams/sec/members of acme, page 1";
+    for (members, alone, want) in [
+        (Some(people(&["bo", "cy", "di"])), "user bo, user cy, user di", Verdict::Apart),
+        (Some(people(&["bo", "cy", "ada"])), "user ada, user bo, user cy", Verdict::Shared(["user ada".to_owned()].into())),
+        (None, "team acme/sec", Verdict::Unseen(hidden.to_owned())),
+    ] {
+        let mut held = Held::new();
+        let team = rules(&[rule("PULL_REQUEST", Some(1), &[json!({ "combinedSlug": "acme/sec" })])]);
+        let user = json!({ "branchProtectionRule": {
+            "bypassPullRequestAllowances": empty(), "isAdminEnforced": true, "lockBranch": false,
+            "pushAllowances": { "pageInfo": { "hasNextPage": false, "endCursor": null }, "nodes": [{ "actor": { "login": "ada" } }] },
+            "requiredApprovingReviewCount": null, "requiresApprovingReviews": false, "restrictsPushes": true,
+        }, "refUpdateRule": null, "rules": empty() });
+        held.branches = [(MAIN.to_owned(), team), (EVIDENCE.to_owned(), user)].into();
+        held.teams.extend(members.clone().map(|members| ("acme/sec".to_owned(), members)));
+        let server = serving(held);
+        let seen = collect(&server).await;
+        // One who is not let in where teams are listed sees the rest all the same.
+        assert_eq!(seen.receipt.completeness, Completeness::Complete);
+        let (branches, _) = of(&seen, "GitHub::Branch");
+        let policy = branches.iter().find(|one| one.text("holds") == Some("policy")).unwrap();
+        assert_eq!((policy.text("alone"), policy.text("unseen_teams").is_some()), (Some(alone), members.is_none()));
+        let asked = server.with(|state| state.seen.iter().filter(|request| request.contains("/teams/")).count());
+        assert_eq!(asked, if members.is_some() { 2 } else { 1 }, "three members in pages of two, once for the one team");
+        let snapshot =
+            slm::model::snapshot::Snapshot { taken: day(24), populations: seen.populations, receipts: vec![seen.receipt] };
+        match (&segregation(&catalog, &snapshot)[0].verdict, want) {
+            (Verdict::Unseen(why), Verdict::Unseen(part)) => assert!(why.starts_with(&part), "{why}"),
+            (told, want) => assert_eq!(*told, want),
+        }
+    }
+}
+
+/// What is asked of a team.
+pub async fn requests() -> std::collections::BTreeSet<[String; 4]> {
+    let mut held = Held::new();
+    held.branches.insert(MAIN.to_owned(), rules(&[rule("UPDATE", None, &[json!({ "combinedSlug": "acme/sec" })])]));
+    held.teams.insert("acme/sec".to_owned(), vec!["bo".to_owned()]);
+    let server = serving(held);
+    collect(&server).await;
+    server.with(|state| std::mem::take(&mut state.sent))
+}
+
+fn empty() -> Json {
+    json!({ "pageInfo": { "hasNextPage": false, "endCursor": null }, "nodes": [] })
+}
+
 /// A config repo at GitHub, whose commits so far came by pull requests.
 fn world(server: &Server) -> World {
     let world = World::scaffolded().with("GITHUB_TOKEN", TOKEN);
@@ -322,7 +390,12 @@ fn plan_status_and_the_report_of_a_period_say_who_may_change_policy_and_evidence
     for verb in ["status", "plan"] {
         world.slm(&[verb]).says(told);
     }
+    world.slm(&["check"]).exits(0);
     world.slm(&["apply", "--auto-approve"]);
+    // Offline, as the run saw it.
+    world.slm(&["check"]).exits(2).says(told).says("the newest run that is recorded here");
+    let observed = &world.slm(&["check", "--format", "json"]).json()["observed"];
+    assert_eq!(observed["segregation"][0]["verdict"], json!({ "shared": ["app slm"] }));
     let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
     world.slm(&["report", "period", "--from", &today, "--to", &today]).says(told);
     server.with(|state| state.held.as_mut().unwrap().branches.remove(EVIDENCE));

@@ -117,6 +117,17 @@ async fn deliveries() -> BTreeSet<[String; 4]> {
     sent
 }
 
+/// Permissions of an App, each with its level, that the docs ask for to see who writes policy and evidence.
+fn asked_for() -> Vec<(String, String)> {
+    let docs = std::fs::read_to_string(root().join("docs/config.md")).unwrap();
+    let table = docs.split("What the login needs for all of").nth(1).unwrap().split("\n\n").nth(1).unwrap();
+    let cells = table.lines().skip(2).map(|row| row.split('|').nth(2).unwrap().trim().trim_matches('`').to_owned());
+    let all: Vec<_> =
+        cells.map(|cell| cell.split_once(": ").map(|(name, level)| (name.to_owned(), level.to_owned())).unwrap()).collect();
+    assert!(all.len() >= 6, "{all:?}");
+    all
+}
+
 #[tokio::test]
 async fn every_request_is_one_that_the_published_description_knows() {
     let Some(file) = prism() else { return };
@@ -138,9 +149,11 @@ async fn every_request_is_one_that_the_published_description_knows() {
     sent.extend(crate::github_dispatch::requests().await);
     sent.extend(crate::github_rights::requests().await);
     sent.extend(crate::github_leaks::requests().await);
+    sent.extend(crate::github_config::requests().await);
     sent.extend(crate::ci::requests());
     for list in [
         "/orgs/acme/secret-scanning/alerts?state=open",
+        "/orgs/acme/teams/sec/members?per_page=100",
         "/app/installations/100",
         "/repos/acme/slm/check-runs/",
         "/repos/acme/slm/issues/comments/",
@@ -169,6 +182,12 @@ async fn every_request_is_one_that_the_published_description_knows() {
     let permissions = &published["components"]["schemas"]["app-permissions"]["properties"];
     let strange: Vec<_> = slm::plan::github::DESCRIBED.iter().filter(|name| permissions.get(*name).is_none()).collect();
     assert!(strange.is_empty(), "{strange:?}");
+
+    let strange = asked_for().into_iter().filter(|(name, level)| {
+        let levels = permissions[name.as_str()]["enum"].as_array();
+        !levels.is_some_and(|levels| levels.iter().any(|one| one == level.as_str()))
+    });
+    assert_eq!(strange.collect::<Vec<_>>(), []);
 
     // The judge is awake: a write without the id of its key is refused.
     let put = described.iter().find(|[method, ..]| method == "PUT").unwrap();

@@ -244,6 +244,9 @@ impl State {
         if let Some(answer) = self.held.as_ref().and_then(|held| held.answer(body)) {
             return (200, String::new(), answer.to_string());
         }
+        if let Some((status, link, answer)) = self.held.as_ref().and_then(|held| held.members(method, route, &self.root)) {
+            return (status, link, answer.to_string());
+        }
         if let Some((status, link, answer)) = self.keys(method, route, body).or_else(|| self.readers(method, route)) {
             return (status, link, answer.to_string());
         }
