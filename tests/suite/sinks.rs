@@ -285,6 +285,12 @@ async fn each_complete_run_is_mirrored_and_one_that_did_not_see_everything_waits
     let tally = found.items()[0]["tally"].as_s().unwrap();
     assert!(serde_json::from_str::<serde_json::Value>(tally).unwrap().is_object(), "{tally}");
 
+    // One that cannot be reached is a gap of that run, and holds up no other.
+    let gone = "\n[[locker.sink]]\nid = \"gone\"\ns3 = { source = \"prod\", region = \"eu-west-1\", bucket = \"acme-gone\", retention = \"2d\" }\n";
+    world.write("slm.toml", &(text.clone() + gone));
+    world.slm(&["apply", "--auto-approve"]).exits(3).says("kept by `copy`, `table`").says("! `gone` does not keep it: ");
+    world.write("slm.toml", &text);
+
     // A history of ours that is another is not mirrored over the one that is there.
     git(&world.root(), &["update-ref", BRANCH, &format!("{tip}~1")]);
     world.slm(&["apply", "--auto-approve"]).exits(7).says("`copy` has another log").says("`table` has another log");
