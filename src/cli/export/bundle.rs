@@ -19,7 +19,7 @@ use crate::model::period::{At, Period};
 use crate::model::snapshot::Snapshot;
 use crate::record::bundle::{CHECKPOINT, DIGEST, ENTRIES, MANIFEST, Manifest, OBJECTS, Packed, digest};
 use crate::record::{decisions_path, leaf::hex, snapshot_path};
-use crate::report::bundle::{self as pages, Log, Made, Version};
+use crate::report::bundle::{self as pages, Log, Made, Version, View};
 use crate::report::words;
 
 /// The page about a clone of the whole locker.
@@ -105,14 +105,9 @@ fn files(
     let manual = signatures(gathered);
     let log = log(&archive);
     let made = Made { catalog, period, log: &log, versions: &versions, manual: &manual, framework };
-    for (control, all) in &versions {
-        let Some(declared) = catalog.controls.get(control) else { continue };
-        for version in all {
-            let text = texts.get(&version.file).map_or("", String::as_str);
-            files.add(&version.page, pages::packet(&made, declared, version, text)?);
-        }
-    }
-    drawn(&made, &mut files)?;
+    let view = pages::view(&made);
+    packets(&made, &view, &texts, &mut files)?;
+    drawn(&made, &view, &mut files)?;
     proofs(&archive, &mut files);
     let mut packed = std::mem::take(&mut files.packed);
     packed.sort_by(|a, b| a.file.cmp(&b.file));
@@ -191,16 +186,29 @@ fn log(archive: &Archive<'_>) -> Log {
     }
 }
 
-/// Pages and tables.
-fn drawn(made: &Made<'_>, files: &mut Files) -> Result<(), Trouble> {
-    let view = pages::view(made);
-    files.add("index.html", pages::index(&view)?);
-    files.add("README.md", pages::readme(&view)?);
-    files.add("summary.pdf", pages::pdf(&view)?);
-    files.add("summary.csv", pages::summary_csv(&view));
-    files.add("deviations.csv", pages::deviations_csv(&view));
+/// A page for each control, and for each version of its decisions.
+fn packets(made: &Made<'_>, view: &View<'_>, texts: &Texts, files: &mut Files) -> Result<(), Trouble> {
+    for control in &view.controls {
+        files.add(&pages::path(control), pages::control(view, control)?);
+        let id = ControlId::from(&control.id);
+        let (Some(declared), Some(all)) = (made.catalog.controls.get(&id), made.versions.get(&id)) else { continue };
+        for version in all {
+            let text = texts.get(&version.file).map_or("", String::as_str);
+            files.add(&version.page, pages::packet(made, (declared, control), version, text)?);
+        }
+    }
+    Ok(())
+}
+
+/// Pages and tables of all of it.
+fn drawn(made: &Made<'_>, view: &View<'_>, files: &mut Files) -> Result<(), Trouble> {
+    files.add("index.html", pages::index(view)?);
+    files.add("README.md", pages::readme(view)?);
+    files.add("summary.pdf", pages::pdf(view)?);
+    files.add("summary.csv", pages::summary_csv(view));
+    files.add("deviations.csv", pages::deviations_csv(view));
     files.add("members.csv", pages::members_csv(made));
-    files.add("summary.json", serde_json::to_vec(&view)?);
+    files.add("summary.json", serde_json::to_vec(view)?);
     files.add("period.json", serde_json::to_vec(made.period)?);
     files.add("VERIFY.md", VERIFY);
     Ok(())

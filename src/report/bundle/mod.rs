@@ -7,6 +7,8 @@ mod pages;
 mod pdf;
 mod strips;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::BTreeMap;
@@ -20,10 +22,10 @@ use crate::model::period::{At, Period};
 use crate::model::time::Timestamp;
 
 pub use packet::{Line, packet};
-pub use pages::{index, readme};
+pub use pages::{control, index, path, readme};
 pub use pdf::pdf;
 pub use tables::{deviations_csv, members_csv, summary_csv};
-pub use view::{View, view};
+pub use view::{ControlView, View, view};
 
 /// What a bundle is made of.
 pub struct Made<'a> {

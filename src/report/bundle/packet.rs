@@ -1,19 +1,21 @@
 //! One version of the decisions of a control as a page: what was judged, why, and where the proof is.
 
-use minijinja::Environment;
+use std::collections::BTreeSet;
+
 use minijinja::value::Serde;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+use super::pages::templates;
 use super::strips::Said;
 use super::view::anchor;
-use super::{Made, Version};
+use super::{ControlView, Made, Version};
 use crate::model::assessment::{Because, Status, Subject};
 use crate::model::catalog::Control;
 use crate::model::id::{EntityType, ResourceId, SourceId};
 use crate::report::words;
 
-/// The most members on a page; the file has all.
+/// The most members on a page, beside those that other pages lead to; the file has all.
 const LINES: usize = 200;
 /// From a page to the index.
 const UP: &str = "../../../../";
@@ -101,11 +103,16 @@ impl Row {
     }
 }
 
-/// The page of `version` of the decisions of `control`, whose file is `text`.
+/// The page of `version` of the decisions of `control`, whose file is `text`. Whoever is drawn in `view` is on it.
 ///
 /// # Errors
 /// When the template does not fit.
-pub fn packet(made: &Made<'_>, control: &Control, version: &Version, text: &str) -> Result<String, minijinja::Error> {
+pub fn packet(
+    made: &Made<'_>,
+    (control, view): (&Control, &ControlView),
+    version: &Version,
+    text: &str,
+) -> Result<String, minijinja::Error> {
     let mut lines: Vec<Line> = Line::all(text).collect();
     let mut tally = std::collections::BTreeMap::<Said, usize>::new();
     lines.iter().for_each(|line| *tally.entry(line.status.into()).or_default() += 1);
@@ -113,15 +120,16 @@ pub fn packet(made: &Made<'_>, control: &Control, version: &Version, text: &str)
     lines.sort_by(|a, b| {
         (Said::from(b.status), words::subject(&a.subject())).cmp(&(Said::from(a.status), words::subject(&b.subject())))
     });
-    let more = lines.len().saturating_sub(LINES);
-    let rows: Vec<Row> = lines.iter().take(LINES).map(Row::of).collect();
+    let drawn: BTreeSet<&str> = view.members.iter().map(|member| member.name.as_str()).collect();
+    let all = lines.iter().map(Row::of).enumerate();
+    let rows: Vec<Row> = all.filter(|(at, row)| *at < LINES || drawn.contains(row.subject.as_str())).map(|(_, row)| row).collect();
+    let more = lines.len() - rows.len();
     let run = made.period.runs.get(version.from);
     let next = made.versions.get(&control.id).and_then(|all| all.iter().find(|one| one.from > version.from));
     let until = next.and_then(|next| made.period.runs.get(next.from));
     let until = until.map(|run| run.at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
     let (file_name, path) = (version.file.rsplit('/').next().unwrap_or_default(), format!("decisions/{}.jsonl", control.id));
-    let mut environment = Environment::new();
-    environment.add_template("packet.html", include_str!("../templates/packet.html.j2"))?;
+    let environment = templates("packet.html", include_str!("../templates/packet.html.j2"))?;
     let began = run.map(|run| run.at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()).unwrap_or_default();
     let page = Page {
         css: include_str!("../templates/bundle.css"),

@@ -1,10 +1,17 @@
-//! The index that opens offline, and the page that says how to check it all by hand.
+//! The index that opens offline, a page for each control, and the page that says how to check it all by hand.
 
 use minijinja::Environment;
 use minijinja::value::Serde;
 use serde::Serialize;
 
-use super::view::{ControlView, DeviationView, View};
+use super::view::{ControlView, DeviationView, Month, View};
+
+/// Deviations on the index at most: it is opened on telephones, and what is left out is a link away.
+const ON_INDEX: usize = 50;
+/// Deviations on the page of a control at most; the table has all.
+const ON_PAGE: usize = 200;
+const CSS: &str = include_str!("../templates/bundle.css");
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What the template of the index sees.
 #[derive(Serialize)]
@@ -12,10 +19,41 @@ struct Index<'a> {
     css: &'static str,
     version: &'static str,
     deviations: Vec<&'a DeviationView>,
+    all: usize,
     open: usize,
     unjudged: Vec<&'a ControlView>,
     #[serde(flatten)]
     view: &'a View<'a>,
+}
+
+/// What the template of a control sees.
+#[derive(Serialize)]
+struct Page<'a> {
+    css: &'static str,
+    version: &'static str,
+    owner: &'a str,
+    from: &'a str,
+    to: &'a str,
+    days: usize,
+    months: &'a [Month],
+    control: &'a ControlView,
+    deviations: Vec<&'a DeviationView>,
+    all: usize,
+}
+
+/// The template `name`, and what all of them are made of.
+pub fn templates(name: &'static str, text: &'static str) -> Result<Environment<'static>, minijinja::Error> {
+    let mut environment = Environment::new();
+    environment.add_template("parts.html", include_str!("../templates/parts.html.j2"))?;
+    environment.add_template(name, text)?;
+    Ok(environment)
+}
+
+/// What is open first, then the newest.
+pub fn ordered<'a>(all: impl Iterator<Item = &'a DeviationView>) -> Vec<&'a DeviationView> {
+    let mut all: Vec<_> = all.collect();
+    all.sort_by(|a, b| (b.open, &b.detected, &a.control).cmp(&(a.open, &a.detected, &b.control)));
+    all
 }
 
 /// The index.
@@ -23,15 +61,43 @@ struct Index<'a> {
 /// # Errors
 /// When the template does not fit.
 pub fn index(view: &View<'_>) -> Result<String, minijinja::Error> {
-    let mut environment = Environment::new();
-    environment.add_template("index.html", include_str!("../templates/index.html.j2"))?;
-    let mut deviations: Vec<_> = view.controls.iter().flat_map(|control| &control.deviations).collect();
-    // What is open first, then the newest.
-    deviations.sort_by(|a, b| (b.open, &b.detected, &a.control).cmp(&(a.open, &a.detected, &b.control)));
-    let open = deviations.iter().filter(|one| one.open).count();
+    let environment = templates("index.html", include_str!("../templates/index.html.j2"))?;
+    let mut deviations = ordered(view.controls.iter().flat_map(|control| &control.deviations));
+    let (all, open) = (deviations.len(), deviations.iter().filter(|one| one.open).count());
+    deviations.truncate(ON_INDEX);
     let unjudged: Vec<_> = view.controls.iter().filter(|control| control.strip.is_empty()).collect();
-    let (css, version) = (include_str!("../templates/bundle.css"), env!("CARGO_PKG_VERSION"));
-    environment.get_template("index.html")?.render(Serde(Index { css, version, deviations, open, unjudged, view }))
+    let index = Index { css: CSS, version: VERSION, deviations, all, open, unjudged, view };
+    environment.get_template("index.html")?.render(Serde(index))
+}
+
+/// Where the page of `control` is in the bundle.
+#[must_use]
+pub fn path(control: &ControlView) -> String {
+    format!("controls/{}/index.html", control.id)
+}
+
+/// The page of `control`.
+///
+/// # Errors
+/// When the template does not fit.
+pub fn control(view: &View<'_>, control: &ControlView) -> Result<String, minijinja::Error> {
+    let environment = templates("control.html", include_str!("../templates/control.html.j2"))?;
+    let mut deviations = ordered(control.deviations.iter());
+    let all = deviations.len();
+    deviations.truncate(ON_PAGE);
+    let page = Page {
+        css: CSS,
+        version: VERSION,
+        owner: &view.owner,
+        from: &view.from,
+        to: &view.to,
+        days: view.days,
+        months: &view.months,
+        control,
+        deviations,
+        all,
+    };
+    environment.get_template("control.html")?.render(Serde(page))
 }
 
 /// The page for whoever opens the folder first.

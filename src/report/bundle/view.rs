@@ -388,13 +388,13 @@ fn tally(series: &Series) -> (Vec<(&'static str, &'static str, u64)>, u64) {
 
 /// Those that are drawn: whoever was ever anything but compliant, the gravest first, then others while there is room.
 fn members(made: &Made<'_>, series: &Series) -> (Vec<MemberView>, String) {
-    let mut all: Vec<(Said, usize, String, Vec<Said>)> = Vec::new();
+    let mut all: Vec<(Said, usize, String, Vec<Said>, &Subject)> = Vec::new();
     for member in &series.members {
         let days = days_of(member, &made.period.days);
         let gravest = days.iter().copied().filter(|said| *said != Said::NoRun).max().unwrap_or(Said::Absent);
         if gravest > Said::NotApplicable {
             let bad = days.iter().filter(|said| **said == gravest).count();
-            all.push((gravest, bad, words::subject(&member.subject), days));
+            all.push((gravest, bad, words::subject(&member.subject), days, &member.subject));
         }
     }
     all.sort_by(|a, b| (b.0, b.1, &a.2).cmp(&(a.0, a.1, &b.2)));
@@ -405,8 +405,12 @@ fn members(made: &Made<'_>, series: &Series) -> (Vec<MemberView>, String) {
         (rest, 0) => format!("{rest} more were compliant on every day they were judged"),
         (rest, worse) => format!("{rest} more, of which {worse} were not compliant at some time"),
     };
-    let draw = |(_, _, name, days): &(Said, usize, String, Vec<Said>)| MemberView {
-        short: name.rsplit(['/', ':']).next().unwrap_or(name).to_owned(),
+    let draw = |(_, _, name, days, subject): &(Said, usize, String, Vec<Said>, &Subject)| MemberView {
+        short: match subject {
+            // Without account and region, which all have in common.
+            Subject::Resource { .. } => name.rsplit(':').next().unwrap_or(name).to_owned(),
+            Subject::Population { .. } => name.clone(),
+        },
         strip: stretches(made, &series.control, days, &format!("#{}", anchor(name))),
         name: name.clone(),
     };

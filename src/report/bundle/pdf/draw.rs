@@ -81,13 +81,13 @@ fn fill(ink: Ink) -> Fill {
         Ink::Text => (27, 34, 48),
         Ink::Soft => (91, 100, 114),
         Ink::Rule => (205, 203, 196),
-        Ink::Look("compliant" | "signed") => (90, 158, 124),
+        Ink::Look("compliant" | "signed") => (74, 146, 112),
         Ink::Look("excepted") => (91, 134, 201),
-        Ink::Look("no-evidence") => (217, 180, 74),
+        Ink::Look("no-evidence") => (185, 140, 28),
         Ink::Look("non-compliant") => (194, 58, 43),
         Ink::Look("manual") => (122, 106, 168),
         Ink::Look("no-run") => (244, 242, 236),
-        Ink::Look(_) => (220, 223, 227),
+        Ink::Look(_) => (201, 206, 213),
     };
     Fill { paint: rgb::Color::new(r, g, b).into(), opacity: NormalizedF32::ONE, rule: krilla::paint::FillRule::default() }
 }

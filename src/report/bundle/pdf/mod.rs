@@ -4,9 +4,13 @@ mod draw;
 mod letters;
 mod sheet;
 
+use super::pages::ordered;
 use super::view::View;
 use crate::report::words::count;
 use sheet::{Ink, Sheet};
+
+/// Deviations on paper at most; the table in the bundle has all.
+const ROWS: usize = 100;
 
 /// The pages could not be made.
 pub type Error = draw::Error;
@@ -48,9 +52,13 @@ fn cover(sheet: &mut Sheet, view: &View<'_>) {
     let open = view.controls.iter().flat_map(|control| &control.deviations).filter(|one| one.open).count();
     let all = view.controls.iter().map(|control| control.deviations.len()).sum::<usize>();
     let mut facts = vec![
-        ("Days with a look".to_owned(), format!("{} of {}", view.seen, view.days), None),
-        ("Deviations".to_owned(), if open == 0 { all.to_string() } else { format!("{all}, {open} open") }, None),
-        ("Entries in the log".to_owned(), view.log.entries.to_string(), None),
+        ("Days looked at".to_owned(), format!("{} of {}", view.seen, view.days), None),
+        (
+            "Times that something did not hold".to_owned(),
+            if open == 0 { all.to_string() } else { format!("{all}, {open} still open") },
+            None,
+        ),
+        ("Files in the log".to_owned(), view.log.entries.to_string(), None),
     ];
     facts.extend(view.totals.iter().map(|(class, word, count)| (format!("Controls: {word}"), count.to_string(), Some(*class))));
     sheet.facts(&facts);
@@ -91,15 +99,19 @@ fn controls(sheet: &mut Sheet, view: &View<'_>) {
 
 fn deviations(sheet: &mut Sheet, view: &View<'_>) {
     sheet.section("What did not hold");
-    let mut all: Vec<_> = view.controls.iter().flat_map(|control| &control.deviations).collect();
-    all.sort_by(|a, b| (b.open, &b.detected, &a.control).cmp(&(a.open, &a.detected, &b.control)));
-    if all.is_empty() {
-        sheet.paragraph(10.0, Ink::Text, false, "Nothing that was seen failed its control.");
-        return;
-    }
-    let columns = [("Control", 50.0), ("What", 177.0), ("Detected", 110.0), ("Ended", 110.0), ("Lasted", 36.0)];
+    let all = ordered(view.controls.iter().flat_map(|control| &control.deviations));
+    let told = match all.len() {
+        0 => return sheet.paragraph(10.0, Ink::Text, false, "Nothing that was seen failed its control."),
+        count if count > ROWS => format!(
+            "{ROWS} of {count} times that something did not meet its control, what is still open first and then the newest; deviations.csv in the bundle has all."
+        ),
+        _ => "Every time that something did not meet its control, from when it was first seen until it was seen otherwise."
+            .to_owned(),
+    };
+    sheet.paragraph(10.0, Ink::Text, false, &told);
+    let columns = [("Control", 50.0), ("What", 177.0), ("First seen", 110.0), ("Seen otherwise", 110.0), ("Lasted", 36.0)];
     sheet.head(&columns);
-    for one in all {
+    for one in all.into_iter().take(ROWS) {
         sheet.row(&columns, &[&one.control, &one.subject, &one.detected, &one.ended, &one.lasted], one.open);
     }
 }

@@ -1,0 +1,223 @@
+//! The pages of a large year: small enough for a telephone, reachable by keyboard, and asking nobody anything.
+
+use std::collections::BTreeMap;
+
+use jiff::ToSpan as _;
+
+use super::*;
+use crate::model::assessment::{Because, Status, Subject, Tally};
+use crate::model::period::{Cell, Date, Day, Member, RunNote, Series, Span};
+use crate::report::drift::tests::catalog;
+
+const MEMBERS: usize = 2_000;
+const DAYS: usize = 365;
+
+fn date(day: usize) -> Date {
+    let first: Date = "2026-01-01".parse().unwrap();
+    first.checked_add(i64::try_from(day).unwrap().days()).unwrap()
+}
+
+fn run(day: usize) -> RunNote {
+    let at: Timestamp = format!("{}T05:00:00Z", date(day)).parse().unwrap();
+    RunNote {
+        id: format!("r{day}").into(),
+        at,
+        judged: Some(at),
+        received: at,
+        commit: format!("{day:040}"),
+        path: format!("runs/r{day}.json"),
+        verb: "apply".to_owned(),
+        slm: "0.1.0".to_owned(),
+        config: "c".to_owned(),
+        callers: BTreeMap::new(),
+        seen: Vec::new(),
+        unfinished: Vec::new(),
+    }
+}
+
+fn name(at: usize) -> String {
+    format!("vault:local/app/{at:05}")
+}
+
+/// Members each of which failed on a day of its own and ends well, but for the first ten; the last thirty failed for two.
+fn members() -> Vec<Member> {
+    let span = |from, until, status| Span { from, until, status, because: Because::NothingPermits };
+    let one = |at: usize| {
+        let bad = at % (DAYS - 2) + 1;
+        let good = if at < 10 { DAYS } else { bad + 1 + usize::from(at >= MEMBERS - 30) };
+        let mut spans = vec![span(0, bad, Status::Compliant), span(bad, good, Status::NonCompliant)];
+        spans.extend((good < DAYS).then(|| span(good, DAYS, Status::Compliant)));
+        Member { subject: Subject::Resource { entity: "Vault::Secret".into(), id: name(at).into() }, before: None, spans }
+    };
+    (0..MEMBERS).map(one).collect()
+}
+
+fn period() -> Period {
+    let tally = Tally::from_iter([(Status::NonCompliant, 10), (Status::Compliant, MEMBERS as u64 - 10)]);
+    let cell = Cell::Judged { gravest: Some(Status::NonCompliant), tally };
+    Period {
+        from: date(0),
+        to: date(DAYS - 1),
+        runs: (0..DAYS).map(run).collect(),
+        days: (0..DAYS).map(|day| Day { date: date(day), runs: vec![day] }).collect(),
+        missed: Vec::new(),
+        controls: vec![Series {
+            control: "ROT-01".into(),
+            path: "decisions/ROT-01.jsonl".to_owned(),
+            days: vec![cell; DAYS],
+            members: members(),
+        }],
+        populations: Vec::new(),
+        rotations: Vec::new(),
+    }
+}
+
+fn log() -> Log {
+    Log {
+        origin: "acme.example/slm".to_owned(),
+        entries: 9,
+        root: "ab".repeat(32),
+        received: run(DAYS - 1).at,
+        keys: vec!["acme.example/slm+0a64f3a1+AZxk".to_owned()],
+    }
+}
+
+/// A version of the decisions for every run.
+fn versions() -> BTreeMap<ControlId, Vec<Version>> {
+    let one = |from: usize| {
+        let folder = format!("controls/ROT-01/decisions/{}T050000Z", date(from));
+        let (file, page) = (format!("{folder}/ROT-01.jsonl"), format!("{folder}/index.html"));
+        Version { from, file, page, sha256: "cd".repeat(32), entry: Some(from as u64) }
+    };
+    [("ROT-01".into(), (0..DAYS).map(one).collect())].into()
+}
+
+/// What `look` sees of the pages: the index, each control, and the last packet of ROT-01.
+fn pages(look: impl Fn(&View<'_>, &BTreeMap<String, String>)) {
+    let (catalog, period, log, versions) = (catalog(), period(), log(), versions());
+    let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual: &[], framework: None };
+    let view = view(&made);
+    let mut all = BTreeMap::from([("index.html".to_owned(), index(&view).unwrap())]);
+    for one in &view.controls {
+        all.insert(path(one), control(&view, one).unwrap());
+    }
+    let lines: Vec<String> = (0..MEMBERS)
+        .map(|at| {
+            let status = if at < 10 { "non-compliant" } else { "compliant" };
+            format!(r#"{{"status":"{status}","because":"nothing-permits","entity":"Vault::Secret","resource":"{}"}}"#, name(at))
+        })
+        .collect();
+    let last = versions[&ControlId::from("ROT-01")].last().unwrap();
+    let about = (&catalog.controls["ROT-01"], &view.controls[0]);
+    all.insert(last.page.clone(), packet(&made, about, last, &lines.join("\n")).unwrap().replace("&#x2f;", "/"));
+    let all = all.into_iter().map(|(name, text)| (name, text.replace("&#x2f;", "/"))).collect();
+    look(&view, &all);
+}
+
+#[test]
+fn the_index_does_not_grow_with_the_population_and_says_what_it_leaves_out() {
+    pages(|view, all| {
+        let index = &all["index.html"];
+        assert!(index.len() < 60_000, "{} bytes", index.len());
+        assert_eq!(index.matches("<tr class=\"open\">").count(), 10, "what is open is not left out");
+        assert_eq!(index.matches("data-label=\"First seen\"").count(), 50);
+        assert!(index.contains(&format!("50 of {MEMBERS} times that something did not meet its control")), "{index}");
+        let page = &all["controls/ROT-01/index.html"];
+        assert!(page.len() < 250_000, "{} bytes", page.len());
+        assert_eq!(page.matches("data-label=\"First seen\"").count(), 200);
+        assert!(page.contains(&format!("200 of {MEMBERS} times")) && page.contains(&view.controls[0].rest), "{page}");
+    });
+}
+
+#[test]
+fn every_cell_of_a_control_and_of_its_members_leads_to_a_packet() {
+    pages(|view, all| {
+        let page = &all["controls/ROT-01/index.html"];
+        let strips: Vec<&str> =
+            page.split("<div class=\"strip\"").skip(1).map(|strip| strip.split("</div>").next().unwrap()).collect();
+        assert_eq!(strips.len(), 1 + view.controls[0].members.len());
+        for strip in &strips {
+            assert!(strip.contains("href=\"decisions/") && !strip.contains("<span"), "{strip}");
+            assert_eq!(strip.matches("aria-label=").count(), strip.matches("<a ").count() + 1, "{strip}");
+        }
+        assert!(all["index.html"].contains("href=\"controls/ROT-01/decisions/2026-01-01T050000Z/index.html\""));
+    });
+}
+
+#[test]
+fn whoever_is_drawn_day_by_day_is_found_in_a_packet_that_has_not_room_for_all() {
+    pages(|view, all| {
+        let packet = all.iter().find(|(name, _)| name.contains("/decisions/")).unwrap().1;
+        for member in &view.controls[0].members {
+            assert!(packet.contains(&format!("<tr id=\"{}\">", view::anchor(&member.name))), "{}", member.name);
+        }
+        assert_eq!(packet.matches("<tr id=").count(), 230, "two hundred, and the thirty at the other end of the list");
+        assert!(packet.contains(&format!("230 of {MEMBERS}, the gravest first")));
+    });
+}
+
+#[test]
+fn every_page_has_a_language_a_title_one_heading_and_a_way_past_what_comes_first() {
+    pages(|_, all| {
+        assert_eq!(all.len(), 4);
+        let mut titles = std::collections::BTreeSet::new();
+        for (name, text) in all {
+            assert!(text.starts_with("<!doctype html>\n<html lang=\"en\">"), "{name}: {}", &text[..80]);
+            let title = text.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
+            assert!(title.len() > 10 && titles.insert(title.to_owned()), "{name}: `{title}`");
+            for once in [
+                "<h1>",
+                "<a class=\"skip\" href=\"#main\">",
+                "<main id=\"main\">",
+                "name=\"viewport\"",
+                "prefers-color-scheme: dark",
+            ] {
+                assert_eq!(text.matches(once).count(), 1, "{name}: {once}");
+            }
+            for outside in ["<script", "<img", "src=", "@import", "url(", "http://", "https://", "tabindex=\"-1\""] {
+                assert!(!text.contains(outside), "{name} has {outside}");
+            }
+            assert!(text.contains("default-src 'none'"), "{name} may ask others");
+        }
+    });
+}
+
+/// How bright a colour is, as WCAG 2 counts.
+fn brightness(hex: &str) -> f64 {
+    let hex = hex.trim_start_matches('#');
+    let wide: String = if hex.len() == 3 { hex.chars().flat_map(|c| [c, c]).collect() } else { hex.to_owned() };
+    let part = |at: usize| {
+        let share = f64::from(u8::from_str_radix(&wide[at..at + 2], 16).unwrap()) / 255.0;
+        if share <= 0.04045 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * part(0) + 0.7152 * part(2) + 0.0722 * part(4)
+}
+
+#[test]
+fn text_and_statuses_stand_out_from_the_paper_by_day_and_by_night() {
+    let css = include_str!("../templates/bundle.css");
+    let (day, night) = (css.split(":root {").nth(1).unwrap(), css.split(":root {").nth(2).unwrap());
+    for theme in [day, night] {
+        let theme = theme.split('}').next().unwrap();
+        let of = |name: &str| theme.split(&format!("--{name}: ")).nth(1).unwrap().split(';').next().unwrap();
+        let contrast = |name: &str| {
+            let (a, b) = (brightness(of(name)) + 0.05, brightness(of("paper")) + 0.05);
+            if a > b { a / b } else { b / a }
+        };
+        for (name, least) in [("ink", 7.0), ("soft", 4.5), ("link", 4.5)] {
+            assert!(contrast(name) >= least, "{name} {}: {:.2}", of(name), contrast(name));
+        }
+        for name in ["compliant", "non-compliant", "excepted", "no-evidence", "manual"] {
+            assert!(contrast(name) >= 3.0, "{name} {}: {:.2}", of(name), contrast(name));
+        }
+    }
+}
+
+#[test]
+fn the_pages_on_paper_do_not_grow_with_what_did_not_hold() {
+    pages(|view, _| {
+        let first = pdf(view).unwrap();
+        assert!(first == pdf(view).unwrap(), "the same view gives the same bytes");
+        assert!(first.len() < 120_000, "{} bytes", first.len());
+    });
+}
