@@ -91,6 +91,7 @@ fn edits(before: &Control, after: &Control) -> Edits {
         applies_where,
         requires,
         criteria,
+        criteria_reviewer,
         artefact,
         api,
         events,
@@ -116,7 +117,8 @@ fn edits(before: &Control, after: &Control) -> Edits {
         criteria.iter().flat_map(|(framework, ids)| ids.iter().map(move |id| format!("{framework}:{id}"))).collect()
     };
     edits.set("criteria", named(criteria), named(&after.criteria), None);
-    let shown = |needs: &Option<String>| needs.clone().unwrap_or_default();
+    let shown = |text: &Option<String>| text.clone().unwrap_or_default();
+    edits.word("criteria-reviewer", &shown(criteria_reviewer), &shown(&after.criteria_reviewer));
     edits.word("needs", &shown(needs), &shown(&after.needs));
     edits.word("title", title, &after.title);
     edits.word("statement", statement, &after.statement);

@@ -189,6 +189,7 @@ fn decides(control: &Control) -> impl PartialEq + '_ {
         collect_every: _,
         population: _,
         criteria: _,
+        criteria_reviewer: _,
         artefact: _,
         api: _,
         events: _,

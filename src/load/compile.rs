@@ -94,6 +94,7 @@ fn control(Item { doc, raw }: &Item<'_, raw::Control>) -> Control {
             .into_iter()
             .map(|(framework, criteria)| (framework.into(), criteria.into_iter().map(Into::into).collect()))
             .collect(),
+        criteria_reviewer: raw.criteria_reviewer.filter(|name| !name.trim().is_empty()),
         artefact: raw.artefact,
         api: raw.api,
         events: events.into_iter().filter(|(_, names)| !names.is_empty()).map(|(kind, names)| (kind.to_owned(), names)).collect(),

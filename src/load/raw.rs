@@ -37,6 +37,8 @@ pub struct Control {
     pub evidence_ttl: Limit,
     /// What is still missing before it can be judged.
     pub needs: Option<String>,
+    /// Who checked that it serves its criteria; nobody when absent.
+    pub criteria_reviewer: Option<String>,
     /// The evidence in words.
     pub artefact: String,
     /// The calls that yield it.

@@ -155,6 +155,8 @@ pub struct Control {
     pub requires: Vec<Arc<str>>,
     /// Criteria served, by framework.
     pub criteria: BTreeMap<FrameworkId, Vec<CriterionId>>,
+    /// Who checked that it serves them; `None` when nobody put their name to it.
+    pub criteria_reviewer: Option<String>,
     /// The evidence in words.
     pub artefact: String,
     /// The calls that yield it.

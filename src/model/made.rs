@@ -41,6 +41,7 @@ pub(crate) fn control(id: &str) -> Control {
         applies_where: Vec::new(),
         requires: Vec::new(),
         criteria: [("soc2".into(), vec!["CC6.1".into()])].into(),
+        criteria_reviewer: None,
         artefact: String::new(),
         api: Vec::new(),
         events: [].into(),

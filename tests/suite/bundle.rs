@@ -200,10 +200,12 @@ fn a_bundle_has_what_an_auditor_opens_and_every_link_in_it_leads_somewhere() {
     for name in [
         "README.md",
         "index.html",
+        "controls/ROT-01/index.html",
         "summary.pdf",
         "summary.csv",
         "members.csv",
         "deviations.csv",
+        "crosswalk.csv",
         "digest.txt",
         "manifest.json",
         "VERIFY.md",

@@ -208,6 +208,7 @@ fn drawn(made: &Made<'_>, view: &View<'_>, files: &mut Files) -> Result<(), Trou
     files.add("summary.csv", pages::summary_csv(view));
     files.add("deviations.csv", pages::deviations_csv(view));
     files.add("members.csv", pages::members_csv(made));
+    files.add("crosswalk.csv", pages::crosswalk_csv(made));
     files.add("summary.json", serde_json::to_vec(view)?);
     files.add("period.json", serde_json::to_vec(made.period)?);
     files.add("VERIFY.md", VERIFY);

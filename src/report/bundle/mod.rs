@@ -2,6 +2,7 @@
 //!
 //! `view` says what is to be seen, once; pages, PDF, CSV and the rest are pictures of it.
 
+mod crosswalk;
 mod packet;
 mod pages;
 mod pdf;
@@ -24,7 +25,7 @@ use crate::model::time::Timestamp;
 pub use packet::{Line, packet};
 pub use pages::{control, index, path, readme};
 pub use pdf::pdf;
-pub use tables::{deviations_csv, members_csv, summary_csv};
+pub use tables::{crosswalk_csv, deviations_csv, members_csv, summary_csv};
 pub use view::{ControlView, View, view};
 
 /// What a bundle is made of.

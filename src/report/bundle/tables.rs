@@ -1,6 +1,7 @@
 //! The same as tables for spreadsheets.
 
 use super::Made;
+use super::crosswalk::crosswalk;
 use super::strips::{days_of, stretches};
 use super::view::{View, named};
 use crate::report::words;
@@ -91,6 +92,23 @@ pub fn members_csv(made: &Made<'_>) -> String {
                 ]));
             }
         }
+    }
+    text
+}
+
+/// A row for each two criteria of two frameworks that have controls in common.
+#[must_use]
+pub fn crosswalk_csv(made: &Made<'_>) -> String {
+    let mut text = row(&["framework", "criterion", "other framework", "other criterion", "served by", "checked by"]);
+    for pair in crosswalk(made.catalog) {
+        let ((framework, criterion), (other, its)) = (pair.one, pair.other);
+        if made.framework.is_some_and(|wanted| wanted != framework && wanted != other) {
+            continue;
+        }
+        let served: Vec<&str> = pair.by.iter().map(|control| control.id.as_str()).collect();
+        let checked: Vec<&str> = pair.by.iter().map(|control| control.criteria_reviewer.as_deref().unwrap_or("nobody")).collect();
+        let (served, checked) = (served.join("; "), checked.join("; "));
+        text.push_str(&row(&[framework.as_str(), criterion.as_str(), other.as_str(), its.as_str(), &served, &checked]));
     }
     text
 }

@@ -182,6 +182,40 @@ fn every_page_has_a_language_a_title_one_heading_and_a_way_past_what_comes_first
     });
 }
 
+#[test]
+fn criteria_of_two_frameworks_are_connected_by_controls_that_are_named_and_no_evidence_goes_from_one_to_the_other() {
+    let (mut catalog, period, log, versions) = (catalog(), period(), log(), versions());
+    let mut other = catalog.frameworks["soc2"].clone();
+    other.id = "iso27001".into();
+    catalog.frameworks.insert("iso27001".into(), other);
+    let serve = |catalog: &mut crate::model::catalog::Catalog, id: &str, criteria: &[&str], reviewer: Option<&str>| {
+        let control = catalog.controls.get_mut(id).unwrap();
+        control.criteria.insert("iso27001".into(), criteria.iter().map(|&id| id.into()).collect());
+        control.criteria_reviewer = reviewer.map(str::to_owned);
+    };
+    serve(&mut catalog, "ROT-01", &["CC6.1"], Some("grace"));
+    serve(&mut catalog, "ROT-02", &["CC6.1"], None);
+    let manual = &[];
+    let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual, framework: None };
+    let rows = crosswalk_csv(&made);
+    let head = "framework,criterion,other framework,other criterion,served by,checked by";
+    assert_eq!(rows, format!("{head}\r\niso27001,CC6.1,soc2,CC6.1,ROT-01; ROT-02,grace; nobody\r\n"));
+    let view = view(&made);
+    assert!(control(&view, &view.controls[0]).unwrap().contains("; checked by grace."));
+    assert!(control(&view, &view.controls[1]).unwrap().contains("; nobody has put their name to that yet."));
+
+    catalog.controls.values_mut().for_each(|control| drop(control.criteria.remove("iso27001")));
+    let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual, framework: None };
+    let told = super::view(&made);
+    let stands = |name: &str| {
+        let at = catalog.frameworks.keys().position(|id| id.as_str() == name).unwrap();
+        told.frameworks[at].criteria.iter().map(|one| (one.id.clone(), one.word.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(stands("soc2")[0], ("CC6.1".to_owned(), "non-compliant".to_owned()));
+    assert_eq!(stands("iso27001")[0], ("CC6.1".to_owned(), "no control".to_owned()), "what it stands by is its own");
+    assert_eq!(crosswalk_csv(&made), format!("{head}\r\n"));
+}
+
 /// How bright a colour is, as WCAG 2 counts.
 fn brightness(hex: &str) -> f64 {
     let hex = hex.trim_start_matches('#');

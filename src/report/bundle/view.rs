@@ -121,6 +121,8 @@ pub struct ControlView {
     pub meant: String,
     /// Criteria it serves.
     pub serves: Vec<String>,
+    /// Who checked that it serves them; empty when nobody did.
+    pub reviewer: String,
     /// How it stands at the end.
     pub word: String,
     /// The name of its look.
@@ -339,6 +341,7 @@ fn control_view(made: &Made<'_>, control: &Control, found: &Found) -> ControlVie
             .iter()
             .flat_map(|(framework, ids)| ids.iter().map(move |id| format!("{framework} {id}")))
             .collect(),
+        reviewer: control.criteria_reviewer.clone().unwrap_or_default(),
         word,
         class,
         needs: control.needs.clone().unwrap_or_default(),
