@@ -9,6 +9,7 @@
 
 mod agent;
 mod agent_faults;
+mod agent_together;
 mod anchors;
 mod aws;
 mod aws_access;
