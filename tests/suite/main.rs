@@ -60,6 +60,7 @@ mod killed;
 mod kinds;
 mod kinds_cli;
 mod kms_key;
+mod kubernetes_api;
 mod kubernetes_server;
 mod lambda_front;
 mod layers;
