@@ -42,6 +42,7 @@ mod diff;
 mod ecs_front;
 mod exec_kind;
 mod explain;
+mod failure_modes;
 mod faults;
 mod file_consumer;
 mod github;
