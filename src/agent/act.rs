@@ -31,6 +31,11 @@ impl Application {
         Self { folder: config.folder.clone(), reload: secret.reload.clone(), health: secret.health.clone() }
     }
 
+    /// How it is told, when it is; what is told in the same way is the same application.
+    pub(super) fn told(&self) -> Option<&Reload> {
+        self.reload.as_ref()
+    }
+
     /// Tells it that its files changed; the error is a few words of ours.
     pub(super) async fn reload(&self) -> Result<(), String> {
         let Some(reload) = &self.reload else { return Ok(()) };

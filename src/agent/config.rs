@@ -15,6 +15,8 @@ use crate::transport::http::is_safe;
 
 /// How often a source is asked unless the file says otherwise.
 const POLL: Limit = Limit::seconds(60);
+/// Writers save in several steps; a burst is one change.
+pub(super) const BURST: Duration = Duration::from_millis(10);
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -23,6 +25,8 @@ pub struct Config {
     /// How often a source is asked for the version in force.
     #[serde(default = "poll")]
     pub poll: Limit,
+    /// How long is waited after a change of a vault for others, which the same application is then told of at once; a moment when absent.
+    pub settle: Option<Limit>,
     /// Where values live.
     pub source: BTreeMap<SourceId, Source>,
     /// How slm asks what is taken into use; nobody can when absent.
@@ -109,7 +113,7 @@ pub struct FileConfig {
 }
 
 /// How an application is told: exactly one way.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Reload {
     /// Program and arguments; no shell.
@@ -162,6 +166,12 @@ impl Config {
     #[must_use]
     pub fn poll(&self) -> Duration {
         Duration::from_secs(self.poll.as_seconds().unsigned_abs().max(1))
+    }
+
+    /// How long a change is waited out.
+    #[must_use]
+    pub fn settle(&self) -> Duration {
+        self.settle.map_or(BURST, |limit| Duration::from_secs(limit.as_seconds().unsigned_abs())).max(BURST)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -265,6 +275,9 @@ path = "db.env"
     #[test]
     fn a_file_says_everything_once() {
         let config = Config::parse(GOOD, Path::new("/etc/slm")).unwrap();
+        assert_eq!(config.settle(), BURST);
+        let patient = Config::parse(&format!("settle = \"5s\"\n{GOOD}"), Path::new("/")).unwrap();
+        assert_eq!(patient.settle(), Duration::from_secs(5));
         assert_eq!((config.poll(), config.at(&config.secret[0].file[0].path)), (Duration::from_secs(60), "/etc/slm/db.env".into()));
         for (from, to, says) in [
             ("consumer =", "consumers =", "line 12: unknown field `consumers`"),

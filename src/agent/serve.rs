@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
+use super::together::Mouth;
 use super::watched::Board;
 use crate::model::id::{ConsumerId, CredentialId, VersionId};
 use crate::transport::attest::{Event, Key, Question, SIGNATURE, Statement};
@@ -23,7 +24,7 @@ const TAKE: Duration = Duration::from_mins(5);
 /// Connections at once; more wait.
 const AT_ONCE: usize = 16;
 
-/// What the loop of a secret is told.
+/// What the loop of an application is told of a secret.
 pub(super) enum Word {
     /// Its source may have changed.
     Look,
@@ -38,7 +39,7 @@ pub(super) struct Place {
     pub(super) credential: CredentialId,
     pub(super) consumer: ConsumerId,
     pub(super) board: Board,
-    pub(super) words: mpsc::Sender<Word>,
+    pub(super) mouth: Mouth,
 }
 
 /// Listens at `address` and answers about `places` whoever has `key`.
@@ -115,8 +116,9 @@ async fn answer(question: &Question, key: &Key, places: &[Place]) -> Result<Stri
     let place = places.iter().find(asked).ok_or("404 Not Found")?;
     if let (Event::Deliver, Some(version)) = (question.event, &question.version) {
         let (sender, done) = oneshot::channel();
-        let told = place.words.send(Word::Take(version.clone(), sender)).await;
-        told.map_err(|_| "503 Service Unavailable")?;
+        if !place.mouth.say(Word::Take(version.clone(), sender)).await {
+            return Err("503 Service Unavailable");
+        }
         // Tried or not: the statement says what came of it.
         let _ = timeout(TAKE, done).await;
     }

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::sync::mpsc;
 
 use super::config::{Attest, AwsPlace, Config};
 use super::serve::Word;
+use super::together::Mouth;
 use crate::model::catalog::{AwsSource, VaultSource};
 use crate::model::id::SourceId;
 use crate::model::secret::Secret;
@@ -94,7 +94,7 @@ pub(super) fn key(config: &Config, attest: &Attest) -> Result<Key, WorldError> {
 }
 
 /// Has the loops behind `mouths` look whenever the vault of theirs changes. A vault that cannot be watched is polled like any source.
-pub(super) fn watch(config: &Config, mouths: &[mpsc::Sender<Word>]) -> Vec<RecommendedWatcher> {
+pub(super) fn watch(config: &Config, mouths: &[Mouth]) -> Vec<RecommendedWatcher> {
     let mut all = Vec::new();
     for (id, source) in &config.source {
         let Some(vault) = &source.vault else { continue };
@@ -108,7 +108,7 @@ pub(super) fn watch(config: &Config, mouths: &[mpsc::Sender<Word>]) -> Vec<Recom
     all
 }
 
-fn watcher(config: &Config, vault: &VaultSource, mouths: Vec<mpsc::Sender<Word>>) -> notify::Result<RecommendedWatcher> {
+fn watcher(config: &Config, vault: &VaultSource, mouths: Vec<Mouth>) -> notify::Result<RecommendedWatcher> {
     // The file is replaced at each change, so its folder is watched, and a link to it is followed.
     let path = config.at(vault.path.as_ref());
     let path = path.canonicalize().unwrap_or(path);
@@ -118,8 +118,7 @@ fn watcher(config: &Config, vault: &VaultSource, mouths: Vec<mpsc::Sender<Word>>
             |event: notify::Event| !event.kind.is_access() && event.paths.iter().any(|path| path.file_name() == name.as_deref());
         if event.is_ok_and(ours) {
             for mouth in &mouths {
-                // One that is full is going to look anyway.
-                let _ = mouth.try_send(Word::Look);
+                mouth.hint(Word::Look);
             }
         }
     })?;

@@ -34,6 +34,29 @@ pub(super) struct Known {
 /// Shared by the loop of a secret and who answers about it.
 pub(super) type Board = Arc<Mutex<Known>>;
 
+/// What a look at a secret showed.
+pub(super) struct Look {
+    /// Its source does not answer.
+    pub(super) down: bool,
+    /// What is to be tried; nothing when its files are what is in force.
+    pub(super) next: Result<Option<Trial>, WorldError>,
+}
+
+/// A version that the application is to run.
+pub(super) struct Trial {
+    pub(super) version: VersionId,
+    texts: Vec<Zeroizing<String>>,
+    /// What the files are before it.
+    stamp: Stamp,
+}
+
+impl Trial {
+    /// True when nothing was before it that could be gone back to.
+    fn is_first(&self) -> bool {
+        self.stamp.running.is_none() && self.stamp.stored.is_some()
+    }
+}
+
 /// One secret.
 pub(super) struct Watched {
     pub(super) secret: SecretRef,
@@ -67,14 +90,16 @@ impl Watched {
         Ok(())
     }
 
-    /// Brings the files, and the application, to what is in force. What went wrong is on the board as well.
-    pub(super) async fn pass(&mut self) -> Result<(), WorldError> {
-        let described = self.store.describe(&self.secret).await;
-        let down = described.is_err();
-        let done = match described {
-            Ok(view) => self.bring(&view).await,
-            Err(error) => Err(error),
-        };
+    /// What is to be done for the files to be what is in force.
+    pub(super) async fn look(&mut self) -> Look {
+        match self.store.describe(&self.secret).await {
+            Ok(view) => Look { down: false, next: self.next(&view).await },
+            Err(error) => Look { down: true, next: Err(error) },
+        }
+    }
+
+    /// Writes on the board what came of a look, and gives it back.
+    pub(super) async fn conclude(&mut self, down: bool, done: Result<(), WorldError>) -> Result<(), WorldError> {
         let stamp = self.files.stamp()?;
         // A proof is of what is stored; that is another version when one was refused.
         let value = match &stamp.stored {
@@ -89,7 +114,7 @@ impl Watched {
         done
     }
 
-    async fn bring(&mut self, view: &SecretView) -> Result<(), WorldError> {
+    async fn next(&mut self, view: &SecretView) -> Result<Option<Trial>, WorldError> {
         let target = self.target(view)?;
         let stamp = self.files.stamp()?;
         if stamp.refused.as_ref() == Some(&target) && stamp.trying.is_none() {
@@ -98,13 +123,14 @@ impl Watched {
             let refused = self.failed(ErrorClass::Denied, &cause);
             let Some(before) = stamp.running.clone() else { return Err(refused) };
             let Ok(texts) = self.texts(&before).await else { return Err(refused) };
-            return if self.files.hold(&texts) { Err(refused) } else { self.trial(&before, &texts, stamp).await };
+            let mend = Trial { version: before, texts, stamp };
+            return if self.files.hold(&mend.texts) { Err(refused) } else { Ok(Some(mend)) };
         }
         let texts = self.texts(&target).await?;
         if stamp.settled(&target) && self.files.hold(&texts) {
-            return self.files.settle();
+            return self.files.settle().map(|()| None);
         }
-        self.trial(&target, &texts, stamp).await
+        Ok(Some(Trial { version: target, texts, stamp }))
     }
 
     /// What is in force, or what slm wants tried before.
@@ -134,38 +160,54 @@ impl Watched {
         self.files.render(version, &value)
     }
 
-    /// Has the application run `version`, and goes back to what was before when it is not well with it. The first version has nothing
-    /// before it: it stays, and its application, which may not have been started yet, is looked at again.
-    async fn trial(&mut self, version: &VersionId, texts: &[Zeroizing<String>], stamp: Stamp) -> Result<(), WorldError> {
-        let first = stamp.running.is_none() && stamp.stored.is_some();
-        let rendered = self.files.hold(texts) && stamp.stored.as_ref() == Some(version);
-        if !(first && rendered) {
-            self.files.note(&Stamp { trying: Some(version.clone()), ..stamp.clone() })?;
-            self.files.replace(texts, !first)?;
-            self.loaded = None;
-            tracing::info!(secret = %self.secret.name, %version, "rendered");
+    /// Renders the files of `trial`, of which the application is not told yet.
+    pub(super) fn render(&mut self, trial: &Trial) -> Result<(), WorldError> {
+        let Trial { version, texts, stamp } = trial;
+        if trial.is_first() && self.files.hold(texts) && stamp.stored.as_ref() == Some(version) {
+            return Ok(());
         }
-        let cause = match self.take_into_use(version).await {
-            Ok(()) => {
-                let id = Some(version.clone());
-                // Mending what it runs is no judgement on another version.
-                let refused = stamp.refused.filter(|_| stamp.running == id);
-                self.files.note(&Stamp { stored: id.clone(), running: id, refused, trying: None })?;
-                tracing::info!(secret = %self.secret.name, %version, "taken into use");
-                return self.files.settle();
-            }
+        self.files.note(&Stamp { trying: Some(version.clone()), ..stamp.clone() })?;
+        self.files.replace(texts, !trial.is_first())?;
+        self.loaded = None;
+        tracing::info!(secret = %self.secret.name, %version, "rendered");
+        Ok(())
+    }
+
+    /// Puts the files back of which it is not known whether the application is well with them; the stamp says that they are on trial.
+    pub(super) fn withdraw(&mut self) -> Result<(), WorldError> {
+        self.loaded = None;
+        self.files.restore().map(drop)
+    }
+
+    /// The application was seen well with `trial`.
+    pub(super) fn adopt(&self, trial: Trial) -> Result<(), WorldError> {
+        let id = Some(trial.version.clone());
+        // Mending what it runs is no judgement on another version.
+        let refused = trial.stamp.refused.filter(|_| trial.stamp.running == id);
+        self.files.note(&Stamp { stored: id.clone(), running: id, refused, trying: None })?;
+        tracing::info!(secret = %self.secret.name, version = %trial.version, "taken into use");
+        self.files.settle()
+    }
+
+    /// Has the application run `trial`, and goes back to what was before when it is not well with it. The first version has nothing
+    /// before it: it stays, and its application, which may not have been started yet, is looked at again.
+    pub(super) async fn alone(&mut self, trial: Trial) -> Result<(), WorldError> {
+        self.render(&trial)?;
+        let cause = match self.take_into_use(&trial.version).await {
+            Ok(()) => return self.adopt(trial),
             Err(cause) => cause,
         };
-        if !first && self.files.restore()? {
+        let (is_first, Trial { version, stamp, .. }) = (trial.is_first(), trial);
+        if !is_first && self.files.restore()? {
             self.loaded = None;
             tracing::warn!(secret = %self.secret.name, %version, "{cause}; the files before are back");
             if let Err(cause) = self.application.reload().await {
                 tracing::warn!(secret = %self.secret.name, "after going back {cause}");
             }
-            self.files.note(&Stamp { refused: Some(version.clone()), trying: None, ..stamp })?;
+            self.files.note(&Stamp { refused: Some(version), trying: None, ..stamp })?;
             return Err(self.failed(ErrorClass::Denied, &format!("{cause}; it keeps the version before")));
         }
-        self.files.note(&Stamp { stored: Some(version.clone()), ..Stamp::default() })?;
+        self.files.note(&Stamp { stored: Some(version), ..Stamp::default() })?;
         Err(self.failed(ErrorClass::Transient, &cause))
     }
 

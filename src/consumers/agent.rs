@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::join_all;
 
+use super::several::Several;
 use crate::model::catalog::{AgentConsumer, SecretRef};
 use crate::model::id::{ConsumerId, CredentialId, VersionId};
 use crate::model::secret::Secret;
 use crate::transport::attest::{Checked, Event, Key, Question, SIGNATURE};
 use crate::transport::http::{Http, Sent};
-use crate::world::{Consumer, ConsumerView, ErrorClass, SecretStore, WorldError};
+use crate::world::{Consumer, ConsumerView, ErrorClass, Member, SecretStore, Shared, WorldError};
 
 /// How long one answer may take unless the config says otherwise: a reload and a health check are in it.
 const TIMEOUT: Duration = Duration::from_mins(2);
@@ -122,5 +124,14 @@ impl Consumer for Agent {
             return Ok(());
         }
         Err(self.failed("activate", ErrorClass::Transient, "its application does not run this version"))
+    }
+}
+
+#[async_trait]
+impl Shared for Several<Agent> {
+    /// Has it read all of them at once, so that it tells an application once. What came of each is told by itself.
+    async fn begin(&self, members: &[(Member, VersionId)]) -> Result<(), WorldError> {
+        join_all(self.among(members).map(|(one, version)| one.ask(Event::Deliver, Some(version)))).await;
+        Ok(())
     }
 }

@@ -144,6 +144,8 @@ impl ConsumerKind {
                 (format!("function `{}` in {}", one.function, place(&one.source, &one.region)), Stage::Deliver)
             }
             Self::File(one) => (format!("`{}`", one.reload.as_ref()?.join(" ")), Stage::Activate),
+            // Which of its secrets are of one application the agent knows alone.
+            Self::Agent(one) => (format!("what agent `{}` reloads", one.url.trim_end_matches('/')), Stage::Deliver),
             _ => return None,
         };
         Some(Workload { name, at })

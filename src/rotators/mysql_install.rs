@@ -56,8 +56,10 @@ impl Accounts {
             let found = self.locked(&mut conn, user, &operation).await?;
             let have = found.as_ref().and_then(|found| found.version.as_ref());
             if let Some(found) = found.as_ref().filter(|_| have == Some(version)) {
-                // Who locked it since had read further than whoever installs it now.
-                return if found.active { Ok(()) } else { Err(conflict("it was installed, and locked since".to_owned())) };
+                // Who locked it since had read further than whoever installs it now; or it was a person, who alone knows why.
+                let remedy =
+                    format!("`ALTER USER {} ACCOUNT UNLOCK` lets it in again, and `slm resume` goes on", self.account(user));
+                return if found.active { Ok(()) } else { Err(conflict(format!("it was installed, and locked since: {remedy}"))) };
             }
             if have != over.filter(|over| over.as_str() != UNSET) {
                 return Err(conflict(

@@ -53,8 +53,9 @@ impl Roles {
         }
         let conflict = |cause| WorldError { class: ErrorClass::Conflict, operation: operation.to_owned(), cause };
         if have.as_ref() == Some(version) {
-            // Who disabled it since had read further than whoever installs it now.
-            return if active { Ok(()) } else { Err(conflict("it was installed, and disabled since".to_owned())) };
+            // Who disabled it since had read further than whoever installs it now; or it was a person, who alone knows why.
+            let remedy = format!("`ALTER ROLE {} LOGIN` lets it in again, and `slm resume` goes on", identifier(user));
+            return if active { Ok(()) } else { Err(conflict(format!("it was installed, and disabled since: {remedy}"))) };
         }
         if have.as_ref() != over.filter(|over| over.as_str() != UNSET) {
             return Err(conflict(have.map_or_else(|| "no version is there".to_owned(), |have| format!("version {have} is there"))));

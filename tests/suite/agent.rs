@@ -28,7 +28,7 @@ const CANARY: &str = "canary-value-88fe-never-shown";
 /// Far longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
@@ -75,7 +75,7 @@ impl Machine {
         fs::write(self.at("agent.toml"), format!("{source}{attest}{watched}{more}\n{file}")).unwrap();
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub fn at(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -144,13 +144,13 @@ fn whole(text: &str) -> String {
     version.to_owned()
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// An agent that runs, and what it logged.
 pub struct Running {
-    child: Child,
+    pub child: Child,
     log: Arc<Mutex<String>>,
 }
 
@@ -159,7 +159,7 @@ impl Running {
         self.log.lock().unwrap().clone()
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
     }
 

@@ -60,6 +60,8 @@ pub struct State {
     pub unaware: bool,
     /// A region that knows a key only after it was shown it this often.
     pub late: Option<(&'static str, usize)>,
+    /// So often a key that was ended is let in once more: IAM is not everywhere at once.
+    pub lingers: usize,
     /// Operations whose answer does not say what time it is.
     pub timeless: BTreeSet<&'static str>,
     /// The call before the next one in order, as it is still on its way.
@@ -139,6 +141,18 @@ impl Request {
     fn asks(&self) -> bool {
         self.operation == "GET"
             || ["Get", "List", "Describe", "Query", "Simulate"].iter().any(|verb| self.operation.starts_with(verb))
+    }
+
+    /// True when it is slm's and leaves to AWS which labels a value gets or which version is read, or takes the label of AWS itself.
+    fn astray(&self) -> bool {
+        let says = |word: &str| self.body.contains(&format!("\"{word}\""));
+        let wrong = match self.operation.as_str() {
+            "PutSecretValue" => !says("VersionStages") || says("AWSPENDING"),
+            "UpdateSecretVersionStage" => says("AWSPENDING"),
+            "GetSecretValue" => !says("VersionId") && !says("VersionStage"),
+            _ => false,
+        };
+        wrong && self.agent.contains("app/slm-")
     }
 
     /// What is asked, where, and by whom.
@@ -362,9 +376,13 @@ impl State {
         let asks = request.operation == "GetCallerIdentity";
         let late = self.late.as_mut().filter(|(region, left)| asks && *region == request.region && *left > 0);
         let late = late.map(|(_, left)| *left -= 1).is_some();
+        let lingers = asks && self.lingers > 0 && self.ended.contains(&request.key);
+        self.lingers -= usize::from(lingers);
         let refused = if self.denied.contains(request.operation.as_str()) {
             Some(refusal(400, "AccessDeniedException", &request.operation))
-        } else if self.ended.contains(&request.key) || late {
+        } else if request.astray() {
+            Some(refusal(400, "InvalidParameterException", &request.operation))
+        } else if late || (self.ended.contains(&request.key) && !lingers) {
             // An inactive or deleted key: moto would let it in.
             Some(refusal(403, "InvalidClientTokenId", &request.operation))
         } else {

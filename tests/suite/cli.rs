@@ -167,6 +167,39 @@ fn what_another_run_works_on_is_left_to_it_unless_a_person_resumes() {
     assert!(git(&world.root(), &["for-each-ref", "refs/slm/leases"]).is_empty());
 }
 
+/// What was done counts when it is recorded, and the next run records what one could not.
+#[cfg(unix)]
+#[test]
+fn a_rotation_whose_evidence_could_not_be_written_is_recorded_by_the_next_run() {
+    let world = World::scaffolded();
+    let bare = world.outside("locker.git");
+    git(&world.root(), &["init", "-q", "--bare", bare.to_str().unwrap()]);
+    world.edit("slm.toml", "[locker]\n", &format!("[locker]\nremote = \"file://{}\"\n", bare.display()));
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let before = versions(&world).0;
+    let hook = bare.join("hooks/pre-receive");
+    fs::write(&hook, "#!/bin/sh\nwhile read _ _ ref; do case \"$ref\" in refs/heads/*) exit 1;; esac; done\n").unwrap();
+    fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let recorded =
+        || String::from_utf8(git(&bare, &["ls-tree", "-r", "--name-only", "slm/evidence", "runs/"])).unwrap().lines().count();
+    let kept = recorded();
+
+    world.slm(&["apply", "--auto-approve", "--force", "session-key"]).exits(1).says("could not push the locker branch");
+    let rotated = versions(&world);
+    assert!(rotated.0 != before && rotated.0 == rotated.1, "the value is a new one, and its consumer has it");
+    assert_eq!(recorded(), kept, "and nobody else knows of it");
+    world.slm(&["apply", "--auto-approve"]).exits(1).says("could not push the locker branch");
+
+    fs::remove_file(&hook).unwrap();
+    world.slm(&["apply", "--auto-approve"]).exits(0).says("Nothing was due.").says("Recorded as");
+    assert_eq!(recorded(), kept + 3, "the two that were kept here, and this one");
+    assert_eq!(versions(&world), rotated, "it is not rotated twice");
+    let snapshot = String::from_utf8(git(&bare, &["show", "slm/evidence:snapshot/Vault.Secret.jsonl"])).unwrap();
+    assert!(snapshot.contains(&rotated.0), "{snapshot}");
+    world.slm(&["verify"]).says("4 commits").says("each in the log");
+}
+
 #[test]
 fn exit_7_nothing_is_applied_on_top_of_broken_evidence() {
     let world = World::scaffolded();

@@ -65,7 +65,8 @@ impl<'ast> Visit<'ast> for Names {
     }
 }
 
-fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
+/// Every Rust file below `folder`.
+pub fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

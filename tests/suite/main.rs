@@ -9,6 +9,7 @@
 
 mod agent;
 mod agent_faults;
+mod agent_together;
 mod anchors;
 mod aws;
 mod aws_access;
@@ -41,6 +42,7 @@ mod diff;
 mod ecs_front;
 mod exec_kind;
 mod explain;
+mod failure_modes;
 mod faults;
 mod file_consumer;
 mod github;
@@ -59,6 +61,7 @@ mod killed;
 mod kinds;
 mod kinds_cli;
 mod kms_key;
+mod kubernetes_api;
 mod kubernetes_server;
 mod lambda_front;
 mod layers;

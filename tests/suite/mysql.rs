@@ -116,6 +116,7 @@ async fn accounts_take_turns_share_what_they_make_and_no_password_reaches_a_log(
     // Nor does one bring back an account that was locked; the version in force again is no change.
     let late = rig.kind.install(&rig.value(second).await, second, Some(first)).await.unwrap_err();
     assert_eq!((late.class, active(&rig.kind).await), (ErrorClass::Conflict, vec!["app_a".to_owned()]), "{late}");
+    assert!(late.cause.contains("locked since: `ALTER USER 'app_b'@'%' ACCOUNT UNLOCK` lets it in again"), "{late}");
     rig.kind.install(&rig.value(&versions[2]).await, &versions[2], None).await.unwrap();
     // A run that had decided to disable what was there before does not disable what is there now.
     let late = rig.kind.change(&"app_a".into(), Some(first), KeyChange::Disable).await.unwrap_err();

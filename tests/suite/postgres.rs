@@ -87,6 +87,7 @@ async fn roles_take_turns_share_what_they_make_and_no_password_reaches_the_log()
     // Nor does one bring back a role that was disabled, although its password is the same; the version in force again is no change.
     let late = rig.kind.install(&rig.value(second).await, second, Some(first)).await.unwrap_err();
     assert_eq!((late.class, active(&rig.kind).await), (ErrorClass::Conflict, vec!["app_a".to_owned()]), "{late}");
+    assert!(late.cause.contains("disabled since: `ALTER ROLE \"app_b\" LOGIN` lets it in again"), "{late}");
     rig.kind.install(&rig.value(&versions[2]).await, &versions[2], None).await.unwrap();
     // A run that had decided to disable what was there before does not disable what is there now.
     let late = rig.kind.change(&"app_a".into(), Some(first), KeyChange::Disable).await.unwrap_err();
@@ -146,7 +147,7 @@ pub struct Load {
 }
 
 /// Logs in as `enter` does with what is in `file` until `stop`, counting into `worked`.
-async fn hammer<F: Future<Output = bool>>(
+pub async fn hammer<F: Future<Output = bool>>(
     file: PathBuf,
     (stop, worked): (Arc<AtomicBool>, Arc<AtomicU32>),
     enter: impl Fn(Vec<u8>) -> F,

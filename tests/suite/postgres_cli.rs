@@ -1,9 +1,13 @@
 //! Login roles through the built binary: what a file may not ask for, and a rotation over TLS.
 
 use std::os::unix::fs::chown;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::leaks::{never_told, untold};
-use crate::postgres_server::{Database, account, certificate, logged_in, login};
+use crate::postgres::hammer;
+use crate::postgres_server::{Database, account, certificate, connect, logged_in, login};
 use crate::support::World;
 
 const FILE: &str = "credentials/session-key.toml";
@@ -153,6 +157,63 @@ async fn a_role_that_only_a_superuser_may_alter_holds_its_rotation() {
     world.slm(&["plan"]).exits(5).says("may not alter role `app` [not-permitted]");
     let refused = crate::postgres_server::connect(&maker).await.unwrap().batch_execute("alter role app login").await.unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "42501", "the server says the same");
+}
+
+/// A person switches the login of an attempt off that is not in force yet, and later does what slm says, while an application logs in
+/// all the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_a_person_switched_off_is_switched_on_again_as_slm_says_and_the_rotation_ends() {
+    let Some(server) = Database::start(&[]) else { return };
+    let admin = server.as_admin().await;
+    admin.batch_execute("create role app nologin").await.unwrap();
+    let declared = format!("host = \"127.0.0.1\", port = {}, dbname = \"postgres\", admin-env = \"SLM_PG_ADMIN\"", server.port);
+    let world = world(&alternating(&format!("{declared}, sslmode = \"disable\"")));
+    world.edit(FILE, "[policy]\n", "[gate]\nquiet = \"0s\"\nsoak = \"0s\"\n\n[policy]\nlease = \"10m\"\n");
+    world.edit(FILE, "[[consumer]]\n", "[[consumer]]\nmax-staleness = \"1s\"\n");
+    let world = world.with("SLM_PG_ADMIN", &server.admin());
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let value = || world.read("run/session.env").strip_prefix("SESSION_KEY=").unwrap().trim().as_bytes().to_vec();
+    let first = value();
+    assert!(world.read("run/session.env").contains("\"app_a\""));
+    let (stop, worked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let enter = async |file: Vec<u8>| {
+        let value = file.strip_prefix(b"SESSION_KEY=").unwrap().trim_ascii();
+        connect(&login(value)).await.is_ok()
+    };
+    let client = tokio::spawn(hammer(world.root().join("run/session.env"), (Arc::clone(&stop), Arc::clone(&worked)), enter));
+
+    // It is let in, cannot be tried for want of a connection, and is switched off before it can be.
+    admin.batch_execute("create role app_b nologin connection limit 0").await.unwrap();
+    let ran = world.slm(&["rotate", "session-key"]).exits(6).says("installed");
+    assert!(!ran.out.contains("promoted"), "{}", ran.out);
+    admin.batch_execute("alter role app_b nologin connection limit -1").await.unwrap();
+    world.slm(&["apply", "--auto-approve"]).exits(6).says("it was installed, and disabled since");
+    assert_eq!(value(), first, "what is in force stays");
+    let said = world.slm(&["resume"]).exits(6).says("it was installed, and disabled since: ").out;
+    let remedy = said.split('`').find(|words| words.starts_with("ALTER ROLE")).unwrap_or_else(|| panic!("{said}"));
+    admin.batch_execute(remedy).await.unwrap();
+    world.slm(&["resume"]).says("promoted").says("delivered");
+    let promoted = Instant::now();
+    let second = value();
+    assert_eq!((second == first, logged_in(&login(&second)).await.as_str()), (false, "app"));
+    assert!(connect(&login(&first)).await.is_ok(), "the value before works until nobody can hold it");
+    world.edit(FILE, "lease = \"10m\"", "lease = \"15s\"");
+    tokio::time::sleep(Duration::from_secs(17).saturating_sub(promoted.elapsed())).await;
+    world.slm(&["resume"]).exits(0).says("disabled");
+    let refused = connect(&login(&first)).await.err().unwrap();
+    assert_eq!(refused.code().unwrap().code(), "28000", "{refused}");
+    assert_eq!((value(), logged_in(&login(&second)).await.as_str()), (second, "app"));
+    world.slm(&["plan"]).exits(0).says("Nothing is due");
+
+    let (so_far, began) = (worked.load(Ordering::SeqCst), Instant::now());
+    while worked.load(Ordering::SeqCst) < so_far + 5 && !client.is_finished() {
+        assert!(began.elapsed() < Duration::from_secs(60), "nobody can log in");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stop.store(true, Ordering::SeqCst);
+    let load = client.await.unwrap();
+    assert_eq!((load.failed, load.values), (0, 2), "of {} logins", load.logins);
+    assert!(load.logins > 20, "{}", load.logins);
 }
 
 /// A person switches the login before off, the next attempt is given to it and cannot be tried, and then the value before is wanted back.

@@ -351,6 +351,47 @@ async fn killed_at_the_end(moto: Arc<Server>, at: At, after: bool) {
     panic!("{when}: the old key was never ended");
 }
 
+/// A person stores another value while a rotation, which was cut off, has its own ready.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_stores_in_the_middle_of_a_rotation_is_not_written_over() {
+    let moto = Server::moto();
+    let proxy = Proxy::before(&moto.endpoint);
+    let (world, iam) = in_use(&moto, &proxy, "by-hand").await;
+    let first = held(&world);
+    assert!(killed(&world, &proxy, &["rotate", "deployer"], At::First("UpdateSecretVersionStage"), false), "it was not killed");
+    let ready = keys_of(&iam, "by-hand").await.into_iter().find(|key| *key != first).expect("its own key is made");
+    let secrets = aws_sdk_secretsmanager::Client::new(&config(&moto.endpoint, "eu-west-1", None).await);
+    let mut value: serde_json::Value = serde_json::from_str(&world.read("run/key.json")).unwrap();
+    value["note"] = json!("by hand");
+    let put = secrets.put_secret_value().secret_id("by-hand").secret_string(value.to_string()).send().await.unwrap();
+    let theirs = put.version_id.unwrap();
+    let labelled = async |label: &str| {
+        let read = secrets.get_secret_value().secret_id("by-hand").version_stage(label).send().await.unwrap();
+        (read.version_id.unwrap(), read.secret_string.unwrap())
+    };
+    assert_eq!(labelled("AWSCURRENT").await.0, theirs);
+
+    world.slm(&["apply", "--auto-approve"]).exits(2).says("delivered, activated");
+    assert!(labelled("AWSCURRENT").await.0 == theirs && world.read("run/key.json").contains("by hand"), "theirs is in use");
+    let mut keys = keys_of(&iam, "by-hand").await;
+    assert!(keys.len() == 2 && keys.contains(&first) && keys.contains(&ready), "{keys:?}");
+    // The key that nobody was given is ended, and a rotation goes on from what the person stored.
+    for _ in 0..40 {
+        let promoted = labelled("AWSCURRENT").await.0 != theirs;
+        assert!(!promoted || labelled("AWSPREVIOUS").await.0 == theirs, "their version is passed over");
+        assert!(keys.contains(&held(&world)), "the key in use is gone");
+        if promoted && keys.len() == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        world.slm(&["apply", "--auto-approve"]);
+        keys = keys_of(&iam, "by-hand").await;
+    }
+    assert_eq!(keys, [held(&world)]);
+    assert!(![&first, &ready].contains(&&keys[0]), "a new one");
+    world.slm(&["plan"]).exits(0).says("Nothing is due");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
 async fn the_binary_killed_around_any_change_goes_on_and_loses_no_key() {
     let moto = Arc::new(Server::moto());

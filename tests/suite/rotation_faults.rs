@@ -270,6 +270,30 @@ async fn a_label_of_ours_is_never_on_two_versions() {
     assert_eq!(labelled().await, [first.as_str()]);
 }
 
+/// The proxy, through which every rotation of these tests goes, refuses such a request.
+#[tokio::test]
+async fn no_request_leaves_to_aws_which_label_a_value_gets_or_which_version_is_read() {
+    let server = Server::moto();
+    let proxy = Proxy::before(&server.endpoint);
+    let rig = Rig::new(&server, &proxy, "labels").await;
+    let client = Secrets::new(&rig.config);
+    let put = || client.put_secret_value().secret_id("labels").secret_string("2");
+    let refused = [put(), put().version_stages("AWSPENDING")];
+    for request in refused {
+        assert!(request.send().await.unwrap_err().into_service_error().is_invalid_parameter_exception());
+    }
+    let asked = || client.get_secret_value().secret_id("labels");
+    assert!(asked().send().await.unwrap_err().into_service_error().is_invalid_parameter_exception());
+    asked().version_stage("AWSCURRENT").send().await.unwrap();
+    proxy.begin(None);
+    assert_eq!(rig.converge("nothing is left to AWS").await, 1);
+    let calls = proxy.state().calls.clone();
+    for operation in ["PutSecretValue", "GetSecretValue", "UpdateSecretVersionStage"] {
+        assert!(calls.iter().any(|call| call == operation), "{operation}");
+    }
+    assert!(proxy.state().agents.iter().all(|agent| agent.contains("app/slm-")), "the proxy knows them for ours");
+}
+
 #[tokio::test]
 async fn nothing_is_made_and_nothing_ended_while_a_replica_is_behind() {
     let server = Server::moto();
@@ -466,6 +490,25 @@ async fn a_key_that_one_region_does_not_know_yet_is_tried_again_and_not_rejected
     keys.change(fresh.key.as_ref().unwrap(), None, KeyChange::Disable).await.unwrap();
     assert!(matches!(keys.verify(&fresh.value).await.unwrap(), Trial::Refused(_)));
     assert_eq!(asked(&proxy), 1 + 3, "a refusal is everywhere's");
+}
+
+#[tokio::test]
+async fn an_old_key_that_is_still_let_in_after_it_was_disabled_is_not_deleted_before_it_is_refused() {
+    let server = Server::moto();
+    let proxy = Proxy::before(&server.endpoint);
+    let rig = Rig::new(&server, &proxy, "lingers").await;
+    let (old, _) = rig.in_use("before").await;
+    proxy.state().lingers = 1;
+    let fate = rig.run().await.fate;
+    assert!(matches!(&fate, Fate::Failed(why) if why.contains("it is still let in")), "{fate:?}");
+    let all = rig.iam.list_access_keys().user_name("lingers").send().await.unwrap().access_key_metadata;
+    let is_old = |key: &&aws_sdk_iam::types::AccessKeyMetadata| key.access_key_id.as_deref() == Some(&old);
+    assert_eq!((all.len(), all.iter().find(is_old).unwrap().status.clone()), (2, Some(StatusType::Inactive)));
+    assert_eq!(proxy.state().lingers, 0, "it was shown to AWS");
+    assert!(!proxy.state().calls.contains(&"DeleteAccessKey".to_owned()));
+    let (new, _) = rig.in_use("it lingers").await;
+    assert_eq!(rig.converge("it is refused").await, 1);
+    assert_eq!(rig.active().await, [new]);
 }
 
 #[tokio::test]

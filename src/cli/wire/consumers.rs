@@ -17,7 +17,8 @@ use crate::consumers::self_refreshing::SelfRefreshing;
 use crate::consumers::several::Several;
 use crate::consumers::webhook::Webhook;
 use crate::model::catalog::{
-    Consumer as Declared, ConsumerKind, Credential, EcsConsumer, FileConsumer, KubernetesConsumer, LambdaConsumer, SourceKind,
+    AgentConsumer, Consumer as Declared, ConsumerKind, Credential, EcsConsumer, FileConsumer, KubernetesConsumer, LambdaConsumer,
+    SourceKind,
 };
 use crate::model::id::{ConsumerId, SourceId};
 use crate::plan::together::Meeting;
@@ -36,7 +37,8 @@ pub(in crate::cli) async fn consumers_of(reach: &Reach<'_>, credential: &Credent
 
 /// What the consumers of `meeting` restart together, when all of them can be built.
 pub(in crate::cli) async fn shared(reach: &Reach<'_>, meeting: &Meeting) -> Result<Box<dyn Shared>, WorldError> {
-    let (mut workloads, mut services, mut functions, mut files) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut workloads, mut services, mut functions) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut files, mut agents) = (Vec::new(), Vec::new());
     for (id, consumer) in &meeting.members {
         let Some(credential) = reach.catalog.credentials.get(id) else { continue };
         let Some(declared) = credential.consumers.iter().find(|one| one.id == *consumer) else { continue };
@@ -46,6 +48,7 @@ pub(in crate::cli) async fn shared(reach: &Reach<'_>, meeting: &Meeting) -> Resu
             ConsumerKind::EcsService(one) => services.push((member, service(reach, credential, one).await?)),
             ConsumerKind::Lambda(one) => functions.push((member, function(reach, credential, one).await?)),
             ConsumerKind::File(one) => files.push((member, file(reach, credential, one)?)),
+            ConsumerKind::Agent(one) => agents.push((member, agent(reach, credential, declared, one).await?)),
             _ => {}
         }
     }
@@ -56,9 +59,26 @@ pub(in crate::cli) async fn shared(reach: &Reach<'_>, meeting: &Meeting) -> Resu
         Box::new(Several(services))
     } else if !functions.is_empty() {
         Box::new(Several(functions))
+    } else if !agents.is_empty() {
+        Box::new(Several(agents))
     } else {
         Box::new(Several(files))
     })
+}
+
+async fn agent(
+    reach: &Reach<'_>,
+    credential: &Credential,
+    declared: &Declared,
+    agent: &AgentConsumer,
+) -> Result<Agent, WorldError> {
+    // To look may not mean to read values: then the agent's signature has to do.
+    let values = match reach.access {
+        Access::Read => None,
+        Access::Apply(_) => Some(store(reach, credential).await?.into()),
+    };
+    let (id, secret, key) = (credential.id.clone(), credential.secret.clone(), from_env(&agent.key_env));
+    Agent::new(id, secret, declared.id.clone(), agent.clone(), key.as_ref(), values)
 }
 
 fn file(reach: &Reach<'_>, credential: &Credential, file: &FileConsumer) -> Result<RenderedFile, WorldError> {
@@ -116,15 +136,7 @@ async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declare
         ConsumerKind::Exec(program) => {
             Box::new(Program::new(root.to_owned(), credential.id.clone(), declared.id.clone(), program.clone()))
         }
-        ConsumerKind::Agent(agent) => {
-            // To look may not mean to read values: then the agent's signature has to do.
-            let values = match reach.access {
-                Access::Read => None,
-                Access::Apply(_) => Some(store(reach, credential).await?.into()),
-            };
-            let (id, secret, key) = (credential.id.clone(), credential.secret.clone(), from_env(&agent.key_env));
-            Box::new(Agent::new(id, secret, declared.id.clone(), agent.clone(), key.as_ref(), values)?)
-        }
+        ConsumerKind::Agent(one) => Box::new(agent(reach, credential, declared, one).await?),
         ConsumerKind::KubernetesWorkload(one) => Box::new(workload(reach, credential, one)?),
         ConsumerKind::EcsService(one) => Box::new(service(reach, credential, one).await?),
         ConsumerKind::Lambda(one) if one.extension_ttl.is_none() => Box::new(function(reach, credential, one).await?),
