@@ -532,34 +532,6 @@ fn the_pull_request_of_a_fork_is_planned_on_what_was_recorded_and_commented_on_f
 }
 
 #[test]
-fn the_doctor_explains_a_trust_policy_and_proposes_one_without_showing_the_token() {
-    let world = World::new();
-    let claims = json!({
-        "iss": "https://token.actions.githubusercontent.com", "aud": "sts.amazonaws.com", "repository": "acme/slm",
-        "sub": "repo:acme@1/slm@2:ref:refs/heads/main", "repository_owner_id": "1", "repository_id": "2",
-    });
-    world.write("claims.json", &claims.to_string());
-    let policy = |sub: &str| {
-        json!({ "Role": { "AssumeRolePolicyDocument": { "Statement": [{
-            "Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
-            "Principal": { "Federated": "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com" },
-            "Condition": { "StringLike": { "token.actions.githubusercontent.com:sub": sub } },
-        }] } } })
-    };
-    let doctor = ["ci", "doctor", "--claims", "claims.json", "--trust-policy", "policy.json"];
-    world.write("policy.json", &policy("repo:acme/slm:*").to_string());
-    world
-        .slm(&doctor)
-        .exits(2)
-        .says("It does not let this job in.")
-        .says("since 2026-07-15")
-        .says("repo:acme@1/slm@2:ref:refs/heads/main");
-    world.write("policy.json", &policy("repo:acme@1/slm@2:*").to_string());
-    world.slm(&doctor).exits(0).says("It lets this job in.");
-    world.slm(&["ci", "doctor"]).exits(1).says("id-token: write");
-}
-
-#[test]
 fn codeowners_are_written_from_the_owners_checked_and_leave_other_lines_alone() {
     let project = Project::new();
     let root = project.world.root();

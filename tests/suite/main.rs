@@ -23,6 +23,7 @@ mod aws_trail;
 mod broken;
 mod bundle;
 mod ci;
+mod ci_doctor;
 mod cli;
 mod cli_aws;
 mod cli_stop;
