@@ -12,8 +12,8 @@ use slm::model::time::{Limit, Timestamp};
 use crate::pulls_server::{Hub, REPO, TOKEN};
 use crate::support::{Ran, Request, Server, World, git};
 
-const MARKER: &str = "<!-- slm:plan:default -->";
-const KEY: &str = "credentials/session-key.toml";
+pub const MARKER: &str = "<!-- slm:plan:default -->";
+pub const KEY: &str = "credentials/session-key.toml";
 
 /// A config repo with a remote, its GitHub, and nothing applied yet.
 pub struct Project {
@@ -36,6 +36,11 @@ impl Project {
         let tip = project.head();
         project.hub.with(|state| state.tips.insert("main".to_owned(), tip));
         project
+    }
+
+    /// Sets a variable for every later call.
+    pub fn with(self, name: &str, value: &str) -> Self {
+        Self { world: self.world.with(name, value), ..self }
     }
 
     pub fn head(&self) -> String {
@@ -80,7 +85,7 @@ impl Project {
     }
 
     /// The arguments of `slm ci VERB` for the event `name`.
-    fn arguments(&self, verb: &str, name: &str, payload: &Json) -> Vec<String> {
+    pub fn arguments(&self, verb: &str, name: &str, payload: &Json) -> Vec<String> {
         let path = |path: PathBuf| path.to_str().unwrap().to_owned();
         let mut all: Vec<String> =
             ["--format", "json", "ci", verb, "--event", name, "--repository", REPO].map(str::to_owned).to_vec();
@@ -120,7 +125,7 @@ impl Project {
 
     /// The digest that the comment on `number` asks to approve.
     #[track_caller]
-    fn asked(&self, number: u64, head: &str) -> String {
+    pub fn asked(&self, number: u64, head: &str) -> String {
         let said = self.hub.said(number);
         assert_eq!(said.len(), 1, "{said:#?}");
         assert!(said[0].starts_with(MARKER), "{}", said[0]);
@@ -130,16 +135,18 @@ impl Project {
     }
 
     /// The last check run of `head`.
-    fn check(&self, head: &str) -> Json {
+    pub fn check(&self, head: &str) -> Json {
         self.hub.with(|state| state.checks.iter().rev().find(|check| check["head_sha"] == head).unwrap().clone())
     }
 
-    fn nothing_is_due(&self) {
+    /// What was merged is applied.
+    pub fn nothing_is_due(&self) {
         self.world.slm(&["plan"]).exits(0).says("Nothing is due.");
     }
 }
 
-fn run(world: &World, arguments: &[String]) -> Ran {
+/// Runs `slm` with `arguments` in `world`.
+pub fn run(world: &World, arguments: &[String]) -> Ran {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     world.slm(&arguments)
 }
@@ -189,14 +196,14 @@ pub fn requests() -> BTreeSet<[String; 4]> {
 }
 
 /// Makes 120 files that cannot be used.
-fn wrong(world: &World) {
+pub fn wrong(world: &World) {
     for n in 100..220 {
         world.write(&format!("controls/bad/BAD-{n}.toml"), "# nothing\n\nwrong = 1\n");
     }
 }
 
 /// The edit that every test begins with: what was never applied before is planned by it as well.
-const FIRST: (&str, &str, &str) = (KEY, "rotate-every = \"30d\"", "rotate-every = \"20d\"");
+pub const FIRST: (&str, &str, &str) = (KEY, "rotate-every = \"30d\"", "rotate-every = \"20d\"");
 
 #[test]
 fn an_edit_is_planned_approved_merged_applied_and_recorded_and_so_is_the_next() {
