@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value as Json, json};
 use slm::model::time::{Limit, Timestamp};
 
 use crate::pulls_server::{Hub, REPO, TOKEN};
-use crate::support::{Ran, Request, Server, World, git};
+use crate::support::{Ran, Request, Server, World, copy, git};
 
 pub const MARKER: &str = "<!-- slm:plan:default -->";
 pub const KEY: &str = "credentials/session-key.toml";
@@ -561,6 +561,33 @@ fn codeowners_are_written_from_the_owners_checked_and_leave_other_lines_alone() 
     }
     project.world.edit(KEY, "owner = \"platform\"", "owner = \"payments\"");
     project.world.slm(&check).exits(2);
+}
+
+/// The reference repo has no CODEOWNERS of its own: its owners are teams of whoever copies it.
+#[test]
+fn of_the_reference_repo_every_control_and_every_file_of_rules_has_a_team_of_whatever_organisation_copies_it() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(!here.join(".github/CODEOWNERS").exists());
+    let world = World::new();
+    for part in ["controls", "policies"] {
+        copy(&here.join(part), &world.root().join(part));
+    }
+    world.write("slm.toml", &std::fs::read_to_string(here.join("slm.toml")).unwrap());
+    world.commit();
+    world.slm(&["ci", "codeowners", "--org", "example-org"]).exits(0);
+    let text = world.read(".github/CODEOWNERS");
+    let teams = ["engineering", "legal", "people", "platform", "security"].map(|team| format!("@example-org/{team}"));
+    let owned: BTreeSet<&str> =
+        text.lines().filter_map(|line| line.strip_prefix('/')?.split_once(' ')).map(|(path, _)| path).collect();
+    for line in text.lines().filter(|line| line.starts_with('/')) {
+        let owners: Vec<&str> = line.split(' ').skip(1).collect();
+        assert!(!owners.is_empty() && owners.iter().all(|owner| teams.iter().any(|team| team == owner)), "{line}");
+    }
+    let tracked = String::from_utf8(git(&world.root(), &["ls-files", "controls", "policies"])).unwrap();
+    let of_nobody =
+        |path: &&str| !path.starts_with("controls/frameworks/") && **path != *"policies/guards.cedar" && !path.ends_with("schema");
+    let missing: Vec<&str> = tracked.lines().filter(of_nobody).filter(|path| !owned.contains(path)).collect();
+    assert!(missing.is_empty() && owned.len() > 100, "{missing:?} of {}", owned.len());
 }
 
 /// What was asked, each with its authorization.
