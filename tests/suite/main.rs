@@ -26,6 +26,7 @@ mod bundle;
 mod ci;
 mod ci_doctor;
 mod ci_faults;
+mod ci_messages;
 mod cli;
 mod cli_aws;
 mod cli_stop;
