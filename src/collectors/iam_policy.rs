@@ -2,6 +2,8 @@
 
 use serde_json::Value as Json;
 
+use crate::transport::trust_policy::decoded;
+
 /// Actions that let a principal give itself, or a principal it can become, any right.
 const ESCALATION: [&str; 12] = [
     "iam:addusertogroup",
@@ -181,18 +183,6 @@ fn glob(pattern: &str, action: &str) -> bool {
     let mut short = pattern.as_bytes().to_vec();
     short.dedup_by(|next, before| *next == b'*' && *before == b'*');
     matches(&short, action.as_bytes())
-}
-
-/// `text` without percent encoding.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut parts = text.split('%');
-    bytes.extend_from_slice(parts.next()?.as_bytes());
-    for part in parts {
-        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
-        bytes.extend_from_slice(part.get(2..)?.as_bytes());
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::plan::Plan;
 use super::time::Timestamp;
 
 /// Format version; a proposal of another one is refused.
-pub const PROPOSAL_FORMAT: u32 = 1;
+pub const PROPOSAL_FORMAT: u32 = 2;
 /// The longest that is read: a plan of some thousand actions. What is longer was not made by slm.
 pub const PROPOSAL_LIMIT: usize = 4 << 20;
 
@@ -34,6 +34,8 @@ pub struct Proposal {
     pub exit: u8,
     /// What `slm check` says, in its order.
     pub complaints: Vec<Complaint>,
+    /// What the edit means, in one line; empty where nothing was edited.
+    pub edit: String,
     /// What the edit means, sorted.
     pub changes: Vec<Change>,
     /// Controls that do not hold everywhere, or could not be judged: decisions by status.
@@ -138,7 +140,8 @@ impl Proposal {
             let held: Vec<_> = plan.held.iter().map(|held| (held.kind.clone(), held.because.clone())).collect();
             Some((plan.actions.iter().map(|action| action.kind.clone()).collect::<Vec<_>>(), held))
         };
-        let said = |one: &Self| (one.environment.clone(), one.head.clone(), one.complaints.clone(), one.changes.clone());
+        let said =
+            |one: &Self| (one.environment.clone(), one.head.clone(), one.complaints.clone(), one.edit.clone(), one.changes.clone());
         said(self) == said(other)
             && self.repository == other.repository
             && self.exit == other.exit
@@ -162,6 +165,7 @@ pub(crate) mod tests {
             sight: Sight::Live,
             exit: 0,
             complaints: Vec::new(),
+            edit: String::new(),
             changes: Vec::new(),
             standing: BTreeMap::new(),
             unseen: Vec::new(),
@@ -175,8 +179,8 @@ pub(crate) mod tests {
         assert_eq!(Proposal::read(written.as_bytes()), Ok(proposal()));
         let said = |text: &str| Proposal::read(text.as_bytes()).unwrap_err().to_string();
         assert!(said(&written.replacen('{', "{\"more\":1,", 1)).contains("unknown field `more`"));
-        let newer = said(&written.replace("\"format\":1", "\"format\":2"));
-        assert_eq!(newer, "it is no plan artefact of slm: its format is 2, this slm reads 1");
+        let newer = said(&written.replace("\"format\":2", "\"format\":3"));
+        assert_eq!(newer, "it is no plan artefact of slm: its format is 3, this slm reads 2");
         assert!(said("[]").starts_with("it is no plan artefact of slm: "));
         let long = vec![b' '; PROPOSAL_LIMIT + 1];
         assert!(Proposal::read(&long).unwrap_err().to_string().contains("over 4194304"));

@@ -28,16 +28,25 @@ impl Claims {
         self.0.get(name).map_or("", String::as_str)
     }
 
+    /// True when both forms of `sub` are known: the one by names alone and the one with the numbers of owner and repository.
+    #[must_use]
+    pub fn has_both_forms(&self) -> bool {
+        self.forms().is_some()
+    }
+
     /// Host and path of the issuer, as condition keys begin with it.
     fn provider(&self) -> &str {
         self.get("iss").strip_prefix("https://").unwrap_or_default().trim_end_matches('/')
     }
 
     /// The two forms of `sub`: by names alone, and with the numbers of owner and repository, which no other can take. `None` where it was
-    /// made by a template of the organisation's own.
+    /// made by a template of the organisation's own, or the numbers are not told.
     fn forms(&self) -> Option<(String, String)> {
         let (owner, name) = self.get("repository").split_once('/')?;
         let (owner_id, id) = (self.get("repository_owner_id"), self.get("repository_id"));
+        if owner_id.is_empty() || id.is_empty() {
+            return None;
+        }
         let plain = format!("repo:{owner}/{name}:");
         let numbered = format!("repo:{owner}@{owner_id}/{name}@{id}:");
         let sub = self.get("sub");
@@ -169,9 +178,10 @@ fn why(operator: &str, name: &str, wanted: &[String], claims: &Claims) -> String
     }
 }
 
-/// A trust policy that lets in what `claims` says, in both forms of its `sub`, and nobody else.
+/// A trust policy of a role in `account` of `partition` that lets in what `claims` says, in both forms of its `sub` where they are known,
+/// and nobody else.
 #[must_use]
-pub fn wanted(account: &str, claims: &Claims) -> Json {
+pub fn wanted(partition: &str, account: &str, claims: &Claims) -> Json {
     let provider = claims.provider();
     let subs = claims.forms().map_or_else(|| vec![claims.get("sub").to_owned()], |(plain, numbered)| vec![plain, numbered]);
     let mut equal = Map::new();
@@ -181,7 +191,7 @@ pub fn wanted(account: &str, claims: &Claims) -> Json {
         "Version": "2012-10-17",
         "Statement": [{
             "Effect": "Allow",
-            "Principal": { "Federated": format!("arn:aws:iam::{account}:oidc-provider/{provider}") },
+            "Principal": { "Federated": format!("arn:{partition}:iam::{account}:oidc-provider/{provider}") },
             "Action": ACTION,
             "Condition": { "StringEquals": equal },
         }],

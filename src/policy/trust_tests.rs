@@ -37,7 +37,7 @@ fn wrong(policy: &Json, sub: &str) -> Vec<String> {
 #[test]
 fn the_policy_that_is_proposed_lets_both_forms_in_and_no_other_repository() {
     for sub in [PLAIN, NUMBERED] {
-        let proposed = wanted("123456789012", &claims(sub));
+        let proposed = wanted("aws", "123456789012", &claims(sub));
         for form in [PLAIN, NUMBERED] {
             assert_eq!(wrong(&proposed, form), Vec::<String>::new());
         }
@@ -49,8 +49,20 @@ fn the_policy_that_is_proposed_lets_both_forms_in_and_no_other_repository() {
             assert_eq!(wrong(&proposed, other).len(), 1, "{other}");
         }
     }
-    let custom = wanted("123456789012", &claims("environment:production"));
+    let custom = wanted("aws", "123456789012", &claims("environment:production"));
     assert_eq!(wrong(&custom, "environment:production"), Vec::<String>::new());
+    let provider = |partition| wanted(partition, "123456789012", &claims(PLAIN))["Statement"][0]["Principal"]["Federated"].clone();
+    assert_eq!(provider("aws-us-gov"), format!("arn:aws-us-gov:iam::123456789012:oidc-provider/{HOST}"));
+}
+
+#[test]
+fn where_the_numbers_are_not_told_the_form_of_the_token_alone_is_proposed() {
+    let mut told = claims(PLAIN);
+    assert!(told.has_both_forms());
+    told.0.remove("repository_id");
+    assert!(!told.has_both_forms());
+    let subs = &wanted("aws", "123456789012", &told)["Statement"][0]["Condition"]["StringEquals"][key("sub")];
+    assert_eq!(*subs, json!([PLAIN]));
 }
 
 #[test]
@@ -134,6 +146,6 @@ proptest! {
             "repository": format!("{owner}/{name}"), "repository_owner_id": 1, "repository_id": 2,
         });
         let claims = Claims::of(&payload);
-        prop_assert!(explain(&wanted("123456789012", &claims), &claims).matches);
+        prop_assert!(explain(&wanted("aws", "123456789012", &claims), &claims).matches);
     }
 }

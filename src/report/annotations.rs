@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
+use super::markdown::visible;
 use crate::model::diagnostic::{Diagnostic, Severity};
 use crate::model::proposal::Complaint;
 
@@ -40,7 +41,7 @@ pub fn annotations(complaints: &[Complaint], prefix: &str) -> Vec<Json> {
     let annotation = |found: &Complaint| {
         let Complaint { code, error, file, line, end_line, message, help } = found;
         let help = help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
-        let told: String = format!("{message}{help}").chars().take(MESSAGE).collect();
+        let told: String = visible(&format!("{message}{help}")).chars().take(MESSAGE).collect();
         json!({
             "path": format!("{prefix}{file}"), "start_line": line, "end_line": end_line,
             "annotation_level": if *error { "failure" } else { "warning" },
@@ -63,7 +64,7 @@ pub fn sarif(complaints: &[Complaint], prefix: &str) -> Json {
             "ruleId": code,
             "ruleIndex": codes.binary_search(&code.as_str()).unwrap_or_default(),
             "level": if *error { "error" } else { "warning" },
-            "message": { "text": format!("{message}{help}") },
+            "message": { "text": visible(&format!("{message}{help}")) },
             "locations": [{ "physicalLocation": {
                 "artifactLocation": { "uri": uri(&format!("{prefix}{file}")), "uriBaseId": "%SRCROOT%" },
                 "region": { "startLine": line, "endLine": end_line },
@@ -130,6 +131,16 @@ mod tests {
             (&annotations[0]["annotation_level"], &annotations[1]["annotation_level"]),
             (&json!("failure"), &json!("warning"))
         );
+    }
+
+    #[test]
+    fn what_hides_or_turns_text_around_is_shown_as_such_at_a_line_too() {
+        let (mut diagnostics, files) = world();
+        diagnostics[0].message = "the rule `A\u{202e}\u{1b}[2J` is no rule".to_owned();
+        let found = complaints(&diagnostics, &files);
+        let shown = "the rule `A\u{fffd}\u{fffd}[2J` is no rule";
+        assert_eq!(annotations(&found, "")[0]["message"], format!("{shown}\nhelp: write one"));
+        assert_eq!(sarif(&found, "")["runs"][0]["results"][0]["message"]["text"], format!("{shown}; write one"));
     }
 
     #[test]

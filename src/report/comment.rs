@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::markdown::{code, html, prose};
-use super::{outlook, plan as plans, words};
+use super::markdown::{code, html, prose, spans};
+use super::{outlook, words};
 use crate::model::assessment::Status;
 use crate::model::id::ControlId;
 use crate::model::plan::{Action, ActionKind, Plan};
@@ -97,31 +97,59 @@ fn head(proposal: &Proposal, about: &About<'_>) -> String {
         let _ = write!(text, "\n{DIGEST}{digest} head:{} -->", proposal.head);
     }
     let _ = write!(text, "\n### slm: {}\n\n", prose(&proposal.environment));
-    let _ = writeln!(text, "{}\n", counts(proposal));
+    // What the edit means is in words of others where a fork wrote the artefact.
+    let _ = writeln!(text, "**{}**", sentences(proposal, prose));
     text
 }
 
-/// What matters, in two sentences: whoever reads no further knows whether to.
-fn counts(proposal: &Proposal) -> String {
+/// What matters, in a few sentences of plain text: whoever reads no further knows whether to.
+#[must_use]
+pub fn glance(proposal: &Proposal) -> String {
+    sentences(proposal, str::to_owned)
+}
+
+/// What the edit means, by `theirs`, what is wrong, and what is planned.
+fn sentences(proposal: &Proposal, theirs: impl Fn(&str) -> String) -> String {
     let errors = proposal.complaints.iter().filter(|one| one.error).count() as u64;
     let warnings = proposal.complaints.len() as u64 - errors;
-    let mut verdicts: BTreeMap<&str, u64> = BTreeMap::new();
-    for change in proposal.changes.iter().filter(|change| change.verdict != TOLD) {
-        // What stands above the sections, which are left out when they are too long, is short.
-        let known = change.verdict.len() <= 24 && change.verdict.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b' ');
-        *verdicts.entry(if known { change.verdict.as_str() } else { "other" }).or_default() += 1;
+    let wrong = [(errors, "error"), (warnings, "warning")].into_iter().filter(|(count, _)| *count > 0);
+    let wrong: Vec<String> = wrong.map(|(number, one)| words::count(number, one)).collect();
+    let mut all = Vec::new();
+    all.extend((!proposal.edit.is_empty()).then(|| format!("Edit: {}.", theirs(&proposal.edit))));
+    all.extend((!wrong.is_empty()).then(|| format!("Check: {}.", wrong.join(", "))));
+    all.push(match &proposal.plan {
+        Some(plan) => planned(plan),
+        None if errors > 0 => "Plan: none, the config cannot be used.".to_owned(),
+        None => "Plan: none, there is no recorded run.".to_owned(),
+    });
+    all.join(" ")
+}
+
+/// How much is due, without what is not.
+fn planned(plan: &Plan) -> String {
+    let mut verbs: Vec<(&str, u64)> = Vec::new();
+    for (verb, _) in plan.actions.iter().map(|action| words::action(&action.kind)) {
+        match verbs.iter_mut().find(|(known, _)| *known == verb) {
+            Some((_, count)) => *count += 1,
+            None => verbs.push((verb, 1)),
+        }
     }
-    let mut parts: Vec<String> = verdicts.iter().take(6).map(|(verdict, count)| format!("{count} {verdict}")).collect();
-    parts.extend((errors > 0).then(|| words::count(errors, "error")));
-    parts.extend((warnings > 0).then(|| words::count(warnings, "warning")));
-    let edit = if parts.is_empty() { String::new() } else { format!("Edit: {}. ", parts.join(", ")) };
-    let plan = proposal.plan.as_ref().map_or_else(
-        || if errors > 0 { "Plan: none, the config cannot be used." } else { "Plan: none, there is no recorded run." }.to_owned(),
-        |plan| {
-            if plan.actions.is_empty() && plan.held.is_empty() { "Plan: nothing is due.".to_owned() } else { plans::totals(plan) }
-        },
-    );
-    format!("**{edit}{plan}**")
+    let mut parts: Vec<String> = verbs.iter().map(|(verb, count)| format!("{count} to {verb}")).collect();
+    parts.extend((!plan.held.is_empty()).then(|| format!("{} held", plan.held.len())));
+    if parts.is_empty() { "Plan: nothing is due.".to_owned() } else { format!("Plan: {}.", parts.join(", ")) }
+}
+
+/// What an approval of the pull request approves; with the digest that it asks for, if it asks.
+#[must_use]
+pub fn approves(proposal: &Proposal, digest: Option<&str>) -> String {
+    match digest {
+        _ if proposal.is_quiet() => "Nothing changes, so that there is no plan to approve.".to_owned(),
+        None => "An approval of this pull request approves no plan: whoever made this one could have made any.".to_owned(),
+        _ if proposal.plan.is_none() => "There is no plan to approve.".to_owned(),
+        Some(digest) => {
+            format!("An approval of this pull request approves the plan with the digest `{digest}`, and no larger one.")
+        }
+    }
 }
 
 fn foot(proposal: &Proposal, about: &About<'_>) -> String {
@@ -129,15 +157,16 @@ fn foot(proposal: &Proposal, about: &About<'_>) -> String {
     let sight = match &proposal.sight {
         Sight::Live => String::new(),
         Sight::Recorded { run, at } => {
-            format!(" What it would act on was taken from the recorded run {} of {at}; no source was asked.", code(run))
+            format!(
+                " What it would act on was taken from the recorded run {} of {}; no source was asked.",
+                code(run),
+                words::second(*at)
+            )
         }
         Sight::Nothing => " No source was asked.".to_owned(),
     };
-    let approve = about.digest.map_or_else(
-        || "\nAn approval of this pull request approves no plan: whoever made this one could have made any.".to_owned(),
-        |digest| format!("\nAn approval of this pull request approves the plan with the digest `{digest}`, and no larger one."),
-    );
-    format!("\n{approve}\nMade for `{head}`.{sight} [Artefact and log]({})\n", about.link)
+    let approve = approves(proposal, about.digest);
+    format!("\n{approve}\n\nMade for `{head}`.{sight} [Artefact and log]({})\n", about.link)
 }
 
 /// A part that is folded.
@@ -151,6 +180,9 @@ struct Section {
 
 impl Section {
     fn render(&self) -> String {
+        if self.lines.is_empty() {
+            return format!("\n- {}\n", self.title);
+        }
         let open = if self.open { " open" } else { "" };
         let mut text = format!("\n<details{open}><summary>{}</summary>\n\n", self.title);
         for line in self.lines.iter().take(LINES) {
@@ -167,33 +199,47 @@ impl Section {
 
 fn sections(proposal: &Proposal) -> Vec<Section> {
     let mut all = Vec::new();
-    all.extend(complaints(&proposal.complaints));
+    let (errors, warnings): (Vec<&Complaint>, Vec<&Complaint>) = proposal.complaints.iter().partition(|one| one.error);
+    all.extend(complaints("error", &errors));
     all.extend(changes(&proposal.changes));
+    // Before what there may be a lot of: it says how much of the rest is known.
+    all.extend(unseen(&proposal.unseen));
     all.extend(controls(proposal));
     all.extend(proposal.plan.as_ref().and_then(held));
-    all.extend(unseen(&proposal.unseen));
+    // Most of them were there before.
+    all.extend(complaints("warning", &warnings));
     all
 }
 
-fn complaints(complaints: &[Complaint]) -> Option<Section> {
-    let line = |found: &Complaint| {
-        let Complaint { code: stable, error, file, line, message, help, .. } = found;
-        let grave = if *error { "error" } else { "warning" };
-        let help = help.as_ref().map(|help| format!(" Help: {}.", prose(help))).unwrap_or_default();
-        format!("- {grave} {} at {}: {}.{help}", code(stable), code(&format!("{file}:{line}")), prose(message))
+fn complaints(grave: &str, complaints: &[&Complaint]) -> Option<Section> {
+    let line = |found: &&Complaint| {
+        let Complaint { code: stable, error: _, file, line, end_line: _, message, help } = *found;
+        let help = help.as_ref().map(|help| format!(" Help: {}", sentence(help))).unwrap_or_default();
+        format!("- {} at {}: {}{help}", code(stable), code(&format!("{file}:{line}")), sentence(message))
     };
-    let title = format!("check: {}", words::count(complaints.len() as u64, "problem"));
+    let title = format!("check: {}", words::count(complaints.len() as u64, grave));
     let lines: Vec<String> = complaints.iter().map(line).collect();
-    (!lines.is_empty()).then_some(Section { title, open: true, lines })
+    (!lines.is_empty()).then_some(Section { title, open: grave == "error", lines })
+}
+
+/// A clause with the end of a sentence.
+fn sentence(clause: &str) -> String {
+    format!("{}{}", spans(clause), if clause.ends_with(['?', '.']) { "" } else { "." })
 }
 
 fn changes(changes: &[Change]) -> Vec<Section> {
     let section = |change: &Change| {
         let Change { about, verdict, lines } = change;
-        let lines = lines.iter().map(|line| format!("- {}", prose(line))).collect();
-        Section { title: format!("{}: {}", html(about), html(verdict)), open: verdict != "equal", lines }
+        let lines = lines.iter().map(|line| told(line)).collect();
+        let title = if verdict == TOLD { html(about) } else { format!("{}: {}", html(about), html(verdict)) };
+        Section { title, open: verdict != "equal", lines }
     };
     changes.iter().map(section).collect()
+}
+
+/// A line of a change as an item of a list: what belongs to the one before begins with a space.
+fn told(line: &str) -> String {
+    format!("{}- {}", if line.starts_with(' ') { "  " } else { "" }, spans(line.trim_start()))
 }
 
 /// The plan by the control that asks for it, with what does not hold of each.
@@ -238,8 +284,8 @@ fn acted(action: &Action, at: crate::model::time::Timestamp) -> Vec<String> {
     let (verb, object) = words::action(&action.kind);
     let criteria: Vec<String> = action.criteria.iter().map(|(framework, id)| code(&format!("{framework}:{id}"))).collect();
     let serves = if criteria.is_empty() { String::new() } else { format!(" (serves {})", criteria.join(" ")) };
-    let mut lines = vec![format!("- {verb} {}: {}{serves}", code(&object), prose(&words::reason(&action.reason, at)))];
-    lines.extend(outlook::of_action(action, at).iter().map(|(label, told)| format!("  - {label}: {}", prose(told))));
+    let mut lines = vec![format!("- {verb} {}: {}{serves}", code(&object), spans(&words::reason(&action.reason, at)))];
+    lines.extend(outlook::of_action(action, at).iter().map(|(label, told)| format!("  - {label}: {}", spans(told))));
     lines
 }
 
@@ -248,14 +294,14 @@ fn held(plan: &Plan) -> Option<Section> {
     for held in &plan.held {
         let (verb, object) = words::action(&held.kind);
         let why = words::reason(&held.reason, plan.at);
-        lines.push(format!("- {verb} {}: {}; {}", code(&object), prose(&why), prose(&words::held(&held.because))));
+        lines.push(format!("- {verb} {}: {}; {}", code(&object), spans(&why), spans(&words::held(&held.because))));
     }
     let title = format!("held: {}", plan.held.len());
     (!lines.is_empty()).then_some(Section { title, open: false, lines })
 }
 
 fn unseen(unseen: &[String]) -> Option<Section> {
-    let lines: Vec<String> = unseen.iter().map(|line| format!("- {}", prose(line))).collect();
+    let lines: Vec<String> = unseen.iter().map(|line| format!("- {}", spans(line))).collect();
     let title = format!("not seen: {}", unseen.len());
     (!lines.is_empty()).then_some(Section { title, open: true, lines })
 }

@@ -61,10 +61,11 @@ fn proposal(actions: Vec<Action>) -> Proposal {
         head: HEAD.to_owned(),
         run: Some(5),
         exit: 5,
+        edit: "1 control looser; 2 other verdicts of the last run".to_owned(),
         changes: vec![Change {
             about: "ROT-01".to_owned(),
             verdict: "looser".to_owned(),
-            lines: vec!["30d is 365d now".to_owned(), "2 of 12 secrets flip to compliant".to_owned()],
+            lines: ["30d is 365d now", "2 of 12 secrets flip", "  db  non-compliant -> compliant"].map(str::to_owned).into(),
         }],
         standing: [("ROT-01".into(), [(Status::Compliant, 3), (Status::NonCompliant, 1)].into())].into(),
         unseen: vec!["source prod secrets eu-west-1 was not seen whole".to_owned()],
@@ -104,13 +105,19 @@ fn the_comment_says_first_what_matters_and_folds_the_rest_by_control() {
     <!-- slm:digest:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd head:aaaaaaaaaaaabbbbbbbbbbbbccccccccccccdddd -->
     ### slm: production
 
-    **Edit: 1 looser. Plan: 1 to rotate, 0 to deliver, 0 to collect, 1 to escalate, 0 to adopt, 1 held.**
-
+    **Edit: 1 control looser; 2 other verdicts of the last run. Plan: 1 to rotate, 1 to escalate, 1 held.**
 
     <details open><summary>ROT-01: looser</summary>
 
     - 30d is 365d now
-    - 2 of 12 secrets flip to compliant
+    - 2 of 12 secrets flip
+      - db  non-compliant -&gt; compliant
+
+    </details>
+
+    <details open><summary>not seen: 1</summary>
+
+    - source prod secrets eu-west-1 was not seen whole
 
     </details>
 
@@ -132,14 +139,8 @@ fn the_comment_says_first_what_matters_and_folds_the_rest_by_control() {
 
     </details>
 
-    <details open><summary>not seen: 1</summary>
-
-    - source prod secrets eu-west-1 was not seen whole
-
-    </details>
-
-
     An approval of this pull request approves the plan with the digest `dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd`, and no larger one.
+
     Made for `aaaaaaaaaaaa`. [Artefact and log](https://github.com/acme/slm/actions/runs/5)
     ");
 }
@@ -164,7 +165,7 @@ fn what_has_no_room_is_left_out_whole_and_counted() {
     assert!(is_closed(&text));
     let left: usize =
         text.lines().find(|line| line.contains("had no room here")).unwrap().split(' ').next().unwrap().parse().unwrap();
-    let shown = text.lines().filter(|line| line.starts_with("<details")).count();
+    let shown = text.lines().filter(|line| line.starts_with("<details") || *line == "- ROT-01: 1 of 4 non-compliant").count();
     // 400 of the plan, the edit, ROT-01, what is held and what was not seen.
     assert_eq!(left + shown, 404);
     let many = told(&proposal((0..100).map(|n| escalate("ACC-02", &n.to_string())).collect()), LIMIT);
@@ -172,9 +173,81 @@ fn what_has_no_room_is_left_out_whole_and_counted() {
 }
 
 #[test]
+fn a_comment_without_room_for_all_ends_between_two_sections_and_says_where_the_rest_is() {
+    let actions = ["ACC-01", "ACC-02", "ACC-03", "ACC-04"].map(|control| escalate(control, "arn:aws:iam::1:user/ada"));
+    insta::assert_snapshot!(told(&proposal(actions.into()), 1_400), @r"
+    <!-- slm:plan:production -->
+    <!-- slm:digest:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd head:aaaaaaaaaaaabbbbbbbbbbbbccccccccccccdddd -->
+    ### slm: production
+
+    **Edit: 1 control looser; 2 other verdicts of the last run. Plan: 4 to escalate, 1 held.**
+
+    <details open><summary>ROT-01: looser</summary>
+
+    - 30d is 365d now
+    - 2 of 12 secrets flip
+      - db  non-compliant -&gt; compliant
+
+    </details>
+
+    <details open><summary>not seen: 1</summary>
+
+    - source prod secrets eu-west-1 was not seen whole
+
+    </details>
+
+    <details><summary>ACC-01: 1 to escalate</summary>
+
+    - escalate `ACC-01 arn:aws:iam::1:user/ada`: non-compliant (serves `soc2:CC6.1`)
+
+    </details>
+
+    <details><summary>ACC-02: 1 to escalate</summary>
+
+    - escalate `ACC-02 arn:aws:iam::1:user/ada`: non-compliant (serves `soc2:CC6.1`)
+
+    </details>
+
+    - ROT-01: 1 of 4 non-compliant
+
+    3 of 8 sections had no room here; [all of it is in the artefact](https://github.com/acme/slm/actions/runs/5).
+
+    An approval of this pull request approves the plan with the digest `dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd`, and no larger one.
+
+    Made for `aaaaaaaaaaaa`. [Artefact and log](https://github.com/acme/slm/actions/runs/5)
+    ");
+}
+
+#[test]
+fn what_the_edit_means_stands_above_everything_and_what_is_nothing_is_left_out() {
+    let first = |made: &Proposal| told(made, LIMIT).lines().find(|line| line.starts_with("**")).unwrap().to_owned();
+    let mut made = proposal(vec![rotate("db"), rotate("api"), escalate("ACC-02", "ada")]);
+    let edit = "1 control looser; 2 other verdicts of the last run";
+    assert_eq!(first(&made), format!("**Edit: {edit}. Plan: 2 to rotate, 1 to escalate, 1 held.**"));
+    assert_eq!(glance(&made), format!("Edit: {edit}. Plan: 2 to rotate, 1 to escalate, 1 held."));
+    made.edit = "@acme/all".to_owned();
+    assert_eq!(first(&made), "**Edit: @&#8203;acme/all. Plan: 2 to rotate, 1 to escalate, 1 held.**");
+    made.edit.clear();
+    made.complaints = complaint(false);
+    made.plan.as_mut().unwrap().actions.clear();
+    made.plan.as_mut().unwrap().held.clear();
+    assert_eq!(first(&made), "**Check: 1 warning. Plan: nothing is due.**");
+    made.plan = None;
+    assert_eq!(first(&made), "**Check: 1 warning. Plan: none, there is no recorded run.**");
+    made.complaints.extend(complaint(true));
+    assert_eq!(first(&made), "**Check: 1 error, 1 warning. Plan: none, the config cannot be used.**");
+}
+
+fn complaint(error: bool) -> Vec<Complaint> {
+    let (code, file, message) = ("slm::bad-rule".to_owned(), "policies/rot.cedar".to_owned(), "it is no rule".to_owned());
+    vec![Complaint { code, error, file, line: 1, end_line: 1, message, help: None }]
+}
+
+#[test]
 fn names_from_outside_are_no_markup_no_mention_and_close_nothing() {
     let hostile = "x`</details>\n</details>\n@acme/all [a](https://evil) #1 <!-- slm:plan:production -->";
     let mut made = proposal(vec![escalate(hostile, hostile), rotate(hostile)]);
+    made.edit = hostile.to_owned();
     made.changes = vec![Change { about: hostile.to_owned(), verdict: hostile.to_owned(), lines: vec![hostile.to_owned()] }];
     made.unseen = vec![hostile.to_owned()];
     made.complaints = vec![Complaint {
@@ -207,6 +280,7 @@ proptest! {
     ) {
         let mut made = proposal(names.iter().map(|(control, resource)| escalate(control, resource)).collect());
         made.changes = names.iter().map(|(about, verdict)| Change { about: about.clone(), verdict: verdict.clone(), lines: lines.clone() }).collect();
+        made.edit = lines.concat();
         made.unseen = lines;
         made.environment = "production".to_owned();
         let text = told(&made, limit.max(6_000));

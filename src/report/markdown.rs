@@ -41,6 +41,18 @@ pub fn prose(text: &str) -> String {
     out
 }
 
+/// Foreign text in running text whose words between backticks are code. Where these do not come in pairs it is [`prose`] as a whole.
+#[must_use]
+pub fn spans(text: &str) -> String {
+    let text: String = plain(text).collect();
+    let parts: Vec<&str> = text.split('`').collect();
+    let empty = |at: usize| parts.get(at).is_some_and(|part| part.trim().is_empty());
+    if parts.len().is_multiple_of(2) || (1..parts.len()).step_by(2).any(empty) {
+        return prose(&text);
+    }
+    parts.iter().enumerate().map(|(at, part)| if at % 2 == 0 { prose(part) } else { code(part) }).collect()
+}
+
 /// Foreign text as code, where nothing is mark-up and nobody is mentioned.
 #[must_use]
 pub fn code(text: &str) -> String {
@@ -53,6 +65,14 @@ pub fn code(text: &str) -> String {
     // A space on both sides is taken away again when there is one on both.
     let pad = if text.starts_with(['`', ' ']) || text.ends_with(['`', ' ']) { " " } else { "" };
     format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+/// Foreign text as a block of code, on as many lines as it has.
+#[must_use]
+pub fn block(text: &str) -> String {
+    let longest = text.split(|character| character != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}text\n{}\n{fence}\n", visible(text).trim_end())
 }
 
 /// Foreign text inside an HTML element, where markdown is not read.
@@ -79,17 +99,27 @@ pub fn html(text: &str) -> String {
     out
 }
 
-/// The characters of `text` on one line, no more than are shown. What has no shape of its own or turns the direction of others is told
-/// as such.
+/// Foreign text where nothing is mark-up, on as many lines as it has: what hides or turns what is written is told as such.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let shown = |character: char| if character == '\n' { character } else { shape(character) };
+    text.chars().map(shown).collect()
+}
+
+/// The characters of `text` on one line, no more than are shown.
 fn plain(text: &str) -> impl Iterator<Item = char> {
     let cut = text.chars().nth(LONGEST).is_some();
-    let shown = text.chars().take(LONGEST).map(|character| match character {
+    text.chars().take(LONGEST).map(shape).chain(cut.then_some('…'))
+}
+
+/// `character` as it is shown on one line. What has no shape of its own or turns the direction of others is told as such.
+fn shape(character: char) -> char {
+    match character {
         '\n' | '\r' | '\t' => ' ',
         '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => '\u{fffd}',
         character if character.is_control() => '\u{fffd}',
         character => character,
-    });
-    shown.chain(cut.then_some('…'))
+    }
 }
 
 #[cfg(test)]
@@ -111,6 +141,17 @@ mod tests {
         assert_eq!(html("gh-3 or g-h"), "gh-&#8203;3 or g-h");
         assert_eq!(html("<b>@me \"#1\"</b>"), "&lt;b&gt;@&#8203;me &quot;#&#8203;1&quot;&lt;/b&gt;");
         assert_eq!(prose("safe\u{202e}evil\u{7}"), "safe\u{fffd}evil\u{fffd}");
+        assert_eq!(block("  one @me\n````\n\u{202e}two\n\n"), "`````text\n  one @me\n````\n\u{fffd}two\n`````\n");
+        assert_eq!(visible("one\nsafe\u{202e}evil\u{1b}[2J <b>"), "one\nsafe\u{fffd}evil\u{fffd}[2J <b>");
+    }
+
+    #[test]
+    fn words_between_backticks_are_code_and_the_rest_is_prose_whatever_the_backticks_are_worth() {
+        assert_eq!(spans("attribute `ownr` of `Vault::Secret` @me"), "attribute `ownr` of `Vault::Secret` @&#8203;me");
+        assert_eq!(spans("`a` [b](c) `d"), "\\`a\\` \\[b\\]\\(c\\) \\`d");
+        assert_eq!(spans("a `` b"), "a \\`\\` b");
+        assert_eq!(spans("`<b> @everyone` <b>"), "`<b> @everyone` &lt;b&gt;");
+        assert_eq!(spans("plain"), "plain");
     }
 
     #[test]
@@ -137,6 +178,18 @@ mod tests {
                     _ => {}
                 }
             }
+        }
+
+        #[test]
+        fn what_stands_outside_of_the_code_of_a_text_is_defused(text in "[@<>\\[\\]()`*a \\n]{0,40}") {
+            let shown = spans(&text);
+            // Without what is escaped, backticks open and close code.
+            let bare = shown.replace("\\`", "");
+            for (at, part) in bare.split('`').enumerate() {
+                prop_assert!(at % 2 == 1 || !part.contains(['<', '>', '\n']), "{shown}");
+                prop_assert!(at % 2 == 1 || !part.replace("@&#8203;", "").contains('@'), "{shown}");
+            }
+            prop_assert_eq!(bare.matches('`').count() % 2, 0);
         }
 
         #[test]

@@ -47,7 +47,7 @@ fn row(action: &Action, plan: &Plan) -> Row {
 }
 
 /// How much of what is due, in one sentence.
-pub(super) fn totals(plan: &Plan) -> String {
+fn totals(plan: &Plan) -> String {
     let verbs = ["rotate", "deliver", "collect", "escalate", "adopt"];
     let of = |verb: &str| plan.actions.iter().filter(|action| words::action(&action.kind).0 == verb).count();
     let mut parts: Vec<String> = verbs.iter().map(|verb| format!("{} to {verb}", of(verb))).collect();

@@ -24,6 +24,12 @@ pub fn age(since: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// An instant to the second, by which people plan.
+#[must_use]
+pub fn second(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// `1 secret`, `2 secrets`.
 #[must_use]
 pub fn count(number: u64, one: &str) -> String {

@@ -379,7 +379,8 @@ impl Pulls {
     /// Comments whose first line is `marker`, the first first; one page when it is there already.
     async fn comments(&self, number: u64, marker: &str) -> Result<Vec<Comment>, WorldError> {
         let route = format!("/repos/{}/issues/{number}/comments?per_page=100", self.repo);
-        let ours = |raw: &RawComment| raw.author.may_be_us() && raw.body.as_deref().and_then(|body| body.lines().next()) == Some(marker);
+        let ours =
+            |raw: &RawComment| raw.author.may_be_us() && raw.body.as_deref().and_then(|body| body.lines().next()) == Some(marker);
         let found = |page: &[RawComment]| page.iter().any(ours);
         let all = pages(&self.github, &route, || format!("read the comments on pull request {number}"), found).await?;
         let comment = |raw: RawComment| Comment { id: raw.id, updated: raw.updated_at, body: raw.body.unwrap_or_default() };
@@ -394,20 +395,24 @@ impl Pulls {
     /// When GitHub refuses. One that was made and not answered stays, and the next of its name stands for it.
     pub async fn check(&self, check: &Check<'_>) -> Result<u64, WorldError> {
         let operation = || format!("make the check run `{}`", check.name);
-        let mut batches = check.annotations.chunks(BATCH);
-        let output =
-            |batch: &[Json]| json!({ "title": check.title, "summary": check.summary, "text": check.text, "annotations": batch });
+        let mut batches = check.annotations.chunks(BATCH).peekable();
+        let first = batches.next().unwrap_or_default();
+        // Its text comes with the last batch: one that was cut off before has none, and does not stand for the whole.
+        let output = |batch: &[Json], last: bool| {
+            let text = if last { check.text } else { "" };
+            json!({ "title": check.title, "summary": check.summary, "text": text, "annotations": batch })
+        };
         let made = json!({
             "name": check.name, "head_sha": check.head, "status": "completed", "conclusion": check.conclusion,
-            "external_id": check.external, "details_url": check.link, "output": output(batches.next().unwrap_or_default()),
+            "external_id": check.external, "details_url": check.link, "output": output(first, batches.peek().is_none()),
         });
         let route = format!("/repos/{}/check-runs", self.repo);
         let answer = self.github.create(&route, &made).await.map_err(|failure| failure.during(operation()))?;
         let RawId { id } = answer.read().map_err(|failure| failure.during(operation()))?;
-        for batch in batches {
-            let route = format!("/repos/{}/check-runs/{id}", self.repo);
-            let more = self.github.write("PATCH", &route, &json!({ "output": output(batch) })).await;
-            more.map_err(|failure| failure.during(operation()))?;
+        let route = format!("/repos/{}/check-runs/{id}", self.repo);
+        while let Some(batch) = batches.next() {
+            let more = json!({ "output": output(batch, batches.peek().is_none()) });
+            self.github.write("PATCH", &route, &more).await.map_err(|failure| failure.during(operation()))?;
         }
         Ok(id)
     }

@@ -31,5 +31,6 @@ pub mod registers_dynamodb;
 pub mod registers_s3;
 pub mod secrets_manager_store;
 pub mod template;
+pub mod trust_policy;
 pub mod vault;
 mod vault_file;

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value as Json, json};
 use slm::model::time::{Limit, Timestamp};
 
 use crate::pulls_server::{Hub, REPO, TOKEN};
-use crate::support::{Ran, Request, Server, World, git};
+use crate::support::{Ran, Request, Server, World, copy, git};
 
-const MARKER: &str = "<!-- slm:plan:default -->";
-const KEY: &str = "credentials/session-key.toml";
+pub const MARKER: &str = "<!-- slm:plan:default -->";
+pub const KEY: &str = "credentials/session-key.toml";
 
 /// A config repo with a remote, its GitHub, and nothing applied yet.
 pub struct Project {
@@ -36,6 +36,11 @@ impl Project {
         let tip = project.head();
         project.hub.with(|state| state.tips.insert("main".to_owned(), tip));
         project
+    }
+
+    /// Sets a variable for every later call.
+    pub fn with(self, name: &str, value: &str) -> Self {
+        Self { world: self.world.with(name, value), ..self }
     }
 
     pub fn head(&self) -> String {
@@ -80,7 +85,7 @@ impl Project {
     }
 
     /// The arguments of `slm ci VERB` for the event `name`.
-    fn arguments(&self, verb: &str, name: &str, payload: &Json) -> Vec<String> {
+    pub fn arguments(&self, verb: &str, name: &str, payload: &Json) -> Vec<String> {
         let path = |path: PathBuf| path.to_str().unwrap().to_owned();
         let mut all: Vec<String> =
             ["--format", "json", "ci", verb, "--event", name, "--repository", REPO].map(str::to_owned).to_vec();
@@ -120,7 +125,7 @@ impl Project {
 
     /// The digest that the comment on `number` asks to approve.
     #[track_caller]
-    fn asked(&self, number: u64, head: &str) -> String {
+    pub fn asked(&self, number: u64, head: &str) -> String {
         let said = self.hub.said(number);
         assert_eq!(said.len(), 1, "{said:#?}");
         assert!(said[0].starts_with(MARKER), "{}", said[0]);
@@ -130,16 +135,18 @@ impl Project {
     }
 
     /// The last check run of `head`.
-    fn check(&self, head: &str) -> Json {
+    pub fn check(&self, head: &str) -> Json {
         self.hub.with(|state| state.checks.iter().rev().find(|check| check["head_sha"] == head).unwrap().clone())
     }
 
-    fn nothing_is_due(&self) {
+    /// What was merged is applied.
+    pub fn nothing_is_due(&self) {
         self.world.slm(&["plan"]).exits(0).says("Nothing is due.");
     }
 }
 
-fn run(world: &World, arguments: &[String]) -> Ran {
+/// Runs `slm` with `arguments` in `world`.
+pub fn run(world: &World, arguments: &[String]) -> Ran {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     world.slm(&arguments)
 }
@@ -189,14 +196,14 @@ pub fn requests() -> BTreeSet<[String; 4]> {
 }
 
 /// Makes 120 files that cannot be used.
-fn wrong(world: &World) {
+pub fn wrong(world: &World) {
     for n in 100..220 {
         world.write(&format!("controls/bad/BAD-{n}.toml"), "# nothing\n\nwrong = 1\n");
     }
 }
 
 /// The edit that every test begins with: what was never applied before is planned by it as well.
-const FIRST: (&str, &str, &str) = (KEY, "rotate-every = \"30d\"", "rotate-every = \"20d\"");
+pub const FIRST: (&str, &str, &str) = (KEY, "rotate-every = \"30d\"", "rotate-every = \"20d\"");
 
 #[test]
 fn an_edit_is_planned_approved_merged_applied_and_recorded_and_so_is_the_next() {
@@ -532,34 +539,6 @@ fn the_pull_request_of_a_fork_is_planned_on_what_was_recorded_and_commented_on_f
 }
 
 #[test]
-fn the_doctor_explains_a_trust_policy_and_proposes_one_without_showing_the_token() {
-    let world = World::new();
-    let claims = json!({
-        "iss": "https://token.actions.githubusercontent.com", "aud": "sts.amazonaws.com", "repository": "acme/slm",
-        "sub": "repo:acme@1/slm@2:ref:refs/heads/main", "repository_owner_id": "1", "repository_id": "2",
-    });
-    world.write("claims.json", &claims.to_string());
-    let policy = |sub: &str| {
-        json!({ "Role": { "AssumeRolePolicyDocument": { "Statement": [{
-            "Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
-            "Principal": { "Federated": "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com" },
-            "Condition": { "StringLike": { "token.actions.githubusercontent.com:sub": sub } },
-        }] } } })
-    };
-    let doctor = ["ci", "doctor", "--claims", "claims.json", "--trust-policy", "policy.json"];
-    world.write("policy.json", &policy("repo:acme/slm:*").to_string());
-    world
-        .slm(&doctor)
-        .exits(2)
-        .says("It does not let this job in.")
-        .says("since 2026-07-15")
-        .says("repo:acme@1/slm@2:ref:refs/heads/main");
-    world.write("policy.json", &policy("repo:acme@1/slm@2:*").to_string());
-    world.slm(&doctor).exits(0).says("It lets this job in.");
-    world.slm(&["ci", "doctor"]).exits(1).says("id-token: write");
-}
-
-#[test]
 fn codeowners_are_written_from_the_owners_checked_and_leave_other_lines_alone() {
     let project = Project::new();
     let root = project.world.root();
@@ -582,6 +561,33 @@ fn codeowners_are_written_from_the_owners_checked_and_leave_other_lines_alone() 
     }
     project.world.edit(KEY, "owner = \"platform\"", "owner = \"payments\"");
     project.world.slm(&check).exits(2);
+}
+
+/// The reference repo has no CODEOWNERS of its own: its owners are teams of whoever copies it.
+#[test]
+fn of_the_reference_repo_every_control_and_every_file_of_rules_has_a_team_of_whatever_organisation_copies_it() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(!here.join(".github/CODEOWNERS").exists());
+    let world = World::new();
+    for part in ["controls", "policies"] {
+        copy(&here.join(part), &world.root().join(part));
+    }
+    world.write("slm.toml", &std::fs::read_to_string(here.join("slm.toml")).unwrap());
+    world.commit();
+    world.slm(&["ci", "codeowners", "--org", "example-org"]).exits(0);
+    let text = world.read(".github/CODEOWNERS");
+    let teams = ["engineering", "legal", "people", "platform", "security"].map(|team| format!("@example-org/{team}"));
+    let owned: BTreeSet<&str> =
+        text.lines().filter_map(|line| line.strip_prefix('/')?.split_once(' ')).map(|(path, _)| path).collect();
+    for line in text.lines().filter(|line| line.starts_with('/')) {
+        let owners: Vec<&str> = line.split(' ').skip(1).collect();
+        assert!(!owners.is_empty() && owners.iter().all(|owner| teams.iter().any(|team| team == owner)), "{line}");
+    }
+    let tracked = String::from_utf8(git(&world.root(), &["ls-files", "controls", "policies"])).unwrap();
+    let of_nobody =
+        |path: &&str| !path.starts_with("controls/frameworks/") && **path != *"policies/guards.cedar" && !path.ends_with("schema");
+    let missing: Vec<&str> = tracked.lines().filter(of_nobody).filter(|path| !owned.contains(path)).collect();
+    assert!(missing.is_empty() && owned.len() > 100, "{missing:?} of {}", owned.len());
 }
 
 /// What was asked, each with its authorization.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 use slm::host::solver::Solver;
+use slm::model::time::{Limit, Timestamp};
 
 use crate::support::{Ran, World};
 
@@ -171,6 +172,44 @@ fn a_new_exception_loosens_its_control_for_one_resource() {
     assert_eq!((&one["exception"], &one["fate"], &one["way"]), (&json!("vendor"), &json!("added"), &json!("looser")));
     assert_eq!((&said["controls"][0]["way"], &said["controls"][0]["proof"]["means"]), (&json!("looser"), &json!("dates")));
     assert!(ran.json()["summary"].as_str().unwrap().starts_with("1 control looser; 1 exception added"), "{}", ran.out);
+}
+
+/// An exception for the key, in force.
+fn excepted() -> String {
+    let day = |days: i64| Limit::days(days).after(Timestamp::now()).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    format!(
+        "control = \"ROT-02\"\nresource = \"vault:local/app/session-key\"\nreason = \"The vendor has no second user\"\n\
+         compensating = \"watched\"\nticket = \"T-1\"\nrequester = \"ann\"\napprover = \"bob\"\napproved = \"{}\"\nexpires = \"{}\"\n",
+        day(-1),
+        day(20)
+    )
+}
+
+#[test]
+fn a_forbid_is_proved_together_with_the_permits_of_exceptions_that_it_takes_back() {
+    if !solver_is_here() {
+        return;
+    }
+    let world = recorded();
+    let plain = world.read(RULES);
+    let forbid = "\n@id(\"ROT-02-nobody\")\nforbid (\n  principal is Slm::Collector,\n  action == Control::Action::\"ROT-02\",\n  \
+                  resource\n) when {\n  resource has owner && resource.owner == \"\"\n};\n";
+    // What the rule does not permit anyway is not taken back.
+    world.write(RULES, &format!("{plain}{forbid}"));
+    let said = of(&last_edit(&world, &["--format", "json"]).exits(0));
+    let control = &said["controls"][0];
+    assert_eq!((&control["way"], &control["proof"]["means"]), (&json!("equal"), &json!("solver")));
+    // What an exception permits is.
+    world.write(RULES, &plain);
+    world.write("exceptions/vendor.toml", &excepted());
+    world.commit();
+    world.write(RULES, &format!("{plain}{forbid}"));
+    let said = of(&last_edit(&world, &["--format", "json"]).exits(2));
+    let control = &said["controls"][0];
+    assert_eq!((&control["way"], &control["proof"]["means"]), (&json!("tighter"), &json!("solver")));
+    let denied = &control["proof"]["newly_denied"];
+    assert_eq!(denied["resource"], "Vault::Secret::\"vault:local/app/session-key\"", "{denied:#}");
+    assert!(denied["facts"].as_array().unwrap().contains(&json!(["owner", "\"\""])), "{denied:#}");
 }
 
 #[test]

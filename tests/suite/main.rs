@@ -7,6 +7,7 @@
     reason = "a test stops at the first surprise and may read the clock"
 )]
 
+mod action;
 mod agent;
 mod agent_faults;
 mod agent_together;
@@ -24,6 +25,9 @@ mod aws_trail;
 mod broken;
 mod bundle;
 mod ci;
+mod ci_doctor;
+mod ci_faults;
+mod ci_messages;
 mod cli;
 mod cli_aws;
 mod cli_stop;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value as Json, json};
 
+use crate::github_app::App;
 use crate::support::Request;
 
 pub const TOKEN: &str = "canary-token-71cd-never-shown";
@@ -33,6 +34,11 @@ pub struct State {
     pub seen: Vec<String>,
     /// Every request as it came: method, route, media type asked for, body.
     pub sent: BTreeSet<[String; 4]>,
+    /// An App, and the tokens that it was given.
+    pub app: Option<App>,
+    pub tokens: Vec<String>,
+    /// The next request of this method to a route that ends so takes effect and is not answered.
+    pub lost: Option<(&'static str, &'static str)>,
     /// Answers given once each before anything else: by method, then the end of the route.
     pub once: Vec<(&'static str, &'static str, u16, String)>,
     /// Kills the process with this id at the request of this number from now: before it takes effect, or after.
@@ -130,13 +136,16 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) {
     if let Some((process, _, false)) = kill {
         return killed(process);
     }
-    let known = request.header("authorization") == Some(&format!("Bearer {TOKEN}"));
-    let (status, answer) = if known { state.reply(&method, &route, &body) } else { (401, json!({ "message": "Bad credentials" })) };
+    let bearer = request.header("authorization").and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default().to_owned();
+    let (status, answer) = state.answer(&method, &route, &bearer, &body);
     if let Some((process, ..)) = kill {
         return killed(process);
     }
+    if state.lost.take_if(|(of, end)| *of == method && route.ends_with(*end)).is_some() {
+        return;
+    }
     let answer = answer.to_string();
-    let wait = if status == 429 { "retry-after: 1\r\n" } else { "" };
+    let wait = if matches!(status, 403 | 429) { "retry-after: 1\r\n" } else { "" };
     let head = format!(
         "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{wait}connection: close\r\n\r\n",
         answer.len()
@@ -160,6 +169,19 @@ impl State {
     fn id(&mut self) -> u64 {
         self.ids += 1;
         self.ids
+    }
+
+    /// What the holder of `bearer` is answered. An Enterprise Server has the same below a path of its own.
+    fn answer(&mut self, method: &str, route: &str, bearer: &str, body: &Json) -> (u16, Json) {
+        let route = route.strip_prefix("/api/v3").unwrap_or(route);
+        if let Some(app) = self.app.as_mut().filter(|app| route == format!("/app/installations/{}/access_tokens", app.installation))
+        {
+            let (status, token, answer) = app.token(bearer);
+            self.tokens.extend(token);
+            return (status, answer);
+        }
+        let known = bearer == TOKEN || self.tokens.iter().any(|token| token == bearer);
+        if known { self.reply(method, route, body) } else { (401, json!({ "message": "Bad credentials" })) }
     }
 
     fn reply(&mut self, method: &str, route: &str, body: &Json) -> (u16, Json) {
@@ -279,6 +301,9 @@ impl State {
         let more = body["output"]["annotations"].as_array().filter(|all| all.len() <= 50)?.clone();
         let check = self.checks.iter_mut().find(|check| check["id"] == id)?;
         check["annotations"].as_array_mut()?.extend(more);
+        for part in ["title", "summary", "text"] {
+            check["output"][part] = body["output"][part].clone();
+        }
         Some((200, check.clone()))
     }
 

@@ -22,6 +22,8 @@ use crate::transport::github_pulls::{Check, Pulls};
 const LEASE: Limit = Limit::seconds(6 * 3_600);
 /// Merges that one apply looks back over.
 const MERGES: usize = 50;
+/// Lines of what it says that its check run shows.
+const LINES: usize = 200;
 /// Runs of the locker that are looked at for the last apply.
 const RUNS: usize = 400;
 
@@ -149,6 +151,9 @@ fn held(plan: &Plan, more: &[String], approved: &[Approval], missing: &[String])
     for one in more {
         human.push_str(&format!("  {one}\n"));
     }
+    if !missing.is_empty() {
+        human.push_str("Why not:\n");
+    }
     for why in missing {
         human.push_str(&format!("  {why}\n"));
     }
@@ -162,7 +167,8 @@ fn held(plan: &Plan, more: &[String], approved: &[Approval], missing: &[String])
 fn posted(args: &Args, hub: &mut Hub<'_>, after: &str, mut said: Said) -> Result<Said, Trouble> {
     let exit = said.exit();
     let link = args.job.link(args.job.run_id);
-    let summary: String = said.human.lines().take(200).map(|line| format!("- {}\n", markdown::code(line))).collect();
+    let lines: Vec<&str> = said.human.trim().lines().take(LINES).collect();
+    let summary = markdown::block(&lines.join("\n"));
     let check = Check {
         name: &args.job.check("apply"),
         head: after,

@@ -7,7 +7,15 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value as Json, json};
 
 use super::super::{Exit, Global, Said, Trouble, pipeline, wire};
-use crate::policy::trust::{Claims, explain, wanted};
+use crate::model::catalog::AwsSource;
+use crate::policy::trust::{Claims, Explained, Line, explain, wanted};
+use crate::transport::trust_policy::Role;
+use crate::world::{ErrorClass, WorldError};
+
+/// The account that is proposed where none is named: that of AWS' own examples.
+const ACCOUNT: &str = "123456789012";
+/// The name of the session that asks.
+const SESSION: &str = "slm-doctor";
 
 /// Arguments of `slm ci doctor`.
 #[derive(clap::Args)]
@@ -15,17 +23,39 @@ pub struct Args {
     /// Trust policy of the role as JSON: `aws iam get-role --query Role.AssumeRolePolicyDocument`
     #[arg(long, value_name = "FILE")]
     trust_policy: Option<PathBuf>,
+    /// Role whose trust policy is asked of IAM, which takes the right `iam:GetRole`
+    #[arg(long, value_name = "ARN", value_parser = role, conflicts_with = "trust_policy")]
+    role: Option<Role>,
+    /// Profile of the AWS configuration to ask with
+    #[arg(long, value_name = "NAME", requires = "role")]
+    profile: Option<String>,
+    /// Endpoint to ask, where it is another than that of AWS
+    #[arg(long, value_name = "URL", requires = "role")]
+    endpoint: Option<String>,
     /// Claims of a token as JSON; those of the token of this job when absent
     #[arg(long, value_name = "FILE")]
     claims: Option<PathBuf>,
-    /// Account of the role that is proposed
-    #[arg(long, value_name = "DIGITS", default_value = "123456789012", value_parser = account)]
-    account: String,
+    /// Account of the role that is proposed; that of `--role` when absent
+    #[arg(long, value_name = "DIGITS", value_parser = account, conflicts_with = "role")]
+    account: Option<String>,
 }
 
 fn account(text: &str) -> Result<String, String> {
     let digits = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
     if digits { Ok(text.to_owned()) } else { Err("write the twelve digits of an AWS account".to_owned()) }
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::of(text).ok_or_else(|| "write the ARN of a role as `arn:aws:iam::123456789012:role/slm-ci`".to_owned())
+}
+
+/// What is known of the trust policy.
+enum Policy {
+    /// Nobody asked for it.
+    Unasked,
+    Seen(Explained),
+    /// IAM did not tell it.
+    Unseen(WorldError),
 }
 
 pub(super) fn run(args: &Args, _: &Global) -> Result<Said, Trouble> {
@@ -34,25 +64,91 @@ pub(super) fn run(args: &Args, _: &Global) -> Result<Said, Trouble> {
     for (name, value) in &claims.0 {
         human.push_str(&format!("  {name:<24}  {value}\n"));
     }
-    let proposed = wanted(&args.account, &claims);
-    let explained = args.trust_policy.as_deref().map(document).transpose()?.map(|policy| explain(&policy, &claims));
-    let mut exit = Exit::Clean;
-    if let Some(explained) = &explained {
-        human.push_str("\nThe trust policy:\n");
-        for line in &explained.lines {
-            human.push_str(&format!("{} {}\n", if line.matches { " " } else { "!" }, line.what));
-        }
-        human.push_str(if explained.matches { "It lets this job in.\n" } else { "It does not let this job in.\n" });
-        exit = if explained.matches { Exit::Clean } else { Exit::Changes };
+    let policy = policy(args, &claims)?;
+    human.push_str(&told(&policy, args.role.as_ref()));
+    let (partition, account) = match &args.role {
+        Some(role) => (role.partition.as_str(), role.account.as_str()),
+        None => ("aws", args.account.as_deref().unwrap_or(ACCOUNT)),
+    };
+    let proposed = wanted(partition, account, &claims);
+    let (exit, lines) = match &policy {
+        Policy::Unasked => (Exit::Clean, Json::Null),
+        Policy::Seen(explained) => (if explained.matches { Exit::Clean } else { Exit::Changes }, lines(explained)),
+        Policy::Unseen(error) => (Exit::Incomplete, json!({ "unseen": error.to_string() })),
+    };
+    if !matches!(&policy, Policy::Seen(explained) if explained.matches) {
+        human.push_str(&one_that_will(&proposed, &claims));
     }
-    if !explained.as_ref().is_some_and(|explained| explained.matches) {
-        human.push_str(&format!("\nOne that lets it in, in both forms of `sub`:\n{proposed:#}\n"));
-    }
-    let lines = explained.as_ref().map(|explained| {
-        let line = |line: &crate::policy::trust::Line| json!({ "matches": line.matches, "what": line.what });
-        json!({ "matches": explained.matches, "lines": explained.lines.iter().map(line).collect::<Vec<_>>() })
-    });
     Ok(Said::new(vec![exit], human, json!({ "claims": claims.0, "trust_policy": lines, "proposed": proposed })))
+}
+
+fn policy(args: &Args, claims: &Claims) -> Result<Policy, Trouble> {
+    if let Some(path) = &args.trust_policy {
+        return Ok(Policy::Seen(explain(&document(path)?, claims)));
+    }
+    let Some(role) = &args.role else { return Ok(Policy::Unasked) };
+    let source = AwsSource {
+        account: role.account.clone(),
+        regions: vec![role.region().to_owned()],
+        read_role: None,
+        apply_role: None,
+        profile: args.profile.clone(),
+        endpoint: args.endpoint.clone(),
+        administrators: None,
+        events: None,
+    };
+    let asked = pipeline::block_on(async {
+        let config = wire::asking().get(&source, role.region(), None, SESSION).await;
+        role.trust_policy(&config).await
+    })?;
+    Ok(match asked {
+        Ok(policy) => Policy::Seen(explain(&policy, claims)),
+        Err(error) => Policy::Unseen(error),
+    })
+}
+
+fn told(policy: &Policy, role: Option<&Role>) -> String {
+    let explained = match policy {
+        Policy::Unasked => return String::new(),
+        Policy::Unseen(error) => return unseen(error, role),
+        Policy::Seen(explained) => explained,
+    };
+    let of = role.map(|role| format!(" of `{}`", role.arn)).unwrap_or_default();
+    let mut text = format!("\nThe trust policy{of}:\n");
+    for line in &explained.lines {
+        text.push_str(&format!("{} {}\n", if line.matches { " " } else { "!" }, line.what));
+    }
+    text.push_str(if explained.matches { "It lets this job in.\n" } else { "It does not let this job in.\n" });
+    text
+}
+
+/// That IAM did not tell the policy, and how it is to be had all the same.
+fn unseen(error: &WorldError, role: Option<&Role>) -> String {
+    let next = match (error.class, role) {
+        (ErrorClass::NotFound, Some(role)) => {
+            format!("If these credentials are of account {}, the role has to be made: the policy below is for it.", role.account)
+        }
+        (_, Some(role)) => format!(
+            "Whoever may read it writes it to a file with `aws iam get-role --role-name {} > role.json`; give that with \
+             `--trust-policy role.json`.",
+            role.name
+        ),
+        (_, None) => String::new(),
+    };
+    format!("\nThe trust policy was not seen: {error}.\n{next}\n")
+}
+
+fn one_that_will(proposed: &Json, claims: &Claims) -> String {
+    if !claims.has_both_forms() {
+        return format!("\nOne that lets it in:\n{proposed:#}\n");
+    }
+    let advice = "Take out the form without numbers once your tokens carry them: somebody else can take a name, and no number.";
+    format!("\nOne that lets it in, in both forms of `sub`:\n{proposed:#}\n{advice}\n")
+}
+
+fn lines(explained: &Explained) -> Json {
+    let line = |line: &Line| json!({ "matches": line.matches, "what": line.what });
+    json!({ "matches": explained.matches, "lines": explained.lines.iter().map(line).collect::<Vec<_>>() })
 }
 
 fn claims(args: &Args) -> Result<Json, Trouble> {

@@ -10,10 +10,9 @@ use super::post::{self, Post, Posted};
 use super::propose::{Of, propose};
 use super::{edit, job};
 use crate::host::{merged, repo};
-use crate::model::proposal::Proposal;
 use crate::model::trigger::Trigger;
 use crate::record::canonical;
-use crate::report::annotations;
+use crate::report::{annotations, comment};
 use crate::transport::atomic;
 
 /// Arguments of `slm ci plan`.
@@ -42,16 +41,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let of = planned(args.job.trigger()?, args.from_fork)?;
     let job = &args.job;
     let here = repo::resolve(&global.root, "HEAD")?;
-    let changes = edit::changes(global, &of.base, &here)?;
+    let edit = edit::edit(global, &of.base, &here)?;
     let (proposal, exit) = propose(
-        Of {
-            repository: &job.repository,
-            environment: &job.environment,
-            head: &of.head,
-            run: job.run_id,
-            changes,
-            recorded: of.fork,
-        },
+        Of { repository: &job.repository, environment: &job.environment, head: &of.head, run: job.run_id, edit, recorded: of.fork },
         global,
     )?;
     let bytes = canonical::json(&proposal)?;
@@ -110,11 +102,11 @@ fn said(args: &Args, of: &For, exit: Exit, posted: &Posted, files: &Files) -> Re
         ("comment", path(&files.comment)),
         ("api-calls", requests.to_string()),
     ])?;
-    let summary = counted(proposal);
     let human = format!(
-        "Planned {} for {}: {summary}.\nDigest {digest}.\n{told}Requests to GitHub: {requests}. The comment has {} bytes.\n",
+        "Planned {} for {}. {}\nDigest {digest}.\n{told}Requests to GitHub: {requests}. The comment has {} bytes.\n",
         of.head,
         args.job.environment,
+        comment::glance(proposal),
         body.len()
     );
     let json = json!({
@@ -123,12 +115,6 @@ fn said(args: &Args, of: &For, exit: Exit, posted: &Posted, files: &Files) -> Re
         "comment": files.comment,
     });
     Ok(Said::new(vec![exit], human, json))
-}
-
-fn counted(proposal: &Proposal) -> String {
-    let count = |number: usize, one: &str| crate::report::words::count(number as u64, one);
-    let (actions, held) = proposal.plan.as_ref().map_or((0, 0), |plan| (plan.actions.len(), plan.held.len()));
-    format!("{}, {}, {held} held", count(proposal.complaints.len(), "problem"), count(actions, "action"))
 }
 
 #[cfg(test)]

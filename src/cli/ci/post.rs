@@ -5,8 +5,15 @@ use super::job::Job;
 use super::{carried, conclusion};
 use crate::model::proposal::Proposal;
 use crate::report::annotations::annotations;
-use crate::report::comment::{About, LIMIT, compose, marker, nothing};
+use crate::report::comment::{About, LIMIT, approves, compose, glance, marker, nothing};
+use crate::report::markdown::spans;
 use crate::transport::github_pulls::{Check, Pulls, Said};
+
+/// Letters of the title of a check run.
+const TITLE: usize = 250;
+
+/// What a job of the merge queue says of approvals, which are of the commits of pull requests.
+const QUEUED: &str = "Whether this is more than what was approved is decided when it is merged.";
 
 /// What is posted.
 pub(super) struct Post<'a> {
@@ -66,7 +73,7 @@ pub(super) async fn post(pulls: &Pulls, post: Post<'_>) -> Result<Posted, Troubl
         if text.is_none() {
             told.push_str("The artefact is too long for its check run; `slm ci apply` needs it as a file.\n");
         }
-        let summary = format!("Digest `{digest}`");
+        let summary = summary(&proposal, pull.is_none(), &digest);
         let check = Check {
             name: &name,
             head: &proposal.head,
@@ -89,13 +96,19 @@ pub(super) async fn post(pulls: &Pulls, post: Post<'_>) -> Result<Posted, Troubl
     Ok(Posted { digest, bytes, proposal, body, requests: pulls.requests(), told })
 }
 
+/// The title of the check run, which GitHub cuts.
 fn title(proposal: &Proposal) -> String {
-    let errors = proposal.complaints.iter().filter(|one| one.error).count();
-    let plan = proposal
-        .plan
-        .as_ref()
-        .map_or_else(|| "no plan".to_owned(), |plan| format!("{} to do, {} held", plan.actions.len(), plan.held.len()));
-    format!("{errors} errors, {} warnings; {plan}", proposal.complaints.len() - errors)
+    glance(proposal).chars().take(TITLE).collect()
+}
+
+/// What the check run says beside its title: what was not seen, and what an approval approves.
+fn summary(proposal: &Proposal, queued: bool, digest: &str) -> String {
+    let mut text: String = proposal.unseen.iter().map(|line| format!("- not seen: {}\n", spans(line))).collect();
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    let approves = if queued { QUEUED.to_owned() } else { approves(proposal, Some(digest)) };
+    text + &format!("{approves}\n\nDigest of the artefact: `{digest}`\n")
 }
 
 fn sentence(became: Said, number: u64) -> String {

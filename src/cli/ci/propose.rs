@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::past::{self, When};
 use super::super::{Exit, Global, Trouble, ahead, pipeline, plan as plan_verb};
+use super::edit::Edit;
 use crate::evaluate::evaluate;
 use crate::host::clock::SystemClock;
 use crate::host::history::History;
@@ -11,7 +12,7 @@ use crate::model::assessment::{Assessment, Status};
 use crate::model::id::ControlId;
 use crate::model::plan::Plan;
 use crate::model::preflight::Facts;
-use crate::model::proposal::{Change, PROPOSAL_FORMAT, Proposal, Sight};
+use crate::model::proposal::{PROPOSAL_FORMAT, Proposal, Sight};
 use crate::plan::{Input, plan};
 use crate::report::annotations;
 use crate::world::Clock as _;
@@ -24,7 +25,7 @@ pub(super) struct Of<'a> {
     pub head: &'a str,
     pub run: Option<u64>,
     /// What the edit means.
-    pub changes: Vec<Change>,
+    pub edit: Edit,
     /// True when nothing is asked of any source: the last run of the locker stands for the world.
     pub recorded: bool,
 }
@@ -50,7 +51,7 @@ pub(super) fn propose(of: Of<'_>, global: &Global) -> Result<(Proposal, Exit), T
         (Some(_), true) => recorded(global)?,
     };
     let Look { sight, mut exits, standing, unseen, plan } = look;
-    exits.extend((!of.changes.is_empty()).then_some(Exit::Changes));
+    exits.extend((!of.edit.changes.is_empty()).then_some(Exit::Changes));
     let exit = exits.into_iter().max().unwrap_or(Exit::Clean);
     let proposal = Proposal {
         format: PROPOSAL_FORMAT,
@@ -61,7 +62,8 @@ pub(super) fn propose(of: Of<'_>, global: &Global) -> Result<(Proposal, Exit), T
         sight,
         exit: exit.code(),
         complaints,
-        changes: of.changes,
+        edit: of.edit.summary,
+        changes: of.edit.changes,
         standing,
         unseen,
         plan,

@@ -57,7 +57,7 @@ pub(super) use ahead::Asker;
 pub(super) use anchors::anchor;
 pub(super) use consumers::{consumers_of, shared};
 pub(super) use health::health;
-pub(super) use job::identity;
+pub(super) use job::{asking, identity};
 pub(super) use kinds::{Kind, keeper, kind};
 pub(super) use ledger::ledger;
 pub(super) use notifiers::{issues, notifier};
@@ -71,11 +71,7 @@ const READ_SESSION: &str = "slm-read";
 
 /// The sessions of one run, under the rate that the catalog allows.
 pub(super) fn sessions(catalog: &Catalog) -> Sessions {
-    let sessions = Sessions::new(Budget::per_second(catalog.settings.limits.requests_per_second));
-    match (job::identity(), job::role()) {
-        (Some(identity), Some(role)) => sessions.as_job(identity, role),
-        _ => sessions,
-    }
+    job::of_job(Sessions::new(Budget::per_second(catalog.settings.limits.requests_per_second)))
 }
 
 /// What collectors observe and what the catalog adds, by entity type.

@@ -26,8 +26,13 @@ pub fn changes(difference: &Difference) -> Vec<Change> {
             title => {
                 // When it was compared is not part of what is promised: a job that is run again says the same.
                 let lines = lines.filter(|text| !text.starts_with("of what run "));
-                let lines = lines.flat_map(|text| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>()).collect();
-                all.push(Change { about: title.to_lowercase(), verdict: TOLD.to_owned(), lines });
+                // What belongs to a line stands below it, two spaces in.
+                let lines = lines.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>());
+                let lines: Vec<String> = lines.collect();
+                // The plan of the pull request says as much.
+                if lines != [sections::SAME_PLAN] {
+                    all.push(Change { about: title.to_lowercase(), verdict: TOLD.to_owned(), lines });
+                }
             }
         }
     }

@@ -117,7 +117,7 @@ pub(super) fn at_most(most: usize, mut lines: Vec<Line>) -> Vec<Line> {
     let more = lines.len().saturating_sub(most);
     if more > 0 {
         lines.truncate(most);
-        lines.push(Line::new(format!("and {more} more, all of them in the JSON")));
+        lines.push(Line::new(format!("and {more} more, all of them in `slm diff --format json`")));
     }
     lines
 }
@@ -183,6 +183,6 @@ mod tests {
             "\n#### Controls\n\n<details><summary>control <code>A&lt;1&gt;</code></summary>\n\n- was `` `x` ``, is more\n\n</details>\n\n- alone\n"
         );
         let many = at_most(1, vec![Line::new("a"), Line::new("b"), Line::new("c")]);
-        assert_eq!(many[1], Line::new("and 2 more, all of them in the JSON"));
+        assert_eq!(many[1], Line::new("and 2 more, all of them in `slm diff --format json`"));
     }
 }

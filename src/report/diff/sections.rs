@@ -8,10 +8,12 @@ use crate::model::difference::{
 };
 use crate::model::past::Noted;
 use crate::model::time::Timestamp;
-use crate::report::words::{self, count};
+use crate::report::words::{self, count, second};
 
 /// Lines of a list; what is more is counted, and is in the JSON.
 const SHOWN: usize = 20;
+/// What is said where nothing follows.
+pub(super) const SAME_PLAN: &str = "both plan the same";
 
 /// Every section that has something to say.
 pub(super) fn all(difference: &Difference) -> Vec<Section> {
@@ -95,9 +97,11 @@ fn exception(one: &ExceptionChange) -> Line {
     let line = Line::theirs_first(exception).ours(format!("  {}, {}  lifts ", fate(*is), way.word()));
     let line = line.theirs(control).ours(" for ").theirs(resource);
     let line = match (before, after) {
-        (Some((_, before)), Some((_, after))) if before != after => line.ours(format!(", until {after} and not {before}")),
-        (_, Some((_, until))) => line.ours(format!(", until {until}")),
-        (Some((_, until)), None) => line.ours(format!(", which it did until {until}")),
+        (Some((_, before)), Some((_, after))) if before != after => {
+            line.ours(format!(", until {} and not {}", second(*after), second(*before)))
+        }
+        (_, Some((_, until))) => line.ours(format!(", until {}", second(*until))),
+        (Some((_, until)), None) => line.ours(format!(", which it did until {}", second(*until))),
         (None, None) => line,
     };
     line.ours(", approved by ").theirs(approver).with(edits.iter().map(edit))
@@ -119,7 +123,7 @@ fn criteria(lost: &[CriterionChange], gained: &[CriterionChange]) -> Vec<Line> {
 /// What both texts plan.
 fn follows(one: &Consequences) -> Vec<Line> {
     let Consequences { run, at, due: when, steps, consumers, restarts, spared } = one;
-    let mut lines = vec![Line::new("of what run ").theirs(run).ours(format!(" saw, as of {at}"))];
+    let mut lines = vec![Line::new("of what run ").theirs(run).ours(format!(" saw, as of {}", second(*at)))];
     lines.extend(at_most(SHOWN, when.iter().map(due).collect()));
     lines.extend(at_most(SHOWN, steps.iter().map(|one| step(one, *at)).collect()));
     let brought = consumers
@@ -129,14 +133,14 @@ fn follows(one: &Consequences) -> Vec<Line> {
     lines.extend(at_most(SHOWN, restarts.iter().map(|one| Line::theirs_first(one).ours(" restarts")).collect()));
     lines.extend(at_most(SHOWN, spared.iter().map(|one| Line::theirs_first(one).ours(" does not restart any more")).collect()));
     if lines.len() == 1 {
-        lines.push(Line::new("both plan the same"));
+        lines.push(Line::new(SAME_PLAN));
     }
     lines
 }
 
 fn due(one: &DueChange) -> Line {
     let DueChange { credential, before, after, newly_due } = one;
-    let at = |due: &Option<Timestamp>| due.map_or_else(|| "not known".to_owned(), |due| due.to_string());
+    let at = |due: &Option<Timestamp>| due.map_or_else(|| "not known".to_owned(), second);
     let now = if *newly_due { "  due now" } else { "" };
     Line::new("rotation of ").theirs(credential).ours(format!(" due {} -> {}{now}", at(before), at(after)))
 }
@@ -169,8 +173,8 @@ fn days(replay: &Replay) -> Vec<Line> {
         String::new()
     };
     let control = count(judged.len() as u64, "control");
-    let mut lines =
-        vec![Line::new(format!("{control} judged under both texts for {} from {from} to {to}{without}", count(*days, "day")))];
+    let when = if from == to { format!("on {from}") } else { format!("from {from} to {to}") };
+    let mut lines = vec![Line::new(format!("{control} judged under both texts for {} {when}{without}", count(*days, "day")))];
     if !unknown.is_empty() {
         lines.push(Line::new("not known is what would have been seen of ").list(unknown));
     }
@@ -189,9 +193,13 @@ fn replayed(one: &Replayed) -> Line {
         count(days.len() as u64, "day")
     ));
     let most = days.iter().max_by_key(|(_, number)| *number);
-    let span = days.first().zip(days.last()).map(|((first, _), (last, _))| {
-        let most = most.map_or_else(String::new, |(day, number)| format!("; {} on {day}, the most", count(*number, "verdict")));
-        Line::new(format!("days from {first} to {last}{most}"))
+    let span = days.first().zip(days.last()).zip(most).map(|(((first, _), (last, _)), (day, number))| {
+        let verdicts = count(*number, "verdict");
+        Line::new(if first == last {
+            format!("{verdicts} on {first}")
+        } else {
+            format!("days from {first} to {last}; {verdicts} on {day}, the most")
+        })
     });
     line.with(at_most(SHOWN, flips.iter().map(flip).collect())).with(span)
 }

@@ -95,6 +95,8 @@ fn follows() -> Consequences {
         consumers: vec!["ci".into()],
     };
     let since = Limit::days(-60).after(now());
+    // Nobody plans by parts of a second.
+    let judged = "2026-11-24T00:00:00.58817923Z".parse().unwrap();
     let reason = Reason::TooOld { since, due_after: Limit::days(30), limit: Limit::days(30) };
     let held = Some(Step::Held(HeldBecause::NothingPermits));
     let collect = ActionKind::Collect { control: "ROT-03".into() };
@@ -106,7 +108,7 @@ fn follows() -> Consequences {
     };
     Consequences {
         run: "20261124T000000Z-00000001".into(),
-        at: now(),
+        at: judged,
         due: vec![due],
         steps: vec![
             StepChange { kind: rotate, reason, before: None, after: Some(Step::Planned) },
@@ -207,6 +209,27 @@ fn of_a_source_that_was_not_seen_so_it_is_not_said_that_every_day_reads_the_same
     assert_eq!(
         told(vec!["gh".into(), "prod".into()]),
         ["not known is what would have been seen of gh, prod", "every day reads the same"]
+    );
+}
+
+#[test]
+fn of_one_day_alone_nothing_is_said_twice_and_verdicts_stand_below_their_control() {
+    let day = "2026-11-24".parse().unwrap();
+    let one = |one: Replayed| Replayed { days: vec![(day, 1)], ..one };
+    let whole = replay(vec![flip("AKIA1", None, Status::NonCompliant)]);
+    let controls = whole.controls.iter().cloned().map(one).collect();
+    let replay = Replay { from: day, to: day, days: 1, days_without_run: 0, controls, ..whole };
+    let parts = changes(&Difference { replay: Some(replay), ..difference() });
+    let [part] = &parts[..] else { panic!("{parts:?}") };
+    assert_eq!((part.about.as_str(), part.verdict.as_str()), ("recorded days", crate::report::comment::TOLD));
+    assert_eq!(
+        part.lines,
+        [
+            "1 control judged under both texts for 1 day on 2026-11-24",
+            "ROT-03  1 other verdict in the last run, 1 day read differently",
+            "  AKIA1  not judged -> non-compliant",
+            "  1 verdict on 2026-11-24",
+        ]
     );
 }
 
