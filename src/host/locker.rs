@@ -155,7 +155,7 @@ impl Locker {
         let mut files = BTreeMap::new();
         for tip in tips.into_iter().flatten() {
             let tree = repo.find_commit(tip).and_then(|commit| commit.tree()).map_err(&unread)?;
-            let all = tree::files(&tree).map_err(&unread)?;
+            let all = tree::files(&repo, &tree).map_err(&unread)?;
             let new = all.into_iter().filter(|(path, _)| known.as_ref().is_none_or(|known| known.get_path(path.as_ref()).is_err()));
             for (path, id) in new {
                 files.insert(path, repo.find_blob(id).map_err(&unread)?.content().to_vec());

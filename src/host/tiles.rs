@@ -34,7 +34,7 @@ impl<'p> Tiles<'p> {
             let entry = tree.get_path(FOLDER.trim_end_matches('/').as_ref())?;
             repo.find_tree(entry.id())
         });
-        let all = folder.and_then(|folder| tree::files(&folder));
+        let all = folder.and_then(|folder| tree::files(repo, &folder));
         Self { root: repo.path(), packs, all, doubted: AtomicBool::new(false) }
     }
 

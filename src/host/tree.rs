@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io;
 
-use git2::{ObjectType, Oid, Repository, Tree, TreeEntry, TreeWalkMode, TreeWalkResult};
+use git2::{ObjectType, Oid, Repository, Tree, TreeEntry};
 
 use super::pack::{Kind, Pack, id_of};
 use crate::model::blob::Blob;
@@ -13,6 +13,10 @@ use crate::record::verify::How;
 
 const FOLDER: i32 = 0o040_000;
 const FILE: i32 = 0o100_644;
+/// Folders in each other; slm writes ten.
+const DEEPEST: usize = 200;
+/// Files that one commit changes; as many runs of a company leave in a year.
+const MOST: usize = if cfg!(test) { 20_000 } else { 5_000_000 };
 
 type Entries = BTreeMap<Vec<u8>, (i32, Oid)>;
 
@@ -32,19 +36,41 @@ pub fn with_files(repo: &Repository, base: Option<Oid>, files: &Changes, pack: &
 /// Every file of `tree` with its name in git, by path.
 ///
 /// # Errors
-/// When a folder cannot be read, or has two files of one name, as git itself writes none.
-pub fn files(tree: &Tree<'_>) -> Result<BTreeMap<String, Oid>, git2::Error> {
-    let (mut files, mut twice) = (BTreeMap::new(), None);
-    tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
-        if entry.kind() == Some(ObjectType::Blob) {
+/// When a folder cannot be read, is too deep or too much, or has two files of one name, as git itself writes none.
+pub fn files(repo: &Repository, tree: &Tree<'_>) -> Result<BTreeMap<String, Oid>, git2::Error> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![(String::new(), 0, tree.clone())];
+    while let Some((folder, depth, tree)) = folders.pop() {
+        for entry in &tree {
             let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
-            if files.insert(path.clone(), entry.id()).is_some() {
-                twice = Some(path);
+            match entry.kind() {
+                Some(ObjectType::Tree) => {
+                    bounded(depth, files.len() + folders.len())?;
+                    folders.push((format!("{path}/"), depth + 1, repo.find_tree(entry.id())?));
+                }
+                Some(ObjectType::Blob) => {
+                    bounded(depth, files.len())?;
+                    if files.insert(path.clone(), entry.id()).is_some() {
+                        return Err(git2::Error::from_str(&format!("`{path}` is there twice")));
+                    }
+                }
+                _ => {}
             }
         }
-        TreeWalkResult::Ok
-    })?;
-    twice.map_or(Ok(files), |path| Err(git2::Error::from_str(&format!("`{path}` is there twice"))))
+    }
+    Ok(files)
+}
+
+/// Whether another folder or file is looked at. A folder takes no room of its own in git, so that ten of them that each hold the next one ten
+/// times are more files than any machine has memory for, and one in another a million times more than the stack has room for.
+fn bounded(depth: usize, count: usize) -> Result<(), git2::Error> {
+    if depth >= DEEPEST {
+        return Err(git2::Error::from_str(&format!("a folder lies below more than {DEEPEST} others")));
+    }
+    if count >= MOST {
+        return Err(git2::Error::from_str(&format!("there are more than {MOST} files")));
+    }
+    Ok(())
 }
 
 fn fit(path: &str) -> bool {
@@ -127,13 +153,13 @@ pub fn differences(
     but: &str,
 ) -> Result<Vec<Differs>, git2::Error> {
     let mut all = Vec::new();
-    differ(repo, ("", but), [before, after], &mut all)?;
+    differ(repo, ("", but, 0), [before, after], &mut all)?;
     Ok(all)
 }
 
 fn differ(
     repo: &Repository,
-    (folder, but): (&str, &str),
+    (folder, but, depth): (&str, &str, usize),
     trees: [Option<&Tree<'_>>; 2],
     all: &mut Vec<Differs>,
 ) -> Result<(), git2::Error> {
@@ -157,6 +183,7 @@ fn differ(
         {
             continue;
         }
+        bounded(depth, all.len())?;
         let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
         if is_folder(entry) {
             let path = format!("{path}/");
@@ -165,7 +192,7 @@ fn differ(
             }
             let tree = |entry: &Option<TreeEntry<'_>>| entry.as_ref().map(|entry| repo.find_tree(entry.id())).transpose();
             let (old, new) = (tree(&old)?, tree(&new)?);
-            differ(repo, (&path, but), [old.as_ref(), new.as_ref()], all)?;
+            differ(repo, (&path, but, depth + 1), [old.as_ref(), new.as_ref()], all)?;
             continue;
         }
         let how = match (&old, &new) {
@@ -253,5 +280,34 @@ mod tests {
             ours.iter().for_each(|(how, ..)| seen[*how as usize] += 1);
         }
         assert!(seen.iter().all(|count| *count > 5), "each way was seen: {seen:?}");
+    }
+
+    /// A tree that holds `count` times the one before, as often as `levels`, and one file at the end.
+    fn nested(repo: &Repository, levels: usize, count: usize) -> Oid {
+        let file = repo.blob(b"x").unwrap();
+        let mut entry = (FILE, file);
+        for _ in 0..=levels {
+            let mut tree = repo.treebuilder(None).unwrap();
+            (0..count).for_each(|at| drop(tree.insert(format!("{at:03}"), entry.1, entry.0).unwrap()));
+            entry = (FOLDER, tree.write().unwrap());
+        }
+        entry.1
+    }
+
+    #[test]
+    fn folders_without_end_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let repo = Repository::init_bare(folder.path()).unwrap();
+        let of = |levels, count| {
+            let tree = repo.find_tree(nested(&repo, levels, count)).unwrap();
+            let listed = files(&repo, &tree).map(|files| files.len()).map_err(|error| error.message().to_owned());
+            let differs =
+                differences(&repo, None, Some(&tree), "").map(|all| all.len()).map_err(|error| error.message().to_owned());
+            assert_eq!(listed, differs);
+            listed
+        };
+        assert_eq!((of(1, 10), of(150, 1)), (Ok(100), Ok(1)));
+        assert_eq!(of(10, 10), Err("there are more than 20000 files".to_owned()));
+        assert_eq!(of(5_000, 1), Err("a folder lies below more than 200 others".to_owned()));
     }
 }

@@ -223,6 +223,14 @@ fn follow(
         let date = |time: git2::Time| Timestamp::from_second(time.seconds()).unwrap_or_default();
         let id = commit.id().to_string();
         let here = |code, what| Finding { code, what, commit: Some(id.clone()), since: Some(date(commit.time())) };
+        let mut known = Vec::with_capacity(changed.len());
+        for (how, path, _) in &changed {
+            known.push(match (how, if *how == How::Deleted { None } else { hashes.next().flatten() }) {
+                (How::Deleted, _) => ([0; 32], 0),
+                (_, Some(known)) => known,
+                (_, None) => return Ok(Some(here("slm::evidence-damaged", format!("git cannot read `{path}`")))),
+            });
+        }
         let mut leaves = Vec::with_capacity(changed.len());
         let mut run = None;
         let unread = broken("read the locker");
@@ -230,14 +238,7 @@ fn follow(
         let filed = |(path, bytes)| Filed { path, bytes, logged: Some(logged) };
         anchors.extend(new(repo, &changed, |path| path.starts_with(anchored::FOLDER)).map_err(&unread)?.into_iter().map(filed));
         pointers.extend(new(repo, &changed, |path| path.starts_with("raw/") && path.ends_with(SUFFIX)).map_err(&unread)?);
-        for (how, path, file) in changed {
-            let known = match how {
-                How::Deleted => Some(([0; 32], 0)),
-                How::Added | How::Modified => hashes.next().flatten(),
-            };
-            let Some((sha256, bytes)) = known else {
-                return Ok(Some(here("slm::evidence-damaged", format!("git cannot read `{path}`"))));
-            };
+        for ((how, path, file), (sha256, bytes)) in changed.into_iter().zip(known) {
             if how != How::Deleted && run_id(&path).is_some_and(|id| commit.message().unwrap_or_default().contains(id)) {
                 run.get_or_insert((path.clone(), file));
             }
@@ -292,7 +293,7 @@ pub fn beside(root: &Path, branch: &str) -> Result<Vec<Filed>, WorldError> {
     for name in [format!("refs/heads/{branch}"), format!("refs/remotes/origin/{branch}")] {
         let Ok(tip) = repo.refname_to_id(&name) else { continue };
         let tree = repo.find_commit(tip).and_then(|commit| commit.tree()).map_err(&unread)?;
-        for (path, id) in tree::files(&tree).map_err(&unread)? {
+        for (path, id) in tree::files(&repo, &tree).map_err(&unread)? {
             all.insert((path, repo.find_blob(id).map_err(&unread)?.content().to_vec()));
         }
     }
