@@ -18,6 +18,7 @@ use git2::{ObjectType, Oid, Repository};
 
 use super::git::failed;
 use super::pack::{Kind, raw_id};
+use crate::model::blob;
 use crate::world::{ErrorClass, WorldError};
 
 const OPERATION: &str = "read the objects of git";
@@ -154,23 +155,34 @@ pub(super) struct Reader<'p> {
     /// Taken for the next object, so that not each asks for memory.
     spare: Vec<u8>,
     bases: Bases,
+    /// Whether the object that was read last is told as a difference to itself, however many lie between.
+    endless: bool,
 }
 
 impl<'p> Reader<'p> {
     pub(super) fn new(packs: &'p Packs) -> Self {
         let inflate = Decompress::new(true);
-        Self { packs, file: None, window: Vec::new(), start: 0, inflate, spare: Vec::new(), bases: Bases::default() }
+        Self {
+            packs,
+            file: None,
+            window: Vec::new(),
+            start: 0,
+            inflate,
+            spare: Vec::new(),
+            bases: Bases::default(),
+            endless: false,
+        }
     }
 
-    /// The file that git calls `id`; `None` when no pack has it as its name says.
-    pub(super) fn file(&mut self, id: Oid) -> Option<Rc<Vec<u8>>> {
-        let near = self.file.as_ref().map_or(0, |(pack, ..)| *pack);
-        let place = self.packs.find(&id, near)?;
-        self.file_at(id, place)
+    /// The pack that is looked into first.
+    fn near(&self) -> usize {
+        self.file.as_ref().map_or(0, |(pack, ..)| *pack)
     }
 
     fn file_at(&mut self, id: Oid, place: Place) -> Option<Rc<Vec<u8>>> {
         let (kind, bytes) = self.object(place)?;
+        // Its SHA-256 is in the log as well. But whoever clones has each file by the name that its bytes have, so one that is not what its
+        // name says is in no clone, and `git fsck` finds it where `slm verify` would not.
         (kind == Kind::Blob as u8 && raw_id(Kind::Blob, &bytes).as_slice() == id.as_bytes()).then_some(bytes)
     }
 
@@ -186,7 +198,8 @@ impl<'p> Reader<'p> {
     /// The object at `place`, put together where it is told as a difference.
     fn object(&mut self, place: Place) -> Option<(u8, Rc<Vec<u8>>)> {
         let (pack, mut offset) = place;
-        let mut differences = Vec::new();
+        let (mut differences, mut held) = (Vec::new(), 0);
+        self.endless = false;
         let (kind, mut bytes) = loop {
             if let Some((kind, bytes)) = self.bases.known.get(&(pack, offset)) {
                 break (*kind, Rc::clone(bytes));
@@ -194,8 +207,14 @@ impl<'p> Reader<'p> {
             let Header { kind, size, body, base } = self.header(pack, offset)?;
             let bytes = self.inflated(pack, body, size)?;
             let Some(base) = base else { break (kind, Rc::new(bytes)) };
+            held += bytes.len();
             differences.push((offset, bytes));
-            if differences.len() > DEEPEST {
+            if differences.len() > DEEPEST || held > LARGEST {
+                return None;
+            }
+            // A base that is found by its name may lie anywhere, and libgit2 would look for the end of the round for ever.
+            if differences.iter().any(|(at, _)| *at == base) {
+                self.endless = true;
                 return None;
             }
             offset = base;
@@ -234,7 +253,7 @@ impl<'p> Reader<'p> {
                     }
                     back = back.checked_add(1)?;
                 }
-                Some(offset.checked_sub(back)?)
+                offset.checked_sub(back).filter(|base| *base < offset).map(Some)?
             }
             7 => {
                 let id = bytes.get(at..at + 20)?;
@@ -252,11 +271,16 @@ impl<'p> Reader<'p> {
         // No stream is longer by more than a few bytes in each block of what it holds.
         self.window(pack, offset, size + size / 1_000 + HEADER)?;
         let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        let stream = self.window.get(from..)?;
         let mut bytes = std::mem::take(&mut self.spare);
         bytes.clear();
+        if let Some(stored) = blob::stored(stream, size) {
+            bytes.extend_from_slice(stored);
+            return Some(bytes);
+        }
         bytes.reserve(size + 1);
         self.inflate.reset(true);
-        let status = self.inflate.decompress_vec(self.window.get(from..)?, &mut bytes, FlushDecompress::Finish).ok()?;
+        let status = self.inflate.decompress_vec(stream, &mut bytes, FlushDecompress::Finish).ok()?;
         (matches!(status, Status::StreamEnd) && bytes.len() == size).then_some(bytes)
     }
 
@@ -355,16 +379,17 @@ impl<'p> Files<'p> {
     /// # Errors
     /// When there is none, or it is not what its name says.
     pub(super) fn read(&mut self, id: Oid) -> Result<Rc<Vec<u8>>, git2::Error> {
-        match self.reader.file(id) {
-            Some(bytes) => Ok(bytes),
-            None => self.loose(id),
-        }
+        let place = self.reader.packs.find(&id, self.reader.near());
+        self.read_at(id, place)
     }
 
     /// The same, where it was looked up already.
     fn read_at(&mut self, id: Oid, place: Option<Place>) -> Result<Rc<Vec<u8>>, git2::Error> {
         match place.and_then(|place| self.reader.file_at(id, place)) {
             Some(bytes) => Ok(bytes),
+            None if place.is_some() && self.reader.endless => {
+                Err(git2::Error::from_str(&format!("`{id}` is told as a difference to itself")))
+            }
             None => self.loose(id),
         }
     }

@@ -37,7 +37,7 @@ impl World {
     /// Whether a pack alone gives `id`, without libgit2.
     fn packed(&self, id: Oid) -> bool {
         let packs = Packs::open(&self.repo());
-        Reader::new(&packs).file(id).is_some()
+        packs.find(&id, 0).is_some_and(|place| Reader::new(&packs).file_at(id, place).is_some())
     }
 }
 
@@ -165,4 +165,35 @@ fn a_difference_is_followed_or_refused() {
     for end in 0..good.len() {
         assert_eq!(patched(base, &good[..end]), None, "cut after {end}");
     }
+}
+
+/// A pack of one object, and its index: `name` is a difference that changes nothing, told by name to `base`.
+fn told_by_name(world: &World, name: Oid, base: Oid) {
+    let crate::model::blob::Blob::Zlib { stream, length } = crate::model::blob::Blob::compressed(&[10, 10, 0x90, 10]) else {
+        panic!("not compressed")
+    };
+    let mut pack = b"PACK\0\0\0\x02\0\0\0\x01".to_vec();
+    pack.push(7 << 4 | u8::try_from(length).unwrap());
+    pack.extend_from_slice(base.as_bytes());
+    pack.extend_from_slice(&stream);
+    let mut index = b"\xfftOc\0\0\0\x02".to_vec();
+    (0..=255_u8).for_each(|byte| index.extend_from_slice(&u32::from(byte >= name.as_bytes()[0]).to_be_bytes()));
+    index.extend_from_slice(name.as_bytes());
+    index.extend_from_slice(&[0; 4]);
+    index.extend_from_slice(&12_u32.to_be_bytes());
+    index.extend_from_slice(&[0; 40]);
+    let path = world.0.path().join(format!("objects/pack/pack-{name}.pack"));
+    fs::write(&path, pack).unwrap();
+    fs::write(path.with_extension("idx"), index).unwrap();
+}
+
+#[test]
+fn a_file_that_is_told_as_a_difference_to_itself_is_not_looked_for_without_end() {
+    let world = World::new();
+    let name = Oid::from_str("5b1e0fd1c0ffee00000000000000000000000001").unwrap();
+    told_by_name(&world, name, name);
+    assert_eq!(world.read(&[name]), BTreeMap::new());
+    let repo = world.repo();
+    let error = Files::new(repo.path(), &Packs::open(&repo)).read(name).unwrap_err();
+    assert_eq!(error.message(), format!("`{name}` is told as a difference to itself"));
 }

@@ -128,6 +128,18 @@ fn store(bytes: &[u8], sum: [u8; 4], out: &mut Vec<u8>) {
     out.extend_from_slice(&sum);
 }
 
+/// The `length` bytes of a stream that [`deflate`] wrote as they are, when they are one block and have their sum: what most streams of a
+/// locker are takes no unpacking. `None` of any other, which may be a good one all the same.
+#[must_use]
+pub fn stored(stream: &[u8], length: usize) -> Option<&[u8]> {
+    let block = u16::try_from(length).ok()?;
+    let rest = stream.strip_prefix(&[0x78, 0x01, 1])?;
+    let rest = rest.strip_prefix(&block.to_le_bytes())?.strip_prefix(&(!block).to_le_bytes())?;
+    let (bytes, rest) = rest.split_at_checked(length)?;
+    let sum = u32::from_be_bytes(*rest.first_chunk()?);
+    (simd_adler32::adler32(&bytes) == sum).then_some(bytes)
+}
+
 fn compress(with: &mut Compress, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     with.reset();
     loop {
@@ -172,6 +184,14 @@ mod tests {
             assert_eq!(stream.len(), plain_length(length));
             assert_eq!(stream[7..7 + length.min(BLOCK)], bytes[..length.min(BLOCK)]);
             assert_eq!(&*blob.bytes().unwrap(), &*bytes);
+            let one = (length <= BLOCK).then_some(&*bytes);
+            assert_eq!(stored(&[stream, &b"what follows"[..]].concat(), length), one);
+            assert_eq!((stored(stream, length - 1), stored(&stream[..stream.len() - 1], length)), (None, None));
+            for at in (0..7).chain([7 + length / 2, stream.len() - 1]) {
+                let mut other = stream.to_vec();
+                other[at] ^= 2;
+                assert_eq!(stored(&other, length), None, "byte {at} of {length}");
+            }
         }
         let mut lines = b"{\"status\":\"compliant\",\"digest\":\"\"}\n".repeat(10);
         lines.extend(digests(300));
