@@ -94,6 +94,7 @@ impl Growing {
     }
 
     /// The files that are not full.
+    #[must_use]
     pub fn partial(&self) -> Vec<(String, Vec<u8>)> {
         let mut files = Vec::new();
         for (level, index, width) in partials(self.tree.size) {
