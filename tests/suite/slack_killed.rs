@@ -146,16 +146,19 @@ fn told(world: &World) -> Json {
 fn shown(slack: &Slack) -> Vec<String> {
     let kind = |one: &Shown| {
         let below = if one.thread.is_some() { "- " } else { "" };
-        format!("{below}{}: {}", one.key().split([':', '-']).next().unwrap(), one.head().replace(&date(one), "TODAY"))
+        format!("{below}{}: {}", one.key().split([':', '-']).next().unwrap(), head(one))
     };
     let mut all: Vec<String> = slack.with(|state| state.shown.iter().map(kind).collect());
     all.sort();
     all
 }
 
-/// The day in the header of a state.
-fn date(one: &Shown) -> String {
-    one.key().strip_prefix("state:prod:").unwrap_or("-").to_owned()
+/// The header without the day of a state.
+fn head(one: &Shown) -> String {
+    match one.key().strip_prefix("state:prod:") {
+        Some(day) => one.head().replace(day, "TODAY"),
+        None => one.head().to_owned(),
+    }
 }
 
 /// Keys of all messages: none is there twice.
@@ -215,11 +218,11 @@ fn story(at: Option<At>) -> ([[usize; 2]; 2], [bool; 2]) {
     (calls, killed)
 }
 
-/// Every story of `all`, four at a time.
+/// Every story of `all`, six at a time.
 fn stories(all: &[At]) -> Vec<(At, [bool; 2])> {
     let (queue, done) = (Mutex::new(all.iter().copied()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
-        for _ in 0..4 {
+        for _ in 0..6 {
             scope.spawn(|| {
                 while let Some(at) = { queue.lock().unwrap().next() } {
                     let (_, killed) = story(Some(at));
