@@ -34,7 +34,7 @@ impl Locker {
         let (repo, unread) = (self.repo()?, broken("read the branch"));
         let Some(tip) = self.fetch(&repo)?.or(self.tip(&repo, self.branch())?) else { return Ok(BTreeMap::new()) };
         let tree = repo.find_commit(tip).and_then(|commit| commit.tree()).map_err(&unread)?;
-        let all = tree::files(&tree).map_err(&unread)?.into_iter().filter(|(path, _)| path.starts_with(folder));
+        let all = tree::files(&repo, &tree).map_err(&unread)?.into_iter().filter(|(path, _)| path.starts_with(folder));
         all.map(|(path, id)| Ok((path, repo.find_blob(id).map_err(&unread)?.content().to_vec()))).collect()
     }
 

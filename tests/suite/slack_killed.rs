@@ -120,7 +120,11 @@ impl Killed {
                 fs::write(bin.join("after"), "").unwrap();
             }
         }
-        let calls = self.slack.with(|state| state.calls.len());
+        // What was shown is looked for by the clock of the run that showed it.
+        let calls = self.slack.with(|state| {
+            state.now = u64::try_from(Timestamp::now().as_second()).unwrap();
+            state.calls.len()
+        });
         let ran = self.world.slm_watched(&["apply", "--auto-approve"], |process| {
             if let Some(At { of: Of::Slack, number, after }) = at {
                 self.slack.with(|state| state.kill = Some((process, number, after)));
