@@ -55,7 +55,9 @@ struct Took {
 
 fn measured(resources: usize) -> Took {
     let folder = tempfile::tempdir().unwrap();
-    let root = folder.path();
+    // What opens the vault is put beside the config repo.
+    let root = &folder.path().join("config");
+    std::fs::create_dir(root).unwrap();
     slm(root, &["init"], 0);
     git(root, &["init", "-q", "-b", "main"]);
     git(root, &["add", "-A"]);
