@@ -47,6 +47,8 @@ pub enum Code {
     NotPermitted,
     /// slm signs in with what it would replace.
     OwnKey,
+    /// A consumer was not seen: nobody knows whether it could take the new value.
+    ConsumerUnseen,
     /// A consumer would not see the new value: another place overrides it.
     Overridden,
     /// A consumer cannot take a value that long.
@@ -71,6 +73,7 @@ impl Code {
             Self::KeyUnusable => "key-unusable",
             Self::NotPermitted => "not-permitted",
             Self::OwnKey => "own-key",
+            Self::ConsumerUnseen => "consumer-unseen",
             Self::Overridden => "overridden",
             Self::TooLong => "too-long",
             Self::WrongLetters => "wrong-letters",
@@ -80,7 +83,8 @@ impl Code {
     /// Whether it holds a value back that is in wrong hands: only what would keep a new one from being made or put in force.
     #[must_use]
     pub const fn holds_a_leak(self) -> bool {
-        !matches!(self, Self::ReplicaBehind | Self::OwnKey | Self::Overridden | Self::TooLong | Self::WrongLetters)
+        let of_consumers = matches!(self, Self::ConsumerUnseen | Self::Overridden | Self::TooLong | Self::WrongLetters);
+        !(of_consumers || matches!(self, Self::ReplicaBehind | Self::OwnKey))
     }
 }
 

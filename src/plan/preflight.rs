@@ -1,5 +1,6 @@
 //! Looks ahead before a rotation is begun: what would stop it half-way, from what was observed. What was begun goes on whatever is
-//! found, for half done is the worse state; what was not seen holds nothing and is said to be unseen.
+//! found, for half done is the worse state; what was not seen holds nothing and is said to be unseen, but for consumers: without seeing
+//! them nothing is made.
 
 use super::Input;
 use super::choose::{Seen, rotation_of};
@@ -170,16 +171,23 @@ fn own_key(input: &Input<'_>, user: &str, key: &IamAccessKey, found: &mut Found)
     }
 }
 
-/// A value that another one overrides reaches nobody.
+/// A value that another one overrides reaches nobody, and where a consumer was asked and not seen nothing is made for it. Where none was
+/// asked that is said.
 fn consumers(input: &Input<'_>, credential: &Credential, found: &mut Found) {
-    let of = |population: &&Population| population.entity.as_str() == CONSUMER_ENTITY;
+    let asked: Vec<&Population> =
+        input.snapshot.populations.iter().filter(|population| population.entity.as_str() == CONSUMER_ENTITY).collect();
     let seen = |id: &str| {
-        let mut all = input.snapshot.populations.iter().filter(of).flat_map(|population| population.resources.iter());
+        let mut all = asked.iter().flat_map(|population| population.resources.iter());
         all.find(|it| it.text("credential") == Some(credential.id.as_str()) && it.text("consumer") == Some(id))
     };
+    let is_cut = asked.iter().any(|population| !population.completeness.is_complete());
     let mut unseen = Vec::new();
     for consumer in &credential.consumers {
         match seen(consumer.id.as_str()) {
+            None if is_cut => {
+                let next = "what the plan says of the source `consumers` has the reason; have it answer".to_owned();
+                found.stop(Code::ConsumerUnseen, format!("consumer `{}` was not seen", consumer.id), next);
+            }
             None => unseen.push(format!("`{}`", consumer.id)),
             Some(resource) => {
                 if let Some(places) = resource.text("overridden") {

@@ -187,13 +187,23 @@ fn a_consumer_that_another_place_overrides_holds_and_is_not_delivered_to() {
 }
 
 #[test]
-fn a_consumer_that_was_not_seen_is_named_and_holds_nothing() {
-    let plan = world().aged("db", 90).acknowledged("db", "worker", "v-db", "v-db").plan();
-    assert_eq!(codes(&plan), []);
+fn a_consumer_that_was_asked_and_not_seen_holds_and_is_named() {
+    let seen = || world().aged("db", 90).acknowledged("db", "worker", "v-db", "v-db");
+    let cut = |world: &mut World| {
+        let detail = "db/app: no answer".to_owned();
+        world.consumers.completeness = Completeness::Incomplete { cause: Unseen::Unreachable, detail };
+    };
+    let plan = seen().with(cut).plan();
+    let Obstacle { code, found, next } = one(&plan);
+    assert_eq!((*code, found.as_str()), (Code::ConsumerUnseen, "consumer `app` was not seen"));
+    assert!(next.contains("source `consumers`"), "{next}");
+    assert!(!Code::ConsumerUnseen.holds_a_leak(), "a value in wrong hands does not wait for it");
+    let plan = seen().with(cut).acknowledged("db", "app", "v-db", "v-db").plan();
+    assert_eq!((codes(&plan), plan.preflight), (vec![], vec![]), "what another one does not say is nothing to it");
+    let plan = seen().plan();
+    assert_eq!(codes(&plan), [], "where it was not asked at all that is said");
     let result = Sighting::Unseen("`app`".to_owned());
     assert_eq!(plan.preflight, [Looked { check: Check::Consumers, about: "db".to_owned(), result }]);
-    let plan = world().aged("db", 90).acknowledged("db", "worker", "v-db", "v-db").acknowledged("db", "app", "v-db", "v-db").plan();
-    assert_eq!((codes(&plan), plan.preflight), (vec![], vec![]));
 }
 
 #[test]
