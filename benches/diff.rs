@@ -13,13 +13,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use serde_json::{Value as Json, json};
 use slm::model::time::{Limit, Timestamp};
+
+#[path = "parts/locker.rs"]
+mod locker;
+
+use locker::{Evidence, commit, git};
 
 const DAYS: i64 = 90;
 const RESOURCES: usize = 10_000;
@@ -74,7 +78,7 @@ fn measured(days: i64, resources: usize) -> (Took, Json) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     config(root);
-    locker(root, days, resources);
+    record(root, days, resources);
     let (cold, _) = diff(root, days);
     let before = children();
     let (warm, said) = diff(root, days);
@@ -105,46 +109,27 @@ fn config(root: &Path) {
     commit(root, "head");
 }
 
-fn commit(root: &Path, message: &str) {
-    git(root, &["add", "-A"]);
-    git(root, &["-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "-q", "-m", message]);
-}
-
-fn git(root: &Path, arguments: &[&str]) {
-    assert!(Command::new("git").arg("-C").arg(root).args(arguments).status().unwrap().success(), "{arguments:?}");
-}
-
 /// Evidence of `days` runs, in the shape that runs leave behind.
-fn locker(root: &Path, days: i64, resources: usize) {
+fn record(root: &Path, days: i64, resources: usize) {
     let cases = cases();
-    let mut child = Command::new("git").arg("-C").arg(root).args(["fast-import", "--quiet"]).stdin(Stdio::piped()).spawn().unwrap();
-    let mut out = std::io::BufWriter::new(child.stdin.take().unwrap());
+    let mut evidence = Evidence::of(root);
     for number in DAYS - days..DAYS {
         let at = day(number);
-        let (id, second) = (format!("{}-00000000", at.strftime("%Y%m%dT%H%M%SZ")), at.as_second());
-        let message = format!("run {id}: 0 of 0 actions done\n");
-        let who = format!("slm <slm@localhost> {second} +0000");
-        write!(out, "commit refs/heads/slm/evidence\nauthor {who}\ncommitter {who}\ndata {}\n{message}", message.len()).unwrap();
+        let id = evidence.run(at);
         let mut heads = Vec::new();
         for (place, (entity, kind)) in cases.iter().enumerate() {
             let members: Vec<usize> = (place..resources).step_by(cases.len()).collect();
             let text: String = members.iter().map(|member| line(kind, *member, number)).collect();
             heads.push(json!({ "source": "prod", "scope": SCOPE, "entity": entity, "completeness": "complete", "resources": members.len() }));
-            file(&mut out, &format!("snapshot/{}.jsonl", entity.replace("::", ".")), &text);
+            evidence.file(&format!("snapshot/{}.jsonl", entity.replace("::", ".")), &text);
         }
         let run = json!({
             "format": 1, "run": { "id": id, "verb": "apply", "slm": "bench", "config": "bench", "at": at }, "taken": at, "judged": at,
             "receipts": [], "populations": heads, "raw": [],
         });
-        file(&mut out, &format!("runs/{}/{id}.json", at.strftime("%Y/%m/%d")), &run.to_string());
+        evidence.file(&format!("runs/{}/{id}.json", at.strftime("%Y/%m/%d")), &run.to_string());
     }
-    out.flush().unwrap();
-    drop(out);
-    assert!(child.wait().unwrap().success());
-}
-
-fn file(out: &mut impl std::io::Write, path: &str, text: &str) {
-    write!(out, "M 100644 inline {path}\ndata {}\n{text}\n", text.len()).unwrap();
+    evidence.done();
 }
 
 /// A member as it is on a day: one of the cases, another one since the day on which it changed.

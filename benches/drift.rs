@@ -8,9 +8,8 @@
     reason = "a bench prints its figures and stops at the first surprise"
 )]
 
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use serde_json::{Value as Json, json};
@@ -18,6 +17,10 @@ use slm::model::time::{Limit, Timestamp};
 
 #[path = "parts/cpu.rs"]
 mod cpu;
+#[path = "parts/locker.rs"]
+mod locker;
+
+use locker::{Evidence, commit, git};
 
 const DAYS: i64 = 30;
 const RESOURCES: usize = 10_000;
@@ -60,9 +63,8 @@ fn measured(resources: usize) -> Took {
     std::fs::create_dir(root).unwrap();
     slm(root, &["init"], 0);
     git(root, &["init", "-q", "-b", "main"]);
-    git(root, &["add", "-A"]);
-    git(root, &["-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "-q", "-m", "base"]);
-    locker(root, resources);
+    commit(root, "base");
+    record(root, resources);
     let (cold, _) = report(root);
     let before = cpu::cpu().1;
     let (warm, _) = report(root);
@@ -81,17 +83,13 @@ fn is_overdue(member: usize, day: usize) -> bool {
 }
 
 /// Evidence of the days, in the shape that runs leave behind.
-fn locker(root: &Path, resources: usize) {
+fn record(root: &Path, resources: usize) {
     let config = String::from_utf8(git(root, &["rev-parse", "main"])).unwrap();
     let last = Limit::seconds(-300).after(Timestamp::now());
-    let mut child = Command::new("git").arg("-C").arg(root).args(["fast-import", "--quiet"]).stdin(Stdio::piped()).spawn().unwrap();
-    let mut out = std::io::BufWriter::new(child.stdin.take().unwrap());
+    let mut evidence = Evidence::of(root);
     for day in 0..DAYS {
         let at = Limit::days(day + 1 - DAYS).after(last);
-        let (id, second) = (format!("{}-00000000", at.strftime("%Y%m%dT%H%M%SZ")), at.as_second());
-        let message = format!("run {id}: 0 of 0 actions done\n");
-        let who = format!("slm <slm@localhost> {second} +0000");
-        write!(out, "commit refs/heads/slm/evidence\nauthor {who}\ncommitter {who}\ndata {}\n{message}", message.len()).unwrap();
+        let id = evidence.run(at);
         let (mut snapshot, mut young, mut declared, mut bad) = (String::new(), String::new(), String::new(), 0);
         for member in 0..resources {
             let overdue = is_overdue(member, usize::try_from(day).unwrap());
@@ -116,14 +114,12 @@ fn locker(root: &Path, resources: usize) {
             }))],
             "raw": [], "gaps": [],
         });
-        file(&mut out, &format!("runs/{}/{id}.json", at.strftime("%Y/%m/%d")), &run.to_string());
-        file(&mut out, "snapshot/Vault.Secret.jsonl", &snapshot);
-        file(&mut out, "decisions/ROT-01.jsonl", &young);
-        file(&mut out, "decisions/ROT-02.jsonl", &declared);
+        evidence.file(&format!("runs/{}/{id}.json", at.strftime("%Y/%m/%d")), &run.to_string());
+        evidence.file("snapshot/Vault.Secret.jsonl", &snapshot);
+        evidence.file("decisions/ROT-01.jsonl", &young);
+        evidence.file("decisions/ROT-02.jsonl", &declared);
     }
-    out.flush().unwrap();
-    drop(out);
-    assert!(child.wait().unwrap().success());
+    evidence.done();
 }
 
 /// A secret as observed, and both decisions on it.
@@ -146,10 +142,6 @@ fn lines(member: usize, overdue: bool, last: Timestamp) -> [String; 3] {
     [secret, decision(because, flips, observed, status), declared].map(|line| format!("{line}\n"))
 }
 
-fn file(out: &mut impl Write, path: &str, text: &str) {
-    write!(out, "M 100644 inline {path}\ndata {}\n{text}\n", text.len()).unwrap();
-}
-
 fn report(root: &Path) -> (f64, Json) {
     let start = Instant::now();
     let said = slm(root, &["report", "drift", "--format", "json"], 2);
@@ -159,11 +151,5 @@ fn report(root: &Path) -> (f64, Json) {
 fn slm(root: &Path, arguments: &[&str], code: i32) -> Vec<u8> {
     let output = Command::new(env!("CARGO_BIN_EXE_slm")).current_dir(root).args(arguments).output().unwrap();
     assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
-}
-
-fn git(root: &Path, arguments: &[&str]) -> Vec<u8> {
-    let output = Command::new("git").arg("-C").arg(root).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}");
     output.stdout
 }

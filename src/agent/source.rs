@@ -73,12 +73,9 @@ fn account(place: &AwsPlace) -> AwsSource {
     AwsSource {
         account: String::new(),
         regions: vec![place.region.clone()],
-        read_role: None,
-        apply_role: None,
         profile: place.profile.clone(),
         endpoint: place.endpoint.clone(),
-        administrators: None,
-        events: None,
+        ..AwsSource::default()
     }
 }
 

@@ -217,33 +217,17 @@ fn reads_joined(control: &Control, slice: &[Rule]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::catalog::{LockerSettings, People, RunLimits};
+    use crate::model::catalog::People;
+    use crate::model::made;
 
     /// `slm.toml` with one account.
     fn settings() -> Settings {
         let account = AwsSource {
             account: "111122223333".to_owned(),
             regions: vec!["eu-west-1".to_owned(), "eu-west-2".to_owned()],
-            read_role: None,
-            apply_role: None,
-            profile: None,
-            endpoint: None,
-            administrators: None,
-            events: None,
+            ..AwsSource::default()
         };
-        Settings {
-            owner: None,
-            locker: LockerSettings::default(),
-            limits: RunLimits::default(),
-            tiers: [].into(),
-            default_tier: String::new(),
-            registers: crate::model::registers::RegistersSettings::default(),
-            sources: [("prod".into(), SourceKind::Aws(account))].into(),
-            people: [].into(),
-            notify: [].into(),
-            issues: [].into(),
-            alerts: Vec::new(),
-        }
+        Settings { sources: [("prod".into(), SourceKind::Aws(account))].into(), ..made::settings() }
     }
 
     #[test]

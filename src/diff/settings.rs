@@ -172,16 +172,7 @@ mod tests {
     use super::*;
 
     fn account() -> AwsSource {
-        AwsSource {
-            account: "111122223333".to_owned(),
-            regions: vec!["eu-west-1".to_owned()],
-            read_role: None,
-            apply_role: None,
-            profile: None,
-            endpoint: None,
-            administrators: None,
-            events: None,
-        }
+        AwsSource { account: "111122223333".to_owned(), regions: vec!["eu-west-1".to_owned()], ..AwsSource::default() }
     }
 
     /// What is done to an account, and what is told of it.

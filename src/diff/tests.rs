@@ -39,20 +39,7 @@ fn credential() -> Credential {
 }
 
 fn exception(id: &str, days: i64) -> Exception {
-    Exception {
-        id: id.into(),
-        control: "ROT-01".into(),
-        resource: "s100".into(),
-        reason: "why".to_owned(),
-        compensating: "that".to_owned(),
-        ticket: "T-1".to_owned(),
-        requester: "ann".to_owned(),
-        approver: "bob".to_owned(),
-        approved: ago(10),
-        earlier: Vec::new(),
-        expires: Limit::days(days).after(now()),
-        place: place(),
-    }
+    Exception { expires: Limit::days(days).after(now()), ..made::exception(id) }
 }
 
 fn catalog() -> Catalog {

@@ -191,12 +191,8 @@ mod tests {
         AwsSource {
             account: "1".to_owned(),
             regions: REGIONS.map(str::to_owned).to_vec(),
-            read_role: None,
-            apply_role: None,
-            profile: None,
-            endpoint: None,
             administrators: administrators.map(|all| all.iter().map(|&arn| arn.to_owned()).collect()),
-            events: None,
+            ..AwsSource::default()
         }
     }
 

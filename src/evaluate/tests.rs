@@ -6,7 +6,7 @@ use crate::model::attestation::{About, Attestation, Signed, Stretch};
 use crate::model::catalog::*;
 use crate::model::diagnostic::Place;
 use crate::model::exception::{Finding, Hollow};
-use crate::model::made::{self, ago, now, place};
+use crate::model::made::{self, ago, now};
 use crate::model::snapshot::{Fact, Value};
 use crate::model::time::Limit;
 
@@ -91,20 +91,8 @@ impl World {
     }
 
     fn excepted(self, id: &str, from: i64, until: i64) -> Self {
-        let exception = Exception {
-            id: "old-key".into(),
-            control: "ROT-01".into(),
-            resource: id.into(),
-            reason: String::new(),
-            compensating: String::new(),
-            ticket: String::new(),
-            requester: "one".to_owned(),
-            approver: "two".to_owned(),
-            approved: ago(from),
-            earlier: Vec::new(),
-            expires: ago(until),
-            place: place(),
-        };
+        let when = (ago(from), ago(until));
+        let exception = Exception { resource: id.into(), approved: when.0, expires: when.1, ..made::exception("old-key") };
         self.with(|world| _ = world.catalog.exceptions.insert("old-key".into(), exception))
     }
 

@@ -211,7 +211,7 @@ pub enum SourceKind {
 }
 
 /// One AWS account and the regions in scope.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AwsSource {
     /// Twelve digits.

@@ -1,8 +1,8 @@
 //! Domain data as tests of every stage want it: whole, small and in force; a test says only what it changes.
 
 use super::catalog::{
-    Consumer, ConsumerKind, Control, ControlKind, ControlLines, Credential, FileConsumer, GateSettings, LockerSettings, Remedy,
-    RotationPolicy, RunLimits, SecretRef, Settings, Severity,
+    Consumer, ConsumerKind, Control, ControlKind, ControlLines, Credential, Exception, FileConsumer, GateSettings, LockerSettings,
+    Remedy, RotationPolicy, RunLimits, SecretRef, Settings, Severity,
 };
 use super::diagnostic::Place;
 use super::registers::RegistersSettings;
@@ -65,6 +65,24 @@ pub(crate) fn credential(id: &str) -> Credential {
         consumers: Vec::new(),
         leak: Vec::new(),
         after: Vec::new(),
+        place: place(),
+    }
+}
+
+/// An exception of `ROT-01` for `s100`, approved ten days ago for forty.
+pub(crate) fn exception(id: &str) -> Exception {
+    Exception {
+        id: id.into(),
+        control: "ROT-01".into(),
+        resource: "s100".into(),
+        reason: "why".to_owned(),
+        compensating: "that".to_owned(),
+        ticket: "T-1".to_owned(),
+        requester: "one".to_owned(),
+        approver: "two".to_owned(),
+        approved: ago(10),
+        earlier: Vec::new(),
+        expires: ago(-30),
         place: place(),
     }
 }

@@ -179,6 +179,20 @@ pub enum AlertOn {
 }
 
 impl AlertOn {
+    /// Every one.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 9] = [
+        Self::RotationFailed,
+        Self::HalfDone,
+        Self::Overdue,
+        Self::Expiring,
+        Self::Coverage,
+        Self::StaleEvidence,
+        Self::Integrity,
+        Self::Silent,
+        Self::ExceptionExpired,
+    ];
+
     /// As written.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::native::Native;
 use super::*;
-use crate::model::catalog::{LockerSettings, PolicyFile, RunLimits, Settings};
+use crate::model::catalog::PolicyFile;
+use crate::model::made;
 use crate::model::snapshot::Value;
 
 /// Conditions that together use every native operator. Attributes: `yes` Bool, `n` `m` Long, `s` String, `t` `u` datetime.
@@ -111,19 +112,7 @@ fn rules(conditions: &[(bool, &str)]) -> Rules {
     };
     let text: String = conditions.iter().enumerate().map(rule).collect();
     let file = |text: &str| PolicyFile { path: String::new(), text: Arc::from(text) };
-    let settings = Settings {
-        owner: None,
-        locker: LockerSettings::default(),
-        limits: RunLimits::default(),
-        tiers: [].into(),
-        default_tier: String::new(),
-        registers: crate::model::registers::RegistersSettings::default(),
-        people: [].into(),
-        notify: [].into(),
-        issues: [].into(),
-        alerts: Vec::new(),
-        sources: [].into(),
-    };
+    let settings = made::settings();
     let (policies, schema) = (vec![file(&text)], file("entity Any;"));
     let (controls, frameworks, credentials, exceptions) = Default::default();
     Rules::compile(&Catalog { settings, controls, frameworks, credentials, exceptions, attestations: [].into(), policies, schema })

@@ -253,9 +253,9 @@ pub fn unknown(drift: &Drift, given: &Given) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::drift::tests::{at, world};
+    use super::super::drift::tests::{at, ending, world};
     use super::*;
-    use crate::model::drift::{Ending, Share};
+    use crate::model::drift::Share;
     use crate::model::standing::Phase;
 
     pub(crate) fn on(on: AlertOn) -> AlertSettings {
@@ -285,18 +285,7 @@ mod tests {
     #[test]
     fn each_condition_fires_on_what_it_says_and_on_nothing_else() {
         let calm = world().drift();
-        let all = [
-            AlertOn::RotationFailed,
-            AlertOn::HalfDone,
-            AlertOn::Overdue,
-            AlertOn::Expiring,
-            AlertOn::Coverage,
-            AlertOn::StaleEvidence,
-            AlertOn::Integrity,
-            AlertOn::Silent,
-            AlertOn::ExceptionExpired,
-        ];
-        assert!(all.into_iter().all(|one| fired(&calm, on(one)).is_empty()));
+        assert!(AlertOn::ALL.into_iter().all(|one| fired(&calm, on(one)).is_empty()));
         let failed = world().failed("db", "denied").drift();
         assert_eq!(fired(&failed, on(AlertOn::RotationFailed)), [("db".to_owned(), "failed: denied".to_owned())]);
         let blind = world().blind("list: denied").drift();
@@ -334,21 +323,12 @@ mod tests {
         );
         drift.coverage.compliant = Share { part: 95, whole: 100 };
         assert_eq!(fired(&drift, on(AlertOn::Coverage)), []);
-        let ending = |in_use, expires: &str| Ending {
-            id: "slow".into(),
-            control: "ROT-01".into(),
-            resource: "x".to_owned(),
-            owner: "security".to_owned(),
-            requester: "one".to_owned(),
-            expires: at(expires),
-            in_use,
-        };
         drift.exceptions = vec![
             ending(true, "2026-11-20T06:00:00Z"),
             ending(false, "2026-11-30T06:00:00Z"),
             ending(false, "2026-12-20T06:00:00Z"),
         ];
-        assert_eq!(fired(&drift, on(AlertOn::ExceptionExpired))[0].1, "exception slow lapsed 4d ago and is still needed");
+        assert_eq!(fired(&drift, on(AlertOn::ExceptionExpired))[0].1, "exception slow-vendor lapsed 4d ago and is still needed");
         let others = AlertSettings { owner: vec!["platform".to_owned()], ..on(AlertOn::ExceptionExpired) };
         assert_eq!(fired(&drift, others), [], "it goes to who answers for the control");
         assert_eq!(fired(&drift, on(AlertOn::Expiring)).len(), 1, "the one of 20 December is further than 14 days ahead");

@@ -175,33 +175,9 @@ fn what_has_no_room_is_left_out_whole_and_counted() {
 #[test]
 fn a_comment_without_room_for_all_ends_between_two_sections_and_says_where_the_rest_is() {
     let actions = ["ACC-01", "ACC-02", "ACC-03", "ACC-04"].map(|control| escalate(control, "arn:aws:iam::1:user/ada"));
-    insta::assert_snapshot!(told(&proposal(actions.into()), 1_400), @r"
-    <!-- slm:plan:production -->
-    <!-- slm:digest:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd head:aaaaaaaaaaaabbbbbbbbbbbbccccccccccccdddd -->
-    ### slm: production
-
-    **Edit: 1 control looser; 2 other verdicts of the last run. Plan: 4 to escalate, 1 held.**
-
-    <details open><summary>ROT-01: looser</summary>
-
-    - 30d is 365d now
-    - 2 of 12 secrets flip
-      - db  non-compliant -&gt; compliant
-
-    </details>
-
-    <details open><summary>not seen: 1</summary>
-
-    - source prod secrets eu-west-1 was not seen whole
-
-    </details>
-
-    <details><summary>ACC-01: 1 to escalate</summary>
-
-    - escalate `ACC-01 arn:aws:iam::1:user/ada`: non-compliant (serves `soc2:CC6.1`)
-
-    </details>
-
+    let text = told(&proposal(actions.into()), 1_400);
+    let last = text.split_once("<details><summary>ACC-02").unwrap().1;
+    insta::assert_snapshot!(format!("<details><summary>ACC-02{last}"), @r"
     <details><summary>ACC-02: 1 to escalate</summary>
 
     - escalate `ACC-02 arn:aws:iam::1:user/ada`: non-compliant (serves `soc2:CC6.1`)
@@ -216,6 +192,7 @@ fn a_comment_without_room_for_all_ends_between_two_sections_and_says_where_the_r
 
     Made for `aaaaaaaaaaaa`. [Artefact and log](https://github.com/acme/slm/actions/runs/5)
     ");
+    assert!(is_closed(&text));
 }
 
 #[test]

@@ -215,12 +215,8 @@ mod tests {
         AwsSource {
             account: "123456789012".to_owned(),
             regions: vec!["eu-west-1".to_owned()],
-            read_role: None,
-            apply_role: None,
-            profile: None,
             endpoint: Some("http://127.0.0.1:9".to_owned()),
-            administrators: None,
-            events: None,
+            ..AwsSource::default()
         }
     }
 

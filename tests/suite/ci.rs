@@ -22,6 +22,17 @@ pub struct Project {
 }
 
 impl Project {
+    /// Two pull requests, planned and approved before either is merged; the commits of their merges.
+    pub fn two_merges(&self) -> [String; 2] {
+        let one = self.propose(1, FIRST.0, FIRST.1, FIRST.2);
+        self.plan(1).exits(2);
+        self.hub.review(1, "bob", "APPROVED", &one);
+        let two = self.propose(2, KEY, "title = \"Key", "title = \"The key");
+        self.plan(2).exits(2);
+        self.hub.review(2, "bob", "APPROVED", &two);
+        [self.merge(1), self.merge(2)]
+    }
+
     pub fn new() -> Self {
         let hub = Hub::start();
         let world = World::new().with("GITHUB_TOKEN", TOKEN).with("NO_PROXY", "127.0.0.1");
@@ -327,14 +338,7 @@ fn a_plan_that_grew_since_its_approval_is_held_whole() {
 fn of_two_merges_at_once_the_last_applies_both_and_one_apply_keeps_another_away() {
     let project = Project::new();
     let before = project.head();
-    let one = project.propose(1, FIRST.0, FIRST.1, FIRST.2);
-    project.plan(1).exits(2);
-    project.hub.review(1, "bob", "APPROVED", &one);
-    let two = project.propose(2, KEY, "title = \"Key", "title = \"The key");
-    project.plan(2).exits(2);
-    project.hub.review(2, "bob", "APPROVED", &two);
-    let first = project.merge(1);
-    let second = project.merge(2);
+    let [first, second] = project.two_merges();
     let root = project.world.root();
     git(&root, &["checkout", "-q", &first]);
     let superseded = project.apply(&before, &first).exits(0).json();

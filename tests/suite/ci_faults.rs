@@ -153,14 +153,7 @@ fn two_plans_of_one_commit_at_once_leave_one_comment_that_the_check_run_vouches_
 fn of_two_applies_of_two_merges_at_once_one_applies_both_and_the_other_waits_or_finds_it_done() {
     let project = Project::new();
     let before = project.head();
-    let one = project.propose(1, FIRST.0, FIRST.1, FIRST.2);
-    project.plan(1).exits(2);
-    project.hub.review(1, "bob", "APPROVED", &one);
-    let two = project.propose(2, KEY, "title = \"Key", "title = \"The key");
-    project.plan(2).exits(2);
-    project.hub.review(2, "bob", "APPROVED", &two);
-    project.merge(1);
-    let last = project.merge(2);
+    let [_, last] = project.two_merges();
     let all = at_once(&project, &project.apply_arguments(&before, &last));
     let rotated = |ran: &Ran| ran.json()["outcomes"].as_array().is_some_and(|all| all.iter().any(|one| one["fate"] == "done"));
     let done = all.iter().filter(|ran| rotated(ran)).count();

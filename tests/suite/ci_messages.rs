@@ -1,10 +1,10 @@
 //! Everything that `slm ci` says on a pull request, as a reviewer reads it: each state is a file in `snapshots/`.
 
 use serde_json::{Value as Json, json};
-use slm::host::solver::Solver;
 use slm::model::time::{Limit, Timestamp};
 
 use crate::ci::{FIRST, KEY, MARKER, Project, run};
+use crate::diff::solver_is_here;
 use crate::pulls_server::REPO;
 use crate::support::{Ran, World, git};
 
@@ -97,16 +97,6 @@ fn told(project: &Project, number: u64) -> String {
     text.push_str(&check.map_or_else(|| "===== no check run\n".to_owned(), |check| headed("check run", &check_run(&check))));
     text.push_str(&headed("SARIF", &sarif(project)));
     text + &ran("slm diff main...HEAD", &project.world.slm(&["diff", "main...HEAD"]))
-}
-
-/// True where there is a solver; says so where there is none.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn solver_is_here() -> bool {
-    let is_here = Solver::find().is_ok();
-    if !is_here {
-        eprintln!("skipped: there is no cvc5; `scripts/emulators.sh install` as root installs it");
-    }
-    is_here
 }
 
 fn looser(world: &World) {

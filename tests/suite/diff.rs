@@ -25,7 +25,7 @@ fn without_solver() -> World {
 
 /// True where there is a solver; says so where there is none.
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn solver_is_here() -> bool {
+pub fn solver_is_here() -> bool {
     let is_here = Solver::find().is_ok();
     if !is_here {
         eprintln!("skipped: there is no cvc5; `scripts/emulators.sh install` as root installs it");

@@ -238,32 +238,28 @@ fn stories(all: &[At]) -> Vec<(At, [bool; 2])> {
     done.into_inner().unwrap()
 }
 
-fn every(of: Of, calls: usize) -> Vec<At> {
-    (0..calls).flat_map(|number| [false, true].map(|after| At { of, number, after })).collect()
+/// A run that is killed at any call of a kind, of which one run makes `least` at the least: before it and, where `after`, after it as well.
+fn killed_at_any(of: Of, least: usize, after: &[bool]) {
+    let (calls, killed) = story(None);
+    assert_eq!(killed, [false, false]);
+    let made: Vec<usize> = calls.iter().map(|[slack, git]| if of == Of::Slack { *slack } else { *git }).collect();
+    let most = *made.iter().max().unwrap();
+    assert!(most >= least, "{calls:?}");
+    let all: Vec<At> = (0..most).flat_map(|number| after.iter().map(move |after| At { of, number, after: *after })).collect();
+    let ends = stories(&all);
+    let killed = ends.iter().flat_map(|(_, killed)| killed).filter(|killed| **killed).count();
+    assert_eq!(killed, after.len() * made.iter().sum::<usize>(), "{ends:?}");
 }
 
 #[test]
 fn a_run_that_is_killed_at_any_call_to_slack_leaves_everything_told_once_after_the_next() {
-    let (calls, killed) = story(None);
-    assert_eq!(killed, [false, false]);
-    let most = calls.iter().map(|[slack, _]| *slack).max().unwrap();
-    assert!(most >= 4, "{calls:?}");
-    let ends = stories(&every(Of::Slack, most));
-    let killed = ends.iter().flat_map(|(_, killed)| killed).filter(|killed| **killed).count();
-    assert_eq!(killed, 2 * calls.iter().map(|[slack, _]| slack).sum::<usize>(), "{ends:?}");
+    killed_at_any(Of::Slack, 4, &[false, true]);
 }
 
+/// What a call to git left behind is what the next finds, or the next to Slack, around each of which it is killed as well.
 #[test]
-fn a_run_that_is_killed_at_any_call_to_git_leaves_everything_told_once_after_the_next() {
-    let (calls, killed) = story(None);
-    assert_eq!(killed, [false, false]);
-    let most = calls.iter().map(|[_, git]| *git).max().unwrap();
-    assert!(most >= 8, "{calls:?}");
-    // What a call to git left behind is what the next finds, or the next to Slack, around each of which it is killed as well.
-    let before: Vec<At> = every(Of::Git, most).into_iter().filter(|at| !at.after).collect();
-    let ends = stories(&before);
-    let killed = ends.iter().flat_map(|(_, killed)| killed).filter(|killed| **killed).count();
-    assert_eq!(killed, calls.iter().map(|[_, git]| git).sum::<usize>(), "{ends:?}");
+fn a_run_that_is_killed_before_any_call_to_git_leaves_everything_told_once_after_the_next() {
+    killed_at_any(Of::Git, 8, &[false]);
 }
 
 /// Another clone of the config repo of `it`, with the same vault, the same remote and the same channel.

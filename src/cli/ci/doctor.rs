@@ -90,12 +90,9 @@ fn policy(args: &Args, claims: &Claims) -> Result<Policy, Trouble> {
     let source = AwsSource {
         account: role.account.clone(),
         regions: vec![role.region().to_owned()],
-        read_role: None,
-        apply_role: None,
         profile: args.profile.clone(),
         endpoint: args.endpoint.clone(),
-        administrators: None,
-        events: None,
+        ..AwsSource::default()
     };
     let asked = pipeline::block_on(async {
         let config = wire::asking().get(&source, role.region(), None, SESSION).await;

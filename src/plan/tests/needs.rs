@@ -13,16 +13,7 @@ const ROLE: &str = "arn:aws:iam::1:role/slm";
 /// An access key of an IAM user, kept in AWS and due; its secret is encrypted by a key.
 pub(super) fn keyed() -> World {
     world().with(|world| {
-        let account = AwsSource {
-            account: "1".to_owned(),
-            regions: vec!["eu-west-1".to_owned()],
-            read_role: None,
-            apply_role: None,
-            profile: None,
-            endpoint: None,
-            administrators: None,
-            events: None,
-        };
+        let account = AwsSource { account: "1".to_owned(), regions: vec!["eu-west-1".to_owned()], ..AwsSource::default() };
         world.catalog.settings.sources.insert("prod".into(), SourceKind::Aws(account));
         let mut declared = credential("key");
         declared.secret = SecretRef { source: "prod".into(), region: "eu-west-1".to_owned(), name: "app/key".to_owned() };

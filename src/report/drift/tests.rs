@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::model::assessment::{Because, Decision, Status, Subject, Tally};
 use crate::model::catalog::*;
-use crate::model::drift::Compared;
+use crate::model::drift::{Compared, Ending};
 use crate::model::exception::Exceptions;
 use crate::model::id::{ControlId, CredentialId};
 use crate::model::made::{self, credential, place};
@@ -225,6 +225,37 @@ pub(crate) fn standing(phase: Phase) -> Standing {
         deadline: None,
         validity: crate::model::outlook::Validity { made: None, before: None, period: Limit::days(30), allowed: None },
         max_validity: Limit::days(30),
+    }
+}
+
+/// Something of everything.
+pub(crate) fn full() -> World {
+    let mut world = world()
+        .is("ROT-01", "app/db", Status::NonCompliant)
+        .was("ROT-02", "app/db", Status::NonCompliant)
+        .is("ROT-02", "app/db", Status::Compliant)
+        .was("ROT-02", "app/key", Status::NonCompliant)
+        .is("ROT-02", "app/key", Status::NonCompliant)
+        .stands("key", Phase::Prepared)
+        .stands("db", Phase::Soaking)
+        .failed("key", "the target refused it");
+    world.standings[1].1.until = Some(at("2026-11-24T18:00:00Z"));
+    for (id, flips) in [("app/key", "2026-11-26T06:00:00Z"), ("stray", "2026-12-20T06:00:00Z")] {
+        world.decisions.push(Decision { flips_at: Some(at(flips)), ..decision("ROT-01", id, Status::Compliant) });
+    }
+    world
+}
+
+/// An exception that ended, and is needed when it is `in_use`, or that will end.
+pub(crate) fn ending(in_use: bool, expires: &str) -> Ending {
+    Ending {
+        id: "slow-vendor".into(),
+        control: "ROT-01".into(),
+        resource: "app/db".to_owned(),
+        owner: "security".to_owned(),
+        requester: "ada".to_owned(),
+        expires: at(expires),
+        in_use,
     }
 }
 

@@ -2,25 +2,13 @@
 
 use super::tests::{bad, read, settings, shown};
 use super::*;
-use crate::model::assessment::Status;
+use crate::model::assessment::{Decision, Status};
 use crate::model::catalog::Severity;
 use crate::model::drift::{Ending, Share};
 use crate::model::notify::{AlertOn, AlertSettings};
 use crate::model::standing::Phase;
 use crate::report::alerts::firing;
-use crate::report::drift::tests::{World, at, decision, world};
-
-const ALL: [AlertOn; 9] = [
-    AlertOn::RotationFailed,
-    AlertOn::HalfDone,
-    AlertOn::Overdue,
-    AlertOn::Expiring,
-    AlertOn::Coverage,
-    AlertOn::StaleEvidence,
-    AlertOn::Integrity,
-    AlertOn::Silent,
-    AlertOn::ExceptionExpired,
-];
+use crate::report::drift::tests::{at, decision, ending, full, world};
 
 fn on(on: AlertOn) -> AlertSettings {
     let severity = (on == AlertOn::Overdue).then_some(Severity::Low);
@@ -48,37 +36,6 @@ fn picture(steps: &[Step]) -> String {
 /// What was told of a run in which all was clean.
 fn clean_before() -> Told {
     shown(Told::default(), &told_with(&world().drift(), &Told::default(), true, &[]))
-}
-
-/// Something of everything.
-fn full() -> World {
-    let mut world = bad()
-        .was("ROT-02", "app/db", Status::NonCompliant)
-        .is("ROT-02", "app/db", Status::Compliant)
-        .was("ROT-02", "app/key", Status::NonCompliant)
-        .is("ROT-02", "app/key", Status::NonCompliant)
-        .stands("key", Phase::Prepared)
-        .stands("db", Phase::Soaking)
-        .failed("key", "the target refused it");
-    world.standings[1].1.until = Some(at("2026-11-24T18:00:00Z"));
-    for (id, flips) in [("app/key", "2026-11-26T06:00:00Z"), ("stray", "2026-12-20T06:00:00Z")] {
-        world
-            .decisions
-            .push(crate::model::assessment::Decision { flips_at: Some(at(flips)), ..decision("ROT-01", id, Status::Compliant) });
-    }
-    world
-}
-
-fn ending(in_use: bool, expires: &str) -> Ending {
-    Ending {
-        id: "slow-vendor".into(),
-        control: "ROT-01".into(),
-        resource: "app/db".to_owned(),
-        owner: "security".to_owned(),
-        requester: "ada".to_owned(),
-        expires: at(expires),
-        in_use,
-    }
 }
 
 /// The messages of one run after a clean one.
@@ -111,7 +68,7 @@ fn the_state_of_a_day_in_every_state() {
 
 #[test]
 fn a_webhook_that_cannot_edit_in_every_state() {
-    let of = |drift: &Drift, told: &Told| told_with(drift, told, false, &ALL);
+    let of = |drift: &Drift, told: &Told| told_with(drift, told, false, &AlertOn::ALL);
     let first = of(&world().drift(), &Told::default());
     let told = shown(Told::default(), &first);
     let worse = of(&bad().drift(), &told);
@@ -136,7 +93,7 @@ fn due(on: AlertOn) -> Drift {
         AlertOn::Expiring => {
             let mut soon = world();
             let flips_at = Some(at("2026-12-01T06:00:00Z"));
-            soon.decisions.push(crate::model::assessment::Decision { flips_at, ..decision("ROT-01", "stray", Status::Compliant) });
+            soon.decisions.push(Decision { flips_at, ..decision("ROT-01", "stray", Status::Compliant) });
             drift.breaches = soon.drift().breaches;
             drift.exceptions = vec![ending(false, "2026-12-01T06:00:00Z")];
         }
@@ -159,7 +116,7 @@ fn due(on: AlertOn) -> Drift {
 
 #[test]
 fn each_of_the_nine_alerts_when_it_is_given_and_when_it_is_over() {
-    for on in ALL {
+    for on in AlertOn::ALL {
         let before = shown(Told::default(), &told_with(&world().drift(), &Told::default(), true, &[]));
         let given = told_with(&due(on), &before, true, &[on]);
         let alerts: Vec<Step> = given.iter().filter(|step| matches!(step.effect, Effect::Alert(_))).cloned().collect();
@@ -213,7 +170,7 @@ fn what_is_hostile_is_text_in_every_place_where_it_may_stand() {
     drift.exceptions =
         vec![Ending { resource: words.to_owned(), requester: words.to_owned(), ..ending(true, "2026-11-20T06:00:00Z") }];
     drift.unmanaged.names = vec![words.to_owned()];
-    let text = picture(&told_with(&drift, &clean_before(), true, &ALL));
+    let text = picture(&told_with(&drift, &clean_before(), true, &AlertOn::ALL));
     for wrong in ["<!channel", "<@U9", "<https://evil", "ceo", "canary"] {
         assert!(!text.contains(wrong), "`{wrong}` is in {text}");
     }
