@@ -400,4 +400,13 @@ fn plan_status_and_the_report_of_a_period_say_who_may_change_policy_and_evidence
     world.slm(&["report", "period", "--from", &today, "--to", &today]).says(told);
     server.with(|state| state.held.as_mut().unwrap().branches.remove(EVIDENCE));
     world.slm(&["plan"]).says("NOT SEEN whether one identity can change both: acme/policy shows no branch `slm/evidence`");
+    // The newest run is made another one, which cannot be read.
+    let evidence = world.outside("evidence");
+    git(&world.root(), &["worktree", "add", "-q", evidence.to_str().unwrap(), "slm/evidence"]);
+    let files =
+        String::from_utf8(git(&evidence, &["diff-tree", "-r", "--root", "--no-commit-id", "--name-only", "HEAD", "runs"])).unwrap();
+    std::fs::write(evidence.join(files.lines().last().unwrap()), "{").unwrap();
+    git(&evidence, &["-c", "user.name=x", "-c", "user.email=x@localhost", "commit", "-q", "-a", "--amend", "--no-edit"]);
+    let said = "Who may change policy and evidence was NOT SEEN in the newest run that is recorded here: the evidence is broken";
+    world.slm(&["check"]).exits(7).says(said);
 }
