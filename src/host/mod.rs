@@ -19,5 +19,6 @@ pub mod solver;
 mod swapped;
 mod tiles;
 pub mod tree;
+mod twice;
 pub mod verify;
 pub mod zipped;

@@ -18,6 +18,7 @@ use git2::{ObjectType, Oid, Repository};
 
 use super::git::failed;
 use super::pack::{Kind, raw_id};
+use super::twice::{Copies, name_of};
 use crate::model::blob;
 use crate::world::{ErrorClass, WorldError};
 
@@ -44,7 +45,7 @@ const SPARE: usize = 1 << 20;
 const TOGETHER: usize = 2_048;
 
 /// A pack, and where in it an object begins.
-type Place = (usize, u64);
+pub(super) type Place = (usize, u64);
 
 /// The packs of a repository, as they were when they were looked at.
 pub(super) struct Packs {
@@ -70,9 +71,29 @@ impl Packs {
     }
 
     /// Which pack has `id`, and where in it; `near` is looked into first.
-    fn find(&self, id: &Oid, near: usize) -> Option<Place> {
+    pub(super) fn find(&self, id: &Oid, near: usize) -> Option<Place> {
         let at = |pack: usize| self.all.get(pack)?.find(id.as_bytes()).map(|offset| (pack, offset));
         at(near).or_else(|| (0..self.all.len()).filter(|pack| *pack != near).find_map(at))
+    }
+
+    /// Every place of each name that is in more than one pack.
+    pub(super) fn twice(&self) -> Copies {
+        let mut copies = Vec::new();
+        let mut names: Vec<(&[u8; 20], usize)> = Vec::new();
+        // By their first byte, so that the names of no more than a part are sorted at once.
+        for first in 0..=255 {
+            names.clear();
+            let all = self.all.iter().enumerate();
+            names.extend(all.flat_map(|(pack, indexed)| indexed.names(first).iter().map(move |name| (name, pack))));
+            names.sort_unstable();
+            for same in names.chunk_by(|(one, _), (two, _)| one == two).filter(|same| same.len() > 1) {
+                let place = |(name, pack): &(&[u8; 20], usize)| {
+                    Some((Oid::from_bytes(*name).ok()?, (*pack, self.all.get(*pack)?.find(*name)?)))
+                };
+                copies.extend(same.iter().filter_map(place));
+            }
+        }
+        copies
     }
 }
 
@@ -91,14 +112,23 @@ impl Indexed {
 
     fn find(&self, id: &[u8]) -> Option<u64> {
         let first = usize::from(*id.first()?);
-        let (low, high) = (first.checked_sub(1).map_or(Some(0), |one| self.fan(one))?, self.fan(first)?);
-        let names = self.index.get(NAMES..NAMES + self.count * 20)?.as_chunks::<20>().0;
-        let at = low + names.get(low..high)?.binary_search_by(|name| name.as_slice().cmp(id)).ok()?;
+        let low = first.checked_sub(1).map_or(Some(0), |one| self.fan(one))?;
+        let at = low + self.names(first).binary_search_by(|name| name.as_slice().cmp(id)).ok()?;
         let short = word(&self.index, NAMES + self.count * 24 + at * 4)?;
         // With its highest bit it is a place in the list of longer ones.
         let Some(large) = short.checked_sub(1 << 31) else { return u64::try_from(short).ok() };
         let from = NAMES + self.count * 28 + large * 8;
         Some(u64::from_be_bytes(self.index.get(from..from + 8)?.try_into().ok()?))
+    }
+
+    /// The names that begin with this byte.
+    fn names(&self, first: usize) -> &[[u8; 20]] {
+        let part = || {
+            let low = first.checked_sub(1).map_or(Some(0), |one| self.fan(one))?;
+            let names = self.index.get(NAMES..NAMES + self.count * 20)?.as_chunks::<20>().0;
+            names.get(low..self.fan(first)?)
+        };
+        part().unwrap_or_default()
     }
 
     /// How many names begin with a byte up to this one.
@@ -381,6 +411,11 @@ impl<'p> Files<'p> {
     pub(super) fn read(&mut self, id: Oid) -> Result<Rc<Vec<u8>>, git2::Error> {
         let place = self.reader.packs.find(&id, self.reader.near());
         self.read_at(id, place)
+    }
+
+    /// Whether what lies at `place`, of whatever kind, is what `id` says.
+    pub(super) fn is_named(&mut self, id: Oid, place: Place) -> bool {
+        self.reader.object(place).is_some_and(|(kind, bytes)| name_of(kind, &bytes) == Some(id))
     }
 
     /// The same, where it was looked up already.

@@ -14,6 +14,7 @@ use super::logged::read;
 use super::packs::{Packs, each};
 use super::tiles::Tiles;
 use super::tree::{self, Differs, differences};
+use super::twice;
 use crate::model::time::Timestamp;
 use crate::record::anchored::{self, Filed};
 use crate::record::leaf::Leaf;
@@ -88,6 +89,10 @@ pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<
     };
     let packs = Packs::open(&repo);
     let (path, packs) = (repo.path(), &packs);
+    read.finding = twice::finding(&repo, packs)?;
+    if read.finding.is_some() {
+        return Ok(read);
+    }
     let tiles = Tiles::at(&repo, packs, tip);
     scope(|scope| {
         let mut ahead: Option<Ahead<'_, '_>> = None;
