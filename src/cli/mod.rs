@@ -56,6 +56,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::{Value as Json, json};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use exit::Exit;
 
@@ -67,6 +70,33 @@ pub struct Cli {
     global: Global,
     #[command(subcommand)]
     verb: Verb,
+}
+
+/// The command line of the one verb that stays beside an application: what describes the others is no part of its memory.
+#[derive(Parser)]
+#[command(name = "slm", version, about, disable_help_subcommand = true)]
+struct Beside {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Staying,
+}
+
+#[derive(Subcommand)]
+enum Staying {
+    /// Take new versions into use beside an application, and prove it
+    Agent(agent::Args),
+}
+
+impl Cli {
+    /// What the arguments of this process say.
+    fn given() -> Result<Self, clap::Error> {
+        if std::env::args_os().nth(1).is_none_or(|first| first != "agent") {
+            return Self::try_parse();
+        }
+        let Beside { global, verb: Staying::Agent(args) } = Beside::try_parse()?;
+        Ok(Self { global, verb: Verb::Agent(args) })
+    }
 }
 
 /// Flags of every verb.
@@ -220,7 +250,7 @@ impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Trouble {
 /// Parses the arguments, runs one verb and prints what it says.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::given() {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -291,15 +321,20 @@ fn print(global: &Global, said: &Said) {
 /// Logs go to standard error; our own crate only, at any level: what a client logs of headers and bodies is not ours to vouch for.
 fn start_log(global: &Global) {
     let level = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "info",
-        (false, 2) => "debug",
-        (false, _) => "trace",
+        (true, _) => LevelFilter::ERROR,
+        (false, 0) => LevelFilter::WARN,
+        (false, 1) => LevelFilter::INFO,
+        (false, 2) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::TRACE,
     };
-    let filter = tracing_subscriber::EnvFilter::new(format!("off,slm={level}"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(global.colored());
-    let _ = if global.log_json { builder.json().try_init() } else { builder.try_init() };
+    let ours = Targets::new().with_target("slm", level);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(global.colored());
+    let log = tracing_subscriber::registry();
+    let _ = if global.log_json {
+        log.with(lines.json().with_filter(ours)).try_init()
+    } else {
+        log.with(lines.with_filter(ours)).try_init()
+    };
 }
 
 impl Global {
@@ -309,5 +344,24 @@ impl Global {
             Color::Never => false,
             Color::Auto => std::io::stdout().is_terminal(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_agent_is_told_the_same_by_its_own_command_line() {
+        let of = |mut all: clap::Command| {
+            all.build();
+            let agent = all.find_subcommand_mut("agent").unwrap();
+            (agent.render_long_help().to_string(), agent.render_usage().to_string())
+        };
+        let whole = of(Cli::command());
+        assert!(whole.0.contains("Take new versions into use beside an application"), "{}", whole.0);
+        assert_eq!(of(Beside::command()), whole);
     }
 }
