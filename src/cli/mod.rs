@@ -15,6 +15,7 @@ mod demo;
 mod derived;
 mod diff;
 mod drift;
+mod earlier;
 mod exit;
 mod explain;
 mod explain_at;

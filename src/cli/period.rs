@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Range;
 use std::path::Path;
 
-use super::Trouble;
 use super::past::{broken, run};
+use super::{Trouble, earlier};
 use crate::host::history::{History, Kept, Recorded};
 use crate::model::assessment::Tally;
 use crate::model::events::{EVENT_ENTITY, Event};
@@ -62,6 +62,8 @@ struct Changed {
     path: String,
     before: String,
     changes: Vec<(At, String)>,
+    /// Versions before the runs.
+    older: Vec<Kept>,
 }
 
 /// What the evidence on `branch` says of what is asked for.
@@ -101,7 +103,11 @@ fn tell(history: &mut History, asked: &Asked) -> Result<(Period, Runs, Vec<Noted
         let recorded: Vec<Option<Tally>> = runs.files.iter().map(|file| file.controls.get(control.as_str()).cloned()).collect();
         let judged = runs.before.as_ref().is_some_and(|(_, file, _)| file.controls.contains_key(control.as_str()));
         let told = series(&control, &stretch, &versions(&changed), &recorded, judged);
-        controls.push(take(told, &runs, &mut findings)?);
+        let mut told = take(told, &runs, &mut findings)?;
+        if let Some(first) = runs.places.first() {
+            told.carry(earlier::open(history, &changed.path, (&changed.older, &changed.before), *first)?);
+        }
+        controls.push(told);
     }
     let mut populations = Vec::new();
     let events = events(history, &runs, &mut findings)?;
@@ -224,7 +230,7 @@ fn changed(history: &mut History, runs: &Runs, path: &str, findings: &mut Vec<No
     }
     let place = |one: &Kept| runs.places.partition_point(|place| *place < one.commit);
     let changes = all[start..end].iter().map(place).zip(texts).collect();
-    Ok(Some(Changed { path: path.to_owned(), before, changes }))
+    Ok(Some(Changed { path: path.to_owned(), before, changes, older: all[..start].to_vec() }))
 }
 
 /// The lines of `text` after `changes`, in whatever order, as one number.

@@ -7,6 +7,7 @@ pub mod calendar;
 pub mod catalog;
 mod consumer;
 pub mod decisions;
+pub mod deviation;
 pub mod diagnostic;
 pub mod difference;
 pub mod drift;

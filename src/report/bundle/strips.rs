@@ -154,6 +154,7 @@ mod tests {
         let member = Member {
             subject: Subject::Resource { entity: "A".into(), id: "x".into() },
             before: None,
+            open: None,
             spans: vec![
                 span(0, 1, Status::Compliant),
                 span(1, 2, Status::NonCompliant),

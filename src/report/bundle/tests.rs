@@ -47,7 +47,12 @@ fn members() -> Vec<Member> {
         let good = if at < 10 { DAYS } else { bad + 1 + usize::from(at >= MEMBERS - 30) };
         let mut spans = vec![span(0, bad, Status::Compliant), span(bad, good, Status::NonCompliant)];
         spans.extend((good < DAYS).then(|| span(good, DAYS, Status::Compliant)));
-        Member { subject: Subject::Resource { entity: "Vault::Secret".into(), id: name(at).into() }, before: None, spans }
+        Member {
+            subject: Subject::Resource { entity: "Vault::Secret".into(), id: name(at).into() },
+            before: None,
+            open: None,
+            spans,
+        }
     };
     (0..MEMBERS).map(one).collect()
 }
@@ -254,4 +259,28 @@ fn the_pages_on_paper_do_not_grow_with_what_did_not_hold() {
         assert!(first == pdf(view).unwrap(), "the same view gives the same bytes");
         assert!(first.len() < 120_000, "{} bytes", first.len());
     });
+}
+
+#[test]
+fn what_nobody_saw_since_is_open_in_the_pages_and_in_the_tables() {
+    use crate::model::deviation::tests::{BAD, GOOD, period, span};
+    let (catalog, log, versions) = (catalog(), log(), BTreeMap::new());
+    let told = |whole: &[bool], spans| {
+        let mut period = period(whole, None, spans);
+        period.controls[0].control = "ROT-01".into();
+        let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual: &[], framework: None };
+        let view = view(&made);
+        let summary = summary_csv(&view).lines().find(|line| line.starts_with("ROT-01,")).unwrap().to_owned();
+        let one = deviations_csv(&view).lines().nth(1).unwrap().to_owned();
+        let open = summary.split(',').rev().nth(1).unwrap().to_owned();
+        (open, one, view.controls[0].deviations.iter().map(|one| one.open).collect::<Vec<_>>())
+    };
+    let blind = told(&[true, false], vec![span(0, 1, BAD)]);
+    let line = "ROT-01,x,1970-01-01 00:00 UTC,open at the end,9d,not seen since 1970-01-02 00:00 UTC,";
+    assert_eq!(blind, ("1".to_owned(), line.to_owned(), vec![true]));
+    let repaired = told(&[true, false, true], vec![span(0, 1, BAD), span(2, 3, GOOD)]);
+    let line = "ROT-01,x,1970-01-01 00:00 UTC,1970-01-03 00:00 UTC,2d,compliant,";
+    assert_eq!(repaired, ("0".to_owned(), line.to_owned(), vec![false]));
+    let gone = told(&[true, true], vec![span(0, 1, BAD)]);
+    assert_eq!(gone.1, "ROT-01,x,1970-01-01 00:00 UTC,1970-01-02 00:00 UTC,1d,gone,");
 }

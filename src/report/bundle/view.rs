@@ -9,8 +9,9 @@ use super::{Log, Made};
 use crate::model::assessment::Subject;
 use crate::model::attestation::{About, Attestation};
 use crate::model::catalog::{Control, ControlKind, Framework};
+use crate::model::deviation::{Deviation, Ending};
 use crate::model::id::{ControlId, EntityType, ExceptionId};
-use crate::model::period::{At, Cell, Deviation, Members, Missed, NoRun, Series};
+use crate::model::period::{Cell, Members, Missed, NoRun, Series};
 use crate::model::time::Timestamp;
 use crate::report::{attestation, words};
 
@@ -188,7 +189,7 @@ pub struct DeviationView {
     pub ended: String,
     /// How long it lasted.
     pub lasted: String,
-    /// What it was then.
+    /// What it was then; since when nobody saw it, of what is open.
     pub then: String,
     /// True while it is open at the end.
     pub open: bool,
@@ -451,25 +452,26 @@ fn population(made: &Made<'_>, members: &Members) -> PopulationView {
 
 fn deviation(made: &Made<'_>, one: &Deviation) -> DeviationView {
     let subject = words::subject(&one.subject);
-    let instant = |at: At| made.period.runs.get(at).map(|run| run.at);
-    let (from, until) = (instant(one.detected), one.ended.and_then(instant));
-    let end = until.unwrap_or(made.period.bounds().1);
-    let detected = from.map(minute).unwrap_or_default();
+    let (since, until) = (one.since(made.period), one.until(made.period));
+    let unseen = one.unseen.and_then(|at| made.period.runs.get(at)).map(|run| format!("not seen since {}", minute(run.at)));
     DeviationView {
         control: one.control.to_string(),
-        detected: if one.before { format!("before the period, seen {detected}") } else { detected },
+        detected: format!("{}{}", minute(since), if one.before.is_some() { ", before the period" } else { "" }),
         ended: until.map_or_else(|| "open at the end".to_owned(), minute),
-        lasted: from.map(|from| words::age(from, end)).unwrap_or_default(),
-        then: one.then.map_or_else(String::new, |status| Said::from(status).word().to_owned()),
-        open: one.ended.is_none(),
+        lasted: words::age(since, until.unwrap_or(made.period.bounds().1)),
+        then: match one.ended {
+            Some((_, Ending::Became(status))) => Said::from(status).word().to_owned(),
+            Some((_, Ending::Gone)) => "gone".to_owned(),
+            None => unseen.unwrap_or_default(),
+        },
+        open: one.is_open(),
         href: version(made, &one.control, one.detected).map_or_else(String::new, |v| format!("{}#{}", v.page, anchor(&subject))),
         subject,
     }
 }
 
 fn waiver(made: &Made<'_>, id: &str, one: &Deviation) -> WaiverView {
-    let instant = |at: At| made.period.runs.get(at).map(|run| minute(run.at)).unwrap_or_default();
-    let until = one.ended.map_or_else(|| "the end of the period".to_owned(), instant);
+    let until = one.until(made.period).map_or_else(|| "the end of the period".to_owned(), minute);
     let why = made.catalog.exceptions.get(id).map_or_else(
         || "its file is gone by now; the locker has it".to_owned(),
         |file| {
@@ -483,7 +485,7 @@ fn waiver(made: &Made<'_>, id: &str, one: &Deviation) -> WaiverView {
     WaiverView {
         id: id.to_owned(),
         subject: words::subject(&one.subject),
-        when: format!("{} until {until}", instant(one.detected)),
+        when: format!("{} until {until}", minute(one.since(made.period))),
         why,
     }
 }

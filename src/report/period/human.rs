@@ -152,8 +152,8 @@ fn population(report: &Report<'_>, one: &Members) -> String {
 
 fn deviations(report: &Report<'_>) -> Vec<String> {
     let period = report.period;
-    let told = |one: &crate::model::period::Deviation| {
-        format!("{} {}  {}", one.control, subject(&one.subject), Lasting::of(period, one).told(one.before))
+    let told = |one: &crate::model::deviation::Deviation| {
+        format!("{} {}  {}", one.control, subject(&one.subject), Lasting::of(period, one).told(one.before.is_some()))
     };
     let all = period.deviations();
     let mut lines = bounded(all.iter().map(told).collect(), "deviation");

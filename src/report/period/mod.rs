@@ -9,9 +9,10 @@ pub use human::human;
 use super::words;
 use crate::model::assessment::{Status, Subject};
 use crate::model::catalog::Exception;
+use crate::model::deviation::{Deviation, Ending};
 use crate::model::id::{ExceptionId, FrameworkId};
 use crate::model::past::{LogHead, Noted, Serving, TextChange};
-use crate::model::period::{At, Cell, Change, Deviation, Explanation, NoRun, Period, Series};
+use crate::model::period::{At, Cell, Change, Explanation, NoRun, Period, Series};
 use crate::model::segregation::Segregation;
 use crate::model::time::{Limit, Timestamp};
 
@@ -98,32 +99,38 @@ impl Counts {
 /// A deviation or the use of an exception, with its instants.
 struct Lasting {
     detected: Timestamp,
+    /// When it was seen otherwise.
+    until: Option<Timestamp>,
+    /// When it was seen to hold, to be excepted or to be out of scope: who is gone was not repaired.
     fixed: Option<Timestamp>,
-    seconds: Option<i64>,
+    /// Since when nobody saw how it stands.
+    unseen: Option<Timestamp>,
     ending: &'static str,
 }
 
 impl Lasting {
     fn of(period: &Period, one: &Deviation) -> Self {
-        let at = |run: At| period.runs.get(run).map_or(Timestamp::UNIX_EPOCH, |run| run.at);
-        let detected = at(one.detected);
-        // Not being seen any more is no repair.
-        let (fixed, ending) = match (one.ended, one.then) {
-            (None, _) => (None, "open"),
-            (Some(_), Some(Status::NoEvidence)) => (None, "not seen since"),
-            (Some(end), Some(Status::NonCompliant)) => (Some(at(end)), "non-compliant since"),
-            (Some(end), Some(_)) => (Some(at(end)), "fixed"),
-            (Some(end), None) => (Some(at(end)), "not judged since"),
-        };
-        let seconds = fixed.map(|fixed| fixed.as_second() - detected.as_second());
-        Self { detected, fixed, seconds, ending }
+        let until = one.until(period);
+        let repaired = matches!(one.ended, Some((_, Ending::Became(status))) if status != Status::NonCompliant);
+        Self {
+            detected: one.since(period),
+            until,
+            fixed: until.filter(|_| repaired),
+            unseen: one.unseen.and_then(|at| period.runs.get(at)).map(|run| run.at),
+            ending: one.ended.map_or("open", |(_, ending)| ending.word()),
+        }
+    }
+
+    fn seconds(&self) -> Option<i64> {
+        self.until.map(|until| until.as_second() - self.detected.as_second())
     }
 
     fn told(&self, before: bool) -> String {
-        let since = if before { format!("before the period, seen again {}", self.detected) } else { self.detected.to_string() };
-        match self.fixed {
-            Some(fixed) => format!("{since} until {fixed}, {} ({})", words::age(self.detected, fixed), self.ending),
-            None => format!("{since}, {}", self.ending),
+        let since = format!("{}{}", self.detected, if before { " (before the period)" } else { "" });
+        match (self.until, self.unseen) {
+            (Some(until), _) => format!("{since} until {until}, {} ({})", words::age(self.detected, until), self.ending),
+            (None, Some(unseen)) => format!("{since}, {}, not seen since {unseen}", self.ending),
+            (None, None) => format!("{since}, {}", self.ending),
         }
     }
 }
@@ -139,12 +146,12 @@ struct Overlap {
 /// Where two exceptions of one control were in use at once.
 fn overlaps(period: &Period) -> Vec<Overlap> {
     let waivers = period.waivers();
-    let end = period.runs.len();
+    let end = |one: &Deviation| one.ended.map_or(period.runs.len(), |(at, _)| at);
     let at = |run: At| period.runs.get(run).map(|run| run.at);
     let mut all = Vec::new();
     for (place, (one, first)) in waivers.iter().enumerate() {
         for (other, second) in waivers.iter().skip(place + 1).filter(|(other, _)| other != one) {
-            let (from, until) = (first.detected.max(second.detected), first.ended.unwrap_or(end).min(second.ended.unwrap_or(end)));
+            let (from, until) = (first.detected.max(second.detected), end(first).min(end(second)));
             if first.control == second.control && from < until {
                 let from = at(from).unwrap_or(Timestamp::UNIX_EPOCH);
                 all.push(Overlap { one: one.clone(), other: other.clone(), from, until: at(until) });
@@ -184,10 +191,13 @@ fn subject(subject: &Subject) -> String {
 pub fn json(report: &Report<'_>) -> Json {
     let Report { period, branch, cadence, framework, serving, texts, exceptions, head, segregation, findings, unproven } = report;
     let lasting = |one: &Deviation| {
-        let Lasting { detected, fixed, seconds, ending } = Lasting::of(period, one);
+        let told = Lasting::of(period, one);
+        let seconds = told.seconds();
+        let Lasting { detected, until, fixed, unseen, ending } = told;
         json!({
-            "control": one.control, "subject": one.subject, "detected": detected, "before": one.before, "fixed": fixed,
-            "seconds": seconds, "ending": ending, "run": period.runs.get(one.detected).map(|run| &run.id),
+            "control": one.control, "subject": one.subject, "detected": detected, "before": one.before.is_some(), "ended": until,
+            "fixed": fixed, "seconds": seconds, "ending": ending, "unseen": unseen,
+            "run": period.runs.get(one.detected).map(|run| &run.id),
         })
     };
     let waiver = |(id, one): &(ExceptionId, Deviation)| {
@@ -246,18 +256,19 @@ pub fn markdown(report: &Report<'_>) -> Result<String, minijinja::Error> {
     environment.add_filter("cell", |text: String| text.replace('|', "\\|").replace('<', "&lt;").replace('\n', " "));
     let sections = human::sections(report);
     let period = report.period;
+    let deviations = period.deviations();
     let page = json!({
         "from": period.from, "to": period.to, "branch": report.branch, "framework": report.framework, "runs": period.runs.len(),
         "sections": sections.iter().map(|(title, lines)| json!({ "title": title, "lines": lines })).collect::<Vec<_>>(),
-        "controls": period.controls.iter().map(|series| row(series, period)).collect::<Vec<_>>(),
+        "controls": period.controls.iter().map(|series| row(series, &deviations)).collect::<Vec<_>>(),
     });
     environment.render_str(MARKDOWN, minijinja::value::Serde(&page))
 }
 
 /// A row of the table of controls.
-fn row(series: &Series, period: &Period) -> Json {
+fn row(series: &Series, deviations: &[Deviation]) -> Json {
     let counts = Counts::of(series);
-    let deviations = period.deviations().iter().filter(|one| one.control == series.control).count();
+    let deviations = deviations.iter().filter(|one| one.control == series.control).count();
     json!({
         "control": series.control, "compliant": counts.compliant, "excepted": counts.excepted, "bad": counts.non_compliant,
         "unseen": counts.no_evidence, "none": counts.no_run, "other": counts.empty + counts.not_judged, "deviations": deviations,

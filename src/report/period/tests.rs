@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::model::assessment::{Because, Tally};
 use crate::model::past::Otherwise;
-use crate::model::period::{Date, Day, Member, Members, Missed, Presence, RunNote, Seen, Span};
+use crate::model::period::{Date, Day, Member, Members, Missed, Open, Presence, RunNote, Seen, Span};
 use crate::model::segregation::Verdict;
 use crate::model::snapshot::Completeness;
 
@@ -40,6 +40,10 @@ fn span(from: At, until: At, status: Status, because: Because) -> Span {
     Span { from, until, status, because }
 }
 
+fn member(id: &str, open: Option<Open>, spans: Vec<Span>) -> Member {
+    Member { subject: subject(id), before: open.as_ref().map(|_| Status::NonCompliant), open, spans }
+}
+
 /// Runs on the first, second and fourth of March; the third has none.
 fn period() -> Period {
     let judged =
@@ -48,9 +52,13 @@ fn period() -> Period {
     let good = |from, until| span(from, until, Status::Compliant, Because::Permitted(vec!["r".into()]));
     let excepted = |from, until, id: &str| span(from, until, Status::Excepted, Because::Exception(id.into()));
     let members = vec![
-        Member { subject: subject("x"), before: Some(Status::NonCompliant), spans: vec![bad, good(2, 3)] },
-        Member { subject: subject("y"), before: None, spans: vec![good(0, 1), excepted(1, 3, "slow")] },
-        Member { subject: subject("z"), before: None, spans: vec![excepted(0, 3, "late")] },
+        member(
+            "x",
+            Some(Open { exception: None, since: at(0).checked_sub(jiff::SignedDuration::from_hours(240)).unwrap(), place: None }),
+            vec![bad, good(2, 3)],
+        ),
+        member("y", None, vec![good(0, 1), excepted(1, 3, "slow")]),
+        member("z", None, vec![excepted(0, 3, "late")]),
     ];
     let days = vec![
         judged(Status::NonCompliant, &[(Status::NonCompliant, 1), (Status::Compliant, 1)]),
@@ -93,7 +101,11 @@ fn serving(criterion: &str, judged: &[&str]) -> Serving {
 }
 
 fn with<T>(look: impl FnOnce(&Report<'_>) -> T) -> T {
-    let period = period();
+    of(&period(), look)
+}
+
+/// What `look` sees of the report of `period`.
+fn of<T>(period: &Period, look: impl FnOnce(&Report<'_>) -> T) -> T {
     let serving = [serving("CC6.1", &["A-1"]), serving("CC6.2", &[])];
     let texts = [TextChange {
         run: 1,
@@ -116,7 +128,7 @@ fn with<T>(look: impl FnOnce(&Report<'_>) -> T) -> T {
         verdict: Verdict::Shared(["app slm".to_owned()].into()),
     }];
     look(&Report {
-        period: &period,
+        period,
         branch: "slm/evidence",
         cadence: Limit::seconds(26 * 3_600),
         framework: Some(&framework),
@@ -145,7 +157,7 @@ const SHOWN: &str = "\
   ! w of s . went by 2026-03-04T05:00:00Z: NOT EXPLAINED by any event that was observed
 
 3. Deviations, detection, repair, exceptions, days without evidence
-  A-1 x  before the period, seen again 2026-03-01T05:00:00Z until 2026-03-04T05:00:00Z, 3d (fixed)
+  A-1 x  2026-02-19T05:00:00Z (before the period) until 2026-03-04T05:00:00Z, 13d (fixed)
   exception late: A-1 z  2026-03-01T05:00:00Z, open; no longer in the config of the last run
   exception slow: A-1 y  2026-03-02T05:00:00Z, open; no longer in the config of the last run
   exceptions late and slow were in use at once from 2026-03-02T05:00:00Z until the end
@@ -190,14 +202,41 @@ fn programs_are_told_when_each_deviation_was_seen_and_repaired() {
     assert_eq!(
         told["deviations"],
         json!([{
-            "control": "A-1", "subject": { "resource": { "entity": "A", "id": "x" } }, "detected": "2026-03-01T05:00:00Z",
-            "before": true, "fixed": "2026-03-04T05:00:00Z", "seconds": 3 * 86_400, "ending": "fixed", "run": "r0",
+            "control": "A-1", "subject": { "resource": { "entity": "A", "id": "x" } }, "detected": "2026-02-19T05:00:00Z",
+            "before": true, "ended": "2026-03-04T05:00:00Z", "fixed": "2026-03-04T05:00:00Z", "seconds": 13 * 86_400, "ending": "fixed",
+            "unseen": null, "run": "r0",
         }])
     );
     let days = json!({ "excepted": 1, "non-compliant": 2, "no run": 1 });
     assert_eq!(told["summary"], json!([{ "control": "A-1", "days": days }]));
     assert_eq!((&told["unexplained"], &told["criteria"][1]["gap"]), (&json!(1), &json!(true)));
     assert_eq!(serde_json::from_value::<Period>(told["period"].clone()).unwrap(), period());
+}
+
+#[test]
+fn a_deviation_is_open_while_nobody_sees_it_and_ends_when_that_is_seen() {
+    use crate::model::deviation::tests::{BAD, GOOD, period, span};
+    let told = |whole: &[bool], spans| {
+        let period = period(whole, None, spans);
+        let told = of(&period, json)["deviations"].as_array().unwrap().clone();
+        assert_eq!(told.len(), 1, "{told:?}");
+        let line = of(&period, human).lines().find(|line| line.starts_with("  C-1 x  ")).unwrap().to_owned();
+        (["ending", "ended", "fixed", "seconds", "unseen"].map(|name| told[0][name].clone()), line)
+    };
+    let none = Json::Null;
+    let day = |day: u8| json!(format!("1970-01-{day:02}T00:00:00Z"));
+    let seen = "  C-1 x  1970-01-01T00:00:00Z";
+    let again = told(&[true, false, true], vec![span(0, 1, BAD), span(2, 3, BAD)]);
+    assert_eq!(again, ([json!("open"), none.clone(), none.clone(), none.clone(), none.clone()], format!("{seen}, open")));
+    let blind = told(&[true, false, false], vec![span(0, 1, BAD)]);
+    let line = format!("{seen}, open, not seen since 1970-01-02T00:00:00Z");
+    assert_eq!(blind, ([json!("open"), none.clone(), none.clone(), none.clone(), day(2)], line));
+    let repaired = told(&[true, false, true], vec![span(0, 1, BAD), span(2, 3, GOOD)]);
+    let line = format!("{seen} until 1970-01-03T00:00:00Z, 2d (fixed)");
+    assert_eq!(repaired, ([json!("fixed"), day(3), day(3), json!(2 * 86_400), none.clone()], line));
+    let gone = told(&[true, false, true], vec![span(0, 1, BAD)]);
+    let line = format!("{seen} until 1970-01-03T00:00:00Z, 2d (gone)");
+    assert_eq!(gone, ([json!("gone"), day(3), none.clone(), json!(2 * 86_400), none], line), "who is gone was not repaired");
 }
 
 #[test]
