@@ -8,12 +8,12 @@ use super::period::{Asked, Collected, collect};
 use super::{Exit, Global, Said, Trouble, attested, verify};
 use crate::host::clock::SystemClock;
 use crate::host::{git, repo};
-use crate::model::assessment::{Status, Tally};
+use crate::model::assessment::Tally;
 use crate::model::attestation::Stretch;
 use crate::model::catalog::{Catalog, ControlKind};
 use crate::model::id::{ControlId, FrameworkId};
 use crate::model::past::{Otherwise, Serving, TextChange};
-use crate::model::period::{At, Cell};
+use crate::model::period::At;
 use crate::report::period::{self, Report};
 use crate::world::Clock as _;
 
@@ -102,10 +102,8 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
 fn exits(report: &Report<'_>) -> Vec<Exit> {
     let mut exits = vec![Exit::Clean];
     exits.extend((!report.findings.is_empty()).then_some(Exit::Integrity));
-    let cells = || report.period.controls.iter().flat_map(|series| &series.days);
-    let is = |wanted: Status| cells().any(|cell| matches!(cell, Cell::Judged { tally, .. } if tally.contains_key(&wanted)));
     let without = report.period.days.iter().any(|day| day.runs.is_empty());
-    exits.extend((without || !report.unproven.is_empty() || is(Status::NoEvidence)).then_some(Exit::Incomplete));
+    exits.extend((without || !report.unproven.is_empty() || period::lacks_evidence(report)).then_some(Exit::Incomplete));
     let flagged = report.period.populations.iter().flat_map(|one| &one.changes).any(|change| change.explained.is_none());
     exits.extend((flagged || !report.period.deviations().is_empty()).then_some(Exit::Changes));
     exits
@@ -204,6 +202,7 @@ fn otherwise(before: &BTreeMap<ControlId, Tally>, after: &BTreeMap<String, Tally
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::assessment::Status;
 
     #[test]
     fn what_another_text_would_have_said_is_told_where_it_differs() {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::{Counts, Lasting, Overlap, Report, no_run, overlaps, subject, unexplained, why};
+use super::{Counts, Lasting, Overlap, Report, no_run, overlaps, subject, unexplained, unseen, why};
 use crate::model::assessment::{Status, Tally};
 use crate::model::past::{LogHead, Noted, Serving, TextChange};
 use crate::model::period::{Cell, Members, Series};
@@ -182,6 +182,7 @@ fn deviations(report: &Report<'_>) -> Vec<String> {
         let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
         format!("{} without a run: {}{more}", count(without.len() as u64, "day"), some.join(", "))
     });
+    lines.extend(bounded(unseen::lines(report), "set of days"));
     let missed = period.missed.iter().map(|one| {
         format!("no run from {} until {}, longer than {}: {}", one.after, one.before, report.cadence, no_run(one.reason))
     });

@@ -1,6 +1,7 @@
 //! A stretch of days for an auditor: the nine questions, each with its answer and where its proof is.
 
 mod human;
+mod unseen;
 
 use serde_json::{Value as Json, json};
 
@@ -186,6 +187,12 @@ fn subject(subject: &Subject) -> String {
     words::subject(subject)
 }
 
+/// True when a control had not enough evidence in a run, whatever the others of its day said.
+#[must_use]
+pub fn lacks_evidence(report: &Report<'_>) -> bool {
+    !unseen::all(report).is_empty()
+}
+
 /// The report for programs: the period itself, and what is made of it.
 #[must_use]
 pub fn json(report: &Report<'_>) -> Json {
@@ -229,6 +236,7 @@ pub fn json(report: &Report<'_>) -> Json {
         "summary": period.controls.iter().map(counts).collect::<Vec<_>>(),
         "deviations": period.deviations().iter().map(lasting).collect::<Vec<_>>(),
         "waivers": period.waivers().iter().map(waiver).collect::<Vec<_>>(),
+        "without": unseen::all(report).iter().map(|(control, days)| json!({ "control": control, "days": days })).collect::<Vec<_>>(),
         "overlaps": overlaps(period).iter().map(overlap).collect::<Vec<_>>(),
         "unexplained": unexplained(period).len(),
         "texts": texts,

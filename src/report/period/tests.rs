@@ -240,6 +240,22 @@ fn a_deviation_is_open_while_nobody_sees_it_and_ends_when_that_is_seen() {
 }
 
 #[test]
+fn a_day_without_evidence_is_told_whatever_else_was_said_on_it() {
+    let mut period = period();
+    // The second of two runs of the first day; a graver word of another subject, and of a later run, hides it otherwise.
+    let unseen = |from, until| span(from, until, Status::NoEvidence, Because::Stale);
+    period.days[0].runs = vec![0, 1];
+    period.days[1].runs = vec![];
+    period.controls[0].members.push(member("u", None, vec![unseen(0, 1)]));
+    let (line, told) = of(&period, |report| (human(report), json(report)["without"].clone()));
+    assert!(line.contains("\n  1 day without evidence, 2026-03-01: A-1\n"), "{line}");
+    assert_eq!(told, json!([{ "control": "A-1", "days": ["2026-03-01"] }]));
+    assert!(of(&period, lacks_evidence));
+    period.controls[0].members.pop();
+    assert!(!of(&period, lacks_evidence));
+}
+
+#[test]
 fn markdown_has_a_row_a_control_and_every_section() {
     let told = with(|report| markdown(report).unwrap());
     assert!(told.starts_with("### 2026-03-01 to 2026-03-04, soc2\n\n3 runs on `slm/evidence`.\n"), "{told}");
