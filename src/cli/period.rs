@@ -12,7 +12,7 @@ use crate::model::assessment::Tally;
 use crate::model::events::{EVENT_ENTITY, Event};
 use crate::model::id::{ControlId, EntityType};
 use crate::model::past::{LogHead, Noted};
-use crate::model::period::{At, Date, Life, Period, RunNote, Series, before_midnight, midnight};
+use crate::model::period::{At, Date, Life, Period, RunNote, Series, before_midnight, day, midnight};
 use crate::model::segregation::Segregation;
 use crate::model::time::{Limit, Timestamp};
 use crate::record::changes::lines;
@@ -93,7 +93,9 @@ pub(super) fn collect(root: &Path, branch: &str, asked: &Asked) -> Result<Collec
 fn tell(history: &mut History, asked: &Asked) -> Result<(Period, Runs, Vec<Noted>), Trouble> {
     let bounds = (midnight(asked.from), before_midnight(asked.to));
     let runs = runs(history, bounds)?;
-    let days = days(asked.from, asked.to, &runs.notes);
+    // A day that is to come is no day without a run.
+    let begun = runs.notes.iter().map(|run| day(run.at)).fold(day(asked.now), Date::max);
+    let days = days(asked.from, asked.to.min(begun), &runs.notes);
     let before = runs.before.as_ref().map(|(_, _, note)| note);
     let stretch = Stretch { before, runs: &runs.notes, days: &days };
     let mut findings = Vec::new();

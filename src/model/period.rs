@@ -25,7 +25,7 @@ pub struct Period {
     pub to: Date,
     /// Runs that began in it, in the order of their commits.
     pub runs: Vec<RunNote>,
-    /// Every day of it.
+    /// Every day of it that has begun.
     pub days: Vec<Day>,
     /// Times without a run, longer than one is due after.
     pub missed: Vec<Missed>,
@@ -293,6 +293,19 @@ impl Period {
     #[must_use]
     pub fn bounds(&self) -> (Timestamp, Timestamp) {
         (midnight(self.from), before_midnight(self.to))
+    }
+
+    /// Its last instant, or that of today while days of it are to come.
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        self.days.last().map_or(self.bounds().1, |last| before_midnight(last.date))
+    }
+
+    /// How many of its days are to come.
+    #[must_use]
+    pub fn to_come(&self) -> usize {
+        let all = self.from.until(self.to).map_or(0, |span| span.get_days()) + 1;
+        usize::try_from(all).unwrap_or(0).saturating_sub(self.days.len())
     }
 }
 

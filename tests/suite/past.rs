@@ -150,6 +150,20 @@ fn days_without_a_run_are_told_and_a_period_without_a_day_is_refused() {
 }
 
 #[test]
+fn a_period_that_is_not_over_yet_lacks_no_day() {
+    let (world, day) = recorded();
+    let tomorrow = jiff::Timestamp::now().to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
+    let end = tomorrow.checked_add(jiff::Span::new().days(40)).unwrap().to_string();
+    let ran = world.slm(&["report", "period", "--from", &day, "--to", &end, "--format", "json"]).exits(0);
+    let said = ran.json();
+    let days = said["period"]["days"].as_array().unwrap();
+    // A run of yesterday's last minute may be told today.
+    assert!((1..=2).contains(&days.len()), "{days:?}");
+    assert_eq!((&said["period"]["to"], &days[0]["date"]), (&json!(end), &json!(day)));
+    assert_eq!(said["summary"][0]["days"]["no run"], json!(null));
+}
+
+#[test]
 fn without_days_a_period_is_from_the_first_run_to_the_last() {
     let (world, day) = recorded();
     let last = last_day(&world);

@@ -458,7 +458,7 @@ fn deviation(made: &Made<'_>, one: &Deviation) -> DeviationView {
         control: one.control.to_string(),
         detected: format!("{}{}", minute(since), if one.before.is_some() { ", before the period" } else { "" }),
         ended: until.map_or_else(|| "open at the end".to_owned(), minute),
-        lasted: words::age(since, until.unwrap_or(made.period.bounds().1)),
+        lasted: words::age(since, until.unwrap_or(made.period.end())),
         then: match one.ended {
             Some((_, Ending::Became(status))) => Said::from(status).word().to_owned(),
             Some((_, Ending::Gone)) => "gone".to_owned(),

@@ -22,7 +22,9 @@ pub fn human(report: &Report<'_>) -> String {
     let period = report.period;
     let framework = report.framework.map_or_else(String::new, |id| format!(", {id}"));
     let (runs, days) = (count(period.runs.len() as u64, "run"), count(period.days.len() as u64, "day"));
-    let _ = writeln!(text, "{} to {} on {}{framework}: {days}, {runs}\n", period.from, period.to, report.branch);
+    let come = period.to_come();
+    let come = if come == 0 { String::new() } else { format!(", {} to come", count(come as u64, "day")) };
+    let _ = writeln!(text, "{} to {} on {}{framework}: {days}, {runs}{come}\n", period.from, period.to, report.branch);
     for series in &period.controls {
         let _ = writeln!(text, "  {:<8} {}  {}", series.control, strip(series), Counts::of(series).text());
     }

@@ -256,6 +256,17 @@ fn a_day_without_evidence_is_told_whatever_else_was_said_on_it() {
 }
 
 #[test]
+fn days_to_come_are_counted_and_are_no_days_without_a_run() {
+    let mut period = period();
+    period.to = "2026-04-10".parse().unwrap();
+    let said = of(&period, human);
+    assert!(said.starts_with("2026-03-01 to 2026-04-10 on slm/evidence, soc2: 4 days, 3 runs, 37 days to come\n"), "{said}");
+    assert!(said.contains("\n  1 day without a run: 2026-03-03\n"), "{said}");
+    assert_eq!((period.end(), period.to_come()), ("2026-03-04T23:59:59.999999999Z".parse().unwrap(), 37));
+    assert_eq!(self::period().to_come(), 0);
+}
+
+#[test]
 fn markdown_has_a_row_a_control_and_every_section() {
     let told = with(|report| markdown(report).unwrap());
     assert!(told.starts_with("### 2026-03-01 to 2026-03-04, soc2\n\n3 runs on `slm/evidence`.\n"), "{told}");
