@@ -1,12 +1,13 @@
 //! What bundles and samples are made of: a period, the config it was judged by last, and where each version of its decisions has its
 //! proof.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
 use super::past::{When, config_at};
 use super::period::{Asked, Collected, collect};
+use super::removed::removed;
 use super::{Exit, Global, Trouble, pipeline, verify};
 use crate::host::archive::Archive;
 use crate::host::clock::SystemClock;
@@ -36,7 +37,10 @@ pub(super) struct Days {
 /// A period with what it was judged by.
 pub(super) struct Gathered {
     pub collected: Collected,
+    /// The config of the last run, and the controls that were judged and that it has no more.
     pub catalog: Catalog,
+    /// Which those are.
+    pub removed: BTreeSet<ControlId>,
 }
 
 /// One version of a file of the locker.
@@ -80,11 +84,14 @@ pub(super) fn gather(global: &Global, days: &Days) -> Result<Gathered, Trouble> 
         return Err(Trouble { exit: Exit::Incomplete, error: error.into() });
     };
     // The words of the last run are those of its own config; what was never committed is told by what is there now.
-    let catalog = match config_at(global, &last.config, last.judged.unwrap_or(last.at)) {
+    let mut catalog = match config_at(global, &last.config, last.judged.unwrap_or(last.at)) {
         Ok((catalog, _)) => catalog,
         Err(_) => pipeline::open(global, "export", None)?.catalog,
     };
-    Ok(Gathered { collected, catalog })
+    let removed = removed(global, &collected.period, &catalog);
+    let ids = removed.ids();
+    catalog.controls.extend(removed.controls.into_iter().map(|control| (control.id.clone(), control)));
+    Ok(Gathered { collected, catalog, removed: ids })
 }
 
 /// From the first run to the last where nobody said otherwise.
@@ -154,7 +161,7 @@ pub(super) fn once(archive: &Archive<'_>, history: &History, commit: &str, path:
     Ok(Some(Artefact { from: 0, path: path.to_owned(), commit: commit.to_owned(), bytes, sha256, entry }))
 }
 
-/// Controls that serve `framework`, or all that were judged or are declared.
+/// Controls that serve `framework`, or all: those that are declared, and those that were judged and are declared no more.
 pub(super) fn controls(catalog: &Catalog, framework: Option<&FrameworkId>) -> Vec<ControlId> {
     let serves = catalog.controls.values().filter(|control| framework.is_none_or(|id| control.criteria.contains_key(id)));
     serves.map(|control| control.id.clone()).collect()

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::gather::{CADENCE, Days, bounds};
 use super::past::{self, Past, config_at};
 use super::period::{Asked, Collected, collect};
+use super::removed::removed;
+use super::serving::{framework, serving};
 use super::{Exit, Global, Said, Trouble, attested, verify};
 use crate::host::clock::SystemClock;
 use crate::host::{git, repo};
 use crate::model::assessment::Tally;
 use crate::model::attestation::Stretch;
-use crate::model::catalog::{Catalog, ControlKind};
-use crate::model::id::{ControlId, FrameworkId};
+use crate::model::id::ControlId;
 use crate::model::past::{Otherwise, Serving, TextChange};
 use crate::model::period::At;
 use crate::report::period::{self, Report};
@@ -75,13 +76,19 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
     for (catalog, one) in attested.filter(|(_, one)| one.covers.meets(&asked)) {
         unproven.extend(attested::unfounded(&global.root, catalog, one).map(|why| attested::noted(one, &why)));
     }
-    unproven.dedup();
-    let serving = catalog.as_ref().map(|catalog| serving(catalog, framework.as_ref())).unwrap_or_default();
+    let removed = catalog.as_ref().map(|catalog| removed(global, &collected.period, catalog)).unwrap_or_default();
+    unproven.extend(removed.unknown.iter().cloned());
+    let serving = catalog.as_ref().map(|catalog| serving(catalog, &removed, framework.as_ref())).unwrap_or_default();
     if framework.is_some() {
-        let wanted: BTreeSet<&ControlId> = serving.iter().flat_map(|one| one.judged.iter().chain(&one.stated)).collect();
+        let mut wanted: BTreeSet<&ControlId> = serving.iter().flat_map(Serving::controls).collect();
+        // Whom it served is not known of what has no text.
+        wanted.extend(
+            removed.controls.iter().filter(|control| control.criteria.values().all(Vec::is_empty)).map(|control| &control.id),
+        );
         collected.period.controls.retain(|series| wanted.contains(&series.control));
     }
     let exceptions = catalog.as_ref().map(|catalog| catalog.exceptions.values().cloned().collect()).unwrap_or_default();
+    unproven.dedup();
     let report = Report {
         period: &collected.period,
         branch: &settings.branch,
@@ -89,6 +96,7 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
         framework: framework.as_ref(),
         serving: &serving,
         texts: &texts,
+        removed: removed.ids(),
         exceptions,
         head: collected.head.as_ref(),
         segregation: &collected.segregation,
@@ -107,49 +115,6 @@ fn exits(report: &Report<'_>) -> Vec<Exit> {
     let flagged = report.period.populations.iter().flat_map(|one| &one.changes).any(|change| change.explained.is_none());
     exits.extend((flagged || !report.period.deviations().is_empty()).then_some(Exit::Changes));
     exits
-}
-
-fn framework(catalog: Option<&Catalog>, id: &str) -> Result<FrameworkId, Trouble> {
-    let Some(catalog) = catalog else {
-        return Err(format!("which controls serve `{id}` is not to be known without the config of the last run").into());
-    };
-    let known: Vec<&str> = catalog.frameworks.keys().map(FrameworkId::as_str).collect();
-    if known.contains(&id) {
-        return Ok(id.into());
-    }
-    Err(format!("there is no framework `{id}`; there are `{}`", known.join("`, `")).into())
-}
-
-/// Which controls serve each criterion, by the config of the last run.
-fn serving(catalog: &Catalog, framework: Option<&FrameworkId>) -> Vec<Serving> {
-    let mut all = BTreeMap::new();
-    for one in catalog.frameworks.values().filter(|one| framework.is_none_or(|id| *id == one.id)) {
-        for (criterion, text) in &one.criteria {
-            let serving = Serving {
-                framework: one.id.clone(),
-                criterion: criterion.clone(),
-                title: text.title.clone(),
-                judged: Vec::new(),
-                stated: Vec::new(),
-                waiting: Vec::new(),
-            };
-            all.insert((one.id.clone(), criterion.clone()), serving);
-        }
-    }
-    for control in catalog.controls.values() {
-        for (framework, criteria) in &control.criteria {
-            for criterion in criteria {
-                let Some(serving) = all.get_mut(&(framework.clone(), criterion.clone())) else { continue };
-                let place = match (&control.needs, control.kind) {
-                    (_, ControlKind::Attestation) => &mut serving.stated,
-                    (Some(_), _) => &mut serving.waiting,
-                    (None, _) => &mut serving.judged,
-                };
-                place.push(control.id.clone());
-            }
-        }
-    }
-    all.into_values().collect()
 }
 
 /// Where the config changed, and what the text before would have said of what the first run by the new one saw.

@@ -106,9 +106,16 @@ pub struct Serving {
     pub stated: Vec<ControlId>,
     /// Controls that nothing observes yet.
     pub waiting: Vec<ControlId>,
+    /// Controls that were judged in the stretch and are declared no more: they serve it no longer.
+    pub removed: Vec<ControlId>,
 }
 
 impl Serving {
+    /// Every control that has something to do with it.
+    pub fn controls(&self) -> impl Iterator<Item = &ControlId> {
+        self.judged.iter().chain(&self.stated).chain(&self.waiting).chain(&self.removed)
+    }
+
     /// True when no control serves it that anybody or anything answers for.
     #[must_use]
     pub fn is_gap(&self) -> bool {

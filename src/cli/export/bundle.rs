@@ -104,7 +104,8 @@ fn files(
     }
     let manual = signatures(gathered);
     let log = log(&archive);
-    let made = Made { catalog, period, log: &log, versions: &versions, manual: &manual, framework };
+    let removed = &gathered.removed;
+    let made = Made { catalog, period, log: &log, versions: &versions, manual: &manual, framework, removed };
     let view = pages::view(&made);
     packets(&made, &view, &texts, &mut files)?;
     drawn(&made, &view, &mut files)?;

@@ -12,7 +12,7 @@ mod tables;
 mod tests;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -42,6 +42,8 @@ pub struct Made<'a> {
     pub manual: &'a [Manual],
     /// Only what serves this framework.
     pub framework: Option<&'a FrameworkId>,
+    /// Controls that were judged in the period and that the config has no more at its end.
+    pub removed: &'a BTreeSet<ControlId>,
 }
 
 /// The log of the locker, as its checkpoint says.

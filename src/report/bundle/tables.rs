@@ -100,7 +100,7 @@ pub fn members_csv(made: &Made<'_>) -> String {
 #[must_use]
 pub fn crosswalk_csv(made: &Made<'_>) -> String {
     let mut text = row(&["framework", "criterion", "other framework", "other criterion", "served by", "checked by"]);
-    for pair in crosswalk(made.catalog) {
+    for pair in crosswalk(made.catalog, made.removed) {
         let ((framework, criterion), (other, its)) = (pair.one, pair.other);
         if made.framework.is_some_and(|wanted| wanted != framework && wanted != other) {
             continue;

@@ -1,6 +1,6 @@
 //! The pages of a large year: small enough for a telephone, reachable by keyboard, and asking nobody anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::ToSpan as _;
 
@@ -11,6 +11,7 @@ use crate::report::drift::tests::catalog;
 
 const MEMBERS: usize = 2_000;
 const DAYS: usize = 365;
+static NONE: BTreeSet<ControlId> = BTreeSet::new();
 
 fn date(day: usize) -> Date {
     let first: Date = "2026-01-01".parse().unwrap();
@@ -100,7 +101,8 @@ fn versions() -> BTreeMap<ControlId, Vec<Version>> {
 /// What `look` sees of the pages: the index, each control, and the last packet of ROT-01.
 fn pages(look: impl Fn(&View<'_>, &BTreeMap<String, String>)) {
     let (catalog, period, log, versions) = (catalog(), period(), log(), versions());
-    let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual: &[], framework: None };
+    let made =
+        Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual: &[], framework: None, removed: &NONE };
     let view = view(&made);
     let mut all = BTreeMap::from([("index.html".to_owned(), index(&view).unwrap())]);
     for one in &view.controls {
@@ -165,7 +167,7 @@ fn whoever_is_drawn_day_by_day_is_found_in_a_packet_that_has_not_room_for_all() 
 fn every_page_has_a_language_a_title_one_heading_and_a_way_past_what_comes_first() {
     pages(|_, all| {
         assert_eq!(all.len(), 4);
-        let mut titles = std::collections::BTreeSet::new();
+        let mut titles = BTreeSet::new();
         for (name, text) in all {
             assert!(text.starts_with("<!doctype html>\n<html lang=\"en\">"), "{name}: {}", &text[..80]);
             let title = text.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
@@ -201,7 +203,7 @@ fn criteria_of_two_frameworks_are_connected_by_controls_that_are_named_and_no_ev
     serve(&mut catalog, "ROT-01", &["CC6.1"], Some("grace"));
     serve(&mut catalog, "ROT-02", &["CC6.1"], None);
     let manual = &[];
-    let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual, framework: None };
+    let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual, framework: None, removed: &NONE };
     let rows = crosswalk_csv(&made);
     let head = "framework,criterion,other framework,other criterion,served by,checked by";
     assert_eq!(rows, format!("{head}\r\niso27001,CC6.1,soc2,CC6.1,ROT-01; ROT-02,grace; nobody\r\n"));
@@ -210,7 +212,7 @@ fn criteria_of_two_frameworks_are_connected_by_controls_that_are_named_and_no_ev
     assert!(control(&view, &view.controls[1]).unwrap().contains("; nobody has put their name to that yet."));
 
     catalog.controls.values_mut().for_each(|control| drop(control.criteria.remove("iso27001")));
-    let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual, framework: None };
+    let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual, framework: None, removed: &NONE };
     let told = super::view(&made);
     let stands = |name: &str| {
         let at = catalog.frameworks.keys().position(|id| id.as_str() == name).unwrap();
@@ -268,7 +270,15 @@ fn what_nobody_saw_since_is_open_in_the_pages_and_in_the_tables() {
     let told = |whole: &[bool], spans| {
         let mut period = period(whole, None, spans);
         period.controls[0].control = "ROT-01".into();
-        let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual: &[], framework: None };
+        let made = Made {
+            catalog: &catalog,
+            period: &period,
+            log: &log,
+            versions: &versions,
+            manual: &[],
+            framework: None,
+            removed: &NONE,
+        };
         let view = view(&made);
         let summary = summary_csv(&view).lines().find(|line| line.starts_with("ROT-01,")).unwrap().to_owned();
         let one = deviations_csv(&view).lines().nth(1).unwrap().to_owned();
@@ -283,4 +293,24 @@ fn what_nobody_saw_since_is_open_in_the_pages_and_in_the_tables() {
     assert_eq!(repaired, ("0".to_owned(), line.to_owned(), vec![false]));
     let gone = told(&[true, true], vec![span(0, 1, BAD)]);
     assert_eq!(gone.1, "ROT-01,x,1970-01-01 00:00 UTC,1970-01-02 00:00 UTC,1d,gone,");
+}
+
+#[test]
+fn a_control_that_is_declared_no_more_keeps_its_page_and_its_deviations_and_serves_nothing() {
+    use crate::model::deviation::tests::{BAD, period, span};
+    let (catalog, log, versions) = (catalog(), log(), BTreeMap::new());
+    let mut period = period(&[true, false], None, vec![span(0, 1, BAD)]);
+    period.controls[0].control = "ROT-01".into();
+    let removed = BTreeSet::from(["ROT-01".into()]);
+    let of = |removed| {
+        let made =
+            Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual: &[], framework: None, removed };
+        let view = view(&made);
+        let criterion = view.frameworks[0].criteria.iter().find(|one| one.id == "CC6.1").unwrap();
+        (view.controls[0].deviations.len(), view.controls[0].word.clone(), criterion.controls.contains(&"ROT-01".to_owned()))
+    };
+    assert_eq!((of(&NONE).0, of(&NONE).2), (1, true));
+    let (deviations, word, serves) = of(&removed);
+    assert_eq!((deviations, serves), (1, false));
+    assert!(word.ends_with(", declared no more"), "{word}");
 }

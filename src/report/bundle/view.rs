@@ -311,6 +311,7 @@ fn ends(made: &Made<'_>, control: &Control, series: Option<&Series>) -> (String,
     match signature.filter(|_| control.kind == ControlKind::Attestation && said == Said::NoEvidence) {
         Some(manual) if manual.state.stands() => ("signed".to_owned(), "signed"),
         Some(_) => ("manual".to_owned(), "manual"),
+        None if made.removed.contains(&control.id) => (format!("{}, declared no more", said.word()), said.class()),
         None => (said.word().to_owned(), said.class()),
     }
 }
@@ -505,7 +506,8 @@ fn framework_view(made: &Made<'_>, framework: &Framework, controls: &[ControlVie
     let by_id: BTreeMap<&str, &ControlView> = controls.iter().map(|one| (one.id.as_str(), one)).collect();
     let criterion = |(id, criterion): (&crate::model::id::CriterionId, &crate::model::catalog::Criterion)| {
         let serves = |control: &&Control| control.criteria.get(&framework.id).is_some_and(|ids| ids.contains(id));
-        let ids: Vec<&ControlId> = made.catalog.controls.values().filter(serves).map(|control| &control.id).collect();
+        let declared = made.catalog.controls.values().filter(|control| !made.removed.contains(&control.id));
+        let ids: Vec<&ControlId> = declared.filter(serves).map(|control| &control.id).collect();
         let about = About::Criterion(framework.id.clone(), id.clone());
         let signature = made.manual.iter().find(|manual| manual.about == about);
         let gravity = ["not-applicable", "compliant", "signed", "excepted", "manual", "no-evidence", "non-compliant"];

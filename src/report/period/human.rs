@@ -222,6 +222,9 @@ fn texts(report: &Report<'_>) -> Vec<String> {
             None => {}
         }
     }
+    lines.extend(
+        report.removed.iter().map(|id| format!("{id} was judged, and is declared no more: what it said is told all the same")),
+    );
     bounded(lines, "line")
 }
 
@@ -236,7 +239,12 @@ fn criteria(report: &Report<'_>) -> Vec<String> {
         (!ids.is_empty()).then(|| format!("{word}{}", ids.join(" ")))
     };
     let line = |one: &Serving| {
-        let parts = [list("", &one.judged), list("stated by people: ", &one.stated), list("waits for a collector: ", &one.waiting)];
+        let parts = [
+            list("", &one.judged),
+            list("stated by people: ", &one.stated),
+            list("waits for a collector: ", &one.waiting),
+            list("declared no more: ", &one.removed),
+        ];
         let mut parts: Vec<String> = parts.into_iter().flatten().collect();
         if one.is_gap() {
             parts.insert(0, "GAP".to_owned());

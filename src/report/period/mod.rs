@@ -3,6 +3,8 @@
 mod human;
 mod unseen;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value as Json, json};
 
 pub use human::human;
@@ -11,7 +13,7 @@ use super::words;
 use crate::model::assessment::{Status, Subject};
 use crate::model::catalog::Exception;
 use crate::model::deviation::{Deviation, Ending};
-use crate::model::id::{ExceptionId, FrameworkId};
+use crate::model::id::{ControlId, ExceptionId, FrameworkId};
 use crate::model::past::{LogHead, Noted, Serving, TextChange};
 use crate::model::period::{At, Cell, Change, Explanation, NoRun, Period, Series};
 use crate::model::segregation::Segregation;
@@ -33,6 +35,8 @@ pub struct Report<'a> {
     pub serving: &'a [Serving],
     /// Where the config changed.
     pub texts: &'a [TextChange],
+    /// Controls that were judged in it and that the config of its last run has no more.
+    pub removed: BTreeSet<ControlId>,
     /// Exceptions of the config of the last run.
     pub exceptions: Vec<Exception>,
     /// The log after the last run.
@@ -196,7 +200,8 @@ pub fn lacks_evidence(report: &Report<'_>) -> bool {
 /// The report for programs: the period itself, and what is made of it.
 #[must_use]
 pub fn json(report: &Report<'_>) -> Json {
-    let Report { period, branch, cadence, framework, serving, texts, exceptions, head, segregation, findings, unproven } = report;
+    let Report { period, branch, cadence, framework, serving, texts, removed, exceptions, head, segregation, findings, unproven } =
+        report;
     let lasting = |one: &Deviation| {
         let told = Lasting::of(period, one);
         let seconds = told.seconds();
@@ -240,6 +245,7 @@ pub fn json(report: &Report<'_>) -> Json {
         "overlaps": overlaps(period).iter().map(overlap).collect::<Vec<_>>(),
         "unexplained": unexplained(period).len(),
         "texts": texts,
+        "removed": removed,
         "criteria": serving.iter().map(gap).collect::<Vec<_>>(),
         "log": head,
         "segregation": segregation,

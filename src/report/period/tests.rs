@@ -1,6 +1,6 @@
 //! A small period as people and programs are told of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::model::assessment::{Because, Tally};
@@ -97,6 +97,7 @@ fn serving(criterion: &str, judged: &[&str]) -> Serving {
         judged: judged.iter().map(Into::into).collect(),
         stated: Vec::new(),
         waiting: Vec::new(),
+        removed: Vec::new(),
     }
 }
 
@@ -134,6 +135,7 @@ fn of<T>(period: &Period, look: impl FnOnce(&Report<'_>) -> T) -> T {
         framework: Some(&framework),
         serving: &serving,
         texts: &texts,
+        removed: BTreeSet::new(),
         exceptions: Vec::new(),
         head: None,
         segregation: &segregation,
