@@ -4,6 +4,7 @@ use minijinja::Environment;
 use minijinja::value::Serde;
 use serde::Serialize;
 
+use super::strips::Stretch;
 use super::view::{ControlView, DeviationView, Month, View};
 
 /// Deviations on the index at most: it is opened on telephones, and what is left out is a link away.
@@ -37,6 +38,8 @@ struct Page<'a> {
     days: usize,
     months: &'a [Month],
     control: &'a ControlView,
+    /// Its days, each leading to its own decisions.
+    each: &'a [Stretch],
     deviations: Vec<&'a DeviationView>,
     all: usize,
 }
@@ -94,6 +97,7 @@ pub fn control(view: &View<'_>, control: &ControlView) -> Result<String, minijin
         days: view.days,
         months: &view.months,
         control,
+        each: &control.days,
         deviations,
         all,
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::strips::{Said, Stretch, days_of, days_of_all, stretches, version};
+use super::strips::{Said, Shown, Stretch, by_version, by_word, days_of, days_of_all, stretches, version};
 use super::{Log, Made};
 use crate::model::assessment::Subject;
 use crate::model::attestation::{About, Attestation};
@@ -17,6 +17,8 @@ use crate::report::{attestation, words};
 
 /// Members of a control that are drawn by themselves; the rest is counted, and is in the tables.
 const DRAWN: usize = 60;
+/// Stretches of a control on the line of the index: beyond that they would be too narrow to choose, and too many for a telephone.
+const STRETCHES: usize = 60;
 
 /// Everything a reader is shown.
 #[derive(Serialize)]
@@ -138,8 +140,11 @@ pub struct ControlView {
     pub judged: u64,
     /// Days by what they said: class, word, number.
     pub spent: Vec<(&'static str, &'static str, usize)>,
-    /// Its days.
+    /// Its days as they are told on one line: one stretch while the same members are the gravest.
     pub strip: Vec<Stretch>,
+    /// Its days, each leading to the decisions of that day.
+    #[serde(skip)]
+    pub days: Vec<Stretch>,
     /// Members that are drawn, the gravest first.
     pub members: Vec<MemberView>,
     /// How many members are not drawn, and what they have in common.
@@ -303,9 +308,8 @@ fn minute(at: Timestamp) -> String {
 }
 
 /// How a control stands at the end: the gravest status of the last day on which it was judged.
-fn ends(made: &Made<'_>, control: &Control, series: Option<&Series>) -> (String, &'static str) {
-    let last =
-        series.and_then(|series| days_of_all(series).into_iter().rev().find(|said| *said != Said::NoRun && *said != Said::Absent));
+fn ends(made: &Made<'_>, control: &Control, series: Option<&Series>, shown: &[Shown]) -> (String, &'static str) {
+    let last = shown.iter().map(|one| one.said).rev().find(|said| *said != Said::NoRun && *said != Said::Absent);
     let said = last.unwrap_or(if series.is_some() { Said::NotApplicable } else { Said::NoEvidence });
     let signature = made.manual.iter().find(|one| one.about == About::Control(control.id.clone()));
     match signature.filter(|_| control.kind == ControlKind::Attestation && said == Said::NoEvidence) {
@@ -325,8 +329,8 @@ struct Found {
 fn control_view(made: &Made<'_>, control: &Control, found: &Found) -> ControlView {
     let period = made.period;
     let series = period.controls.iter().find(|series| series.control == control.id);
-    let (word, class) = ends(made, control, series);
-    let said = series.map(days_of_all).unwrap_or_default();
+    let shown = series.map(|series| days_of_all(series, &period.days, period.runs.len())).unwrap_or_default();
+    let (word, class) = ends(made, control, series, &shown);
     let (members, rest) = series.map(|series| members(made, series)).unwrap_or_default();
     let about = About::Control(control.id.clone());
     let signature = made.manual.iter().find(|manual| manual.about == about);
@@ -350,8 +354,9 @@ fn control_view(made: &Made<'_>, control: &Control, found: &Found) -> ControlVie
         signature: signature.map_or_else(String::new, |manual| attestation::words(&manual.state)),
         tally,
         judged,
-        spent: spent(&said),
-        strip: stretches(made, &control.id, &said, ""),
+        spent: spent(&shown),
+        strip: strip(made, control, &shown),
+        days: stretches(made, &control.id, &by_version(made, &control.id, &shown), ""),
         members,
         rest,
         populations: period
@@ -374,9 +379,20 @@ fn speaks_of(control: &Control, entity: &EntityType) -> bool {
     control.entities.contains(entity)
 }
 
-fn spent(said: &[Said]) -> Vec<(&'static str, &'static str, usize)> {
+/// Its days on one line. What changes too often for that leads to the page of the control, where each day leads to its own decisions.
+fn strip(made: &Made<'_>, control: &Control, shown: &[Shown]) -> Vec<Stretch> {
+    let all = stretches(made, &control.id, shown, "");
+    if all.len() <= STRETCHES {
+        return all;
+    }
+    let page = format!("controls/{}/index.html#days", control.id);
+    let lead = |one: Stretch| Stretch { href: if one.href.is_empty() { one.href } else { page.clone() }, ..one };
+    stretches(made, &control.id, &by_word(shown), "").into_iter().map(lead).collect()
+}
+
+fn spent(shown: &[Shown]) -> Vec<(&'static str, &'static str, usize)> {
     let mut counts = BTreeMap::<Said, usize>::new();
-    said.iter().for_each(|one| *counts.entry(*one).or_default() += 1);
+    shown.iter().for_each(|one| *counts.entry(one.said).or_default() += 1);
     counts.into_iter().rev().map(|(said, days)| (said.class(), said.word(), days)).collect()
 }
 
@@ -393,12 +409,13 @@ fn tally(series: &Series) -> (Vec<(&'static str, &'static str, u64)>, u64) {
 
 /// Those that are drawn: whoever was ever anything but compliant, the gravest first, then others while there is room.
 fn members(made: &Made<'_>, series: &Series) -> (Vec<MemberView>, String) {
-    let mut all: Vec<(Said, usize, String, Vec<Said>, &Subject)> = Vec::new();
+    let mut all: Vec<(Said, usize, String, Vec<Shown>, &Subject)> = Vec::new();
     for member in &series.members {
         let days = days_of(member, &made.period.days);
-        let gravest = days.iter().copied().filter(|said| *said != Said::NoRun).max().unwrap_or(Said::Absent);
+        let said = || days.iter().map(|one| one.said);
+        let gravest = said().filter(|said| *said != Said::NoRun).max().unwrap_or(Said::Absent);
         if gravest > Said::NotApplicable {
-            let bad = days.iter().filter(|said| **said == gravest).count();
+            let bad = said().filter(|said| *said == gravest).count();
             all.push((gravest, bad, words::subject(&member.subject), days, &member.subject));
         }
     }
@@ -410,7 +427,7 @@ fn members(made: &Made<'_>, series: &Series) -> (Vec<MemberView>, String) {
         (rest, 0) => format!("{rest} more were compliant on every day they were judged"),
         (rest, worse) => format!("{rest} more, of which {worse} were not compliant at some time"),
     };
-    let draw = |(_, _, name, days, subject): &(Said, usize, String, Vec<Said>, &Subject)| MemberView {
+    let draw = |(_, _, name, days, subject): &(Said, usize, String, Vec<Shown>, &Subject)| MemberView {
         short: match subject {
             // Without account and region, which all have in common.
             Subject::Resource { .. } => name.rsplit(':').next().unwrap_or(name).to_owned(),
