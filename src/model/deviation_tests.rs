@@ -41,6 +41,7 @@ pub(crate) fn period(whole: &[bool], open: Option<Open>, spans: Vec<Span>) -> Pe
         config: String::new(),
         callers: BTreeMap::new(),
         seen: vec![seen("s", *whole)],
+        reconciled: Vec::new(),
         unfinished: Vec::new(),
     };
     let subject = Subject::Resource { entity: "A".into(), id: "x".into() };

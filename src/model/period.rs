@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::assessment::{Because, Status, Subject, Tally};
 use super::id::{ControlId, CredentialId, EntityType, ExceptionId, ResourceId, RunId, SourceId, VersionId};
+use super::reconcile::Reconciled;
 use super::snapshot::Completeness;
 use super::time::Timestamp;
 
@@ -62,6 +63,9 @@ pub struct RunNote {
     pub callers: BTreeMap<String, Option<String>>,
     /// What it saw of each population.
     pub seen: Vec<Seen>,
+    /// Lists that it compared with something that counts them independently.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reconciled: Vec<Reconciled>,
     /// Actions that did not come to their end, one line each.
     pub unfinished: Vec<String>,
 }

@@ -14,6 +14,7 @@ use crate::model::outcome::{Fate, Outcome, Run};
 use crate::model::past::Said;
 use crate::model::period::{RunNote, Seen};
 use crate::model::receipt::Receipt;
+use crate::model::reconcile::Reconciled;
 use crate::model::segregation::Segregation;
 use crate::model::snapshot::{Attribute, Completeness, Population, Resource, Snapshot, Value};
 use crate::model::time::Timestamp;
@@ -64,6 +65,8 @@ pub struct RunFile {
 struct RunResult {
     #[serde(default)]
     segregation: Vec<Segregation>,
+    #[serde(default)]
+    reconciled: Vec<Reconciled>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -175,6 +178,7 @@ impl RunFile {
             config,
             callers: self.receipts.iter().map(caller).collect(),
             seen: self.seen().collect(),
+            reconciled: self.result.as_ref().map(|result| result.reconciled.clone()).unwrap_or_default(),
             unfinished: outcomes.map(unfinished).unwrap_or_default(),
         }
     }

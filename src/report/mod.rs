@@ -19,6 +19,7 @@ pub mod markdown;
 mod outlook;
 pub mod period;
 pub mod plan;
+mod population;
 pub mod reconcile;
 pub mod sample;
 pub mod segregation;

@@ -32,6 +32,7 @@ fn run(day: usize) -> RunNote {
         config: "c".to_owned(),
         callers: BTreeMap::new(),
         seen: Vec::new(),
+        reconciled: Vec::new(),
         unfinished: Vec::new(),
     }
 }

@@ -13,7 +13,7 @@ use crate::model::deviation::{Deviation, Ending};
 use crate::model::id::{ControlId, EntityType, ExceptionId};
 use crate::model::period::{Cell, Members, Missed, NoRun, Series};
 use crate::model::time::Timestamp;
-use crate::report::{attestation, words};
+use crate::report::{attestation, population, words};
 
 /// Members of a control that are drawn by themselves; the rest is counted, and is in the tables.
 const DRAWN: usize = 60;
@@ -175,6 +175,10 @@ pub struct PopulationView {
     pub entity: String,
     /// Members at the beginning and at the end.
     pub sizes: String,
+    /// Whether every run saw all of it.
+    pub whole: String,
+    /// What counts it independently, and whether that came to the same.
+    pub counted: Vec<String>,
     /// Who came and went, and what explains it.
     pub changes: String,
     /// Changes that nothing explains: who, and which day.
@@ -363,7 +367,7 @@ fn control_view(made: &Made<'_>, control: &Control, found: &Found) -> ControlVie
             .populations
             .iter()
             .filter(|one| speaks_of(control, &one.entity))
-            .map(|one| population(made, one))
+            .map(|one| population_view(made, one))
             .collect(),
         deviations: found.deviations.iter().filter(|one| one.control == control.id).map(|one| deviation(made, one)).collect(),
         waivers: found
@@ -445,7 +449,7 @@ pub fn anchor(name: &str) -> String {
     format!("m-{}", name.chars().map(plain).collect::<String>())
 }
 
-fn population(made: &Made<'_>, members: &Members) -> PopulationView {
+fn population_view(made: &Made<'_>, members: &Members) -> PopulationView {
     let sizes: Vec<u64> = members.sizes.iter().copied().flatten().collect();
     let (came, went) =
         members.changes.iter().fold((0, 0), |(came, went), one| if one.came { (came + 1, went) } else { (came, went + 1) });
@@ -456,16 +460,18 @@ fn population(made: &Made<'_>, members: &Members) -> PopulationView {
             format!("{} {verb}, seen {}", change.id, made.period.runs.get(change.run).map(|run| minute(run.at)).unwrap_or_default())
         })
         .collect();
-    let changes = match (came, went, unexplained.len()) {
-        (0, 0, _) => "nobody came or went".to_owned(),
-        (came, went, 0) => format!("{came} came and {went} went, each explained by what the source says"),
-        (came, went, bare) => format!("{came} came and {went} went; {bare} of these changes nothing explains"),
+    let changes = if came + went == 0 {
+        "nobody came or went".to_owned()
+    } else {
+        format!("{came} came and {went} went: {}", population::reasons(&members.changes).join(", "))
     };
     let sizes = match (sizes.first(), sizes.last()) {
         (Some(first), Some(last)) => format!("{first} at the beginning, {last} at the end"),
         _ => "never seen".to_owned(),
     };
-    PopulationView { entity: members.entity.to_string(), sizes, changes, unexplained }
+    let whole = population::completeness(made.period, &members.entity);
+    let counted = population::counted(made.period, &members.entity);
+    PopulationView { entity: members.entity.to_string(), sizes, whole, counted, changes, unexplained }
 }
 
 fn deviation(made: &Made<'_>, one: &Deviation) -> DeviationView {

@@ -7,6 +7,7 @@ use super::{Counts, Lasting, Overlap, Report, no_run, overlaps, subject, unexpla
 use crate::model::assessment::{Status, Tally};
 use crate::model::past::{LogHead, Noted, Serving, TextChange};
 use crate::model::period::{Cell, Members, Series};
+use crate::report::population;
 use crate::report::words::count;
 
 /// Lines of one section; what is more is counted, and is in the JSON.
@@ -127,29 +128,11 @@ fn population(report: &Report<'_>, one: &Members) -> String {
     let sizes: Vec<u64> = one.sizes.iter().flatten().copied().collect();
     let (first, last) = (sizes.first().copied().unwrap_or(0), sizes.last().copied().unwrap_or(0));
     let (came, went) = (one.changes.iter().filter(|it| it.came).count(), one.changes.iter().filter(|it| !it.came).count());
-    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-    for change in &one.changes {
-        let reason = match &change.explained {
-            Some(crate::model::period::Explanation::Created(_)) => "made, says the source",
-            Some(crate::model::period::Explanation::Deleting) => "being deleted, said the source",
-            Some(crate::model::period::Explanation::Called { .. }) => "by a call that was logged",
-            Some(crate::model::period::Explanation::OtherConfig) => "by another config",
-            Some(_) => "not seen whole",
-            None => "not explained",
-        };
-        *reasons.entry(reason).or_default() += 1;
-    }
-    let reasons: Vec<String> = reasons.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
+    let reasons = population::reasons(&one.changes);
     let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
-    let part = report
-        .period
-        .runs
-        .iter()
-        .filter(|run| run.seen.iter().any(|seen| seen.entity == one.entity && !seen.completeness.is_complete()));
-    let part = part.count();
-    let part =
-        if part == 0 { "seen whole by every run".to_owned() } else { format!("not seen whole by {}", count(part as u64, "run")) };
-    format!("{}  {first} to {last}, {came} came, {went} went{reasons}; {part}", one.entity)
+    let whole = population::completeness(report.period, &one.entity);
+    let counted = population::counted(report.period, &one.entity).join("; ");
+    format!("{}  {first} to {last}, {came} came, {went} went{reasons}; {whole}; {counted}", one.entity)
 }
 
 fn deviations(report: &Report<'_>) -> Vec<String> {

@@ -28,6 +28,7 @@ fn run(day: usize, config: &str) -> RunNote {
         config: config.to_owned(),
         callers: BTreeMap::from([("s vault .".to_owned(), Some("vault.age".to_owned()))]),
         seen: vec![seen],
+        reconciled: Vec::new(),
         unfinished: Vec::new(),
     }
 }
@@ -155,7 +156,7 @@ const SHOWN: &str = "\
   `slm explain <resource|control> --at <day>` judges any of them again, with the digests of what it rests on
 
 2. The population, its completeness, its change
-  A  1 to 2, 1 came, 1 went (1 made, says the source, 1 not explained); seen whole by every run
+  A  1 to 2, 1 came, 1 went (1 made, says the source, 1 not explained); seen whole by every run; nothing counts it independently
   ! w of s . went by 2026-03-04T05:00:00Z: NOT EXPLAINED by any event that was observed
 
 3. Deviations, detection, repair, exceptions, days without evidence
