@@ -1,0 +1,62 @@
+//! What the shipped controls say they serve is what docs/catalogue-review.md says was judged.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use slm::host::files::read_work_tree;
+use slm::load::{Files, load};
+use slm::model::catalog::Catalog;
+use slm::model::id::{ControlId, CriterionId};
+
+const PAGE: &str = include_str!("../../docs/catalogue-review.md");
+
+fn shipped() -> Catalog {
+    let files = Files(read_work_tree(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap());
+    let loaded = load(&files, "2026-11-24T00:00:00Z".parse().unwrap());
+    let complaints = loaded.diagnostics;
+    loaded.catalog.unwrap_or_else(|| panic!("{complaints:#?}"))
+}
+
+#[test]
+fn every_control_names_who_judged_its_criteria_and_each_of_them_once() {
+    let catalog = shipped();
+    for control in catalog.controls.values() {
+        assert_eq!(control.criteria_reviewer.as_deref(), Some("slm maintainers"), "{}", control.id);
+        assert!(!control.criteria.is_empty(), "{} serves nothing", control.id);
+        for (framework, ids) in &control.criteria {
+            let once: BTreeSet<&CriterionId> = ids.iter().collect();
+            assert!(!ids.is_empty() && once.len() == ids.len(), "{} of {framework}: {ids:?}", control.id);
+        }
+    }
+    let pairs: usize = catalog.controls.values().flat_map(|control| control.criteria.values()).map(Vec::len).sum();
+    assert!(PAGE.contains(&format!("added: {pairs} are left, in")), "{pairs} pairs");
+}
+
+#[test]
+fn what_the_review_says_of_a_criterion_and_a_control_is_so() {
+    let catalog = shipped();
+    let serves = |control: &str, criterion: &str| {
+        let control = catalog.controls.get(&ControlId::from(control)).unwrap_or_else(|| panic!("no control `{control}`"));
+        control.criteria.values().flatten().any(|id| id.as_str() == criterion)
+    };
+    let section = PAGE.split("\n## ").find(|part| part.starts_with("Review of the criteria\n")).unwrap();
+    let mut looked = 0;
+    for row in section.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let [criterion, controls, change, _why] = cells[..] else { continue };
+        let (was, now) = match change {
+            "removed" => (Some(criterion), None),
+            "added" => (None, Some(criterion)),
+            other => match other.strip_prefix("changed to ") {
+                Some(to) => (Some(criterion), Some(to)),
+                None => continue,
+            },
+        };
+        for control in controls.split(", ") {
+            assert!(was.is_none_or(|id| !serves(control, id)), "{control} serves {criterion}, which was {change}");
+            assert!(now.is_none_or(|id| serves(control, id)), "{control}: {criterion} {change}, which it does not serve");
+            looked += 1;
+        }
+    }
+    assert_eq!(looked, 137 + 14 + 15);
+}
