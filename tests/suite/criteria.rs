@@ -5,7 +5,7 @@ use std::path::Path;
 
 use slm::host::files::read_work_tree;
 use slm::load::{Files, load};
-use slm::model::catalog::Catalog;
+use slm::model::catalog::{Catalog, Framework};
 use slm::model::id::{ControlId, CriterionId};
 
 const PAGE: &str = include_str!("../../docs/catalogue-review.md");
@@ -15,6 +15,11 @@ fn shipped() -> Catalog {
     let loaded = load(&files, "2026-11-24T00:00:00Z".parse().unwrap());
     let complaints = loaded.diagnostics;
     loaded.catalog.unwrap_or_else(|| panic!("{complaints:#?}"))
+}
+
+/// The criteria of `framework` that a control serves.
+fn served<'a>(catalog: &'a Catalog, framework: &Framework) -> BTreeSet<&'a CriterionId> {
+    catalog.controls.values().filter_map(|control| control.criteria.get(&framework.id)).flatten().collect()
 }
 
 #[test]
@@ -59,4 +64,24 @@ fn what_the_review_says_of_a_criterion_and_a_control_is_so() {
         }
     }
     assert_eq!(looked, 137 + 14 + 15);
+}
+
+#[test]
+fn a_criterion_without_a_control_is_manual_or_a_gap_that_the_review_names() {
+    let catalog = shipped();
+    assert_eq!(catalog.frameworks.len(), 3);
+    for framework in catalog.frameworks.values() {
+        let served = served(&catalog, framework);
+        let manual: BTreeSet<&CriterionId> =
+            framework.criteria.iter().filter(|(_, criterion)| criterion.manual).map(|(id, _)| id).collect();
+        let both: Vec<&&CriterionId> = served.intersection(&manual).collect();
+        assert!(both.is_empty(), "what a control answers for needs no signature: {both:?}");
+        let gaps: BTreeSet<&str> =
+            framework.criteria.keys().filter(|id| !served.contains(id) && !manual.contains(id)).map(CriterionId::as_str).collect();
+        let (id, all) = (&framework.id, framework.criteria.len());
+        let row = format!("| `{id}` | {all} | {} | {} | {} |", served.len(), manual.len(), gaps.len());
+        assert!(PAGE.lines().any(|line| line == row), "{row}");
+        let list = PAGE.lines().find_map(|line| line.strip_prefix(&format!("- Gaps of `{id}`: "))?.strip_suffix('.'));
+        assert_eq!(list.map(|list| list.split(", ").collect::<BTreeSet<&str>>()), Some(gaps));
+    }
 }
