@@ -85,3 +85,18 @@ fn a_criterion_without_a_control_is_manual_or_a_gap_that_the_review_names() {
         assert_eq!(list.map(|list| list.split(", ").collect::<BTreeSet<&str>>()), Some(gaps));
     }
 }
+
+#[test]
+fn a_new_config_repo_serves_with_a_control_what_the_shipped_one_of_its_name_does_and_says_who_judged_it() {
+    let catalog = shipped();
+    let scaffold = [include_str!("../../src/cli/starter/ROT-01.toml"), include_str!("../../src/cli/starter/ROT-02.toml")];
+    for text in scaffold {
+        let control: toml::Table = toml::from_str(text).unwrap();
+        let shipped = &catalog.controls[&ControlId::from(control["id"].as_str().unwrap())];
+        assert_eq!(control["criteria-reviewer"].as_str(), shipped.criteria_reviewer.as_deref());
+        for (framework, ids) in control["criteria"].as_table().unwrap() {
+            let served = &shipped.criteria[framework.as_str()];
+            assert!(ids.as_array().unwrap().iter().all(|id| served.iter().any(|one| Some(one.as_str()) == id.as_str())), "{ids}");
+        }
+    }
+}
