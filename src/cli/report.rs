@@ -1,19 +1,23 @@
 //! `slm report`: what the evidence says of a stretch of days, as an auditor asks for it, and of what changed since the last report.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::gather::{CADENCE, Days, bounds};
 use super::past::{self, Past, config_at};
 use super::period::{Asked, Collected, collect};
 use super::{Exit, Global, Said, Trouble, attested, verify};
+use crate::evaluate::attestations::manual;
 use crate::host::clock::SystemClock;
 use crate::host::{git, repo};
 use crate::model::assessment::{Status, Tally};
-use crate::model::attestation::Stretch;
+use crate::model::attestation::{About, Manual, Stretch};
 use crate::model::catalog::{Catalog, ControlKind};
 use crate::model::id::{ControlId, FrameworkId};
 use crate::model::past::{Otherwise, Serving, TextChange};
 use crate::model::period::{At, Cell};
+use crate::model::snapshot::Snapshot;
+use crate::model::time::Timestamp;
 use crate::report::period::{self, Report};
 use crate::world::Clock as _;
 
@@ -76,7 +80,9 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
         unproven.extend(attested::unfounded(&global.root, catalog, one).map(|why| attested::noted(one, &why)));
     }
     unproven.dedup();
-    let serving = catalog.as_ref().map(|catalog| serving(catalog, framework.as_ref())).unwrap_or_default();
+    let until = collected.period.bounds().1;
+    let served = |catalog: &Catalog| serving(catalog, framework.as_ref(), signatures(&global.root, catalog, until));
+    let serving = catalog.as_ref().map(served).unwrap_or_default();
     if framework.is_some() {
         let wanted: BTreeSet<&ControlId> = serving.iter().flat_map(|one| one.judged.iter().chain(&one.stated)).collect();
         collected.period.controls.retain(|series| wanted.contains(&series.control));
@@ -122,8 +128,16 @@ fn framework(catalog: Option<&Catalog>, id: &str) -> Result<FrameworkId, Trouble
     Err(format!("there is no framework `{id}`; there are `{}`", known.join("`, `")).into())
 }
 
-/// Which controls serve each criterion, by the config of the last run.
-fn serving(catalog: &Catalog, framework: Option<&FrameworkId>) -> Vec<Serving> {
+/// What only a person can say, as of `at`; a signature over what no run recorded is none. What the branch showed of approvals is not
+/// seen again.
+fn signatures(root: &Path, catalog: &Catalog, at: Timestamp) -> Vec<Manual> {
+    let mut all = manual(catalog, &Snapshot { taken: at, populations: Vec::new(), receipts: Vec::new() }, at);
+    attested::confirm(root, catalog, at, &mut all);
+    all
+}
+
+/// Which controls serve each criterion, by the config of the last run, and whether those of `manual` are signed.
+fn serving(catalog: &Catalog, framework: Option<&FrameworkId>, manual: Vec<Manual>) -> Vec<Serving> {
     let mut all = BTreeMap::new();
     for one in catalog.frameworks.values().filter(|one| framework.is_none_or(|id| *id == one.id)) {
         for (criterion, text) in &one.criteria {
@@ -134,8 +148,15 @@ fn serving(catalog: &Catalog, framework: Option<&FrameworkId>) -> Vec<Serving> {
                 judged: Vec::new(),
                 stated: Vec::new(),
                 waiting: Vec::new(),
+                signature: None,
             };
             all.insert((one.id.clone(), criterion.clone()), serving);
+        }
+    }
+    for Manual { about, state } in manual {
+        let About::Criterion(framework, criterion) = about else { continue };
+        if let Some(serving) = all.get_mut(&(framework, criterion)) {
+            serving.signature = Some(state);
         }
     }
     for control in catalog.controls.values() {

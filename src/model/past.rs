@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::assessment::{Because, Status, Subject, Tally};
+use super::attestation::Signed;
 use super::id::{ControlId, CriterionId, FrameworkId};
 use super::period::At;
 use super::time::Timestamp;
@@ -106,13 +107,15 @@ pub struct Serving {
     pub stated: Vec<ControlId>,
     /// Controls that nothing observes yet.
     pub waiting: Vec<ControlId>,
+    /// Whether it is signed, where only a person can attest it.
+    pub signature: Option<Signed>,
 }
 
 impl Serving {
-    /// True when no control serves it that anybody or anything answers for.
+    /// True when no control serves it that anybody or anything answers for, and it is not a person's to sign.
     #[must_use]
     pub fn is_gap(&self) -> bool {
-        self.judged.is_empty() && self.stated.is_empty()
+        self.judged.is_empty() && self.stated.is_empty() && self.signature.is_none()
     }
 }
 

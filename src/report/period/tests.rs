@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::model::assessment::{Because, Tally};
+use crate::model::attestation::Signed;
 use crate::model::past::Otherwise;
 use crate::model::period::{Date, Day, Member, Members, Missed, Presence, RunNote, Seen, Span};
 use crate::model::segregation::Verdict;
@@ -89,12 +90,14 @@ fn serving(criterion: &str, judged: &[&str]) -> Serving {
         judged: judged.iter().map(Into::into).collect(),
         stated: Vec::new(),
         waiting: Vec::new(),
+        signature: None,
     }
 }
 
 fn with<T>(look: impl FnOnce(&Report<'_>) -> T) -> T {
     let period = period();
-    let serving = [serving("CC6.1", &["A-1"]), serving("CC6.2", &[])];
+    let by_hand = Serving { signature: Some(Signed::Never), ..serving("CC1.1", &[]) };
+    let serving = [serving("CC6.1", &["A-1"]), serving("CC6.2", &[]), by_hand];
     let texts = [TextChange {
         run: 1,
         before: "aaaa".to_owned(),
@@ -161,6 +164,7 @@ const SHOWN: &str = "\
 5. Criteria: controls, manual, gaps
   soc2:CC6.1 t  A-1
   soc2:CC6.2 t  GAP
+  soc2:CC1.1 t  manual, not signed
 
 6. A sample that can be drawn again
   `slm sample --control <id> --n 25 --nonce <word> --from 2026-03-01 --to 2026-03-04` draws from the 3 members of 1 by a word of the auditor's; again, it draws the same
@@ -197,7 +201,14 @@ fn programs_are_told_when_each_deviation_was_seen_and_repaired() {
     let days = json!({ "excepted": 1, "non-compliant": 2, "no run": 1 });
     assert_eq!(told["summary"], json!([{ "control": "A-1", "days": days }]));
     assert_eq!((&told["unexplained"], &told["criteria"][1]["gap"]), (&json!(1), &json!(true)));
+    assert_eq!((&told["criteria"][2]["signature"], &told["criteria"][2]["gap"]), (&json!("never"), &json!(false)));
     assert_eq!(serde_json::from_value::<Period>(told["period"].clone()).unwrap(), period());
+}
+
+#[test]
+fn what_a_person_signs_is_counted_apart_from_what_nobody_answers_for() {
+    let told = with(|report| human(&Report { framework: None, exceptions: Vec::new(), ..*report }));
+    assert!(told.contains("\n  soc2  3 criteria, 1 manual, 1 without a control; `--framework soc2` lists them\n"), "{told}");
 }
 
 #[test]
