@@ -1,6 +1,7 @@
 //! `slm report`: what the evidence says of a stretch of days, as an auditor asks for it, and of what changed since the last report.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::gather::{CADENCE, Days, bounds};
 use super::past::{self, Past, config_at};
@@ -8,13 +9,17 @@ use super::period::{Asked, Collected, collect};
 use super::removed::removed;
 use super::serving::{framework, serving};
 use super::{Exit, Global, Said, Trouble, attested, verify};
+use crate::evaluate::attestations::manual;
 use crate::host::clock::SystemClock;
 use crate::host::{git, repo};
 use crate::model::assessment::Tally;
-use crate::model::attestation::Stretch;
+use crate::model::attestation::{Manual, Stretch};
+use crate::model::catalog::Catalog;
 use crate::model::id::ControlId;
 use crate::model::past::{Otherwise, Serving, TextChange};
 use crate::model::period::At;
+use crate::model::snapshot::Snapshot;
+use crate::model::time::Timestamp;
 use crate::report::period::{self, Report};
 use crate::world::Clock as _;
 
@@ -78,7 +83,9 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
     }
     let removed = catalog.as_ref().map(|catalog| removed(global, &collected.period, catalog)).unwrap_or_default();
     unproven.extend(removed.unknown.iter().cloned());
-    let serving = catalog.as_ref().map(|catalog| serving(catalog, &removed, framework.as_ref())).unwrap_or_default();
+    let until = collected.period.bounds().1;
+    let served = |catalog: &Catalog| serving(catalog, &removed, framework.as_ref(), signatures(&global.root, catalog, until));
+    let serving = catalog.as_ref().map(served).unwrap_or_default();
     if framework.is_some() {
         let mut wanted: BTreeSet<&ControlId> = serving.iter().flat_map(Serving::controls).collect();
         // Whom it served is not known of what has no text.
@@ -96,7 +103,7 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
         framework: framework.as_ref(),
         serving: &serving,
         texts: &texts,
-        removed: removed.ids(),
+        removed: &removed.ids(),
         exceptions,
         head: collected.head.as_ref(),
         segregation: &collected.segregation,
@@ -115,6 +122,14 @@ fn exits(report: &Report<'_>) -> Vec<Exit> {
     let flagged = report.period.populations.iter().flat_map(|one| &one.changes).any(|change| change.explained.is_none());
     exits.extend((flagged || !report.period.deviations().is_empty()).then_some(Exit::Changes));
     exits
+}
+
+/// What only a person can say, as of `at`; a signature over what no run recorded is none. What the branch showed of approvals is not
+/// seen again.
+fn signatures(root: &Path, catalog: &Catalog, at: Timestamp) -> Vec<Manual> {
+    let mut all = manual(catalog, &Snapshot { taken: at, populations: Vec::new(), receipts: Vec::new() }, at);
+    attested::confirm(root, catalog, at, &mut all);
+    all
 }
 
 /// Where the config changed, and what the text before would have said of what the first run by the new one saw.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Trouble;
 use super::removed::Removed;
+use crate::model::attestation::{About, Manual};
 use crate::model::catalog::{Catalog, ControlKind};
 use crate::model::id::FrameworkId;
 use crate::model::past::Serving;
@@ -20,8 +21,9 @@ pub(super) fn framework(catalog: Option<&Catalog>, id: &str) -> Result<Framework
     Err(format!("there is no framework `{id}`; there are `{}`", known.join("`, `")).into())
 }
 
-/// Which controls serve each criterion by the config of the last run, and which did that it has no more.
-pub(super) fn serving(catalog: &Catalog, removed: &Removed, framework: Option<&FrameworkId>) -> Vec<Serving> {
+/// Which controls serve each criterion by the config of the last run, which did that it has no more, and whether those of
+/// `manual` are signed.
+pub(super) fn serving(catalog: &Catalog, removed: &Removed, framework: Option<&FrameworkId>, manual: Vec<Manual>) -> Vec<Serving> {
     let mut all = BTreeMap::new();
     for one in catalog.frameworks.values().filter(|one| framework.is_none_or(|id| *id == one.id)) {
         for (criterion, text) in &one.criteria {
@@ -32,9 +34,16 @@ pub(super) fn serving(catalog: &Catalog, removed: &Removed, framework: Option<&F
                 judged: Vec::new(),
                 stated: Vec::new(),
                 waiting: Vec::new(),
+                signature: None,
                 removed: Vec::new(),
             };
             all.insert((one.id.clone(), criterion.clone()), serving);
+        }
+    }
+    for Manual { about, state } in manual {
+        let About::Criterion(framework, criterion) = about else { continue };
+        if let Some(serving) = all.get_mut(&(framework, criterion)) {
+            serving.signature = Some(state);
         }
     }
     let gone = removed.controls.iter().map(|control| (control, true));

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::assessment::{Because, Status, Subject, Tally};
+use super::attestation::Signed;
 use super::id::{ControlId, CriterionId, FrameworkId};
 use super::period::At;
 use super::time::Timestamp;
@@ -106,6 +107,8 @@ pub struct Serving {
     pub stated: Vec<ControlId>,
     /// Controls that nothing observes yet.
     pub waiting: Vec<ControlId>,
+    /// Whether it is signed, where only a person can attest it.
+    pub signature: Option<Signed>,
     /// Controls that were judged in the stretch and are declared no more: they serve it no longer.
     pub removed: Vec<ControlId>,
 }
@@ -116,10 +119,10 @@ impl Serving {
         self.judged.iter().chain(&self.stated).chain(&self.waiting).chain(&self.removed)
     }
 
-    /// True when no control serves it that anybody or anything answers for.
+    /// True when no control serves it that anybody or anything answers for, and it is not a person's to sign.
     #[must_use]
     pub fn is_gap(&self) -> bool {
-        self.judged.is_empty() && self.stated.is_empty()
+        self.judged.is_empty() && self.stated.is_empty() && self.signature.is_none()
     }
 }
 

@@ -454,13 +454,14 @@ fn what_is_open_is_in_the_plan_of_action_in_sarif_and_in_ocsf_under_the_same_con
 }
 
 #[test]
-fn a_manual_criterion_is_manual_in_status_until_another_person_signed_it() {
+fn a_manual_criterion_is_manual_in_status_and_period_until_another_person_signed_it() {
     let world = World::scaffolded();
     let soc2 = "controls/frameworks/soc2.toml";
     world.write(soc2, &(world.read(soc2) + "\n[[criterion]]\nid = \"CC1.1\"\ntitle = \"Integrity and ethics\"\nmanual = true\n"));
     world.commit();
     world.slm(&["apply", "--auto-approve"]).exits(0);
     world.slm(&["status"]).exits(0).says("soc2 CC1.1: 0 of 0 controls compliant; manual, not signed");
+    world.slm(&["report", "period", "--framework", "soc2"]).says("soc2:CC1.1 Integrity and ethics  manual, not signed");
     let now = jiff::Timestamp::now();
     let last_year = now.to_zoned_datetime(jiff::tz::TimeZone::UTC).year() - 1;
     let yesterday = (now - jiff::SignedDuration::from_hours(24)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
@@ -478,6 +479,10 @@ fn a_manual_criterion_is_manual_in_status_until_another_person_signed_it() {
     world.slm(&["status"]).exits(0).says(&format!("; signed for {last_year}-01-01/{last_year}-12-31 by bo"));
     let said = world.slm(&["status", "--format", "json"]).exits(0).json();
     assert_eq!(said["manual"][0]["state"]["for"]["approver"], "bo");
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let signed = format!("soc2:CC1.1 Integrity and ethics  signed for {last_year}-01-01/{last_year}-12-31 by bo");
+    world.slm(&["report", "period", "--framework", "soc2"]).says(&signed);
+    world.slm(&["report", "period"]).says("soc2  2 criteria, 1 manual, 0 without a control");
 }
 
 /// Runs `script` with `arguments` where the published schemas are.

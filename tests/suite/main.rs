@@ -39,6 +39,7 @@ mod consumer_kubernetes;
 mod consumer_lambda;
 mod consumer_webhook;
 mod consumers_together;
+mod criteria;
 mod deploy;
 mod deploy_key;
 mod derived;

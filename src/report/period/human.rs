@@ -7,8 +7,8 @@ use super::{Counts, Lasting, Overlap, Report, no_run, overlaps, subject, unexpla
 use crate::model::assessment::{Status, Tally};
 use crate::model::past::{LogHead, Noted, Serving, TextChange};
 use crate::model::period::{Cell, Members, Series};
-use crate::report::population;
 use crate::report::words::count;
+use crate::report::{attestation, population};
 
 /// Lines of one section; what is more is counted, and is in the JSON.
 const SHOWN: usize = 40;
@@ -229,8 +229,10 @@ fn criteria(report: &Report<'_>) -> Vec<String> {
             list("declared no more: ", &one.removed),
         ];
         let mut parts: Vec<String> = parts.into_iter().flatten().collect();
-        if one.is_gap() {
-            parts.insert(0, "GAP".to_owned());
+        match &one.signature {
+            Some(signature) => parts.insert(0, attestation::words(signature)),
+            None if one.is_gap() => parts.insert(0, "GAP".to_owned()),
+            None => {}
         }
         format!("{}:{} {}  {}", one.framework, one.criterion, one.title, parts.join("; "))
     };
@@ -240,15 +242,17 @@ fn criteria(report: &Report<'_>) -> Vec<String> {
     if report.framework.is_some() {
         return report.serving.iter().map(line).collect();
     }
-    let mut frameworks: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut frameworks: BTreeMap<&str, (usize, usize, usize)> = BTreeMap::new();
     for one in report.serving {
         let counts = frameworks.entry(one.framework.as_str()).or_default();
         counts.0 += 1;
-        counts.1 += usize::from(one.is_gap());
+        counts.1 += usize::from(one.signature.is_some());
+        counts.2 += usize::from(one.is_gap());
     }
-    let told = |(id, (all, gaps)): (&str, (usize, usize))| {
+    let told = |(id, (all, manual, gaps)): (&str, (usize, usize, usize))| {
         let all = if all == 1 { "1 criterion".to_owned() } else { format!("{all} criteria") };
-        format!("{id}  {all}, {gaps} without a control; `--framework {id}` lists them")
+        let manual = if manual > 0 { format!(", {manual} manual") } else { String::new() };
+        format!("{id}  {all}{manual}, {gaps} without a control; `--framework {id}` lists them")
     };
     frameworks.into_iter().map(told).collect()
 }

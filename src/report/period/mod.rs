@@ -36,7 +36,7 @@ pub struct Report<'a> {
     /// Where the config changed.
     pub texts: &'a [TextChange],
     /// Controls that were judged in it and that the config of its last run has no more.
-    pub removed: BTreeSet<ControlId>,
+    pub removed: &'a BTreeSet<ControlId>,
     /// Exceptions of the config of the last run.
     pub exceptions: Vec<Exception>,
     /// The log after the last run.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::model::assessment::{Because, Tally};
+use crate::model::attestation::Signed;
 use crate::model::past::Otherwise;
 use crate::model::period::{Date, Day, Member, Members, Missed, Open, Presence, RunNote, Seen, Span};
 use crate::model::segregation::Verdict;
@@ -99,6 +100,7 @@ fn serving(criterion: &str, judged: &[&str]) -> Serving {
         stated: Vec::new(),
         waiting: Vec::new(),
         removed: Vec::new(),
+        signature: None,
     }
 }
 
@@ -108,7 +110,8 @@ fn with<T>(look: impl FnOnce(&Report<'_>) -> T) -> T {
 
 /// What `look` sees of the report of `period`.
 fn of<T>(period: &Period, look: impl FnOnce(&Report<'_>) -> T) -> T {
-    let serving = [serving("CC6.1", &["A-1"]), serving("CC6.2", &[])];
+    let by_hand = Serving { signature: Some(Signed::Never), ..serving("CC1.1", &[]) };
+    let serving = [serving("CC6.1", &["A-1"]), serving("CC6.2", &[]), by_hand];
     let texts = [TextChange {
         run: 1,
         before: "aaaa".to_owned(),
@@ -136,7 +139,7 @@ fn of<T>(period: &Period, look: impl FnOnce(&Report<'_>) -> T) -> T {
         framework: Some(&framework),
         serving: &serving,
         texts: &texts,
-        removed: BTreeSet::new(),
+        removed: &NOT_REMOVED,
         exceptions: Vec::new(),
         head: None,
         segregation: &segregation,
@@ -144,6 +147,8 @@ fn of<T>(period: &Period, look: impl FnOnce(&Report<'_>) -> T) -> T {
         unproven: &[],
     })
 }
+
+static NOT_REMOVED: BTreeSet<ControlId> = BTreeSet::new();
 
 const SHOWN: &str = "\
 2026-03-01 to 2026-03-04 on slm/evidence, soc2: 4 days, 3 runs
@@ -176,6 +181,7 @@ const SHOWN: &str = "\
 5. Criteria: controls, manual, gaps
   soc2:CC6.1 t  A-1
   soc2:CC6.2 t  GAP
+  soc2:CC1.1 t  manual, not signed
 
 6. A sample that can be drawn again
   `slm sample --control <id> --n 25 --nonce <word> --from 2026-03-01 --to 2026-03-04` draws from the 3 members of 1 by a word of the auditor's; again, it draws the same
@@ -213,6 +219,7 @@ fn programs_are_told_when_each_deviation_was_seen_and_repaired() {
     let days = json!({ "excepted": 1, "non-compliant": 2, "no run": 1 });
     assert_eq!(told["summary"], json!([{ "control": "A-1", "days": days }]));
     assert_eq!((&told["unexplained"], &told["criteria"][1]["gap"]), (&json!(1), &json!(true)));
+    assert_eq!((&told["criteria"][2]["signature"], &told["criteria"][2]["gap"]), (&json!("never"), &json!(false)));
     assert_eq!(serde_json::from_value::<Period>(told["period"].clone()).unwrap(), period());
 }
 
@@ -267,6 +274,12 @@ fn days_to_come_are_counted_and_are_no_days_without_a_run() {
     assert!(said.contains("\n  1 day without a run: 2026-03-03\n"), "{said}");
     assert_eq!((period.end(), period.to_come()), ("2026-03-04T23:59:59.999999999Z".parse().unwrap(), 37));
     assert_eq!(self::period().to_come(), 0);
+}
+
+#[test]
+fn what_a_person_signs_is_counted_apart_from_what_nobody_answers_for() {
+    let told = with(|report| human(&Report { framework: None, exceptions: Vec::new(), ..*report }));
+    assert!(told.contains("\n  soc2  3 criteria, 1 manual, 1 without a control; `--framework soc2` lists them\n"), "{told}");
 }
 
 #[test]
