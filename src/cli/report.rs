@@ -1,25 +1,20 @@
 //! `slm report`: what the evidence says of a stretch of days, as an auditor asks for it, and of what changed since the last report.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use super::gather::{CADENCE, Days, bounds};
 use super::past::{self, Past, config_at};
 use super::period::{Asked, Collected, collect};
 use super::removed::removed;
-use super::serving::{framework, serving};
-use super::{Exit, Global, Said, Trouble, attested, verify};
-use crate::evaluate::attestations::manual;
+use super::serving::{framework, serving, signatures};
+use super::{Exit, Global, Said, Trouble, verify};
 use crate::host::clock::SystemClock;
 use crate::host::{git, repo};
 use crate::model::assessment::Tally;
-use crate::model::attestation::{Manual, Stretch};
 use crate::model::catalog::Catalog;
 use crate::model::id::ControlId;
 use crate::model::past::{Otherwise, Serving, TextChange};
 use crate::model::period::At;
-use crate::model::snapshot::Snapshot;
-use crate::model::time::Timestamp;
 use crate::report::period::{self, Report};
 use crate::world::Clock as _;
 
@@ -76,15 +71,12 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
     let framework = args.framework.as_deref().map(|id| framework(catalog.as_ref(), id)).transpose()?;
     let texts = texts(global, &mut collected)?;
     unproven.extend(texts.iter().filter_map(|text| text.unseen.clone()));
-    let attested = catalog.iter().flat_map(|catalog| catalog.attestations.values().map(move |one| (catalog, one)));
-    let asked = Stretch { from: collected.period.from, to: collected.period.to };
-    for (catalog, one) in attested.filter(|(_, one)| one.covers.meets(&asked)) {
-        unproven.extend(attested::unfounded(&global.root, catalog, one).map(|why| attested::noted(one, &why)));
-    }
+    let signatures = catalog.as_ref().map(|catalog| signatures(global, &collected, catalog, asked.now)).transpose()?;
+    let signatures = signatures.unwrap_or_default();
+    unproven.extend(signatures.unfounded.iter().cloned());
     let removed = catalog.as_ref().map(|catalog| removed(global, &collected.period, catalog)).unwrap_or_default();
     unproven.extend(removed.unknown.iter().cloned());
-    let until = collected.period.bounds().1;
-    let served = |catalog: &Catalog| serving(catalog, &removed, framework.as_ref(), signatures(&global.root, catalog, until));
+    let served = |catalog: &Catalog| serving(catalog, &removed, framework.as_ref(), &signatures.manual);
     let serving = catalog.as_ref().map(served).unwrap_or_default();
     if framework.is_some() {
         let mut wanted: BTreeSet<&ControlId> = serving.iter().flat_map(Serving::controls).collect();
@@ -104,6 +96,7 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
         serving: &serving,
         texts: &texts,
         removed: &removed.ids(),
+        signed: &signatures.days,
         exceptions,
         head: collected.head.as_ref(),
         segregation: &collected.segregation,
@@ -122,14 +115,6 @@ fn exits(report: &Report<'_>) -> Vec<Exit> {
     let flagged = report.period.populations.iter().flat_map(|one| &one.changes).any(|change| change.explained.is_none());
     exits.extend((flagged || !report.period.deviations().is_empty()).then_some(Exit::Changes));
     exits
-}
-
-/// What only a person can say, as of `at`; a signature over what no run recorded is none. What the branch showed of approvals is not
-/// seen again.
-fn signatures(root: &Path, catalog: &Catalog, at: Timestamp) -> Vec<Manual> {
-    let mut all = manual(catalog, &Snapshot { taken: at, populations: Vec::new(), receipts: Vec::new() }, at);
-    attested::confirm(root, catalog, at, &mut all);
-    all
 }
 
 /// Where the config changed, and what the text before would have said of what the first run by the new one saw.

@@ -2,12 +2,64 @@
 
 use std::collections::BTreeMap;
 
-use super::Trouble;
+use super::period::Collected;
 use super::removed::Removed;
-use crate::model::attestation::{About, Manual};
+use super::{Global, Trouble, attested, past};
+use crate::evaluate::attestations::{DOCUMENT, manual, unapproved};
+use crate::model::attestation::{About, Attestation, Manual, Signed, Stretch};
 use crate::model::catalog::{Catalog, ControlKind};
-use crate::model::id::FrameworkId;
-use crate::model::past::Serving;
+use crate::model::id::{ControlId, FrameworkId};
+use crate::model::past::{Noted, Serving};
+use crate::model::snapshot::Snapshot;
+use crate::model::time::Timestamp;
+
+/// What people signed of a period.
+#[derive(Default)]
+pub(super) struct Signatures {
+    /// How each thing that only a person can say stands at its end.
+    pub manual: Vec<Manual>,
+    /// Whether each of its days is one for which a person signed, by control that a person states.
+    pub days: BTreeMap<ControlId, Vec<bool>>,
+    /// Signatures over what no run recorded.
+    pub unfounded: Vec<Noted>,
+}
+
+/// What people signed of what was collected, by `now`.
+pub(super) fn signatures(global: &Global, collected: &Collected, catalog: &Catalog, now: Timestamp) -> Result<Signatures, Trouble> {
+    let period = &collected.period;
+    let at = period.bounds().1.min(now);
+    let documents = match collected.recorded.last() {
+        Some(last) => past::snapshot(&collected.history, last, &past::run(&collected.history, last)?.0.only(DOCUMENT))?,
+        None => Snapshot { taken: at, populations: Vec::new(), receipts: Vec::new() },
+    };
+    let asked = Stretch { from: period.from, to: period.to };
+    let wanted =
+        catalog.attestations.values().filter(|one| one.covers.meets(&asked) || (one.signed <= at && one.covers.stands(at)));
+    let unfounded: Vec<(&Attestation, String)> =
+        wanted.filter_map(|one| Some((one, attested::unfounded(&global.root, catalog, one)?))).collect();
+    let mut manual = manual(catalog, &documents, at);
+    for Manual { about, state } in &mut manual {
+        let Signed::For { covers, .. } = state else { continue };
+        if let Some((_, why)) = unfounded.iter().find(|(one, _)| one.about == *about && one.covers == *covers) {
+            *state = Signed::Unfounded { covers: *covers, why: why.clone() };
+        }
+    }
+    let counts = |one: &&Attestation| {
+        let known = unfounded.iter().any(|(other, _)| other.place == one.place);
+        one.signed <= at && !known && !unapproved(&documents, &one.place.file)
+    };
+    let stated = catalog.controls.values().filter(|control| control.kind == ControlKind::Attestation);
+    let days = stated.map(|control| {
+        let about = About::Control(control.id.clone());
+        let signed: Vec<Stretch> =
+            catalog.attestations.values().filter(|one| one.about == about).filter(counts).map(|one| one.covers).collect();
+        let is = |day: &crate::model::period::Day| signed.iter().any(|covers| covers.from <= day.date && day.date <= covers.to);
+        (control.id.clone(), period.days.iter().map(is).collect())
+    });
+    let days = days.collect();
+    let unfounded = unfounded.into_iter().map(|(one, why)| attested::noted(one, &why)).collect();
+    Ok(Signatures { manual, days, unfounded })
+}
 
 /// The framework `id` of `catalog`.
 pub(super) fn framework(catalog: Option<&Catalog>, id: &str) -> Result<FrameworkId, Trouble> {
@@ -34,16 +86,11 @@ pub(super) fn serving(catalog: &Catalog, removed: &Removed, framework: Option<&F
                 judged: Vec::new(),
                 stated: Vec::new(),
                 waiting: Vec::new(),
+                signatures: Vec::new(),
                 signature: None,
                 removed: Vec::new(),
             };
             all.insert((one.id.clone(), criterion.clone()), serving);
-        }
-    }
-    for Manual { about, state } in manual {
-        let About::Criterion(framework, criterion) = about else { continue };
-        if let Some(serving) = all.get_mut(&(framework, criterion)) {
-            serving.signature = Some(state);
         }
     }
     let gone = removed.controls.iter().map(|control| (control, true));
@@ -61,5 +108,12 @@ pub(super) fn serving(catalog: &Catalog, removed: &Removed, framework: Option<&F
             }
         }
     }
-    all.into_values().collect()
+    let mut all: Vec<Serving> = all.into_values().collect();
+    for one in &mut all {
+        let own = About::Criterion(one.framework.clone(), one.criterion.clone());
+        one.signature = manual.iter().find(|manual| manual.about == own).map(|manual| manual.state.clone());
+        let stated = |manual: &&Manual| matches!(&manual.about, About::Control(id) if one.stated.contains(id));
+        one.signatures = manual.iter().filter(stated).cloned().collect();
+    }
+    all
 }

@@ -6,7 +6,7 @@ use crate::model::snapshot::{Resource, Snapshot};
 use crate::model::time::Timestamp;
 
 /// The entity type of a file whose approval the branch shows.
-const DOCUMENT: &str = "Slm::Document";
+pub const DOCUMENT: &str = "Slm::Document";
 
 /// Everything manual in `catalog`, controls first, and how it stands at `at`. What `snapshot` shows of who approved a file counts more
 /// than what the file says.
@@ -37,7 +37,8 @@ fn state(catalog: &Catalog, snapshot: &Snapshot, about: &About, at: Timestamp) -
 }
 
 /// True when the branch was looked at and shows that nobody but its author approved the file at `path`.
-fn unapproved(snapshot: &Snapshot, path: &str) -> bool {
+#[must_use]
+pub fn unapproved(snapshot: &Snapshot, path: &str) -> bool {
     let seen = snapshot.populations.iter().filter(|population| population.entity.as_str() == DOCUMENT);
     let file = |one: &&Resource| one.id.as_str().strip_prefix("document:") == Some(path);
     seen.flat_map(|population| population.resources.iter()).find(file).is_some_and(|one| one.text("approver") == Some(""))

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::assessment::{Because, Status, Subject, Tally};
-use super::attestation::Signed;
+use super::attestation::{Manual, Signed};
 use super::id::{ControlId, CriterionId, FrameworkId};
 use super::period::At;
 use super::time::Timestamp;
@@ -107,6 +107,8 @@ pub struct Serving {
     pub stated: Vec<ControlId>,
     /// Controls that nothing observes yet.
     pub waiting: Vec<ControlId>,
+    /// Whether each of those that a person states is signed.
+    pub signatures: Vec<Manual>,
     /// Whether it is signed, where only a person can attest it.
     pub signature: Option<Signed>,
     /// Controls that were judged in the stretch and are declared no more: they serve it no longer.
@@ -123,6 +125,13 @@ impl Serving {
     #[must_use]
     pub fn is_gap(&self) -> bool {
         self.judged.is_empty() && self.stated.is_empty() && self.signature.is_none()
+    }
+
+    /// True when nothing judges it, and nobody whose word it needs has signed.
+    #[must_use]
+    pub fn is_unsigned(&self) -> bool {
+        let mut signed = self.signatures.iter().map(|one| &one.state).chain(&self.signature);
+        self.judged.is_empty() && !self.is_gap() && !signed.any(Signed::stands)
     }
 }
 

@@ -131,6 +131,13 @@ impl RunFile {
         self.populations.iter().map(|head| snapshot_path(&head.entity)).collect()
     }
 
+    /// The same run as if it had looked at nothing but `entity`.
+    #[must_use]
+    pub fn only(mut self, entity: &str) -> Self {
+        self.populations.retain(|head| head.entity.as_str() == entity);
+        self
+    }
+
     /// What it saw, from `files` by [`RunFile::snapshot_paths`].
     ///
     /// # Errors
@@ -385,6 +392,8 @@ mod tests {
         assert_eq!(recorded(false).0.judged, None);
         let seen: Vec<_> = run.seen().map(|one| (one.source, one.completeness.is_complete(), one.members)).collect();
         assert_eq!(seen, [("a".into(), true, 2), ("b".into(), false, 1), ("a".into(), true, 0)]);
+        let users = run.clone().only("Aws::User").snapshot(&files).unwrap();
+        assert_eq!(users.populations, snapshot().populations[2..]);
         let gone = run.snapshot(&BTreeMap::new()).unwrap_err();
         assert_eq!(gone.to_string(), "`snapshot/Aws.Secret.jsonl` is not as slm writes it");
     }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::{Counts, Lasting, Overlap, Report, no_run, overlaps, subject, unexplained, unseen, why};
 use crate::model::assessment::{Status, Tally};
+use crate::model::attestation::About;
 use crate::model::past::{LogHead, Noted, Serving, TextChange};
 use crate::model::period::{Cell, Members, Series};
 use crate::report::words::count;
@@ -27,12 +28,15 @@ pub fn human(report: &Report<'_>) -> String {
     let come = if come == 0 { String::new() } else { format!(", {} to come", count(come as u64, "day")) };
     let _ = writeln!(text, "{} to {} on {}{framework}: {days}, {runs}{come}\n", period.from, period.to, report.branch);
     for series in &period.controls {
-        let _ = writeln!(text, "  {:<8} {}  {}", series.control, strip(series), Counts::of(series).text());
+        let _ = writeln!(text, "  {:<8} {}  {}", series.control, strip(report, series), Counts::of(report, series).text());
     }
     if !period.controls.is_empty() {
         text.push_str(
             "           . compliant  e excepted  # non-compliant  ? no-evidence  o without a member  - not judged  _ no run\n",
         );
+    }
+    if !report.signed.is_empty() {
+        text.push_str("           s signed by a person  m manual, not signed\n");
     }
     for (title, lines) in sections(report) {
         let _ = writeln!(text, "\n{title}");
@@ -50,14 +54,21 @@ pub fn human(report: &Report<'_>) -> String {
 }
 
 /// A letter a day; of a long period only its last days.
-fn strip(series: &Series) -> String {
+fn strip(report: &Report<'_>, series: &Series) -> String {
     const WIDE: usize = 92;
     let skipped = series.days.len().saturating_sub(WIDE);
     let dots = if skipped > 0 { "…" } else { "" };
-    dots.to_owned() + &series.days.iter().skip(skipped).map(letter).collect::<String>()
+    dots.to_owned()
+        + &series
+            .days
+            .iter()
+            .enumerate()
+            .skip(skipped)
+            .map(|(day, cell)| letter(cell, report.signed(series, day)))
+            .collect::<String>()
 }
 
-fn letter(cell: &Cell) -> char {
+fn letter(cell: &Cell, signed: Option<bool>) -> char {
     match cell {
         Cell::NoRun => '_',
         Cell::NotJudged => '-',
@@ -65,7 +76,11 @@ fn letter(cell: &Cell) -> char {
             Some(Status::Compliant) => '.',
             Some(Status::Excepted) => 'e',
             Some(Status::NonCompliant) => '#',
-            Some(Status::NoEvidence) => '?',
+            Some(Status::NoEvidence) => match signed {
+                Some(true) => 's',
+                Some(false) => 'm',
+                None => '?',
+            },
             Some(Status::NotApplicable) | None => 'o',
         },
     }
@@ -217,44 +232,55 @@ fn short(config: &str) -> &str {
 }
 
 fn criteria(report: &Report<'_>) -> Vec<String> {
-    let list = |word: &str, ids: &[crate::model::id::ControlId]| {
-        let ids: Vec<&str> = ids.iter().map(crate::model::id::ControlId::as_str).collect();
-        (!ids.is_empty()).then(|| format!("{word}{}", ids.join(" ")))
-    };
-    let line = |one: &Serving| {
-        let parts = [
-            list("", &one.judged),
-            list("stated by people: ", &one.stated),
-            list("waits for a collector: ", &one.waiting),
-            list("declared no more: ", &one.removed),
-        ];
-        let mut parts: Vec<String> = parts.into_iter().flatten().collect();
-        match &one.signature {
-            Some(signature) => parts.insert(0, attestation::words(signature)),
-            None if one.is_gap() => parts.insert(0, "GAP".to_owned()),
-            None => {}
-        }
-        format!("{}:{} {}  {}", one.framework, one.criterion, one.title, parts.join("; "))
-    };
     if report.serving.is_empty() {
         return vec!["not known without the config of the last run".to_owned()];
     }
     if report.framework.is_some() {
-        return report.serving.iter().map(line).collect();
+        return report.serving.iter().map(criterion).collect();
     }
-    let mut frameworks: BTreeMap<&str, (usize, usize, usize)> = BTreeMap::new();
+    let mut frameworks: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
     for one in report.serving {
-        let counts = frameworks.entry(one.framework.as_str()).or_default();
-        counts.0 += 1;
-        counts.1 += usize::from(one.signature.is_some());
-        counts.2 += usize::from(one.is_gap());
+        let [all, manual, gaps, unsigned] = frameworks.entry(one.framework.as_str()).or_default();
+        *all += 1;
+        *manual += usize::from(one.signature.is_some());
+        *gaps += usize::from(one.is_gap());
+        *unsigned += usize::from(one.is_unsigned());
     }
-    let told = |(id, (all, manual, gaps)): (&str, (usize, usize, usize))| {
+    let told = |(id, [all, manual, gaps, unsigned]): (&str, [usize; 4])| {
         let all = if all == 1 { "1 criterion".to_owned() } else { format!("{all} criteria") };
         let manual = if manual > 0 { format!(", {manual} manual") } else { String::new() };
-        format!("{id}  {all}{manual}, {gaps} without a control; `--framework {id}` lists them")
+        let unsigned = if unsigned > 0 { format!(", {unsigned} waiting for a signature") } else { String::new() };
+        format!("{id}  {all}{manual}, {gaps} without a control{unsigned}; `--framework {id}` lists them")
     };
     frameworks.into_iter().map(told).collect()
+}
+
+/// A criterion: what judges it, what people state and whether they signed, or that it is a gap.
+fn criterion(one: &Serving) -> String {
+    let list = |word: &str, ids: &[crate::model::id::ControlId]| {
+        let ids: Vec<&str> = ids.iter().map(crate::model::id::ControlId::as_str).collect();
+        (!ids.is_empty()).then(|| format!("{word}{}", ids.join(" ")))
+    };
+    let signature = |id: &crate::model::id::ControlId| {
+        one.signatures.iter().find(|manual| matches!(&manual.about, About::Control(of) if of == id))
+    };
+    let stated: Vec<String> = one
+        .stated
+        .iter()
+        .map(|id| match signature(id) {
+            Some(manual) => format!("{id} ({})", attestation::words(&manual.state)),
+            None => id.to_string(),
+        })
+        .collect();
+    let parts = [
+        one.signature.as_ref().map(attestation::words),
+        one.is_gap().then(|| "GAP".to_owned()),
+        list("", &one.judged),
+        (!stated.is_empty()).then(|| format!("stated by people: {}", stated.join(", "))),
+        list("waits for a collector: ", &one.waiting),
+        list("declared no more: ", &one.removed),
+    ];
+    format!("{}:{} {}  {}", one.framework, one.criterion, one.title, parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
 }
 
 fn sample(report: &Report<'_>) -> Vec<String> {

@@ -3,7 +3,7 @@
 mod human;
 mod unseen;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value as Json, json};
 
@@ -37,6 +37,8 @@ pub struct Report<'a> {
     pub texts: &'a [TextChange],
     /// Controls that were judged in it and that the config of its last run has no more.
     pub removed: &'a BTreeSet<ControlId>,
+    /// Whether a person signed for each of its days, by control that a person states.
+    pub signed: &'a BTreeMap<ControlId, Vec<bool>>,
     /// Exceptions of the config of the last run.
     pub exceptions: Vec<Exception>,
     /// The log after the last run.
@@ -49,6 +51,13 @@ pub struct Report<'a> {
     pub unproven: &'a [Noted],
 }
 
+impl Report<'_> {
+    /// Whether a person signed for the day at the place `day`; `None` of a control that no person states.
+    fn signed(&self, series: &Series, day: usize) -> Option<bool> {
+        self.signed.get(&series.control).map(|days| days.get(day).copied().unwrap_or(false))
+    }
+}
+
 /// How many days a control had of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
@@ -56,15 +65,17 @@ struct Counts {
     excepted: u64,
     non_compliant: u64,
     no_evidence: u64,
+    signed: u64,
+    manual: u64,
     empty: u64,
     not_judged: u64,
     no_run: u64,
 }
 
 impl Counts {
-    fn of(series: &Series) -> Self {
+    fn of(report: &Report<'_>, series: &Series) -> Self {
         let mut counts = Self::default();
-        for cell in &series.days {
+        for (day, cell) in series.days.iter().enumerate() {
             let place = match cell {
                 Cell::NoRun => &mut counts.no_run,
                 Cell::NotJudged => &mut counts.not_judged,
@@ -72,7 +83,11 @@ impl Counts {
                     Some(Status::Compliant) => &mut counts.compliant,
                     Some(Status::Excepted) => &mut counts.excepted,
                     Some(Status::NonCompliant) => &mut counts.non_compliant,
-                    Some(Status::NoEvidence) => &mut counts.no_evidence,
+                    Some(Status::NoEvidence) => match report.signed(series, day) {
+                        Some(true) => &mut counts.signed,
+                        Some(false) => &mut counts.manual,
+                        None => &mut counts.no_evidence,
+                    },
                     Some(Status::NotApplicable) | None => &mut counts.empty,
                 },
             };
@@ -83,12 +98,14 @@ impl Counts {
 
     /// Each that is not none, in words.
     fn parts(self) -> Vec<(u64, &'static str)> {
-        let Self { compliant, excepted, non_compliant, no_evidence, empty, not_judged, no_run } = self;
+        let Self { compliant, excepted, non_compliant, no_evidence, signed, manual, empty, not_judged, no_run } = self;
         let all = [
             (compliant, "compliant"),
             (excepted, "excepted"),
             (non_compliant, "non-compliant"),
             (no_evidence, "no-evidence"),
+            (signed, "signed by a person"),
+            (manual, "manual, not signed"),
             (empty, "without a member"),
             (not_judged, "not judged"),
             (no_run, "no run"),
@@ -200,8 +217,21 @@ pub fn lacks_evidence(report: &Report<'_>) -> bool {
 /// The report for programs: the period itself, and what is made of it.
 #[must_use]
 pub fn json(report: &Report<'_>) -> Json {
-    let Report { period, branch, cadence, framework, serving, texts, removed, exceptions, head, segregation, findings, unproven } =
-        report;
+    let Report {
+        period,
+        branch,
+        cadence,
+        framework,
+        serving,
+        texts,
+        removed,
+        signed: _,
+        exceptions,
+        head,
+        segregation,
+        findings,
+        unproven,
+    } = report;
     let lasting = |one: &Deviation| {
         let told = Lasting::of(period, one);
         let seconds = told.seconds();
@@ -225,7 +255,7 @@ pub fn json(report: &Report<'_>) -> Json {
         |Overlap { one, other, from, until }: &Overlap| json!({ "one": one, "other": other, "from": from, "until": until });
     let counts = |series: &Series| {
         let parts: serde_json::Map<_, _> =
-            Counts::of(series).parts().into_iter().map(|(count, word)| (word.to_owned(), json!(count))).collect();
+            Counts::of(report, series).parts().into_iter().map(|(count, word)| (word.to_owned(), json!(count))).collect();
         json!({ "control": series.control, "days": parts })
     };
     let gap = |one: &Serving| {
@@ -274,18 +304,18 @@ pub fn markdown(report: &Report<'_>) -> Result<String, minijinja::Error> {
     let page = json!({
         "from": period.from, "to": period.to, "branch": report.branch, "framework": report.framework, "runs": period.runs.len(),
         "sections": sections.iter().map(|(title, lines)| json!({ "title": title, "lines": lines })).collect::<Vec<_>>(),
-        "controls": period.controls.iter().map(|series| row(series, &deviations)).collect::<Vec<_>>(),
+        "controls": period.controls.iter().map(|series| row(report, series, &deviations)).collect::<Vec<_>>(),
     });
     environment.render_str(MARKDOWN, minijinja::value::Serde(&page))
 }
 
 /// A row of the table of controls.
-fn row(series: &Series, deviations: &[Deviation]) -> Json {
-    let counts = Counts::of(series);
+fn row(report: &Report<'_>, series: &Series, deviations: &[Deviation]) -> Json {
+    let counts = Counts::of(report, series);
     let deviations = deviations.iter().filter(|one| one.control == series.control).count();
     json!({
         "control": series.control, "compliant": counts.compliant, "excepted": counts.excepted, "bad": counts.non_compliant,
-        "unseen": counts.no_evidence, "none": counts.no_run, "other": counts.empty + counts.not_judged, "deviations": deviations,
+        "unseen": counts.no_evidence + counts.manual, "none": counts.no_run, "other": counts.empty + counts.not_judged + counts.signed, "deviations": deviations,
     })
 }
 

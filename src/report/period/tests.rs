@@ -100,6 +100,7 @@ fn serving(criterion: &str, judged: &[&str]) -> Serving {
         stated: Vec::new(),
         waiting: Vec::new(),
         removed: Vec::new(),
+        signatures: Vec::new(),
         signature: None,
     }
 }
@@ -140,6 +141,7 @@ fn of<T>(period: &Period, look: impl FnOnce(&Report<'_>) -> T) -> T {
         serving: &serving,
         texts: &texts,
         removed: &NOT_REMOVED,
+        signed: &NONE,
         exceptions: Vec::new(),
         head: None,
         segregation: &segregation,
@@ -149,6 +151,9 @@ fn of<T>(period: &Period, look: impl FnOnce(&Report<'_>) -> T) -> T {
 }
 
 static NOT_REMOVED: BTreeSet<ControlId> = BTreeSet::new();
+
+/// No control is stated by people.
+static NONE: BTreeMap<ControlId, Vec<bool>> = BTreeMap::new();
 
 const SHOWN: &str = "\
 2026-03-01 to 2026-03-04 on slm/evidence, soc2: 4 days, 3 runs
@@ -279,7 +284,64 @@ fn days_to_come_are_counted_and_are_no_days_without_a_run() {
 #[test]
 fn what_a_person_signs_is_counted_apart_from_what_nobody_answers_for() {
     let told = with(|report| human(&Report { framework: None, exceptions: Vec::new(), ..*report }));
-    assert!(told.contains("\n  soc2  3 criteria, 1 manual, 1 without a control; `--framework soc2` lists them\n"), "{told}");
+    assert!(
+        told.contains(
+            "\n  soc2  3 criteria, 1 manual, 1 without a control, 1 waiting for a signature; `--framework soc2` lists them\n"
+        ),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_people_state_is_manual_until_it_is_signed_and_no_gap() {
+    use crate::model::attestation::{About, Manual, Stretch};
+    let covers = Stretch::parse("2026-Q1").unwrap();
+    let signed = Signed::For { covers, approver: "bo".to_owned(), at: at(3) };
+    let manual = |about, state: &Signed| Manual { about, state: state.clone() };
+    let stated = |id: &str, state| Serving {
+        stated: vec!["VEN-01".into()],
+        signatures: vec![manual(About::Control("VEN-01".into()), state)],
+        ..serving(id, &[])
+    };
+    let own = |id: &str, state: &Signed| Serving { signature: Some(state.clone()), ..serving(id, &[]) };
+    let all = [
+        stated("A1.3", &Signed::Never),
+        stated("A1.4", &signed),
+        own("CC1.1", &signed),
+        own("CC1.2", &Signed::Never),
+        Serving { waiting: vec!["NET-01".into()], ..serving("CC1.3", &[]) },
+        Serving { removed: vec!["OLD-01".into()], ..serving("CC1.4", &[]) },
+    ];
+    let mut period = period();
+    let unseen = Cell::Judged { gravest: Some(Status::NoEvidence), tally: Tally::from_iter([(Status::NoEvidence, 1)]) };
+    period.controls = vec![Series {
+        control: "VEN-01".into(),
+        path: String::new(),
+        days: vec![unseen.clone(), unseen, Cell::NoRun, Cell::NotJudged],
+        members: vec![member("v", None, vec![span(0, 2, Status::NoEvidence, Because::Stale)])],
+    }];
+    let days = BTreeMap::from([("VEN-01".into(), vec![true, false, true, true])]);
+    let (said, told) = of(&period, |report| {
+        let report = Report { serving: &all, signed: &days, exceptions: Vec::new(), ..*report };
+        (human(&report), json(&report))
+    });
+    for line in [
+        "  soc2:A1.3 t  stated by people: VEN-01 (manual, not signed)",
+        "  soc2:A1.4 t  stated by people: VEN-01 (signed for 2026-01-01/2026-03-31 by bo)",
+        "  soc2:CC1.1 t  signed for 2026-01-01/2026-03-31 by bo",
+        "  soc2:CC1.2 t  manual, not signed",
+        "  soc2:CC1.3 t  GAP; waits for a collector: NET-01",
+        "  soc2:CC1.4 t  GAP; declared no more: OLD-01",
+        "  VEN-01   sm_-  1 signed by a person, 1 manual, not signed, 1 not judged, 1 no run",
+        "           s signed by a person  m manual, not signed",
+        "  1 day without evidence, 2026-03-02: VEN-01",
+    ] {
+        assert!(said.contains(&format!("\n{line}\n")), "`{line}` is not in {said}");
+    }
+    let gaps: Vec<_> = told["criteria"].as_array().unwrap().iter().map(|one| one["gap"].as_bool().unwrap()).collect();
+    assert_eq!(gaps, [false, false, false, false, true, true]);
+    let unsigned: Vec<_> = all.iter().map(Serving::is_unsigned).collect();
+    assert_eq!(unsigned, [true, false, false, true, false, false]);
 }
 
 #[test]

@@ -28,9 +28,17 @@ pub(super) fn days(period: &Period, series: &Series) -> Vec<Date> {
     day.map(|day| day.date).collect()
 }
 
-/// Every control with its days, where it has any.
+/// Every control with its days, where it has any; what a person signed for has its evidence.
 pub(super) fn all<'a>(report: &Report<'a>) -> Vec<(&'a ControlId, Vec<Date>)> {
-    let each = report.period.controls.iter().map(|series| (&series.control, days(report.period, series)));
+    let of = |series: &Series| {
+        let mut days = days(report.period, series);
+        days.retain(|date| {
+            let place = report.period.days.iter().position(|day| day.date == *date);
+            place.is_none_or(|place| report.signed(series, place) != Some(true))
+        });
+        days
+    };
+    let each = report.period.controls.iter().map(|series| (&series.control, of(series)));
     each.filter(|(_, days)| !days.is_empty()).collect()
 }
 
