@@ -343,3 +343,16 @@ fn a_row_of_the_table_of_members_is_of_the_run_and_the_reason_that_it_tells() {
     let then = "ROT-01,A,x,1970-01-02,1970-01-03,2,non-compliant,forbidden by r,controls/ROT-01/decisions/2/index.html";
     assert_eq!(rows, [first, then]);
 }
+
+#[test]
+fn on_a_telephone_nothing_in_a_card_is_wider_than_the_card() {
+    let css = include_str!("../templates/bundle.css");
+    let (wide, narrow) = css.split_once("@media (max-width: 40rem) {").unwrap();
+    // What is kept on one line on a desk, in a cell that is a card on a telephone, is broken there by a rule that is as specific.
+    let rule = "table.stack td { display: block; border: 0; padding: .05rem 0; white-space: normal; overflow-wrap: anywhere; }";
+    assert!(narrow.contains(rule), "{narrow}");
+    let cells = wide.lines().filter(|line| line.starts_with("td") && line.contains("white-space: nowrap"));
+    let cells: Vec<&str> = cells.map(|line| line.split(" {").next().unwrap()).collect();
+    assert_eq!(cells, ["td:first-child a:not(:has(code))", "td.n"], "each of them is undone");
+    assert!(narrow.contains("table.stack td.n, table.stack td:first-child a { white-space: normal; }"), "{narrow}");
+}
