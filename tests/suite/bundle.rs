@@ -1,6 +1,6 @@
 //! `slm export` and `slm sample` on evidence that was really recorded, and what can be done to it afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -354,9 +354,8 @@ fn exceptions_and_attestations_have_their_leaf_in_the_log_of_each_run() {
 }
 
 #[test]
-fn oscal_sarif_and_ocsf_say_the_same_of_what_is_open() {
+fn where_nothing_is_open_oscal_sarif_and_ocsf_have_nothing_to_tell() {
     let world = World::scaffolded();
-    // Nothing rotates it, so that it stays without a value, which no rule permits or nobody can judge.
     world.slm(&["apply", "--auto-approve"]).exits(0);
     let out = world.outside("oscal");
     world.slm(&["export", "oscal", "--out", out.to_str().unwrap()]).exits(0).says("assessment-results.json");
@@ -427,24 +426,76 @@ fn trestle_accepts_what_is_exported_as_oscal() {
     assert!(valid && said.matches("VALID: Model ").count() == models.len() && !said.contains("INVALID"), "{said}");
 }
 
-#[test]
-fn what_is_open_is_in_the_plan_of_action_in_sarif_and_in_ocsf_under_the_same_control() {
-    let world = with_something_open();
-    let read = |verb: &str, name: &str| {
-        let out = world.outside(name);
-        world.slm(&["export", verb, "--out", out.to_str().unwrap()]).exits(0);
-        out
+/// What `export` wrote of `verb`.
+fn exported(world: &World, verb: &str, name: &str) -> PathBuf {
+    let out = world.outside(name);
+    world.slm(&["export", verb, "--out", out.to_str().unwrap()]).exits(0);
+    out
+}
+
+/// Control and subject of what is open in the plan of action, in SARIF and in OCSF.
+fn open_in_each(world: &World, name: &str) -> [BTreeSet<(String, String)>; 3] {
+    let text = |value: &Json| value.as_str().unwrap().to_owned();
+    let actions = exported(world, "oscal", &format!("{name}-oscal")).join("plan-of-action-and-milestones.json");
+    let actions: Json = serde_json::from_slice(&fs::read(actions).unwrap()).unwrap();
+    let items = actions["plan-of-action-and-milestones"]["poam-items"].as_array().unwrap();
+    let item = |one: &Json| {
+        let (control, subject) = (text(&one["title"]), text(&one["description"]));
+        (control.split(':').next().unwrap().to_owned(), subject.split(" does not meet ").next().unwrap().to_owned())
     };
-    let oscal = read("oscal", "oscal").join("plan-of-action-and-milestones.json");
-    let oscal: Json = serde_json::from_slice(&fs::read(oscal).unwrap()).unwrap();
-    let items = oscal["plan-of-action-and-milestones"]["poam-items"].as_array().unwrap();
-    assert!(items.iter().any(|one| one["title"].as_str().unwrap().starts_with("ROT-01: ")), "{oscal}");
-    let sarif: Json = serde_json::from_slice(&fs::read(read("sarif", "x.sarif")).unwrap()).unwrap();
+    let sarif = exported(world, "sarif", &format!("{name}.sarif"));
+    let sarif: Json = serde_json::from_slice(&fs::read(sarif).unwrap()).unwrap();
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    let failing = results.iter().filter(|one| one["kind"] == "fail" && one["suppressions"].is_null());
+    let failed = |one: &Json| (text(&one["ruleId"]), text(&one["locations"][0]["logicalLocations"][0]["fullyQualifiedName"]));
+    let ocsf = fs::read_to_string(exported(world, "ocsf", &format!("{name}.jsonl"))).unwrap();
+    let mut findings = BTreeMap::new();
+    for line in ocsf.lines() {
+        let one: Json = serde_json::from_str(line).unwrap();
+        let what = (text(&one["compliance"]["control"]), text(&one["resources"][0]["uid"]));
+        match one["activity_id"].as_u64().unwrap() {
+            1 => drop(findings.insert(text(&one["finding_info"]["uid"]), what)),
+            _ => drop(findings.remove(one["finding_info"]["uid"].as_str().unwrap())),
+        }
+    }
+    [items.iter().map(item).collect(), failing.map(failed).collect(), findings.into_values().collect()]
+}
+
+#[test]
+fn oscal_sarif_and_ocsf_say_the_same_of_what_is_open_also_when_nobody_can_look_any_more() {
+    let world = with_something_open();
+    let [actions, sarif, ocsf] = open_in_each(&world, "seen");
+    assert_eq!((&actions, &actions), (&sarif, &ocsf));
+    let controls: BTreeSet<&str> = actions.iter().map(|(control, _)| control.as_str()).collect();
+    assert_eq!(controls, BTreeSet::from(["ROT-01"]), "{actions:?}");
+
+    let (identity, away) = (world.outside("slm.age-identity"), world.outside("away"));
+    fs::rename(&identity, &away).unwrap();
+    let ran = world.slm(&["apply", "--auto-approve"]);
+    assert!(ran.out.contains("Recorded as"), "{}{}", ran.out, ran.err);
+    assert_eq!(open_in_each(&world, "unseen"), [actions.clone(), actions.clone(), actions.clone()]);
+    let said = world.slm(&["report", "period", "--format", "json"]).exits(3).json();
+    let told = said["deviations"].as_array().unwrap();
+    assert!(told.iter().all(|one| one["ending"] == "open" && one["fixed"].is_null() && one["unseen"].is_string()), "{told:?}");
+
+    fs::rename(&away, &identity).unwrap();
+    let ran = world.slm(&["apply", "--auto-approve"]);
+    assert!(ran.out.contains("Recorded as"), "{}{}", ran.out, ran.err);
+    let said = world.slm(&["report", "period", "--format", "json"]).json();
+    let again = said["deviations"].as_array().unwrap();
+    let places = |all: &[Json]| all.iter().map(|one| (one["subject"].clone(), one["detected"].clone())).collect::<Vec<_>>();
+    assert_eq!(places(again), places(told), "they are the same, and not others");
+}
+
+#[test]
+fn what_is_open_leads_to_the_file_of_its_control_and_is_one_finding_that_fails() {
+    let world = with_something_open();
+    let sarif: Json = serde_json::from_slice(&fs::read(exported(&world, "sarif", "x.sarif")).unwrap()).unwrap();
     let results = sarif["runs"][0]["results"].as_array().unwrap();
     let failing: Vec<_> = results.iter().filter(|one| one["ruleId"] == "ROT-01" && one["kind"] == "fail").collect();
     assert_eq!(failing.len(), 1, "{sarif}");
     assert_eq!(failing[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "controls/rot/ROT-01.toml");
-    let ocsf = fs::read_to_string(read("ocsf", "x.jsonl")).unwrap();
+    let ocsf = fs::read_to_string(exported(&world, "ocsf", "x.jsonl")).unwrap();
     let findings: Vec<Json> = ocsf.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of: Vec<_> = findings.iter().filter(|one| one["compliance"]["control"] == "ROT-01").collect();
     assert_eq!(
