@@ -75,7 +75,7 @@ pub(super) fn framework(catalog: Option<&Catalog>, id: &str) -> Result<Framework
 
 /// Which controls serve each criterion by the config of the last run, which did that it has no more, and whether those of
 /// `manual` are signed.
-pub(super) fn serving(catalog: &Catalog, removed: &Removed, framework: Option<&FrameworkId>, manual: Vec<Manual>) -> Vec<Serving> {
+pub(super) fn serving(catalog: &Catalog, removed: &Removed, framework: Option<&FrameworkId>, manual: &[Manual]) -> Vec<Serving> {
     let mut all = BTreeMap::new();
     for one in catalog.frameworks.values().filter(|one| framework.is_none_or(|id| *id == one.id)) {
         for (criterion, text) in &one.criteria {
