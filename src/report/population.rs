@@ -44,16 +44,19 @@ pub fn completeness(period: &Period, entity: &EntityType) -> String {
     told
 }
 
+/// Source and scope of a list, and what counts it.
+type Counted<'a> = (&'a str, &'a str, Counter);
+
 /// How often something else counted `entity`, and whether it came to the same; a line each.
 #[must_use]
 pub fn counted(period: &Period, entity: &EntityType) -> Vec<String> {
-    let mut all: BTreeMap<(&str, &str, Counter), Vec<(&RunNote, &Reconciled)>> = BTreeMap::new();
+    let mut all: BTreeMap<Counted<'_>, Vec<(&RunNote, &Reconciled)>> = BTreeMap::new();
     for run in &period.runs {
         for one in run.reconciled.iter().filter(|one| one.entity == *entity) {
             all.entry((one.source.as_str(), one.scope.as_str(), one.by)).or_default().push((run, one));
         }
     }
-    let told = |((source, scope, by), counts): ((&str, &str, Counter), Vec<(&RunNote, &Reconciled)>)| {
+    let told = |(source, scope, by): Counted<'_>, counts: &[(&RunNote, &Reconciled)]| {
         let head = format!("{source} {scope} is counted by {} too", by.words());
         let runs = count(counts.len() as u64, "run");
         let differ: Vec<_> = counts.iter().filter(|(_, one)| !one.agrees).collect();
@@ -61,7 +64,7 @@ pub fn counted(period: &Period, entity: &EntityType) -> Vec<String> {
         let number = last.counted.map_or_else(|| "no number was told".to_owned(), |counted| format!("{counted} counted"));
         format!("{head}: they DIFFER in {} of {runs}, last at {}: {} listed, {number}", differ.len(), run.at, last.listed)
     };
-    let lines: Vec<String> = all.into_iter().map(told).collect();
+    let lines: Vec<String> = all.iter().map(|(what, counts)| told(*what, counts)).collect();
     if lines.is_empty() { vec!["nothing counts it independently".to_owned()] } else { lines }
 }
 

@@ -191,6 +191,9 @@ fn log(archive: &Archive<'_>) -> Log {
 fn packets(made: &Made<'_>, view: &View<'_>, texts: &Texts, files: &mut Files) -> Result<(), Trouble> {
     for control in &view.controls {
         files.add(&pages::path(control), pages::control(view, control)?);
+        for (path, page) in pages::members(view, control)? {
+            files.add(&path, page);
+        }
         let id = ControlId::from(&control.id);
         let (Some(declared), Some(all)) = (made.catalog.controls.get(&id), made.versions.get(&id)) else { continue };
         for version in all {

@@ -3,6 +3,7 @@
 //! `view` says what is to be seen, once; pages, PDF, CSV and the rest are pictures of it.
 
 mod crosswalk;
+mod members;
 mod packet;
 mod pages;
 mod pdf;
@@ -23,7 +24,7 @@ use crate::model::period::{At, Period};
 use crate::model::time::Timestamp;
 
 pub use packet::{Line, packet};
-pub use pages::{control, index, path, readme};
+pub use pages::{control, index, members, path, readme};
 pub use pdf::pdf;
 pub use tables::{crosswalk_csv, deviations_csv, members_csv, summary_csv};
 pub use view::{ControlView, View, view};

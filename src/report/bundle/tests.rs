@@ -108,6 +108,7 @@ fn pages(look: impl Fn(&View<'_>, &BTreeMap<String, String>)) {
     let mut all = BTreeMap::from([("index.html".to_owned(), index(&view).unwrap())]);
     for one in &view.controls {
         all.insert(path(one), control(&view, one).unwrap());
+        all.extend(super::members(&view, one).unwrap());
     }
     let lines: Vec<String> = (0..MEMBERS)
         .map(|at| {
@@ -133,7 +134,8 @@ fn the_index_does_not_grow_with_the_population_and_says_what_it_leaves_out() {
         let page = &all["controls/ROT-01/index.html"];
         assert!(page.len() < 350_000, "{} bytes", page.len());
         assert_eq!(page.matches("data-label=\"First seen\"").count(), 200);
-        assert!(page.contains(&format!("200 of {MEMBERS} times")) && page.contains(&view.controls[0].rest), "{page}");
+        assert!(page.contains(&format!("200 of {MEMBERS} times")), "{page}");
+        assert_eq!(view.controls[0].rest, "", "nobody was always compliant");
     });
 }
 
@@ -161,7 +163,7 @@ fn whoever_is_drawn_day_by_day_is_found_in_a_packet_that_has_not_room_for_all() 
     pages(|view, all| {
         let packet = all.iter().find(|(name, _)| name.contains("/decisions/")).unwrap().1;
         for member in &view.controls[0].members {
-            assert!(packet.contains(&format!("<tr id=\"{}\">", view::anchor(&member.name))), "{}", member.name);
+            assert!(packet.contains(&format!("<tr id=\"{}\">", super::members::anchor(&member.name))), "{}", member.name);
         }
         assert_eq!(packet.matches("<tr id=").count(), 230, "two hundred, and the thirty at the other end of the list");
         assert!(packet.contains(&format!("230 of {MEMBERS}, the gravest first")));
@@ -171,7 +173,7 @@ fn whoever_is_drawn_day_by_day_is_found_in_a_packet_that_has_not_room_for_all() 
 #[test]
 fn every_page_has_a_language_a_title_one_heading_and_a_way_past_what_comes_first() {
     pages(|_, all| {
-        assert_eq!(all.len(), 4);
+        assert_eq!(all.len(), 4 + (MEMBERS - 60).div_ceil(200), "with the pages of more members");
         let mut titles = BTreeSet::new();
         for (name, text) in all {
             assert!(text.starts_with("<!doctype html>\n<html lang=\"en\">"), "{name}: {}", &text[..80]);
@@ -355,4 +357,28 @@ fn on_a_telephone_nothing_in_a_card_is_wider_than_the_card() {
     let cells: Vec<&str> = cells.map(|line| line.split(" {").next().unwrap()).collect();
     assert_eq!(cells, ["td:first-child a:not(:has(code))", "td.n"], "each of them is undone");
     assert!(narrow.contains("table.stack td.n, table.stack td:first-child a { white-space: normal; }"), "{narrow}");
+}
+
+#[test]
+fn whoever_was_ever_anything_but_compliant_is_drawn_day_by_day_and_the_gravest_are_on_the_index() {
+    pages(|view, all| {
+        let strips = |page: &str| page.matches("class=\"name mono\"").count();
+        let page = &all["controls/ROT-01/index.html"];
+        let more: Vec<&String> = all.iter().filter(|(name, _)| name.contains("/members-")).map(|(_, text)| text).collect();
+        assert_eq!((strips(page), more.iter().map(|page| strips(page)).sum::<usize>()), (60, MEMBERS - 60));
+        for text in &more {
+            assert!(text.len() < 400_000, "{} bytes", text.len());
+            assert!(text.contains("href=\"decisions/") && !text.contains("href=\"controls/"), "links are from where it is");
+        }
+        let steps = |word: &str| more.iter().filter(|text| text.contains(word)).count();
+        assert_eq!((steps(">Page before<"), steps(">Next page<")), (more.len() - 1, more.len() - 1));
+        assert!(page.contains("href=\"members-1.html\"") && page.contains("href=\"members-10.html\""), "{page}");
+        let index = &all["index.html"];
+        assert_eq!(index.matches("<div class=\"row of\">").count(), 3);
+        for member in &view.controls[0].members[..3] {
+            let what = format!("aria-label=\"ROT-01, {}\"", member.name);
+            let strip = index.split(&what).nth(1).unwrap().split("</div>").next().unwrap();
+            assert!(strip.contains("href=\"controls/ROT-01/decisions/") && !strip.contains("<span"), "{strip}");
+        }
+    });
 }

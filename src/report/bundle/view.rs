@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::strips::{Said, Shown, Stretch, by_version, by_word, days_of, days_of_all, stretches, version};
+use super::members::{self, Drawn, MemberView, anchor};
+use super::strips::{Said, Shown, Stretch, by_version, by_word, days_of_all, stretches, version};
 use super::{Log, Made};
 use crate::model::assessment::Subject;
 use crate::model::attestation::{About, Attestation};
@@ -15,10 +16,8 @@ use crate::model::period::{Cell, Members, Missed, NoRun, Series};
 use crate::model::time::Timestamp;
 use crate::report::{attestation, population, words};
 
-/// Members of a control that are drawn by themselves; the rest is counted, and is in the tables.
-const DRAWN: usize = 60;
-/// Stretches of a control on the line of the index: beyond that they would be too narrow to choose, and too many for a telephone.
-const STRETCHES: usize = 60;
+/// Stretches on a line of the index: beyond that they would be too narrow to choose, and too many for a telephone.
+pub const STRETCHES: usize = 60;
 
 /// Everything a reader is shown.
 #[derive(Serialize)]
@@ -147,6 +146,12 @@ pub struct ControlView {
     pub days: Vec<Stretch>,
     /// Members that are drawn, the gravest first.
     pub members: Vec<MemberView>,
+    /// The first of them that are on the index too.
+    #[serde(skip)]
+    pub gravest: Vec<MemberView>,
+    /// Others that were anything but compliant, in order: they have pages of their own.
+    #[serde(skip)]
+    pub more: Vec<MemberView>,
     /// How many members are not drawn, and what they have in common.
     pub rest: String,
     /// Who came and who went.
@@ -155,17 +160,6 @@ pub struct ControlView {
     pub deviations: Vec<DeviationView>,
     /// What exceptions permitted.
     pub waivers: Vec<WaiverView>,
-}
-
-/// One member of a population.
-#[derive(Serialize)]
-pub struct MemberView {
-    /// Its name.
-    pub name: String,
-    /// Its last part, for narrow places.
-    pub short: String,
-    /// Its days.
-    pub strip: Vec<Stretch>,
 }
 
 /// A population in the period.
@@ -335,7 +329,7 @@ fn control_view(made: &Made<'_>, control: &Control, found: &Found) -> ControlVie
     let series = period.controls.iter().find(|series| series.control == control.id);
     let shown = series.map(|series| days_of_all(series, &period.days, period.runs.len())).unwrap_or_default();
     let (word, class) = ends(made, control, series, &shown);
-    let (members, rest) = series.map(|series| members(made, series)).unwrap_or_default();
+    let Drawn { members, gravest, more, rest } = series.map(|series| members::draw(made, series)).unwrap_or_default();
     let about = About::Control(control.id.clone());
     let signature = made.manual.iter().find(|manual| manual.about == about);
     let (tally, judged) = series.map(tally).unwrap_or_default();
@@ -362,6 +356,8 @@ fn control_view(made: &Made<'_>, control: &Control, found: &Found) -> ControlVie
         strip: strip(made, control, &shown),
         days: stretches(made, &control.id, &by_version(made, &control.id, &shown), ""),
         members,
+        gravest,
+        more,
         rest,
         populations: period
             .populations
@@ -409,44 +405,6 @@ fn tally(series: &Series) -> (Vec<(&'static str, &'static str, u64)>, u64) {
     let all: Vec<_> = last.into_iter().flatten().rev().map(|(status, count)| (Said::from(*status), *count)).collect();
     let judged = all.iter().filter(|(said, _)| *said != Said::NotApplicable).map(|(_, count)| count).sum();
     (all.into_iter().map(|(said, count)| (said.class(), said.word(), count)).collect(), judged)
-}
-
-/// Those that are drawn: whoever was ever anything but compliant, the gravest first, then others while there is room.
-fn members(made: &Made<'_>, series: &Series) -> (Vec<MemberView>, String) {
-    let mut all: Vec<(Said, usize, String, Vec<Shown>, &Subject)> = Vec::new();
-    for member in &series.members {
-        let days = days_of(member, &made.period.days);
-        let said = || days.iter().map(|one| one.said);
-        let gravest = said().filter(|said| *said != Said::NoRun).max().unwrap_or(Said::Absent);
-        if gravest > Said::NotApplicable {
-            let bad = said().filter(|said| *said == gravest).count();
-            all.push((gravest, bad, words::subject(&member.subject), days, &member.subject));
-        }
-    }
-    all.sort_by(|a, b| (b.0, b.1, &a.2).cmp(&(a.0, a.1, &b.2)));
-    let rest = &all[DRAWN.min(all.len())..];
-    let worse = rest.iter().filter(|(gravest, ..)| *gravest > Said::Compliant).count();
-    let told = match (rest.len(), worse) {
-        (0, _) => String::new(),
-        (rest, 0) => format!("{rest} more were compliant on every day they were judged"),
-        (rest, worse) => format!("{rest} more, of which {worse} were not compliant at some time"),
-    };
-    let draw = |(_, _, name, days, subject): &(Said, usize, String, Vec<Shown>, &Subject)| MemberView {
-        short: match subject {
-            // Without account and region, which all have in common.
-            Subject::Resource { .. } => name.rsplit(':').next().unwrap_or(name).to_owned(),
-            Subject::Population { .. } => name.clone(),
-        },
-        strip: stretches(made, &series.control, days, &format!("#{}", anchor(name))),
-        name: name.clone(),
-    };
-    (all.iter().take(DRAWN).map(draw).collect(), told)
-}
-
-/// A subject as the name of a place in a page.
-pub fn anchor(name: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '.' { c } else { '_' };
-    format!("m-{}", name.chars().map(plain).collect::<String>())
 }
 
 fn population_view(made: &Made<'_>, members: &Members) -> PopulationView {

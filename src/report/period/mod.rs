@@ -214,6 +214,17 @@ pub fn lacks_evidence(report: &Report<'_>) -> bool {
     !unseen::all(report).is_empty()
 }
 
+fn lasting(period: &Period, one: &Deviation) -> Json {
+    let told = Lasting::of(period, one);
+    let seconds = told.seconds();
+    let Lasting { detected, until, fixed, unseen, ending } = told;
+    json!({
+        "control": one.control, "subject": one.subject, "detected": detected, "before": one.before.is_some(), "ended": until,
+        "fixed": fixed, "seconds": seconds, "ending": ending, "unseen": unseen,
+        "run": period.runs.get(one.detected).map(|run| &run.id),
+    })
+}
+
 /// The report for programs: the period itself, and what is made of it.
 #[must_use]
 pub fn json(report: &Report<'_>) -> Json {
@@ -232,18 +243,8 @@ pub fn json(report: &Report<'_>) -> Json {
         findings,
         unproven,
     } = report;
-    let lasting = |one: &Deviation| {
-        let told = Lasting::of(period, one);
-        let seconds = told.seconds();
-        let Lasting { detected, until, fixed, unseen, ending } = told;
-        json!({
-            "control": one.control, "subject": one.subject, "detected": detected, "before": one.before.is_some(), "ended": until,
-            "fixed": fixed, "seconds": seconds, "ending": ending, "unseen": unseen,
-            "run": period.runs.get(one.detected).map(|run| &run.id),
-        })
-    };
     let waiver = |(id, one): &(ExceptionId, Deviation)| {
-        let mut told = lasting(one);
+        let mut told = lasting(period, one);
         let exception = exceptions.iter().find(|exception| exception.id == *id);
         told["exception"] = json!(id);
         told["approver"] = json!(exception.map(|one| &one.approver));
@@ -269,7 +270,7 @@ pub fn json(report: &Report<'_>) -> Json {
         "framework": framework,
         "period": period,
         "summary": period.controls.iter().map(counts).collect::<Vec<_>>(),
-        "deviations": period.deviations().iter().map(lasting).collect::<Vec<_>>(),
+        "deviations": period.deviations().iter().map(|one| lasting(period, one)).collect::<Vec<_>>(),
         "waivers": period.waivers().iter().map(waiver).collect::<Vec<_>>(),
         "without": unseen::all(report).iter().map(|(control, days)| json!({ "control": control, "days": days })).collect::<Vec<_>>(),
         "overlaps": overlaps(period).iter().map(overlap).collect::<Vec<_>>(),
