@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::Report;
 use crate::model::assessment::Status;
 use crate::model::id::ControlId;
-use crate::model::period::{Date, Period, Series};
+use crate::model::period::{Date, Day, Period, Series};
 use crate::report::words::count;
 
-/// The days of `period` on which any run said of any subject of `series` that there was no evidence.
-pub(super) fn days(period: &Period, series: &Series) -> Vec<Date> {
+/// The places of the days of `period` on which any run said of any subject of `series` that there was no evidence.
+fn days(period: &Period, series: &Series) -> Vec<usize> {
     // How many more subjects have no evidence since each run: what did not change is walked once a span.
     let mut since = vec![0_i64; period.runs.len() + 1];
     for span in series.members.iter().flat_map(|member| &member.spans).filter(|span| span.status == Status::NoEvidence) {
@@ -24,19 +24,15 @@ pub(super) fn days(period: &Period, series: &Series) -> Vec<Date> {
             now > 0
         })
         .collect();
-    let day = period.days.iter().filter(|day| day.runs.iter().any(|run| unseen.get(*run).copied().unwrap_or(false)));
-    day.map(|day| day.date).collect()
+    let any = |day: &Day| day.runs.iter().any(|run| unseen.get(*run).copied().unwrap_or(false));
+    period.days.iter().enumerate().filter(|(_, day)| any(day)).map(|(place, _)| place).collect()
 }
 
 /// Every control with its days, where it has any; what a person signed for has its evidence.
 pub(super) fn all<'a>(report: &Report<'a>) -> Vec<(&'a ControlId, Vec<Date>)> {
     let of = |series: &Series| {
-        let mut days = days(report.period, series);
-        days.retain(|date| {
-            let place = report.period.days.iter().position(|day| day.date == *date);
-            place.is_none_or(|place| report.signed(series, place) != Some(true))
-        });
-        days
+        let places = days(report.period, series).into_iter().filter(|place| report.signed(series, *place) != Some(true));
+        places.filter_map(|place| report.period.days.get(place)).map(|day| day.date).collect::<Vec<_>>()
     };
     let each = report.period.controls.iter().map(|series| (&series.control, of(series)));
     each.filter(|(_, days)| !days.is_empty()).collect()
