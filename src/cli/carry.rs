@@ -72,7 +72,7 @@ pub(super) fn out_noted(session: &pipeline::Session, global: &Global, work: &Wor
     }
     let Recorded { commit, left } = record(session, global, &after, plan, &outcomes, &result)?;
     let mut exits = pipeline::exits(&after);
-    let anchored = anchor::keep(session, global, &commit, !exits.contains(&Exit::Incomplete));
+    let anchored = anchor::keep(session, global, &commit, after.snapshot.is_whole());
     exits.extend(anchor::exits(&anchored));
     let (left_told, left_exit) = objects::told(left.as_ref());
     exits.extend(left_exit);

@@ -249,6 +249,20 @@ async fn what_is_too_long_for_git_is_mirrored_with_its_commit_and_restored_from_
 }
 
 #[tokio::test]
+async fn a_control_that_waits_for_a_collector_or_a_signature_holds_up_no_sink() {
+    let moto = Server::moto();
+    let world = world(&moto).await;
+    // VEN-01 is attested by people, and nobody signed it; no collector brings what LOG-10 needs.
+    world.ship(&["ROT-01", "VEN-01", "LOG-10"]);
+    world.commit();
+    let said = world.slm(&["apply", "--auto-approve"]).exits(3).says("kept by `copy`, `table`");
+    assert!(!said.out.contains("does not keep it"), "{}", said.out);
+    let listed = bucket_client(&moto.endpoint).await.list_objects_v2().bucket("acme-copy").send().await.unwrap();
+    assert_eq!(listed.contents().len(), 1);
+    world.slm(&["status"]).exits(3).says("VEN-01").says("LOG-10");
+}
+
+#[tokio::test]
 async fn each_complete_run_is_mirrored_and_one_that_did_not_see_everything_waits() {
     let moto = Server::moto();
     let world = world(&moto).await;
