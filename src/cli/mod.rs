@@ -18,6 +18,7 @@ mod drift;
 mod exit;
 mod explain;
 mod explain_at;
+mod explain_found;
 mod export;
 mod gaps;
 mod gather;

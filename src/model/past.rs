@@ -29,6 +29,20 @@ pub struct Artefact {
     pub sha256: String,
     /// How many there are.
     pub bytes: u64,
+    /// The object in the object store that holds what was received, where this file only points to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<Held>,
+}
+
+/// What an object of the object store holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Held {
+    /// Its name in the store.
+    pub name: String,
+    /// SHA-256 of the bytes in it, in hex.
+    pub sha256: String,
+    /// How many there are.
+    pub bytes: u64,
 }
 
 /// Who made the commit of a config, as git has it.

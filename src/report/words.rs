@@ -36,6 +36,18 @@ pub fn count(number: u64, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
+/// Lines of one list for a terminal; what is more is counted, and is in the JSON.
+const SHOWN: usize = 40;
+
+/// No more than [`SHOWN`] of `lines`, each about `one` of something.
+#[must_use]
+pub fn bounded(mut lines: Vec<String>, one: &str) -> Vec<String> {
+    let more = lines.len().saturating_sub(SHOWN);
+    lines.truncate(SHOWN);
+    lines.extend((more > 0).then(|| format!("and {}: `--format json` has all", count(more as u64, &format!("more {one}")))));
+    lines
+}
+
 /// What a decision is about, in one word.
 #[must_use]
 pub fn subject(subject: &Subject) -> String {

@@ -82,6 +82,56 @@ fn a_day_without_a_run_and_a_time_before_the_first_say_so() {
 }
 
 #[test]
+fn what_a_run_could_not_see_of_a_population_it_says_of_each_that_was_in_it() {
+    let (world, _) = recorded();
+    let name = resource(&world);
+    let gone = world.outside("gone");
+    fs::rename(world.outside("slm.age-identity"), &gone).unwrap();
+    world.slm(&["apply", "--auto-approve"]).says("Recorded as ");
+    let day = last_day(&world);
+    let ran = world.slm(&["explain", &name, "--at", &day]).exits(3);
+    let ran = ran.says(&format!("! unproven    `{name}` was seen last by run ")).says("; since then: could not");
+    ran.says("  no-evidence   all Vault::Secret of local .  could not").says("judged again: the rules of then say the same");
+    let said = world.slm(&["explain", &name, "--at", &day, "--format", "json"]).exits(3).json();
+    let told: Vec<(&str, &str)> = said["recorded"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["control"].as_str().unwrap(), one["status"].as_str().unwrap()))
+        .collect();
+    assert_eq!(told, [("ROT-01", "no-evidence"), ("ROT-02", "no-evidence")]);
+    assert_eq!(said["unproven"][0]["code"], "slm::past-unseen");
+    // A second run without sight asks further back; what nobody ever saw is no member.
+    world.slm(&["apply", "--auto-approve"]).says("Recorded as ");
+    let day = last_day(&world);
+    world.slm(&["explain", &name, "--at", &day]).exits(3).says("was seen last by run ");
+    world.slm(&["explain", &format!("{name}-2"), "--at", &day]).exits(1).says("said nothing of ");
+    fs::rename(&gone, world.outside("slm.age-identity")).unwrap();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    world.slm(&["explain", &name, "--at", &last_day(&world)]).exits(0).says("compliant");
+}
+
+#[test]
+fn a_control_that_was_taken_away_later_on_the_day_is_told_by_the_last_run_that_judged_it() {
+    let (world, day) = recorded();
+    fs::remove_file(world.root().join("controls/rot/ROT-02.toml")).unwrap();
+    let rules = world.read("policies/rot.cedar");
+    world.write("policies/rot.cedar", &rules[..rules.find("// Every secret is declared").unwrap()]);
+    world.edit("credentials/session-key.toml", "[\"ROT-01\", \"ROT-02\"]", "[\"ROT-01\"]");
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    if last_day(&world) != day {
+        return; // Midnight came between the two runs: then they are of two days.
+    }
+    let ran = world.slm(&["explain", "ROT-02", "--at", &day]).exits(0).says("Every secret is declared and has an owner");
+    ran.says(", the last of that day, said nothing of it\n").says("judged again: the rules of then say the same");
+    let said = world.slm(&["explain", "ROT-01", "--at", &day, "--format", "json"]).exits(0).json();
+    assert_eq!((&said["later"], said["recorded"].as_array().unwrap().len()), (&json!(null), 1));
+    // Of an instant only one run stands.
+    world.slm(&["explain", "ROT-02", "--at", &format!("{day}T23:59:59Z")]).exits(1).says("said nothing of `ROT-02`");
+}
+
+#[test]
 fn a_decision_that_its_rules_do_not_say_again_is_broken_evidence() {
     let (world, day) = recorded();
     tamper(&world, |text| text.replace("\"status\":\"compliant\"", "\"status\":\"excepted\""));
