@@ -1,19 +1,23 @@
 //! What bundles and samples are made of: a period, the config it was judged by last, and where each version of its decisions has its
 //! proof.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
-use super::past::{When, config_at};
+use super::past::{self, When, config_at};
 use super::period::{Asked, Collected, collect};
-use super::{Exit, Global, Trouble, pipeline, verify};
+use super::{Exit, Global, Trouble, attested, verify};
+use crate::evaluate::attestations::manual;
 use crate::host::archive::Archive;
 use crate::host::clock::SystemClock;
 use crate::host::history::{History, Kept};
+use crate::model::attestation::Manual;
 use crate::model::catalog::{Catalog, LockerSettings};
 use crate::model::id::{ControlId, FrameworkId};
+use crate::model::past::Noted;
 use crate::model::period::{At, Date, Period};
+use crate::model::snapshot::Snapshot;
 use crate::model::time::Limit;
 use crate::record::leaf::hex;
 use crate::record::log::Hash;
@@ -36,7 +40,10 @@ pub(super) struct Days {
 /// A period with what it was judged by.
 pub(super) struct Gathered {
     pub collected: Collected,
+    /// The config of its last run, or the newest before that is to be had.
     pub catalog: Catalog,
+    /// What is not shown: that it is not the config of its last run, what sinks and anchors did not keep.
+    pub unproven: Vec<Noted>,
 }
 
 /// One version of a file of the locker.
@@ -63,8 +70,15 @@ impl Artefact {
     }
 }
 
-/// Reads `days` of the locker.
+/// Reads `days` of the locker, with the words that they were judged by.
 pub(super) fn gather(global: &Global, days: &Days) -> Result<Gathered, Trouble> {
+    let collected = read(global, days)?;
+    let (catalog, unproven) = config(global, &collected.period)?;
+    Ok(Gathered { collected, catalog, unproven: Vec::from_iter(unproven) })
+}
+
+/// Reads `days` of the locker.
+pub(super) fn read(global: &Global, days: &Days) -> Result<Collected, Trouble> {
     let settings = verify::settings(global)?;
     let (from, to) = bounds(global, &settings, days)?;
     let cadence = settings.log.cadence.unwrap_or(CADENCE);
@@ -74,17 +88,58 @@ pub(super) fn gather(global: &Global, days: &Days) -> Result<Gathered, Trouble> 
         let error = format!("the evidence contradicts itself: {}; `slm verify` says since when", noted.what);
         return Err(Trouble { exit: Exit::Integrity, error: error.into() });
     }
-    let last = collected.period.runs.last();
-    let Some(last) = last else {
+    if collected.period.runs.is_empty() {
         let error = format!("no run is recorded on {} from {from} to {to}", settings.branch);
         return Err(Trouble { exit: Exit::Incomplete, error: error.into() });
-    };
-    // The words of the last run are those of its own config; what was never committed is told by what is there now.
-    let catalog = match config_at(global, &last.config, last.judged.unwrap_or(last.at)) {
-        Ok((catalog, _)) => catalog,
-        Err(_) => pipeline::open(global, "export", None)?.catalog,
-    };
-    Ok(Gathered { collected, catalog })
+    }
+    Ok(collected)
+}
+
+/// The config of the last run of `period`; where that is not to be had, the newest before it that is, and why. What the work tree says
+/// now is no text of the period.
+pub(super) fn config(global: &Global, period: &Period) -> Result<(Catalog, Option<Noted>), Trouble> {
+    let mut unseen: Option<Noted> = None;
+    let mut tried = BTreeSet::new();
+    for run in period.runs.iter().rev().filter(|run| tried.insert(&run.config)) {
+        let noted = match config_at(global, &run.config, run.judged.unwrap_or(run.at)) {
+            Ok((catalog, _)) => {
+                let older = |Noted { code, what }: Noted| Noted {
+                    code,
+                    what: format!("{what}; titles and criteria are those of the config {}, by run {}", run.config, run.id),
+                };
+                return Ok((catalog, unseen.map(older)));
+            }
+            Err(noted) => noted,
+        };
+        unseen.get_or_insert(noted);
+    }
+    let why = unseen.map(|noted| noted.what).unwrap_or_default();
+    let error = format!(
+        "the text that {} to {} was judged by is not to be had: {why}; `slm report period` tells of these days without it",
+        period.from, period.to
+    );
+    Err(Trouble { exit: Exit::Incomplete, error: error.into() })
+}
+
+/// What is not shown, for people and how it ends.
+pub(super) fn told(unproven: &[Noted]) -> (String, Exit) {
+    let told = unproven.iter().map(|noted| format!("! unproven    {}\n", noted.what)).collect();
+    (told, if unproven.is_empty() { Exit::Clean } else { Exit::Incomplete })
+}
+
+/// What only a person can say, as of the end of the period: by what its last run saw of who approved it, and by the populations that the
+/// evidence has, as `slm status` says it.
+pub(super) fn signatures(global: &Global, gathered: &Gathered) -> Result<Vec<Manual>, Trouble> {
+    let Gathered { collected, catalog, .. } = gathered;
+    let at = collected.period.bounds().1;
+    let last = collected.recorded.last().map(|last| {
+        let (file, _) = past::run(&collected.history, last)?;
+        past::snapshot(&collected.history, last, &file)
+    });
+    let nothing = || Snapshot { taken: at, populations: Vec::new(), receipts: Vec::new() };
+    let mut all = manual(catalog, &last.transpose()?.unwrap_or_else(nothing), at);
+    attested::confirm(&global.root, catalog, at, &mut all);
+    Ok(all)
 }
 
 /// From the first run to the last where nobody said otherwise.

@@ -19,6 +19,7 @@ use serde::Serialize;
 use crate::model::attestation::Manual;
 use crate::model::catalog::Catalog;
 use crate::model::id::{ControlId, FrameworkId};
+use crate::model::past::Noted;
 use crate::model::period::{At, Period};
 use crate::model::time::Timestamp;
 
@@ -40,6 +41,8 @@ pub struct Made<'a> {
     pub versions: &'a BTreeMap<ControlId, Vec<Version>>,
     /// What only a person can say, and whether one did at its end.
     pub manual: &'a [Manual],
+    /// What is not shown, and why.
+    pub unproven: &'a [Noted],
     /// Only what serves this framework.
     pub framework: Option<&'a FrameworkId>,
 }

@@ -95,7 +95,8 @@ fn versions() -> BTreeMap<ControlId, Vec<Version>> {
 /// What `look` sees of the pages: the index, each control, and the last packet of ROT-01.
 fn pages(look: impl Fn(&View<'_>, &BTreeMap<String, String>)) {
     let (catalog, period, log, versions) = (catalog(), period(), log(), versions());
-    let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual: &[], framework: None };
+    let made =
+        Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual: &[], unproven: &[], framework: None };
     let view = view(&made);
     let mut all = BTreeMap::from([("index.html".to_owned(), index(&view).unwrap())]);
     for one in &view.controls {
@@ -196,7 +197,7 @@ fn criteria_of_two_frameworks_are_connected_by_controls_that_are_named_and_no_ev
     serve(&mut catalog, "ROT-01", &["CC6.1"], Some("grace"));
     serve(&mut catalog, "ROT-02", &["CC6.1"], None);
     let manual = &[];
-    let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual, framework: None };
+    let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual, unproven: &[], framework: None };
     let rows = crosswalk_csv(&made);
     let head = "framework,criterion,other framework,other criterion,served by,checked by";
     assert_eq!(rows, format!("{head}\r\niso27001,CC6.1,soc2,CC6.1,ROT-01; ROT-02,grace; nobody\r\n"));
@@ -205,7 +206,7 @@ fn criteria_of_two_frameworks_are_connected_by_controls_that_are_named_and_no_ev
     assert!(control(&view, &view.controls[1]).unwrap().contains("; nobody has put their name to that yet."));
 
     catalog.controls.values_mut().for_each(|control| drop(control.criteria.remove("iso27001")));
-    let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual, framework: None };
+    let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual, unproven: &[], framework: None };
     let told = super::view(&made);
     let stands = |name: &str| {
         let at = catalog.frameworks.keys().position(|id| id.as_str() == name).unwrap();

@@ -36,6 +36,8 @@ pub struct View<'a> {
     pub runs: usize,
     /// The log that vouches for it.
     pub log: &'a Log,
+    /// What is not shown, and why; empty when everything is.
+    pub unproven: String,
     /// Months, as columns.
     pub months: Vec<Month>,
     /// Times without a run.
@@ -254,6 +256,7 @@ pub fn view<'a>(made: &Made<'a>) -> View<'a> {
         seen: period.days.iter().filter(|day| !day.runs.is_empty()).count(),
         runs: period.runs.len(),
         log: made.log,
+        unproven: made.unproven.iter().map(|noted| noted.what.as_str()).collect::<Vec<_>>().join("; "),
         months: months(made),
         missed: period.missed.iter().map(absence).collect(),
         totals,
@@ -475,7 +478,7 @@ fn waiver(made: &Made<'_>, id: &str, one: &Deviation) -> WaiverView {
         |file| {
             let times = if file.earlier.is_empty() { String::new() } else { format!(", renewed {} times", file.earlier.len()) };
             format!(
-                "{}; instead: {}; {}; asked for by {}, approved by {} until {}{times}",
+                "{}; instead: {}; {}; asked for by {}, by its file approved by {} until {}{times}",
                 file.reason, file.compensating, file.ticket, file.requester, file.approver, file.expires
             )
         },

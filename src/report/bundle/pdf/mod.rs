@@ -70,6 +70,10 @@ fn cover(sheet: &mut Sheet, view: &View<'_>) {
         );
         sheet.paragraph(10.0, Ink::Text, false, &told);
     }
+    if !view.unproven.is_empty() {
+        sheet.down(8.0);
+        sheet.paragraph(10.0, Ink::Text, false, &format!("Not shown: {}.", view.unproven));
+    }
     signatures(sheet);
 }
 
