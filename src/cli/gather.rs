@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::past::{self, When, config_at};
 use super::period::{Asked, Collected, collect};
-use super::{Exit, Global, Trouble, attested, verify};
+use super::{Exit, Global, Trouble, approvals, attested, verify};
 use crate::evaluate::attestations::manual;
 use crate::host::archive::Archive;
 use crate::host::clock::SystemClock;
@@ -72,8 +72,9 @@ impl Artefact {
 
 /// Reads `days` of the locker, with the words that they were judged by.
 pub(super) fn gather(global: &Global, days: &Days) -> Result<Gathered, Trouble> {
-    let collected = read(global, days)?;
-    let (catalog, unproven) = config(global, &collected.period)?;
+    let mut collected = read(global, days)?;
+    let (mut catalog, unproven) = config(global, &collected.period)?;
+    catalog.exceptions = approvals::in_force(&mut collected, &catalog.exceptions)?;
     Ok(Gathered { collected, catalog, unproven: Vec::from_iter(unproven) })
 }
 

@@ -5,6 +5,7 @@ mod agent;
 mod ahead;
 mod anchor;
 mod apply;
+mod approvals;
 mod attested;
 mod by_hand;
 mod carry;

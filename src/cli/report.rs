@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::gather::{CADENCE, Days, bounds};
 use super::past::{self, Past, config_at};
 use super::period::{Asked, Collected, collect};
-use super::{Exit, Global, Said, Trouble, attested, verify};
+use super::{Exit, Global, Said, Trouble, approvals, attested, verify};
 use crate::host::clock::SystemClock;
 use crate::host::{git, repo};
 use crate::model::assessment::{Status, Tally};
@@ -81,7 +81,8 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
         let wanted: BTreeSet<&ControlId> = serving.iter().flat_map(|one| one.judged.iter().chain(&one.stated)).collect();
         collected.period.controls.retain(|series| wanted.contains(&series.control));
     }
-    let exceptions = catalog.as_ref().map(|catalog| catalog.exceptions.values().cloned().collect()).unwrap_or_default();
+    let known = catalog.as_ref().map(|catalog| catalog.exceptions.clone()).unwrap_or_default();
+    let exceptions = approvals::in_force(&mut collected, &known)?.into_values().collect();
     let report = Report {
         period: &collected.period,
         branch: &settings.branch,

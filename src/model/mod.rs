@@ -1,5 +1,6 @@
 //! Plain data, no I/O: the words of the domain, shared by every stage.
 
+pub mod approval;
 pub mod assessment;
 pub mod attestation;
 pub mod blob;

@@ -20,4 +20,4 @@ pub mod sample;
 pub mod timestamp;
 pub mod verify;
 
-pub use layout::{DECISIONS, RunRecord, SNAPSHOT, artefacts, decisions_path, line, snapshot_path};
+pub use layout::{DECISIONS, EXCEPTIONS, RunRecord, SNAPSHOT, artefacts, decisions_path, line, snapshot_path};

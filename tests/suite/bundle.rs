@@ -415,6 +415,45 @@ fn a_sample_is_reproducible_and_its_page_is_right_to_the_letter() {
 }
 
 #[test]
+fn an_exception_is_told_as_it_was_in_force_with_every_approval_that_runs_saw() {
+    let world = World::scaffolded();
+    world.edit("policies/rot.cedar", "resource.declared && resource.owner != \"\"", "resource.declared && resource.owner == \"x\"");
+    let now = slm::model::time::Timestamp::now().as_second();
+    let at = |seconds: i64| slm::model::time::Timestamp::from_second(now + seconds).unwrap();
+    let approved = |ago: i64| {
+        let text = format!(
+            "control = \"ROT-02\"\nresource = \"vault:local/app/session-key\"\nreason = \"r\"\ncompensating = \"c\"\nticket = \"T-1\"\n\
+             requester = \"ada\"\napprover = \"grace\"\napproved = {}\nexpires = {}\n",
+            at(-ago),
+            at(30 * 86_400)
+        );
+        world.write("exceptions/slow.toml", &text);
+        world.commit();
+        world.slm(&["apply", "--auto-approve"]).says("Recorded as ");
+    };
+    approved(7_200);
+    world.slm(&["status"]).says("exception slow: lifts ROT-02").says("approved by grace by its file (not seen), ");
+    approved(3_600);
+    let told = "Exception slow was approved 2 times, and its file does not say so; write the times before into `earlier`.";
+    world.slm(&["status"]).says(told);
+    let one = world.slm(&["status", "--format", "json"]).json()["exceptions"]["standings"][0].clone();
+    assert_eq!((&one["approvals"], &one["approval"]), (&serde_json::json!(2), &serde_json::json!("not-seen")), "{one}");
+    std::fs::remove_file(world.root().join("exceptions/slow.toml")).unwrap();
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).says("Recorded as ");
+
+    let told = format!("asked for by ada, by its file approved by grace, 2 approvals, until {}", at(30 * 86_400));
+    world.slm(&["report", "period"]).says("exception slow: ").says(&told);
+    let waiver = world.slm(&["report", "period", "--format", "json"]).json()["waivers"][0].clone();
+    assert_eq!((&waiver["approver"], &waiver["approvals"]), (&serde_json::json!("grace"), &serde_json::json!(2)), "{waiver}");
+    let page = String::from_utf8(files(&bundle(&world, "gone.zip"))["controls/ROT-02/index.html"].clone()).unwrap();
+    assert!(
+        page.contains("asked for by ada, by its file approved by grace until ") && page.contains(", renewed 1 times"),
+        "{page}"
+    );
+}
+
+#[test]
 fn exceptions_and_attestations_have_their_leaf_in_the_log_of_each_run() {
     let world = World::scaffolded();
     world.write(

@@ -163,8 +163,11 @@ fn deviations(report: &Report<'_>) -> Vec<String> {
     let waivers = period.waivers().into_iter().map(|(id, one)| {
         let who = report.exceptions.iter().find(|exception| exception.id == id);
         let who = who.map_or_else(
-            || "no longer in the config of the last run".to_owned(),
-            |who| format!("asked for by {}, approved by {}, until {}", who.requester, who.approver, who.expires),
+            || "neither the config of the last run nor the run that it decided has its file".to_owned(),
+            |who| {
+                let times = if who.earlier.is_empty() { String::new() } else { format!(", {} approvals", who.earlier.len() + 1) };
+                format!("asked for by {}, by its file approved by {}{times}, until {}", who.requester, who.approver, who.expires)
+            },
         );
         format!("exception {id}: {}; {who}", told(&one))
     });

@@ -197,6 +197,7 @@ pub fn json(report: &Report<'_>) -> Json {
         told["approver"] = json!(exception.map(|one| &one.approver));
         told["requester"] = json!(exception.map(|one| &one.requester));
         told["expires"] = json!(exception.map(|one| one.expires));
+        told["approvals"] = json!(exception.map(|one| one.earlier.len() + 1));
         told
     };
     let overlap =
