@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::past::{self, When, config_at};
 use super::period::{Asked, Collected, collect};
-use super::{Exit, Global, Trouble, approvals, attested, verify};
+use super::{Exit, Global, Trouble, approvals, attested, unkept, verify};
 use crate::evaluate::attestations::manual;
 use crate::host::archive::Archive;
 use crate::host::clock::SystemClock;
@@ -75,7 +75,9 @@ pub(super) fn gather(global: &Global, days: &Days) -> Result<Gathered, Trouble> 
     let mut collected = read(global, days)?;
     let (mut catalog, unproven) = config(global, &collected.period)?;
     catalog.exceptions = approvals::in_force(&mut collected, &catalog.exceptions)?;
-    Ok(Gathered { collected, catalog, unproven: Vec::from_iter(unproven) })
+    let mut unproven = Vec::from_iter(unproven);
+    unproven.extend(unkept::of_period(global, &verify::settings(global)?, &collected)?);
+    Ok(Gathered { collected, catalog, unproven })
 }
 
 /// Reads `days` of the locker.

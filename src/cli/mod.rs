@@ -46,6 +46,7 @@ mod sink;
 mod status;
 mod tasks;
 mod together;
+mod unkept;
 mod verify;
 mod verify_anchors;
 mod verify_bundle;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::gather::{CADENCE, Days, bounds};
 use super::past::{self, Past, config_at};
 use super::period::{Asked, Collected, collect};
-use super::{Exit, Global, Said, Trouble, approvals, attested, verify};
+use super::{Exit, Global, Said, Trouble, approvals, attested, unkept, verify};
 use crate::host::clock::SystemClock;
 use crate::host::{git, repo};
 use crate::model::assessment::{Status, Tally};
@@ -75,6 +75,7 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
     for (catalog, one) in attested.filter(|(_, one)| one.covers.meets(&asked)) {
         unproven.extend(attested::unfounded(&global.root, catalog, one).map(|why| attested::noted(one, &why)));
     }
+    unproven.extend(unkept::of_period(global, &settings, &collected)?);
     unproven.dedup();
     let serving = catalog.as_ref().map(|catalog| serving(catalog, framework.as_ref())).unwrap_or_default();
     if framework.is_some() {

@@ -146,15 +146,29 @@ impl Locker {
     /// # Errors
     /// When the repository cannot be read.
     pub fn beyond(&self, other: &str) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
-        let unread = broken("read the locker");
         let repo = self.repo()?;
         let tips = [self.fetch(&repo)?, self.tip(&repo, &self.branch)?];
-        let known = self.tip(&repo, &format!("refs/heads/{other}"))?;
+        self.new_files(&repo, tips, other)
+    }
+
+    /// The same as far as they are here: no remote is asked.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    pub fn beyond_here(&self, other: &str) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
+        let repo = self.repo()?;
+        let tips = [None, self.tip(&repo, &self.branch)?];
+        self.new_files(&repo, tips, other)
+    }
+
+    fn new_files(&self, repo: &Repository, tips: [Option<Oid>; 2], other: &str) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
+        let unread = broken("read the locker");
+        let known = self.tip(repo, &format!("refs/heads/{other}"))?;
         let known = known.map(|id| repo.find_commit(id)?.tree()).transpose().map_err(&unread)?;
         let mut files = BTreeMap::new();
         for tip in tips.into_iter().flatten() {
             let tree = repo.find_commit(tip).and_then(|commit| commit.tree()).map_err(&unread)?;
-            let all = tree::files(&repo, &tree).map_err(&unread)?;
+            let all = tree::files(repo, &tree).map_err(&unread)?;
             let new = all.into_iter().filter(|(path, _)| known.as_ref().is_none_or(|known| known.get_path(path.as_ref()).is_err()));
             for (path, id) in new {
                 files.insert(path, repo.find_blob(id).map_err(&unread)?.content().to_vec());
