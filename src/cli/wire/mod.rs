@@ -114,7 +114,9 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
                 all.extend(events(id, account, sessions).await);
             }
             SourceKind::Github(org) => {
-                all.push(Box::new(GithubOrg::new(id.clone(), org, github(org, sessions))));
+                let reader = GithubOrg::new(id.clone(), org, github(org, sessions));
+                let named = catalog.settings.people.contains_key(id);
+                all.push(Box::new(if named { reader.with_members() } else { reader }));
                 all.extend(secret_scanning(catalog, id, org, sessions).await);
                 if let Some(config) = &org.config {
                     let held = (catalog.settings.locker.branch.as_str(), window(catalog));
