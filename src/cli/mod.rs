@@ -20,6 +20,7 @@ mod exit;
 mod explain;
 mod explain_at;
 mod explain_found;
+mod explain_history;
 mod export;
 mod gaps;
 mod gather;

@@ -14,6 +14,7 @@ pub mod drift;
 pub mod exception;
 pub mod explain;
 pub mod gap;
+pub mod history;
 pub mod interchange;
 pub mod markdown;
 mod outlook;

@@ -191,6 +191,26 @@ fn a_period_is_told_day_by_day_with_what_another_text_would_have_said() {
 }
 
 #[test]
+fn the_history_of_a_control_tells_each_run_that_changed_what_it_says() {
+    let (world, _) = recorded();
+    let well = "resource.declared && resource.owner != \"\"";
+    world.edit("policies/rot.cedar", well, "resource.declared && resource.owner == \"nobody\"");
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).says("Recorded as ");
+    world.slm(&["apply", "--auto-approve"]).says("Recorded as ");
+    let name = resource(&world);
+    let ran = world.slm(&["explain", "ROT-02", "--history"]).exits(0);
+    let ran = ran.says("ROT-02 was changed by 2 runs of 3 on slm/evidence, the newest first.");
+    let ran = ran.says(&format!("  {name}  non-compliant, no rule permits it; before compliant, permitted by ROT-02\n"));
+    ran.says(&format!("  {name}  came: compliant, permitted by ROT-02\n"));
+    let said = world.slm(&["explain", "ROT-02", "--history", "--newest", "1", "--format", "json"]).exits(0).json();
+    assert_eq!((&said["runs"], &said["changes"], said["steps"].as_array().unwrap().len()), (&json!(3), &json!(2), 1));
+    assert_eq!(said["steps"][0]["turns"][0]["after"][0], "non-compliant");
+    world.slm(&["explain", "ROT-02", "--history", "--newest", "1"]).says("and 1 before: `--newest 2` has all");
+    world.slm(&["explain", "ROT-2", "--history"]).exits(1).says("did you mean `ROT-02`?");
+}
+
+#[test]
 fn days_without_a_run_are_told_and_a_period_without_a_day_is_refused() {
     let (world, day) = recorded();
     let ran = world.slm(&["report", "period", "--from", "2001-01-01", "--to", "2001-01-03"]).exits(3);
