@@ -423,6 +423,38 @@ fn a_commit_that_no_merged_pull_request_explains_is_named_until_the_config_expla
 }
 
 #[test]
+fn an_exception_that_its_author_merged_alone_is_a_finding_without_anybody_listing_its_folder() {
+    let (server, _) = everything();
+    server.with(|state| state.held = Some(Held { page: 100, ..Held::new() }));
+    let world = world(&server);
+    push(&world, &server, Some(1));
+    let at = |seconds: i64| Timestamp::from_second(Timestamp::now().as_second() + seconds).unwrap();
+    let text = format!(
+        "control = \"ROT-02\"\nresource = \"vault:local/app/session-key\"\nreason = \"r\"\ncompensating = \"c\"\nticket = \"T-1\"\n\
+         requester = \"ada\"\napprover = \"grace\"\napproved = {}\nexpires = {}\n",
+        at(-3_600),
+        at(30 * 86_400)
+    );
+    world.write("exceptions/slow.toml", &text);
+    world.slm(&["check"]).exits(0);
+    let seen = || {
+        let one = world.slm(&["status", "--format", "json"]).json()["exceptions"]["standings"][0].clone();
+        (one["approval"].clone(), one["finding"].clone())
+    };
+    assert_eq!(seen(), (json!("not-seen"), json!("unused")), "it is on no branch yet");
+    world.commit();
+    push(&world, &server, Some(2));
+    assert_eq!(seen(), (json!("not-seen"), json!("unused")), "reviews were not shown");
+    let reviewed = |reviews| server.with(|state| state.held.as_mut().unwrap().reviews.insert(2, ("mallory", reviews)));
+    reviewed(Vec::new());
+    assert_eq!(seen(), (json!("nobody"), json!("unapproved")));
+    let told = "Exception slow says that grace approved it, and nobody but its author did when it was brought in";
+    world.slm(&["status"]).says(told);
+    reviewed(vec![("grace", "APPROVED", "head")]);
+    assert_eq!(seen(), (json!({ "by": "grace" }), json!("unused")));
+}
+
+#[test]
 fn plan_status_and_the_report_of_a_period_say_who_may_change_policy_and_evidence() {
     let (server, _) = everything();
     let mut held = Held { page: 100, ..Held::new() };

@@ -146,8 +146,8 @@ const SHOWN: &str = "\
 
 3. Deviations, detection, repair, exceptions, days without evidence
   A-1 x  before the period, seen again 2026-03-01T05:00:00Z until 2026-03-04T05:00:00Z, 3d (fixed)
-  exception late: A-1 z  2026-03-01T05:00:00Z, open; no longer in the config of the last run
-  exception slow: A-1 y  2026-03-02T05:00:00Z, open; no longer in the config of the last run
+  exception late: A-1 z  2026-03-01T05:00:00Z, open; neither the config of the last run nor the run that it decided has its file
+  exception slow: A-1 y  2026-03-02T05:00:00Z, open; neither the config of the last run nor the run that it decided has its file
   exceptions late and slow were in use at once from 2026-03-02T05:00:00Z until the end
   1 day without a run: 2026-03-03
   no run from 2026-03-02T05:00:00Z until 2026-03-04T05:00:00Z, longer than 26h: nothing was recorded, and nothing says why
