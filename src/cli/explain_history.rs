@@ -23,8 +23,8 @@ pub(super) fn run(control: &str, newest: usize, global: &Global) -> Result<Said,
     let versions = history.versions(&path)?;
     if versions.is_empty() {
         let known = history.paths().filter_map(|path| path.strip_prefix(DECISIONS)?.strip_suffix(".jsonl"));
-        let near = known.into_iter().find(|id| strsim::damerau_levenshtein(id, control) <= 2);
-        let hint = near.map_or_else(String::new, |id| format!("; did you mean `{id}`?"));
+        let near = known.map(|id| (strsim::damerau_levenshtein(id, control), id)).filter(|(far, _)| *far <= 2).min();
+        let hint = near.map_or_else(String::new, |(_, id)| format!("; did you mean `{id}`?"));
         return Err(format!("no run on {branch} judged a control `{control}`{hint}").into());
     }
     let shown = versions.len().saturating_sub(newest);
