@@ -320,5 +320,9 @@ fn rotations(report: &Report<'_>) -> Vec<String> {
         format!("{} {}  {}", life.credential, life.version, told.collect::<Vec<_>>().join(", "))
     };
     let lines: Vec<String> = report.period.rotations.iter().map(line).collect();
-    if lines.is_empty() { vec!["no version was made or ended".to_owned()] } else { bounded(lines, "version") }
+    if lines.is_empty() {
+        vec!["no version that slm made or ended is recorded; values that people rotate by hand are not followed".to_owned()]
+    } else {
+        bounded(lines, "version")
+    }
 }

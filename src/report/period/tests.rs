@@ -176,7 +176,7 @@ const SHOWN: &str = "\
   writers! org policy acme/policy main, evidence acme/policy slm/evidence: both can be changed alone by app slm; let policy need an approval of another, or give the evidence an identity of its own
 
 9. The life of one secret's rotations
-  no version was made or ended
+  no version that slm made or ended is recorded; values that people rotate by hand are not followed
 ";
 
 #[test]
