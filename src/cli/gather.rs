@@ -134,7 +134,7 @@ pub(super) fn told(unproven: &[Noted]) -> (String, Exit) {
 /// evidence has, as `slm status` says it.
 pub(super) fn signatures(global: &Global, gathered: &Gathered) -> Result<Vec<Manual>, Trouble> {
     let Gathered { collected, catalog, .. } = gathered;
-    let at = collected.period.bounds().1;
+    let at = collected.period.bounds().1.min(SystemClock.now());
     let last = collected.recorded.last().map(|last| {
         let (file, _) = past::run(&collected.history, last)?;
         past::snapshot(&collected.history, last, &file)

@@ -10,6 +10,9 @@ const DOCUMENT: &str = "Slm::Document";
 /// A commit, and the pull request that brought it in.
 const AT_GITHUB: &str = "GitHub::Commit";
 
+/// Entity types that show who approved a file.
+pub const SHOWN_BY: [&str; 3] = [DECLARED, DOCUMENT, AT_GITHUB];
+
 /// What `snapshot` shows of who approved the file at `path`. GitHub counts before a trailer, which is a claim of whoever made the commit.
 #[must_use]
 pub fn approval(snapshot: &Snapshot, path: &str) -> Approval {

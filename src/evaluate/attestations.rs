@@ -34,3 +34,9 @@ fn state(catalog: &Catalog, snapshot: &Snapshot, about: &About, at: Timestamp) -
         approval => Signed::For { covers, approver: last.approver.clone(), approval, at: last.signed },
     }
 }
+
+/// True when it was looked at who approved the file at `path`, and nobody but its author did.
+#[must_use]
+pub fn unapproved(snapshot: &Snapshot, path: &str) -> bool {
+    approval(snapshot, path) == Approval::Nobody
+}
