@@ -13,9 +13,10 @@ use crate::host::verify::{self, Read};
 use crate::model::catalog::LockerSettings;
 use crate::model::locker::LogSettings;
 use crate::model::time::{Limit, Timestamp};
-use crate::record::keys;
+use crate::record::keys::{self, Key};
 use crate::record::ledger::{self, Standing};
 use crate::record::log::Verifier;
+use crate::record::seen::{self, Unbelieved};
 use crate::record::verify::{Finding, Remark};
 use crate::report;
 use crate::transport::git_signature::{AllowedSigners, Signature};
@@ -81,8 +82,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let branch = args.branch.as_deref().unwrap_or(&settings.branch);
     let pins = pins(args, &settings.log)?;
     if root.is_file() {
-        let seen = args.checkpoint.iter().map(|path| Ok(ledger::standing(&std::fs::read(path)?, &pins)?));
-        return verify_bundle::run(root, &pins, &seen.collect::<Result<Vec<_>, Trouble>>()?);
+        return verify_bundle::run(root, &pins, &args.checkpoint);
     }
     let signers =
         args.signers.as_ref().map(|path| -> Result<_, Trouble> { Ok(AllowedSigners::parse(&std::fs::read_to_string(path)?)?) });
@@ -173,14 +173,23 @@ fn judge(args: &Args, root: &Path, branch: &str, log: &LogSettings, pins: &[Veri
     let (mut remarks, mut unproven) = (read.chain.remarks().to_vec(), Vec::new());
     let mut compared = 0;
     if findings.is_empty() {
-        let seen = seen(args, root, branch, pins)?;
+        let believed = keys::trusted(read.chain.keys(), pins);
+        let keys = if believed.is_ok() { read.chain.keys() } else { &[] };
+        let (mut seen, strange) = seen(&args.checkpoint, keys, pins)?;
+        if !args.no_memory
+            && let Some(file) = verify::remembered(root, branch)?
+        {
+            // It was believed when it was written down.
+            seen.push(ledger::standing(&file, &[])?);
+        }
         compared = seen.len();
         findings.extend(seen.iter().filter_map(|seen| read.chain.extends(seen).err()));
-        match keys::trusted(read.chain.keys(), pins) {
+        match believed {
             Ok(true) => {}
             Ok(false) => unproven.push(unpinned(read.chain.keys().is_empty())),
             Err(error) => findings.push(Finding::of_all("slm::evidence-untrusted-key", error.to_string())),
         }
+        findings.extend(strange);
         if read.chain.origin().is_none() && pins.is_empty() {
             unproven.push(Remark {
                 code: "slm::evidence-without-log",
@@ -212,20 +221,19 @@ pub(super) fn unpinned(unsigned: bool) -> Remark {
     Remark { code: "slm::evidence-unpinned", what: what.to_owned() }
 }
 
-/// Checkpoints that the log must go on from.
-fn seen(args: &Args, root: &Path, branch: &str, pins: &[Verifier]) -> Result<Vec<Standing>, Trouble> {
-    let mut files: Vec<Vec<u8>> = args.checkpoint.iter().map(std::fs::read).collect::<Result<_, _>>()?;
-    let mut all = Vec::new();
-    for file in files.drain(..) {
-        all.push(ledger::standing(&file, pins)?);
+/// The checkpoints in `files`, that the log must go on from, and what is wrong with those that nobody signed who is known here.
+pub(super) fn seen(files: &[PathBuf], keys: &[Key], pins: &[Verifier]) -> Result<(Vec<Standing>, Vec<Finding>), Trouble> {
+    let (mut all, mut strange) = (Vec::new(), Vec::new());
+    for path in files {
+        let told = |error: &dyn std::fmt::Display| format!("`{}` cannot be compared with: {error}", path.display());
+        let note = std::fs::read(path).map_err(|error| told(&error))?;
+        match seen::believed(&note, keys, pins) {
+            Ok(standing) => all.push(standing),
+            Err(Unbelieved::Strange) => strange.push(Finding::of_all("slm::evidence-bad-checkpoint", told(&Unbelieved::Strange))),
+            Err(error) => return Err(told(&error).into()),
+        }
     }
-    if !args.no_memory
-        && let Some(file) = verify::remembered(root, branch)?
-    {
-        // It was believed when it was written down.
-        all.push(ledger::standing(&file, &[])?);
-    }
-    Ok(all)
+    Ok((all, strange))
 }
 
 /// Where there was no run for longer than `cadence`, and that there is none now.

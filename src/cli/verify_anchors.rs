@@ -13,8 +13,8 @@ use crate::host::verify::{self, Read};
 use crate::model::catalog::LockerSettings;
 use crate::model::locker::Anchor;
 use crate::record::anchored::{self, Filed, Vouched};
-use crate::record::ledger;
 use crate::record::log::Verifier;
+use crate::record::seen;
 use crate::record::timestamp;
 use crate::record::verify::{Finding, Remark};
 use crate::report::words::count;
@@ -127,10 +127,11 @@ fn compare(asked: &Anchors<'_>, read: &Read, anchor: &Anchor, newest: Result<Opt
             return;
         }
     };
-    let seen = match ledger::standing(&note, asked.pins) {
+    let seen = match seen::believed(&note, read.chain.keys(), asked.pins) {
         Ok(seen) => seen,
         Err(error) => {
-            let what = format!("what anchor `{id}` keeps is no checkpoint that can be believed: {error}");
+            let what =
+                format!("what anchor `{id}` keeps cannot be believed: {error}; if this clone is only old, fetch and look again");
             judged.findings.push(Finding::of_all("slm::evidence-bad-checkpoint", what));
             return;
         }

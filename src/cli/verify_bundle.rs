@@ -1,57 +1,47 @@
 //! `slm verify BUNDLE.zip`: the same for a bundle, which has everything in it that is needed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Exit, Said, Trouble};
+use super::{Exit, Said, Trouble, verify};
 use crate::host::zipped::Zipped;
 use crate::record::bundle::{Bundle, Checked};
 use crate::record::keys;
 use crate::record::leaf::hex;
-use crate::record::ledger::Standing;
 use crate::record::log::Verifier;
 use crate::record::verify::{Finding, Remark};
 use crate::report::words::count;
 
-/// Checks the bundle at `path` by whoever trusts `pins`; `seen` are checkpoints that its log must have grown from.
-pub(super) fn run(path: &Path, pins: &[Verifier], seen: &[Standing]) -> Result<Said, Trouble> {
+/// Checks the bundle at `path` by whoever trusts `pins`; its log must have grown from the checkpoints in the files `kept`.
+pub(super) fn run(path: &Path, pins: &[Verifier], kept: &[PathBuf]) -> Result<Said, Trouble> {
     let zipped = Zipped::open(path).map_err(|error| format!("`{}` cannot be read as a bundle: {error}", path.display()))?;
     let read = |name: &str| zipped.read(name);
     let mut checked = Bundle { names: zipped.names(), read: &read }.check();
-    let older: Vec<Finding> = seen.iter().filter_map(|seen| older(&checked, seen)).collect();
-    checked.findings.extend(older);
     let mut unproven = Vec::new();
+    let believed = keys::trusted(&checked.keys, pins);
+    let keys = if believed.is_ok() { checked.keys.clone() } else { Vec::new() };
+    let mut compared = 0;
     if checked.findings.is_empty() {
-        match keys::trusted(&checked.keys, pins) {
+        let (seen, strange) = verify::seen(kept, &keys, pins)?;
+        compared = seen.len();
+        checked.findings.extend(seen.iter().filter_map(|seen| checked.extends(seen).err()).collect::<Vec<_>>());
+        match believed {
             Ok(true) => {}
-            Ok(false) => unproven.push(super::verify::unpinned(checked.keys.is_empty())),
+            Ok(false) => unproven.push(verify::unpinned(checked.keys.is_empty())),
             Err(error) => checked.findings.push(Finding::of_all("slm::evidence-untrusted-key", error.to_string())),
         }
+        checked.findings.extend(strange);
     }
     let exit = match (checked.findings.is_empty(), unproven.is_empty()) {
         (false, _) => Exit::Integrity,
         (true, false) => Exit::Incomplete,
         (true, true) => Exit::Clean,
     };
-    Ok(Said::new(vec![exit], human(path, &checked, &unproven), to_json(path, &checked, &unproven)))
+    Ok(Said::new(vec![exit], human(path, &checked, compared, &unproven), to_json(path, &checked, compared, &unproven)))
 }
 
-/// A log that is shorter than it was seen, or another.
-fn older(checked: &Checked, seen: &Standing) -> Option<Finding> {
-    let standing = checked.standing.as_ref()?;
-    if standing.origin != seen.origin {
-        let what = format!("the log is `{}`, and what was seen before is `{}`", standing.origin, seen.origin);
-        return Some(Finding::of_all("slm::evidence-other-log", what));
-    }
-    let shorter =
-        seen.head.size > standing.head.size || (seen.head.size == standing.head.size && seen.head.root != standing.head.root);
-    let what =
-        format!("the log has {} entries, and had {} when it was seen at {}", standing.head.size, seen.head.size, seen.received);
-    shorter.then(|| Finding::of_all("slm::evidence-truncated", what))
-}
-
-fn human(path: &Path, checked: &Checked, unproven: &[Remark]) -> String {
+fn human(path: &Path, checked: &Checked, compared: usize, unproven: &[Remark]) -> String {
     let mut text = String::new();
     for Finding { code, what, .. } in &checked.findings {
         text.push_str(&format!("error[{code}]: {what}\n"));
@@ -75,6 +65,9 @@ fn human(path: &Path, checked: &Checked, unproven: &[Remark]) -> String {
     for key in &checked.keys {
         text.push_str(&format!("  key         {} from entry {}\n", key.verifier.vkey(), key.from));
     }
+    if compared > 0 && checked.findings.is_empty() {
+        text.push_str(&format!("  goes on     from {} seen before\n", count(compared as u64, "checkpoint")));
+    }
     if checked.objects > 0 {
         text.push_str(&format!("  objects     {} hold what was received\n", count(checked.objects, "file")));
     }
@@ -92,7 +85,7 @@ fn human(path: &Path, checked: &Checked, unproven: &[Remark]) -> String {
     text
 }
 
-fn to_json(path: &Path, checked: &Checked, unproven: &[Remark]) -> serde_json::Value {
+fn to_json(path: &Path, checked: &Checked, compared: usize, unproven: &[Remark]) -> serde_json::Value {
     let finding = |one: &Finding| json!({ "code": one.code, "what": one.what });
     let remark = |one: &Remark| json!({ "code": one.code, "what": one.what });
     let standing = checked.standing.as_ref();
@@ -104,6 +97,7 @@ fn to_json(path: &Path, checked: &Checked, unproven: &[Remark]) -> serde_json::V
         "proven": checked.proven,
         "older": checked.older,
         "objects": checked.objects,
+        "compared": compared,
         "origin": standing.map(|one| &one.origin),
         "entries": standing.map(|one| one.head.size),
         "root": standing.map(|one| hex(&one.head.root)),

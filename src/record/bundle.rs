@@ -13,8 +13,9 @@ use super::DECISIONS;
 use super::keys;
 use super::leaf::{Leaf, hex};
 use super::ledger::{self, Standing};
-use super::log::{Verifier, leaf_hash, root_of};
+use super::log::{Hash, Head, Verifier, leaf_hash, root_of};
 use super::objects::{Pointer, SUFFIX};
+use super::seen::goes_on;
 use super::verify::{Finding, run_id};
 use crate::model::period::{Date, day};
 use crate::model::time::Timestamp;
@@ -112,6 +113,8 @@ pub struct Checked {
     pub standing: Option<Standing>,
     /// Keys of that log.
     pub keys: Vec<keys::Key>,
+    /// The hash of each of its entries.
+    pub leaves: Vec<Hash>,
     /// Files in it.
     pub files: u64,
     /// Files of evidence that are what was logged.
@@ -122,6 +125,19 @@ pub struct Checked {
     pub objects: u64,
     /// What does not hold.
     pub findings: Vec<Finding>,
+}
+
+impl Checked {
+    /// Whether the log still says what `seen`, a checkpoint from elsewhere, says.
+    ///
+    /// # Errors
+    /// When it is shorter by now, or another.
+    pub fn extends(&self, seen: &Standing) -> Result<(), Finding> {
+        let Some(standing) = &self.standing else { return Ok(()) };
+        let first = |size: u64| self.leaves.get(..usize::try_from(size).ok()?);
+        let at = |size: u64| first(size).map(|leaves| Head { size, root: root_of(leaves) });
+        goes_on(&standing.origin, &standing.head, at, seen)
+    }
 }
 
 /// What a bundle is read through: its names, and each file.
@@ -228,7 +244,7 @@ impl Bundle<'_> {
             let what = format!("the {} entries in `{ENTRIES}` do not hash to the root of the checkpoint", hashes.len());
             return Err(Finding::of_all("slm::evidence-other-root", what));
         }
-        (checked.standing, checked.keys) = (Some(standing), all);
+        (checked.standing, checked.keys, checked.leaves) = (Some(standing), all, hashes);
         let leaf = |line: &&[u8]| {
             let other = || Finding::of_all("slm::evidence-other-root", format!("`{ENTRIES}` has an entry that slm does not write"));
             Leaf::parse(line).ok_or_else(other)

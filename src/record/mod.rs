@@ -17,6 +17,7 @@ pub mod past;
 pub mod period;
 pub mod reread;
 pub mod sample;
+pub mod seen;
 pub mod timestamp;
 pub mod verify;
 

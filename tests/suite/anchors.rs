@@ -169,6 +169,40 @@ fn a_mirror_that_was_rewritten_or_that_ours_does_not_go_on_from_breaks_the_evide
     kept.apply().exits(7).says("`mirror` has another log");
 }
 
+#[test]
+fn what_was_kept_before_a_key_took_over_counts_by_whichever_key_is_trusted() {
+    let world = World::scaffolded();
+    let root = world.root();
+    let record = |number: usize, seed: u8, before: Option<u8>| {
+        crate::verify::record(&root, number, None, ledger(Some(seed), before));
+        let kept = world.outside(&format!("kept-{number}"));
+        fs::write(&kept, git(&root, &["show", "slm/evidence:log/checkpoint"]) + "\n").unwrap();
+        kept.to_string_lossy().into_owned()
+    };
+    let mirror = world.outside("mirror.git");
+    git(&world.outside(""), &["init", "-q", "--bare", "mirror.git"]);
+    let push = || git(&root, &["push", "-q", &mirror.to_string_lossy(), BRANCH]);
+    let anchor = format!("\n[[locker.anchor]]\nid = \"mirror\"\ngit = {{ remote = \"{}\" }}\n", mirror.display());
+    world.write("slm.toml", &(world.read("slm.toml") + &anchor));
+    let first = record(0, 1, None);
+    push();
+    let second = record(1, 2, Some(1));
+    for key in [vkey(1), vkey(2)] {
+        let verify = |arguments: &[&str]| world.slm(&[&["verify", "--no-memory", "--key", &key][..], arguments].concat());
+        verify(&["--online"]).exits(0).says("`mirror` keeps 73 of 145 entries and is behind");
+        verify(&["--checkpoint", &first, "--checkpoint", &second]).exits(0).says("goes on     from 2 checkpoints seen before");
+    }
+    push();
+    world.slm(&["verify", "--key", &vkey(1), "--online"]).exits(0).says("`mirror` keeps the same 145 entries");
+
+    // Cut off before the key took over: nothing here knows who signed what was kept.
+    git(&root, &["update-ref", BRANCH, &format!("{BRANCH}~1")]);
+    let verify = |arguments: &[&str]| world.slm(&[&["verify", "--no-memory", "--key", &vkey(1)][..], arguments].concat());
+    verify(&["--checkpoint", &second]).exits(7).says("error[slm::evidence-bad-checkpoint]").says("kept-1` cannot be compared with");
+    verify(&["--online"]).exits(7).says("error[slm::evidence-bad-checkpoint]: what anchor `mirror` keeps cannot be believed");
+    verify(&["--checkpoint", "none"]).exits(1).says("`none` cannot be compared with");
+}
+
 #[tokio::test]
 async fn a_mirror_that_another_run_has_brought_further_keeps_ours_as_well() {
     let folder = tempfile::tempdir().unwrap();
