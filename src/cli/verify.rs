@@ -176,7 +176,7 @@ fn judge(args: &Args, root: &Path, branch: &str, log: &LogSettings, pins: &[Veri
         let seen = seen(args, root, branch, pins)?;
         compared = seen.len();
         findings.extend(seen.iter().filter_map(|seen| read.chain.extends(seen).err()));
-        match keys::trusted(read.chain.keys(), pins) {
+        match keys::trusted(read.chain.keys(), pins, read.chain.head().size) {
             Ok(true) => {}
             Ok(false) => unproven.push(unpinned(read.chain.keys().is_empty())),
             Err(error) => findings.push(Finding::of_all("slm::evidence-untrusted-key", error.to_string())),

@@ -23,7 +23,7 @@ pub(super) fn run(path: &Path, pins: &[Verifier], seen: &[Standing]) -> Result<S
     checked.findings.extend(older);
     let mut unproven = Vec::new();
     if checked.findings.is_empty() {
-        match keys::trusted(&checked.keys, pins) {
+        match keys::trusted(&checked.keys, pins, checked.standing.as_ref().map_or(0, |standing| standing.head.size)) {
             Ok(true) => {}
             Ok(false) => unproven.push(super::verify::unpinned(checked.keys.is_empty())),
             Err(error) => checked.findings.push(Finding::of_all("slm::evidence-untrusted-key", error.to_string())),
