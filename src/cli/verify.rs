@@ -173,7 +173,7 @@ fn judge(args: &Args, root: &Path, branch: &str, log: &LogSettings, pins: &[Veri
     let (mut remarks, mut unproven) = (read.chain.remarks().to_vec(), Vec::new());
     let mut compared = 0;
     if findings.is_empty() {
-        let believed = keys::trusted(read.chain.keys(), pins);
+        let believed = keys::trusted(read.chain.keys(), pins, read.chain.head().size);
         let keys = if believed.is_ok() { read.chain.keys() } else { &[] };
         let (mut seen, strange) = seen(&args.checkpoint, keys, pins)?;
         if !args.no_memory

@@ -19,7 +19,8 @@ pub(super) fn run(path: &Path, pins: &[Verifier], kept: &[PathBuf]) -> Result<Sa
     let read = |name: &str| zipped.read(name);
     let mut checked = Bundle { names: zipped.names(), read: &read }.check();
     let mut unproven = Vec::new();
-    let believed = keys::trusted(&checked.keys, pins);
+    let size = checked.standing.as_ref().map_or(0, |standing| standing.head.size);
+    let believed = keys::trusted(&checked.keys, pins, size);
     let keys = if believed.is_ok() { checked.keys.clone() } else { Vec::new() };
     let mut compared = 0;
     if checked.findings.is_empty() {

@@ -235,6 +235,7 @@ impl Bundle<'_> {
         let claimed = ledger::standing(&file, &[]).map_err(|error| bad(&error))?;
         let read = |path: &str| (self.read)(&format!("{}{path}", ledger::FOLDER));
         let all = keys::read_all(&claimed.origin, read).map_err(|error| bad(&error))?;
+        keys::fits(&all, claimed.head.size).map_err(|error| Finding::of_all("slm::evidence-bad-key", error.to_string()))?;
         let signer: Vec<Verifier> = keys::in_force(&all, claimed.head.size).map(|key| key.verifier.clone()).into_iter().collect();
         let standing = ledger::standing(&file, &signer).map_err(|error| bad(&error))?;
         let text = self.file(ENTRIES)?;

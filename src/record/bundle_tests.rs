@@ -156,3 +156,33 @@ fn a_file_that_nobody_packed_and_a_checkpoint_of_another_key_are_found() {
     let forged = signature.chars().rev().collect::<String>();
     assert_eq!(codes(&seal(changed(CHECKPOINT, &signature, &forged))), ["slm::evidence-bad-checkpoint"]);
 }
+
+#[test]
+fn a_key_that_is_only_copied_into_a_bundle_has_signed_nothing() {
+    let signer = |seed: u8| Signer::new("acme.example/slm", &[seed; 32]).unwrap();
+    let (text, _) = ledger::text_of(&bundle()[CHECKPOINT]).map(|(text, had)| (text.to_owned(), had)).unwrap();
+    let with = |checkpoint: &str, keys: &[&str]| {
+        let mut files = bundle();
+        files.retain(|name, _| !name.starts_with("log/keys/"));
+        files.insert(CHECKPOINT.to_owned(), checkpoint.as_bytes().to_vec());
+        files.extend((1..).zip(keys).map(|(number, note)| (format!("log/keys/{number}"), note.as_bytes().to_vec())));
+        check(&seal(files))
+    };
+    let note = |number: u32, seed: u8, from: u64, before: Option<u8>| {
+        keys::handover("acme.example/slm", number, &signer(seed), from, before.map(signer).as_ref()).unwrap()
+    };
+    // By nobody's key, or by a retired one.
+    let early = with(&text, &[&note(1, 1, 16, None)]);
+    let signed = super::super::log::compose(&text, &[signer(1).sign(&text).unwrap()]).unwrap();
+    let retired = with(&signed, &[&note(1, 1, 0, None), &note(2, 2, 31, Some(1))]);
+    for (checked, file, from) in [(early, "keys/1", 16), (retired, "keys/2", 31)] {
+        let [Finding { code, what, .. }] = &checked.findings[..] else { panic!("{:?}", checked.findings) };
+        assert_eq!(
+            (*code, what.clone()),
+            ("slm::evidence-bad-key", format!("`{file}` takes over from entry {from}, and is kept in a log of 9"))
+        );
+    }
+    let past = with(&signed, &[&note(1, 1, 0, None), &note(2, 2, 8, Some(1))]);
+    assert_eq!(past.findings[0].code, "slm::evidence-bad-checkpoint", "the heir signs from entry 8 on, and did not");
+    assert_eq!(with(&signed, &[&note(1, 1, 0, None)]).findings, []);
+}

@@ -30,6 +30,7 @@ pub struct Ledger {
     origin: String,
     signer: Option<Signer>,
     before: Option<Signer>,
+    trust: Vec<Verifier>,
 }
 
 /// Why a log cannot be continued.
@@ -53,6 +54,8 @@ pub enum LedgerError {
     NoKey(String),
     /// The key is not the one in force, and the one in force is not there to hand over.
     OtherKey(String),
+    /// None of the keys that whoever verifies trusts has signed the log that is there.
+    Forgotten(KeysError),
 }
 
 impl fmt::Display for LedgerError {
@@ -69,6 +72,10 @@ impl fmt::Display for LedgerError {
             Self::OtherKey(key) => {
                 write!(f, "the log is signed by `{key}`, which must be the value before the one in force to hand over")
             }
+            Self::Forgotten(_) => f.write_str(
+                "no key in `trust` signed the log that is there, so that somebody may have put another in its place; if none of them ever \
+                 signed, take them out of `trust` until one has",
+            ),
         }
     }
 }
@@ -79,7 +86,7 @@ impl std::error::Error for LedgerError {
             Self::Read(error) => Some(error),
             Self::Checkpoint(error) => Some(error),
             Self::Note(error) => Some(error),
-            Self::Keys(error) => Some(error),
+            Self::Keys(error) | Self::Forgotten(error) => Some(error),
             Self::Log(error) => Some(error),
             Self::Lacks(_) | Self::Origin(_) | Self::NoKey(_) | Self::OtherKey(_) => None,
         }
@@ -161,7 +168,14 @@ impl Ledger {
     /// `before` is the key that `signer` takes over from, while that may be new.
     #[must_use]
     pub fn new(origin: String, signer: Option<Signer>, before: Option<Signer>) -> Self {
-        Self { origin, signer, before }
+        Self { origin, signer, before, trust: Vec::new() }
+    }
+
+    /// The same, of which whoever verifies trusts `pins`: one of them signed already, so what none of them signed is not gone on with. Otherwise
+    /// whoever takes all signatures away and writes what they like would have it signed by the next run.
+    #[must_use]
+    pub fn trusted_by(self, pins: Vec<Verifier>) -> Self {
+        Self { trust: pins, ..self }
     }
 
     /// The log continued by `leaves`, in their order, for a commit of `at`. `read` gives the files of the tree it goes on, by their
@@ -177,6 +191,9 @@ impl Ledger {
     ) -> Result<(Changes, Timestamp), LedgerError> {
         let keys = keys::read_all(&self.origin, &read)?;
         let before = self.before(&read, &keys)?;
+        if let Some(before) = before.as_ref().filter(|before| before.head.size > 0) {
+            keys::trusted(&keys, &self.trust, before.head.size).map_err(LedgerError::Forgotten)?;
+        }
         let (old, received) = before.map_or((empty(), at), |before| (before.head, before.received.max(at)));
         // Whole seconds, as git keeps them.
         let received = Timestamp::from_second(received.as_second()).unwrap_or(received);

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::keys::{self, Key};
 use super::leaf::{Leaf, hex};
-use super::ledger::{self, CHECKPOINT, LedgerError, Standing};
+use super::ledger::{self, CHECKPOINT, FOLDER, LedgerError, Standing};
 use super::log::{Frontier, Growing, Hash, Head, Verifier, entries, leaf_hash};
 use super::seen;
 use crate::model::time::Timestamp;
@@ -185,12 +185,32 @@ impl Chain {
         if !keys.starts_with(&self.keys) {
             return Err(("slm::evidence-bad-key", "a key of the log is another than before".to_owned()));
         }
+        self.handed_over(&keys, claimed.head.size)?;
         self.keys = keys;
         // A key says from which size on it signs; before the first, nobody does.
         let signer: Vec<Verifier> =
             keys::in_force(&self.keys, claimed.head.size).map(|key| key.verifier.clone()).into_iter().collect();
         let standing = ledger::standing(&file, &signer).map_err(|error| ("slm::evidence-bad-signature", with_cause(&error)))?;
         Ok((standing, Sha256::digest(&file).into()))
+    }
+
+    /// A new key of `keys` signs the very commit of `size` entries that brings it; only that of the first commit says that it signs everything.
+    fn handed_over(&mut self, keys: &[Key], size: u64) -> Result<(), (&'static str, String)> {
+        for (number, key) in (1..).zip(keys).skip(self.keys.len()) {
+            let everything = self.heads.is_empty() && key.from == 0;
+            if key.from != size && !everything {
+                let what =
+                    format!("`{FOLDER}{}` takes over from entry {}, and comes with entry {size}", keys::path(number), key.from);
+                return Err(("slm::evidence-bad-key", what));
+            }
+            if number == 1 && !everything {
+                let what = format!(
+                    "nobody signed before entry {size}: until then the dates of commits are the word of whoever wrote them"
+                );
+                self.remarks.push(Remark { code: "slm::evidence-unsigned", what });
+            }
+        }
+        Ok(())
     }
 
     /// What is written once stays, and nothing goes.

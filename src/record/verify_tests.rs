@@ -153,6 +153,28 @@ fn a_key_is_followed_when_the_one_before_signed_that() {
 }
 
 #[test]
+fn a_key_comes_with_the_entry_from_which_on_it_signs() {
+    // Of another log of the same keys, and of the right size there.
+    for from in [1, 3, 7] {
+        let mut world = World::new();
+        world.commit(&RUN, &ledger()).unwrap();
+        let note = handover("log", 2, &signer(2), from, Some(&signer(1))).unwrap();
+        world.files.borrow_mut().insert("log/keys/2".to_owned(), note.into_bytes());
+        let read = |path: &str| world.read(path);
+        let keys = keys::read_all("log", read).unwrap();
+        let error = world.chain.handed_over(&keys, 2).unwrap_err();
+        assert_eq!(error.0, "slm::evidence-bad-key");
+        assert_eq!(error.1, format!("`log/keys/2` takes over from entry {from}, and comes with entry 2"));
+    }
+    // A log that was begun without a key says so once.
+    let mut world = World::new();
+    world.commit(&RUN, &Ledger::new("log".to_owned(), None, None)).unwrap();
+    world.commit(&second(), &ledger()).unwrap();
+    let codes: Vec<&str> = world.chain.remarks().iter().map(|remark| remark.code).collect();
+    assert_eq!(codes, ["slm::evidence-unsigned"]);
+}
+
+#[test]
 fn what_was_seen_before_must_be_a_beginning_of_what_is_there() {
     let mut world = World::new();
     world.commit(&RUN, &ledger()).unwrap();

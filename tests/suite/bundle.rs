@@ -309,6 +309,39 @@ fn a_bundle_of_a_log_that_was_forked_or_cut_off_is_found_by_a_checkpoint_that_wa
 }
 
 #[test]
+fn a_bundle_of_what_no_key_signed_is_not_believed_for_a_key_that_was_copied_into_it() {
+    let (world, key) = recorded();
+    let genuine = files(&bundle(&world, "one.zip"));
+    let from = String::from_utf8(genuine["log/keys/1"].clone()).unwrap();
+    let from: u64 = from.lines().find_map(|line| line.strip_prefix("from ")).unwrap().parse().unwrap();
+    // By somebody without a key: one run of the same log, in which everything is as they like.
+    let other = World::scaffolded();
+    other.write("slm.toml", &(other.read("slm.toml") + "\n[locker.log]\norigin = \"acme.example/slm\"\n"));
+    other.commit();
+    other.slm(&["apply", "--auto-approve"]).exits(0);
+    let forged = files(&bundle(&other, "forged.zip"));
+    let size: u64 = String::from_utf8(forged["log/checkpoint"].clone()).unwrap().lines().nth(1).unwrap().parse().unwrap();
+    assert!(size < from, "the key signs from entry {from} on, and the forged log has {size}");
+    let verify = |copied: bool| {
+        let mut files = forged.clone();
+        if copied {
+            files.insert("log/keys/1".to_owned(), genuine["log/keys/1"].clone());
+        }
+        files.remove(DIGEST);
+        let sealed = digest(&files);
+        files.insert(DIGEST.to_owned(), sealed.into_bytes());
+        let path = other.outside("copied.zip");
+        fs::write(&path, pack(&files).unwrap()).unwrap();
+        other.slm(&["verify", path.to_str().unwrap(), "--key", &key])
+    };
+    verify(true)
+        .exits(7)
+        .says(&format!("error[slm::evidence-bad-key]: `keys/1` takes over from entry {from}, and is kept in a log of {size}"));
+    verify(false).exits(7).says("error[slm::evidence-untrusted-key]");
+    other.slm(&["verify", other.outside("forged.zip").to_str().unwrap()]).exits(3).says("no key signs the log");
+}
+
+#[test]
 fn the_page_in_a_bundle_is_right_to_the_letter() {
     let (world, key) = recorded();
     let all = files(&bundle(&world, "one.zip"));

@@ -51,13 +51,18 @@ pub fn ledger(seed: Option<u8>, before: Option<u8>) -> Ledger {
 
 /// Records run `number` in `repo`, recorded a minute after it began.
 pub fn record(repo: &Path, number: usize, remote: Option<&str>, ledger: Ledger) -> String {
+    record_as(repo, number, remote, ledger, ["0", "1", "2"][number % 3])
+}
+
+/// The same, with the decision that `status` is.
+fn record_as(repo: &Path, number: usize, remote: Option<&str>, ledger: Ledger, status: &str) -> String {
     let began = number as i64 * 3_600;
     let settings = LockerSettings { remote: remote.map(str::to_owned), ..LockerSettings::default() };
     let locker = Locker::open(repo, &settings, None).unwrap().logged(ledger, Arc::new(At(began + 60)));
     let id = format!("20261118T0{number}0000Z-aaaa{number:04}");
     let mut files = BTreeMap::from([
         (format!("runs/{DAY}/{id}.json"), format!("{{\"format\":1,\"run\":{{\"at\":\"{}\",\"id\":\"{id}\"}}}}\n", at(began))),
-        ("decisions/ROT-01.jsonl".to_owned(), format!("{{\"resource\":\"a\",\"status\":\"{}\"}}\n", number % 3)),
+        ("decisions/ROT-01.jsonl".to_owned(), format!("{{\"resource\":\"a\",\"status\":\"{status}\"}}\n")),
         ("snapshot/Aws.Secret.jsonl".to_owned(), "{}\n".to_owned()),
     ]);
     files.extend((0..RAW_EACH).map(|page| (format!("raw/{DAY}/{id}/page-{page:03}.json"), format!("[{number},{page}]"))));
@@ -72,11 +77,42 @@ pub fn repo() -> tempfile::TempDir {
     folder
 }
 
+/// Who signs what in a locker of five runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signs {
+    /// Key 1, everything; whoever verifies trusts it.
+    One,
+    /// Nobody the first two, then key 1.
+    OneLater,
+    /// Key 1 the first three, then key 2; whoever verifies trusts key 2, and key 1 is somebody's by now.
+    TwoLater,
+}
+
+impl Signs {
+    fn ledger(self, number: usize) -> Ledger {
+        match (self, number) {
+            (Self::OneLater, 0..=1) => ledger(None, None),
+            (Self::TwoLater, 3) => ledger(Some(2), Some(1)),
+            (Self::TwoLater, 4..) => ledger(Some(2), None),
+            _ => ledger(Some(1), None),
+        }
+    }
+
+    fn trusted(self) -> String {
+        vkey(if self == Self::TwoLater { 2 } else { 1 })
+    }
+}
+
+/// A locker of five runs.
+fn evidence_of(signs: Signs) -> tempfile::TempDir {
+    let repo = repo();
+    (0..RUNS).for_each(|number| drop(record(repo.path(), number, None, signs.ledger(number))));
+    repo
+}
+
 /// A locker of five runs, signed by key 1.
 fn evidence() -> tempfile::TempDir {
-    let repo = repo();
-    (0..RUNS).for_each(|number| drop(record(repo.path(), number, None, ledger(Some(1), None))));
-    repo
+    evidence_of(Signs::One)
 }
 
 pub fn slm(at: &Path, arguments: &[&str]) -> Ran {
@@ -167,31 +203,59 @@ fn run_of(number: usize) -> String {
     format!("20261118T0{number}0000Z-aaaa{number:04}")
 }
 
-/// One way to tamper, and the code it must be found by.
-type Tamper = (&'static str, fn(&Path, &[String]), &'static str);
+/// One way to tamper, and by what it must be found.
+struct Tamper {
+    name: &'static str,
+    /// With what.
+    of: Signs,
+    by: fn(&Path, &[String]),
+    code: &'static str,
+    /// The commit that must be named, from 0; none where it is no commit that is wrong.
+    first: Option<usize>,
+}
 
-/// What someone does who may write the repository and has no key. Whoever verifies has done so before.
+const fn tamper(name: &'static str, by: fn(&Path, &[String]), code: &'static str, first: Option<usize>) -> Tamper {
+    Tamper { name, of: Signs::One, by, code, first }
+}
+
+const fn of(of: Signs, name: &'static str, by: fn(&Path, &[String]), code: &'static str, first: Option<usize>) -> Tamper {
+    Tamper { name, of, by, code, first }
+}
+
+/// What someone does who may write the repository and has no key that is trusted. Whoever verifies has done so before, but for those that
+/// forget it: a fresh clone knows nothing.
 const TAMPERS: &[Tamper] = &[
-    ("edit", edit, "slm::evidence-edited"),
-    ("edit the newest", edit_newest, "slm::evidence-edited"),
-    ("strip a signature", strip_one, "slm::evidence-bad-signature"),
-    ("strip every signature and the keys", strip_all, "slm::evidence-untrusted-key"),
-    ("swap the key of everything", swap_all, "slm::evidence-untrusted-key"),
-    ("swap the key from here on", swap_from_here, "slm::evidence-bad-key"),
-    ("back-date", back_date, "slm::evidence-bad-date"),
-    ("reorder", reorder, "slm::evidence-other-root"),
-    ("delete from the middle", delete_commit, "slm::evidence-other-root"),
-    ("delete an artefact", delete_artefact, "slm::evidence-missing"),
-    ("truncate the tail", truncate, "slm::evidence-truncated"),
-    ("replay an old checkpoint", replay, "slm::evidence-other-root"),
-    ("duplicate an id", duplicate, "slm::evidence-edited"),
-    ("rename", rename, "slm::evidence-unlogged"),
-    ("fork", fork, "slm::evidence-forked"),
-    ("an artefact that is not in the log", unlogged, "slm::evidence-unlogged"),
-    ("a log entry without artefact", without_artefact, "slm::evidence-missing"),
-    ("a file hidden beside the tiles", hidden, "slm::evidence-strange-file"),
-    ("a changed tile", tile, "slm::evidence-bad-tile"),
-    ("drop the log", drop_log, "slm::evidence-no-checkpoint"),
+    tamper("edit", edit, "slm::evidence-edited", Some(1)),
+    tamper("edit the newest", edit_newest, "slm::evidence-edited", Some(4)),
+    tamper("strip a signature", strip_one, "slm::evidence-bad-signature", Some(4)),
+    tamper("strip every signature and the keys", strip_all, "slm::evidence-untrusted-key", None),
+    tamper("swap the key of everything", swap_all, "slm::evidence-untrusted-key", None),
+    tamper("swap the key from here on", swap_from_here, "slm::evidence-bad-key", Some(4)),
+    of(Signs::OneLater, "write what came before the key anew, and copy the key", before_the_key, "slm::evidence-bad-key", Some(1)),
+    of(Signs::OneLater, "write more than came before the key anew", past_the_key, "slm::evidence-bad-key", Some(0)),
+    of(
+        Signs::TwoLater,
+        "with a retired key, write anew what it signed, and copy its heir",
+        before_the_heir,
+        "slm::evidence-bad-key",
+        Some(2),
+    ),
+    of(Signs::TwoLater, "with a retired key, write more than it signed", past_the_heir, "slm::evidence-bad-signature", Some(3)),
+    of(Signs::TwoLater, "with a retired key, hand over to another heir", other_heir, "slm::evidence-untrusted-key", None),
+    tamper("back-date", back_date, "slm::evidence-bad-date", Some(3)),
+    tamper("reorder", reorder, "slm::evidence-other-root", Some(2)),
+    tamper("delete from the middle", delete_commit, "slm::evidence-other-root", Some(2)),
+    tamper("delete an artefact", delete_artefact, "slm::evidence-missing", Some(1)),
+    tamper("truncate the tail", truncate, "slm::evidence-truncated", None),
+    tamper("replay an old checkpoint", replay, "slm::evidence-other-root", Some(4)),
+    tamper("duplicate an id", duplicate, "slm::evidence-edited", Some(4)),
+    tamper("rename", rename, "slm::evidence-unlogged", Some(4)),
+    tamper("fork", fork, "slm::evidence-forked", None),
+    tamper("an artefact that is not in the log", unlogged, "slm::evidence-unlogged", Some(5)),
+    tamper("a log entry without artefact", without_artefact, "slm::evidence-missing", Some(4)),
+    tamper("a file hidden beside the tiles", hidden, "slm::evidence-strange-file", None),
+    tamper("a changed tile", tile, "slm::evidence-bad-tile", None),
+    tamper("drop the log", drop_log, "slm::evidence-no-checkpoint", Some(4)),
 ];
 
 fn edit(repo: &Path, commits: &[String]) {
@@ -219,8 +283,13 @@ fn strip_one(repo: &Path, commits: &[String]) {
     rebuild(repo, history);
 }
 
-fn strip_all(repo: &Path, commits: &[String]) {
+/// A fresh clone has verified nothing yet.
+fn forget(repo: &Path) {
     git(repo, &["update-ref", "-d", "refs/slm/verified/slm/evidence"]);
+}
+
+fn strip_all(repo: &Path, commits: &[String]) {
+    forget(repo);
     let bare = |commit: &String| Made::of(commit).with("log/checkpoint", Some(&unsigned(repo, commit))).with("log/keys/1", None);
     rebuild(repo, commits.iter().map(bare).collect());
 }
@@ -239,6 +308,44 @@ fn swap_from_here(repo: &Path, commits: &[String]) {
         .with("log/checkpoint", Some(&theirs("log/checkpoint")))
         .with("log/keys/2", Some(&theirs("log/keys/1")));
     rebuild(repo, history);
+}
+
+/// Has the history be `runs` runs in which everything is compliant, as `signs` has it, and the last one have the file `copied` of what was there.
+fn made_anew(repo: &Path, runs: usize, ledger: impl Fn(usize) -> Ledger, copied: Option<&str>) {
+    forget(repo);
+    let copy = copied.map(|path| git(repo, &["show", &format!("{BRANCH}:{path}")]) + "\n");
+    git(repo, &["update-ref", "-d", BRANCH]);
+    (0..runs).for_each(|number| drop(record_as(repo, number, None, ledger(number), &format!("compliant {number}"))));
+    if let (Some(path), Some(copy)) = (copied, copy) {
+        let mut history = all(&commits(repo));
+        let last = history.pop().unwrap();
+        history.push(last.with(path, Some(&copy)));
+        rebuild(repo, history);
+    }
+}
+
+fn before_the_key(repo: &Path, _: &[String]) {
+    made_anew(repo, 2, |_| ledger(None, None), Some("log/keys/1"));
+}
+
+/// Longer than what the key says that it did not sign, and the key there from the beginning.
+fn past_the_key(repo: &Path, _: &[String]) {
+    let key = git(repo, &["show", &format!("{BRANCH}:log/keys/1")]) + "\n";
+    made_anew(repo, 5, |_| ledger(None, None), None);
+    rebuild(repo, all(&commits(repo)).into_iter().map(|made| made.with("log/keys/1", Some(&key))).collect());
+}
+
+fn before_the_heir(repo: &Path, _: &[String]) {
+    made_anew(repo, 3, |_| ledger(Some(1), None), Some("log/keys/2"));
+}
+
+/// As many entries as the key says that it takes over at.
+fn past_the_heir(repo: &Path, _: &[String]) {
+    made_anew(repo, 4, |_| ledger(Some(1), None), Some("log/keys/2"));
+}
+
+fn other_heir(repo: &Path, _: &[String]) {
+    made_anew(repo, 5, |number| if number < 3 { ledger(Some(1), None) } else { ledger(Some(9), Some(1)) }, None);
 }
 
 fn back_date(repo: &Path, commits: &[String]) {
@@ -329,23 +436,35 @@ fn drop_log(repo: &Path, commits: &[String]) {
     rebuild(repo, history);
 }
 
-#[test]
-fn whatever_is_done_to_evidence_is_found_and_named() {
-    let mut missed = Vec::new();
-    for (name, tamper, code) in TAMPERS {
-        let repo = evidence();
-        verified(repo.path()).exits(0);
-        let before = commits(repo.path());
-        tamper(repo.path(), &before);
-        let said = verified(repo.path());
-        if said.code != 7 || !said.out.contains(&format!("error[{code}]")) {
-            missed.push(format!("{name}: {} {}{}", said.code, said.out, said.err));
-        }
+/// What is wrong with how `slm verify` found `tamper`, which was done to `repo`.
+fn missed(tamper: &Tamper, repo: &Path) -> Option<String> {
+    let Tamper { name, of, code, first, .. } = tamper;
+    let said = slm(repo, &["--key", &of.trusted()]);
+    let mut wanted = vec![format!("error[{code}]: ")];
+    if let Some(at) = first {
+        let commit = &commits(repo)[*at];
+        let since = git(repo, &["log", "-1", "--date=format:%Y-%m-%dT%H:%M:%SZ", "--format=%cd", commit]);
+        let held = if *at == 1 { "1 commit".to_owned() } else { format!("{at} commits") };
+        wanted.push(format!("  first in {} of {since}; what came before holds: {held}\n", &commit[..12]));
     }
-    let (all, found) = (TAMPERS.len(), TAMPERS.len() - missed.len());
+    let lacks = wanted.iter().find(|line| !said.out.contains(*line));
+    let named = said.out.contains("first in ") == first.is_some();
+    (said.code != 7 || lacks.is_some() || !named).then(|| format!("{name}: {} {lacks:?} {}{}", said.code, said.out, said.err))
+}
+
+#[test]
+fn whatever_is_done_to_evidence_is_found_and_named_with_the_commit_that_has_it_first() {
+    let mut unseen = Vec::new();
+    for tamper in TAMPERS {
+        let repo = evidence_of(tamper.of);
+        slm(repo.path(), &["--key", &tamper.of.trusted()]).exits(0);
+        (tamper.by)(repo.path(), &commits(repo.path()));
+        unseen.extend(missed(tamper, repo.path()));
+    }
+    let (all, found) = (TAMPERS.len(), TAMPERS.len() - unseen.len());
     println!(r#"{{"figure":"tamper.detected","value":{found},"against":"{all} ways to tamper, each with git alone"}}"#);
     println!(r#"{{"figure":"tamper.total","value":{all}}}"#);
-    assert!(missed.is_empty(), "{}", missed.join("\n"));
+    assert!(unseen.is_empty(), "{}", unseen.join("\n"));
 }
 
 #[test]
@@ -394,6 +513,14 @@ fn a_key_hands_over_to_the_next_and_either_is_enough_to_follow() {
         assert!(said.out.contains(&vkey(1)) && said.out.contains(&vkey(2)), "{}", said.out);
     }
     slm(repo.path(), &["--key", &vkey(3)]).exits(7).says("untrusted-key");
+    slm(repo.path(), &["--key", &vkey(1)])
+        .says("note        nobody signed before entry 145: until then the dates of commits are the word of");
+    // Both are trusted, and the older one handed over to a third.
+    let other = super::verify::repo();
+    made_anew(other.path(), 4, |number| if number < 3 { ledger(Some(1), None) } else { ledger(Some(9), Some(1)) }, None);
+    slm(other.path(), &["--key", &vkey(1)]).exits(0);
+    let said = slm(other.path(), &["--key", &vkey(1), "--key", &vkey(2)]).exits(7);
+    said.says(&format!("error[slm::evidence-untrusted-key]: the log was handed over to another key than `{}`", vkey(2)));
 }
 
 #[test]
