@@ -15,7 +15,7 @@ const KEY: &str = "title = \"Key of the log\"\nowner = \"platform\"\nsatisfies =
                    [rotator]\nrandom = { length = 43, alphabet = \"alnum\" }\n\n[policy]\nrotate-every = \"30d\"\njitter = \"0d\"\n";
 
 /// A config repo with two runs in its locker, whose log is signed.
-fn recorded() -> (World, String) {
+pub fn recorded() -> (World, String) {
     let world = World::scaffolded();
     let log = "\n[locker.log]\norigin = \"acme.example/slm\"\nkey = { source = \"local\", name = \"slm/log-key\" }\n";
     world.write("slm.toml", &(world.read("slm.toml") + log));

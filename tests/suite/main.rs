@@ -104,4 +104,5 @@ mod tsa;
 mod usage;
 mod vault;
 mod verify;
+mod verify_page;
 mod workflows;
