@@ -2,6 +2,8 @@
 
 pub mod anchored;
 pub mod bundle;
+pub mod bundle_runs;
+pub mod cadence;
 pub mod canonical;
 pub mod changes;
 pub mod findings;

@@ -111,7 +111,81 @@ fn each_run_is_kept_by_every_anchor_and_the_next_one_logs_what_they_said() {
     let ca = kept.tsa.root();
     let (ca, key) = (ca.to_string_lossy(), kept.key());
     slm(&clone, &["--key", key, "--tsa-ca", &ca]).exits(0).says("(2 tokens)");
-    slm(&clone, &["--key", key]).exits(0).says("name its authority with `--tsa-ca`");
+    slm(&clone, &["--key", key])
+        .exits(3)
+        .says("! unproven    tokens of `tsa`, 2, are not looked at: name its authority with `--tsa-ca`");
+    slm(&clone, &["--key", key, "--tsa-ca", "gone.pem"]).exits(1).says("`gone.pem` cannot be read");
+
+    // Nor are they looked at where the config repo has lost who vouches for them.
+    let declared = root.join("tsa.pem");
+    fs::write(&declared, "junk").unwrap();
+    kept.verify(&[])
+        .exits(3)
+        .says("! unproven    tokens of `tsa`, 2, are not looked at")
+        .says("tsa.pem` holds no certificates in PEM");
+    fs::remove_file(&declared).unwrap();
+    kept.verify(&[]).exits(3).says("tsa.pem` cannot be read");
+}
+
+#[test]
+fn a_bundle_brings_what_anchors_said_and_can_leave_none_of_it_out() {
+    let kept = Kept::new();
+    (0..3).for_each(|_| drop(kept.apply().exits(0)));
+    let path = kept.world.outside("one.zip");
+    let path = path.to_string_lossy().into_owned();
+    kept.world.slm(&["export", "bundle", "--out", &path]).exits(0);
+    let verify = |arguments: &[&str]| kept.verify(&[&[path.as_str()], arguments].concat());
+    let said = verify(&[]).exits(0).says("anchor      `tsa` vouches for ").says("CN=Acme timestamps,O=Acme (3 tokens)");
+    assert!(said.out.contains("`mirror` is not asked; `--online` asks it"), "{}", said.out);
+    assert!(said.out.contains("how often a run is due is not known here"), "{}", said.out);
+    let json = verify(&["--online", "--cadence", "36525d", "--format", "json"]).exits(0).json();
+    assert_eq!((&json["checkpoints"], &json["remarks"]), (&3.into(), &serde_json::json!([])), "{json}");
+    let of = |id: &str| json["anchors"].as_array().unwrap().iter().find(|one| one["id"] == id).unwrap()["entries"].as_u64();
+    assert_eq!((of("tsa"), of("mirror")), (json["entries"].as_u64(), json["entries"].as_u64()), "{json}");
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    verify(&["--cadence", "0s"]).exits(3).says("and now: longer than 0s");
+
+    // By somebody who has the bundle and the certificates of the authority alone.
+    let key = kept.key();
+    let elsewhere = |arguments: &[&str]| slm(&kept.world.outside(""), &[&[path.as_str(), "--key", key], arguments].concat());
+    elsewhere(&["--tsa-ca", &kept.tsa.root().to_string_lossy()]).exits(0).says("(3 tokens)");
+    elsewhere(&[]).exits(3).says("! unproven    tokens of `tsa`, 3, are not looked at: name its authority with `--tsa-ca`");
+    elsewhere(&["--tsa-ca", &Tsa::start().root().to_string_lossy()]).exits(7).says("error[slm::evidence-bad-token]");
+    elsewhere(&["--tsa-ca", &kept.tsa.root().to_string_lossy(), "--online"]).exits(3).says("there is none here");
+    for flag in ["--signers", "--branch", "--objects"] {
+        elsewhere(&[flag, "/dev/null"]).exits(64).says(&format!("`{flag}` looks at a clone"));
+    }
+
+    let all = crate::bundle::files(Path::new(&path));
+    let folder = kept.world.outside("unpacked");
+    crate::bundle::unpack(&all, &folder);
+    let page = String::from_utf8(all["README.md"].clone()).unwrap();
+    let by_hand = |ca: &Path| {
+        let (held, said) = crate::bundle::by_hand(&folder, &page, &format!("vkey='{key}' tsa_ca='{}'", ca.display()));
+        assert!(held && said.contains("every token was looked up"), "{said}");
+        said.matches("not so: ").count()
+    };
+    assert_eq!((by_hand(&kept.tsa.root()), by_hand(&Tsa::start().root())), (0, 3));
+    let names = |folder: &str, end: &str| -> Vec<String> {
+        all.keys().filter(|name| name.starts_with(folder) && name.ends_with(end)).cloned().collect()
+    };
+    let (logged, waiting) = (names("evidence/anchors/", ".tsr"), names("anchors/", ".tsr"));
+    assert_eq!((logged.len(), waiting.len(), names("log/checkpoints/", "").len()), (2, 1, 3), "{:?}", all.keys());
+    let without = |name: &str| crate::bundle::without(&all, name);
+    let judged = |name: &str, files: &BTreeMap<String, Vec<u8>>| {
+        fs::write(kept.world.outside(name), slm::host::zipped::pack(files).unwrap()).unwrap();
+        kept.verify(&[&kept.world.outside(name).to_string_lossy()])
+    };
+    judged("token.zip", &without(&logged[0])).exits(7).says("error[slm::bundle-withheld]").says(".tsr`, is of the period");
+    let mut sizes: Vec<u64> = names("log/checkpoints/", "").iter().map(|name| name[16..].parse().unwrap()).collect();
+    sizes.sort_unstable();
+    let middle = format!("log/checkpoints/{}", sizes[1]);
+    judged("middle.zip", &without(&middle)).exits(7).says("error[slm::bundle-withheld]: the checkpoint of run ");
+    let mut swapped = without(&middle);
+    swapped.insert(middle, all[&format!("log/checkpoints/{}", sizes[0])].clone());
+    judged("swapped.zip", &crate::bundle::sealed(swapped)).exits(7).says("error[slm::evidence-bad-checkpoint]");
+    // The newest token waits and is in no log: without it, less is vouched for.
+    judged("waiting.zip", &without(&waiting[0])).exits(0).says(&format!("vouches for {} of {} entries", sizes[1], sizes[2]));
 }
 
 #[test]

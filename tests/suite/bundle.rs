@@ -36,12 +36,30 @@ fn bundle(world: &World, name: &str) -> PathBuf {
     path
 }
 
-fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
+pub fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let zipped = Zipped::open(path).unwrap();
     zipped.names().into_iter().map(|name| (name.clone(), zipped.read(&name).unwrap().unwrap())).collect()
 }
 
-fn unpack(files: &BTreeMap<String, Vec<u8>>, folder: &Path) {
+/// With its digest made anew, as whoever changes a bundle can.
+pub fn sealed(mut files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
+    files.remove(DIGEST);
+    let text = digest(&files);
+    files.insert(DIGEST.to_owned(), text.into_bytes());
+    files
+}
+
+/// Without `name`, of which nothing in it says any more that it was there.
+pub fn without(files: &BTreeMap<String, Vec<u8>>, name: &str) -> BTreeMap<String, Vec<u8>> {
+    let mut files = files.clone();
+    files.remove(name);
+    let mut manifest: slm::record::bundle::Manifest = serde_json::from_slice(&files["manifest.json"]).unwrap();
+    manifest.files.retain(|one| one.file != name);
+    files.insert("manifest.json".to_owned(), manifest.text().into_bytes());
+    sealed(files)
+}
+
+pub fn unpack(files: &BTreeMap<String, Vec<u8>>, folder: &Path) {
     for (name, bytes) in files {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -50,7 +68,7 @@ fn unpack(files: &BTreeMap<String, Vec<u8>>, folder: &Path) {
 }
 
 /// Everything in ```sh blocks of `page`, run in `folder`.
-fn by_hand(folder: &Path, page: &str, before: &str) -> (bool, String) {
+pub fn by_hand(folder: &Path, page: &str, before: &str) -> (bool, String) {
     let mut script = format!("set -e\n{before}\n");
     for block in page.split("```sh\n").skip(1) {
         script.push_str(block.split("```").next().unwrap());
