@@ -425,13 +425,28 @@ fn exceptions_and_attestations_have_their_leaf_in_the_log_of_each_run() {
         "control = \"ROT-01\"\nresource = \"vault:local/app/session-key\"\nreason = \"r\"\ncompensating = \"c\"\nticket = \"T-1\"\nrequester = \"one\"\n\
          approver = \"two\"\napproved = 2026-01-01T00:00:00Z\nexpires = 2026-01-02T00:00:00Z\n",
     );
+    let attestation = "attestations/ROT-01/2020-01-01_2020-03-31.toml";
+    world.write(attestation, "statement = \"Looked at.\"\nauthor = \"ada\"\napprover = \"bo\"\nsigned = 2020-04-02T00:00:00Z\n");
     world.commit();
     world.slm(&["apply", "--auto-approve"]).exits(0);
     let all = files(&bundle(&world, "one.zip"));
     let manifest: Json = serde_json::from_slice(&all["manifest.json"]).unwrap();
-    let packed = manifest["files"].as_array().unwrap().iter().find(|one| one["path"] == "exceptions/vendor.toml").unwrap();
-    assert!(packed["entry"].is_u64(), "{packed}");
-    assert_eq!(all["evidence/exceptions/vendor.toml"], world.read("exceptions/vendor.toml").into_bytes());
+    let entries: Vec<Json> =
+        std::str::from_utf8(&all["log/entries.jsonl"]).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for path in ["exceptions/vendor.toml", attestation] {
+        let packed = manifest["files"].as_array().unwrap().iter().find(|one| one["path"] == path).unwrap();
+        let entry = &entries[usize::try_from(packed["entry"].as_u64().unwrap()).unwrap()];
+        assert_eq!((&entry["path"], &entry["sha256"], &entry["bytes"]), (&packed["path"], &packed["sha256"], &packed["bytes"]));
+        assert_eq!(all[&format!("evidence/{path}")], world.read(path).into_bytes());
+    }
+    // Changed, it has a leaf of its own in the run that saw it so.
+    world.edit(attestation, "Looked at.", "Looked at twice.");
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let later = files(&bundle(&world, "two.zip"));
+    let of =
+        |path: &str| std::str::from_utf8(&later["log/entries.jsonl"]).unwrap().matches(&format!("\"path\":\"{path}\"")).count();
+    assert_eq!((of("exceptions/vendor.toml"), of(attestation)), (1, 2));
     let run = all.keys().find(|name| name.starts_with("evidence/runs/")).unwrap();
     let run: Json = serde_json::from_slice(&all[run]).unwrap();
     assert_eq!(run["result"]["exceptions"]["standings"][0]["finding"], "expired");
