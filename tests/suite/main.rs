@@ -104,5 +104,6 @@ mod tsa;
 mod usage;
 mod vault;
 mod verify;
+mod verify_less;
 mod verify_page;
 mod workflows;
