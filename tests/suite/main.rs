@@ -106,4 +106,5 @@ mod vault;
 mod verify;
 mod verify_less;
 mod verify_page;
+mod verify_s3;
 mod workflows;
