@@ -307,6 +307,11 @@ fn a_bundle_of_a_log_that_was_forked_or_cut_off_is_found_by_a_checkpoint_that_wa
     world.slm(&["apply", "--auto-approve"]).exits(0);
     verify("longer.zip").exits(0).says("goes on     from 1 checkpoint seen before");
 
+    // What this clone knows of its log goes as well: by it, nothing would be appended.
+    let known = crate::support::git(&root, &["for-each-ref", "--format=%(refname)", "refs/slm/appended", "refs/slm/verified"]);
+    for name in String::from_utf8(known).unwrap().lines() {
+        crate::support::git(&root, &["update-ref", "-d", name]);
+    }
     crate::support::git(&root, &["update-ref", "refs/heads/slm/evidence", "refs/heads/slm/evidence~2"]);
     verify("shorter.zip").exits(7).says("error[slm::evidence-truncated]: the log has ");
     (0..3).for_each(|_| drop(world.slm(&["apply", "--auto-approve"]).exits(0)));
