@@ -30,7 +30,7 @@ pub fn recorded() -> (World, String) {
     (world, key)
 }
 
-fn bundle(world: &World, name: &str) -> PathBuf {
+pub fn bundle(world: &World, name: &str) -> PathBuf {
     let path = world.outside(name);
     world.slm(&["export", "bundle", "--out", path.to_str().unwrap()]).exits(0).says("Wrote ");
     path
@@ -291,44 +291,6 @@ fn a_bundle_that_was_changed_does_not_hold_even_when_it_is_sealed_anew() {
     without.insert("manifest.json".to_owned(), (lines.join("\n") + "\n").into_bytes());
     seal(&mut without);
     verify("without.zip", &without).exits(7).says("is of the period and was left out");
-}
-
-#[test]
-fn a_bundle_of_a_log_that_was_forked_or_cut_off_is_found_by_a_checkpoint_that_was_kept() {
-    let (world, key) = recorded();
-    let root = world.root();
-    let kept = world.outside("kept");
-    fs::write(&kept, crate::support::git(&root, &["show", "slm/evidence:log/checkpoint"])).unwrap();
-    let verify = |name: &str| {
-        let path = bundle(&world, name);
-        world.slm(&["verify", path.to_str().unwrap(), "--key", &key, "--checkpoint", kept.to_str().unwrap()])
-    };
-    verify("same.zip").exits(0).says("goes on     from 1 checkpoint seen before");
-    world.slm(&["apply", "--auto-approve"]).exits(0);
-    verify("longer.zip").exits(0).says("goes on     from 1 checkpoint seen before");
-
-    // What this clone knows of its log goes as well: by it, nothing would be appended.
-    let known = crate::support::git(&root, &["for-each-ref", "--format=%(refname)", "refs/slm/appended", "refs/slm/verified"]);
-    for name in String::from_utf8(known).unwrap().lines() {
-        crate::support::git(&root, &["update-ref", "-d", name]);
-    }
-    crate::support::git(&root, &["update-ref", "refs/heads/slm/evidence", "refs/heads/slm/evidence~2"]);
-    verify("shorter.zip").exits(7).says("error[slm::evidence-truncated]: the log has ");
-    (0..3).for_each(|_| drop(world.slm(&["apply", "--auto-approve"]).exits(0)));
-    verify("forked.zip").exits(7).says("error[slm::evidence-forked]: the log is not the one whose ");
-
-    let strange = world.outside("strange");
-    let note = fs::read_to_string(&kept).unwrap();
-    fs::write(&strange, note.split("\n\n").next().unwrap().to_owned() + "\n").unwrap();
-    let path = world.outside("forked.zip");
-    let arguments = ["verify", path.to_str().unwrap(), "--key", &key, "--checkpoint", strange.to_str().unwrap()];
-    world
-        .slm(&arguments)
-        .exits(7)
-        .says("error[slm::evidence-bad-checkpoint]")
-        .says("strange` cannot be compared with: no key of the log");
-    fs::write(&strange, "x").unwrap();
-    world.slm(&arguments).exits(1).says("strange` cannot be compared with: it is no checkpoint");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What `slm verify` says where less is proven than could be, and that every code has its place on the page.
+//! What `slm verify` says where less is proven than could be, or of a bundle by what was kept elsewhere, and that every code has its place on
+//! the page.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -94,6 +95,44 @@ fn an_anchor_that_vouches_for_nothing_yet_keeps_nothing_or_cannot_be_asked_prove
     slm(&clone, &["--key", &key]).exits(0);
     let said = slm(&clone, &["--key", &key, "--online", "--format", "json"]).exits(3);
     assert_eq!(codes(&said)[1], ["anchor-unseen"], "nothing here says which anchors there are");
+}
+
+#[test]
+fn a_bundle_of_a_log_that_was_forked_or_cut_off_is_found_by_a_checkpoint_that_was_kept() {
+    let (world, key) = crate::bundle::recorded();
+    let root = world.root();
+    let kept = world.outside("kept");
+    fs::write(&kept, crate::support::git(&root, &["show", "slm/evidence:log/checkpoint"])).unwrap();
+    let verify = |name: &str| {
+        let path = crate::bundle::bundle(&world, name);
+        world.slm(&["verify", path.to_str().unwrap(), "--key", &key, "--checkpoint", kept.to_str().unwrap()])
+    };
+    verify("same.zip").exits(0).says("goes on     from 1 checkpoint seen before");
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    verify("longer.zip").exits(0).says("goes on     from 1 checkpoint seen before");
+
+    // What this clone knows of its log goes as well: by it, nothing would be appended.
+    let known = crate::support::git(&root, &["for-each-ref", "--format=%(refname)", "refs/slm/appended", "refs/slm/verified"]);
+    for name in String::from_utf8(known).unwrap().lines() {
+        crate::support::git(&root, &["update-ref", "-d", name]);
+    }
+    crate::support::git(&root, &["update-ref", "refs/heads/slm/evidence", "refs/heads/slm/evidence~2"]);
+    verify("shorter.zip").exits(7).says("error[slm::evidence-truncated]: the log has ");
+    (0..3).for_each(|_| drop(world.slm(&["apply", "--auto-approve"]).exits(0)));
+    verify("forked.zip").exits(7).says("error[slm::evidence-forked]: the log is not the one whose ");
+
+    let strange = world.outside("strange");
+    let note = fs::read_to_string(&kept).unwrap();
+    fs::write(&strange, note.split("\n\n").next().unwrap().to_owned() + "\n").unwrap();
+    let path = world.outside("forked.zip");
+    let arguments = ["verify", path.to_str().unwrap(), "--key", &key, "--checkpoint", strange.to_str().unwrap()];
+    world
+        .slm(&arguments)
+        .exits(7)
+        .says("error[slm::evidence-bad-checkpoint]")
+        .says("strange` cannot be compared with: no key of the log");
+    fs::write(&strange, "x").unwrap();
+    world.slm(&arguments).exits(1).says("strange` cannot be compared with: it is no checkpoint");
 }
 
 /// Every code of evidence or of bundles in `text`.

@@ -62,7 +62,7 @@ fn the_page_finds_whatever_slm_finds() {
             }
         }
     };
-    std::thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(&work))));
+    std::thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(work))));
     let strange = CANNOT.iter().filter(|(name, _)| !TAMPERS.iter().any(|tamper| tamper.name == *name));
     assert_eq!(strange.count(), 0, "a name that is none");
     let wrong = wrong.into_inner().unwrap();
