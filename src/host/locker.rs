@@ -21,13 +21,15 @@ use crate::model::catalog::LockerSettings;
 use crate::model::secret::without_credentials;
 use crate::model::time::Timestamp;
 use crate::record::ledger::{Changes, FOLDER, Ledger};
-use crate::record::verify::How;
 use crate::world::{Clock, ErrorClass, WorldError};
 
 /// Rebuilds before giving up. Every lost race means that another writer got through, so this bounds the writers at once.
 const ATTEMPTS: u32 = 20;
 /// Added to the wait after each lost race.
 const BACKOFF: Duration = Duration::from_millis(25);
+
+/// Who every commit is of.
+pub(super) const WRITER: &str = "slm <slm@localhost>";
 
 /// Name of a commit, 40 hex digits.
 pub type CommitId = String;
@@ -248,7 +250,7 @@ impl Locker {
     fn text(&self, tree: Oid, parent: Option<Oid>, message: &str, [at, received]: [Timestamp; 2]) -> io::Result<Vec<u8>> {
         let mut head = format!("tree {tree}\n");
         head.extend(parent.map(|parent| format!("parent {parent}\n")));
-        let who = |at: Timestamp| format!("slm <slm@localhost> {} +0000", at.as_second());
+        let who = |at: Timestamp| format!("{WRITER} {} +0000", at.as_second());
         head.push_str(&format!("author {}\ncommitter {}\n", who(at), who(received)));
         let body = format!("\n{}\n", message.trim_end());
         let Some(signer) = &self.signer else { return Ok((head + &body).into_bytes()) };
@@ -331,7 +333,7 @@ fn changed(repo: &Repository, commit: &Commit<'_>) -> Result<Changes, git2::Erro
     let after = commit.tree()?;
     let mut files = Changes::new();
     for (how, path, id) in tree::differences(repo, before.as_ref(), Some(&after), FOLDER)? {
-        if how != How::Deleted {
+        if how.is_file() {
             files.insert(path, Some(repo.find_blob(id)?.content().to_vec().into()));
         }
     }

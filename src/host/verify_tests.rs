@@ -161,15 +161,15 @@ fn a_name_that_a_folder_has_twice_hides_nothing() {
     let root = last.tree().unwrap();
     let log = repo.find_tree(root.get_name("log").unwrap().id()).unwrap();
     let with_two = changed(&repo, &log, CHECKPOINT, None);
-    for (tree, want) in [
-        (changed(&repo, &root, "log", None), "git cannot read it: `log` is there twice"),
-        (changed(&repo, &root, "log", Some(with_two)), "git cannot read it: `checkpoint` is there twice"),
+    for (tree, code, want) in [
+        (changed(&repo, &root, "log", None), "slm::evidence-damaged", "git cannot read it: `log` is there twice"),
+        (changed(&repo, &root, "log", Some(with_two)), "slm::evidence-strange-file", "`log/checkpoint` is no file of the log"),
     ] {
         let (tree, parent) = (repo.find_tree(tree).unwrap(), last.parent(0).unwrap());
         let commit = repo.commit(None, &last.author(), &last.committer(), last.message().unwrap(), &tree, &[&parent]).unwrap();
         repo.reference(&format!("refs/heads/{BRANCH}"), commit, true, "test").unwrap();
         let finding = history(folder.path(), BRANCH, None).unwrap().finding.unwrap();
-        assert_eq!((finding.code, finding.what.as_str()), ("slm::evidence-damaged", want));
+        assert_eq!((finding.code, finding.what.as_str()), (code, want));
         assert_eq!(finding.commit, Some(commit.to_string()));
     }
 }

@@ -13,7 +13,7 @@ use super::DECISIONS;
 use super::keys;
 use super::leaf::{Leaf, hex};
 use super::ledger::{self, Standing};
-use super::log::{Verifier, leaf_hash, root_of};
+use super::log::{Verifier, leaf_hash, root_of, signature_lines};
 use super::objects::{Pointer, SUFFIX};
 use super::verify::{Finding, run_id};
 use crate::model::period::{Date, day};
@@ -222,6 +222,11 @@ impl Bundle<'_> {
         keys::fits(&all, claimed.head.size).map_err(|error| Finding::of_all("slm::evidence-bad-key", error.to_string()))?;
         let signer: Vec<Verifier> = keys::in_force(&all, claimed.head.size).map(|key| key.verifier.clone()).into_iter().collect();
         let standing = ledger::standing(&file, &signer).map_err(|error| bad(&error))?;
+        if signature_lines(&file) != signer.len() {
+            let what =
+                format!("`{CHECKPOINT}` has {} lines of signatures, and slm writes {}", signature_lines(&file), signer.len());
+            return Err(Finding::of_all("slm::evidence-bad-checkpoint", what));
+        }
         let text = self.file(ENTRIES)?;
         let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
         let hashes: Vec<_> = lines.iter().map(|line| leaf_hash(line)).collect();
