@@ -336,6 +336,12 @@ fn strip_one(repo: &Path, commits: &[String]) {
 /// A fresh clone has verified nothing yet.
 fn forget(repo: &Path) {
     git(repo, &["update-ref", "-d", "refs/slm/verified/slm/evidence"]);
+    forget_appended(repo);
+}
+
+/// Nor appended anything.
+fn forget_appended(repo: &Path) {
+    git(repo, &["update-ref", "-d", "refs/slm/appended/slm/evidence"]);
 }
 
 fn strip_all(repo: &Path, commits: &[String]) {
@@ -345,6 +351,7 @@ fn strip_all(repo: &Path, commits: &[String]) {
 }
 
 fn swap_all(repo: &Path, _: &[String]) {
+    forget(repo);
     git(repo, &["update-ref", "-d", BRANCH]);
     (0..RUNS).for_each(|number| drop(record(repo, number, None, ledger(Some(2), None))));
 }
@@ -578,10 +585,13 @@ fn rename(repo: &Path, commits: &[String]) {
 
 /// By somebody who has the key: another history from the third run on, each commit of it sound by itself.
 fn fork(repo: &Path, commits: &[String]) {
+    let seen = git(repo, &["rev-parse", "refs/slm/verified/slm/evidence"]);
+    forget(repo);
     git(repo, &["update-ref", BRANCH, &commits[2]]);
     for number in [5, 6, 7] {
         record(repo, number, None, ledger(Some(1), None));
     }
+    git(repo, &["update-ref", "refs/slm/verified/slm/evidence", &seen]);
 }
 
 fn unlogged(repo: &Path, commits: &[String]) {
@@ -729,6 +739,7 @@ fn with_allowed_signers_every_commit_must_be_signed_by_one_of_them() {
     let third = signed(2, Some("theirs"));
     named(by("ours"), &third, "2 commits", "unknown-key");
     git(repo.path(), &["update-ref", BRANCH, &commits(repo.path())[1]]);
+    forget_appended(repo.path());
     let third = signed(2, None);
     named(by("ours"), &third, "2 commits", "none");
     verified(repo.path()).exits(0).says("3 commits");
@@ -907,6 +918,7 @@ fn the_branch_of_a_clone_hides_nothing_of_what_became_of_that_of_its_origin() {
     // Another history at origin, each commit of it sound.
     git(&at, &["update-ref", BRANCH, &all[4]]);
     git(source.path(), &["update-ref", BRANCH, &all[2]]);
+    forget_appended(source.path());
     let other = record(source.path(), 5, None, ledger(Some(1), None));
     forced(&other);
     let said = verified(&at).exits(7);
@@ -929,6 +941,76 @@ fn a_run_that_was_not_pushed_yet_may_be_made_anew_and_is_not_what_is_remembered(
     record(there.path(), 3, Some(&url), ledger(Some(1), None));
     record(here.path(), 4, Some(&url), ledger(Some(1), None));
     verified(here.path()).exits(0).says("5 commits").says("goes on     from 1 checkpoint seen before");
+}
+
+/// A repository with a remote and a clone of that, in one folder: where it is, its address, and who writes.
+fn with_remote() -> (tempfile::TempDir, String, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    git(folder.path(), &["init", "-q", "--bare", "locker.git"]);
+    let url = format!("file://{}", folder.path().join("locker.git").display());
+    (folder, url, repo())
+}
+
+fn refused(repo: &Path, number: usize, remote: Option<&str>) -> String {
+    let settings = LockerSettings { remote: remote.map(str::to_owned), ..LockerSettings::default() };
+    let locker = || Locker::open(repo, &settings, None).unwrap().logged(ledger(Some(1), None), Arc::new(At(99_999)));
+    let before = git(repo, &["rev-parse", BRANCH]);
+    let asked = locker().continues().unwrap_err();
+    let files = BTreeMap::from([(format!("runs/{DAY}/{}.json", run_of(number)), b"{}\n".to_vec())]);
+    let appended = locker().append(|_| files.clone(), "run", at(99_999)).unwrap_err();
+    assert_eq!((asked.operation.as_str(), &asked.cause), (slm::host::locker::GOES_ON, &appended.cause));
+    assert_eq!(git(repo, &["rev-parse", BRANCH]), before, "nothing was appended");
+    asked.cause
+}
+
+#[test]
+fn what_was_set_back_or_rewritten_is_not_signed_anew_by_the_next_run() {
+    // A branch that is only here.
+    let repo = evidence();
+    let all = commits(repo.path());
+    git(repo.path(), &["update-ref", BRANCH, &all[3]]);
+    let said = refused(repo.path(), 5, None);
+    assert!(
+        said.starts_with("the log has 289 entries, and had 361 when it was seen here before; `slm verify` says more"),
+        "{said}"
+    );
+    assert!(said.contains("`git update-ref -d refs/slm/appended/slm/evidence` forgets what was seen"), "{said}");
+    git(repo.path(), &["update-ref", "-d", BRANCH]);
+    git(repo.path(), &["update-ref", BRANCH, &all[4]]);
+    record(repo.path(), 5, None, ledger(Some(1), None));
+
+    // One that others write as well: what was pushed or verified here is in it, or it is another.
+    for by in ["refs/slm/pushed/slm/evidence", "refs/slm/verified/slm/evidence"] {
+        let (folder, url, here) = with_remote();
+        (0..3).for_each(|number| drop(record(here.path(), number, Some(&url), ledger(Some(1), None))));
+        verified(here.path()).exits(0);
+        for name in ["refs/slm/pushed/slm/evidence", "refs/slm/verified/slm/evidence"] {
+            if name != by {
+                git(here.path(), &["update-ref", "-d", name]);
+            }
+        }
+        let (bare, there) = (folder.path().join("locker.git"), super::verify::repo());
+        let first = git(&bare, &["rev-list", "--reverse", BRANCH]).lines().next().unwrap().to_owned();
+        git(&bare, &["update-ref", BRANCH, &first]);
+        (4..6).for_each(|number| drop(record(there.path(), number, Some(&url), ledger(Some(1), None))));
+        let said = refused(here.path(), 6, Some(&url));
+        assert!(said.starts_with("the log is not the one whose 217 entries were seen here before") && said.contains(by), "{said}");
+        git(here.path(), &["update-ref", "-d", by]);
+        record(here.path(), 6, Some(&url), ledger(Some(1), None));
+    }
+
+    // Only set back, the remote gets again what was taken away.
+    let (folder, url, here) = with_remote();
+    (0..3).for_each(|number| drop(record(here.path(), number, Some(&url), ledger(Some(1), None))));
+    let bare = folder.path().join("locker.git");
+    git(&bare, &["update-ref", BRANCH, &format!("{BRANCH}~2")]);
+    record(here.path(), 3, Some(&url), ledger(Some(1), None));
+    assert_eq!(git(&bare, &["rev-list", "--count", BRANCH]), "4");
+    // A fresh clone of a writer knows of nothing: it goes on with what is there.
+    git(&bare, &["update-ref", BRANCH, &format!("{BRANCH}~2")]);
+    let fresh = super::verify::repo();
+    record(fresh.path(), 4, Some(&url), ledger(Some(1), None));
+    assert_eq!(git(&bare, &["rev-list", "--count", BRANCH]), "3");
 }
 
 /// The commands of the page, as one script that stops where one of them fails.
