@@ -23,7 +23,7 @@ use crate::record::leaf::Leaf;
 use crate::record::ledger::{self, CHECKPOINT, FOLDER};
 use crate::record::log;
 use crate::record::objects::SUFFIX;
-use crate::record::verify::{Chain, Changed, Finding, How, Remark, Step, run_id};
+use crate::record::verify::{self, Chain, Changed, Finding, How, Remark, Step, run_id};
 use crate::world::{ErrorClass, Sealed, WorldError};
 
 /// Files hashed at once, over all commits that they are of; few in tests, so that those are of several.
@@ -72,6 +72,8 @@ struct Ahead<'r, 's> {
 
 /// Why no more commits are looked at.
 enum Ended {
+    /// What one changes before the log began does not hold.
+    Unlogged(Finding),
     /// There are none.
     All,
     /// One cannot be read.
@@ -147,6 +149,7 @@ fn followed(repo: &Repository, tip: Oid, line: &[Oid], signed: Option<Signed<'_>
             read.finding = match ended {
                 None => continue,
                 Some(Ended::Damaged(id, error)) => Some(damaged(repo, id, &error)),
+                Some(Ended::Unlogged(finding)) => Some(finding),
                 Some(Ended::All) => {
                     if compared.take().is_some_and(|thread| thread.join().is_err()) {
                         tiles.doubt();
@@ -169,8 +172,14 @@ fn batch<'r>(
     let (mut waiting, mut files) = (Vec::new(), 0);
     for id in line {
         match looked_at(repo, id, !*begun) {
-            Ok(None) => *unlogged += 1,
+            Ok(None) => match before_log(repo, id, false) {
+                None => *unlogged += 1,
+                ended => return (waiting, ended),
+            },
             Ok(Some(next)) => {
+                if let Some(ended) = if *begun { None } else { before_log(repo, id, true) } {
+                    return (waiting, Some(ended));
+                }
                 *begun = true;
                 files += next.changed.len();
                 waiting.push(next);
@@ -183,6 +192,25 @@ fn batch<'r>(
         }
     }
     (waiting, Some(Ended::All))
+}
+
+/// What is wrong with what the commit `id` changes, which has no log yet, or with which the log begins.
+fn before_log(repo: &Repository, id: Oid, begins: bool) -> Option<Ended> {
+    let changed = || -> Result<Option<(Timestamp, Vec<Differs>)>, git2::Error> {
+        let commit = repo.find_commit(id)?;
+        let Some(before) = commit.parents().next() else { return Ok(None) };
+        let since = Timestamp::from_second(commit.time().seconds()).unwrap_or_default();
+        Ok(Some((since, differences(repo, Some(&before.tree()?), Some(&commit.tree()?), FOLDER)?)))
+    };
+    match changed() {
+        Ok(None) => None,
+        Ok(Some((since, changed))) => {
+            let changed: Vec<(How, &str)> = changed.iter().map(|(how, path, _)| (*how, path.as_str())).collect();
+            let (code, what) = verify::before_log(&changed, begins).err()?;
+            Some(Ended::Unlogged(Finding { code, what, commit: Some(id.to_string()), since: Some(since) }))
+        }
+        Err(error) => Some(Ended::Damaged(id, error)),
+    }
 }
 
 /// The files that are there after `waiting`, in the order of the commits: what one commit wrote is in one pack.

@@ -173,3 +173,31 @@ fn a_name_that_a_folder_has_twice_hides_nothing() {
         assert_eq!(finding.commit, Some(commit.to_string()));
     }
 }
+
+#[test]
+fn a_commit_from_before_the_log_that_the_log_does_not_begin_with_is_found() {
+    let (folder, commits) = locker(2, 3);
+    let repo = Repository::open_bare(folder.path()).unwrap();
+    let commit = |id: &str| repo.find_commit(Oid::from_str(id).unwrap()).unwrap();
+    let first = commit(&commits[0]);
+    let text = b"{\"format\":1,\"run\":{\"at\":\"2020-01-01T00:00:00Z\",\"id\":\"r9\"}}\n".to_vec();
+    let files = BTreeMap::from([("runs/r9.json".to_owned(), Some(Blob::from(text)))]);
+    let mut pack = super::super::pack::Pack::default();
+    let tree = tree::with_files(&repo, None, &files, &mut pack).unwrap();
+    pack.write(&folder.path().join("objects/pack")).unwrap();
+    repo.odb().unwrap().refresh().unwrap();
+    let tree = repo.find_tree(tree).unwrap();
+    let made = |parents: &[&Commit<'_>], tree: &Tree<'_>, message: &str| {
+        let id = repo.commit(None, &first.author(), &first.committer(), message, tree, parents).unwrap();
+        repo.find_commit(id).unwrap()
+    };
+    let made_up = made(&[], &tree, "run r9: 0 of 0 actions done");
+    let begins = made(&[&made_up], &first.tree().unwrap(), first.message().unwrap());
+    let second = commit(&commits[1]);
+    let last = made(&[&begins], &second.tree().unwrap(), second.message().unwrap());
+    repo.reference(&format!("refs/heads/{BRANCH}"), last.id(), true, "test").unwrap();
+    let read = history(folder.path(), BRANCH, None).unwrap();
+    let finding = read.finding.unwrap();
+    assert_eq!((finding.code, finding.what.as_str()), ("slm::evidence-deleted", "`runs/r9.json` is gone"));
+    assert_eq!((finding.commit, read.unlogged, read.held), (Some(begins.id().to_string()), 1, 0));
+}

@@ -18,7 +18,7 @@ use super::log::{Frontier, Growing, Hash, Head, Verifier, entries, grown, leaf_h
 use crate::model::time::Timestamp;
 
 /// Folders of what is written once: a file there never changes.
-const ONCE: [&str; 4] = ["runs/", "raw/", "plans/", "anchors/"];
+pub(super) const ONCE: [&str; 4] = ["runs/", "raw/", "plans/", "anchors/"];
 
 /// How a file came into a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -431,6 +431,33 @@ impl Chain {
             return Err(Finding::of_all("slm::evidence-forked", what));
         }
         Ok(())
+    }
+}
+
+/// That a commit from before the log changes what was there as one with a log may: nothing that is written once goes or is another, and decisions
+/// and what was seen come with a run. So whatever run is shown there is in the log, which began with everything that was there; `changed` are
+/// its files, and `begins` is true of the commit with which the log begins.
+///
+/// # Errors
+/// The first that is not so.
+pub fn before_log(changed: &[(How, &str)], begins: bool) -> Result<(), (&'static str, String)> {
+    for (how, path) in changed {
+        let once = ONCE.iter().any(|folder| path.starts_with(folder));
+        match how {
+            How::Strange => {
+                return Err(("slm::evidence-strange-file", format!("`{path}` is no plain file, and slm writes no other")));
+            }
+            How::Deleted if once => return Err(("slm::evidence-deleted", format!("`{path}` is gone"))),
+            How::Modified if once => {
+                return Err(("slm::evidence-rewritten", format!("`{path}` was there before and is never written twice")));
+            }
+            How::Added | How::Modified | How::Deleted => {}
+        }
+    }
+    let judged = changed.iter().find(|(_, path)| ["decisions/", "snapshot/"].iter().any(|folder| path.starts_with(folder)));
+    match judged.filter(|_| !begins && !changed.iter().any(|(_, path)| run_id(path).is_some())) {
+        Some((_, path)) => Err(("slm::evidence-no-run", format!("`{path}` is another, and no run comes with it"))),
+        None => Ok(()),
     }
 }
 

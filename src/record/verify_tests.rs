@@ -242,6 +242,19 @@ fn entries_that_are_not_in_the_order_of_their_paths_are_found_whoever_signed_the
 }
 
 #[test]
+fn a_run_from_before_the_log_is_one_that_the_log_began_with() {
+    let told = |changed: &[(How, &str)], begins: bool| before_log(changed, begins).map_err(|(code, _)| code);
+    let run = [(How::Added, "runs/old.json"), (How::Modified, "decisions/A-1.jsonl"), (How::Added, "README.md")];
+    assert_eq!((told(&run, false), told(&run[1..], true), told(&run[2..], false)), (Ok(()), Ok(()), Ok(())));
+    assert_eq!(told(&run[1..], false), Err("slm::evidence-no-run"));
+    for begins in [false, true] {
+        assert_eq!(told(&[(How::Deleted, "runs/made-up.json")], begins), Err("slm::evidence-deleted"));
+        assert_eq!(told(&[(How::Modified, "raw/1.json")], begins), Err("slm::evidence-rewritten"));
+        assert_eq!(told(&[(How::Strange, "raw/1.json")], begins), Err("slm::evidence-strange-file"));
+    }
+}
+
+#[test]
 fn what_was_seen_before_must_be_a_beginning_of_what_is_there() {
     let mut world = World::new();
     world.commit(&RUN, &ledger()).unwrap();

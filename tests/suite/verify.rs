@@ -635,7 +635,7 @@ fn missed(tamper: &Tamper, repo: &Path) -> Option<String> {
         let all = commits(repo);
         let mut logged = all.iter().filter(|commit| !git(repo, &["ls-tree", "--name-only", commit, "log"]).is_empty());
         let commit = logged.nth(*at).unwrap();
-        let since = git(repo, &["log", "-1", "--date=format:%Y-%m-%dT%H:%M:%SZ", "--format=%cd", commit]);
+        let since = Timestamp::from_second(git(repo, &["log", "-1", "--format=%ct", commit]).parse().unwrap()).unwrap();
         let held = if *at == 1 { "1 commit".to_owned() } else { format!("{at} commits") };
         wanted.push(format!("  first in {} of {since}; what came before holds: {held}\n", &commit[..12]));
     }
@@ -795,6 +795,45 @@ fn a_log_begins_with_what_was_there_and_vouches_for_it_from_then_on() {
     let edited = |commit: &String| Made::of(commit).with("decisions/A-1.jsonl", Some("{\"x\":1}\n"));
     rebuild(repo.path(), commits.iter().map(edited).collect());
     verified(repo.path()).exits(7).says("`decisions/A-1.jsonl` is not what the log says");
+}
+
+#[test]
+fn no_run_from_before_the_log_can_be_made_up() {
+    let repo = repo();
+    let unlogged = |id: &str, text: &str| {
+        let files = BTreeMap::from([
+            (format!("runs/{id}.json"), b"{}\n".to_vec()),
+            ("decisions/A-1.jsonl".to_owned(), text.as_bytes().to_vec()),
+        ]);
+        Locker::open(repo.path(), &LockerSettings::default(), None)
+            .unwrap()
+            .append(|_| files.clone(), &format!("run {id}"), at(-1))
+            .unwrap()
+    };
+    let old = unlogged("old", "{}\n");
+    (0..2).for_each(|number| drop(record(repo.path(), number, None, ledger(Some(1), None))));
+    verified(repo.path()).exits(0).says("1 commit before the log began");
+    let genuine = commits(repo.path());
+    // A run before all others, and one after it that says something else.
+    let made_up = Made::of(&old).with("runs/made-up.json", Some("{}\n")).with("decisions/A-1.jsonl", Some("{\"x\":1}\n"));
+    let said = |history: Vec<Made>, code: &str, commit: usize| {
+        forget(repo.path());
+        rebuild(repo.path(), history);
+        let said = verified(repo.path()).exits(7);
+        let first = commits(repo.path())[commit].clone();
+        said.says(&format!("error[slm::evidence-{code}]: "))
+            .says(&format!("first in {} of ", &first[..12]))
+            .says("holds: 0 commits");
+    };
+    let genuine = || all(&genuine);
+    said([vec![made_up.clone()], genuine()].concat(), "deleted", 1);
+    said([genuine()[..1].to_vec(), vec![made_up], genuine()[1..].to_vec()].concat(), "deleted", 2);
+    // Without a run of its own.
+    let silent = Made::of(&old).with("decisions/A-1.jsonl", Some("{\"x\":1}\n"));
+    said([genuine()[..1].to_vec(), vec![silent], genuine()[1..].to_vec()].concat(), "no-run", 1);
+    forget(repo.path());
+    rebuild(repo.path(), genuine());
+    verified(repo.path()).exits(0);
 }
 
 #[test]
