@@ -282,7 +282,7 @@ impl Period {
     /// Its first and its last instant.
     #[must_use]
     pub fn bounds(&self) -> (Timestamp, Timestamp) {
-        (midnight(self.from), before_midnight(self.to))
+        bounds(self.from, self.to)
     }
 
     /// What was non-compliant in it, by control and subject.
@@ -352,6 +352,12 @@ pub fn midnight(date: Date) -> Timestamp {
 pub fn before_midnight(date: Date) -> Timestamp {
     let next = date.checked_add(1.day()).map(midnight);
     next.ok().and_then(|next| next.checked_sub(1.nanosecond()).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// The first and the last instant of the days from `from` to `to`.
+#[must_use]
+pub fn bounds(from: Date, to: Date) -> (Timestamp, Timestamp) {
+    (midnight(from), before_midnight(to))
 }
 
 /// The day of `at`.

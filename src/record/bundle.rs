@@ -10,12 +10,15 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::DECISIONS;
+use super::anchored::{self, Filed};
+use super::bundle_runs::{self, CHECKPOINTS, began};
 use super::keys;
 use super::leaf::{Leaf, hex};
 use super::ledger::{self, Standing};
-use super::log::{Verifier, leaf_hash, root_of, signature_lines};
+use super::log::{Hash, Head, Verifier, leaf_hash, root_of, signature_lines};
 use super::objects::{Pointer, SUFFIX};
-use super::verify::{Finding, ONCE, run_id};
+use super::seen::goes_on;
+use super::verify::{Finding, ONCE, Sealed, run_id};
 use crate::model::period::{Date, day};
 use crate::model::time::Timestamp;
 
@@ -45,6 +48,9 @@ pub struct Manifest {
     /// True when everything that sources answered is in it.
     #[serde(default)]
     pub raw: bool,
+    /// True when the checkpoint of each run is in it, and everything that anchors said of those.
+    #[serde(default)]
+    pub anchors: bool,
     /// Every file of evidence.
     pub files: Vec<Packed>,
 }
@@ -81,12 +87,13 @@ impl Manifest {
         let files: Vec<String> = self.files.iter().map(line).collect();
         let controls: Vec<String> = self.controls.iter().map(|id| quoted(id)).collect();
         format!(
-            "{{\"format\": {}, \"from\": \"{}\", \"to\": \"{}\", \"controls\": [{}], {}\"files\": [\n{}\n]}}\n",
+            "{{\"format\": {}, \"from\": \"{}\", \"to\": \"{}\", \"controls\": [{}], {}{}\"files\": [\n{}\n]}}\n",
             self.format,
             self.from,
             self.to,
             controls.join(", "),
             if self.raw { "\"raw\": true, " } else { "" },
+            if self.anchors { "\"anchors\": true, " } else { "" },
             files.join(",\n")
         )
     }
@@ -112,8 +119,16 @@ pub struct Checked {
     pub standing: Option<Standing>,
     /// Keys of that log.
     pub keys: Vec<keys::Key>,
+    /// The hash of each of its entries.
+    pub leaves: Vec<Hash>,
     /// Files in it.
     pub files: u64,
+    /// The checkpoints that are in it.
+    pub sealed: Vec<Sealed>,
+    /// Runs in the log: name, and when each began by that.
+    pub runs: Vec<(String, Timestamp)>,
+    /// What anchors said.
+    pub anchors: Vec<Filed>,
     /// Files of evidence that are what was logged.
     pub proven: u64,
     /// Files of evidence from before the log began.
@@ -122,6 +137,19 @@ pub struct Checked {
     pub objects: u64,
     /// What does not hold.
     pub findings: Vec<Finding>,
+}
+
+impl Checked {
+    /// Whether the log still says what `seen`, a checkpoint from elsewhere, says.
+    ///
+    /// # Errors
+    /// When it is shorter by now, or another.
+    pub fn extends(&self, seen: &Standing) -> Result<(), Finding> {
+        let Some(standing) = &self.standing else { return Ok(()) };
+        let first = |size: u64| self.leaves.get(..usize::try_from(size).ok()?);
+        let at = |size: u64| first(size).map(|leaves| Head { size, root: root_of(leaves) });
+        goes_on(&standing.origin, &standing.head, at, seen)
+    }
 }
 
 /// What a bundle is read through: its names, and each file.
@@ -164,6 +192,7 @@ impl Bundle<'_> {
             }
         }
         checked.findings.extend(withheld(&manifest, &entries));
+        self.runs(&manifest, &entries, checked)?;
         for one in manifest.files.iter().filter(|one| one.path.ends_with(SUFFIX)) {
             match self.object(one) {
                 Ok(()) => checked.objects += 1,
@@ -171,6 +200,30 @@ impl Bundle<'_> {
             }
         }
         checked.manifest = Some(manifest);
+        Ok(())
+    }
+
+    /// Each run by its checkpoint, and what anchors said.
+    fn runs(&self, manifest: &Manifest, entries: &[Leaf], checked: &mut Checked) -> Result<(), Finding> {
+        let Some(standing) = &checked.standing else { return Ok(()) };
+        let names = self.names.iter().filter_map(|name| name.strip_prefix(CHECKPOINTS));
+        let files = names.map(|name| Ok((name.to_owned(), self.file(&format!("{CHECKPOINTS}{name}"))?)));
+        let files: BTreeMap<String, Vec<u8>> = files.collect::<Result<_, Finding>>()?;
+        let newest = Sha256::digest(self.file(CHECKPOINT)?).into();
+        let log = bundle_runs::Log { keys: &checked.keys, standing, newest, leaves: &checked.leaves };
+        let sealed = bundle_runs::sealed(&log, &files)?;
+        let runs = bundle_runs::runs(entries);
+        for one in manifest.files.iter().filter(|one| one.path.starts_with(anchored::FOLDER)) {
+            let logged = one.entry.and_then(|at| bundle_runs::logged(&sealed, at));
+            checked.anchors.push(Filed { path: one.path.clone(), bytes: self.file(&one.file)?, logged });
+        }
+        for name in self.names.iter().filter(|name| name.starts_with(anchored::FOLDER)) {
+            checked.anchors.push(Filed { path: name.clone(), bytes: self.file(name)?, logged: None });
+        }
+        checked.findings.extend(bundle_runs::dates(&sealed, &runs));
+        checked.findings.extend(bundle_runs::withheld(manifest, &sealed, entries, &runs));
+        checked.findings.extend(bundle_runs::over_nothing(&sealed, &checked.anchors));
+        (checked.sealed, checked.runs) = (sealed, runs.into_iter().map(|(_, id, began)| (id, began)).collect());
         Ok(())
     }
 
@@ -235,7 +288,7 @@ impl Bundle<'_> {
             let what = format!("the {} entries in `{ENTRIES}` do not hash to the root of the checkpoint", hashes.len());
             return Err(Finding::of_all("slm::evidence-other-root", what));
         }
-        (checked.standing, checked.keys) = (Some(standing), all);
+        (checked.standing, checked.keys, checked.leaves) = (Some(standing), all, hashes);
         let leaf = |line: &&[u8]| {
             let other = || Finding::of_all("slm::evidence-other-root", format!("`{ENTRIES}` has an entry that slm does not write"));
             Leaf::parse(line).ok_or_else(other)
@@ -321,11 +374,6 @@ fn withheld(manifest: &Manifest, entries: &[Leaf]) -> Vec<Finding> {
 
 /// The folder of what sources answered.
 const RAW: &str = "raw/";
-
-/// When a run began, as its name says: `20261124T050000Z-…`.
-fn began(id: &str) -> Option<Timestamp> {
-    id.get(..16)?.parse().ok()
-}
 
 #[cfg(test)]
 #[path = "bundle_tests.rs"]

@@ -42,6 +42,7 @@ fn bundle() -> Files {
         to: "2026-03-31".parse().unwrap(),
         controls: vec!["ROT-01".to_owned()],
         raw: false,
+        anchors: true,
         files: vec![packed("controls/ROT-01/d.jsonl", 3, "d1\n"), packed("evidence/run.json", 4, "r1\n")],
     };
     let mut files: Files = log.into_iter().filter(|(path, _)| path == CHECKPOINT || path.starts_with("log/keys/")).collect();

@@ -2,6 +2,8 @@
 
 pub mod anchored;
 pub mod bundle;
+pub mod bundle_runs;
+pub mod cadence;
 pub mod canonical;
 pub mod changes;
 pub mod findings;
@@ -17,6 +19,7 @@ pub mod past;
 pub mod period;
 pub mod reread;
 pub mod sample;
+pub mod seen;
 pub mod timestamp;
 pub mod verify;
 

@@ -15,6 +15,7 @@ use super::keys::{self, Key};
 use super::leaf::{Leaf, hex};
 use super::ledger::{self, CHECKPOINT, FOLDER, LedgerError, Standing};
 use super::log::{Frontier, Growing, Hash, Head, Verifier, entries, grown, leaf_hash, signature_lines};
+use super::seen;
 use crate::model::time::Timestamp;
 
 /// Folders of what is written once: a file there never changes.
@@ -415,22 +416,9 @@ impl Chain {
     /// # Errors
     /// When it is shorter by now, or another.
     pub fn extends(&self, seen: &Standing) -> Result<(), Finding> {
-        let head = self.head();
-        if self.origin.as_ref().is_some_and(|origin| *origin != seen.origin) {
-            let what =
-                format!("the log is `{}`, and what was seen before is `{}`", self.origin.clone().unwrap_or_default(), seen.origin);
-            return Err(Finding::of_all("slm::evidence-other-log", what));
-        }
-        if seen.head.size > head.size {
-            let what =
-                format!("the log has {} entries, and had {} when it was seen at {}", head.size, seen.head.size, seen.received);
-            return Err(Finding::of_all("slm::evidence-truncated", what));
-        }
-        if seen.head.size > 0 && !self.heads.contains(&seen.head) {
-            let what = format!("the log is not the one whose {} entries were seen at {}", seen.head.size, seen.received);
-            return Err(Finding::of_all("slm::evidence-forked", what));
-        }
-        Ok(())
+        let origin = self.origin.as_deref().unwrap_or(&seen.origin);
+        let at = |size: u64| self.heads.iter().find(|head| head.size == size).copied();
+        seen::goes_on(origin, &self.head(), at, seen)
     }
 }
 

@@ -15,7 +15,7 @@ const KEY: &str = "title = \"Key of the log\"\nowner = \"platform\"\nsatisfies =
                    [rotator]\nrandom = { length = 43, alphabet = \"alnum\" }\n\n[policy]\nrotate-every = \"30d\"\njitter = \"0d\"\n";
 
 /// A config repo with two runs in its locker, whose log is signed.
-fn recorded() -> (World, String) {
+pub fn recorded() -> (World, String) {
     let world = World::scaffolded();
     let log = "\n[locker.log]\norigin = \"acme.example/slm\"\nkey = { source = \"local\", name = \"slm/log-key\" }\n";
     world.write("slm.toml", &(world.read("slm.toml") + log));
@@ -36,12 +36,30 @@ fn bundle(world: &World, name: &str) -> PathBuf {
     path
 }
 
-fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
+pub fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let zipped = Zipped::open(path).unwrap();
     zipped.names().into_iter().map(|name| (name.clone(), zipped.read(&name).unwrap().unwrap())).collect()
 }
 
-fn unpack(files: &BTreeMap<String, Vec<u8>>, folder: &Path) {
+/// With its digest made anew, as whoever changes a bundle can.
+pub fn sealed(mut files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
+    files.remove(DIGEST);
+    let text = digest(&files);
+    files.insert(DIGEST.to_owned(), text.into_bytes());
+    files
+}
+
+/// Without `name`, of which nothing in it says any more that it was there.
+pub fn without(files: &BTreeMap<String, Vec<u8>>, name: &str) -> BTreeMap<String, Vec<u8>> {
+    let mut files = files.clone();
+    files.remove(name);
+    let mut manifest: slm::record::bundle::Manifest = serde_json::from_slice(&files["manifest.json"]).unwrap();
+    manifest.files.retain(|one| one.file != name);
+    files.insert("manifest.json".to_owned(), manifest.text().into_bytes());
+    sealed(files)
+}
+
+pub fn unpack(files: &BTreeMap<String, Vec<u8>>, folder: &Path) {
     for (name, bytes) in files {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -50,7 +68,7 @@ fn unpack(files: &BTreeMap<String, Vec<u8>>, folder: &Path) {
 }
 
 /// Everything in ```sh blocks of `page`, run in `folder`.
-fn by_hand(folder: &Path, page: &str, before: &str) -> (bool, String) {
+pub fn by_hand(folder: &Path, page: &str, before: &str) -> (bool, String) {
     let mut script = format!("set -e\n{before}\n");
     for block in page.split("```sh\n").skip(1) {
         script.push_str(block.split("```").next().unwrap());
@@ -276,6 +294,44 @@ fn a_bundle_that_was_changed_does_not_hold_even_when_it_is_sealed_anew() {
 }
 
 #[test]
+fn a_bundle_of_a_log_that_was_forked_or_cut_off_is_found_by_a_checkpoint_that_was_kept() {
+    let (world, key) = recorded();
+    let root = world.root();
+    let kept = world.outside("kept");
+    fs::write(&kept, crate::support::git(&root, &["show", "slm/evidence:log/checkpoint"])).unwrap();
+    let verify = |name: &str| {
+        let path = bundle(&world, name);
+        world.slm(&["verify", path.to_str().unwrap(), "--key", &key, "--checkpoint", kept.to_str().unwrap()])
+    };
+    verify("same.zip").exits(0).says("goes on     from 1 checkpoint seen before");
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    verify("longer.zip").exits(0).says("goes on     from 1 checkpoint seen before");
+
+    // What this clone knows of its log goes as well: by it, nothing would be appended.
+    let known = crate::support::git(&root, &["for-each-ref", "--format=%(refname)", "refs/slm/appended", "refs/slm/verified"]);
+    for name in String::from_utf8(known).unwrap().lines() {
+        crate::support::git(&root, &["update-ref", "-d", name]);
+    }
+    crate::support::git(&root, &["update-ref", "refs/heads/slm/evidence", "refs/heads/slm/evidence~2"]);
+    verify("shorter.zip").exits(7).says("error[slm::evidence-truncated]: the log has ");
+    (0..3).for_each(|_| drop(world.slm(&["apply", "--auto-approve"]).exits(0)));
+    verify("forked.zip").exits(7).says("error[slm::evidence-forked]: the log is not the one whose ");
+
+    let strange = world.outside("strange");
+    let note = fs::read_to_string(&kept).unwrap();
+    fs::write(&strange, note.split("\n\n").next().unwrap().to_owned() + "\n").unwrap();
+    let path = world.outside("forked.zip");
+    let arguments = ["verify", path.to_str().unwrap(), "--key", &key, "--checkpoint", strange.to_str().unwrap()];
+    world
+        .slm(&arguments)
+        .exits(7)
+        .says("error[slm::evidence-bad-checkpoint]")
+        .says("strange` cannot be compared with: no key of the log");
+    fs::write(&strange, "x").unwrap();
+    world.slm(&arguments).exits(1).says("strange` cannot be compared with: it is no checkpoint");
+}
+
+#[test]
 fn a_bundle_of_what_no_key_signed_is_not_believed_for_a_key_that_was_copied_into_it() {
     let begun = || {
         let world = World::scaffolded();
@@ -385,13 +441,28 @@ fn exceptions_and_attestations_have_their_leaf_in_the_log_of_each_run() {
         "control = \"ROT-01\"\nresource = \"vault:local/app/session-key\"\nreason = \"r\"\ncompensating = \"c\"\nticket = \"T-1\"\nrequester = \"one\"\n\
          approver = \"two\"\napproved = 2026-01-01T00:00:00Z\nexpires = 2026-01-02T00:00:00Z\n",
     );
+    let attestation = "attestations/ROT-01/2020-01-01_2020-03-31.toml";
+    world.write(attestation, "statement = \"Looked at.\"\nauthor = \"ada\"\napprover = \"bo\"\nsigned = 2020-04-02T00:00:00Z\n");
     world.commit();
     world.slm(&["apply", "--auto-approve"]).exits(0);
     let all = files(&bundle(&world, "one.zip"));
     let manifest: Json = serde_json::from_slice(&all["manifest.json"]).unwrap();
-    let packed = manifest["files"].as_array().unwrap().iter().find(|one| one["path"] == "exceptions/vendor.toml").unwrap();
-    assert!(packed["entry"].is_u64(), "{packed}");
-    assert_eq!(all["evidence/exceptions/vendor.toml"], world.read("exceptions/vendor.toml").into_bytes());
+    let entries: Vec<Json> =
+        std::str::from_utf8(&all["log/entries.jsonl"]).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for path in ["exceptions/vendor.toml", attestation] {
+        let packed = manifest["files"].as_array().unwrap().iter().find(|one| one["path"] == path).unwrap();
+        let entry = &entries[usize::try_from(packed["entry"].as_u64().unwrap()).unwrap()];
+        assert_eq!((&entry["path"], &entry["sha256"], &entry["bytes"]), (&packed["path"], &packed["sha256"], &packed["bytes"]));
+        assert_eq!(all[&format!("evidence/{path}")], world.read(path).into_bytes());
+    }
+    // Changed, it has a leaf of its own in the run that saw it so.
+    world.edit(attestation, "Looked at.", "Looked at twice.");
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let later = files(&bundle(&world, "two.zip"));
+    let of =
+        |path: &str| std::str::from_utf8(&later["log/entries.jsonl"]).unwrap().matches(&format!("\"path\":\"{path}\"")).count();
+    assert_eq!((of("exceptions/vendor.toml"), of(attestation)), (1, 2));
     let run = all.keys().find(|name| name.starts_with("evidence/runs/")).unwrap();
     let run: Json = serde_json::from_slice(&all[run]).unwrap();
     assert_eq!(run["result"]["exceptions"]["standings"][0]["finding"], "expired");

@@ -104,4 +104,7 @@ mod tsa;
 mod usage;
 mod vault;
 mod verify;
+mod verify_less;
+mod verify_page;
+mod verify_s3;
 mod workflows;

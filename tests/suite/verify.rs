@@ -17,7 +17,7 @@ use crate::support::{Ran, git as git_bytes};
 pub const BRANCH: &str = "refs/heads/slm/evidence";
 const RUNS: usize = 5;
 /// The folder of the day that all of them begin on.
-const DAY: &str = "2026/11/18";
+pub const DAY: &str = "2026/11/18";
 /// Enough for a second bundle and a second tile level.
 const RAW_EACH: usize = 70;
 
@@ -25,7 +25,7 @@ pub fn git(at: &Path, arguments: &[&str]) -> String {
     String::from_utf8(git_bytes(at, arguments)).unwrap().trim_end().to_owned()
 }
 
-struct At(i64);
+pub struct At(pub i64);
 
 impl Clock for At {
     fn now(&self) -> Timestamp {
@@ -79,7 +79,7 @@ pub fn repo() -> tempfile::TempDir {
 
 /// Who signs what in a locker of five runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Signs {
+pub enum Signs {
     /// Key 1, everything; whoever verifies trusts it.
     One,
     /// Nobody the first two, then key 1.
@@ -98,13 +98,13 @@ impl Signs {
         }
     }
 
-    fn trusted(self) -> String {
+    pub fn trusted(self) -> String {
         vkey(if self == Self::TwoLater { 2 } else { 1 })
     }
 }
 
 /// A locker of five runs.
-fn evidence_of(signs: Signs) -> tempfile::TempDir {
+pub fn evidence_of(signs: Signs) -> tempfile::TempDir {
     let repo = repo();
     (0..RUNS).for_each(|number| drop(record(repo.path(), number, None, signs.ledger(number))));
     repo
@@ -126,7 +126,7 @@ fn verified(at: &Path) -> Ran {
 }
 
 /// Commits of the evidence, the oldest first.
-fn commits(repo: &Path) -> Vec<String> {
+pub fn commits(repo: &Path) -> Vec<String> {
     git(repo, &["rev-list", "--reverse", BRANCH]).lines().map(str::to_owned).collect()
 }
 
@@ -231,11 +231,11 @@ fn run_of(number: usize) -> String {
 }
 
 /// One way to tamper, and by what it must be found.
-struct Tamper {
-    name: &'static str,
+pub struct Tamper {
+    pub name: &'static str,
     /// With what.
-    of: Signs,
-    by: fn(&Path, &[String]),
+    pub of: Signs,
+    pub by: fn(&Path, &[String]),
     code: &'static str,
     /// The commit that must be named, from 0; none where it is no commit that is wrong.
     first: Option<usize>,
@@ -251,7 +251,7 @@ const fn of(of: Signs, name: &'static str, by: fn(&Path, &[String]), code: &'sta
 
 /// What someone does who may write the repository and has no key that is trusted. Whoever verifies has done so before, but for those that
 /// forget it: a fresh clone knows nothing.
-const TAMPERS: &[Tamper] = &[
+pub const TAMPERS: &[Tamper] = &[
     tamper("edit", edit, "slm::evidence-edited", Some(1)),
     tamper("edit the newest", edit_newest, "slm::evidence-edited", Some(4)),
     tamper("strip a signature", strip_one, "slm::evidence-bad-signature", Some(4)),
@@ -1050,51 +1050,4 @@ fn what_was_set_back_or_rewritten_is_not_signed_anew_by_the_next_run() {
     let fresh = super::verify::repo();
     record(fresh.path(), 4, Some(&url), ledger(Some(1), None));
     assert_eq!(git(&bare, &["rev-list", "--count", BRANCH]), "3");
-}
-
-/// The commands of the page, as one script that stops where one of them fails.
-pub fn page() -> String {
-    let page = include_str!("../../docs/verify.md");
-    let blocks: Vec<&str> = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 6, "a page with other commands");
-    format!("set -euo pipefail\n{}", blocks.concat())
-}
-
-fn by_hand(repo: &Path, key: &str, seen: Option<&Path>) -> (bool, String) {
-    let scratch = tempfile::tempdir().unwrap();
-    let mut command = Command::new("bash");
-    command.arg("-c").arg(page()).current_dir(scratch.path()).env("GIT_DIR", repo.join(".git"));
-    command.env("branch", "slm/evidence").env("vkey", key).env("seen", seen.map(Path::as_os_str).unwrap_or_default());
-    let output = command.output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    (output.status.success(), said)
-}
-
-#[test]
-fn the_page_for_auditors_is_right_to_the_letter() {
-    let repo = repo();
-    (0..2).for_each(|number| drop(record(repo.path(), number, None, ledger(Some(1), None))));
-    let seen = repo.path().join("seen");
-    std::fs::write(&seen, git(repo.path(), &["show", "slm/evidence:log/checkpoint"]) + "\n").unwrap();
-    record(repo.path(), 2, None, ledger(Some(1), None));
-    let (held, said) = by_hand(repo.path(), &vkey(1), Some(&seen));
-    assert!(held, "{said}");
-    assert!(said.contains("Signature Verified Successfully"), "{said}");
-    assert!(said.contains("the root of 217 entries is the one that was signed"), "{said}");
-    assert!(said.contains("the log goes on from the 145 entries seen before"), "{said}");
-
-    let commits = commits(repo.path());
-    let refused = |key: &str, seen: Option<&Path>, by: &str| {
-        let (held, said) = by_hand(repo.path(), key, seen);
-        assert!(!held && !said.contains(by), "{said}");
-    };
-    refused(&vkey(2), None, "is the one that was signed");
-    let path = format!("raw/{DAY}/{}/page-003.json", run_of(1));
-    let edited = |(at, commit): (usize, &String)| if at >= 1 { Made::of(commit).with(&path, Some("x")) } else { Made::of(commit) };
-    rebuild(repo.path(), commits.iter().enumerate().map(edited).collect());
-    refused(&vkey(1), None, "is the one that was signed");
-    git(repo.path(), &["update-ref", BRANCH, &commits[0]]);
-    refused(&vkey(1), Some(&seen), "goes on from the");
-    let (held, said) = by_hand(repo.path(), &vkey(1), None);
-    assert!(held && said.contains("the root of 73 entries"), "{said}");
 }

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::gather::{self, Artefact, Gathered, gather};
 use super::super::{Exit, Global, Said, Trouble};
-use super::{Asked, raw, write};
+use super::{Asked, raw, sealed, write};
 use crate::evaluate::attestations::manual;
 use crate::host::archive::Archive;
 use crate::host::history::{History, Kept};
@@ -18,6 +18,7 @@ use crate::model::id::{ControlId, FrameworkId};
 use crate::model::period::{At, Period};
 use crate::model::snapshot::Snapshot;
 use crate::record::bundle::{CHECKPOINT, DIGEST, ENTRIES, MANIFEST, Manifest, OBJECTS, Packed, digest};
+use crate::record::bundle_runs::CHECKPOINTS;
 use crate::record::{decisions_path, leaf::hex, snapshot_path};
 use crate::report::bundle::{self as pages, Log, Made, Version, View};
 use crate::report::words;
@@ -58,7 +59,7 @@ pub(super) fn run(asked: &Asked, raw: bool, global: &Global) -> Result<Said, Tro
     let mut gathered = gather(global, &asked.days)?;
     let framework = asked.framework.as_deref().map(|id| gather::framework(&gathered.catalog, id)).transpose()?;
     let raw = if raw { Some(raw::Raw::read(global, &gathered)?) } else { None };
-    let files = files(&mut gathered, framework.as_ref(), raw)?;
+    let files = files(global, &mut gathered, framework.as_ref(), raw)?;
     let zip = zipped::pack(&files)?;
     write(&asked.out, &zip)?;
     let sha256 = hex(&Sha256::digest(&zip));
@@ -82,6 +83,7 @@ pub(super) fn run(asked: &Asked, raw: bool, global: &Global) -> Result<Said, Tro
 
 /// Every file of the bundle.
 fn files(
+    global: &Global,
     gathered: &mut Gathered,
     framework: Option<&FrameworkId>,
     raw: Option<raw::Raw>,
@@ -97,6 +99,10 @@ fn files(
     let mut files = Files::default();
     let (versions, texts) = decisions(&archive, history, period, &kept, &mut files)?;
     evidence(&archive, history, period, &mut files)?;
+    let sealed::Sealed { checkpoints, logged, waiting } = sealed::read(global, &archive, history, period)?;
+    logged.into_iter().for_each(|artefact| files.evidence(format!("evidence/{}", artefact.path), artefact));
+    checkpoints.into_iter().for_each(|(size, file)| files.add(&format!("{CHECKPOINTS}{size}"), file));
+    waiting.into_iter().for_each(|(path, token)| files.add(&path, token));
     let with_raw = raw.is_some();
     if let Some(raw::Raw { answers, objects }) = raw {
         answers.into_iter().for_each(|artefact| files.evidence(format!("evidence/{}", artefact.path), artefact));
@@ -112,7 +118,7 @@ fn files(
     let mut packed = std::mem::take(&mut files.packed);
     packed.sort_by(|a, b| a.file.cmp(&b.file));
     let controls = controls.iter().map(ToString::to_string).collect();
-    let manifest = Manifest { format: 1, from: period.from, to: period.to, controls, raw: with_raw, files: packed };
+    let manifest = Manifest { format: 1, from: period.from, to: period.to, controls, raw: with_raw, anchors: true, files: packed };
     files.add(MANIFEST, manifest.text());
     let digest = digest(&files.files);
     files.add(DIGEST, digest);

@@ -3,6 +3,7 @@
 mod bundle;
 mod documents;
 mod raw;
+mod sealed;
 
 use std::path::{Path, PathBuf};
 
