@@ -12,7 +12,7 @@ use super::{Exit, Global, Said, Trouble, anchor, derived, gaps, lease, notify, o
 use crate::apply::engine::stopped;
 use crate::host::clock::SystemClock;
 use crate::host::history::History;
-use crate::host::locker::{Locker, Signer};
+use crate::host::locker::{GOES_ON, Locker, Signer};
 use crate::host::repo;
 use crate::model::catalog::{Credential, LockerSettings};
 use crate::model::outcome::{Fate, Outcome};
@@ -234,7 +234,7 @@ pub(super) fn record(
     }
     let left = objects::put(session, global, &mut files);
     files.extend(anchor::waiting(session, global));
-    let commit = locker(session, global)?.append(|_| files.clone(), &message, session.at)?;
+    let commit = locker(session, global)?.append(|_| files.clone(), &message, session.at).map_err(unrecorded)?;
     // Whoever asks for the past finds the index ready; without it they make it.
     if let Err(error) = History::open(&global.root, &settings.branch) {
         tracing::debug!(%error, "the index of the locker is not up to date");
@@ -243,6 +243,12 @@ pub(super) fn record(
         tracing::debug!(%error, "the packs of the locker are as many as before");
     }
     Ok(Recorded { commit, left })
+}
+
+/// Evidence that was set back or rewritten since the run began is as broken as before.
+fn unrecorded(error: WorldError) -> Trouble {
+    let exit = if error.operation == GOES_ON { Exit::Integrity } else { Exit::Failed };
+    Trouble { exit, error: error.into() }
 }
 
 /// The locker with its log, as its key is now.

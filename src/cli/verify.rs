@@ -9,6 +9,7 @@ use serde_json::json;
 use super::verify_anchors::{self, Anchors, Log, Told};
 use super::{Exit, Global, Said, Trouble, objects, pipeline, verify_bundle, wire};
 use crate::host::clock::SystemClock;
+use crate::host::tips;
 use crate::host::verify::{self, Read};
 use crate::model::catalog::LockerSettings;
 use crate::model::locker::LogSettings;
@@ -22,7 +23,7 @@ use crate::record::seen::{self, Unbelieved};
 use crate::record::verify::{Finding, Remark};
 use crate::report;
 use crate::transport::git_signature::{AllowedSigners, Signature};
-use crate::world::Clock as _;
+use crate::world::{Clock as _, WorldError};
 
 /// Arguments of `slm verify`.
 #[derive(clap::Args, Default)]
@@ -97,7 +98,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
         args.signers.as_ref().map(|path| -> Result<_, Trouble> { Ok(AllowedSigners::parse(&std::fs::read_to_string(path)?)?) });
     let signers = signers.transpose()?;
     let signed = |signature: Option<(&str, &[u8])>, at: Timestamp| bad_signature(signers.as_ref()?, signature, at);
-    let read = verify::history(root, branch, signers.is_some().then_some(&signed))?;
+    let read = verify::history(root, branch, signers.is_some().then_some(&signed)).map_err(unseen)?;
     let mut judged = judge(args, root, branch, cadence, &pins, read)?;
     if judged.findings.is_empty() && judged.read.chain.origin().is_some() {
         let chain = &judged.read.chain;
@@ -126,13 +127,19 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     } else {
         exits.push(Exit::Clean);
         if !args.no_memory
-            && let Some(checkpoint) = verify::checkpoint(root, &judged.read.tip)?
+            && let Some(checkpoint) = tips::published(root, branch, &judged.read.tip)?
         {
             verify::remember(root, branch, &checkpoint)?;
         }
     }
     let human = human(branch, &judged);
     Ok(Said::new(exits, human, to_json(branch, &judged)))
+}
+
+/// A clone that has not all of the evidence shows nothing, neither that it holds nor that it does not.
+fn unseen(error: WorldError) -> Trouble {
+    let exit = if error.operation == tips::PARTLY { Exit::Incomplete } else { Exit::Failed };
+    Trouble { exit, error: error.into() }
 }
 
 /// The locker of the config repo; of a clone without one, what is so by default.
@@ -194,7 +201,7 @@ fn of_clones(args: &Args) -> Result<(), Trouble> {
 
 fn judge(args: &Args, root: &Path, branch: &str, cadence: Option<Limit>, pins: &[Verifier], read: Read) -> Result<Judged, Trouble> {
     let mut findings: Vec<Finding> = read.finding.clone().into_iter().collect();
-    let (mut remarks, mut unproven) = (read.chain.remarks().to_vec(), Vec::new());
+    let (mut remarks, mut unproven) = ([read.notes.clone(), read.chain.remarks().to_vec()].concat(), Vec::new());
     let mut compared = 0;
     if findings.is_empty() {
         let believed = keys::trusted(read.chain.keys(), pins, read.chain.head().size);
@@ -208,6 +215,7 @@ fn judge(args: &Args, root: &Path, branch: &str, cadence: Option<Limit>, pins: &
         }
         compared = seen.len();
         findings.extend(seen.iter().filter_map(|seen| read.chain.extends(seen).err()));
+        findings.extend(if args.no_memory { None } else { tips::set_back(root, branch)? });
         match believed {
             Ok(true) => {}
             Ok(false) => unproven.push(unpinned(read.chain.keys().is_empty())),
@@ -266,7 +274,7 @@ fn human(branch: &str, judged: &Judged) -> String {
     for Finding { code, what, commit, since } in findings {
         text.push_str(&format!("error[{code}]: {what}\n"));
         if let (Some(commit), Some(since)) = (commit, since) {
-            let held = report::words::count(commits, "commit");
+            let held = report::words::count(read.held, "commit");
             text.push_str(&format!("  first in {} of {since}; what came before holds: {held}\n", &commit[..12.min(commit.len())]));
         }
     }

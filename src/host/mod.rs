@@ -18,6 +18,7 @@ pub mod repo;
 pub mod solver;
 mod swapped;
 mod tiles;
+pub mod tips;
 pub mod tree;
 pub mod verify;
 pub mod zipped;

@@ -27,12 +27,14 @@ fn chain(began: i64) -> Chain {
     let mut chain = Chain::default();
     let step = Step {
         commit: "c1",
-        message: "run r1",
+        message: "run r1: 0 of 0 actions done",
         author: at(began),
         committer: at(began),
         parents: 0,
         changed: vec![Changed { how: How::Added, leaf }],
         run: Some(("runs/r1.json".to_owned(), run)),
+        log: files.keys().map(|path| (How::Added, path[LOG.len()..].to_owned())).collect(),
+        is: &|path, bytes| read(path).is_ok_and(|file| file.as_deref() == Some(bytes)),
         read: &read,
     };
     chain.follow(&step).unwrap();

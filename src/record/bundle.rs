@@ -15,10 +15,10 @@ use super::bundle_runs::{self, CHECKPOINTS, began};
 use super::keys;
 use super::leaf::{Leaf, hex};
 use super::ledger::{self, Standing};
-use super::log::{Hash, Head, Verifier, leaf_hash, root_of};
+use super::log::{Hash, Head, Verifier, leaf_hash, root_of, signature_lines};
 use super::objects::{Pointer, SUFFIX};
 use super::seen::goes_on;
-use super::verify::{Finding, Sealed, run_id};
+use super::verify::{Finding, ONCE, Sealed, run_id};
 use crate::model::period::{Date, day};
 use crate::model::time::Timestamp;
 
@@ -183,8 +183,9 @@ impl Bundle<'_> {
         let manifest = self.file(MANIFEST)?;
         let manifest: Manifest = serde_json::from_slice(&manifest)
             .map_err(|error| Finding::of_all("slm::bundle-lacks", format!("`{MANIFEST}` is not as slm writes it: {error}")))?;
+        let older = begins_later(&entries);
         for one in &manifest.files {
-            match logged(one, &packed, &entries) {
+            match logged(one, &packed, &entries, older) {
                 Ok(true) => checked.proven += 1,
                 Ok(false) => checked.older += 1,
                 Err(finding) => checked.findings.push(finding),
@@ -275,6 +276,11 @@ impl Bundle<'_> {
         keys::fits(&all, claimed.head.size).map_err(|error| Finding::of_all("slm::evidence-bad-key", error.to_string()))?;
         let signer: Vec<Verifier> = keys::in_force(&all, claimed.head.size).map(|key| key.verifier.clone()).into_iter().collect();
         let standing = ledger::standing(&file, &signer).map_err(|error| bad(&error))?;
+        if signature_lines(&file) != signer.len() {
+            let what =
+                format!("`{CHECKPOINT}` has {} lines of signatures, and slm writes {}", signature_lines(&file), signer.len());
+            return Err(Finding::of_all("slm::evidence-bad-checkpoint", what));
+        }
         let text = self.file(ENTRIES)?;
         let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
         let hashes: Vec<_> = lines.iter().map(|line| leaf_hash(line)).collect();
@@ -291,18 +297,31 @@ impl Bundle<'_> {
     }
 }
 
-/// True when the file is what its entry says; false when it is older than the log.
-fn logged(one: &Packed, packed: &BTreeMap<String, String>, entries: &[Leaf]) -> Result<bool, Finding> {
+/// Whether runs were recorded before the log began: its first commit has the entries of everything that was there, sorted by path.
+fn begins_later(entries: &[Leaf]) -> bool {
+    let first = 1 + entries.windows(2).take_while(|two| two[0].path < two[1].path).count();
+    entries.iter().take(first).filter(|leaf| run_id(&leaf.path).is_some()).count() > 1
+}
+
+/// True when the file is what its entry says; false when it is older than the log, which only begins later than the locker where `older`.
+fn logged(one: &Packed, packed: &BTreeMap<String, String>, entries: &[Leaf], older: bool) -> Result<bool, Finding> {
     let found = |code, what| Finding::of_all(code, what);
     let Some(is) = packed.get(&one.file) else { return Err(found("slm::bundle-lacks", format!("there is no `{}`", one.file))) };
     if *is != one.sha256 {
         return Err(found("slm::evidence-edited", format!("`{}` is not what `{MANIFEST}` says: SHA-256 {is}", one.file)));
     }
     let Some(entry) = one.entry else {
-        // Before the log only what never got an entry: whatever has one is named by it.
+        // Before the log only what never got an entry: whatever has one is named by it, and what is written once has one.
         let known = entries.iter().any(|leaf| leaf.path == one.path && hex(&leaf.sha256) == one.sha256);
-        let what = || format!("`{}` is in the log, and `{MANIFEST}` does not say where", one.file);
-        return if known { Err(found("slm::evidence-unlogged", what())) } else { Ok(false) };
+        let once = ONCE.iter().any(|folder| one.path.starts_with(folder));
+        return match (known, older && !once) {
+            (true, _) => {
+                let what = format!("`{}` is in the log, and `{MANIFEST}` does not say where", one.file);
+                Err(found("slm::evidence-unlogged", what))
+            }
+            (false, false) => Err(found("slm::evidence-unlogged", format!("`{}` is in no entry of the log", one.file))),
+            (false, true) => Ok(false),
+        };
     };
     let leaf = usize::try_from(entry).ok().and_then(|at| entries.get(at));
     match leaf {

@@ -187,3 +187,37 @@ fn a_key_that_is_only_copied_into_a_bundle_has_signed_nothing() {
     assert_eq!(past.findings[0].code, "slm::evidence-bad-checkpoint", "the heir signs from entry 8 on, and did not");
     assert_eq!(with(&signed, &[&note(1, 1, 0, None)]).findings, []);
 }
+
+#[test]
+fn what_nobody_logged_is_not_older_than_a_log_that_began_with_the_locker() {
+    let with = |path: &str| {
+        let mut files = bundle();
+        let mut manifest: Manifest = serde_json::from_slice(&files[MANIFEST]).unwrap();
+        let sha256 = hex(&Sha256::digest("made up\n"));
+        manifest.files.push(Packed { bytes: 8, entry: None, file: "evidence/more".to_owned(), path: path.to_owned(), sha256 });
+        files.insert("evidence/more".to_owned(), b"made up\n".to_vec());
+        files.insert(MANIFEST.to_owned(), manifest.text().into_bytes());
+        check(&seal(files)).findings
+    };
+    for path in ["decisions/ROT-01.jsonl", "runs/2026/20260331T060000Z-dddddddd.json", "raw/x"] {
+        let found = with(path);
+        assert_eq!(
+            found.iter().map(|one| (one.code, one.what.as_str())).collect::<Vec<_>>(),
+            [("slm::evidence-unlogged", "`evidence/more` is in no entry of the log")]
+        );
+    }
+}
+
+#[test]
+fn a_log_that_began_later_has_nothing_of_what_was_replaced_by_then() {
+    let leaf = |path: &str| Leaf::of(path, b"x");
+    let first = [leaf("decisions/A-1.jsonl"), leaf("runs/2026/1.json"), leaf("runs/2026/2.json"), leaf("snapshot/A.jsonl")];
+    let second = [leaf("decisions/A-1.jsonl"), leaf("runs/2026/3.json")];
+    let entries = [&first[..], &second].concat();
+    assert_eq!((begins_later(&entries), begins_later(&second), begins_later(&[])), (true, false, false));
+    let one = |path: &str| Packed { bytes: 1, entry: None, file: "f".to_owned(), path: path.to_owned(), sha256: "aa".to_owned() };
+    let packed = BTreeMap::from([("f".to_owned(), "aa".to_owned())]);
+    let told = |path: &str| logged(&one(path), &packed, &entries, true).map_err(|finding| finding.code);
+    assert_eq!(told("decisions/A-1.jsonl"), Ok(false), "a version from before the log");
+    assert_eq!(told("runs/2026/0.json"), Err("slm::evidence-unlogged"), "what is written once was there when it began");
+}

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::io;
 
-use super::log::{NoteError, Signer, Verifier, compose, open};
+use super::log::{NoteError, Signer, Verifier, compose, open, signature_lines};
 
 /// More keys than a log ever has; reading ends there.
 const MOST: u32 = 10_000;
@@ -112,7 +112,10 @@ pub fn read_all(origin: &str, read: impl Fn(&str) -> io::Result<Option<Vec<u8>>>
         let from = lines.next().and_then(|line| line.strip_prefix("from ")?.parse().ok()).ok_or_else(malformed)?;
         let key = Key { verifier, from };
         let before = all.last();
-        if before.is_some_and(|before| before.from >= from || before.verifier == key.verifier) {
+        let signers = 1 + usize::from(before.is_some());
+        if signature_lines(note.as_bytes()) > signers
+            || before.is_some_and(|before| before.from >= from || before.verifier == key.verifier)
+        {
             return Err(malformed());
         }
         let signed =

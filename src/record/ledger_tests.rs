@@ -180,6 +180,27 @@ fn what_no_trusted_key_signed_is_not_gone_on_with() {
 }
 
 #[test]
+fn that_a_log_goes_on_from_what_was_seen_is_proved_from_its_tiles() {
+    let files = Files::default();
+    let mut seen = vec![empty()];
+    for (from, count) in [(0, 3), (3, 250), (253, 3), (256, 60)] {
+        files.extended(&signed(), &leaves(from, count), at(0)).unwrap();
+        seen.push(files.standing().head);
+    }
+    let now = files.standing().head;
+    let told = |now: &Head, seen: &Head| goes_on(now, seen, |path| files.read(path)).map_err(|error| error.to_string());
+    assert!(seen.iter().all(|seen| told(&now, seen) == Ok(())), "{seen:?}");
+    assert_eq!(told(&seen[2], &now), Err("the log has 253 entries, and had 316 when it was seen here before".to_owned()));
+    for other in &seen[1..] {
+        let other = Head { root: [7; 32], ..*other };
+        assert_eq!(told(&now, &other), Err(format!("the log is not the one whose {} entries were seen here before", other.size)));
+    }
+    // A tile below what was seen that holds other hashes proves nothing.
+    files.0.borrow_mut().insert("log/tile/0/000".to_owned(), vec![7; 256 * 32]);
+    assert!(told(&now, &seen[2]).is_err());
+}
+
+#[test]
 fn what_was_taken_away_from_a_signed_log_is_not_taken_for_a_beginning() {
     for path in ["log/checkpoint", "log/keys/1"] {
         let files = Files::default();

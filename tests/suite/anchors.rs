@@ -229,6 +229,17 @@ fn a_mirror_that_was_rewritten_or_that_ours_does_not_go_on_from_breaks_the_evide
     let tip = git(&root, &["rev-parse", BRANCH]);
     git(&root, &["update-ref", BRANCH, &format!("{tip}~1")]);
     kept.verify(&["--no-memory", "--online"]).exits(7).says("slm::evidence-truncated").says("by anchor `mirror`");
+    // Whoever knows what was there does not; a clone that never saw it does.
+    let refused = kept.apply().exits(7);
+    assert!(
+        refused.err.contains("when it was seen here before") && !refused.out.contains("Recorded as "),
+        "{}{}",
+        refused.out,
+        refused.err
+    );
+    for seen in ["verified", "appended"] {
+        git(&root, &["update-ref", "-d", &format!("refs/slm/{seen}/slm/evidence")]);
+    }
     kept.apply().exits(7).says("Recorded as ").says("`mirror` has another log").says("one of the two was rewritten");
     assert_eq!(git(&mirror, &["rev-parse", BRANCH]), tip, "nothing is forced");
     let drift = kept.world.slm(&["report", "drift"]).exits(7).says("You must act: the evidence does not hold");
@@ -236,6 +247,7 @@ fn a_mirror_that_was_rewritten_or_that_ours_does_not_go_on_from_breaks_the_evide
     kept.verify(&["--no-memory", "--online"]).exits(7).says("slm::evidence-forked");
     // The mirror is another's.
     git(&root, &["update-ref", BRANCH, &tip]);
+    git(&root, &["update-ref", "-d", "refs/slm/appended/slm/evidence"]);
     git(&root, &["update-ref", "-d", ANCHORS]);
     let tree = format!("{tip}^{{tree}}");
     let other = git(&mirror, &["-c", "user.name=x", "-c", "user.email=x@localhost", "commit-tree", "-m", "x", &tree]);
@@ -357,6 +369,7 @@ async fn what_the_holder_of_the_key_does_to_a_stamped_log_is_found() {
 
     // All of it is made anew, with the right key and the same sizes; the tokens stay where they waited.
     git(repo, &["update-ref", "-d", BRANCH]);
+    git(repo, &["update-ref", "-d", "refs/slm/appended/slm/evidence"]);
     git(repo, &["update-ref", "-d", ANCHORS]);
     for number in 0..3 {
         stamped(repo, number, "excepted", None, &tsa).await;

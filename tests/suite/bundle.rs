@@ -295,15 +295,26 @@ fn a_bundle_that_was_changed_does_not_hold_even_when_it_is_sealed_anew() {
 
 #[test]
 fn a_bundle_of_what_no_key_signed_is_not_believed_for_a_key_that_was_copied_into_it() {
-    let (world, key) = recorded();
+    let begun = || {
+        let world = World::scaffolded();
+        world.write("slm.toml", &(world.read("slm.toml") + "\n[locker.log]\norigin = \"acme.example/slm\"\n"));
+        world.commit();
+        world.slm(&["apply", "--auto-approve"]).exits(0);
+        world
+    };
+    // Its key came later than its log.
+    let world = begun();
+    world.write("slm.toml", &(world.read("slm.toml") + "key = { source = \"local\", name = \"slm/log-key\" }\n"));
+    world.write("credentials/log-key.toml", KEY);
+    world.commit();
+    let ran = world.slm(&["apply", "--auto-approve"]);
+    assert!(ran.out.contains("Recorded as"), "{}{}", ran.out, ran.err);
+    let key = world.slm(&["verify", "--no-memory", "--format", "json"]).json()["keys"][0]["key"].as_str().unwrap().to_owned();
     let genuine = files(&bundle(&world, "one.zip"));
     let from = String::from_utf8(genuine["log/keys/1"].clone()).unwrap();
     let from: u64 = from.lines().find_map(|line| line.strip_prefix("from ")).unwrap().parse().unwrap();
     // By somebody without a key: one run of the same log, in which everything is as they like.
-    let other = World::scaffolded();
-    other.write("slm.toml", &(other.read("slm.toml") + "\n[locker.log]\norigin = \"acme.example/slm\"\n"));
-    other.commit();
-    other.slm(&["apply", "--auto-approve"]).exits(0);
+    let other = begun();
     let forged = files(&bundle(&other, "forged.zip"));
     let size: u64 = String::from_utf8(forged["log/checkpoint"].clone()).unwrap().lines().nth(1).unwrap().parse().unwrap();
     assert!(size < from, "the key signs from entry {from} on, and the forged log has {size}");

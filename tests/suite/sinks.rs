@@ -293,5 +293,6 @@ async fn each_complete_run_is_mirrored_and_one_that_did_not_see_everything_waits
 
     // A history of ours that is another is not mirrored over the one that is there.
     git(&world.root(), &["update-ref", BRANCH, &format!("{tip}~1")]);
+    git(&world.root(), &["update-ref", "-d", "refs/slm/appended/slm/evidence"]);
     world.slm(&["apply", "--auto-approve"]).exits(7).says("`copy` has another log").says("`table` has another log");
 }

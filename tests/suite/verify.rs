@@ -130,67 +130,94 @@ pub fn commits(repo: &Path) -> Vec<String> {
     git(repo, &["rev-list", "--reverse", BRANCH]).lines().map(str::to_owned).collect()
 }
 
+/// What becomes of one path.
+#[derive(Clone)]
+enum Edit {
+    Text(String),
+    /// The bytes that it has, in another mode.
+    Mode(&'static str),
+    /// A repository of its own.
+    Repository,
+    Gone,
+}
+
 /// A commit to be made: the tree of `like`, changed, with its message and its dates unless told otherwise.
 #[derive(Clone)]
 struct Made {
     like: String,
-    edits: Vec<(String, Option<String>)>,
+    edits: Vec<(String, Edit)>,
     dates: Option<(i64, i64)>,
+    message: Option<&'static str>,
+    /// Who made it, and where.
+    who: (&'static str, &'static str),
+    /// A commit that it goes on as well.
+    also: Option<String>,
+    /// A folder without a file.
+    empty: Option<&'static str>,
 }
 
 impl Made {
     fn of(like: &str) -> Self {
-        Self { like: like.to_owned(), edits: Vec::new(), dates: None }
+        let (edits, who) = (Vec::new(), ("slm", "+0000"));
+        Self { like: like.to_owned(), edits, dates: None, message: None, who, also: None, empty: None }
     }
 
-    fn with(mut self, path: &str, text: Option<&str>) -> Self {
-        self.edits.push((path.to_owned(), text.map(str::to_owned)));
+    fn edited(mut self, path: &str, edit: Edit) -> Self {
+        self.edits.push((path.to_owned(), edit));
         self
     }
+
+    fn with(self, path: &str, text: Option<&str>) -> Self {
+        self.edited(path, text.map_or(Edit::Gone, |text| Edit::Text(text.to_owned())))
+    }
+}
+
+/// `git` as `who`, with an index that is nobody's.
+fn git_as(repo: &Path, (name, zone): (&str, &str), dates: (i64, i64), arguments: &[&str], input: &str) -> String {
+    let file = repo.join(".git/other-input");
+    std::fs::write(&file, input).unwrap();
+    let mut command = Command::new("git");
+    command.current_dir(repo).args(arguments).stdin(std::fs::File::open(file).unwrap());
+    command.env("GIT_INDEX_FILE", repo.join(".git/other-index"));
+    for (person, date) in [("AUTHOR", dates.0), ("COMMITTER", dates.1)] {
+        command.env(format!("GIT_{person}_NAME"), name).env(format!("GIT_{person}_EMAIL"), "slm@localhost");
+        command.env(format!("GIT_{person}_DATE"), format!("@{date} {zone}"));
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// Writes the history anew, as whoever may write the repository can.
 fn rebuild(repo: &Path, history: Vec<Made>) {
-    let index = repo.join(".git/other-index");
     let mut parent: Option<String> = None;
-    for Made { like, edits, dates } in history {
-        let run = |arguments: &[&str], env: &[(&str, String)], input: Option<&str>| {
-            let mut command = Command::new("git");
-            command.current_dir(repo).args(arguments).env("GIT_INDEX_FILE", &index).envs(env.iter().map(|(k, v)| (k, v)));
-            command.env("GIT_AUTHOR_NAME", "slm").env("GIT_AUTHOR_EMAIL", "slm@localhost");
-            command.env("GIT_COMMITTER_NAME", "slm").env("GIT_COMMITTER_EMAIL", "slm@localhost");
-            if let Some(input) = input {
-                let file = repo.join(".git/other-input");
-                std::fs::write(&file, input).unwrap();
-                command.stdin(std::fs::File::open(file).unwrap());
-            }
-            let output = command.output().unwrap();
-            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-            String::from_utf8(output.stdout).unwrap().trim().to_owned()
-        };
-        run(&["read-tree", &like], &[], None);
-        for (path, text) in edits {
-            match text {
-                Some(text) => {
-                    let blob = run(&["hash-object", "-w", "--stdin"], &[], Some(&text));
-                    run(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")], &[], None);
+    for Made { like, edits, dates, message, who, also, empty } in history {
+        let told = git(repo, &["log", "-1", "--format=%at %ct", &like]);
+        let (author, committer) = told.split_once(' ').unwrap();
+        let dates = dates.unwrap_or_else(|| (author.parse().unwrap(), committer.parse().unwrap()));
+        let run = |arguments: &[&str], input: &str| git_as(repo, who, dates, arguments, input);
+        run(&["read-tree", &like], "");
+        for (path, edit) in edits {
+            let (mode, id) = match edit {
+                Edit::Text(text) => ("100644", run(&["hash-object", "-w", "--stdin"], &text)),
+                Edit::Mode(mode) => (mode, git(repo, &["rev-parse", &format!("{like}:{path}")])),
+                Edit::Repository => ("160000", like.clone()),
+                Edit::Gone => {
+                    run(&["update-index", "--force-remove", &path], "");
+                    continue;
                 }
-                None => drop(run(&["update-index", "--force-remove", &path], &[], None)),
-            }
+            };
+            run(&["update-index", "--add", "--cacheinfo", &format!("{mode},{id},{path}")], "");
         }
-        let tree = run(&["write-tree"], &[], None);
-        let (author, committer) = dates.unwrap_or_else(|| {
-            let told = git(repo, &["log", "-1", "--format=%at %ct", &like]);
-            let (author, committer) = told.split_once(' ').unwrap();
-            (author.parse().unwrap(), committer.parse().unwrap())
-        });
-        let env = [("GIT_AUTHOR_DATE", format!("@{author} +0000")), ("GIT_COMMITTER_DATE", format!("@{committer} +0000"))];
-        let message = git(repo, &["log", "-1", "--format=%B", &like]);
+        let mut tree = run(&["write-tree"], "");
+        if let Some(name) = empty {
+            let none = run(&["mktree"], "");
+            tree = run(&["mktree"], &format!("{}\n040000 tree {none}\t{name}\n", git(repo, &["ls-tree", &tree])));
+        }
+        let message = message.map_or_else(|| git(repo, &["log", "-1", "--format=%B", &like]), str::to_owned);
         let mut arguments = vec!["commit-tree", &tree, "-m", &message];
-        if let Some(parent) = &parent {
-            arguments.extend(["-p", parent]);
-        }
-        parent = Some(run(&arguments, &env, None));
+        parent.iter().chain(&also).for_each(|parent| arguments.extend(["-p", parent.as_str()]));
+        parent = Some(run(&arguments, ""));
     }
     git(repo, &["update-ref", BRANCH, &parent.unwrap()]);
 }
@@ -243,9 +270,20 @@ pub const TAMPERS: &[Tamper] = &[
     of(Signs::TwoLater, "with a retired key, write more than it signed", past_the_heir, "slm::evidence-bad-signature", Some(3)),
     of(Signs::TwoLater, "with a retired key, hand over to another heir", other_heir, "slm::evidence-untrusted-key", None),
     tamper("back-date", back_date, "slm::evidence-bad-date", Some(3)),
+    tamper("back-date everything", back_date_all, "slm::evidence-bad-date", Some(0)),
+    tamper("another zone of time", other_zone, "slm::evidence-strange-commit", Some(2)),
+    tamper("another author", other_author, "slm::evidence-strange-commit", Some(2)),
+    tamper("another message", other_message, "slm::evidence-bad-run", Some(2)),
+    tamper("more in the message", more_message, "slm::evidence-bad-run", Some(2)),
     tamper("reorder", reorder, "slm::evidence-other-root", Some(2)),
     tamper("delete from the middle", delete_commit, "slm::evidence-other-root", Some(2)),
     tamper("delete an artefact", delete_artefact, "slm::evidence-missing", Some(1)),
+    tamper("delete an artefact later", delete_later, "slm::evidence-deleted", Some(3)),
+    tamper("double a commit", double, "slm::evidence-no-run", Some(5)),
+    tamper("a commit of nothing", nothing, "slm::evidence-no-run", Some(5)),
+    tamper("with the key, a second commit of one run", run_twice, "slm::evidence-run-twice", Some(5)),
+    tamper("merge another history", merge, "slm::evidence-not-one-line", Some(3)),
+    tamper("begin with a merge", begin_with_merge, "slm::evidence-not-one-line", Some(0)),
     tamper("truncate the tail", truncate, "slm::evidence-truncated", None),
     tamper("replay an old checkpoint", replay, "slm::evidence-other-root", Some(4)),
     tamper("duplicate an id", duplicate, "slm::evidence-edited", Some(4)),
@@ -253,8 +291,20 @@ pub const TAMPERS: &[Tamper] = &[
     tamper("fork", fork, "slm::evidence-forked", None),
     tamper("an artefact that is not in the log", unlogged, "slm::evidence-unlogged", Some(5)),
     tamper("a log entry without artefact", without_artefact, "slm::evidence-missing", Some(4)),
-    tamper("a file hidden beside the tiles", hidden, "slm::evidence-strange-file", None),
-    tamper("a changed tile", tile, "slm::evidence-bad-tile", None),
+    tamper("a file hidden beside the tiles", hidden, "slm::evidence-strange-file", Some(4)),
+    tamper("a file hidden in the log for one commit", hidden_once, "slm::evidence-strange-file", Some(2)),
+    tamper("a key hidden in the log for one commit", key_once, "slm::evidence-strange-file", Some(2)),
+    tamper("a repository in the log", repository_in_log, "slm::evidence-strange-file", Some(4)),
+    tamper("a repository", repository, "slm::evidence-strange-file", Some(3)),
+    tamper("a file that is a link", link, "slm::evidence-strange-file", Some(0)),
+    tamper("a file that is a program", program, "slm::evidence-strange-file", Some(2)),
+    tamper("a folder of nothing", empty_folder, "slm::evidence-strange-file", Some(2)),
+    tamper("a line more below a checkpoint", more_signatures, "slm::evidence-bad-checkpoint", Some(2)),
+    tamper("a line more below a key", more_of_a_key, "slm::evidence-bad-key", Some(2)),
+    tamper("a changed tile", tile, "slm::evidence-bad-tile", Some(4)),
+    tamper("a changed tile since it was full", full_tile, "slm::evidence-bad-tile", Some(3)),
+    tamper("a changed tile for one commit", tile_once, "slm::evidence-bad-tile", Some(2)),
+    tamper("every tile taken away", no_tiles, "slm::evidence-bad-tile", Some(0)),
     tamper("drop the log", drop_log, "slm::evidence-no-checkpoint", Some(4)),
 ];
 
@@ -286,6 +336,12 @@ fn strip_one(repo: &Path, commits: &[String]) {
 /// A fresh clone has verified nothing yet.
 fn forget(repo: &Path) {
     git(repo, &["update-ref", "-d", "refs/slm/verified/slm/evidence"]);
+    forget_appended(repo);
+}
+
+/// Nor appended anything.
+fn forget_appended(repo: &Path) {
+    git(repo, &["update-ref", "-d", "refs/slm/appended/slm/evidence"]);
 }
 
 fn strip_all(repo: &Path, commits: &[String]) {
@@ -295,6 +351,7 @@ fn strip_all(repo: &Path, commits: &[String]) {
 }
 
 fn swap_all(repo: &Path, _: &[String]) {
+    forget(repo);
     git(repo, &["update-ref", "-d", BRANCH]);
     (0..RUNS).for_each(|number| drop(record(repo, number, None, ledger(Some(2), None))));
 }
@@ -354,6 +411,135 @@ fn back_date(repo: &Path, commits: &[String]) {
     rebuild(repo, history);
 }
 
+/// Each commit of the history as `change` has it.
+fn each(repo: &Path, commits: &[String], change: impl Fn(usize, Made) -> Made) {
+    rebuild(repo, all(commits).into_iter().enumerate().map(|(at, made)| change(at, made)).collect());
+}
+
+/// One commit as `change` has it, and the others as they were.
+fn one(repo: &Path, commits: &[String], at: usize, change: impl Fn(Made) -> Made) {
+    each(repo, commits, |number, made| if number == at { change(made) } else { made });
+}
+
+fn back_date_all(repo: &Path, commits: &[String]) {
+    let month = 30 * 86_400;
+    each(repo, commits, |number, made| {
+        let began = at(number as i64 * 3_600).as_second();
+        Made { dates: Some((began - month, began + 60 - month)), ..made }
+    });
+}
+
+fn other_zone(repo: &Path, commits: &[String]) {
+    one(repo, commits, 2, |made| Made { who: ("slm", "+0200"), ..made });
+}
+
+fn other_author(repo: &Path, commits: &[String]) {
+    one(repo, commits, 2, |made| Made { who: ("the auditor", "+0000"), ..made });
+}
+
+fn other_message(repo: &Path, commits: &[String]) {
+    one(repo, commits, 2, |made| Made { message: Some("run 20261118T020000Z-aaaa0002: 9 of 9 actions done"), ..made });
+}
+
+fn more_message(repo: &Path, commits: &[String]) {
+    let message = Some("run 20261118T020000Z-aaaa0002: 0 of 0 actions done\n\nApproved-by: somebody");
+    one(repo, commits, 2, |made| Made { message, ..made });
+}
+
+fn delete_later(repo: &Path, commits: &[String]) {
+    let path = format!("raw/{DAY}/{}/page-003.json", run_of(1));
+    each(repo, commits, |number, made| if number >= 3 { made.with(&path, None) } else { made });
+}
+
+fn double(repo: &Path, commits: &[String]) {
+    rebuild(repo, all(commits).into_iter().chain([Made::of(&commits[4])]).collect());
+}
+
+fn nothing(repo: &Path, commits: &[String]) {
+    let approved = Made { message: Some("run approved by the auditor"), ..Made::of(&commits[4]) };
+    rebuild(repo, all(commits).into_iter().chain([approved]).collect());
+}
+
+/// By somebody who has the key: the run is recorded once more, where a run of another day lies.
+fn run_twice(repo: &Path, _: &[String]) {
+    let (id, began) = (run_of(4), at(4 * 3_600));
+    let locker =
+        Locker::open(repo, &LockerSettings::default(), None).unwrap().logged(ledger(Some(1), None), Arc::new(At(5 * 3_600)));
+    let run = format!("{{\"format\":1,\"run\":{{\"at\":\"{began}\",\"id\":\"{id}\"}}}}\n").into_bytes();
+    let files = BTreeMap::from([(format!("runs/2026/11/19/{id}.json"), run)]);
+    locker.append(|_| files.clone(), &format!("run {id}: 0 of 0 actions done"), began).unwrap();
+}
+
+fn merge(repo: &Path, commits: &[String]) {
+    one(repo, commits, 3, |made| Made { also: Some(commits[1].clone()), ..made });
+}
+
+fn begin_with_merge(repo: &Path, commits: &[String]) {
+    let none = git_as(repo, ("slm", "+0000"), (0, 0), &["mktree"], "");
+    let unlogged = git_as(repo, ("slm", "+0000"), (0, 0), &["commit-tree", &none, "-m", "before"], "");
+    let other = git_as(repo, ("slm", "+0000"), (0, 0), &["commit-tree", &none, "-m", "beside"], "");
+    let history = all(commits).into_iter().enumerate();
+    let both = history.map(|(number, made)| if number == 0 { Made { also: Some(other.clone()), ..made } } else { made });
+    rebuild(repo, [Made::of(&unlogged)].into_iter().chain(both).collect());
+}
+
+fn hidden_once(repo: &Path, commits: &[String]) {
+    one(repo, commits, 2, |made| made.with("log/notes.jsonl", Some("{\"approved-by\":\"x\"}\n")));
+}
+
+fn key_once(repo: &Path, commits: &[String]) {
+    one(repo, commits, 2, |made| made.with("log/keys/3", Some("acme.example/slm\nkey 3\n")));
+}
+
+fn repository_in_log(repo: &Path, commits: &[String]) {
+    one(repo, commits, 4, |made| made.edited("log/more", Edit::Repository));
+}
+
+fn repository(repo: &Path, commits: &[String]) {
+    each(repo, commits, |number, made| if number >= 3 { made.edited("raw/more", Edit::Repository) } else { made });
+}
+
+fn link(repo: &Path, commits: &[String]) {
+    each(repo, commits, |_, made| made.edited("decisions/ROT-01.jsonl", Edit::Mode("120000")));
+}
+
+fn program(repo: &Path, commits: &[String]) {
+    one(repo, commits, 2, |made| made.edited("decisions/ROT-01.jsonl", Edit::Mode("100755")));
+}
+
+fn empty_folder(repo: &Path, commits: &[String]) {
+    one(repo, commits, 2, |made| Made { empty: Some("zzz-compliant"), ..made });
+}
+
+fn more_signatures(repo: &Path, commits: &[String]) {
+    let note = git(repo, &["show", &format!("{}:log/checkpoint", commits[2])]) + "\n\u{2014} the-auditor AAAAAAAAAAAA\n";
+    one(repo, commits, 2, |made| made.with("log/checkpoint", Some(&note)));
+}
+
+fn more_of_a_key(repo: &Path, commits: &[String]) {
+    let note = git(repo, &["show", &format!("{}:log/keys/1", commits[2])]) + "\n\u{2014} the-auditor AAAAAAAAAAAA\n";
+    one(repo, commits, 2, |made| made.with("log/keys/1", Some(&note)));
+}
+
+/// The first 256 entries are there with the fourth run.
+fn full_tile(repo: &Path, commits: &[String]) {
+    let other = "0123456789abcdef".repeat(512);
+    each(repo, commits, |number, made| if number >= 3 { made.with("log/tile/0/000", Some(&other)) } else { made });
+}
+
+fn tile_once(repo: &Path, commits: &[String]) {
+    let size: usize = git(repo, &["show", &format!("{}:log/checkpoint", commits[2])]).lines().nth(1).unwrap().parse().unwrap();
+    one(repo, commits, 2, |made| made.with(&format!("log/tile/0/000.p/{size}"), Some(&"x".repeat(32 * size))));
+}
+
+fn no_tiles(repo: &Path, commits: &[String]) {
+    each(repo, commits, |_, mut made| {
+        let all = git(repo, &["ls-tree", "-r", "--name-only", &made.like, "log/tile"]);
+        made.edits.extend(all.lines().map(|path| (path.to_owned(), Edit::Gone)));
+        made
+    });
+}
+
 fn reorder(repo: &Path, commits: &[String]) {
     let mut history = all(commits);
     history.swap(2, 3);
@@ -399,10 +585,13 @@ fn rename(repo: &Path, commits: &[String]) {
 
 /// By somebody who has the key: another history from the third run on, each commit of it sound by itself.
 fn fork(repo: &Path, commits: &[String]) {
+    let seen = git(repo, &["rev-parse", "refs/slm/verified/slm/evidence"]);
+    forget(repo);
     git(repo, &["update-ref", BRANCH, &commits[2]]);
     for number in [5, 6, 7] {
         record(repo, number, None, ledger(Some(1), None));
     }
+    git(repo, &["update-ref", "refs/slm/verified/slm/evidence", &seen]);
 }
 
 fn unlogged(repo: &Path, commits: &[String]) {
@@ -442,8 +631,11 @@ fn missed(tamper: &Tamper, repo: &Path) -> Option<String> {
     let said = slm(repo, &["--key", &of.trusted()]);
     let mut wanted = vec![format!("error[{code}]: ")];
     if let Some(at) = first {
-        let commit = &commits(repo)[*at];
-        let since = git(repo, &["log", "-1", "--date=format:%Y-%m-%dT%H:%M:%SZ", "--format=%cd", commit]);
+        // What was before the log began is followed by nobody.
+        let all = commits(repo);
+        let mut logged = all.iter().filter(|commit| !git(repo, &["ls-tree", "--name-only", commit, "log"]).is_empty());
+        let commit = logged.nth(*at).unwrap();
+        let since = Timestamp::from_second(git(repo, &["log", "-1", "--format=%ct", commit]).parse().unwrap()).unwrap();
         let held = if *at == 1 { "1 commit".to_owned() } else { format!("{at} commits") };
         wanted.push(format!("  first in {} of {since}; what came before holds: {held}\n", &commit[..12]));
     }
@@ -498,6 +690,59 @@ fn a_key_that_nobody_vouches_for_proves_less_and_one_that_is_another_nothing() {
     record(plain.path(), 0, None, ledger(None, None));
     slm(plain.path(), &[]).exits(3).says("no key signs the log");
     slm(plain.path(), &["--key", &vkey(1)]).exits(7);
+    // Without a log nothing is proven at all.
+    let none = super::verify::repo();
+    let files = BTreeMap::from([("runs/r0.json".to_owned(), b"{}\n".to_vec())]);
+    Locker::open(none.path(), &LockerSettings::default(), None).unwrap().append(|_| files.clone(), "run r0", at(0)).unwrap();
+    let said = slm(none.path(), &["--format", "json"]).exits(3).json();
+    assert_eq!(said["unproven"][1]["code"], "slm::evidence-without-log", "{said}");
+    slm(none.path(), &["--key", &vkey(1)]).exits(7).says("error[slm::evidence-untrusted-key]");
+}
+
+#[test]
+fn with_allowed_signers_every_commit_must_be_signed_by_one_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["ours", "theirs"] {
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"])
+            .arg(folder.path().join(name))
+            .status();
+        assert!(made.unwrap().success());
+        let public = std::fs::read_to_string(folder.path().join(format!("{name}.pub"))).unwrap();
+        std::fs::write(folder.path().join(format!("{name}.allowed")), format!("slm@localhost {public}")).unwrap();
+    }
+    let repo = repo();
+    let signed = |number: usize, key: Option<&str>| {
+        let signer = key.map(|name| slm::host::git::Signer::open(&folder.path().join(name)).unwrap());
+        let id = run_of(number);
+        let began = number as i64 * 3_600;
+        let locker = Locker::open(repo.path(), &LockerSettings::default(), signer).unwrap();
+        let run = format!("{{\"format\":1,\"run\":{{\"at\":\"{}\",\"id\":\"{id}\"}}}}\n", at(began)).into_bytes();
+        let files = BTreeMap::from([(format!("runs/{DAY}/{id}.json"), run)]);
+        let locker = locker.logged(ledger(Some(1), None), Arc::new(At(began + 60)));
+        locker.append(|_| files.clone(), &format!("run {id}: 0 of 0 actions done"), at(began)).unwrap()
+    };
+    (0..2).for_each(|number| drop(signed(number, Some("ours"))));
+    let by = |name: &str| {
+        slm(repo.path(), &["--key", &vkey(1), "--signers", folder.path().join(format!("{name}.allowed")).to_str().unwrap()])
+    };
+    by("ours").exits(0).says("2 commits");
+    let named = |said: Ran, commit: &str, held: &str, why: &str| {
+        let said = said.exits(7);
+        said.says(&format!(
+            "error[slm::evidence-bad-commit-signature]: the signature of the commit is: {why}\n  first in {} of ",
+            &commit[..12]
+        ))
+        .says(&format!("what came before holds: {held}\n"));
+    };
+    named(by("theirs"), &commits(repo.path())[0], "0 commits", "unknown-key");
+    let third = signed(2, Some("theirs"));
+    named(by("ours"), &third, "2 commits", "unknown-key");
+    git(repo.path(), &["update-ref", BRANCH, &commits(repo.path())[1]]);
+    forget_appended(repo.path());
+    let third = signed(2, None);
+    named(by("ours"), &third, "2 commits", "none");
+    verified(repo.path()).exits(0).says("3 commits");
 }
 
 #[test]
@@ -550,6 +795,45 @@ fn a_log_begins_with_what_was_there_and_vouches_for_it_from_then_on() {
     let edited = |commit: &String| Made::of(commit).with("decisions/A-1.jsonl", Some("{\"x\":1}\n"));
     rebuild(repo.path(), commits.iter().map(edited).collect());
     verified(repo.path()).exits(7).says("`decisions/A-1.jsonl` is not what the log says");
+}
+
+#[test]
+fn no_run_from_before_the_log_can_be_made_up() {
+    let repo = repo();
+    let unlogged = |id: &str, text: &str| {
+        let files = BTreeMap::from([
+            (format!("runs/{id}.json"), b"{}\n".to_vec()),
+            ("decisions/A-1.jsonl".to_owned(), text.as_bytes().to_vec()),
+        ]);
+        Locker::open(repo.path(), &LockerSettings::default(), None)
+            .unwrap()
+            .append(|_| files.clone(), &format!("run {id}"), at(-1))
+            .unwrap()
+    };
+    let old = unlogged("old", "{}\n");
+    (0..2).for_each(|number| drop(record(repo.path(), number, None, ledger(Some(1), None))));
+    verified(repo.path()).exits(0).says("1 commit before the log began");
+    let genuine = commits(repo.path());
+    // A run before all others, and one after it that says something else.
+    let made_up = Made::of(&old).with("runs/made-up.json", Some("{}\n")).with("decisions/A-1.jsonl", Some("{\"x\":1}\n"));
+    let said = |history: Vec<Made>, code: &str, commit: usize| {
+        forget(repo.path());
+        rebuild(repo.path(), history);
+        let said = verified(repo.path()).exits(7);
+        let first = commits(repo.path())[commit].clone();
+        said.says(&format!("error[slm::evidence-{code}]: "))
+            .says(&format!("first in {} of ", &first[..12]))
+            .says("holds: 0 commits");
+    };
+    let genuine = || all(&genuine);
+    said([vec![made_up.clone()], genuine()].concat(), "deleted", 1);
+    said([genuine()[..1].to_vec(), vec![made_up], genuine()[1..].to_vec()].concat(), "deleted", 2);
+    // Without a run of its own.
+    let silent = Made::of(&old).with("decisions/A-1.jsonl", Some("{\"x\":1}\n"));
+    said([genuine()[..1].to_vec(), vec![silent], genuine()[1..].to_vec()].concat(), "no-run", 1);
+    forget(repo.path());
+    rebuild(repo.path(), genuine());
+    verified(repo.path()).exits(0);
 }
 
 #[test]
@@ -607,4 +891,163 @@ fn a_clone_remembers_what_it_saw_and_a_forced_push_is_found_by_it() {
     git(folder.path(), &["clone", "-q", "--no-checkout", &url, "fresh"]);
     verified(&fresh).exits(0).says("2 commits");
     slm(&fresh, &["--key", &vkey(1), "--no-memory", "--checkpoint", "../seen"]).exits(7).says("slm::evidence-truncated");
+}
+
+#[test]
+fn a_clone_that_has_not_everything_contradicts_nothing_and_says_what_brings_the_rest() {
+    let source = evidence();
+    git(source.path(), &["config", "uploadpack.allowFilter", "true"]);
+    let url = format!("file://{}", source.path().display());
+    let folder = tempfile::tempdir().unwrap();
+    for (name, filter, says, fetch) in [
+        ("one", &["--depth", "1"][..], "it is shallow, and begins 1 commit before the newest", &["fetch", "-q", "--unshallow"][..]),
+        ("two", &["--depth", "2"], "it is shallow, and begins 2 commits before the newest", &["fetch", "-q", "--unshallow"]),
+        ("blobs", &["--filter=blob:none"], "it was made with a filter", &["fetch", "-q", "--refetch", "--no-filter"]),
+        ("trees", &["--filter=tree:0"], "it was made with a filter", &["fetch", "-q", "--refetch", "--no-filter"]),
+        ("large", &["--filter=blob:limit=4k"], "it was made with a filter", &["fetch", "-q", "--refetch", "--no-filter"]),
+    ] {
+        let clone = [&["clone", "-q", "--no-checkout", "-b", "slm/evidence"], filter, &[&url, name]].concat();
+        git(folder.path(), &clone);
+        let at = folder.path().join(name);
+        let said = verified(&at);
+        assert_eq!((said.code, said.out.as_str()), (3, ""), "{name}: {}", said.err);
+        let told = format!("could not follow the evidence in a clone that has not all of it: {says}");
+        let command = format!("`git {}`", fetch.join(" ").replace(" -q", ""));
+        assert!(said.err.contains(&told) && said.err.contains(&command), "{name}: {}", said.err);
+        git(&at, fetch);
+        verified(&at).exits(0).says("5 commits");
+    }
+    // Shallow, and none of it below the evidence; and with a filter, but damaged all the same.
+    let whole = folder.path().join("two");
+    std::fs::write(whole.join(".git/shallow"), format!("{}\n", commits(source.path())[0])).unwrap();
+    verified(&whole).exits(0).says("5 commits");
+    let mut history = all(&commits(source.path()));
+    history[4] = Made::of(&commits(source.path())[4]).with("decisions/ROT-01.jsonl", Some("{}\n"));
+    rebuild(source.path(), history);
+    git(folder.path(), &["clone", "-q", "--no-checkout", "-b", "slm/evidence", "--filter=blob:limit=1g", &url, "edited"]);
+    verified(&folder.path().join("edited")).exits(7).says("error[slm::evidence-edited]");
+}
+
+#[test]
+fn the_branch_of_a_clone_hides_nothing_of_what_became_of_that_of_its_origin() {
+    let source = evidence();
+    let all = commits(source.path());
+    let url = format!("file://{}", source.path().display());
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("clone");
+    git(folder.path(), &["clone", "-q", "--no-checkout", "-b", "slm/evidence", &url, "clone"]);
+    let forced = |to: &str| {
+        git(source.path(), &["update-ref", BRANCH, to]);
+        git(&at, &["fetch", "-q", "--force", "origin", "+refs/heads/*:refs/remotes/origin/*"]);
+    };
+    // Before anything was verified here, either may be the one that is right.
+    forced(&all[2]);
+    let fresh = slm(&at, &["--key", &vkey(1), "--no-memory"]).exits(0).says("5 commits");
+    fresh.says("note        looked at is the branch here, which is 2 commits ahead of that of `origin`: not pushed yet, or taken away there");
+    forced(&all[4]);
+    verified(&at).exits(0).says("5 commits");
+    forced(&all[2]);
+    let said = verified(&at).exits(7);
+    said.says("error[slm::evidence-truncated]: the log has 217 entries at `origin`, and had 361 when it was seen at ");
+    // What origin has more is looked at.
+    forced(&all[4]);
+    git(&at, &["update-ref", BRANCH, &all[1]]);
+    verified(&at).exits(0).says("5 commits");
+    verified(&at).says("note        looked at is the branch of `origin`, which is 3 commits ahead of the one here");
+    // Another history at origin, each commit of it sound.
+    git(&at, &["update-ref", BRANCH, &all[4]]);
+    git(source.path(), &["update-ref", BRANCH, &all[2]]);
+    forget_appended(source.path());
+    let other = record(source.path(), 5, None, ledger(Some(1), None));
+    forced(&other);
+    let said = verified(&at).exits(7);
+    said.says("error[slm::evidence-forked]: the branch here and that of `origin` are two histories, with 2 commits only here and 1 commit only there");
+}
+
+#[test]
+fn a_run_that_was_not_pushed_yet_may_be_made_anew_and_is_not_what_is_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let bare = folder.path().join("locker.git");
+    git(folder.path(), &["init", "-q", "--bare", "locker.git"]);
+    let url = format!("file://{}", bare.display());
+    let (here, there) = (repo(), repo());
+    (0..2).for_each(|number| drop(record(here.path(), number, Some(&url), ledger(Some(1), None))));
+    let away = folder.path().join("away.git");
+    std::fs::rename(&bare, &away).unwrap();
+    assert!(std::panic::catch_unwind(|| record(here.path(), 2, Some(&url), ledger(Some(1), None))).is_err(), "it cannot be pushed");
+    verified(here.path()).exits(0).says("3 commits");
+    std::fs::rename(&away, &bare).unwrap();
+    record(there.path(), 3, Some(&url), ledger(Some(1), None));
+    record(here.path(), 4, Some(&url), ledger(Some(1), None));
+    verified(here.path()).exits(0).says("5 commits").says("goes on     from 1 checkpoint seen before");
+}
+
+/// A repository with a remote and a clone of that, in one folder: where it is, its address, and who writes.
+fn with_remote() -> (tempfile::TempDir, String, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    git(folder.path(), &["init", "-q", "--bare", "locker.git"]);
+    let url = format!("file://{}", folder.path().join("locker.git").display());
+    (folder, url, repo())
+}
+
+fn refused(repo: &Path, number: usize, remote: Option<&str>) -> String {
+    let settings = LockerSettings { remote: remote.map(str::to_owned), ..LockerSettings::default() };
+    let locker = || Locker::open(repo, &settings, None).unwrap().logged(ledger(Some(1), None), Arc::new(At(99_999)));
+    let before = git(repo, &["rev-parse", BRANCH]);
+    let asked = locker().continues().unwrap_err();
+    let files = BTreeMap::from([(format!("runs/{DAY}/{}.json", run_of(number)), b"{}\n".to_vec())]);
+    let appended = locker().append(|_| files.clone(), "run", at(99_999)).unwrap_err();
+    assert_eq!((asked.operation.as_str(), &asked.cause), (slm::host::locker::GOES_ON, &appended.cause));
+    assert_eq!(git(repo, &["rev-parse", BRANCH]), before, "nothing was appended");
+    asked.cause
+}
+
+#[test]
+fn what_was_set_back_or_rewritten_is_not_signed_anew_by_the_next_run() {
+    // A branch that is only here.
+    let repo = evidence();
+    let all = commits(repo.path());
+    git(repo.path(), &["update-ref", BRANCH, &all[3]]);
+    let said = refused(repo.path(), 5, None);
+    assert!(
+        said.starts_with("the log has 289 entries, and had 361 when it was seen here before; `slm verify` says more"),
+        "{said}"
+    );
+    assert!(said.contains("`git update-ref -d refs/slm/appended/slm/evidence` forgets what was seen"), "{said}");
+    git(repo.path(), &["update-ref", "-d", BRANCH]);
+    git(repo.path(), &["update-ref", BRANCH, &all[4]]);
+    record(repo.path(), 5, None, ledger(Some(1), None));
+
+    // One that others write as well: what was pushed or verified here is in it, or it is another.
+    for by in ["refs/slm/pushed/slm/evidence", "refs/slm/verified/slm/evidence"] {
+        let (folder, url, here) = with_remote();
+        (0..3).for_each(|number| drop(record(here.path(), number, Some(&url), ledger(Some(1), None))));
+        verified(here.path()).exits(0);
+        for name in ["refs/slm/pushed/slm/evidence", "refs/slm/verified/slm/evidence"] {
+            if name != by {
+                git(here.path(), &["update-ref", "-d", name]);
+            }
+        }
+        let (bare, there) = (folder.path().join("locker.git"), super::verify::repo());
+        let first = git(&bare, &["rev-list", "--reverse", BRANCH]).lines().next().unwrap().to_owned();
+        git(&bare, &["update-ref", BRANCH, &first]);
+        (4..6).for_each(|number| drop(record(there.path(), number, Some(&url), ledger(Some(1), None))));
+        let said = refused(here.path(), 6, Some(&url));
+        assert!(said.starts_with("the log is not the one whose 217 entries were seen here before") && said.contains(by), "{said}");
+        git(here.path(), &["update-ref", "-d", by]);
+        record(here.path(), 6, Some(&url), ledger(Some(1), None));
+    }
+
+    // Only set back, the remote gets again what was taken away.
+    let (folder, url, here) = with_remote();
+    (0..3).for_each(|number| drop(record(here.path(), number, Some(&url), ledger(Some(1), None))));
+    let bare = folder.path().join("locker.git");
+    git(&bare, &["update-ref", BRANCH, &format!("{BRANCH}~2")]);
+    record(here.path(), 3, Some(&url), ledger(Some(1), None));
+    assert_eq!(git(&bare, &["rev-list", "--count", BRANCH]), "4");
+    // A fresh clone of a writer knows of nothing: it goes on with what is there.
+    git(&bare, &["update-ref", BRANCH, &format!("{BRANCH}~2")]);
+    let fresh = super::verify::repo();
+    record(fresh.path(), 4, Some(&url), ledger(Some(1), None));
+    assert_eq!(git(&bare, &["rev-list", "--count", BRANCH]), "3");
 }
