@@ -12,7 +12,8 @@ use slm::record::ledger::Ledger;
 use slm::record::objects::{Pointer, packed};
 
 use crate::support::World;
-use crate::verify::{At, BRANCH, DAY, TAMPERS, at, commits, evidence_of, git, ledger, repo, slm, vkey};
+use crate::tampers::TAMPERS;
+use crate::verify::{At, BRANCH, DAY, at, commits, evidence_of, git, ledger, repo, slm, vkey};
 
 /// Ways to tamper that `slm verify` finds and the page does not, and why.
 const CANNOT: [(&str, &str); 0] = [];
