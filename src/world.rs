@@ -155,7 +155,8 @@ pub trait SecretStore: Send + Sync {
     /// Reads one version by id.
     async fn read(&self, secret: &SecretRef, version: &VersionId) -> Result<Secret, WorldError>;
     /// Writes `value` as `version` with the label [`PENDING`], creating the secret when it does not exist. The same value again is
-    /// no change; another value under a taken id is [`ErrorClass::Conflict`].
+    /// no change; another value under a taken id is [`ErrorClass::Conflict`]. Nothing that is written is in force by that, the first
+    /// version neither: a store that sees to that itself has something of its own there before, and shows it to nobody.
     async fn put(&self, secret: &SecretRef, version: &VersionId, value: &Secret) -> Result<(), WorldError>;
     /// Moves [`CURRENT`] from `from` to `to`; [`ErrorClass::Conflict`] when it is not on `from`.
     async fn promote(&self, secret: &SecretRef, from: Option<&VersionId>, to: &VersionId) -> Result<(), WorldError>;

@@ -8,11 +8,10 @@ use zeroize::Zeroizing;
 use super::decide::Mark;
 use super::gate::{Reading, gate, soaked};
 use super::job::{Goal, Job};
-use super::observation::{
-    Content, Ending, Key, Last, Marks, Observation, Place, Records, Role, Sight, Slot, Verdict, condemned, last_use,
-};
+use super::observation::{Content, Ending, Key, Last, Marks, Observation, Place, Records, Role, Sight, Slot, Verdict, last_use};
 use crate::model::catalog::{Letters, OnDeadline};
 use crate::model::id::{ConsumerId, RegisterName, VersionId};
+use crate::model::marker;
 use crate::model::names;
 use crate::model::outcome::{Fate, Readings};
 use crate::model::secret::Secret;
@@ -316,13 +315,11 @@ async fn contents(
             continue;
         }
         let content = match job.store.read(goal.secret, id).await {
-            Ok(value) => match condemned(&value).filter(|_| validated) {
-                Some(keys) => Content::Tombstone(keys),
-                None => {
-                    known.unfit.extend(unfit(job, &value).map(|why| (id.clone(), why)));
-                    Content::Value(job.rotator.identify(&value))
-                }
-            },
+            Ok(value) if !marker::may_be_a_credential(&value) => Content::Tombstone(marker::condemned(&value).unwrap_or_default()),
+            Ok(value) => {
+                known.unfit.extend(unfit(job, &value).map(|why| (id.clone(), why)));
+                Content::Value(job.rotator.identify(&value))
+            }
             // What is or was in force has a value: not to find it is to be told by a place that is behind, and no absence.
             Err(error) if error.class == ErrorClass::NotFound && !in_force.contains(&Some(id)) => Content::Empty,
             Err(error) => return Err(error),

@@ -185,17 +185,6 @@ fn blank() -> Observation {
 }
 
 #[test]
-fn a_tombstone_reads_back_and_nothing_else_is_one() {
-    let keys = BTreeSet::from(["a".into(), "b".into()]);
-    assert_eq!(condemned(&tombstone(&keys).unwrap()), Some(keys));
-    for other in
-        [r#"{"slm":"note","condemned":[]}"#, r#"{"slm":"tombstone"}"#, r#"{"slm":"tombstone","condemned":[],"more":1}"#, "x"]
-    {
-        assert_eq!(condemned(&Secret::new(other.into())), None, "{other}");
-    }
-}
-
-#[test]
 fn an_ending_reads_back_and_nothing_else_is_one() {
     assert_eq!((Ending::Retire.as_str(), Ending::Rollback.as_str()), ("retire", "rollback"));
     for ending in [Ending::Retire, Ending::Rollback] {

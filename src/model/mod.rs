@@ -19,6 +19,7 @@ pub mod id;
 pub mod locker;
 #[cfg(test)]
 pub(crate) mod made;
+pub mod marker;
 pub mod names;
 pub mod notify;
 pub mod outcome;

@@ -20,6 +20,13 @@ pub fn slot(secret: &SecretRef, generation: Option<&VersionId>, n: u8) -> Versio
     VersionId::from(derived(secret, generation, &["slot", &n.to_string()]).to_string())
 }
 
+/// The version that holds the place of a first value. It is the same in every secret and under every name of its source, so that whoever
+/// looks knows it without reading a value.
+#[must_use]
+pub fn placeholder() -> VersionId {
+    VersionId::from(Uuid::new_v5(&NAMESPACE, b"placeholder").to_string())
+}
+
 /// The version that a store which replaces `generation` by itself is asked to make, the `n`-th time it is asked afresh.
 #[must_use]
 pub fn asked(secret: &SecretRef, generation: Option<&VersionId>, n: u8) -> VersionId {
@@ -93,7 +100,14 @@ mod tests {
     #[test]
     fn names_are_stable_and_each_register_has_its_own() {
         let (a, g) = (secret("r", "x"), VersionId::from("g"));
-        let versions = [slot(&a, Some(&g), 0), slot(&a, Some(&g), 1), slot(&a, None, 0), rollback(&a, &g), asked(&a, Some(&g), 0)];
+        let versions = [
+            slot(&a, Some(&g), 0),
+            slot(&a, Some(&g), 1),
+            slot(&a, None, 0),
+            rollback(&a, &g),
+            asked(&a, Some(&g), 0),
+            placeholder(),
+        ];
         let registers = [
             verdict(&a, Some(&g), 0),
             verdict(&a, Some(&g), 1),

@@ -15,6 +15,7 @@ use crate::model::catalog::SecretRef;
 use crate::model::id::{SourceId, VersionId};
 use crate::model::secret::Secret;
 use crate::model::time::{Limit, Timestamp};
+use crate::model::{marker, names};
 use crate::world::{CURRENT, ErrorClass, LastUse, PENDING, SecretStore, SecretView, VersionView, WorldError};
 
 /// Secrets Manager of one account or more, one client a source and region.
@@ -103,14 +104,16 @@ impl SecretsManagerStore {
         )
     }
 
-    /// What `found` says, with `versions` of it.
+    /// What `found` says, with `versions` of it. What only holds the place of a first value is none of them, and so nothing is in force
+    /// while that is labelled so, nor was anything before the first value.
     fn view(
         &self,
         found: &DescribeSecretOutput,
-        versions: BTreeMap<VersionId, VersionView>,
+        mut versions: BTreeMap<VersionId, VersionView>,
         now: Option<Timestamp>,
         region: &str,
     ) -> SecretView {
+        versions.remove(&names::placeholder());
         SecretView {
             exists: true,
             versions,
@@ -159,6 +162,18 @@ impl SecretsManagerStore {
                 failure => Err(failure.during(format!("create secret {}", secret.name))),
             },
         }
+    }
+
+    /// Writes what holds the place of a first value. AWS puts in force whatever is written first, with any label: that must be nothing that
+    /// was neither let in nor tried. Where another version has a label already, none is moved by this.
+    async fn hold_place(client: &Client, secret: &SecretRef) -> Result<(), WorldError> {
+        let doing = || format!("hold the place of the first value of {}", secret.name);
+        let wrong = |cause: String| WorldError { class: ErrorClass::Permanent, operation: doing(), cause };
+        let place = marker::placeholder().map_err(|cause| wrong(cause.to_string()))?;
+        let text = place.expose_text().map_err(|cause| wrong(cause.to_string()))?;
+        let request = client.put_secret_value().secret_id(&secret.name).client_request_token(names::placeholder().as_str());
+        let request = request.secret_string(text).version_stages(marker::PLACEHOLDER_LABEL);
+        request.send().await.map(drop).map_err(|error| Failure::of(&error).during(doing()))
     }
 
     /// Notes on the secret when the version about to be current came about: `ListSecrets` says neither that nor a rotation that AWS
@@ -233,6 +248,12 @@ fn not_rotated_by_aws(found: &DescribeSecretOutput, doing: String) -> Result<(),
     Ok(())
 }
 
+/// True when what is written next is not put in force by AWS itself, because it is not the first.
+fn is_begun(found: &DescribeSecretOutput) -> bool {
+    let listed = found.version_ids_to_stages().is_some_and(|versions| versions.contains_key(names::placeholder().as_str()));
+    listed || labelled(found, CURRENT).next().is_some()
+}
+
 fn labelled<'a>(answer: &'a DescribeSecretOutput, label: &'a str) -> impl Iterator<Item = &'a str> {
     let versions = answer.version_ids_to_stages().into_iter().flatten();
     versions.filter(move |(_, labels)| labels.iter().any(|have| have == label)).map(|(id, _)| id.as_str())
@@ -283,10 +304,14 @@ impl SecretStore for SecretsManagerStore {
         let doing = || format!("read version {} of {}", short(version), secret.name);
         let request = self.client(secret)?.get_secret_value().secret_id(&secret.name).version_id(version.as_str());
         let answer = request.send().await.map_err(|error| Failure::of(&error).during(doing()))?;
-        let cause = "the version holds no text".to_owned();
-        match answer.secret_string {
-            Some(value) => Ok(Secret::new(value.into_bytes())),
-            None => Err(WorldError { class: ErrorClass::NotFound, operation: doing(), cause }),
+        let wrong = |class, cause: &str| Err(WorldError { class, operation: doing(), cause: cause.to_owned() });
+        match answer.secret_string.map(|value| Secret::new(value.into_bytes())) {
+            // By its content: a secret that was copied has it under another name.
+            Some(value) if marker::is_placeholder(&value) => {
+                wrong(ErrorClass::Permanent, "it only holds the place of a first value; store one")
+            }
+            Some(value) => Ok(value),
+            None => wrong(ErrorClass::NotFound, "the version holds no text"),
         }
     }
 
@@ -300,7 +325,10 @@ impl SecretStore for SecretsManagerStore {
         })?;
         let mut before = None;
         match Self::lookup(client, secret, &doing()).await? {
-            None => self.create(client, secret).await?,
+            None => {
+                self.create(client, secret).await?;
+                Self::hold_place(client, secret).await?;
+            }
             Some(found) => {
                 self.ours(&found, doing())?;
                 // A version that is listed may be current by now: it is compared, never written again.
@@ -313,6 +341,9 @@ impl SecretStore for SecretsManagerStore {
                     }
                 }
                 before = labelled(&found, PENDING).find(|id| *id != version.as_str()).map(str::to_owned);
+                if !is_begun(&found) {
+                    Self::hold_place(client, secret).await?;
+                }
             }
         }
         let request = client.put_secret_value().secret_id(&secret.name).client_request_token(version.as_str());
@@ -330,17 +361,13 @@ impl SecretStore for SecretsManagerStore {
         let missing = || WorldError { class: ErrorClass::NotFound, operation: doing(), cause: "no such secret".to_owned() };
         let found = Self::lookup(client, secret, &doing()).await?.ok_or_else(missing)?;
         self.ours(&found, doing())?;
-        let now = labelled(&found, CURRENT).next();
-        // A first version may be made current by the store itself.
-        if from.is_none() && now == Some(to.as_str()) {
-            return Ok(());
-        }
-        if now != from.map(VersionId::as_str) {
+        let (now, place) = (labelled(&found, CURRENT).next(), names::placeholder());
+        if now.filter(|now| *now != place.as_str()) != from.map(VersionId::as_str) {
             return Err(conflict(doing(), "another version is current"));
         }
         self.note_rotation(client, secret, to).await?;
         let request = client.update_secret_version_stage().secret_id(&secret.name).version_stage(CURRENT);
-        let request = request.move_to_version_id(to.as_str()).set_remove_from_version_id(from.map(ToString::to_string));
+        let request = request.move_to_version_id(to.as_str()).set_remove_from_version_id(now.map(str::to_owned));
         request.send().await.map(drop).map_err(|error| match Failure::of(&error) {
             failure if matches!(failure.code.as_deref(), Some("InvalidParameterException" | "InvalidRequestException")) => {
                 conflict(doing(), &failure.to_string())
