@@ -8,7 +8,9 @@ use zeroize::Zeroizing;
 use super::decide::Mark;
 use super::gate::{Reading, gate, soaked};
 use super::job::{Goal, Job};
-use super::observation::{Content, Ending, Key, Last, Marks, Observation, Place, Records, Role, Sight, Slot, Verdict, last_use};
+use super::observation::{
+    Content, Ending, Force, Key, Last, Marks, Observation, Place, Records, Role, Sight, Slot, Verdict, last_use,
+};
 use crate::model::catalog::{Letters, OnDeadline};
 use crate::model::id::{ConsumerId, RegisterName, VersionId};
 use crate::model::marker;
@@ -158,6 +160,7 @@ impl Read<'_> {
         let observation = Observation {
             capabilities,
             generation: generation.cloned(),
+            force: self.force(),
             due: self.due,
             leak: job.leak,
             tail: goal.tail,
@@ -179,6 +182,16 @@ impl Read<'_> {
             leased: (job.fence)(),
         };
         (observation, readings)
+    }
+
+    /// What the version in force holds.
+    fn force(&self) -> Force {
+        let validated = self.job.rotator.capabilities().validated();
+        match self.basis.generation.as_ref().and_then(|generation| self.contents.get(generation)) {
+            Some(Content::Tombstone(_)) => Force::Nothing,
+            Some(Content::Value(None)) if validated => Force::Nameless(self.job.credential.rotator.shape()),
+            _ => Force::Value,
+        }
     }
 
     /// Slots matter when something is to be made, and when something is to be ended; a bare delivery looks at none.

@@ -14,6 +14,8 @@ pub struct Observation {
     pub capabilities: Capabilities,
     /// The version in force.
     pub generation: Option<VersionId>,
+    /// What is in it, as far as it was read.
+    pub force: Force,
     /// True when this generation is to be left.
     pub due: bool,
     /// True when what this generation replaced, or is to be replaced, is in wrong hands.
@@ -46,6 +48,17 @@ pub struct Observation {
     pub behind: Vec<String>,
     /// True while we may still have effects.
     pub leased: bool,
+}
+
+/// What the version in force was seen to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// A credential that is known by its name, or nobody looked, or nobody validates it.
+    Value,
+    /// Which credential it is cannot be told; how it would have to be stored.
+    Nameless(&'static str),
+    /// Nothing that could be a credential.
+    Nothing,
 }
 
 /// One write-once slot.

@@ -165,6 +165,7 @@ fn blank() -> Observation {
     Observation {
         capabilities: Capabilities { issuer: Issuer::Client, overlap: Overlap::Dual { max: 2 }, ..Capabilities::UNVALIDATED },
         generation: None,
+        force: Force::Value,
         due: false,
         leak: false,
         tail: true,

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{Exit, Global, Said, Trouble, pipeline};
 use crate::host::clock::SystemClock;
+use crate::model::catalog::Credential;
 use crate::model::diagnostic::Severity;
 use crate::model::snapshot::{Population, Resource, Snapshot};
 use crate::model::time::Limit;
@@ -66,8 +67,18 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let target = global.root.join(&path);
     std::fs::create_dir_all(global.root.join("credentials"))?;
     std::fs::write(target, &text)?;
-    let human = format!("Wrote {path}:\n\n{text}\nAdd its consumers and commit it. It is not rotated for {}.\n", args.grace);
+    let mut human = format!("Wrote {path}:\n\n{text}\nAdd its consumers and commit it. It is not rotated for {}.\n", args.grace);
+    let adopted = checked.catalog.as_ref().and_then(|catalog| catalog.credentials.get(id.as_str()));
+    human.extend(adopted.and_then(shaped));
     Ok(Said::new(vec![Exit::Clean], human, json!({ "wrote": path, "text": text })))
+}
+
+/// How the value in force has to be stored, where it must say which credential it is; no value is read here.
+fn shaped(adopted: &Credential) -> Option<String> {
+    let shape = adopted.rotator.shape();
+    let validated = adopted.rotator.capabilities().validated();
+    validated
+        .then(|| format!("Its value must be {shape}. While it has another shape, nothing of it is rotated and nothing ended.\n"))
 }
 
 fn find<'s>(snapshot: &'s Snapshot, id: &str) -> Option<(&'s Population, &'s Resource)> {

@@ -446,6 +446,11 @@ fn a_secret_that_was_found_is_adopted_without_being_rotated() {
     world.slm(&["adopt", &id, "--rotator", rotator]).exits(1).says("name the team with `--owner`");
     world.slm(&["adopt", &id, "--owner", "platform", "--rotator", "random = { length = 3 }"]).exits(4).says("can be guessed");
     let before = world.slm(&["plan", "--format", "json"]).json();
+    // Where somebody validates values, the one in force must say which credential it is.
+    let exec = "exec = { command = [\"true\"], caps = { issuer = \"client\", overlap = \"dual\", delete = true } }";
+    let adopted = world.slm(&["adopt", &id, "--owner", "platform", "--rotator", exec, "--id", "by-a-program"]).exits(0);
+    adopted.says("Its value must be a JSON object with the name of its credential in `key`.").says("nothing ended");
+    fs::remove_file(world.root().join("credentials/by-a-program.toml")).unwrap();
     world.slm(&["adopt", &id, "--owner", "platform", "--rotator", rotator, "--id", "taken-over", "--rotate-every", "1s"]).exits(0);
     assert!(world.read("credentials/taken-over.toml").contains("not-before"));
     world.slm(&["check"]).exits(0);

@@ -49,6 +49,7 @@ mod explain;
 mod failure_modes;
 mod faults;
 mod file_consumer;
+mod first_value;
 mod github;
 mod github_app;
 mod github_config;

@@ -3,8 +3,8 @@
 
 use super::search::Scenario;
 use super::{
-    CLIENT, DELETE_ONLY, IN_TURN, REREAD, SERVER, SHAPES, SINGLE, STAGED, TWO_PASSWORDS, canary, explored, first, holds, nameless,
-    picky, roomy, scenario,
+    CLIENT, DELETE_ONLY, IN_TURN, REREAD, SERVER, SHAPES, SINGLE, STAGED, TWO_PASSWORDS, canary, first, holds, nameless, picky,
+    roomy, scenario,
 };
 use crate::world::Overlap;
 
@@ -42,4 +42,19 @@ fn after_a_first_value_comes_a_second() {
         let twice = Scenario { wanted: 2, ..first(scenario(capabilities, 1, 2)) };
         holds(&format!("{name}, no value yet, two rotations, 1 run, 2 faults"), &twice);
     }
+}
+
+/// It is neither ended nor replaced, whoever made it and whatever goes wrong, until a person has said which it is.
+#[test]
+fn what_does_not_tell_which_credential_it_is_is_left_as_it_is_until_a_person_stores_it_anew() {
+    for (name, capabilities) in SHAPES.into_iter().filter(|(_, kind)| kind.overlap != Overlap::Unvalidated) {
+        holds(&format!("{name}, in force without a name, 1 run, 3 faults"), &nameless(scenario(capabilities, 1, 3)));
+    }
+    holds("server-issued, in force without a name, 2 runs", &nameless(scenario(SERVER, 2, 0)));
+    holds(
+        "server-issued, in force without a name, leaked, 1 run, 3 faults",
+        &Scenario { leak: true, ..nameless(scenario(SERVER, 1, 3)) },
+    );
+    holds("delete only, in force without a name, three at once, 1 run, 3 faults", &nameless(roomy(scenario(DELETE_ONLY, 1, 3))));
+    holds("two passwords, in force without a name, 2 runs", &nameless(scenario(TWO_PASSWORDS, 2, 0)));
 }
