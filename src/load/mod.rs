@@ -200,6 +200,8 @@ mod tests_github_config;
 #[cfg(test)]
 mod tests_http;
 #[cfg(test)]
+mod tests_iam;
+#[cfg(test)]
 mod tests_in_time;
 #[cfg(test)]
 mod tests_keyset;
