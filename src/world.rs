@@ -98,7 +98,7 @@ pub struct SecretView {
     pub versions: BTreeMap<VersionId, VersionView>,
     /// The store's clock when it answered; `None` when it does not tell.
     pub now: Option<Timestamp>,
-    /// Replicas that do not serve the current version yet.
+    /// Replicas that do not serve the current version yet, or were not seen to.
     pub behind: Vec<String>,
     /// KMS keys of replicas, each with its region.
     pub replica_keys: Vec<(String, String)>,

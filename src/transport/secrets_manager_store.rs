@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
-use aws_sdk_secretsmanager::Client;
+use aws_config::{Region, SdkConfig};
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::primitives::DateTime;
 use aws_sdk_secretsmanager::types::{ReplicationStatusType, StatusType, Tag};
+use aws_sdk_secretsmanager::{Client, config};
 
 use super::aws::{Failure, OWNER_TAG, ROTATED_TAG, Wire};
 use crate::model::catalog::SecretRef;
@@ -21,11 +21,15 @@ use crate::world::{CURRENT, ErrorClass, LastUse, PENDING, SecretStore, SecretVie
 /// Secrets Manager of one account or more, one client a source and region.
 #[derive(Default)]
 pub struct SecretsManagerStore {
-    clients: BTreeMap<(SourceId, String), Client>,
+    reached: BTreeMap<(SourceId, String), (Client, SdkConfig)>,
+    /// The same of regions that are only looked at for a replica.
+    elsewhere: Mutex<BTreeMap<(SourceId, String), Client>>,
     /// What was listed of a secret that has not changed since.
     listed: Mutex<BTreeMap<SecretRef, Listed>>,
     /// Who we are, as tags on secrets say it.
     owner: Option<String>,
+    /// Replicas are asked which version they serve, each in its region.
+    asks_replicas: bool,
 }
 
 /// The versions of a secret, and what it said of itself just before they were listed. Every new version takes a label, and every
@@ -46,7 +50,7 @@ impl SecretsManagerStore {
     /// The store with `region` of `source` reached by `config`.
     #[must_use]
     pub fn with(mut self, source: SourceId, region: &str, config: &SdkConfig) -> Self {
-        self.clients.insert((source, region.to_owned()), Client::new(config));
+        self.reached.insert((source, region.to_owned()), (Client::new(config), config.clone()));
         self
     }
 
@@ -57,12 +61,88 @@ impl SecretsManagerStore {
         self
     }
 
+    /// The same, that asks each replica which version it has in force, and does not take the word of the primary that it is in sync.
+    #[must_use]
+    pub const fn asking_replicas(mut self) -> Self {
+        self.asks_replicas = true;
+        self
+    }
+
     fn client(&self, secret: &SecretRef) -> Result<&Client, WorldError> {
-        self.clients.get(&(secret.source.clone(), secret.region.clone())).ok_or_else(|| WorldError {
+        self.reach(secret).map(|(client, _)| client)
+    }
+
+    fn reach(&self, secret: &SecretRef) -> Result<&(Client, SdkConfig), WorldError> {
+        self.reached.get(&(secret.source.clone(), secret.region.clone())).ok_or_else(|| WorldError {
             class: ErrorClass::Permanent,
             operation: format!("reach {}", secret.name),
             cause: format!("region {} of source {} is not in scope", secret.region, secret.source),
         })
+    }
+
+    /// Who asks in `region` for a replica of `secret`.
+    fn client_elsewhere(&self, secret: &SecretRef, config: &SdkConfig, region: &str) -> Client {
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = || Client::from_conf(config::Builder::from(config).region(Region::new(region.to_owned())).build());
+        elsewhere.entry((secret.source.clone(), region.to_owned())).or_insert_with(there).clone()
+    }
+
+    /// Replicas that do not serve the version in force of `found`: those that say so, those that have another in force, and those that
+    /// were not seen, with the reason.
+    async fn behind(&self, secret: &SecretRef, found: &DescribeSecretOutput) -> Result<Vec<String>, WorldError> {
+        let (_, config) = self.reach(secret)?;
+        let current = labelled(found, CURRENT).next();
+        let mut behind = Vec::new();
+        for replica in found.replication_status() {
+            let region = replica.region().unwrap_or("a region without a name");
+            if replica.status() != Some(&StatusType::InSync) {
+                behind.push(region.to_owned());
+                continue;
+            }
+            if !self.asks_replicas {
+                continue;
+            }
+            let there = self.client_elsewhere(secret, config, region);
+            match there.describe_secret().secret_id(&secret.name).send().await {
+                Ok(answer) if labelled(&answer, CURRENT).next() == current => {}
+                Ok(_) => behind.push(region.to_owned()),
+                Err(error) => behind.push(format!("{region} (not seen: {})", Failure::of(&error))),
+            }
+        }
+        Ok(behind)
+    }
+
+    /// The versions of what was `found`.
+    async fn versions(
+        &self,
+        secret: &SecretRef,
+        found: &DescribeSecretOutput,
+    ) -> Result<BTreeMap<VersionId, VersionView>, WorldError> {
+        if let Some(versions) = self.unchanged(secret, found) {
+            return Ok(versions);
+        }
+        let doing = || format!("list the versions of {}", secret.name);
+        let unclear = |cause: &str| WorldError { class: ErrorClass::Transient, operation: doing(), cause: cause.to_owned() };
+        let mut versions = BTreeMap::new();
+        let request = self.client(secret)?.list_secret_version_ids().secret_id(&secret.name).include_deprecated(true);
+        let mut pages = request.into_paginator().page_size(100).send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| Failure::of(&error).during(doing()))?;
+            for entry in page.versions() {
+                let created = entry.created_date().and_then(|at| Timestamp::new(at.secs(), at.subsec_nanos().cast_signed()).ok());
+                let (Some(id), Some(created)) = (entry.version_id(), created) else {
+                    return Err(unclear("a version without id or date"));
+                };
+                let mut labels = entry.version_stages().to_vec();
+                labels.sort();
+                versions.insert(VersionId::from(id), VersionView { labels, created });
+            }
+        }
+        if found.version_ids_to_stages().into_iter().flatten().any(|(id, _)| !versions.contains_key(id.as_str())) {
+            return Err(unclear("the two lists of versions disagree"));
+        }
+        self.note_listed(secret, found, &versions);
+        Ok(versions)
     }
 
     async fn lookup(client: &Client, secret: &SecretRef, doing: &str) -> Result<Option<DescribeSecretOutput>, WorldError> {
@@ -118,11 +198,11 @@ impl SecretsManagerStore {
             exists: true,
             versions,
             now,
-            behind: behind(found),
             replica_keys: replica_keys(found),
             read: last_read(found),
             shut: shut(found, region).or_else(|| self.anothers(found)),
             arn: found.arn().map(str::to_owned),
+            behind: Vec::new(),
         }
     }
 
@@ -178,9 +258,9 @@ impl SecretsManagerStore {
 
     /// Notes on the secret when the version about to be current came about: `ListSecrets` says neither that nor a rotation that AWS
     /// did not drive. Written before the promotion, and true only while that version is the current one.
-    async fn note_rotation(&self, client: &Client, secret: &SecretRef, to: &VersionId) -> Result<(), WorldError> {
-        let view = self.describe(secret).await?;
-        let Some(version) = view.versions.get(to) else { return Ok(()) };
+    async fn note_rotation(&self, secret: &SecretRef, found: &DescribeSecretOutput, to: &VersionId) -> Result<(), WorldError> {
+        let (client, versions) = (self.client(secret)?, self.versions(secret, found).await?);
+        let Some(version) = versions.get(to) else { return Ok(()) };
         let doing = || format!("tag {}", secret.name);
         let tag = Tag::builder().key(ROTATED_TAG).value(format!("{to} {}", version.created)).build();
         client
@@ -212,12 +292,6 @@ impl SecretsManagerStore {
 fn replica_keys(found: &DescribeSecretOutput) -> Vec<(String, String)> {
     let key = |replica: &ReplicationStatusType| Some((replica.region()?.to_owned(), replica.kms_key_id()?.to_owned()));
     found.replication_status().iter().filter_map(key).collect()
-}
-
-/// Regions whose replica does not serve the current version yet.
-fn behind(found: &DescribeSecretOutput) -> Vec<String> {
-    let late = found.replication_status().iter().filter(|replica| replica.status() != Some(&StatusType::InSync));
-    late.map(|replica| replica.region().unwrap_or("a region without a name").to_owned()).collect()
 }
 
 /// AWS tells the day, by UTC, and nothing of a secret that was never read: a day counts as its last second.
@@ -274,30 +348,9 @@ impl SecretStore for SecretsManagerStore {
         let doing = || format!("list the versions of {}", secret.name);
         let (found, now) = Self::lookup_at(client, secret, &doing()).await?;
         let Some(found) = found else { return Ok(SecretView { now, ..SecretView::default() }) };
-        if let Some(versions) = self.unchanged(secret, &found) {
-            return Ok(self.view(&found, versions, now, &secret.region));
-        }
-        let unclear = |cause: &str| WorldError { class: ErrorClass::Transient, operation: doing(), cause: cause.to_owned() };
-        let mut versions = BTreeMap::new();
-        let request = client.list_secret_version_ids().secret_id(&secret.name).include_deprecated(true);
-        let mut pages = request.into_paginator().page_size(100).send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| Failure::of(&error).during(doing()))?;
-            for entry in page.versions() {
-                let created = entry.created_date().and_then(|at| Timestamp::new(at.secs(), at.subsec_nanos().cast_signed()).ok());
-                let (Some(id), Some(created)) = (entry.version_id(), created) else {
-                    return Err(unclear("a version without id or date"));
-                };
-                let mut labels = entry.version_stages().to_vec();
-                labels.sort();
-                versions.insert(VersionId::from(id), VersionView { labels, created });
-            }
-        }
-        if found.version_ids_to_stages().into_iter().flatten().any(|(id, _)| !versions.contains_key(id.as_str())) {
-            return Err(unclear("the two lists of versions disagree"));
-        }
-        self.note_listed(secret, &found, &versions);
-        Ok(self.view(&found, versions, now, &secret.region))
+        let versions = self.versions(secret, &found).await?;
+        let behind = self.behind(secret, &found).await?;
+        Ok(SecretView { behind, ..self.view(&found, versions, now, &secret.region) })
     }
 
     async fn read(&self, secret: &SecretRef, version: &VersionId) -> Result<Secret, WorldError> {
@@ -365,7 +418,7 @@ impl SecretStore for SecretsManagerStore {
         if now.filter(|now| *now != place.as_str()) != from.map(VersionId::as_str) {
             return Err(conflict(doing(), "another version is current"));
         }
-        self.note_rotation(client, secret, to).await?;
+        self.note_rotation(secret, &found, to).await?;
         let request = client.update_secret_version_stage().secret_id(&secret.name).version_stage(CURRENT);
         let request = request.move_to_version_id(to.as_str()).set_remove_from_version_id(now.map(str::to_owned));
         request.send().await.map(drop).map_err(|error| match Failure::of(&error) {

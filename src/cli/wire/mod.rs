@@ -272,7 +272,7 @@ async fn store_of(reach: &Reach<'_>, secret: &SecretRef) -> Result<Box<dyn Secre
             let region = &secret.region;
             let config = session(reach, source, region).await?;
             let owner = reach.catalog.settings.owner.as_deref();
-            Ok(Box::new(SecretsManagerStore::new().with(source.clone(), region, &config).owned_by(owner)))
+            Ok(Box::new(SecretsManagerStore::new().with(source.clone(), region, &config).owned_by(owner).asking_replicas()))
         }
         _ => Err(WorldError {
             class: ErrorClass::Permanent,
