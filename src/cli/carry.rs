@@ -17,7 +17,7 @@ use crate::host::repo;
 use crate::model::catalog::{Credential, LockerSettings};
 use crate::model::outcome::{Fate, Outcome};
 use crate::model::plan::{Action, Plan};
-use crate::record::{RunRecord, artefacts};
+use crate::record::{RunRecord, artefacts, unvalidated};
 use crate::report::{self, words::count};
 use crate::world::WorldError;
 
@@ -223,6 +223,7 @@ pub(super) fn record(
         outcomes,
         result,
     })?;
+    files.extend(unvalidated(&judged.snapshot, &session.catalog.credentials)?);
     files.extend(session.declared.clone());
     let message = message(run.id.as_str(), outcomes);
     if let Some(branch) = &settings.plans_branch {

@@ -21,3 +21,4 @@ pub mod timestamp;
 pub mod verify;
 
 pub use layout::{DECISIONS, RunRecord, SNAPSHOT, artefacts, decisions_path, line, snapshot_path};
+pub use lives::unvalidated;

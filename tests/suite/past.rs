@@ -118,6 +118,9 @@ fn a_period_is_told_day_by_day_with_what_another_text_would_have_said() {
     let lives = String::from_utf8(git(&world.root(), &["ls-tree", "-r", "--name-only", "slm/evidence", "rotations/"])).unwrap();
     let told: Vec<&str> = said["period"]["rotations"].as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap()).collect();
     assert_eq!(told, lives.lines().collect::<Vec<_>>(), "every version was made on this day");
+    let life = &said["period"]["rotations"][0];
+    let known = (told.len(), life["told"]["made"].is_string(), &life["told"]["run_by"]);
+    assert_eq!(known, (1, true, &json!(["app"])), "the value that slm made is told: {life}");
 
     world.edit(
         "policies/rot.cedar",
