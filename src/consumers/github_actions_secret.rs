@@ -50,14 +50,6 @@ impl ActionsSecret {
         }
     }
 
-    pub(super) fn variable(&self) -> String {
-        match self.config.store {
-            GithubStore::Actions => format!("SLM_{}", self.config.name),
-            GithubStore::Dependabot => format!("SLM_DEPENDABOT_{}", self.config.name),
-            GithubStore::Codespaces => format!("SLM_CODESPACES_{}", self.config.name),
-        }
-    }
-
     fn operation(&self, what: &str) -> String {
         let store = match self.config.store {
             GithubStore::Actions => "Actions",
@@ -77,7 +69,7 @@ impl ActionsSecret {
 
     /// What is in force; for a set, what the chosen names hold.
     pub(super) async fn held(&self) -> Result<Option<Held>, Failure> {
-        let name = self.variable();
+        let name = self.config.variable();
         let Some(variable) = self.home.variable(&name).await? else { return Ok(None) };
         if self.config.set.is_empty() {
             return Ok(Some(Held { version: version(&variable), since: variable.updated_at, slot: None }));
@@ -129,7 +121,7 @@ impl ActionsSecret {
         let audience = self.home.audience(name).await.map_err(|failure| self.failed("see who may use", failure))?;
         self.home.put(name, value, &audience).await.map_err(|failure| self.failed("write", failure))?;
         // INVARIANT: the acknowledgement is written after the secret, so it never names a version that did not arrive.
-        let noted = self.home.note(&self.variable(), version.as_str(), &audience).await;
+        let noted = self.home.note(&self.config.variable(), version.as_str(), &audience).await;
         noted.map_err(|failure| self.failed("acknowledge", failure))
     }
 }

@@ -31,7 +31,7 @@ impl ActionsSecret {
             let put = self.home.put(&name, value.as_bytes(), &audience).await;
             put.map_err(|failure| self.failed("write", failure))?;
         }
-        let choice = self.variable();
+        let choice = self.config.variable();
         for (name, value) in [(format!("{choice}_{slot}"), version.as_str()), (choice, slot)] {
             let noted = self.home.note(&name, value, &audience).await;
             noted.map_err(|failure| self.failed("acknowledge", failure))?;

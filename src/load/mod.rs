@@ -34,6 +34,7 @@ mod registers;
 mod rotators;
 mod rules;
 mod segregation;
+mod shared;
 mod sinks;
 mod terraform;
 mod terraform_owned;
@@ -207,5 +208,7 @@ mod tests_keyset;
 mod tests_mutation;
 #[cfg(test)]
 mod tests_order;
+#[cfg(test)]
+mod tests_shared;
 #[cfg(test)]
 mod tests_terraform;

@@ -227,4 +227,12 @@ fn a_service_is_pinned_to_a_secret_that_tasks_can_take() {
     let vault = |rest: &str| world().with(CREDENTIAL_PATH, old, &good.replacen(" }", rest, 1));
     vault(" }").mentions("slm::cannot-pin", "ecs-service", "variable");
     assert_eq!(vault(", variable = \"DB_VERSION\" }").found(), []);
+    let twice = |first: &str, second: &str| {
+        let one = |rest: &str| good.replace(" }", &format!(", {rest} }}"));
+        with("\"api\" }", &format!("\"api\", {first} }}\n[[consumer]]\nid = \"again\"\n{}", one(second)))
+    };
+    let (plain, app) = ("variable = \"DB_VERSION\"", "variable = \"DB_VERSION\", container = \"app\"");
+    twice(plain, app).mentions("slm::shared-variable", "ecs-service", "variable of its own");
+    assert_eq!(twice("variable = \"DB_VERSION\", container = \"side\"", app).found(), []);
+    assert_eq!(twice("variable = \"MAIL_VERSION\"", app).found(), []);
 }

@@ -214,6 +214,18 @@ pub struct GithubSecretConsumer {
     pub overridden_in: Vec<String>,
 }
 
+impl GithubSecretConsumer {
+    /// The variable that names what it holds: the version, or for a `set` the half that is read.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        match self.store {
+            GithubStore::Actions => format!("SLM_{}", self.name),
+            GithubStore::Dependabot => format!("SLM_DEPENDABOT_{}", self.name),
+            GithubStore::Codespaces => format!("SLM_CODESPACES_{}", self.name),
+        }
+    }
+}
+
 /// Who reads a secret that GitHub keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
