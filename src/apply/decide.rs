@@ -459,6 +459,12 @@ fn spent(o: &Observation) -> Step {
     Step::Blocked(format!("all {} attempts are used up; find out why before raising `attempts`", o.slots.len()))
 }
 
+/// True when no attempt is left, and none of them left anything behind that is still to be ended: time changes nothing of it.
+pub(super) fn is_spent(o: &Observation) -> bool {
+    let left = o.keys.iter().any(|key| matches!(key.role, Role::Rejected(_) | Role::Condemned) && end(o, key).is_some());
+    !o.slots.is_empty() && o.candidate().is_none() && o.open_slot().is_none() && !left
+}
+
 /// Nothing is left to end: that the old value is refused is shown once, and the end is noted.
 fn finish(o: &Observation) -> Step {
     let validated = o.capabilities.overlap != Overlap::Unvalidated;

@@ -471,6 +471,24 @@ fn a_new_value_is_made_in_the_first_slot_that_is_open() {
 }
 
 #[test]
+fn attempts_are_spent_when_none_is_open_and_nothing_of_them_is_left_to_end() {
+    let mut o = due(SERVER);
+    assert!(!is_spent(&o));
+    o.slots[0].content = tomb();
+    assert!(!is_spent(&o), "the second is open");
+    o.slots[1] = Slot { verdict: Some(Verdict::Approve), ..slot("s1", value("n")) };
+    assert!(!is_spent(&o), "it is to be put in force");
+    o.slots[1].verdict = Some(Verdict::Reject { settled: false });
+    assert!(is_spent(&o));
+    o.keys.push(key("n", Role::Rejected("s1".into())));
+    assert!(!is_spent(&o), "its credential is ended by a later run");
+    o.capabilities = SINGLE;
+    assert!(is_spent(&o), "it was never one of its own");
+    let bare = Observation { slots: Vec::new(), ..calm(SERVER) };
+    assert!(!is_spent(&bare), "a delivery looks at no attempt");
+}
+
+#[test]
 fn nothing_is_made_that_could_not_be_kept_nor_while_a_replica_is_behind() {
     for capabilities in [SERVER, CLIENT, SINGLE, Capabilities::UNVALIDATED] {
         let shut = |due: bool| Observation { due, shut: Some("AWS rotates the secret itself".to_owned()), ..calm(capabilities) };

@@ -38,6 +38,12 @@ pub fn verdict(secret: &SecretRef, generation: Option<&VersionId>, n: u8) -> Reg
     register("verdict", derived(secret, generation, &["verdict", &n.to_string()]))
 }
 
+/// Says, once, that none of `attempts` at replacing `generation` is left: whoever allows more asks another register.
+#[must_use]
+pub fn spent(secret: &SecretRef, generation: Option<&VersionId>, attempts: u8) -> RegisterName {
+    register("spent", derived(secret, generation, &["spent", &attempts.to_string()]))
+}
+
 /// Says, once, whether what preceded `generation` is retired or comes back: `retire` or `rollback`.
 #[must_use]
 pub fn fate(secret: &SecretRef, generation: &VersionId) -> RegisterName {
@@ -101,6 +107,9 @@ mod tests {
             last(&a, &g),
             mark(&a, &g, "done"),
             mark(&a, &g, "fate"),
+            spent(&a, Some(&g), 3),
+            spent(&a, Some(&g), 4),
+            spent(&a, None, 3),
         ];
         let uuid = |name: &str| name[name.len() - 36..].to_owned();
         let all = versions.iter().map(|id| uuid(id.as_str())).chain(registers.iter().map(|name| uuid(name.as_str())));

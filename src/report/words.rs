@@ -124,6 +124,7 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
         Reason::NotAdopted => "a consumer does not run the current version".to_owned(),
         Reason::Undeclared => "found, but not declared under credentials/".to_owned(),
         Reason::ByHand { since, due, limit, steps } => by_hand::reason(*since, *due, (*limit, steps), now),
+        Reason::AttemptsSpent { attempts } => spent(*attempts),
         Reason::Untried => "what a person stored was not tried yet".to_owned(),
         Reason::Unused { since, limit } => format!("nobody has used it since {since}, over {limit} ago"),
         Reason::Leaked { sign } => format!("its value may be in wrong hands: {sign}"),
@@ -146,8 +147,15 @@ pub fn held(because: &HeldBecause) -> String {
         HeldBecause::Unseen(detail) => format!("its store was not seen: {detail}"),
         HeldBecause::Preflight(obstacles) => obstacles.iter().map(obstacle).collect::<Vec<_>>().join("; "),
         HeldBecause::NoWriter(detail) | HeldBecause::Person(detail) => detail.clone(),
-        HeldBecause::AttemptsSpent { attempts } => format!("{attempts} attempts are used up; a person must look"),
+        HeldBecause::AttemptsSpent { attempts } => spent(*attempts),
     }
+}
+
+/// That no attempt is left, and what a person does about it.
+#[must_use]
+pub fn spent(attempts: u8) -> String {
+    let all = if attempts == 1 { "its 1 attempt is".to_owned() } else { format!("all {attempts} attempts are") };
+    format!("{all} used up; a person must look: find out why none was put in force, then raise `attempts` of its `[policy]`")
 }
 
 /// What would stop a rotation, as a clause with its code and the next step.

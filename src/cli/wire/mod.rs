@@ -188,12 +188,16 @@ async fn rotations(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Optio
     for credential in catalog.credentials.values() {
         let managed = credential.rotator.aws_managed();
         let can = credential.rotator.capabilities();
-        if managed.is_none() && !can.validated() && !can.staged() {
+        let leaves = managed.is_some() || can.validated() || can.staged();
+        // Where nobody validates a value, a canary and the letters of a consumer may reject it all the same.
+        let rejects = credential.consumers.iter().any(|consumer| consumer.canary || consumer.letters.is_some());
+        if !leaves && !rejects {
             continue;
         }
         let store = store(&reach, credential).await;
         watched.push(Watched {
             credential: credential.id.clone(),
+            leaves,
             secret: credential.secret.clone(),
             attempts: credential.policy.attempts,
             deadline: credential.gate.deadline,
