@@ -210,6 +210,63 @@ async fn a_paused_workload_is_not_touched_and_a_roll_back_by_hand_is_rolled_out_
     assert_eq!(server.with(|state| state.rollouts), 2);
 }
 
+/// A workload rolled out with `V1`, whose status then says `ending` of pods that are ending.
+async fn rolled_out(server: &Server, ending: Option<i64>) -> Workload {
+    goes_well(server, 2);
+    let workload = workload(server);
+    workload.deliver(&V1.into(), &value()).await.unwrap();
+    workload.activate(&V1.into()).await.unwrap();
+    server.with(|state| {
+        let mut last = status(2, 3, 3, json!([]));
+        let _ = last.as_object_mut().unwrap().remove("terminatingReplicas");
+        if let Some(pods) = ending {
+            last["terminatingReplicas"] = pods.into();
+        }
+        state.workloads.get_mut("deployments/shop-api").unwrap().status = vec![last];
+    });
+    workload
+}
+
+#[tokio::test]
+async fn pods_that_are_ending_hold_the_value_before_as_their_deployment_tells() {
+    let server = Server::start();
+    let workload = rolled_out(&server, Some(2)).await;
+    let view = workload.observe().await.unwrap();
+    assert_eq!((view.running, view.draining), (Some(V1.into()), vec!["2 pods of deployment/shop-api are ending".to_owned()]));
+    assert!(server.with(|state| state.seen.iter().all(|seen| !seen.contains("/pods"))), "nothing more is asked");
+}
+
+#[tokio::test]
+async fn where_no_status_tells_of_pods_that_are_ending_they_are_listed() {
+    let server = Server::start();
+    let workload = rolled_out(&server, None).await;
+    let draining = async || workload.observe().await.unwrap().draining;
+    let pod = |ends: Option<&str>| json!({ "name": "shop-api-1", "deletionTimestamp": ends });
+    assert_eq!(draining().await, [""; 0]);
+    server.with(|state| state.pods = vec![pod(None), pod(None), pod(None)]);
+    assert_eq!(draining().await, [""; 0]);
+    server.with(|state| state.pods.push(pod(Some("2026-02-01T01:00:00Z"))));
+    assert_eq!(draining().await, ["1 pods of deployment/shop-api are ending"]);
+}
+
+#[tokio::test]
+async fn pods_that_cannot_be_listed_are_not_taken_for_ended_unless_it_is_declared_how_long_they_take() {
+    let server = Server::start();
+    let opened = rolled_out(&server, None).await;
+    let deny = || server.with(|state| {
+        let next = state.seen.len() + 2;
+        state.faults.insert(next, Fault::Status(403, None));
+    });
+    deny();
+    let view = opened.observe().await.unwrap();
+    let next = "let its token `list` pods, or declare `max-staleness`, no less than their grace period";
+    let said = format!("whether pods of deployment/shop-api are ending is not seen (HTTP 403): {next}");
+    assert_eq!((view.running, view.draining), (Some(V1.into()), vec![said]));
+    let bounded = workload(&server).bounded(true);
+    deny();
+    assert_eq!(bounded.observe().await.unwrap().draining, [""; 0]);
+}
+
 #[tokio::test]
 async fn a_template_keeps_the_version_of_another_secret_beside_its_own() {
     let server = Server::start();

@@ -137,7 +137,7 @@ async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declare
             Box::new(Program::new(root.to_owned(), credential.id.clone(), declared.id.clone(), program.clone()))
         }
         ConsumerKind::Agent(one) => Box::new(agent(reach, credential, declared, one).await?),
-        ConsumerKind::KubernetesWorkload(one) => Box::new(workload(reach, credential, one)?),
+        ConsumerKind::KubernetesWorkload(one) => Box::new(workload(reach, credential, one)?.bounded(declared.max_staleness > Limit::seconds(0))),
         ConsumerKind::EcsService(one) => Box::new(service(reach, credential, one).await?),
         ConsumerKind::Lambda(one) if one.extension_ttl.is_none() => Box::new(function(reach, credential, one).await?),
         // Through the extension a function reads what is in force, as any reader does.
