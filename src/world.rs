@@ -305,7 +305,7 @@ pub trait Consumer: Send + Sync {
     async fn deliver(&self, version: &VersionId, value: &Secret) -> Result<(), WorldError>;
     /// Has it take `version` into use; the same again is no change.
     async fn activate(&self, version: &VersionId) -> Result<(), WorldError>;
-    /// Places that override what is delivered to it, so that nobody would read that.
+    /// Places that override what is delivered to it, so that nobody would read that; an error says what was not looked at.
     async fn overridden(&self) -> Result<Vec<String>, WorldError> {
         Ok(Vec::new())
     }

@@ -71,6 +71,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("limits and durations can be met together", in_time::in_time),
     ("consumers can be delivered to", consumers::consumers),
     ("no two consumers write one place", shared::shared),
+    ("no consumer hides a secret of another", shared::hidden),
     ("Terraform neither keeps nor writes what slm manages", terraform::terraform),
     ("exceptions are approved, short and for a control", exceptions::exceptions),
     ("attestations are signed by another person and name what they cover", attestations::attestations),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::checks::Repo;
 use super::raw_managed::Consumer;
 use super::text::{Doc, Item, error};
-use crate::model::catalog::{GithubSecretConsumer, GithubStore};
+use crate::model::catalog::{GithubSecretConsumer, GithubStore, Visibility};
 use crate::model::diagnostic::Diagnostic;
 
 /// What a consumer writes: one place of those that are told apart by `at` and `name`.
@@ -97,6 +97,36 @@ fn of_github(home: &Home, secret: &GithubSecretConsumer) -> Vec<Written> {
     secrets.chain(variables).collect()
 }
 
+/// A secret that another consumer hides from some of its readers: the nearer one is what their jobs read.
+pub fn hidden(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
+    let all = || {
+        repo.credentials.iter().flat_map(|item| {
+            let of = move |(index, one): (usize, &'_ Consumer)| {
+                let secret = one.github_actions_secret.clone()?;
+                Some((&item.doc, index.to_string(), one.id.clone(), Home::of(repo, &secret)?, secret))
+            };
+            item.raw.consumer.iter().enumerate().filter_map(of)
+        })
+    };
+    for (doc, index, _, wide, secret) in all() {
+        let hides = |near: &Home, other: &GithubSecretConsumer| {
+            let read = secrets(&secret).iter().any(|name| secrets(other).contains(name)) && secret.store == other.store;
+            let chosen = !secret.set.is_empty() && variables(other).contains(&secret.variable());
+            (read || chosen) && wide.is_hidden_by(near, &secret)
+        };
+        let Some((other, _, id, near, _)) = all().find(|(_, _, _, near, other)| hides(near, other)) else { continue };
+        let may = match (&wide.repo, &near.repo, &near.environment) {
+            (None, Some(repo), None) => repo.clone(),
+            (None, Some(repo), Some(environment)) => format!("{repo}/{environment}"),
+            (_, _, environment) => environment.clone().unwrap_or_default(),
+        };
+        let message = format!("consumer `{id}` of `{}` hides `{}` where it is nearer to a job", other.path, secret.name);
+        let help = format!("give it another name, or add `overridden-in = [\"{may}\"]` if that is meant");
+        let place = doc.at(&["consumer", &index, "github-actions-secret", "name"]);
+        out.push(error("slm::hidden-secret", place, message, Some(help)));
+    }
+}
+
 /// Where GitHub keeps something, in letters by which the same place is the same text: it takes `Acme` for `acme`.
 pub(super) struct Home {
     /// The API root and the organisation of its source.
@@ -112,6 +142,22 @@ impl Home {
         let lower = |text: &Option<String>| text.as_ref().map(|text| text.to_lowercase());
         let org = organisation(repo, secret.source.as_str())?;
         Some(Self { org, repo: lower(&secret.repo), environment: lower(&secret.environment) })
+    }
+
+    /// True when jobs that read `secret` of here read one of `near` instead, and that is not declared.
+    fn is_hidden_by(&self, near: &Self, secret: &GithubSecretConsumer) -> bool {
+        let may = |place: &str| secret.overridden_in.iter().any(|one| one.to_lowercase() == place);
+        let Some(repo) = near.repo.as_ref().filter(|_| self.org == near.org) else { return false };
+        match (&self.repo, &self.environment) {
+            (None, _) => {
+                let given = secret.visibility != Some(Visibility::Selected);
+                let read = given || secret.repos.iter().any(|one| one.to_lowercase() == *repo);
+                let own = near.environment.as_ref().is_some_and(|name| may(&format!("{repo}/{name}")));
+                repo.split('/').next() == Some(self.org.1.as_str()) && read && !may(repo) && !own
+            }
+            (Some(own), None) => own == repo && near.environment.as_ref().is_some_and(|name| !may(name)),
+            (Some(_), Some(_)) => false,
+        }
     }
 
     fn place(&self) -> String {

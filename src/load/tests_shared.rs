@@ -102,3 +102,35 @@ fn one_workflow_deploys_one_credential() {
     let again = format!("{flow}\n[[consumer]]\nid = \"again\"\n{flow}");
     assert_eq!(world().with(CREDENTIAL_PATH, SECRET, &again).found(), []);
 }
+
+#[test]
+fn a_secret_that_another_consumer_hides_is_pointed_at_unless_that_is_meant() {
+    let at = |place: &str| format!("github-actions-secret = {{ source = \"org\", name = \"SESSION_KEY\", {place} }}");
+    let repo = at("repo = \"acme/app\"");
+    let found = |wide: &str, near: &str| second(wide).with(CREDENTIAL_PATH, SECRET, near).found();
+    let says = |wide: &str, near: &str, may: &str| {
+        let found = found(wide, near);
+        let help = format!("`overridden-in = [\"{may}\"]`");
+        assert!(found.len() == 1 && found[0].0 == "slm::hidden-secret" && found[0].2.contains(&help), "{found:#?}");
+    };
+    says(&repo, SECRET, "prod");
+    says(&at("visibility = \"private\""), &repo, "acme/app");
+    says(&at("visibility = \"private\""), SECRET, "acme/app/prod");
+    says(&at("visibility = \"selected\", repos = [\"acme/web\", \"Acme/App\"]"), &repo, "acme/app");
+    for wide in [
+        at("repo = \"acme/app\", overridden-in = [\"prod\"]"),
+        at("repo = \"acme/web\""),
+        at("visibility = \"selected\", repos = [\"acme/web\"]"),
+        at("overridden-in = [\"acme/app\"]"),
+        at("overridden-in = [\"acme/app/prod\"]"),
+        at("store = \"dependabot\""),
+        at("repo = \"acme/app\"").replace("SESSION_KEY", "OTHER"),
+    ] {
+        assert_eq!(found(&wide, SECRET), [], "{wide}");
+    }
+    // The variable that chooses a half of a set is read like a secret; what a single secret is noted in is not.
+    let set = at("repo = \"acme/app\", set = { K = \"{{ value.k }}\" }");
+    let near = at("repo = \"acme/app\", environment = \"prod\", set = { L = \"{{ value.k }}\" }");
+    says(&set, &near, "prod");
+    assert_eq!(found(&at("repo = \"acme/app\""), &near), []);
+}

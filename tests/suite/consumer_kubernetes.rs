@@ -253,10 +253,12 @@ async fn where_no_status_tells_of_pods_that_are_ending_they_are_listed() {
 async fn pods_that_cannot_be_listed_are_not_taken_for_ended_unless_it_is_declared_how_long_they_take() {
     let server = Server::start();
     let opened = rolled_out(&server, None).await;
-    let deny = || server.with(|state| {
-        let next = state.seen.len() + 2;
-        state.faults.insert(next, Fault::Status(403, None));
-    });
+    let deny = || {
+        server.with(|state| {
+            let next = state.seen.len() + 2;
+            state.faults.insert(next, Fault::Status(403, None));
+        })
+    };
     deny();
     let view = opened.observe().await.unwrap();
     let next = "let its token `list` pods, or declare `max-staleness`, no less than their grace period";
