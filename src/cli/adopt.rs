@@ -88,9 +88,18 @@ fn file(args: &Args, population: &Population, resource: &Resource, name: &str) -
     let text = |value: &str| toml::Value::String(value.to_owned());
     let region = population.region();
     let place = if population.scope == "." { String::new() } else { format!("region = {}\n", text(region)) };
+    let jitter = match ["manual", "observe"].iter().any(|kind| rotator.contains_key(*kind)) {
+        // slm begins no rotation of those.
+        true => String::new(),
+        false => format!(
+            "# It becomes due up to this much earlier, at a point fixed by its name: what is adopted on one day is not due on one day.\n\
+             jitter = {}\n",
+            text(&jitter(args.rotate_every).to_string())
+        ),
+    };
     let not_before = args.grace.after(SystemClock.now()).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     Ok(format!(
-        "title = {}\nowner = {}\nsatisfies = []\n\n[secret]\nsource = {}\n{place}name = {}\n\n[rotator]\n{}\n[policy]\nrotate-every = {}\n\
+        "title = {}\nowner = {}\nsatisfies = []\n\n[secret]\nsource = {}\n{place}name = {}\n\n[rotator]\n{}\n[policy]\nrotate-every = {}\n{jitter}\
          # Adopted: it is not rotated before, however old it is. The line may go then.\nnot-before = {}\n",
         text(name),
         text(owner),
@@ -100,6 +109,13 @@ fn file(args: &Args, population: &Population, resource: &Resource, name: &str) -
         text(&args.rotate_every.to_string()),
         text(&not_before),
     ))
+}
+
+/// A tenth of the period, in the greatest unit that is not finer than it needs.
+fn jitter(period: Limit) -> Limit {
+    let tenth = period.as_seconds() / 10;
+    let unit = [Limit::DAY, 3_600, 60].into_iter().find(|unit| tenth >= *unit).unwrap_or(1);
+    Limit::seconds(tenth - tenth % unit)
 }
 
 /// Each kind on a line of its own, as people write it.

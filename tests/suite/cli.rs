@@ -449,6 +449,18 @@ fn a_secret_that_was_found_is_adopted_without_being_rotated() {
     world.slm(&["adopt", &id, "--owner", "platform", "--rotator", rotator, "--id", "taken-over", "--rotate-every", "1s"]).exits(0);
     assert!(world.read("credentials/taken-over.toml").contains("not-before"));
     world.slm(&["check"]).exits(0);
+    fs::remove_file(world.root().join("credentials/taken-over.toml")).unwrap();
+    for (period, rotator, jitter) in
+        [("90d", rotator, Some("9d")), ("45d", rotator, Some("4d")), ("1h", rotator, Some("6m")), ("90d", "observe = {}", None)]
+    {
+        world
+            .slm(&["adopt", &id, "--owner", "platform", "--rotator", rotator, "--id", "spread", "--rotate-every", period])
+            .exits(0);
+        let adopted: toml::Table = world.read("credentials/spread.toml").parse().unwrap();
+        assert_eq!(adopted["policy"].get("jitter").map(|jitter| jitter.as_str().unwrap()), jitter, "{period}");
+        fs::remove_file(world.root().join("credentials/spread.toml")).unwrap();
+    }
+    world.slm(&["adopt", &id, "--owner", "platform", "--rotator", rotator, "--id", "taken-over", "--rotate-every", "1s"]).exits(0);
     let after = world.slm(&["plan", "--format", "json"]).json();
     let rotations =
         |plan: &Json| plan["plan"]["actions"].as_array().unwrap().iter().filter(|one| one["kind"]["rotate"].is_object()).count();
