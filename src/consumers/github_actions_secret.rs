@@ -174,7 +174,9 @@ impl Consumer for ActionsSecret {
     async fn deliver(&self, version: &VersionId, value: &Secret) -> Result<(), WorldError> {
         let long = || self.refused(ErrorClass::Permanent, "write", "the value is longer than 48 KB");
         if self.config.set.is_empty() {
-            return if value.expose().len() > LIMIT { Err(long()) } else { self.deliver_one(version, value.expose()).await };
+            let filled = self.filled(version, value)?;
+            let text = filled.as_ref().map_or(value.expose(), |text| text.as_bytes());
+            return if text.len() > LIMIT { Err(long()) } else { self.deliver_one(version, text).await };
         }
         let values = self.rendered(version, value)?;
         if values.iter().any(|(_, value)| value.len() > LIMIT) {

@@ -39,6 +39,17 @@ impl ActionsSecret {
         Ok(())
     }
 
+    /// What the one secret is to hold, when that is not the value as it is.
+    pub(super) fn filled(&self, version: &VersionId, value: &Secret) -> Result<Option<Zeroizing<String>>, WorldError> {
+        let Some(template) = &self.config.template else { return Ok(None) };
+        let wrong = |cause: &str| self.refused(ErrorClass::Permanent, "render", cause);
+        let text = value.expose_text().map_err(|_| wrong("the value is not text"))?;
+        let json: Option<serde_json::Value> = serde_json::from_str(text).ok();
+        let json = minijinja::value::Serde(&json);
+        let filled = template::render(template, context! { value => text, json => json, version => version.as_str() });
+        filled.map(Some).map_err(|cause| wrong(&cause))
+    }
+
     /// What each secret of the set is to hold.
     pub(super) fn rendered(&self, version: &VersionId, value: &Secret) -> Result<Vec<(&String, Zeroizing<String>)>, WorldError> {
         let wrong = |cause: &str| self.refused(ErrorClass::Permanent, "render", cause);

@@ -206,6 +206,8 @@ pub struct GithubSecretConsumer {
     /// `owner/name` of those that see it under `selected`; otherwise of those whose runs and secrets are looked at.
     #[serde(default)]
     pub repos: Vec<String>,
+    /// What the one secret holds: minijinja text with `value`, `json` (the fields of a JSON value), `version`; default `{{ value }}`.
+    pub template: Option<String>,
     /// Several secrets from one JSON value, by name: minijinja text with `value`, `version`.
     #[serde(default)]
     pub set: BTreeMap<String, String>,

@@ -358,7 +358,7 @@ async fn what_overrides_a_secret_that_nobody_lists_the_readers_of_is_not_seen_an
 async fn the_variable_that_chooses_a_half_of_a_set_is_overridden_like_a_secret() {
     let choice = "/repos/acme/app/environments/prod/variables/SLM_DEPLOYER";
     let org = PAIR.replace("repo = \"acme/app\"", "visibility = \"private\"\nrepos = [\"acme/app\"]");
-    for (config, place) in [(PAIR, "environment `prod`"), (&org, "environment `prod` of `acme/app`")] {
+    for (config, place) in [(PAIR, "environment `prod`"), (org.as_str(), "environment `prod` of `acme/app`")] {
         let server = Server::start();
         server.with(|state| {
             state.environments.insert("/repos/acme/app".to_owned(), vec!["prod".to_owned()]);
@@ -374,6 +374,26 @@ async fn the_variable_that_chooses_a_half_of_a_set_is_overridden_like_a_secret()
     server.with(|state| state.variables.insert(near, "B".to_owned()));
     let found = server.secret_of(&org).overridden().await.unwrap();
     assert_eq!(found, ["variable `SLM_DEPLOYER` in repository `acme/app`"]);
+}
+
+#[tokio::test]
+async fn one_secret_takes_a_field_of_a_value_by_its_template() {
+    for (store, home) in [("actions", "/repos/acme/app/actions"), ("codespaces", "/repos/acme/app/codespaces")] {
+        let server = Server::start();
+        let config =
+            |template: &str| format!("name = \"DD_API_KEY\"\nrepo = \"acme/app\"\nstore = \"{store}\"\ntemplate = \"{template}\"");
+        let secret = server.secret_of(&config("{{ json.value }}"));
+        secret.deliver(&V1.into(), &value(&format!("{{\"id\": \"k1\", \"value\": \"{CANARY}\"}}"))).await.unwrap();
+        assert_eq!(secret.observe().await.unwrap().running, Some(V1.into()));
+        let written = || server.with(|state| state.secrets.clone());
+        assert_eq!(written(), BTreeMap::from([(format!("{home}/secrets/DD_API_KEY"), CANARY.to_owned())]));
+        // What it names and the value has not is no empty secret.
+        let error = secret.deliver(&V2.into(), &value("{\"id\": \"k2\"}")).await.unwrap_err();
+        assert_eq!((error.class, written().len()), (ErrorClass::Permanent, 1), "{error}");
+        assert_eq!(class(secret.deliver(&V2.into(), &value("no JSON")).await), ErrorClass::Permanent);
+        server.secret_of(&config("{{ value }} of {{ version }}")).deliver(&V2.into(), &value("it")).await.unwrap();
+        assert_eq!(written()[&format!("{home}/secrets/DD_API_KEY")], format!("it of {V2}"));
+    }
 }
 
 /// A pair from one JSON value.

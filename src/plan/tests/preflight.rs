@@ -220,6 +220,7 @@ fn a_value_longer_than_its_place_is_not_made() {
             repos: Vec::new(),
             set,
             overridden_in: Vec::new(),
+            template: None,
         };
         let long = move |world: &mut World| {
             let credential = world.catalog.credentials.get_mut("db").unwrap();
