@@ -391,3 +391,20 @@ fn the_tier_of_a_secret_decides_its_limit_and_an_unknown_tier_gives_none() {
         assert!(!seen.is("declared"));
     }
 }
+
+#[test]
+fn a_declared_secret_of_which_no_value_is_in_force_has_no_age() {
+    let named = |more: &[(&str, Value)]| {
+        let facts = [("name", Value::Text("app/a".into())), ("managed", Value::Bool(true)), ("created", Value::Time(ago(1)))];
+        world().bare("a", &[&facts[..], more].concat())
+    };
+    let declared = |world: World| world.with(|world| drop(world.catalog.credentials.insert("a".into(), made::credential("a"))));
+    let joined = |mut world: World| {
+        world.snapshot = join(&world.catalog, world.snapshot);
+        world.one().status
+    };
+    let version = [("version", Value::Text("v".into()))];
+    assert_eq!(joined(declared(named(&[]))), Status::NoEvidence);
+    assert_eq!(joined(declared(named(&version))), Status::Compliant);
+    assert_eq!(joined(named(&[])), Status::Compliant, "what is not declared is judged by what its store says");
+}
