@@ -27,6 +27,11 @@ pub enum Fault {
     Stale,
 }
 
+/// True when nothing is changed by a call of this name, which is an action of AWS or the method of a request.
+pub fn asks(operation: &str) -> bool {
+    operation == "GET" || ["Get", "List", "Describe", "Query", "Simulate"].iter().any(|verb| operation.starts_with(verb))
+}
+
 /// A call that is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
@@ -139,8 +144,7 @@ struct Request {
 impl Request {
     /// True when nothing is changed by it.
     fn asks(&self) -> bool {
-        self.operation == "GET"
-            || ["Get", "List", "Describe", "Query", "Simulate"].iter().any(|verb| self.operation.starts_with(verb))
+        asks(&self.operation)
     }
 
     /// True when it is slm's and leaves to AWS which labels a value gets or which version is read, or takes the label of AWS itself.
