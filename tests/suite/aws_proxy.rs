@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
@@ -27,6 +27,9 @@ pub enum Fault {
     Stale,
 }
 
+/// How long a call waits for its like through the other door.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// True when nothing is changed by a call of this name, which is an action of AWS or the method of a request.
 pub fn asks(operation: &str) -> bool {
     operation == "GET" || ["Get", "List", "Describe", "Query", "Simulate"].iter().any(|verb| operation.starts_with(verb))
@@ -47,6 +50,10 @@ pub struct State {
     pub calls: Vec<String>,
     /// The user agent of each of them.
     pub agents: Vec<String>,
+    /// Operations whose first call through each door waits for one through the other, but for no longer than [`PATIENCE`].
+    pub together: BTreeSet<&'static str>,
+    /// The doors that calls of those came through: 0, or 1 for the one [`Proxy::beside`].
+    pub came: BTreeMap<&'static str, BTreeSet<usize>>,
     /// Keys that calls of each operation were signed with.
     pub signed: BTreeMap<String, BTreeSet<String>>,
     /// What happens to a call.
@@ -92,14 +99,23 @@ pub struct Proxy {
 
 impl Proxy {
     pub fn before(server: &str) -> Self {
+        Self::door(server, 0, Arc::default())
+    }
+
+    /// A second door to the same, for another process.
+    pub fn beside(&self, server: &str) -> Self {
+        Self::door(server, 1, Arc::clone(&self.state))
+    }
+
+    fn door(server: &str, door: usize, state: Arc<Mutex<State>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let proxy = Self { endpoint, state: Arc::default() };
+        let proxy = Self { endpoint, state };
         let (state, server) = (Arc::clone(&proxy.state), server.trim_start_matches("http://").to_owned());
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let (state, server) = (Arc::clone(&state), server.clone());
-                std::thread::spawn(move || serve(client.unwrap(), &server, &state));
+                std::thread::spawn(move || serve(client.unwrap(), &server, door, &state));
             }
         });
         proxy
@@ -231,10 +247,26 @@ fn refusal(status: u16, code: &str, operation: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-fn serve(mut client: TcpStream, server: &str, state: &Mutex<State>) {
+/// Lets the first call of some operations through each door go on when one came through the other.
+fn wait_for_the_other(request: &Request, door: usize, state: &Mutex<State>) {
+    let began = Instant::now();
+    let others = || {
+        let mut state = state.lock().unwrap();
+        let operation = state.together.get(request.operation.as_str()).copied()?;
+        let came = state.came.entry(operation).or_default();
+        came.insert(door);
+        Some(came.len())
+    };
+    while others() == Some(1) && began.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn serve(mut client: TcpStream, server: &str, door: usize, state: &Mutex<State>) {
     client.set_nodelay(true).unwrap();
     let Some(request) = read(&client) else { return };
     let (fault, refused, before, kill) = state.lock().unwrap().meet(&request);
+    wait_for_the_other(&request, door, state);
     if let Some((process, _, after)) = kill {
         if after {
             delivered(&request, server, state);
@@ -287,7 +319,8 @@ fn without_date(answer: &[u8]) -> Vec<u8> {
 fn delivered(request: &Request, server: &str, state: &Mutex<State>) -> Vec<u8> {
     let writing = Arc::clone(&state.lock().unwrap().writing);
     let staging = request.operation == "UpdateSecretVersionStage";
-    let alone = (staging || matches!(request.operation.as_str(), "PUT" | "PutItem")).then(|| writing.lock().unwrap());
+    let alone = (staging || matches!(request.operation.as_str(), "PUT" | "PutItem" | "PutSecretValue" | "CreateAccessKey"))
+        .then(|| writing.lock().unwrap());
     if staging && let Some(refusal) = taken(request, &state.lock().unwrap()) {
         return refusal;
     }

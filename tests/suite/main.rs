@@ -83,6 +83,7 @@ mod postgres_server;
 mod preflight;
 mod preflight_moto;
 mod pulls_server;
+mod raced;
 mod readers;
 mod readme;
 mod record;

@@ -43,7 +43,7 @@ pub async fn table(endpoint: &str) -> Shared {
     Arc::new(DynamodbRegisters::new(settings, &config(endpoint, REGION, None).await))
 }
 
-async fn make_bucket(endpoint: &str) -> aws_sdk_s3::Client {
+pub async fn make_bucket(endpoint: &str) -> aws_sdk_s3::Client {
     let config = config(endpoint, REGION, None).await;
     let client = aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build());
     let place = CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::EuWest1).build();
@@ -51,7 +51,7 @@ async fn make_bucket(endpoint: &str) -> aws_sdk_s3::Client {
     client
 }
 
-async fn make_table(endpoint: &str) -> aws_sdk_dynamodb::Client {
+pub async fn make_table(endpoint: &str) -> aws_sdk_dynamodb::Client {
     let client = aws_sdk_dynamodb::Client::new(&config(endpoint, REGION, None).await);
     let text = |name: &str| {
         let text = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);

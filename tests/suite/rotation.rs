@@ -427,26 +427,3 @@ async fn the_binary_killed_at_any_other_call_goes_on_and_loses_no_key() {
     let ended = tokio::spawn(killed_at_the_end(Arc::clone(&moto), ended.0, ended.1));
     futures::future::try_join_all(made.into_iter().chain([ended])).await.unwrap();
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_runs_at_once_end_in_one_new_key_and_no_other() {
-    let moto = Server::moto();
-    let proxy = Proxy::before(&moto.endpoint);
-    let (world, iam) = in_use(&moto, &proxy, "shared").await;
-    let first = held(&world);
-    for _ in 0..12 {
-        let both: Vec<Ran> = std::thread::scope(|scope| {
-            let run = || world.slm(&["rotate", "deployer"]);
-            let runs = [scope.spawn(run), scope.spawn(run)];
-            runs.into_iter().map(|run| run.join().unwrap()).collect()
-        });
-        let keys = keys_of(&iam, "shared").await;
-        assert!(keys.contains(&first) && keys.contains(&held(&world)), "a key in use is gone\n{}\n{}", both[0].out, both[1].out);
-        if held(&world) != first {
-            assert_eq!(keys.len(), 2, "{}\n{}", both[0].out, both[1].out);
-            return;
-        }
-        tokio::time::sleep(Duration::from_secs(4)).await;
-    }
-    panic!("the new key never came into force");
-}
