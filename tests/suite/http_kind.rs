@@ -16,12 +16,13 @@ use slm::model::secret::Secret;
 use slm::rotators::http::Vendor;
 use slm::world::{ErrorClass, KeyChange, LastUse, Rotator, Target, Trial, WorldError};
 
-use crate::aws_proxy::Proxy;
+use crate::aws_proxy::{At, Proxy};
 use crate::faults::{Met, OVER_HTTP, thrown_at_kind};
 use crate::kinds::target_sweep;
 use crate::leaks::{never_told, untold};
 use crate::support::{Request, World, shown};
 use crate::tls::{self, authority, certificate};
+use crate::wire::gone_on;
 
 const APP: &str = "canary-application-key-never-shown";
 const API: &str = "canary-api-key-never-shown";
@@ -237,6 +238,28 @@ fn a_key_of_a_vendor_is_replaced_by_the_binary_and_told_nowhere() {
     let values = [format!("{VALUE}0001"), format!("{VALUE}0002")];
     never_told(&world, &said, &[&values[0], &values[1], API, APP]);
     untold("the addresses asked for", &server.state().requests.join("\n"), &[&values[0], &values[1], API, APP]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_killed_after_a_vendor_issued_a_key_is_gone_on_with() {
+    let server = Server::start();
+    let proxy = Proxy::before(&server.state().root.clone());
+    let file = "credentials/session-key.toml";
+    let world = World::scaffolded().with("SLM_DATADOG_API_KEY", API).with("SLM_DATADOG_APP_KEY", APP);
+    world.edit(file, "[rotator]\nrandom = { length = 40, alphabet = \"alnum\" }", &tables(&proxy.endpoint));
+    world.edit(file, "[policy]\n", "[policy]\nlease = \"20s\"\n");
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let kill = |process| proxy.state().kill = Some((process, At::First("POST"), true));
+    assert!(tokio::task::block_in_place(|| world.slm_watched(&["rotate", "session-key"], kill)).is_none(), "it was not killed");
+    assert_eq!(server.state().made, 2, "it was issued, and nobody was told");
+    let works = async |text: String| {
+        let state = server.state();
+        state.keys.iter().any(|(id, key)| !state.disabled.contains(id) && text.contains(key["attributes"]["key"].as_str().unwrap()))
+    };
+    let (_, _, said) = gone_on(&world, "run/session.env", works).await;
+    let values: Vec<String> = (1..=server.state().made).map(|made| format!("{VALUE}{made:04}")).collect();
+    never_told(&world, &said, &values.iter().map(String::as_str).chain([APP, API]).collect::<Vec<_>>());
 }
 
 /// A vendor behind a proxy, and each change of it and every `every`th question to it lost, repeated, refused, late or answered as before.

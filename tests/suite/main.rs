@@ -105,4 +105,5 @@ mod tsa;
 mod usage;
 mod vault;
 mod verify;
+mod wire;
 mod workflows;

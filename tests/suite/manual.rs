@@ -20,8 +20,9 @@ use slm::transport::vault::Vault;
 use slm::world::{Clock, ErrorClass, Rotator, SecretStore, Trial, WorldError};
 
 use crate::aws::config;
-use crate::aws_proxy::{Fault, Proxy};
+use crate::aws_proxy::{At, Fault, Proxy};
 use crate::faults::{OVER_HTTP, thrown};
+use crate::leaks::never_told;
 use crate::support::{Request, Server, World, contains, git};
 
 const GOOD: &str = "canary-good-token-";
@@ -394,6 +395,22 @@ async fn what_is_stored_while_a_run_looks_is_not_judged_to_come_from_the_future(
     assert!(proxy.state().fault.is_none(), "nothing was late");
     proxy.begin_at("ListSecretVersionIds", Fault::Late(1_200));
     assert_eq!(judged(&world).0, "compliant");
+}
+
+#[test]
+fn a_run_killed_after_a_trial_is_gone_on_with() {
+    let vendor = Vendor::start();
+    let proxy = Proxy::before(&vendor.root);
+    let world = world(&manual(&proxy.endpoint), true);
+    let value = format!("{GOOD}killed");
+    store(&world, "v1", &value, 1);
+    let kill = |process| proxy.state().kill = Some((process, At::First("POST"), true));
+    assert!(world.slm_watched(&["apply", "--auto-approve"], kill).is_none(), "it was not killed");
+    assert!(vendor.shown() == [format!("POST /api/auth.test {value}")], "it was tried, and nobody was told");
+    assert!(!world.root().join("run/slack.env").exists(), "what is not known to work goes nowhere");
+    let said = [world.heard(&["apply", "--auto-approve"]).exits(0).says("verify    slack  done  (verified)")];
+    assert_eq!(world.read("run/slack.env"), format!("TOKEN={value}"));
+    never_told(&world, &said, &[&value]);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use crate::leaks::{never_told, untold};
 use crate::mysql_server::{Database, enter};
 use crate::postgres_server::certificate;
 use crate::support::World;
+use crate::wire::{Wire, gone_on};
 
 const FILE: &str = "credentials/session-key.toml";
 const RANDOM: &str = "random = { length = 40, alphabet = \"alnum\" }";
@@ -107,6 +108,25 @@ async fn two_passwords_over_tls_reach_the_file_and_no_other_server_is_trusted() 
     untold("the log of the server", &database.log(), &[password]);
     // In the clear nobody comes in as this account.
     assert!(!enter(value.into()).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_killed_after_a_second_password_was_set_is_gone_on_with() {
+    let Some(database) = Database::start(&[]) else { return };
+    database.run("create user app identified by 'by-hand'").await;
+    database.run("grant app_rw to app").await;
+    database.run("set default role all to app").await;
+    let wire = Wire::before(database.port);
+    let through = |text: &str| text.replace(&database.port.to_string(), &wire.port.to_string());
+    let rotator = format!("[rotator.mysql-dual]\nuser = \"app\"\nserver = {{ {}, sslmode = \"disable\" }}", server(&database));
+    let world = world(&through(&rotator)).with("SLM_MYSQL_ADMIN", &through(&database.admin()));
+    world.edit(FILE, "SESSION_KEY={{ value }}\\n", "{{ value }}");
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let killed = tokio::task::block_in_place(|| wire.killed(&world, &["rotate", "session-key"], &["account unlock"]));
+    assert!(killed, "it was not killed");
+    let (before, now, said) = gone_on(&world, "run/session.env", async |value: String| enter(value.into()).await).await;
+    let password = |value: &str| serde_json::from_str::<serde_json::Value>(value).unwrap()["password"].as_str().unwrap().to_owned();
+    never_told(&world, &said, &[&password(&before), &password(&now)]);
 }
 
 #[tokio::test]

@@ -13,16 +13,12 @@ use aws_sdk_secretsmanager::Client as Secrets;
 
 use crate::aws::config;
 use crate::aws_proxy::Proxy;
-use crate::registers::{make_bucket, make_table};
+use crate::registers::{DYNAMODB, S3, make_bucket, make_table};
 use crate::rotation::{self, LEASE};
 use crate::support::{Ran, Server, World, git};
 
 /// Where registers are, and the settings that say so.
-const PLACES: [(&str, &str); 3] = [
-    ("s3", "\n[registers]\ns3 = { source = \"prod\", region = \"eu-west-1\", bucket = \"acme-slm\" }\n"),
-    ("dynamodb", "\n[registers]\ndynamodb = { source = \"prod\", region = \"eu-west-1\", table = \"slm-registers\" }\n"),
-    ("git", "\n[locker]\nremote = \"file://REMOTE\"\n"),
-];
+const PLACES: [(&str, &str); 3] = [("s3", S3), ("dynamodb", DYNAMODB), ("git", "\n[locker]\nremote = \"file://REMOTE\"\n")];
 
 /// A remote that takes registers and evidence, and no lease.
 const HOOK: &str = "#!/bin/sh\ncase $1 in refs/slm/leases/*) exit 1 ;; esac\n";

@@ -27,6 +27,10 @@ use crate::support::{Server, World, git};
 const REGION: &str = "eu-west-1";
 const BUCKET: &str = "acme-slm";
 const TABLE: &str = "slm-registers";
+/// Settings that have registers be objects of that bucket.
+pub const S3: &str = "\n[registers]\ns3 = { source = \"prod\", region = \"eu-west-1\", bucket = \"acme-slm\" }\n";
+/// Settings that have them be items of that table.
+pub const DYNAMODB: &str = "\n[registers]\ndynamodb = { source = \"prod\", region = \"eu-west-1\", table = \"slm-registers\" }\n";
 /// Rounds of two writers each.
 const ROUNDS: usize = 25;
 
@@ -334,9 +338,7 @@ async fn ended(place: Place, at: usize) -> BTreeMap<String, String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_rotation_writes_the_same_registers_in_a_bucket_a_table_and_git_and_nowhere_else() {
-    let s3 = "\n[registers]\ns3 = { source = \"prod\", region = \"eu-west-1\", bucket = \"acme-slm\" }\n";
-    let dynamodb = "\n[registers]\ndynamodb = { source = \"prod\", region = \"eu-west-1\", table = \"slm-registers\" }\n";
-    let places = try_join_all([s3, dynamodb, ""].map(|settings| tokio::spawn(Place::rotated(settings)))).await.unwrap();
+    let places = try_join_all([S3, DYNAMODB, ""].map(|settings| tokio::spawn(Place::rotated(settings)))).await.unwrap();
     println!("{{\"figure\": \"registers.s3.requests\", \"value\": {}}}", places[0].asked(&["GET", "PUT"]));
     println!("{{\"figure\": \"registers.dynamodb.requests\", \"value\": {}}}", places[1].asked(&["Query", "PutItem"]));
     tokio::time::sleep(rotation::LEASE + Duration::from_secs(2)).await;
