@@ -17,7 +17,7 @@ pub enum Fault {
     AnswerLost,
     /// It arrives twice, and the second answer is given.
     Twice,
-    /// It is refused with this status and code, and has no effect.
+    /// It is refused with this status and code, and has no effect. A program ends with the status, or replies with the code as class.
     Refused(u16, &'static str),
     /// It arrives so many milliseconds late, and is answered.
     Late(u64),

@@ -9,8 +9,9 @@ use slm::model::time::Limit;
 use slm::rotators::exec::Plugin;
 use slm::world::{ErrorClass, KeyChange, Rotator, Target, Trial, WorldError};
 
-use crate::faults::{Before, Met, OF_PROGRAMS, thrown_at_kind};
-use crate::kinds::{Fault, Rig, target_sweep};
+use crate::aws_proxy::Fault;
+use crate::faults::{Before, Met, OF_PROGRAMS, REPLIED, thrown_at_kind};
+use crate::kinds::{self, Rig, target_sweep};
 
 /// The interpreter itself: what stands for it in `PATH` may take ten times as long to start.
 fn python() -> &'static str {
@@ -55,34 +56,50 @@ async fn a_rotation_of_an_issued_value_that_loses_an_effect_ends_with_one_key() 
     swept(DeclaredIssuer::Server, 3).await; // create, disable, delete
 }
 
-/// A plugin behind another program, and each step of it that changes something and every `every`th other lost, refused or late.
-async fn thrown(issuer: DeclaredIssuer, every: usize) -> Met {
+/// A plugin behind another program, and `faults` at each step of it that changes something and at every `every`th other.
+async fn thrown(issuer: DeclaredIssuer, faults: &[Fault], every: usize) -> Met {
     let folder = tempfile::tempdir().unwrap();
     let before = Before::new(folder.path());
     let config = declared(&folder.path().join("ledger"), issuer, "");
     let config = Exec { command: before.command(&config.command), ..config };
-    let (met, told) = thrown_at_kind(&RotatorConfig::Exec(config.clone()), &before, &plugin(&config), &OF_PROGRAMS, every).await;
+    let (met, told) = thrown_at_kind(&RotatorConfig::Exec(config.clone()), &before, &plugin(&config), faults, every).await;
     assert!(!told.contains("password"));
-    assert!(met.ended > 0, "what is late is in time: {met:?}");
     let install = (issuer == DeclaredIssuer::Client).then_some("install");
     assert_eq!(Vec::from_iter(&met.changes), Vec::from_iter(["create", "delete", "disable"].into_iter().chain(install)));
+    for fault in faults {
+        if let Fault::Refused(0, _) = fault {
+            assert!(told.contains("it says `so-it-is`"), "a reply was told");
+        }
+    }
     met
 }
 
 #[tokio::test]
 async fn a_call_of_a_program_that_is_lost_refused_or_late_loses_no_key() {
     for issuer in [DeclaredIssuer::Client, DeclaredIssuer::Server] {
-        let met = thrown(issuer, 9).await;
+        let met = thrown(issuer, &OF_PROGRAMS, 9).await;
+        assert!(met.ended > 0, "what is late is in time: {met:?}");
         assert!(met.ended + met.again >= OF_PROGRAMS.len() * 3, "{met:?}");
     }
 }
 
 #[tokio::test]
-#[ignore = "minutes: each call, where the test above takes what changes something and every ninth question; `scripts/figures faults` runs it"]
+async fn whatever_class_a_program_replies_a_refusal_with_it_loses_no_key() {
+    // A value is declined where it is installed, which is where it was chosen.
+    let (chosen, issued) = REPLIED.split_at(3);
+    for (issuer, faults) in [(DeclaredIssuer::Client, chosen), (DeclaredIssuer::Server, issued)] {
+        let met = thrown(issuer, faults, 12).await;
+        assert!(met.again >= faults.len() && met.ended + met.again >= faults.len() * 3, "{met:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "minutes: each call, where the tests above take what changes something and few questions; `scripts/figures faults` runs it"]
 async fn each_call_of_a_program_that_is_lost_refused_or_late_loses_no_key() {
+    let all = [OF_PROGRAMS.as_slice(), &REPLIED].concat();
     for (issuer, name) in [(DeclaredIssuer::Client, "exec.chosen"), (DeclaredIssuer::Server, "exec.issued")] {
-        let met = thrown(issuer, 1).await;
-        assert!(met.ended + met.again >= OF_PROGRAMS.len() * 8, "{met:?}");
+        let met = thrown(issuer, &all, 1).await;
+        assert!(met.ended + met.again >= all.len() * 8, "{met:?}");
         met.tell(name);
     }
 }
@@ -92,7 +109,7 @@ async fn a_value_that_a_program_declines_is_tried_rejected_and_replaced_by_the_n
     let folder = tempfile::tempdir().unwrap();
     let config = declared(&folder.path().join("ledger"), DeclaredIssuer::Client, "declines-the-first");
     let rig = Rig::new(RotatorConfig::Exec(config.clone()));
-    let (outcome, _) = rig.run(&plugin(&config), None, Fault::never()).await;
+    let (outcome, _) = rig.run(&plugin(&config), None, kinds::Fault::never()).await;
     let told = |step: &str| outcome.events.iter().filter(|event| event.step == step).count();
     assert_eq!((told("prepared"), told("rejected"), told("installed"), told("promoted")), (2, 1, 1, 1), "{outcome:?}");
     assert_eq!(rig.current().await, Some(names::slot(&rig.credential.secret, None, 1)));

@@ -33,9 +33,20 @@ pub const OVER_HTTP: [Fault; 9] = [
     Fault::Stale,
 ];
 
-/// What is thrown at programs, which are told nothing twice and asked nothing that is older than they are.
+/// What is thrown at programs, which are told nothing twice and asked nothing that is older than they are. What they end with is one way
+/// to refuse.
 pub const OF_PROGRAMS: [Fault; 5] =
-    [Fault::RequestLost, Fault::AnswerLost, Fault::Refused(403, ""), Fault::Refused(500, ""), Fault::Late(30)];
+    [Fault::RequestLost, Fault::AnswerLost, Fault::Refused(77, ""), Fault::Refused(75, ""), Fault::Late(30)];
+
+/// What a rotator's program replies, the other way: each class that there is.
+pub const REPLIED: [Fault; 6] = [
+    Fault::Refused(0, "denied"),
+    Fault::Refused(0, "conflict"),
+    Fault::Refused(0, "unfit"),
+    Fault::Refused(0, "not-found"),
+    Fault::Refused(0, "transient"),
+    Fault::Refused(0, "permanent"),
+];
 
 /// Something that can be called, and loses what it is told to.
 pub trait Calls {
@@ -59,8 +70,8 @@ impl Calls for Proxy {
 /// A program that stands before another, in a folder of its own.
 pub struct Before(PathBuf);
 
-/// Writes down which step each call asks for; at the call that is named it ends without the other program, with its reply thrown away,
-/// or later.
+/// Writes down which step each call asks for; at the call that is named it ends without the other program, replies that it refuses, throws
+/// its reply away, or comes later.
 const SCRIPT: &str = r#"at=$1
 shift
 read -r request
@@ -69,12 +80,13 @@ while read -r _; do calls=$((calls + 1)); done < "$at/calls"
 step=${request#*'"step":"'}
 [ "$step" = "$request" ] && step=${request#*'"do":"'}
 printf '%s\n' "${step%%'"'*}" >> "$at/calls"
-read -r number fault < "$at/fault"
+read -r number fault class < "$at/fault"
 [ "$calls" = "$number" ] || fault=none
 case $fault in
 request-lost) exit 1 ;;
 late) sleep 0.03 ;;
 none | answer-lost) ;;
+0) printf '{"error":{"class":"%s","code":"so-it-is"}}' "$class"; exit ;;
 *) exit "$fault" ;;
 esac
 [ "$fault" = answer-lost ] || exec "$@" <<END
@@ -104,11 +116,10 @@ impl Before {
 impl Calls for Before {
     fn begin(&self, fault: Option<(usize, Fault)>) {
         let word = |fault| match fault {
-            Fault::RequestLost => "request-lost",
-            Fault::AnswerLost => "answer-lost",
-            Fault::Late(_) => "late",
-            Fault::Refused(403, _) => "77",
-            Fault::Refused(..) => "75",
+            Fault::RequestLost => "request-lost".to_owned(),
+            Fault::AnswerLost => "answer-lost".to_owned(),
+            Fault::Late(_) => "late".to_owned(),
+            Fault::Refused(status, class) => format!("{status} {class}"),
             Fault::Twice | Fault::Overtaken | Fault::Stale => unreachable!("no program is called so"),
         };
         let text = fault.map_or("- none".to_owned(), |(number, fault)| format!("{number} {}", word(fault)));
