@@ -335,6 +335,32 @@ fn a_plan_made_for_another_commit_is_refused() {
 }
 
 #[test]
+fn what_was_switched_off_after_it_was_planned_is_not_done() {
+    let edits = [
+        ("slm.toml", "[limits]\n", "[limits]\nfreeze = [\"2020-01-01/2099-12-31\"]\n"),
+        ("policies/guards.cedar", "context.share_percent <= 100", "context.share_percent < 0"),
+    ];
+    for (file, from, to) in edits {
+        let world = World::scaffolded();
+        world.slm(&["plan", "--out", "p.json"]).exits(2).says("rotate    session-key");
+        let text = world.read(file).replacen(from, to, 1);
+        assert_ne!(text, world.read(file), "{file}");
+        world.write(file, &text);
+        world.commit();
+        world.slm(&["apply", "p.json"]).exits(1).says("the plan was made for config").says("plan again");
+        world.slm(&["plan", "--out", "p.json"]).exits(5).says("held      rotate session-key");
+        for arguments in [["apply", "p.json"], ["apply", "--auto-approve"]] {
+            world.slm(&arguments).exits(5).says("1 held");
+        }
+        assert!(!world.root().join("run").exists(), "{file}: nothing was made");
+        // Switched on again, it is done.
+        world.write(file, &world.read(file).replacen(to, from, 1));
+        world.commit();
+        world.slm(&["apply", "--auto-approve"]).exits(0).says("rotate    session-key  done");
+    }
+}
+
+#[test]
 fn a_consumer_that_cannot_be_built_is_seen_to_be_missing() {
     let world = World::scaffolded();
     world.slm(&["apply", "--auto-approve"]).exits(0);
