@@ -233,18 +233,16 @@ fn ask(server: &str, request: &Request) -> Vec<u8> {
     answer
 }
 
-fn refusal(status: u16, code: &str, operation: &str) -> Vec<u8> {
-    // Secrets Manager speaks JSON, IAM and STS XML; the SDK of either finds its own.
-    let body = if operation.contains("Secret") || operation.contains("Resource") {
+fn refusal(status: u16, code: &str, request: &Request) -> Vec<u8> {
+    // Whoever is asked by a query, and S3, answers in XML; the SDK of each finds its own, and a header says it to those that look there.
+    let json = request.head.to_lowercase().contains("x-amz-target:") || request.head.contains("/functions/");
+    let body = if json {
         format!("{{\"__type\":\"{code}\",\"message\":\"no\"}}")
     } else {
         format!("<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>")
     };
-    format!(
-        "HTTP/1.1 {status} No\r\ndate: Tue, 24 Nov 2026 12:00:00 GMT\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+    let head = format!("HTTP/1.1 {status} No\r\ndate: Tue, 24 Nov 2026 12:00:00 GMT\r\nx-amzn-errortype: {code}\r\n");
+    format!("{head}connection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 /// Lets the first call of some operations through each door go on when one came through the other.
@@ -278,7 +276,7 @@ fn serve(mut client: TcpStream, server: &str, door: usize, state: &Mutex<State>)
     let answer = match (fault, refused) {
         (_, Some(refusal)) => refusal,
         (Some(Fault::RequestLost), _) => return,
-        (Some(Fault::Refused(status, code)), _) => refusal(status, code, &request.operation),
+        (Some(Fault::Refused(status, code)), _) => refusal(status, code, &request),
         (Some(Fault::Overtaken), _) => {
             state.lock().unwrap().overtaken = Some(request);
             return;
@@ -382,7 +380,7 @@ fn taken(request: &Request, state: &State) -> Option<Vec<u8>> {
     let (label, to) = (asked["VersionStage"].as_str()?, asked["MoveToVersionId"].as_str()?);
     let owner = state.labels.get(&label_of(&asked, label))?;
     let given = asked["RemoveFromVersionId"].as_str() == Some(owner);
-    (owner != to && !given).then(|| refusal(400, "InvalidParameterException", &request.operation))
+    (owner != to && !given).then(|| refusal(400, "InvalidParameterException", request))
 }
 
 /// A label of a secret.
@@ -416,12 +414,12 @@ impl State {
         let lingers = asks && self.lingers > 0 && self.ended.contains(&request.key);
         self.lingers -= usize::from(lingers);
         let refused = if self.denied.contains(request.operation.as_str()) {
-            Some(refusal(400, "AccessDeniedException", &request.operation))
+            Some(refusal(400, "AccessDeniedException", request))
         } else if request.astray() {
-            Some(refusal(400, "InvalidParameterException", &request.operation))
+            Some(refusal(400, "InvalidParameterException", request))
         } else if late || (self.ended.contains(&request.key) && !lingers) {
             // An inactive or deleted key: moto would let it in.
-            Some(refusal(403, "InvalidClientTokenId", &request.operation))
+            Some(refusal(403, "InvalidClientTokenId", request))
         } else {
             None
         };

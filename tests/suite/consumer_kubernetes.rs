@@ -11,6 +11,8 @@ use slm::model::catalog::KubernetesConsumer;
 use slm::model::secret::Secret;
 use slm::world::{Consumer, ErrorClass, WorldError};
 
+use crate::aws_proxy::Proxy;
+use crate::faults::{OUT_OF_ORDER, thrown};
 use crate::kubernetes_server::{Fault, Object, Server, TOKEN, status};
 use crate::support::{World, at, contains, shown};
 use crate::tls::{authority, certificate};
@@ -80,6 +82,27 @@ async fn a_secret_is_applied_and_the_roll_out_of_its_version_awaited_once() {
             of_secrets.clone().count() > 4 && of_secrets.into_iter().all(|(_, accept)| accept.contains("PartialObjectMetadata"))
         );
     });
+}
+
+#[tokio::test]
+async fn a_request_that_is_repeated_denied_late_or_answered_as_before_ends_with_the_version() {
+    let made = async || {
+        let server = Server::start();
+        goes_well(&server, 2);
+        let proxy = Proxy::before(&server.url);
+        let workload = opened(KubernetesConsumer { server: proxy.endpoint.clone(), ..config(&server, KEYS) }).unwrap();
+        (proxy, (workload, server))
+    };
+    let check = async |(workload, server): &(Workload, Server), _, when: &str| {
+        assert_eq!(workload.observe().await.unwrap(), at(Some(V1), Some(V1)), "{when}");
+        assert_eq!(server.with(|state| state.rollouts), 1, "{when}");
+    };
+    let run = async |(workload, _): &(Workload, Server)| {
+        workload.deliver(&V1.into(), &value()).await?;
+        workload.activate(&V1.into()).await
+    };
+    let met = thrown("kubernetes-workload", &OUT_OF_ORDER, made, run, check).await;
+    assert!(met.again >= 10 && met.ended >= 10, "{met:?}");
 }
 
 #[tokio::test]

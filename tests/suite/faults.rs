@@ -33,6 +33,10 @@ pub const OVER_HTTP: [Fault; 9] = [
     Fault::Stale,
 ];
 
+/// Those of which a consumer that loses what is sent and what is answered may know nothing yet.
+pub const OUT_OF_ORDER: [Fault; 5] =
+    [Fault::Twice, Fault::Refused(403, "AccessDeniedException"), Fault::Late(30), Fault::Overtaken, Fault::Stale];
+
 /// What is thrown at programs, which are told nothing twice and asked nothing that is older than they are. What they end with is one way
 /// to refuse.
 pub const OF_PROGRAMS: [Fault; 5] =
@@ -144,6 +148,15 @@ pub struct Met {
 }
 
 impl Met {
+    /// One more, which ended `at_once` or not.
+    pub fn note(&mut self, at_once: bool) {
+        if at_once {
+            self.ended += 1;
+        } else {
+            self.again += 1;
+        }
+    }
+
     /// Prints what became of them as a figure of `kind`.
     pub fn tell(&self, kind: &str) {
         let (runs, ended, again) = (self.ended + self.again, self.ended, self.again);
@@ -188,28 +201,73 @@ pub async fn thrown<C: Calls, W>(
         for number in 0.. {
             let (calls, world) = made().await;
             let when = format!("{kind}: {fault:?} at call {number}");
-            calls.begin(Some((number, *fault)));
-            let first = run(&world).await;
-            if calls.calls().len() <= number {
-                first.unwrap_or_else(|error| panic!("{when}: nothing was lost, and yet {error}"));
+            let first = meets(&calls, (number, *fault), run(&world), &when).await;
+            let Some(first) = first else {
                 assert!(number > 0, "{kind}: nothing is called");
                 break;
-            }
-            calls.begin(None);
-            match first {
-                Ok(()) => met.ended += 1,
-                Err(error) => {
-                    assert!(!format!("{error} {error:?}").contains("canary"), "{when}: {error}");
-                    met.again += 1;
-                    until_it_ends(&run, &world, &when).await;
-                }
-            }
-            run(&world).await.unwrap_or_else(|error| panic!("{when}: it is not so once more: {error}"));
+            };
+            met.note(ended(first, &run, &world, &when).await);
             check(&world, *fault, &when).await;
         }
     }
     met.tell(kind);
     met
+}
+
+/// The same at each call that changes something, and at every `every`th question.
+pub async fn thrown_at_changes<C: Calls, W>(
+    (kind, faults, every): (&str, &[Fault], usize),
+    made: impl AsyncFn() -> (C, W),
+    run: impl AsyncFn(&W) -> Result<(), WorldError>,
+    check: impl AsyncFn(&W, Fault, &str),
+) -> Met {
+    let (calls, world) = made().await;
+    calls.begin(None);
+    run(&world).await.unwrap();
+    let whole = calls.calls();
+    let mut met = Met::default();
+    for (turn, fault) in faults.iter().enumerate() {
+        for number in chosen(&whole, (turn, *fault), every) {
+            let (calls, world) = made().await;
+            let when = format!("{kind}: {fault:?} at call {number}, {}", whole[number]);
+            let first = meets(&calls, (number, *fault), run(&world), &when).await.expect("there is such a call");
+            met.note(ended(first, &run, &world, &when).await);
+            check(&world, *fault, &when).await;
+            if chosen(&whole[number..=number], (0, Fault::Stale), 1).is_empty() {
+                met.changes.insert(whole[number].clone());
+            }
+        }
+    }
+    met.tell(kind);
+    met
+}
+
+/// A run that meets a fault; `None` when it has no such call.
+async fn meets<C: Calls>(
+    calls: &C,
+    (number, fault): (usize, Fault),
+    run: impl Future<Output = Result<(), WorldError>>,
+    when: &str,
+) -> Option<Result<(), WorldError>> {
+    calls.begin(Some((number, fault)));
+    let first = run.await;
+    if calls.calls().len() <= number {
+        first.unwrap_or_else(|error| panic!("{when}: nothing was lost, and yet {error}"));
+        return None;
+    }
+    calls.begin(None);
+    Some(first)
+}
+
+/// What a run came to, gone on from until it ends, and made once more; true when it ended at once.
+async fn ended<W>(first: Result<(), WorldError>, run: &impl AsyncFn(&W) -> Result<(), WorldError>, world: &W, when: &str) -> bool {
+    let at_once = first.is_ok();
+    if let Err(error) = first {
+        assert!(!format!("{error} {error:?}").contains("canary"), "{when}: {error}");
+        until_it_ends(run, world, when).await;
+    }
+    run(world).await.unwrap_or_else(|error| panic!("{when}: it is not so once more: {error}"));
+    at_once
 }
 
 async fn until_it_ends<W>(run: &impl AsyncFn(&W) -> Result<(), WorldError>, world: &W, when: &str) {
@@ -251,11 +309,7 @@ pub async fn thrown_at_kind(
             assert_eq!(seen.get(number), Some(&whole[number]), "{context}: the calls are others");
             rig.alive(kind, &context).await;
             rig.settle(kind, generation.as_ref(), &context).await;
-            if done {
-                met.ended += 1;
-            } else {
-                met.again += 1;
-            }
+            met.note(done);
             if chosen(&whole[number..=number], (0, Fault::Stale), 1).is_empty() {
                 met.changes.insert(whole[number].clone());
             }
