@@ -14,7 +14,8 @@ use slm::world::{Consumer, ErrorClass, WorldError};
 use crate::aws_proxy::Proxy;
 use crate::faults::{OUT_OF_ORDER, thrown};
 use crate::kubernetes_server::{Fault, Object, Server, TOKEN, status};
-use crate::support::{World, at, contains, shown};
+use crate::leaks::{kept, never_told};
+use crate::support::{World, at, shown};
 use crate::tls::{authority, certificate};
 
 const CANARY: &str = r#"{"user":"shop","password":"canary-value-6fd0-never-shown"}"#;
@@ -294,14 +295,19 @@ fn a_rotation_rolls_its_value_out_and_says_it_nowhere() {
     let start = text.find("[[consumer]]").unwrap();
     world.write("credentials/session-key.toml", &format!("{}[[consumer]]\nid = \"api\"\n{kind}", &text[..start]));
     world.commit();
-    let ran = world.slm(&["apply", "--auto-approve"]).exits(0);
+    let ran = world.heard(&["apply", "--auto-approve"]).exits(0);
     let value = server.with(|state| {
         assert_eq!(state.rollouts, 1);
         String::from_utf8(STANDARD.decode(&state.secrets["shop-db"].fields["data.value"]).unwrap()).unwrap()
     });
     assert_eq!(value.len(), 40);
-    assert!(!ran.out.contains(&value) && !ran.err.contains(&value) && !contains(&world.git_objects(), &value));
-    assert!(!ran.err.contains(TOKEN) && !contains(&world.git_objects(), TOKEN));
     world.slm(&["apply", "--auto-approve"]).exits(0);
     assert_eq!(server.with(|state| state.rollouts), 1);
+    // Denied, it says so and no more.
+    server.with(|state| state.faults.extend((0..80).map(|call| (state.seen.len() + call, Fault::Status(403, None)))));
+    let denied = world.heard(&["apply", "--auto-approve", "--force", "session-key"]);
+    assert_ne!(denied.code, 0, "{}", denied.out);
+    let values = kept(&world, "app/session-key");
+    assert!(values.contains(&value));
+    never_told(&world, &[ran, denied], &values.iter().map(String::as_str).chain([TOKEN]).collect::<Vec<_>>());
 }

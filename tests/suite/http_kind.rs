@@ -247,7 +247,7 @@ async fn a_run_killed_after_a_vendor_issued_a_key_is_gone_on_with() {
     let file = "credentials/session-key.toml";
     let world = World::scaffolded().with("SLM_DATADOG_API_KEY", API).with("SLM_DATADOG_APP_KEY", APP);
     world.edit(file, "[rotator]\nrandom = { length = 40, alphabet = \"alnum\" }", &tables(&proxy.endpoint));
-    world.edit(file, "[policy]\n", "[policy]\nlease = \"20s\"\n");
+    world.edit(file, "[policy]\n", "[policy]\nlease = \"35s\"\n");
     world.commit();
     world.slm(&["apply", "--auto-approve"]).exits(0);
     let kill = |process| proxy.state().kill = Some((process, At::First("POST"), true));
