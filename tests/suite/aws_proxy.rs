@@ -58,6 +58,8 @@ pub struct State {
     pub signed: BTreeMap<String, BTreeSet<String>>,
     /// What happens to a call.
     pub fault: Option<(At, Fault)>,
+    /// What happens to further calls, by their number.
+    pub script: BTreeMap<usize, Fault>,
     /// Kills the process with this id at a call: before it takes effect, or after.
     pub kill: Option<(u32, At, bool)>,
     /// When versions of secrets came about, in seconds: moto lists them as made at the time of asking.
@@ -400,6 +402,7 @@ impl State {
         };
         let kill = self.kill.take_if(|(_, at, _)| is(*at));
         let fault = self.fault.take_if(|(at, _)| is(*at)).map(|(_, fault)| fault);
+        let fault = fault.or_else(|| self.script.remove(&number));
         self.calls.push(request.operation.clone());
         self.agents.push(request.agent.clone());
         self.signed.entry(request.operation.clone()).or_default().insert(request.key.clone());

@@ -93,6 +93,7 @@ mod rotation;
 mod rotation_faults;
 mod rules;
 mod scale;
+mod scheduled;
 mod sinks;
 mod slack;
 mod slack_killed;

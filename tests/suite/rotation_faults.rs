@@ -80,7 +80,7 @@ fn credential(name: &str) -> Credential {
 }
 
 /// One user with a key in a secret, and a rotation of it.
-struct Rig {
+pub struct Rig {
     proxy: Proxy,
     credential: Credential,
     action: ActionKind,
@@ -95,7 +95,7 @@ struct Rig {
 }
 
 impl Rig {
-    async fn new(server: &Server, proxy: &Proxy, name: &str) -> Self {
+    pub async fn new(server: &Server, proxy: &Proxy, name: &str) -> Self {
         let straight = config(&server.endpoint, "eu-west-1", None).await;
         let (iam, secrets) = (Iam::new(&straight), Secrets::new(&straight));
         iam.create_user().user_name(name).send().await.unwrap();
@@ -167,7 +167,7 @@ impl Rig {
     }
 
     /// Runs until the rotation is at its end, and looks after each run; gives the number of runs.
-    async fn converge(&self, when: &str) -> usize {
+    pub async fn converge(&self, when: &str) -> usize {
         for runs in 1..=8 {
             let outcome = self.run().await;
             let (current, running) = self.in_use(when).await;
