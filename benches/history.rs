@@ -25,6 +25,8 @@ use cpu::cpu;
 const RUNS: usize = 10_000;
 /// The figure is the mean of this many openings.
 const ROUNDS: u32 = 200;
+/// Changes that are shown where nobody asks for more.
+const SHOWN: usize = 20;
 /// Controls beside the one that is asked for.
 const CONTROLS: usize = 20;
 /// Subjects of a control.
@@ -103,10 +105,22 @@ fn locker(runs: usize) -> tempfile::TempDir {
     folder
 }
 
+/// What `slm explain --history` shows: the newest changes, and the text of the newest version.
+fn shown(root: &Path) {
+    let mut history = History::open(root, "slm/evidence").unwrap();
+    let versions = history.versions(CONTROL).unwrap();
+    let newest = &versions[versions.len() - SHOWN..];
+    let changes = history.changes(CONTROL, newest).unwrap();
+    assert!(changes.len() == SHOWN && changes.iter().all(|change| change.lines().count() >= 2));
+    assert_eq!(history.text(&newest[SHOWN - 1]).unwrap().lines().count(), SUBJECTS);
+}
+
 /// What one locker took.
 struct Took {
     /// CPU milliseconds of one opening.
     open: f64,
+    /// CPU milliseconds of one showing.
+    shown: f64,
     /// CPU seconds of making the index.
     made: f64,
     /// Megabytes of the index.
@@ -129,6 +143,8 @@ fn measured(runs: usize) -> Took {
     let made = cpu().0;
     (0..ROUNDS).for_each(|_| open(root, runs));
     let opened = cpu();
+    (0..ROUNDS).for_each(|_| shown(root));
+    let told = cpu();
     let output =
         Command::new("git").arg("-C").arg(root).args(["log", "--format=%H", "slm/evidence", "--", CONTROL]).output().unwrap();
     assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), runs);
@@ -136,7 +152,8 @@ fn measured(runs: usize) -> Took {
         open: (opened.0 - made) * 1_000.0 / f64::from(ROUNDS),
         made: made - before,
         index: megabytes(&root.join(".git/slm")),
-        git: (cpu().1 - opened.1) * 1_000.0,
+        shown: (told.0 - opened.0) * 1_000.0 / f64::from(ROUNDS),
+        git: (cpu().1 - told.1) * 1_000.0,
     }
 }
 
@@ -151,9 +168,12 @@ fn megabytes(folder: &Path) -> f64 {
 
 fn main() {
     let [once, twice, four] = [RUNS, 2 * RUNS, 4 * RUNS].map(measured);
-    let Took { open, made, index, git } = once;
+    let Took { open, shown, made, index, git } = once;
     println!(
         r#"{{"figure":"history.cpu_ms","value":{open:.2},"unit":"ms","against":"a goal of 10 ms; git log of the same file {git:.0} ms; {RUNS} runs","index_mb":{index:.1},"index_made_cpu_s":{made:.2}}}"#
+    );
+    println!(
+        r#"{{"figure":"history.shown_cpu_ms","value":{shown:.2},"unit":"ms","against":"a goal of 10 ms; opening it without any text {open:.2} ms; the newest {SHOWN} changes and the newest version, of {RUNS} runs"}}"#
     );
     println!(
         r#"{{"figure":"growth.history","value":{:.2},"unit":"x for 4x","against":"10k {open:.2} ms, 20k {:.2} ms, 40k {:.2} ms; the index made anew {made:.1} s, {:.1} s, {:.1} s"}}"#,

@@ -98,7 +98,7 @@ pub struct SecretView {
     pub versions: BTreeMap<VersionId, VersionView>,
     /// The store's clock when it answered; `None` when it does not tell.
     pub now: Option<Timestamp>,
-    /// Replicas that do not serve the current version yet.
+    /// Replicas that do not serve the current version yet, or were not seen to.
     pub behind: Vec<String>,
     /// KMS keys of replicas, each with its region.
     pub replica_keys: Vec<(String, String)>,
@@ -155,7 +155,8 @@ pub trait SecretStore: Send + Sync {
     /// Reads one version by id.
     async fn read(&self, secret: &SecretRef, version: &VersionId) -> Result<Secret, WorldError>;
     /// Writes `value` as `version` with the label [`PENDING`], creating the secret when it does not exist. The same value again is
-    /// no change; another value under a taken id is [`ErrorClass::Conflict`].
+    /// no change; another value under a taken id is [`ErrorClass::Conflict`]. Nothing that is written is in force by that, the first
+    /// version neither: a store that sees to that itself has something of its own there before, and shows it to nobody.
     async fn put(&self, secret: &SecretRef, version: &VersionId, value: &Secret) -> Result<(), WorldError>;
     /// Moves [`CURRENT`] from `from` to `to`; [`ErrorClass::Conflict`] when it is not on `from`.
     async fn promote(&self, secret: &SecretRef, from: Option<&VersionId>, to: &VersionId) -> Result<(), WorldError>;
@@ -305,7 +306,7 @@ pub trait Consumer: Send + Sync {
     async fn deliver(&self, version: &VersionId, value: &Secret) -> Result<(), WorldError>;
     /// Has it take `version` into use; the same again is no change.
     async fn activate(&self, version: &VersionId) -> Result<(), WorldError>;
-    /// Places that override what is delivered to it, so that nobody would read that.
+    /// Places that override what is delivered to it, so that nobody would read that; an error says what was not looked at.
     async fn overridden(&self) -> Result<Vec<String>, WorldError> {
         Ok(Vec::new())
     }

@@ -10,6 +10,7 @@ use super::act::Application;
 use super::files::{Files, Stamp};
 use crate::model::catalog::SecretRef;
 use crate::model::id::VersionId;
+use crate::model::marker;
 use crate::model::secret::Secret;
 use crate::world::{ErrorClass, PENDING, SecretStore, SecretView, WorldError};
 
@@ -151,6 +152,9 @@ impl Watched {
             return Ok(Arc::clone(value));
         }
         let value = Arc::new(self.store.read(&self.secret, version).await?);
+        if !marker::may_be_a_credential(&value) {
+            return Err(self.failed(ErrorClass::NotFound, "the version in force holds no value"));
+        }
         self.held = Some((version.clone(), Arc::clone(&value)));
         Ok(value)
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::gate::Gate;
-use super::observation::{Content, Ending, Key, Last, Observation, Place, Role, Sight, Slot, Verdict};
+use super::observation::{Content, Ending, Force, Key, Last, Observation, Place, Role, Sight, Slot, Verdict};
 use crate::model::catalog::Stage;
 use crate::model::id::{ConsumerId, KeyId, VersionId};
 use crate::model::time::Timestamp;
@@ -147,8 +147,10 @@ impl Mark {
 pub fn decide(o: &Observation) -> Step {
     let step = roll_back(o)
         .or_else(|| note_promotion(o))
+        .or_else(|| void(o))
         .or_else(|| in_place(o))
         .or_else(|| consumers(o))
+        .or_else(|| nameless(o))
         .or_else(|| delete_condemned(o))
         .or_else(|| unseen(o))
         .or_else(|| end_rejected(o))
@@ -219,6 +221,21 @@ fn note_promotion(o: &Observation) -> Option<Step> {
     wanted.then_some(Step::Act(Mutation::Mark(Mark::Promoted)))
 }
 
+/// What slm writes to say that there is no credential must not be brought to anybody.
+fn void(o: &Observation) -> Option<Step> {
+    let generation = o.generation.as_ref().filter(|_| o.force == Force::Nothing)?;
+    let next = "store a value that works as that of the secret";
+    Some(Step::Blocked(format!("version {generation} is in force and holds no credential; {next}")))
+}
+
+/// While nobody can tell which credential is in force, none is made, let in or ended: any of those at the target may be the one in use.
+fn nameless(o: &Observation) -> Option<Step> {
+    let generation = o.generation.as_ref()?;
+    let Force::Nameless(shape) = o.force else { return None };
+    let wrong = format!("which credential is in force is not known, since version {generation} does not name it");
+    Some(Step::Blocked(format!("{wrong}; store the same one as {shape}")))
+}
+
 /// A target that keeps one value has a new one: nothing may come between that and the promotion.
 fn in_place(o: &Observation) -> Option<Step> {
     if o.capabilities.overlap != Overlap::Single {
@@ -263,6 +280,9 @@ pub(super) fn behind(o: &Observation, stage: Stage) -> impl Iterator<Item = (&Co
 
 /// The first consumer that stores another version than it must, or, when none does, that runs another.
 fn consumers(o: &Observation) -> Option<Step> {
+    if o.force == Force::Nothing {
+        return None;
+    }
     let named = |(consumer, version): (&ConsumerId, &VersionId)| (consumer.clone(), version.clone());
     let deliver = behind(o, Stage::Deliver).next().map(named);
     let deliver = deliver.map(|(consumer, version)| Mutation::Deliver { consumer, version });
@@ -459,14 +479,20 @@ fn spent(o: &Observation) -> Step {
     Step::Blocked(format!("all {} attempts are used up; find out why before raising `attempts`", o.slots.len()))
 }
 
+/// True when no attempt is left, and none of them left anything behind that is still to be ended: time changes nothing of it.
+pub(super) fn is_spent(o: &Observation) -> bool {
+    let left = o.keys.iter().any(|key| matches!(key.role, Role::Rejected(_) | Role::Condemned) && end(o, key).is_some());
+    !o.slots.is_empty() && o.candidate().is_none() && o.open_slot().is_none() && !left
+}
+
 /// Nothing is left to end: that the old value is refused is shown once, and the end is noted.
 fn finish(o: &Observation) -> Step {
     let validated = o.capabilities.overlap != Overlap::Unvalidated;
     if !o.tail || !validated || o.restore.is_none() {
         return Step::Done;
     }
-    let ended = o.fate == Some(Ending::Retire) || o.capabilities.overlap == Overlap::Single;
-    if ended && o.marks.refused.is_none() {
+    // What the target does not list was not ended by us, and may be let in all the same.
+    if o.marks.refused.is_none() {
         return Step::Act(Mutation::Prove);
     }
     if o.marks.done.is_none() { Step::Act(Mutation::Mark(Mark::Done)) } else { Step::Done }

@@ -125,16 +125,19 @@ fn observation() -> impl Strategy<Value = Observation> {
     let revive = proptest::option::of(instant()).prop_map(|wait| Last::Revive { wait });
     let last = prop_oneof![3 => Just(None), 1 => Just(Some(Last::Delete)), 1 => revive.prop_map(Some)];
     let generation = prop_oneof![4 => Just(Some(VersionId::from("g"))), 1 => Just(None)];
+    let force = prop_oneof![6 => Just(Force::Value), 1 => Just(Force::Nameless("{}")), 1 => Just(Force::Nothing)];
+    let generation = (generation, force);
     let what = (capabilities(), generation, any::<[bool; 3]>(), prop_oneof![7 => Just(true), 1 => Just(false)], unfit());
     let store = (slots, proptest::option::of(slot_named("back")), fate, last, marks());
     let world = (keys(), proptest::option::of(version()), places(), a_gate(), proptest::option::of(a_gate()));
     (what, store, world).prop_map(|(what, store, world)| {
-        let (capabilities, generation, [due, leak, tail], leased, (shut, behind)) = what;
+        let (capabilities, (generation, force), [due, leak, tail], leased, (shut, behind)) = what;
         let (slots, restore, fate, last, marks) = store;
         let (keys, installed, consumers, gate, soaked) = world;
         Observation {
             capabilities,
             generation,
+            force,
             due,
             leak,
             tail,
@@ -288,6 +291,20 @@ proptest! {
             let given_up = |slot: &&Slot| slot.rejected() || matches!(slot.content, Content::Tombstone(_));
             let first = o.slots.iter().find(|slot| !given_up(slot)).unwrap();
             prop_assert!(first.id == slot && first.open());
+        }
+    }
+
+    #[test]
+    fn while_it_is_not_known_which_credential_is_in_force_none_is_made_let_in_or_ended(o in observation()) {
+        let unknown = o.generation.is_some() && o.force != Force::Value;
+        if unknown && !returns(&o) && o.capabilities.overlap != Overlap::Single {
+            let step = decide(&o);
+            let harmless = |mutation: &Mutation| match mutation {
+                Mutation::Mark(mark) => *mark == Mark::Promoted,
+                Mutation::Deliver { .. } | Mutation::Activate { .. } => o.force != Force::Nothing,
+                _ => false,
+            };
+            prop_assert!(!matches!(&step, Step::Act(mutation) if !harmless(mutation)) && step != Step::Done, "{:?}", step);
         }
     }
 

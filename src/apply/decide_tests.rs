@@ -45,6 +45,7 @@ fn calm(capabilities: Capabilities) -> Observation {
     Observation {
         capabilities,
         generation: Some("g".into()),
+        force: Force::Value,
         due: false,
         leak: false,
         tail: true,
@@ -471,6 +472,24 @@ fn a_new_value_is_made_in_the_first_slot_that_is_open() {
 }
 
 #[test]
+fn attempts_are_spent_when_none_is_open_and_nothing_of_them_is_left_to_end() {
+    let mut o = due(SERVER);
+    assert!(!is_spent(&o));
+    o.slots[0].content = tomb();
+    assert!(!is_spent(&o), "the second is open");
+    o.slots[1] = Slot { verdict: Some(Verdict::Approve), ..slot("s1", value("n")) };
+    assert!(!is_spent(&o), "it is to be put in force");
+    o.slots[1].verdict = Some(Verdict::Reject { settled: false });
+    assert!(is_spent(&o));
+    o.keys.push(key("n", Role::Rejected("s1".into())));
+    assert!(!is_spent(&o), "its credential is ended by a later run");
+    o.capabilities = SINGLE;
+    assert!(is_spent(&o), "it was never one of its own");
+    let bare = Observation { slots: Vec::new(), ..calm(SERVER) };
+    assert!(!is_spent(&bare), "a delivery looks at no attempt");
+}
+
+#[test]
 fn nothing_is_made_that_could_not_be_kept_nor_while_a_replica_is_behind() {
     for capabilities in [SERVER, CLIENT, SINGLE, Capabilities::UNVALIDATED] {
         let shut = |due: bool| Observation { due, shut: Some("AWS rotates the secret itself".to_owned()), ..calm(capabilities) };
@@ -505,17 +524,53 @@ fn a_server_that_lets_no_more_in_needs_a_person() {
 fn the_end_is_proven_and_noted_once_and_only_where_something_was_ended() {
     let unmarked = |capabilities| Observation { marks: Marks::default(), ..calm(capabilities) };
     let done = Mutation::Mark(Mark::Done);
-    acts(&unmarked(SERVER), done.clone());
+    acts(&unmarked(SERVER), Mutation::Prove);
     acts(&Observation { fate: Some(Ending::Retire), ..unmarked(SERVER) }, Mutation::Prove);
     acts(&unmarked(SINGLE), Mutation::Prove);
     let proven = |capabilities| Observation { marks: Marks { refused: Some(at(3)), ..Marks::default() }, ..calm(capabilities) };
-    acts(&proven(SINGLE), done);
+    acts(&proven(SINGLE), done.clone());
+    acts(&proven(SERVER), done);
     for none in [
         Observation { tail: false, ..unmarked(SERVER) },
         Observation { restore: None, ..unmarked(SINGLE) },
         unmarked(Capabilities::UNVALIDATED),
     ] {
         assert_eq!(decide(&none), Step::Done);
+    }
+}
+
+#[test]
+fn what_closes_a_slot_and_is_in_force_is_brought_to_nobody_and_a_person_is_asked() {
+    for capabilities in [SERVER, CLIENT, SINGLE, Capabilities::UNVALIDATED] {
+        let mut o = Observation { force: Force::Nothing, consumers: vec![place("c", "g0", "g0")], ..due(capabilities) };
+        blocked(&o, "version g is in force and holds no credential; store a value that works");
+        o = with_candidate(o, Some(Verdict::Approve));
+        blocked(&o, "holds no credential");
+        o.generation = None;
+        assert!(!matches!(decide(&o), Step::Blocked(_)), "before a first value nothing is in force");
+    }
+    // What a person wants back is brought back, and until then nobody is given what is no credential.
+    let mut o = Observation { force: Force::Nothing, fate: Some(Ending::Rollback), ..tail(SERVER) };
+    (o.restore, o.consumers) = (Some(slot("back", value("old"))), vec![place("c", "g0", "g0")]);
+    acts(&o, promote_to("back"));
+    o.last = Some(Last::Revive { wait: Some(at(9)) });
+    waits(&o, Some(at(9)), "every run");
+}
+
+#[test]
+fn while_the_value_in_force_does_not_tell_which_credential_it_is_nothing_is_made_and_nothing_ended() {
+    let shape = r#"`{"id": …}`"#;
+    for capabilities in [SERVER, CLIENT, SINGLE] {
+        let mut o = Observation { force: Force::Nameless(shape), ..due(capabilities) };
+        blocked(&o, &format!("since version g does not name it; store the same one as {shape}"));
+        blocked(&Observation { leak: true, ..o.clone() }, "which credential is in force is not known");
+        for role in [Role::Unknown { wait: None }, Role::Older, Role::Condemned, Role::Foreign] {
+            o.keys = vec![key("used", role)];
+            blocked(&o, "which credential is in force is not known");
+        }
+        // Whoever stored it wants it run.
+        o.consumers = vec![place("c", "g0", "g0")];
+        acts(&o, deliver("c", "g"));
     }
 }
 

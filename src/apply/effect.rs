@@ -4,8 +4,8 @@ use super::decide::Mutation;
 use super::engine::{Engine, Phase};
 use super::job::Goal;
 use super::look::Basis;
-use super::observation::tombstone;
 use crate::model::id::{ConsumerId, KeyId, VersionId};
+use crate::model::marker;
 use crate::model::names;
 use crate::model::outcome::Fate;
 use crate::model::secret::Secret;
@@ -37,7 +37,7 @@ impl<'a> Engine<'a> {
                 told("prepared", slot)
             }
             Mutation::Close { slot, condemned } => {
-                let value = tombstone(condemned).map_err(|cause| permanent("close a slot", &cause.to_string()))?;
+                let value = marker::tombstone(condemned).map_err(|cause| permanent("close a slot", &cause.to_string()))?;
                 store.put(goal.secret, slot, &value).await?;
                 told("closed", slot)
             }
@@ -82,16 +82,15 @@ impl<'a> Engine<'a> {
 
     /// A change to a target or a consumer.
     async fn outside(&self, goal: &Goal<'_>, mutation: &Mutation) -> Result<Told, WorldError> {
-        let store = self.job.store;
         let told = |step, version: &VersionId| Ok(vec![(step, Some(version.clone()))]);
         match mutation {
             Mutation::Install { version, over } => {
-                let value = store.read(goal.secret, version).await?;
+                let value = self.credential(goal, version).await?;
                 self.target(version.as_str())?.install(&value, version, over.as_ref()).await?;
                 told("installed", version)
             }
             Mutation::Deliver { consumer, version } => {
-                let value = store.read(goal.secret, version).await?;
+                let value = self.credential(goal, version).await?;
                 self.fenced(consumer)?.deliver(version, &value).await?;
                 told("delivered", version)
             }
@@ -110,6 +109,16 @@ impl<'a> Engine<'a> {
             }
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// The value of `version`, which must not be something that slm wrote to say that there is none.
+    async fn credential(&self, goal: &Goal<'_>, version: &VersionId) -> Result<Secret, WorldError> {
+        let value = self.job.store.read(goal.secret, version).await?;
+        if marker::may_be_a_credential(&value) {
+            return Ok(value);
+        }
+        let cause = "it holds no credential; store one that works as the value of the secret";
+        Err(permanent(&format!("use version {version}"), cause))
     }
 
     /// The value in force, for rotators whose next one follows from it.

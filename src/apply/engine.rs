@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::decide::{Mutation, Step, behind, decide, taken};
+use super::decide::{Mutation, Step, behind, decide, is_spent, taken};
 use super::job::{Goal, Job, goal};
 use super::look::{self, Basis, Known, Seen};
 use super::observation::{Ending, Place, Sight};
@@ -70,6 +70,8 @@ pub struct Engine<'a> {
     pub(super) known: Known,
     /// What the last look at the gate read.
     readings: Option<Readings>,
+    /// What the look was based on that found every attempt used up.
+    spent: Option<Basis>,
     pub(super) events: Vec<Event>,
 }
 
@@ -95,6 +97,7 @@ impl<'a> Engine<'a> {
             passing: None,
             known: Known::default(),
             readings: None,
+            spent: None,
             events: Vec::new(),
         }
     }
@@ -105,11 +108,26 @@ impl<'a> Engine<'a> {
             return Some(stopped());
         }
         let fate = self.step().await;
+        if fate.is_some() {
+            self.note_spent().await;
+        }
         let pause = self.pause();
         if fate.is_none() && !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
         fate
+    }
+
+    /// Keeps that no attempt is left, by which a plan asks a person and not another run. Nothing here rests on it: one that was not
+    /// written is written by the next drive.
+    async fn note_spent(&mut self) {
+        let (Some(goal), Some(basis)) = (goal(self.job), self.spent.take()) else { return };
+        let (generation, attempts) = (basis.generation.as_ref(), self.job.credential.policy.attempts);
+        let name = names::spent(goal.secret, generation, attempts);
+        let written = self.job.registers.write_once(&goal.namespace(generation), &name, &basis.now.to_string()).await;
+        if let Err(error) = written {
+            tracing::warn!(credential = %self.job.credential.id, %error, "that no attempt is left was not written down");
+        }
     }
 
     /// One half-step; the fate when the drive has ended.
@@ -233,10 +251,13 @@ impl<'a> Engine<'a> {
             }
             Step::Wait(Some(late), why) => Some(Fate::Waiting(format!("until {late}: {why}"))),
             Step::Wait(None, why) => Some(Fate::Waiting(why)),
-            Step::Blocked(why) => match self.passing.take() {
-                Some(error) => self.failed(&error),
-                None => Some(Fate::Blocked(why)),
-            },
+            Step::Blocked(why) => {
+                self.spent = is_spent(&observation).then_some(basis);
+                match self.passing.take() {
+                    Some(error) => self.failed(&error),
+                    None => Some(Fate::Blocked(why)),
+                }
+            }
             Step::Done if self.events.is_empty() => Some(Fate::AlreadySo),
             Step::Done => {
                 for consumer in self.asked.keys().cloned().collect::<Vec<_>>() {

@@ -9,10 +9,11 @@ use super::decide::Mark;
 use super::gate::{Reading, gate, soaked};
 use super::job::{Goal, Job};
 use super::observation::{
-    Content, Ending, Key, Last, Marks, Observation, Place, Records, Role, Sight, Slot, Verdict, condemned, last_use,
+    Content, Ending, Force, Key, Last, Marks, Observation, Place, Records, Role, Sight, Slot, Verdict, last_use,
 };
 use crate::model::catalog::{Letters, OnDeadline};
 use crate::model::id::{ConsumerId, RegisterName, VersionId};
+use crate::model::marker;
 use crate::model::names;
 use crate::model::outcome::{Fate, Readings};
 use crate::model::secret::Secret;
@@ -159,6 +160,7 @@ impl Read<'_> {
         let observation = Observation {
             capabilities,
             generation: generation.cloned(),
+            force: self.force(),
             due: self.due,
             leak: job.leak,
             tail: goal.tail,
@@ -180,6 +182,16 @@ impl Read<'_> {
             leased: (job.fence)(),
         };
         (observation, readings)
+    }
+
+    /// What the version in force holds.
+    fn force(&self) -> Force {
+        let validated = self.job.rotator.capabilities().validated();
+        match self.basis.generation.as_ref().and_then(|generation| self.contents.get(generation)) {
+            Some(Content::Tombstone(_)) => Force::Nothing,
+            Some(Content::Value(None)) if validated => Force::Nameless(self.job.credential.rotator.shape()),
+            _ => Force::Value,
+        }
     }
 
     /// Slots matter when something is to be made, and when something is to be ended; a bare delivery looks at none.
@@ -316,13 +328,11 @@ async fn contents(
             continue;
         }
         let content = match job.store.read(goal.secret, id).await {
-            Ok(value) => match condemned(&value).filter(|_| validated) {
-                Some(keys) => Content::Tombstone(keys),
-                None => {
-                    known.unfit.extend(unfit(job, &value).map(|why| (id.clone(), why)));
-                    Content::Value(job.rotator.identify(&value))
-                }
-            },
+            Ok(value) if !marker::may_be_a_credential(&value) => Content::Tombstone(marker::condemned(&value).unwrap_or_default()),
+            Ok(value) => {
+                known.unfit.extend(unfit(job, &value).map(|why| (id.clone(), why)));
+                Content::Value(job.rotator.identify(&value))
+            }
             // What is or was in force has a value: not to find it is to be told by a place that is behind, and no absence.
             Err(error) if error.class == ErrorClass::NotFound && !in_force.contains(&Some(id)) => Content::Empty,
             Err(error) => return Err(error),

@@ -5,6 +5,7 @@ mod effect;
 pub mod engine;
 #[cfg(test)]
 mod explore;
+pub mod fenced;
 pub mod gate;
 pub mod job;
 mod look;

@@ -2,11 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
-
 use super::gate::Gate;
 use crate::model::id::{ConsumerId, KeyId, VersionId};
-use crate::model::secret::Secret;
 use crate::model::time::{Limit, Timestamp};
 use crate::world::{Capabilities, ConsumerView, KeyView, LastUse};
 
@@ -17,6 +14,8 @@ pub struct Observation {
     pub capabilities: Capabilities,
     /// The version in force.
     pub generation: Option<VersionId>,
+    /// What is in it, as far as it was read.
+    pub force: Force,
     /// True when this generation is to be left.
     pub due: bool,
     /// True when what this generation replaced, or is to be replaced, is in wrong hands.
@@ -49,6 +48,17 @@ pub struct Observation {
     pub behind: Vec<String>,
     /// True while we may still have effects.
     pub leased: bool,
+}
+
+/// What the version in force was seen to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// A credential that is known by its name, or nobody looked, or nobody validates it.
+    Value,
+    /// Which credential it is cannot be told; how it would have to be stored.
+    Nameless(&'static str),
+    /// Nothing that could be a credential.
+    Nothing,
 }
 
 /// One write-once slot.
@@ -224,32 +234,6 @@ pub enum Sight {
     Unseen(String),
     /// It would not take this version, for this reason.
     Refused(VersionId, String),
-}
-
-/// The content of a slot that is closed for ever.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Tombstone {
-    slm: String,
-    condemned: BTreeSet<KeyId>,
-}
-
-const TOMBSTONE: &str = "tombstone";
-
-/// What is written into a slot to close it.
-///
-/// # Errors
-/// When it cannot be written as JSON.
-pub fn tombstone(condemned: &BTreeSet<KeyId>) -> Result<Secret, serde_json::Error> {
-    let tombstone = Tombstone { slm: TOMBSTONE.to_owned(), condemned: condemned.clone() };
-    serde_json::to_vec(&tombstone).map(Secret::new)
-}
-
-/// The keys condemned by `value` when it is a tombstone.
-#[must_use]
-pub fn condemned(value: &Secret) -> Option<BTreeSet<KeyId>> {
-    let read: Tombstone = serde_json::from_slice(value.expose()).ok()?;
-    (read.slm == TOMBSTONE).then_some(read.condemned)
 }
 
 /// What was read about the keys at a target and where each is recorded.

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{Exit, Global, Said, Trouble, pipeline};
 use crate::host::clock::SystemClock;
+use crate::model::catalog::Credential;
 use crate::model::diagnostic::Severity;
 use crate::model::snapshot::{Population, Resource, Snapshot};
 use crate::model::time::Limit;
@@ -66,8 +67,18 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let target = global.root.join(&path);
     std::fs::create_dir_all(global.root.join("credentials"))?;
     std::fs::write(target, &text)?;
-    let human = format!("Wrote {path}:\n\n{text}\nAdd its consumers and commit it. It is not rotated for {}.\n", args.grace);
+    let mut human = format!("Wrote {path}:\n\n{text}\nAdd its consumers and commit it. It is not rotated for {}.\n", args.grace);
+    let adopted = checked.catalog.as_ref().and_then(|catalog| catalog.credentials.get(id.as_str()));
+    human.extend(adopted.and_then(shaped));
     Ok(Said::new(vec![Exit::Clean], human, json!({ "wrote": path, "text": text })))
+}
+
+/// How the value in force has to be stored, where it must say which credential it is; no value is read here.
+fn shaped(adopted: &Credential) -> Option<String> {
+    let shape = adopted.rotator.shape();
+    let validated = adopted.rotator.capabilities().validated();
+    validated
+        .then(|| format!("Its value must be {shape}. While it has another shape, nothing of it is rotated and nothing ended.\n"))
 }
 
 fn find<'s>(snapshot: &'s Snapshot, id: &str) -> Option<(&'s Population, &'s Resource)> {
@@ -88,9 +99,18 @@ fn file(args: &Args, population: &Population, resource: &Resource, name: &str) -
     let text = |value: &str| toml::Value::String(value.to_owned());
     let region = population.region();
     let place = if population.scope == "." { String::new() } else { format!("region = {}\n", text(region)) };
+    let jitter = match ["manual", "observe"].iter().any(|kind| rotator.contains_key(*kind)) {
+        // slm begins no rotation of those.
+        true => String::new(),
+        false => format!(
+            "# It becomes due up to this much earlier, at a point fixed by its name: what is adopted on one day is not due on one day.\n\
+             jitter = {}\n",
+            text(&jitter(args.rotate_every).to_string())
+        ),
+    };
     let not_before = args.grace.after(SystemClock.now()).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     Ok(format!(
-        "title = {}\nowner = {}\nsatisfies = []\n\n[secret]\nsource = {}\n{place}name = {}\n\n[rotator]\n{}\n[policy]\nrotate-every = {}\n\
+        "title = {}\nowner = {}\nsatisfies = []\n\n[secret]\nsource = {}\n{place}name = {}\n\n[rotator]\n{}\n[policy]\nrotate-every = {}\n{jitter}\
          # Adopted: it is not rotated before, however old it is. The line may go then.\nnot-before = {}\n",
         text(name),
         text(owner),
@@ -100,6 +120,13 @@ fn file(args: &Args, population: &Population, resource: &Resource, name: &str) -
         text(&args.rotate_every.to_string()),
         text(&not_before),
     ))
+}
+
+/// A tenth of the period, in the greatest unit that is not finer than it needs.
+fn jitter(period: Limit) -> Limit {
+    let tenth = period.as_seconds() / 10;
+    let unit = [Limit::DAY, 3_600, 60].into_iter().find(|unit| tenth >= *unit).unwrap_or(1);
+    Limit::seconds(tenth - tenth % unit)
 }
 
 /// Each kind on a line of its own, as people write it.

@@ -27,8 +27,8 @@ pub(super) struct Anchored {
 /// Tokens of authorities, by where they are kept.
 type Tokens = BTreeMap<String, Vec<u8>>;
 
-/// Shows the checkpoint of `commit` to every anchor, and brings the sinks up to it when the run was `complete`; keeps what became of
-/// that on a branch of its own until the next run logs it.
+/// Shows the checkpoint of `commit` to every anchor, and brings the sinks up to it when the run saw everything in scope,
+/// `complete`; keeps what became of that on a branch of its own until the next run logs it.
 pub(super) fn keep(session: &pipeline::Session, global: &Global, commit: &str, complete: bool) -> Anchored {
     let settings = &session.catalog.settings.locker;
     if settings.anchor.is_empty() && settings.sink.is_empty() {

@@ -12,12 +12,12 @@ use super::{Exit, Global, Said, Trouble, anchor, derived, gaps, lease, notify, o
 use crate::apply::engine::stopped;
 use crate::host::clock::SystemClock;
 use crate::host::history::History;
-use crate::host::locker::{Locker, Signer};
+use crate::host::locker::{GOES_ON, Locker, Signer};
 use crate::host::repo;
 use crate::model::catalog::{Credential, LockerSettings};
 use crate::model::outcome::{Fate, Outcome};
 use crate::model::plan::{Action, Plan};
-use crate::record::{RunRecord, artefacts};
+use crate::record::{RunRecord, artefacts, unvalidated};
 use crate::report::{self, words::count};
 use crate::world::WorldError;
 
@@ -72,7 +72,7 @@ pub(super) fn out_noted(session: &pipeline::Session, global: &Global, work: &Wor
     }
     let Recorded { commit, left } = record(session, global, &after, plan, &outcomes, &result)?;
     let mut exits = pipeline::exits(&after);
-    let anchored = anchor::keep(session, global, &commit, !exits.contains(&Exit::Incomplete));
+    let anchored = anchor::keep(session, global, &commit, after.snapshot.is_whole());
     exits.extend(anchor::exits(&anchored));
     let (left_told, left_exit) = objects::told(left.as_ref());
     exits.extend(left_exit);
@@ -223,6 +223,7 @@ pub(super) fn record(
         outcomes,
         result,
     })?;
+    files.extend(unvalidated(&judged.snapshot, &session.catalog.credentials)?);
     files.extend(session.declared.clone());
     let message = message(run.id.as_str(), outcomes);
     if let Some(branch) = &settings.plans_branch {
@@ -234,7 +235,7 @@ pub(super) fn record(
     }
     let left = objects::put(session, global, &mut files);
     files.extend(anchor::waiting(session, global));
-    let commit = locker(session, global)?.append(|_| files.clone(), &message, session.at)?;
+    let commit = locker(session, global)?.append(|_| files.clone(), &message, session.at).map_err(unrecorded)?;
     // Whoever asks for the past finds the index ready; without it they make it.
     if let Err(error) = History::open(&global.root, &settings.branch) {
         tracing::debug!(%error, "the index of the locker is not up to date");
@@ -243,6 +244,12 @@ pub(super) fn record(
         tracing::debug!(%error, "the packs of the locker are as many as before");
     }
     Ok(Recorded { commit, left })
+}
+
+/// Evidence that was set back or rewritten since the run began is as broken as before.
+fn unrecorded(error: WorldError) -> Trouble {
+    let exit = if error.operation == GOES_ON { Exit::Integrity } else { Exit::Failed };
+    Trouble { exit, error: error.into() }
 }
 
 /// The locker with its log, as its key is now.

@@ -1,7 +1,7 @@
-//! `slm explain`: one control or resource in depth, now or on a past day.
+//! `slm explain`: one control or resource in depth, now, on a past day, or all that a control said over time.
 
 use super::past::When;
-use super::{Exit, Global, Said, Trouble, explain_at, pipeline};
+use super::{Exit, Global, Said, Trouble, explain_at, explain_history, pipeline};
 use crate::model::assessment::Status;
 use crate::report::explain;
 
@@ -16,9 +16,18 @@ pub struct Args {
     /// Explain what was recorded then: a day of UTC, which means its end, or an instant
     #[arg(long, value_name = "DAY|INSTANT", conflicts_with = "rev")]
     at: Option<When>,
+    /// Show each recorded run that changed what this control says, the newest first
+    #[arg(long, conflicts_with_all = ["rev", "at"])]
+    history: bool,
+    /// How many of those runs
+    #[arg(long, value_name = "COUNT", default_value_t = 20, requires = "history")]
+    newest: usize,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
+    if args.history {
+        return explain_history::run(&args.name, args.newest, global);
+    }
     if let Some(when) = args.at {
         return explain_at::run(&args.name, when, global);
     }

@@ -1,18 +1,21 @@
 //! What bundles and samples are made of: a period, the config it was judged by last, and where each version of its decisions has its
 //! proof.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
 use super::past::{When, config_at};
 use super::period::{Asked, Collected, collect};
-use super::{Exit, Global, Trouble, pipeline, verify};
+use super::removed::removed;
+use super::{Exit, Global, Trouble, approvals, serving, unkept, verify};
 use crate::host::archive::Archive;
 use crate::host::clock::SystemClock;
 use crate::host::history::{History, Kept};
+use crate::model::attestation::Manual;
 use crate::model::catalog::{Catalog, LockerSettings};
 use crate::model::id::{ControlId, FrameworkId};
+use crate::model::past::Noted;
 use crate::model::period::{At, Date, Period};
 use crate::model::time::Limit;
 use crate::record::leaf::hex;
@@ -36,7 +39,12 @@ pub(super) struct Days {
 /// A period with what it was judged by.
 pub(super) struct Gathered {
     pub collected: Collected,
+    /// The config of its last run, or the newest before that is to be had, and the controls that were judged and that it has no more.
     pub catalog: Catalog,
+    /// Which those are.
+    pub removed: BTreeSet<ControlId>,
+    /// What is not shown: that it is not the config of its last run, what sinks and anchors did not keep.
+    pub unproven: Vec<Noted>,
 }
 
 /// One version of a file of the locker.
@@ -63,8 +71,22 @@ impl Artefact {
     }
 }
 
-/// Reads `days` of the locker.
+/// Reads `days` of the locker, with the words that they were judged by.
 pub(super) fn gather(global: &Global, days: &Days) -> Result<Gathered, Trouble> {
+    let mut collected = read(global, days)?;
+    let (mut catalog, unproven) = config(global, &collected.period)?;
+    catalog.exceptions = approvals::in_force(&mut collected, &catalog.exceptions)?;
+    let mut unproven = Vec::from_iter(unproven);
+    unproven.extend(unkept::of_period(global, &verify::settings(global)?, &collected)?);
+    let removed = removed(global, &collected.period, &catalog);
+    unproven.extend(removed.unknown.iter().cloned());
+    let ids = removed.ids();
+    catalog.controls.extend(removed.controls.into_iter().map(|control| (control.id.clone(), control)));
+    Ok(Gathered { collected, catalog, removed: ids, unproven })
+}
+
+/// Reads `days` of the locker.
+pub(super) fn read(global: &Global, days: &Days) -> Result<Collected, Trouble> {
     let settings = verify::settings(global)?;
     let (from, to) = bounds(global, &settings, days)?;
     let cadence = settings.log.cadence.unwrap_or(CADENCE);
@@ -74,17 +96,49 @@ pub(super) fn gather(global: &Global, days: &Days) -> Result<Gathered, Trouble> 
         let error = format!("the evidence contradicts itself: {}; `slm verify` says since when", noted.what);
         return Err(Trouble { exit: Exit::Integrity, error: error.into() });
     }
-    let last = collected.period.runs.last();
-    let Some(last) = last else {
+    if collected.period.runs.is_empty() {
         let error = format!("no run is recorded on {} from {from} to {to}", settings.branch);
         return Err(Trouble { exit: Exit::Incomplete, error: error.into() });
-    };
-    // The words of the last run are those of its own config; what was never committed is told by what is there now.
-    let catalog = match config_at(global, &last.config, last.judged.unwrap_or(last.at)) {
-        Ok((catalog, _)) => catalog,
-        Err(_) => pipeline::open(global, "export", None)?.catalog,
-    };
-    Ok(Gathered { collected, catalog })
+    }
+    Ok(collected)
+}
+
+/// The config of the last run of `period`; where that is not to be had, the newest before it that is, and why. What the work tree says
+/// now is no text of the period.
+pub(super) fn config(global: &Global, period: &Period) -> Result<(Catalog, Option<Noted>), Trouble> {
+    let mut unseen: Option<Noted> = None;
+    let mut tried = BTreeSet::new();
+    for run in period.runs.iter().rev().filter(|run| tried.insert(&run.config)) {
+        let noted = match config_at(global, &run.config, run.judged.unwrap_or(run.at)) {
+            Ok((catalog, _)) => {
+                let older = |Noted { code, what }: Noted| Noted {
+                    code,
+                    what: format!("{what}; titles and criteria are those of the config {}, by run {}", run.config, run.id),
+                };
+                return Ok((catalog, unseen.map(older)));
+            }
+            Err(noted) => noted,
+        };
+        unseen.get_or_insert(noted);
+    }
+    let why = unseen.map(|noted| noted.what).unwrap_or_default();
+    let error = format!(
+        "the text that {} to {} was judged by is not to be had: {why}; `slm report period` tells of these days without it",
+        period.from, period.to
+    );
+    Err(Trouble { exit: Exit::Incomplete, error: error.into() })
+}
+
+/// What is not shown, for people and how it ends.
+pub(super) fn told(unproven: &[Noted]) -> (String, Exit) {
+    let told = unproven.iter().map(|noted| format!("! unproven    {}\n", noted.what)).collect();
+    (told, if unproven.is_empty() { Exit::Clean } else { Exit::Incomplete })
+}
+
+/// What only a person can say, as of the end of the period: by what its last run saw of who approved it, and by the populations that the
+/// evidence has, as `slm status` says it.
+pub(super) fn signatures(global: &Global, gathered: &Gathered) -> Result<Vec<Manual>, Trouble> {
+    Ok(serving::signatures(global, &gathered.collected, &gathered.catalog, SystemClock.now())?.manual)
 }
 
 /// From the first run to the last where nobody said otherwise.
@@ -154,7 +208,7 @@ pub(super) fn once(archive: &Archive<'_>, history: &History, commit: &str, path:
     Ok(Some(Artefact { from: 0, path: path.to_owned(), commit: commit.to_owned(), bytes, sha256, entry }))
 }
 
-/// Controls that serve `framework`, or all that were judged or are declared.
+/// Controls that serve `framework`, or all: those that are declared, and those that were judged and are declared no more.
 pub(super) fn controls(catalog: &Catalog, framework: Option<&FrameworkId>) -> Vec<ControlId> {
     let serves = catalog.controls.values().filter(|control| framework.is_none_or(|id| control.criteria.contains_key(id)));
     serves.map(|control| control.id.clone()).collect()

@@ -138,7 +138,8 @@ impl Past<'_> {
     /// The file at `path` as it stood, with its digest.
     pub(super) fn artefact(&self, path: &str) -> Result<Option<(Artefact, Vec<u8>)>, Trouble> {
         let Some(bytes) = self.history.file(self.recorded.commit, path)? else { return Ok(None) };
-        let artefact = Artefact { path: path.to_owned(), sha256: hex(&Sha256::digest(&bytes)), bytes: bytes.len() as u64 };
+        let artefact =
+            Artefact { path: path.to_owned(), sha256: hex(&Sha256::digest(&bytes)), bytes: bytes.len() as u64, object: None };
         Ok(Some((artefact, bytes)))
     }
 

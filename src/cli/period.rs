@@ -5,14 +5,14 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Range;
 use std::path::Path;
 
-use super::Trouble;
 use super::past::{broken, run};
+use super::{Trouble, earlier};
 use crate::host::history::{History, Kept, Recorded};
 use crate::model::assessment::Tally;
 use crate::model::events::{EVENT_ENTITY, Event};
 use crate::model::id::{ControlId, EntityType};
 use crate::model::past::{LogHead, Noted};
-use crate::model::period::{At, Date, Life, Period, RunNote, Series, before_midnight, midnight};
+use crate::model::period::{At, Date, Life, Period, RunNote, Series, before_midnight, day, midnight};
 use crate::model::segregation::Segregation;
 use crate::model::time::{Limit, Timestamp};
 use crate::record::changes::lines;
@@ -62,6 +62,8 @@ struct Changed {
     path: String,
     before: String,
     changes: Vec<(At, String)>,
+    /// Versions before the runs.
+    older: Vec<Kept>,
 }
 
 /// What the evidence on `branch` says of what is asked for.
@@ -91,7 +93,9 @@ pub(super) fn collect(root: &Path, branch: &str, asked: &Asked) -> Result<Collec
 fn tell(history: &mut History, asked: &Asked) -> Result<(Period, Runs, Vec<Noted>), Trouble> {
     let bounds = (midnight(asked.from), before_midnight(asked.to));
     let runs = runs(history, bounds)?;
-    let days = days(asked.from, asked.to, &runs.notes);
+    // A day that is to come is no day without a run.
+    let begun = runs.notes.iter().map(|run| day(run.at)).fold(day(asked.now), Date::max);
+    let days = days(asked.from, asked.to.min(begun), &runs.notes);
     let before = runs.before.as_ref().map(|(_, _, note)| note);
     let stretch = Stretch { before, runs: &runs.notes, days: &days };
     let mut findings = Vec::new();
@@ -101,7 +105,11 @@ fn tell(history: &mut History, asked: &Asked) -> Result<(Period, Runs, Vec<Noted
         let recorded: Vec<Option<Tally>> = runs.files.iter().map(|file| file.controls.get(control.as_str()).cloned()).collect();
         let judged = runs.before.as_ref().is_some_and(|(_, file, _)| file.controls.contains_key(control.as_str()));
         let told = series(&control, &stretch, &versions(&changed), &recorded, judged);
-        controls.push(take(told, &runs, &mut findings)?);
+        let mut told = take(told, &runs, &mut findings)?;
+        if let Some(first) = runs.places.first() {
+            told.carry(earlier::open(history, &changed.path, (&changed.older, &changed.before), *first)?);
+        }
+        controls.push(told);
     }
     let mut populations = Vec::new();
     let events = events(history, &runs, &mut findings)?;
@@ -224,7 +232,7 @@ fn changed(history: &mut History, runs: &Runs, path: &str, findings: &mut Vec<No
     }
     let place = |one: &Kept| runs.places.partition_point(|place| *place < one.commit);
     let changes = all[start..end].iter().map(place).zip(texts).collect();
-    Ok(Some(Changed { path: path.to_owned(), before, changes }))
+    Ok(Some(Changed { path: path.to_owned(), before, changes, older: all[..start].to_vec() }))
 }
 
 /// The lines of `text` after `changes`, in whatever order, as one number.

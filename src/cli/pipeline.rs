@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::{Exit, Global, Trouble, attested, wire};
+use super::{Exit, Global, Trouble, approvals, attested, wire};
 use crate::evaluate::{
     attestations::manual, evaluate, exceptions::exceptions, join::join, reconcile::reconcile, segregation::segregation,
 };
@@ -186,7 +186,8 @@ impl Session {
         // INVARIANT: `slm check` judges by what collectors declare, so what they bring home is declared.
         debug_assert!(wire::undeclared(&snapshot).is_empty(), "not declared: {:?}", wire::undeclared(&snapshot));
         let assessment = evaluate(&self.catalog, &self.rules, &snapshot, SystemClock.now());
-        let exceptions = exceptions(&self.catalog, &snapshot, &assessment);
+        let mut exceptions = exceptions(&self.catalog, &snapshot, &assessment);
+        approvals::count(&global.root, &self.catalog.settings.locker.branch, &self.catalog, &mut exceptions);
         let mut manual = manual(&self.catalog, &snapshot, assessment.at);
         let unfounded = attested::confirm(&global.root, &self.catalog, assessment.at, &mut manual);
         let facts = Facts::default();

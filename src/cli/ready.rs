@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Global, derived, pipeline, wire};
 use crate::apply::engine::drive;
+use crate::apply::fenced::{Fenced, Left};
 use crate::apply::job::{Budget, Job};
 use crate::apply::managed;
 use crate::apply::stored::Stored;
@@ -16,7 +17,7 @@ use crate::model::outcome::{Fate, Outcome};
 use crate::model::plan::{Action, ActionKind};
 use crate::plan::guard;
 use crate::report;
-use crate::world::{Clock as _, Consumer, Registers, SecretStore};
+use crate::world::{Clock as _, Consumer, Registers, SecretStore, Target};
 
 /// One action, ready to be driven.
 pub(super) struct Ready<'a> {
@@ -61,9 +62,12 @@ pub(super) async fn make<'a>(
     let reach = wire::Reach { catalog: &session.catalog, root: &global.root, access, sessions: &session.sessions };
     let store = wire::store(&reach, credential).await.map_err(|error| say(Fate::Failed(error.to_string())))?;
     let begun = Arc::new(Mutex::new(Instant::now()));
-    let consumers = wire::consumers_of(&reach, credential).await;
+    let left = left(credential, &begun);
+    let fenced = |(id, consumer)| -> (ConsumerId, Box<dyn Consumer>) { (id, Box::new(Fenced::new(Arc::from(consumer), &left))) };
+    let consumers = wire::consumers_of(&reach, credential).await.into_iter().map(fenced).collect();
     let kind = wire::kind(&session.catalog, credential, &global.root, &session.sessions, &name).await;
-    let kind = kind.map_err(|error| say(Fate::Failed(error.to_string())))?;
+    let mut kind = kind.map_err(|error| say(Fate::Failed(error.to_string())))?;
+    kind.target = kind.target.map(|target| -> Arc<dyn Target> { Arc::new(Fenced::new(target, &left)) });
     let registers = wire::registers(&reach).await;
     let stored = Stored { credential, store: store.as_ref(), rotator: kind.rotator.as_ref(), registers: registers.as_ref() };
     match &action.kind {
@@ -84,7 +88,7 @@ pub(super) async fn make<'a>(
         None => derived::holds(&reach, credential, &action.kind, store.as_ref()).await,
         held => held,
     };
-    let fence = fence(credential, &begun);
+    let fence = Box::new(move || !left().is_zero());
     let action = &action.kind;
     Ok(Ready { action, credential: planned, store, kind, registers, consumers, fence, begun, retire_held, leak })
 }
@@ -97,11 +101,11 @@ fn planned(declared: &Credential, action: &Action) -> Credential {
     planned
 }
 
-/// True while the lease on `credential` that was `begun` lasts, by a monotonic clock.
-fn fence(credential: &Credential, begun: &Arc<Mutex<Instant>>) -> Box<dyn Fn() -> bool + Send + Sync> {
+/// What is left of the lease on `credential` that was `begun`, by a monotonic clock.
+fn left(credential: &Credential, begun: &Arc<Mutex<Instant>>) -> Left {
     let lease = Duration::from_secs(u64::try_from(credential.policy.lease.as_seconds()).unwrap_or(0));
     let begun = Arc::clone(begun);
-    Box::new(move || begun.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < lease)
+    Arc::new(move || lease.saturating_sub(begun.lock().unwrap_or_else(PoisonError::into_inner).elapsed()))
 }
 
 impl Ready<'_> {

@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::gather::{CADENCE, Days, bounds};
 use super::past::{self, Past, config_at};
 use super::period::{Asked, Collected, collect};
-use super::{Exit, Global, Said, Trouble, attested, verify};
+use super::removed::removed;
+use super::serving::{framework, serving, signatures};
+use super::{Exit, Global, Said, Trouble, approvals, unkept, verify};
 use crate::host::clock::SystemClock;
 use crate::host::{git, repo};
-use crate::model::assessment::{Status, Tally};
-use crate::model::attestation::Stretch;
-use crate::model::catalog::{Catalog, ControlKind};
-use crate::model::id::{ControlId, FrameworkId};
+use crate::model::assessment::Tally;
+use crate::model::catalog::Catalog;
+use crate::model::id::ControlId;
 use crate::model::past::{Otherwise, Serving, TextChange};
-use crate::model::period::{At, Cell};
+use crate::model::period::At;
 use crate::report::period::{self, Report};
 use crate::world::Clock as _;
 
@@ -70,18 +71,25 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
     let framework = args.framework.as_deref().map(|id| framework(catalog.as_ref(), id)).transpose()?;
     let texts = texts(global, &mut collected)?;
     unproven.extend(texts.iter().filter_map(|text| text.unseen.clone()));
-    let attested = catalog.iter().flat_map(|catalog| catalog.attestations.values().map(move |one| (catalog, one)));
-    let asked = Stretch { from: collected.period.from, to: collected.period.to };
-    for (catalog, one) in attested.filter(|(_, one)| one.covers.meets(&asked)) {
-        unproven.extend(attested::unfounded(&global.root, catalog, one).map(|why| attested::noted(one, &why)));
-    }
-    unproven.dedup();
-    let serving = catalog.as_ref().map(|catalog| serving(catalog, framework.as_ref())).unwrap_or_default();
+    let signatures = catalog.as_ref().map(|catalog| signatures(global, &collected, catalog, asked.now)).transpose()?;
+    let signatures = signatures.unwrap_or_default();
+    unproven.extend(signatures.unfounded.iter().cloned());
+    unproven.extend(unkept::of_period(global, &settings, &collected)?);
+    let removed = catalog.as_ref().map(|catalog| removed(global, &collected.period, catalog)).unwrap_or_default();
+    unproven.extend(removed.unknown.iter().cloned());
+    let served = |catalog: &Catalog| serving(catalog, &removed, framework.as_ref(), &signatures.manual);
+    let serving = catalog.as_ref().map(served).unwrap_or_default();
     if framework.is_some() {
-        let wanted: BTreeSet<&ControlId> = serving.iter().flat_map(|one| one.judged.iter().chain(&one.stated)).collect();
+        let mut wanted: BTreeSet<&ControlId> = serving.iter().flat_map(Serving::controls).collect();
+        // Whom it served is not known of what has no text.
+        wanted.extend(
+            removed.controls.iter().filter(|control| control.criteria.values().all(Vec::is_empty)).map(|control| &control.id),
+        );
         collected.period.controls.retain(|series| wanted.contains(&series.control));
     }
-    let exceptions = catalog.as_ref().map(|catalog| catalog.exceptions.values().cloned().collect()).unwrap_or_default();
+    let known = catalog.as_ref().map(|catalog| catalog.exceptions.clone()).unwrap_or_default();
+    let exceptions = approvals::in_force(&mut collected, &known)?.into_values().collect();
+    unproven.dedup();
     let report = Report {
         period: &collected.period,
         branch: &settings.branch,
@@ -89,6 +97,8 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
         framework: framework.as_ref(),
         serving: &serving,
         texts: &texts,
+        removed: &removed.ids(),
+        signed: &signatures.days,
         exceptions,
         head: collected.head.as_ref(),
         segregation: &collected.segregation,
@@ -102,56 +112,11 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
 fn exits(report: &Report<'_>) -> Vec<Exit> {
     let mut exits = vec![Exit::Clean];
     exits.extend((!report.findings.is_empty()).then_some(Exit::Integrity));
-    let cells = || report.period.controls.iter().flat_map(|series| &series.days);
-    let is = |wanted: Status| cells().any(|cell| matches!(cell, Cell::Judged { tally, .. } if tally.contains_key(&wanted)));
     let without = report.period.days.iter().any(|day| day.runs.is_empty());
-    exits.extend((without || !report.unproven.is_empty() || is(Status::NoEvidence)).then_some(Exit::Incomplete));
+    exits.extend((without || !report.unproven.is_empty() || period::lacks_evidence(report)).then_some(Exit::Incomplete));
     let flagged = report.period.populations.iter().flat_map(|one| &one.changes).any(|change| change.explained.is_none());
     exits.extend((flagged || !report.period.deviations().is_empty()).then_some(Exit::Changes));
     exits
-}
-
-fn framework(catalog: Option<&Catalog>, id: &str) -> Result<FrameworkId, Trouble> {
-    let Some(catalog) = catalog else {
-        return Err(format!("which controls serve `{id}` is not to be known without the config of the last run").into());
-    };
-    let known: Vec<&str> = catalog.frameworks.keys().map(FrameworkId::as_str).collect();
-    if known.contains(&id) {
-        return Ok(id.into());
-    }
-    Err(format!("there is no framework `{id}`; there are `{}`", known.join("`, `")).into())
-}
-
-/// Which controls serve each criterion, by the config of the last run.
-fn serving(catalog: &Catalog, framework: Option<&FrameworkId>) -> Vec<Serving> {
-    let mut all = BTreeMap::new();
-    for one in catalog.frameworks.values().filter(|one| framework.is_none_or(|id| *id == one.id)) {
-        for (criterion, text) in &one.criteria {
-            let serving = Serving {
-                framework: one.id.clone(),
-                criterion: criterion.clone(),
-                title: text.title.clone(),
-                judged: Vec::new(),
-                stated: Vec::new(),
-                waiting: Vec::new(),
-            };
-            all.insert((one.id.clone(), criterion.clone()), serving);
-        }
-    }
-    for control in catalog.controls.values() {
-        for (framework, criteria) in &control.criteria {
-            for criterion in criteria {
-                let Some(serving) = all.get_mut(&(framework.clone(), criterion.clone())) else { continue };
-                let place = match (&control.needs, control.kind) {
-                    (_, ControlKind::Attestation) => &mut serving.stated,
-                    (Some(_), _) => &mut serving.waiting,
-                    (None, _) => &mut serving.judged,
-                };
-                place.push(control.id.clone());
-            }
-        }
-    }
-    all.into_values().collect()
 }
 
 /// Where the config changed, and what the text before would have said of what the first run by the new one saw.
@@ -204,6 +169,7 @@ fn otherwise(before: &BTreeMap<ControlId, Tally>, after: &BTreeMap<String, Tally
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::assessment::Status;
 
     #[test]
     fn what_another_text_would_have_said_is_told_where_it_differs() {

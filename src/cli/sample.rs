@@ -2,17 +2,20 @@
 
 #![expect(clippy::disallowed_methods, reason = "it packs a sample where it is told")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
-use super::gather::{self, Artefact, Days, Gathered, gather};
+use super::gather::{self, Artefact, Days};
+use super::period::Collected;
 use super::{Exit, Global, Said, Trouble};
 use crate::host::archive::Archive;
+use crate::model::assessment::Subject;
 use crate::model::attestation::Stretch;
-use crate::model::id::ControlId;
-use crate::model::period::{At, Member, Series};
+use crate::model::catalog::Catalog;
+use crate::model::id::{ControlId, EntityType};
+use crate::model::period::{At, Member, RunNote, Series};
 use crate::record::log::Hash;
 use crate::record::sample::{Frozen, Item, Seed};
 use crate::record::{decisions_path, leaf::hex, snapshot_path};
@@ -48,25 +51,27 @@ struct Drawn<'a> {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
-    let mut gathered = gather(global, &args.days)?;
+    let mut collected = gather::read(global, &args.days)?;
     let control = ControlId::from(&args.control);
-    let series = gathered.collected.period.controls.iter().find(|series| series.control == control).cloned();
+    let series = collected.period.controls.iter().find(|series| series.control == control).cloned();
     let Some(series) = series else {
-        let period = &gathered.collected.period;
+        let period = &collected.period;
         return Err(format!("no run from {} to {} judged a control `{control}`", period.from, period.to).into());
     };
-    let stretch = Stretch { from: gathered.collected.period.from, to: gathered.collected.period.to };
+    let stretch = Stretch { from: collected.period.from, to: collected.period.to };
     let frozen = Frozen::of(&series);
     let seed = Seed::new(&control, &stretch, &frozen, &args.nonce)?;
     let chosen = frozen.draw(&seed, args.n);
-    let drawn = evidence(&mut gathered, &series, chosen)?;
-    let archive = Archive::open(&gathered.collected.history)?;
-    let unseen = unseen(&gathered, &series);
+    let drawn = evidence(&mut collected, &series, chosen)?;
+    let archive = Archive::open(&collected.history)?;
+    // What a control speaks about is in what was judged of it as well, where its text is not to be had.
+    let catalog = gather::config(global, &collected.period).ok().map(|(catalog, _)| catalog);
+    let unseen = unseen(&collected, catalog.as_ref(), &series);
     let head = json!({
         "control": control, "period": stretch, "population": frozen.items().len(), "population_root": frozen.root(),
         "nonce": args.nonce, "seed": seed.as_str(), "asked": args.n, "drawn": drawn.len(),
         "log": { "origin": archive.standing.origin, "entries": archive.standing.head.size, "root": hex(&archive.standing.head.root) },
-        "runs": gathered.collected.period.runs.len(), "runs_that_did_not_see_it_whole": unseen,
+        "runs": collected.period.runs.len(), "runs_that_did_not_see_it_whole": unseen,
     });
     let mut proofs = BTreeMap::new();
     for (artefact, _) in drawn.iter().flat_map(|one| &one.files) {
@@ -74,7 +79,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
             proofs.insert(entry, archive.prove(entry)?);
         }
     }
-    let items: Vec<Json> = drawn.iter().map(|one| item(&gathered, one, &proofs)).collect();
+    let items: Vec<Json> = drawn.iter().map(|one| item(&collected, one, &proofs)).collect();
     let mut json = head;
     json["items"] = json!(items);
     let mut human = pages::human(&json);
@@ -86,22 +91,27 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     Ok(Said::new(vec![exit], human, json))
 }
 
-/// Runs of the period in which the population was not seen whole: who was never seen cannot be drawn.
-fn unseen(gathered: &Gathered, series: &Series) -> usize {
-    let entities = gathered.catalog.controls.get(&series.control).map(|control| control.entities.clone()).unwrap_or_default();
-    let whole = |run: &&crate::model::period::RunNote| {
-        run.seen.iter().filter(|seen| entities.contains(&seen.entity)).any(|seen| !seen.completeness.is_complete())
+/// Runs of the period in which the population was not seen whole: who was never seen cannot be drawn. A run that looked at none of the
+/// places it could be in saw nothing of it.
+fn unseen(collected: &Collected, catalog: Option<&Catalog>, series: &Series) -> usize {
+    let declared = catalog.and_then(|catalog| catalog.controls.get(&series.control)).map(|control| &control.entities);
+    let judged = series.members.iter().map(|member| match &member.subject {
+        Subject::Resource { entity, .. } | Subject::Population { entity, .. } => entity,
+    });
+    let entities: BTreeSet<&EntityType> = declared.into_iter().flatten().chain(judged).collect();
+    let whole = |run: &RunNote| {
+        let mut seen = run.seen.iter().filter(|seen| entities.contains(&seen.entity)).peekable();
+        seen.peek().is_some() && seen.all(|seen| seen.completeness.is_complete())
     };
-    gathered.collected.period.runs.iter().filter(whole).count()
+    collected.period.runs.iter().filter(|run| !whole(run)).count()
 }
 
 /// Where the evidence of each item stands: as of the last run of the period that judged it.
-fn evidence<'a>(gathered: &mut Gathered, series: &Series, chosen: Vec<(String, &'a Item)>) -> Result<Vec<Drawn<'a>>, Trouble> {
+fn evidence<'a>(collected: &mut Collected, series: &Series, chosen: Vec<(String, &'a Item)>) -> Result<Vec<Drawn<'a>>, Trouble> {
     let mut paths = vec![decisions_path(&series.control)];
     paths.extend(chosen.iter().map(|(_, item)| snapshot_path(&item.entity)));
     paths.sort();
     paths.dedup();
-    let collected = &mut gathered.collected;
     let mut kept = BTreeMap::new();
     for path in paths {
         kept.insert(path.clone(), gather::versions(&mut collected.history, &collected.period, &path)?);
@@ -127,7 +137,7 @@ fn evidence<'a>(gathered: &mut Gathered, series: &Series, chosen: Vec<(String, &
 
 /// The last run that judged `item`.
 fn last(series: &Series, item: &Item) -> At {
-    let is = |member: &&Member| matches!(&member.subject, crate::model::assessment::Subject::Resource { entity, id } if *entity == item.entity && *id == item.resource);
+    let is = |member: &&Member| matches!(&member.subject, Subject::Resource { entity, id } if *entity == item.entity && *id == item.resource);
     let spans = series.members.iter().find(is).map(|member| &member.spans);
     spans.and_then(|spans| spans.last()).map_or(0, |span| span.until.saturating_sub(1))
 }
@@ -143,7 +153,7 @@ fn line(bytes: &[u8], item: &Item) -> String {
     text.lines().find(about).unwrap_or_default().to_owned()
 }
 
-fn item(gathered: &Gathered, drawn: &Drawn<'_>, proofs: &BTreeMap<u64, Vec<Hash>>) -> Json {
+fn item(collected: &Collected, drawn: &Drawn<'_>, proofs: &BTreeMap<u64, Vec<Hash>>) -> Json {
     let Drawn { rank, item, run, files } = drawn;
     let evidence: Vec<Json> = files
         .iter()
@@ -159,7 +169,7 @@ fn item(gathered: &Gathered, drawn: &Drawn<'_>, proofs: &BTreeMap<u64, Vec<Hash>
             })
         })
         .collect();
-    let run = gathered.collected.period.runs.get(*run);
+    let run = collected.period.runs.get(*run);
     json!({ "rank": rank, "entity": item.entity, "resource": item.resource, "run": run.map(|run| &run.id), "at": run.map(|run| run.at), "evidence": evidence })
 }
 
@@ -191,7 +201,7 @@ fn pack(
         ("README.md".to_owned(), pages::readme(json)?.into_bytes()),
         ("checkpoint".to_owned(), archive.checkpoint.clone()),
     ]);
-    let mut lines = std::collections::BTreeSet::new();
+    let mut lines = BTreeSet::new();
     for (artefact, _) in drawn.iter().flat_map(|one| &one.files) {
         files.insert(packed(artefact), artefact.bytes.clone());
         if let Some((entry, proof)) = artefact.entry.and_then(|entry| Some((entry, proofs.get(&entry)?))) {

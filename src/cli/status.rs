@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Exit, Global, Said, Trouble, ahead, pipeline};
+use super::{Exit, Global, Said, Trouble, ahead, pipeline, unkept};
 use crate::model::assessment::Status;
 use crate::model::standing::Phase;
 use crate::plan::standing::standing;
@@ -50,7 +50,12 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
         held_up: &held_up,
         sent: session.sent(),
     };
-    Ok(Said::new(exits, report::status::human(&seen), report::status::json(&seen)))
+    let unkept = unkept::by_now(global, &session.catalog.settings.locker)?;
+    exits.extend((!unkept.is_empty()).then_some(Exit::Incomplete));
+    let told: String = unkept.iter().map(|one| format!("! {}\n", one.what)).collect();
+    let mut json = report::status::json(&seen);
+    json["unkept"] = json!(unkept);
+    Ok(Said::new(exits, report::status::human(&seen) + &told, json))
 }
 
 /// How the credential `name` stands.

@@ -6,20 +6,24 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::verify_anchors::{self, Anchors, Told};
+use super::verify_anchors::{self, Anchors, Log, Told};
 use super::{Exit, Global, Said, Trouble, objects, pipeline, verify_bundle, wire};
 use crate::host::clock::SystemClock;
+use crate::host::tips;
 use crate::host::verify::{self, Read};
 use crate::model::catalog::LockerSettings;
 use crate::model::locker::LogSettings;
 use crate::model::time::{Limit, Timestamp};
-use crate::record::keys;
+use crate::record::anchored::Shown;
+use crate::record::cadence::{self, Window};
+use crate::record::keys::{self, Key};
 use crate::record::ledger::{self, Standing};
 use crate::record::log::Verifier;
+use crate::record::seen::{self, Unbelieved};
 use crate::record::verify::{Finding, Remark};
 use crate::report;
 use crate::transport::git_signature::{AllowedSigners, Signature};
-use crate::world::Clock as _;
+use crate::world::{Clock as _, WorldError};
 
 /// Arguments of `slm verify`.
 #[derive(clap::Args, Default)]
@@ -42,6 +46,9 @@ pub struct Args {
     /// Authorities in PEM that vouch for timestamps; those of each anchor in `slm.toml` when absent
     #[arg(long, value_name = "FILE")]
     tsa_ca: Option<PathBuf>,
+    /// How often a run is due, as in `26h`; that of `slm.toml` when absent
+    #[arg(long, value_name = "TIME")]
+    cadence: Option<Limit>,
     /// Folder with the objects that the evidence points to; the store of `slm.toml` when absent
     #[arg(long, value_name = "FOLDER")]
     objects: Option<PathBuf>,
@@ -80,20 +87,29 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let settings = session.as_ref().map(|session| session.catalog.settings.locker.clone()).unwrap_or_default();
     let branch = args.branch.as_deref().unwrap_or(&settings.branch);
     let pins = pins(args, &settings.log)?;
+    let cadence = args.cadence.or(settings.log.cadence);
+    let ca = args.tsa_ca.as_deref().map(verify_anchors::authorities).transpose()?;
+    let asked = Anchors { global, session: session.as_ref(), pins: &pins, ca, online: args.online };
     if root.is_file() {
-        let seen = args.checkpoint.iter().map(|path| Ok(ledger::standing(&std::fs::read(path)?, &pins)?));
-        return verify_bundle::run(root, &pins, &seen.collect::<Result<Vec<_>, Trouble>>()?);
+        of_clones(args)?;
+        return verify_bundle::run(root, &asked, &args.checkpoint, cadence);
     }
     let signers =
         args.signers.as_ref().map(|path| -> Result<_, Trouble> { Ok(AllowedSigners::parse(&std::fs::read_to_string(path)?)?) });
     let signers = signers.transpose()?;
     let signed = |signature: Option<(&str, &[u8])>, at: Timestamp| bad_signature(signers.as_ref()?, signature, at);
-    let read = verify::history(root, branch, signers.is_some().then_some(&signed))?;
-    let mut judged = judge(args, root, branch, &settings.log, &pins, read)?;
+    let read = verify::history(root, branch, signers.is_some().then_some(&signed)).map_err(unseen)?;
+    let mut judged = judge(args, root, branch, cadence, &pins, read)?;
     if judged.findings.is_empty() && judged.read.chain.origin().is_some() {
-        let ca = args.tsa_ca.as_ref().map(std::fs::read).transpose()?;
-        let asked = Anchors { global, session: session.as_ref(), root, branch, pins: &pins, ca, online: args.online };
-        let verify_anchors::Judged { told, findings, remarks, unproven } = verify_anchors::judge(&asked, &judged.read)?;
+        let chain = &judged.read.chain;
+        let files = verify_anchors::filed(root, branch, &judged.read.anchors)?;
+        let log = Log {
+            shown: Shown { entries: chain.head().size, sealed: chain.sealed() },
+            keys: chain.keys(),
+            files: &files,
+            extends: &|seen| chain.extends(seen),
+        };
+        let verify_anchors::Judged { told, findings, remarks, unproven } = verify_anchors::judge(&asked, &log)?;
         judged.anchors = told;
         judged.findings.extend(findings);
         judged.remarks.extend(remarks);
@@ -111,13 +127,19 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     } else {
         exits.push(Exit::Clean);
         if !args.no_memory
-            && let Some(checkpoint) = verify::checkpoint(root, &judged.read.tip)?
+            && let Some(checkpoint) = tips::published(root, branch, &judged.read.tip)?
         {
             verify::remember(root, branch, &checkpoint)?;
         }
     }
     let human = human(branch, &judged);
     Ok(Said::new(exits, human, to_json(branch, &judged)))
+}
+
+/// A clone that has not all of the evidence shows nothing, neither that it holds nor that it does not.
+fn unseen(error: WorldError) -> Trouble {
+    let exit = if error.operation == tips::PARTLY { Exit::Incomplete } else { Exit::Failed };
+    Trouble { exit, error: error.into() }
 }
 
 /// The locker of the config repo; of a clone without one, what is so by default.
@@ -168,19 +190,38 @@ fn bad_signature(allowed: &AllowedSigners, signature: Option<(&str, &[u8])>, at:
     (!matches!(checked, Signature::Good(_))).then(|| format!("the signature of the commit is: {}", checked.word()))
 }
 
-fn judge(args: &Args, root: &Path, branch: &str, log: &LogSettings, pins: &[Verifier], read: Read) -> Result<Judged, Trouble> {
+/// Refuses what a bundle has nothing for, rather than to look as if it had been looked at.
+fn of_clones(args: &Args) -> Result<(), Trouble> {
+    let Args { branch, signers, objects, .. } = args;
+    let given = [("--branch", branch.is_some()), ("--signers", signers.is_some()), ("--objects", objects.is_some())];
+    let why = "looks at a clone, and a bundle has no commits and brings its own objects; give it with a clone of the locker";
+    let refused = given.iter().find(|(_, given)| *given);
+    refused.map_or(Ok(()), |(flag, _)| Err(Trouble { exit: Exit::Usage, error: format!("`{flag}` {why}").into() }))
+}
+
+fn judge(args: &Args, root: &Path, branch: &str, cadence: Option<Limit>, pins: &[Verifier], read: Read) -> Result<Judged, Trouble> {
     let mut findings: Vec<Finding> = read.finding.clone().into_iter().collect();
-    let (mut remarks, mut unproven) = (read.chain.remarks().to_vec(), Vec::new());
+    let (mut remarks, mut unproven) = ([read.notes.clone(), read.chain.remarks().to_vec()].concat(), Vec::new());
     let mut compared = 0;
     if findings.is_empty() {
-        let seen = seen(args, root, branch, pins)?;
+        let believed = keys::trusted(read.chain.keys(), pins, read.chain.head().size);
+        let keys = if believed.is_ok() { read.chain.keys() } else { &[] };
+        let (mut seen, strange) = seen(&args.checkpoint, keys, pins)?;
+        if !args.no_memory
+            && let Some(file) = verify::remembered(root, branch)?
+        {
+            // It was believed when it was written down.
+            seen.push(ledger::standing(&file, &[])?);
+        }
         compared = seen.len();
         findings.extend(seen.iter().filter_map(|seen| read.chain.extends(seen).err()));
-        match keys::trusted(read.chain.keys(), pins) {
+        findings.extend(if args.no_memory { None } else { tips::set_back(root, branch)? });
+        match believed {
             Ok(true) => {}
             Ok(false) => unproven.push(unpinned(read.chain.keys().is_empty())),
             Err(error) => findings.push(Finding::of_all("slm::evidence-untrusted-key", error.to_string())),
         }
+        findings.extend(strange);
         if read.chain.origin().is_none() && pins.is_empty() {
             unproven.push(Remark {
                 code: "slm::evidence-without-log",
@@ -195,11 +236,10 @@ fn judge(args: &Args, root: &Path, branch: &str, log: &LogSettings, pins: &[Veri
         );
         remarks.push(Remark { code: "slm::evidence-before-log", what });
     }
-    if let Some(cadence) = log.cadence {
-        let (gaps, now) = cadence_of(read.chain.runs(), cadence, SystemClock.now());
-        remarks.extend(gaps);
-        unproven.extend(now);
-    }
+    let window = Window { from: None, until: SystemClock.now(), end: "now".to_owned() };
+    let (gaps, stale) = cadence::judge(read.chain.runs(), cadence, &window);
+    remarks.extend(gaps);
+    unproven.extend(stale);
     Ok(Judged { read, findings, remarks, unproven, compared, anchors: Vec::new(), objects: (0, 0) })
 }
 
@@ -212,32 +252,19 @@ pub(super) fn unpinned(unsigned: bool) -> Remark {
     Remark { code: "slm::evidence-unpinned", what: what.to_owned() }
 }
 
-/// Checkpoints that the log must go on from.
-fn seen(args: &Args, root: &Path, branch: &str, pins: &[Verifier]) -> Result<Vec<Standing>, Trouble> {
-    let mut files: Vec<Vec<u8>> = args.checkpoint.iter().map(std::fs::read).collect::<Result<_, _>>()?;
-    let mut all = Vec::new();
-    for file in files.drain(..) {
-        all.push(ledger::standing(&file, pins)?);
+/// The checkpoints in `files`, that the log must go on from, and what is wrong with those that nobody signed who is known here.
+pub(super) fn seen(files: &[PathBuf], keys: &[Key], pins: &[Verifier]) -> Result<(Vec<Standing>, Vec<Finding>), Trouble> {
+    let (mut all, mut strange) = (Vec::new(), Vec::new());
+    for path in files {
+        let told = |error: &dyn std::fmt::Display| format!("`{}` cannot be compared with: {error}", path.display());
+        let note = std::fs::read(path).map_err(|error| told(&error))?;
+        match seen::believed(&note, keys, pins) {
+            Ok(standing) => all.push(standing),
+            Err(Unbelieved::Strange) => strange.push(Finding::of_all("slm::evidence-bad-checkpoint", told(&Unbelieved::Strange))),
+            Err(error) => return Err(told(&error).into()),
+        }
     }
-    if !args.no_memory
-        && let Some(file) = verify::remembered(root, branch)?
-    {
-        // It was believed when it was written down.
-        all.push(ledger::standing(&file, &[])?);
-    }
-    Ok(all)
-}
-
-/// Where there was no run for longer than `cadence`, and that there is none now.
-fn cadence_of(runs: &[(String, Timestamp)], cadence: Limit, now: Timestamp) -> (Vec<Remark>, Option<Remark>) {
-    let mut times: Vec<Timestamp> = runs.iter().map(|(_, at)| *at).collect();
-    times.sort_unstable();
-    let longer = |from: &Timestamp, to: &Timestamp| to.as_second() - from.as_second() > cadence.as_seconds();
-    let gap = |from: &Timestamp, to: &str| format!("no run between {from} and {to}: longer than {cadence}");
-    let gaps = times.windows(2).filter(|two| longer(&two[0], &two[1]));
-    let gaps = gaps.map(|two| Remark { code: "slm::evidence-gap", what: gap(&two[0], &two[1].to_string()) }).collect();
-    let last = times.last().filter(|last| longer(last, &now));
-    (gaps, last.map(|last| Remark { code: "slm::evidence-stale", what: gap(last, "now") }))
+    Ok((all, strange))
 }
 
 fn human(branch: &str, judged: &Judged) -> String {
@@ -247,7 +274,7 @@ fn human(branch: &str, judged: &Judged) -> String {
     for Finding { code, what, commit, since } in findings {
         text.push_str(&format!("error[{code}]: {what}\n"));
         if let (Some(commit), Some(since)) = (commit, since) {
-            let held = report::words::count(commits, "commit");
+            let held = report::words::count(read.held, "commit");
             text.push_str(&format!("  first in {} of {since}; what came before holds: {held}\n", &commit[..12.min(commit.len())]));
         }
     }

@@ -2,19 +2,20 @@
 
 #![expect(clippy::disallowed_methods, reason = "it reads the authorities that the config repo names")]
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 
 use super::{Global, Trouble, pipeline, wire};
-use crate::host::verify::{self, Read};
+use crate::host::verify;
 use crate::model::catalog::LockerSettings;
 use crate::model::locker::Anchor;
-use crate::record::anchored::{self, Filed, Vouched};
-use crate::record::ledger;
+use crate::record::anchored::{self, Filed, Shown, Vouched};
+use crate::record::keys::Key;
+use crate::record::ledger::Standing;
 use crate::record::log::Verifier;
+use crate::record::seen;
 use crate::record::timestamp;
 use crate::record::verify::{Finding, Remark};
 use crate::report::words::count;
@@ -25,13 +26,19 @@ pub(super) struct Anchors<'a> {
     pub global: &'a Global,
     /// The config repo, when there is one.
     pub session: Option<&'a pipeline::Session>,
-    /// The clone.
-    pub root: &'a Path,
-    pub branch: &'a str,
     pub pins: &'a [Verifier],
-    /// Authorities in PEM, instead of those of the settings.
-    pub ca: Option<Vec<u8>>,
+    /// Authorities, instead of those of the settings.
+    pub ca: Option<Vec<CertificateDer<'static>>>,
     pub online: bool,
+}
+
+/// The log that they were shown, and what they said of it.
+pub(super) struct Log<'a> {
+    pub shown: Shown<'a>,
+    pub keys: &'a [Key],
+    pub files: &'a [Filed],
+    /// Whether it goes on from a checkpoint.
+    pub extends: &'a dyn Fn(&Standing) -> Result<(), Finding>,
 }
 
 /// What one anchor adds.
@@ -55,9 +62,13 @@ pub(super) struct Judged {
 }
 
 /// Compares what is there with what the anchors said, and with what they say now when they are to be asked.
-pub(super) fn judge(asked: &Anchors<'_>, read: &Read) -> Result<Judged, Trouble> {
+pub(super) fn judge(asked: &Anchors<'_>, log: &Log<'_>) -> Result<Judged, Trouble> {
     let settings = asked.session.map(|session| session.catalog.settings.locker.clone()).unwrap_or_default();
-    let mut judged = tokens(asked, &settings, read)?;
+    let mut judged = tokens(asked, &settings, log);
+    if asked.online && asked.session.is_none() {
+        let what = "`--online` asks the anchors of `slm.toml`, and there is none here; run it in the config repo, or name that with `--root`";
+        judged.unproven.push(Remark { code: "slm::evidence-anchor-unseen", what: what.to_owned() });
+    }
     for anchor in settings.anchor.iter().filter(|anchor| anchor.rfc3161.is_none()) {
         let (id, kind) = (anchor.id.clone(), anchor.kind());
         let (Some(session), true) = (asked.session, asked.online) else {
@@ -65,7 +76,7 @@ pub(super) fn judge(asked: &Anchors<'_>, read: &Read) -> Result<Judged, Trouble>
             continue;
         };
         let newest = pipeline::block_on(newest(asked, session, anchor))?;
-        compare(asked, read, anchor, newest, &mut judged);
+        compare(asked, log, anchor, newest, &mut judged);
     }
     Ok(judged)
 }
@@ -74,15 +85,21 @@ async fn newest(asked: &Anchors<'_>, session: &pipeline::Session, anchor: &Ancho
     wire::anchor(&session.catalog, &asked.global.root, &session.sessions, anchor, false).await?.newest().await
 }
 
+/// What anchors said of the evidence on `branch` of the clone at `root`: `logged`, and what waits beside it to be.
+pub(super) fn filed(root: &Path, branch: &str, logged: &[Filed]) -> Result<Vec<Filed>, Trouble> {
+    let beside = LockerSettings { branch: branch.to_owned(), ..LockerSettings::default() }.anchors_branch();
+    let mut known: Vec<(&str, &[u8])> = logged.iter().map(|file| (file.path.as_str(), &*file.bytes)).collect();
+    known.sort_unstable();
+    let waiting = verify::beside(root, &beside)?.into_iter();
+    let waiting = waiting.filter(|file| known.binary_search(&(file.path.as_str(), &*file.bytes)).is_err());
+    Ok(logged.iter().cloned().chain(waiting).collect())
+}
+
 /// What the tokens prove that are in the log, or wait to be.
-fn tokens(asked: &Anchors<'_>, settings: &LockerSettings, read: &Read) -> Result<Judged, Trouble> {
-    let beside = LockerSettings { branch: asked.branch.to_owned(), ..LockerSettings::default() }.anchors_branch();
-    let logged: BTreeSet<(&str, &[u8])> = read.anchors.iter().map(|file| (file.path.as_str(), &*file.bytes)).collect();
-    let waiting = verify::beside(asked.root, &beside)?;
-    let waiting = waiting.into_iter().filter(|file| !logged.contains(&(file.path.as_str(), &*file.bytes)));
-    let files: Vec<Filed> = read.anchors.iter().cloned().chain(waiting).collect();
-    let anchored::Judged { vouched, findings, remarks } = anchored::judge(&read.chain, &files, |id| trusted(asked, settings, id));
-    let total = read.chain.head().size;
+fn tokens(asked: &Anchors<'_>, settings: &LockerSettings, log: &Log<'_>) -> Judged {
+    let judged = anchored::judge(log.shown, log.files, |id| trusted(asked, settings, id));
+    let anchored::Judged { vouched, findings, remarks, mut unproven } = judged;
+    let total = log.shown.entries;
     let told = |Vouched { anchor, authority, tokens, entries, at }: &Vouched| Told {
         id: anchor.clone(),
         kind: "rfc3161",
@@ -93,27 +110,40 @@ fn tokens(asked: &Anchors<'_>, settings: &LockerSettings, read: &Read) -> Result
         entries: Some(*entries),
     };
     let told: Vec<Told> = vouched.iter().map(told).collect();
-    let silent = settings.anchor.iter().filter(|anchor| anchor.rfc3161.is_some() && findings.is_empty());
+    let silent = settings.anchor.iter().filter(|anchor| anchor.rfc3161.is_some() && findings.is_empty() && unproven.is_empty());
     let silent = silent.filter(|anchor| !told.iter().any(|told| told.id == anchor.id));
-    let unproven = silent.map(|anchor| Remark {
-        code: "slm::evidence-unstamped",
-        what: format!("nothing is vouched for by anchor `{}` yet", anchor.id),
-    });
-    Ok(Judged { unproven: unproven.collect(), told, findings, remarks })
+    let silent: Vec<Remark> = silent
+        .map(|anchor| Remark {
+            code: "slm::evidence-unstamped",
+            what: format!("nothing is vouched for by anchor `{}` yet", anchor.id),
+        })
+        .collect();
+    unproven.extend(silent);
+    Judged { told, findings, remarks, unproven }
 }
 
-/// Who vouches for the tokens of the anchor `id`.
-fn trusted(asked: &Anchors<'_>, settings: &LockerSettings, id: &str) -> Vec<CertificateDer<'static>> {
-    if let Some(pem) = &asked.ca {
-        return timestamp::authorities(pem);
+/// Who vouches for the tokens of the anchor `id`, or why nobody is known to.
+fn trusted(asked: &Anchors<'_>, settings: &LockerSettings, id: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    if let Some(authorities) = &asked.ca {
+        return Ok(authorities.clone());
     }
     let declared = settings.anchor.iter().find(|anchor| anchor.id == id).and_then(|anchor| anchor.rfc3161.as_ref());
-    let pem = declared.and_then(|authority| std::fs::read(asked.global.root.join(&authority.ca)).ok());
-    pem.map(|pem| timestamp::authorities(&pem)).unwrap_or_default()
+    let authority = declared.ok_or("name its authority with `--tsa-ca`")?;
+    authorities(&asked.global.root.join(&authority.ca))
+}
+
+/// The authorities in the file at `path`.
+pub(super) fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let pem = std::fs::read(path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
+    let authorities = timestamp::authorities(&pem);
+    if authorities.is_empty() {
+        return Err(format!("`{}` holds no certificates in PEM", path.display()));
+    }
+    Ok(authorities)
 }
 
 /// What the newest checkpoint of `anchor` says of the log that is here.
-fn compare(asked: &Anchors<'_>, read: &Read, anchor: &Anchor, newest: Result<Option<Vec<u8>>, WorldError>, judged: &mut Judged) {
+fn compare(asked: &Anchors<'_>, log: &Log<'_>, anchor: &Anchor, newest: Result<Option<Vec<u8>>, WorldError>, judged: &mut Judged) {
     let Anchor { id, .. } = anchor;
     let unproven = |code, what: String| Remark { code, what };
     let note = match newest {
@@ -127,20 +157,21 @@ fn compare(asked: &Anchors<'_>, read: &Read, anchor: &Anchor, newest: Result<Opt
             return;
         }
     };
-    let seen = match ledger::standing(&note, asked.pins) {
+    let seen = match seen::believed(&note, log.keys, asked.pins) {
         Ok(seen) => seen,
         Err(error) => {
-            let what = format!("what anchor `{id}` keeps is no checkpoint that can be believed: {error}");
+            let what =
+                format!("what anchor `{id}` keeps cannot be believed: {error}; if this clone is only old, fetch and look again");
             judged.findings.push(Finding::of_all("slm::evidence-bad-checkpoint", what));
             return;
         }
     };
-    if let Err(finding) = read.chain.extends(&seen) {
+    if let Err(finding) = (log.extends)(&seen) {
         let what = format!("by anchor `{id}`, {}; if this clone is only old, fetch and look again", finding.what);
         judged.findings.push(Finding { what, ..finding });
         return;
     }
-    let (here, there) = (read.chain.head().size, seen.head.size);
+    let (here, there) = (log.shown.entries, seen.head.size);
     let says = if here == there {
         format!("keeps the same {here} entries, received {}", seen.received)
     } else {

@@ -11,8 +11,10 @@ use crate::model::snapshot::{CONSUMER_ENTITY, Resource, Value};
 use crate::world::{Clock, Collected, Collector, Consumer};
 
 /// Entity types and the attributes this collector can observe of them.
-pub const EMITS: &[(&str, &[&str])] =
-    &[("Slm::Consumer", &["consumer", "credential", "overridden", "read_by", "read_unseen", "running", "stored"])];
+pub const EMITS: &[(&str, &[&str])] = &[(
+    "Slm::Consumer",
+    &["consumer", "credential", "overridden", "overridden_unseen", "read_by", "read_unseen", "running", "stored"],
+)];
 
 /// Reads every consumer's acknowledgement; it never delivers.
 pub struct Consumers {
@@ -74,6 +76,8 @@ impl Collector for Consumers {
                 Ok(view) => {
                     let facts = [("stored", view.stored), ("running", view.running)];
                     let facts = facts.into_iter().filter_map(|(name, version)| Some((name, text(version?.as_str()))));
+                    let unsearched = consumer.overridden().await.err().map(|error| ("overridden_unseen", text(&error.cause)));
+                    let facts = facts.chain(unsearched);
                     resources.push(resource(credential, id, facts.chain(view.readers.iter().flat_map(read))));
                 }
                 Err(error) => {

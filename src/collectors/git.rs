@@ -1,5 +1,6 @@
 //! The config repository itself: its branch as `Git::Repo`, its changes as `Git::Commit`, a local remote as `Git::Remote`, its
-//! exceptions as `Slm::Exception`, its policy documents as `Slm::Document`. Nothing is written or fetched.
+//! exceptions as `Slm::Exception`, its policy documents as `Slm::Document`, and of each file that people declare something with who brought it
+//! in (`Slm::Declared`). Nothing is written or fetched.
 
 #![expect(clippy::disallowed_methods, reason = "the list of allowed signers is a file")]
 
@@ -26,6 +27,7 @@ const COMMIT: &str = "Git::Commit";
 const DISTANT: &str = "Git::Remote";
 const EXCEPTION: &str = "Slm::Exception";
 const DOCUMENT: &str = "Slm::Document";
+const DECLARED: &str = "Slm::Declared";
 
 /// Entity types and the attributes this collector can observe of them.
 pub const EMITS: &[(&str, &[&str])] = &[
@@ -50,6 +52,7 @@ pub const EMITS: &[(&str, &[&str])] = &[
     ),
     ("Git::Remote", &["archived", "blocks_deletion", "blocks_force_push"]),
     ("Git::Repo", &["branch", "is_config_repo", "remote_state", "rewound", "tip"]),
+    ("Slm::Declared", &["approver", "author", "commit"]),
     ("Slm::Document", &["approved_at", "approver", "author"]),
     ("Slm::Exception", &["approved_at", "approver", "expires", "reason", "requester"]),
 ];
@@ -115,7 +118,7 @@ impl Collector for ConfigRepo {
         let remote = self.ask_remote().await;
         let mut draft = Draft::default();
         if let Err(error) = self.read(&mut draft, remote, started) {
-            for entity in [REPO, COMMIT, EXCEPTION] {
+            for entity in [REPO, COMMIT, EXCEPTION, DECLARED] {
                 draft.populations.push((entity, incomplete(&error), Vec::new()));
             }
             if !self.settings.documents.is_empty() {
@@ -210,6 +213,9 @@ impl ConfigRepo {
         let exceptions = git_facts::exceptions(&facts, tip);
         draft.did("git:cat-file", json!({ "folder": "exceptions" }), exceptions.as_ref().map_or(0, |(_, found)| found.len()));
         draft.put(EXCEPTION, exceptions);
+        let declared = git_facts::declared(&facts, tip);
+        draft.did("git:log", json!({ "folders": git_facts::DECLARED }), declared.as_ref().map_or(0, Vec::len));
+        draft.put(DECLARED, declared.map(|found| (seen.clone(), found)));
         if !self.settings.documents.is_empty() {
             let documents = git_facts::documents(&facts, tip, &self.settings.documents);
             let count = documents.as_ref().map_or(0, Vec::len);

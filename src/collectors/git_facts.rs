@@ -14,6 +14,8 @@ use crate::world::WorldError;
 
 /// What a change must touch to be one of the config.
 pub const PATHS: [&str; 6] = ["attestations", "controls", "credentials", "exceptions", "policies", "slm.toml"];
+/// Folders of what people declare and another person must approve.
+pub const DECLARED: [&str; 2] = ["attestations", "exceptions"];
 /// Trailers that name who approved.
 const APPROVALS: [&str; 2] = ["approved-by", "reviewed-by"];
 
@@ -170,12 +172,44 @@ fn exception(table: &toml::Table) -> Vec<Attribute> {
 
 /// The files below `folders` on the branch, as `Slm::Document`: who last changed each, and who approved that.
 pub fn documents(facts: &Facts<'_>, tip: Oid, folders: &[String]) -> Result<Vec<Resource>, WorldError> {
+    let mut found = Vec::new();
+    let beyond =
+        last_changes(facts, tip, folders.iter().map(String::as_str), |path, _, approval| found.push(document(path, approval)))?;
+    // Beyond the end of the walk: who changed it is not known, so nothing is said of it but that it is there.
+    found.extend(beyond.iter().map(|path| Resource::new(ResourceId::from(format!("document:{path}")), Vec::new())));
+    Ok(found)
+}
+
+/// The files on the branch that people declare something with, as `Slm::Declared`: who last changed each, by which commit, and who that
+/// names as approvers. Paths are those of the config repo.
+pub fn declared(facts: &Facts<'_>, tip: Oid) -> Result<Vec<Resource>, WorldError> {
+    let mut found = Vec::new();
+    let id = |path: &str| ResourceId::from(format!("declared:{}", path.strip_prefix(facts.prefix).unwrap_or(path)));
+    let beyond = last_changes(facts, tip, DECLARED.into_iter(), |path, changed, Approval { commit, independent, .. }| {
+        let attributes = vec![
+            ("approver".into(), joined(independent)),
+            ("author".into(), text(&commit.author.email)),
+            ("commit".into(), text(changed.to_string())),
+        ];
+        found.push(Resource::new(id(path), attributes));
+    })?;
+    found.extend(beyond.iter().map(|path| Resource::new(id(path), Vec::new())));
+    Ok(found)
+}
+
+/// Tells `each` of every file below `folders` on the branch with the commit that changed it last; files that none of the walk changed are
+/// given back.
+fn last_changes<'f>(
+    facts: &Facts<'_>,
+    tip: Oid,
+    folders: impl Iterator<Item = &'f str>,
+    mut each: impl FnMut(&str, Oid, &Approval),
+) -> Result<BTreeSet<String>, WorldError> {
     let mut open = BTreeMap::new();
     for folder in folders {
         open.extend(facts.git.files(tip, &format!("{}{folder}", facts.prefix))?);
     }
     let mut open: BTreeSet<String> = open.into_keys().collect();
-    let mut found = Vec::new();
     for node in &facts.history.nodes {
         if open.is_empty() {
             break;
@@ -188,12 +222,10 @@ pub fn documents(facts: &Facts<'_>, tip: Oid, folders: &[String]) -> Result<Vec<
         let approval = facts.approval(node)?;
         for path in touched {
             open.remove(&path);
-            found.push(document(&path, &approval));
+            each(&path, node.id, &approval);
         }
     }
-    // Beyond the end of the walk: who changed it is not known, so nothing is said of it but that it is there.
-    found.extend(open.iter().map(|path| Resource::new(ResourceId::from(format!("document:{path}")), Vec::new())));
-    Ok(found)
+    Ok(open)
 }
 
 fn document(path: &str, approval: &Approval) -> Resource {

@@ -1,6 +1,6 @@
 //! One GitHub organisation: its settings, people from outside, repositories with what guards them, and secrets by name, never a value.
 //!
-//! Requests: 12, and one a further page of each list; R repositories take R/100 of REST and R/50 of GraphQL.
+//! Requests: 12, two more where members are listed, and one a further page of each list; R repositories take R/100 of REST and R/50 of GraphQL.
 //! Secrets of repositories and environments are read on request alone, with a call for each.
 
 use async_trait::async_trait;
@@ -15,6 +15,7 @@ use crate::model::snapshot::{Attribute, Unseen, Value};
 use crate::transport::github::{Github, segment};
 use crate::world::{Clock, Collected, Collector};
 
+const MEMBERS: &str = include_str!("github_members.graphql");
 const SAML: &str = include_str!("github_saml.graphql");
 
 /// Entity types and the attributes this collector can observe of them.
@@ -22,6 +23,7 @@ pub const EMITS: &[(&str, &[&str])] = &[
     ("GitHub::Collaborator", &["approved", "end_date"]),
     ("GitHub::DeployKey", &["created_at", "read_only", "write_approved"]),
     ("GitHub::Environment", &["branch_restricted", "prevent_self_review", "production", "required_reviewers"]),
+    ("GitHub::Member", &["login"]),
     (
         "GitHub::Org",
         &[
@@ -63,13 +65,20 @@ pub struct GithubOrg {
     source: SourceId,
     config: GithubSource,
     github: Github,
+    members: bool,
 }
 
 impl GithubOrg {
     /// A collector of the organisation of `config`, named `source`, that calls with `github`.
     #[must_use]
     pub fn new(source: SourceId, config: &GithubSource, github: Github) -> Self {
-        Self { source, config: config.clone(), github }
+        Self { source, config: config.clone(), github, members: false }
+    }
+
+    /// The same, that lists the members as well: for a people file to be compared with.
+    #[must_use]
+    pub fn with_members(self) -> Self {
+        Self { members: true, ..self }
     }
 }
 
@@ -95,7 +104,7 @@ impl Collector for GithubOrg {
         let below = run.below(expected).await;
         let people = run.collaborators().await;
         let secrets = run.secrets(&below).await;
-        let found = vec![
+        let mut found = vec![
             ("GitHub::Collaborator", people),
             ("GitHub::DeployKey", below.keys),
             ("GitHub::Environment", below.environments),
@@ -103,6 +112,9 @@ impl Collector for GithubOrg {
             ("GitHub::Repo", below.repos),
             ("GitHub::Secret", secrets),
         ];
+        if self.members {
+            found.push(("GitHub::Member", run.members().await));
+        }
         run.end(self.name(), (caller, expected), (started, clock.now()), found)
     }
 }
@@ -187,6 +199,32 @@ impl Run<'_> {
         let unlinked =
             org.members_with_role.as_ref().zip(linked).map(|(members, linked)| Value::Long((members.total_count - linked).max(0)));
         known([("members_unlinked", unlinked), ("saml_enabled", Some(Value::Bool(true)))])
+    }
+
+    /// Its members, when they are as many as it counts: to whoever is none of them it lists those alone who say so in public.
+    async fn members(&mut self) -> Found {
+        let route = format!("/orgs/{}/members?per_page=100", segment(&self.config.org));
+        let read = self.list::<Vec<Member>>("GET /orgs/{org}/members", &route, |page| page.len() as u64, true).await;
+        let mut found = Found::new();
+        found.lacks(&read.seen);
+        for person in read.pages.iter().flatten() {
+            found
+                .add(format!("github:{}/members/{}", self.config.org, person.login), known([("login", Some(text(&person.login)))]));
+        }
+        let given = json!({ "org": self.config.org, "after": null });
+        let read = self.ask::<Saml>("graphql-members", MEMBERS, given).await;
+        found.lacks(&read.seen);
+        let counted = read.pages.first().and_then(|page| page.organization.as_ref()?.members_with_role.as_ref());
+        let listed = found.resources.len();
+        match counted.map(|count| count.total_count) {
+            Some(count) if usize::try_from(count) == Ok(listed) => {}
+            Some(count) => {
+                let detail = format!("{} counts {count} members, and lists {listed}", self.config.org);
+                found.lacks(&incomplete(Unseen::Inconsistent, detail));
+            }
+            None => found.lacks(&incomplete(Unseen::Denied, format!("how many members {} has was not shown", self.config.org))),
+        }
+        found
     }
 
     /// Those who have access without being members.

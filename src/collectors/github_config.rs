@@ -32,7 +32,7 @@ const MARGIN: i64 = 86_400;
 /// Entity types and the attributes this collector can observe of them.
 pub const EMITS: &[(&str, &[&str])] = &[
     ("GitHub::Branch", &["alone", "branch", "holds", "lost_merges", "merged_pulls", "repo", "unseen_teams"]),
-    ("GitHub::Commit", &["committed_at", "merged_by"]),
+    ("GitHub::Commit", &["approved_by", "committed_at", "merged_by"]),
 ];
 
 /// Reads what holds the config repo of one organisation, and its evidence.
@@ -101,6 +101,22 @@ struct Merged {
     updated_at: Timestamp,
     merged_at: Option<Timestamp>,
     merge_commit: Option<Oid>,
+    head_ref_oid: Option<String>,
+    author: Option<Author>,
+    latest_opinionated_reviews: Option<Page<Review>>,
+}
+
+#[derive(Deserialize)]
+struct Author {
+    login: String,
+}
+
+/// What a reviewer said last.
+#[derive(Deserialize)]
+struct Review {
+    state: String,
+    author: Option<Author>,
+    commit: Option<Oid>,
 }
 
 #[derive(Deserialize)]
@@ -187,7 +203,7 @@ impl Collector for ConfigAtGithub {
         }
         let counted = run.commits(&policy, since, &mut commits).await;
         let since = Timestamp::from_second(since.as_second().saturating_add(MARGIN)).unwrap_or(since);
-        run.pulls(&policy, since, &mut branches, &commits).await;
+        run.pulls(&policy, since, &mut branches, &mut commits).await;
         let found = vec![("GitHub::Branch", branches), ("GitHub::Commit", commits)];
         run.end(self.name(), (self.github.app(), counted), (started, clock.now()), found)
     }
@@ -313,7 +329,7 @@ impl Run<'_> {
     }
 
     /// The pull requests merged into `place` since `since`: how many, and those whose merge is not among `commits`.
-    async fn pulls(&mut self, place: &Place<'_>, since: Timestamp, found: &mut Found, commits: &Found) {
+    async fn pulls(&mut self, place: &Place<'_>, since: Timestamp, found: &mut Found, commits: &mut Found) {
         let recent = |answer: &Answer<Tip>| answer.pulls().is_some_and(|page| page.items().all(|pull| pull.updated_at >= since));
         let mut given = place.given();
         given["branch"] = place.branch.into();
@@ -327,6 +343,7 @@ impl Run<'_> {
         if !shown {
             found.lacks(&place.unseen("the merged pull requests"));
         }
+        approve(commits, pages.iter().flat_map(|page| page.items()));
         // Of a list that was not read to its end nothing is said.
         let whole = shown && read.seen.is_complete() && read.omitted.is_empty();
         let Some(branch) = found.resources.get_mut(place.id().as_str()).filter(|_| whole) else { return };
@@ -343,6 +360,32 @@ impl Run<'_> {
             branch.set("lost_merges", text(&lost));
         }
         branch.set("merged_pulls", Value::Long(i64::try_from(merged.len()).unwrap_or(i64::MAX)));
+    }
+}
+
+/// Says of each of `commits` who approved the one of `pulls` that brought it in.
+fn approve<'p>(commits: &mut Found, pulls: impl Iterator<Item = &'p Merged>) {
+    let approved: BTreeMap<String, String> =
+        pulls.filter_map(|pull| Some((format!("#{}", pull.number), pull.approved_by()?))).collect();
+    for commit in commits.resources.values_mut() {
+        if let Some(by) = commit.text("merged_by").and_then(|pull| approved.get(pull)) {
+            commit.set("approved_by", text(by));
+        }
+    }
+}
+
+impl Merged {
+    /// Who approved what was merged of it, apart from who opened it: a review of an earlier state approves nothing of what came after.
+    /// Empty when nobody did, `None` when that was not shown.
+    fn approved_by(&self) -> Option<String> {
+        let page = self.latest_opinionated_reviews.as_ref().filter(|page| page.shown() && !page.page_info.has_next_page)?;
+        let (head, opened_by) = (self.head_ref_oid.as_ref()?, self.author.as_ref());
+        let another = |login: &str| opened_by.is_none_or(|author| !author.login.eq_ignore_ascii_case(login));
+        let of_all = |review: &&Review| review.commit.as_ref().is_some_and(|commit| commit.oid == *head);
+        let approvals = page.items().filter(|review| review.state == "APPROVED").filter(of_all);
+        let names: BTreeSet<&str> =
+            approvals.filter_map(|review| Some(review.author.as_ref()?.login.as_str())).filter(|login| another(login)).collect();
+        Some(names.into_iter().collect::<Vec<_>>().join(", "))
     }
 }
 

@@ -6,11 +6,12 @@ use super::github_branch::Branch;
 use crate::model::time::Timestamp;
 
 /// Fields of GraphQL bodies that are kept, at any depth.
-pub const KEPT: [&str; 78] = [
+pub const KEPT: [&str; 83] = [
     "actor",
     "allowsDeletions",
     "allowsForcePushes",
     "associatedPullRequests",
+    "author",
     "baseRefName",
     "baseRepository",
     "branchProtectionRule",
@@ -18,6 +19,7 @@ pub const KEPT: [&str; 78] = [
     "bypassForcePushAllowances",
     "bypassPullRequestAllowances",
     "combinedSlug",
+    "commit",
     "committedDate",
     "context",
     "createdAt",
@@ -34,10 +36,12 @@ pub const KEPT: [&str; 78] = [
     "externalIdentities",
     "hasNextPage",
     "hasVulnerabilityAlertsEnabled",
+    "headRefOid",
     "history",
     "id",
     "isAdminEnforced",
     "isArchived",
+    "latestOpinionatedReviews",
     "lockBranch",
     "login",
     "membersWithRole",
@@ -78,6 +82,7 @@ pub const KEPT: [&str; 78] = [
     "rules",
     "samlIdentityProvider",
     "slug",
+    "state",
     "strictRequiredStatusChecksPolicy",
     "target",
     "totalCount",

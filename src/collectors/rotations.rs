@@ -34,6 +34,7 @@ const ROTATION: &[&str] = &[
     "refused",
     "replica_keys",
     "signed_since",
+    "spent",
     "stuck",
     "verdict",
 ];
@@ -53,6 +54,8 @@ pub struct Watched {
     pub deadline: Option<Limit>,
     /// How long the store may take when it replaces the value by itself; `None` when it does not.
     pub expect_within: Option<Limit>,
+    /// Whether a rotation leaves something behind; of others only that their attempts are used up is told.
+    pub leaves: bool,
     /// Whether a rotation takes several values, each of which every consumer runs before the next is made.
     pub staged: bool,
     /// Opened for reading.
@@ -76,9 +79,12 @@ impl Rotations {
     /// `None` when there is no value yet.
     async fn look(&self, one: &Watched) -> Result<Option<Resource>, WorldError> {
         let view = one.store.describe(&one.secret).await?;
-        let Some(generation) = view.current() else { return Ok(None) };
+        let Some(generation) = view.current() else { return self.exhausted(one, None).await };
         if let Some(limit) = one.expect_within {
             return Ok(Some(kept(&one.credential, generation, &view, limit)));
+        }
+        if !one.leaves {
+            return self.exhausted(one, Some(generation)).await;
         }
         let made_from = |parent: &&VersionId| {
             *generation == names::rollback(&one.secret, parent)
@@ -94,9 +100,10 @@ impl Rotations {
         let fate = names::fate(&one.secret, generation);
         let last = names::last(&one.secret, generation);
         let stage = names::mark(&one.secret, generation, names::STAGE);
+        let spent = names::spent(&one.secret, Some(generation), one.attempts);
         let marks = MARKS.iter().map(|mark| of_mark(mark));
         let wanted: Vec<RegisterName> =
-            marks.chain([fate.clone(), last.clone()]).chain(one.staged.then(|| stage.clone())).collect();
+            marks.chain([fate.clone(), last.clone(), spent.clone()]).chain(one.staged.then(|| stage.clone())).collect();
         let written = self.registers.read(&names::rotation(&one.credential, Some(generation)), &wanted).await?;
         let text = |value: &str| Value::Text(Arc::from(value));
         let done = written.contains_key(&of_mark("done"));
@@ -110,6 +117,7 @@ impl Rotations {
         let before_made = before.and_then(|before| view.versions.get(before));
         facts.extend(before_made.map(|made| (Arc::from("before_made"), Value::Time(made.created))));
         facts.extend(self.attempt(one, before, generation).await?);
+        facts.extend(written.contains_key(&spent).then(|| (Arc::from("spent"), Value::Long(i64::from(one.attempts)))));
         // Whoever made a value, the next one is made when every consumer runs it.
         let open = if one.staged { Some(!done) } else { known.then_some(ours && !done) };
         facts.extend(open.map(|open| (Arc::from("open"), Value::Bool(open))));
@@ -130,6 +138,23 @@ impl Rotations {
         for (name, register) in [("fate", &fate), ("last", &last)] {
             facts.extend(written.get(register).map(|written| (Arc::from(name), text(written))));
         }
+        Ok(Some(Resource::new(ResourceId::from(one.credential.to_string()), facts)))
+    }
+
+    /// What is told when nothing else of a rotation is: that no attempt at replacing `generation` is left, if so.
+    async fn exhausted(&self, one: &Watched, generation: Option<&VersionId>) -> Result<Option<Resource>, WorldError> {
+        let spent = names::spent(&one.secret, generation, one.attempts);
+        let written = self.registers.read(&names::rotation(&one.credential, generation), std::slice::from_ref(&spent)).await?;
+        if !written.contains_key(&spent) {
+            return Ok(None);
+        }
+        let text = |value: &str| Value::Text(Arc::from(value));
+        let mut facts: Vec<Attribute> = vec![
+            ("credential".into(), text(one.credential.as_str())),
+            ("open".into(), Value::Bool(false)),
+            ("spent".into(), Value::Long(i64::from(one.attempts))),
+        ];
+        facts.extend(generation.map(|generation| (Arc::from("generation"), text(generation.as_str()))));
         Ok(Some(Resource::new(ResourceId::from(one.credential.to_string()), facts)))
     }
 
@@ -247,6 +272,7 @@ mod tests {
         let deadline = Some(Limit::seconds(60));
         let watched = vec![Watched {
             credential: "db".into(),
+            leaves: true,
             secret: secret(),
             attempts: 3,
             deadline,
@@ -289,6 +315,44 @@ mod tests {
         assert!(population.resources[0].instant("done").is_some());
     }
 
+    #[tokio::test]
+    async fn that_no_attempt_is_left_is_told_with_a_value_in_force_and_without_and_not_when_more_are_allowed() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::create(folder.path().join("v"), folder.path().join("i"), Arc::new(Fixed)).unwrap();
+        let (registers, secret) = (Arc::new(Memory::default()), secret());
+        let note = async |generation: Option<&VersionId>, attempts: u8| {
+            let (rotation, name) = (names::rotation(&"db".into(), generation), names::spent(&secret, generation, attempts));
+            registers.write_once(&rotation, &name, "2026-01-01T00:00:00Z").await.unwrap();
+        };
+        note(None, 2).await;
+        assert!(seen(&vault, &registers).await.resources.is_empty(), "3 are allowed by now");
+        note(None, 3).await;
+        let told = seen(&vault, &registers).await.resources;
+        assert_eq!((told[0].get("spent"), told[0].text("generation")), (Some(Fact::Long(3)), None));
+        let first = VersionId::from("made-by-hand");
+        vault.put(&secret, &first, &Secret::new(b"CANARY".to_vec())).await.unwrap();
+        vault.promote(&secret, None, &first).await.unwrap();
+        let told = seen(&vault, &registers).await.resources;
+        assert_eq!((told[0].get("spent"), told[0].text("generation")), (None, Some("made-by-hand")));
+        note(Some(&first), 3).await;
+        let told = seen(&vault, &registers).await.resources;
+        assert_eq!((told[0].get("spent"), told[0].get("open")), (Some(Fact::Long(3)), Some(Fact::Bool(false))));
+        let unwatched = |attempts| Watched {
+            credential: "db".into(),
+            leaves: false,
+            secret: secret.clone(),
+            attempts,
+            deadline: None,
+            staged: false,
+            expect_within: None,
+            store: Box::new(vault.clone()),
+        };
+        for (attempts, count) in [(3, 1), (4, 0)] {
+            let all = Rotations::new(vec![unwatched(attempts)], Arc::clone(&registers) as Arc<dyn Registers>);
+            assert_eq!(all.collect(&Fixed).await.populations[0].resources.len(), count, "{attempts}");
+        }
+    }
+
     /// A store of one secret, as its versions are labelled.
     struct Labelled(Vec<(VersionId, &'static str)>, Vec<String>);
 
@@ -326,6 +390,7 @@ mod tests {
             let store = Box::new(Labelled(versions, Vec::new()));
             let watched = vec![Watched {
                 credential: "db".into(),
+                leaves: true,
                 secret: secret.clone(),
                 attempts: 3,
                 deadline: None,
@@ -369,6 +434,7 @@ mod tests {
             let store = Box::new(Labelled(labelled.clone(), Vec::new()));
             let watched = vec![Watched {
                 credential: "db".into(),
+                leaves: true,
                 secret: secret(),
                 attempts: 3,
                 deadline: None,
@@ -397,6 +463,7 @@ mod tests {
             let store = Box::new(Labelled(vec![("v".into(), "AWSCURRENT")], behind));
             let watched = vec![Watched {
                 credential: "db".into(),
+                leaves: true,
                 secret: secret(),
                 attempts: 3,
                 deadline: None,

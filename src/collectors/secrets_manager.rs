@@ -11,6 +11,7 @@ use super::aws::{Collection, Place};
 use super::secrets_manager_bodies::redact;
 use crate::model::catalog::AwsSource;
 use crate::model::id::{ResourceId, SourceId};
+use crate::model::names;
 use crate::model::snapshot::{Fact, Resource, Unseen, Value};
 use crate::transport::aws::{Failure, OWNER_TAG, ROTATED_TAG, Tokens, Wire, instant};
 use crate::world::{Clock, Collected, Collector, PENDING};
@@ -162,6 +163,8 @@ fn resource(entry: &SecretListEntry, region: &str) -> Option<Resource> {
     let has = |labels: &[String], label: &str| labels.iter().any(|have| have == label);
     let pending = stages.map(|all| all.values().any(|labels| has(labels, "AWSPENDING") && !has(labels, "AWSCURRENT")));
     let current = stages.and_then(|all| all.iter().find(|(_, labels)| has(labels, "AWSCURRENT")).map(|(id, _)| id));
+    // What only holds the place of a first value is none.
+    let current = current.filter(|id| id.as_str() != names::placeholder().as_str());
     let ours = stages.map(|all| all.values().any(|labels| has(labels, PENDING) && !has(labels, "AWSCURRENT")));
     // A rotation that AWS did not drive leaves no date in the list; ours leaves a tag, true only for the version it names.
     let noted = tag(ROTATED_TAG).split_once(' ').filter(|(version, _)| Some(*version) == current.map(String::as_str));
@@ -233,6 +236,20 @@ mod tests {
         for name in ["created", "last_rotated", "last_changed", "rotation_rule", "has_pending", "version", "pending_since"] {
             assert_eq!(seen.get(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_secret_in_which_only_the_place_of_a_first_value_is_held_has_no_version_in_force() {
+        let place = names::placeholder();
+        let labels = |all: &[&str]| all.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>();
+        let seen = |slot: &[&str], held: &[&str]| {
+            let entry = SecretListEntry::builder().arn("arn:x").secret_versions_to_stages(place.as_str(), labels(held));
+            let seen = resource(&entry.secret_versions_to_stages("slot", labels(slot)).build(), "eu-west-1").unwrap();
+            (seen.text("version").map(str::to_owned), seen.is("slm_pending"), seen.get("last_rotated").is_some())
+        };
+        assert_eq!(seen(&[PENDING], &["AWSCURRENT", "SLM-PLACEHOLDER"]), (None, true, false));
+        let after = seen(&["AWSCURRENT", PENDING], &["AWSPREVIOUS", "SLM-PLACEHOLDER"]);
+        assert_eq!(after, (Some("slot".to_owned()), false, false));
     }
 
     #[test]

@@ -10,7 +10,8 @@ use tokio::sync::OnceCell;
 
 use super::github_home::{Home, Variable, repo_route};
 use super::github_secret_set::SLOTS;
-use super::{github_runs, github_shadow, reply};
+use super::github_shadow::{Looked, Wanted};
+use super::{github_runs, reply};
 use crate::model::catalog::{GithubSecretConsumer, GithubStore};
 use crate::model::id::VersionId;
 use crate::model::secret::Secret;
@@ -27,7 +28,7 @@ pub struct ActionsSecret {
     pub(super) config: GithubSecretConsumer,
     shown: String,
     /// What was found to override it; asked once a run.
-    shadows: OnceCell<Vec<String>>,
+    shadows: OnceCell<Looked>,
 }
 
 /// Version in force, and since when.
@@ -50,14 +51,6 @@ impl ActionsSecret {
         }
     }
 
-    pub(super) fn variable(&self) -> String {
-        match self.config.store {
-            GithubStore::Actions => format!("SLM_{}", self.config.name),
-            GithubStore::Dependabot => format!("SLM_DEPENDABOT_{}", self.config.name),
-            GithubStore::Codespaces => format!("SLM_CODESPACES_{}", self.config.name),
-        }
-    }
-
     fn operation(&self, what: &str) -> String {
         let store = match self.config.store {
             GithubStore::Actions => "Actions",
@@ -77,7 +70,7 @@ impl ActionsSecret {
 
     /// What is in force; for a set, what the chosen names hold.
     pub(super) async fn held(&self) -> Result<Option<Held>, Failure> {
-        let name = self.variable();
+        let name = self.config.variable();
         let Some(variable) = self.home.variable(&name).await? else { return Ok(None) };
         if self.config.set.is_empty() {
             return Ok(Some(Held { version: version(&variable), since: variable.updated_at, slot: None }));
@@ -108,16 +101,37 @@ impl ActionsSecret {
         Ok(all)
     }
 
-    async fn shadows(&self) -> Result<&[String], WorldError> {
+    async fn shadows(&self) -> Result<&Looked, WorldError> {
         let look = async || {
-            let found = github_shadow::shadows(&self.home.github, &self.config, &self.names()).await;
-            found.map_err(|failure| self.failed("look for what overrides", failure))
+            let names = self.names();
+            let wanted = Wanted { github: &self.home.github, config: &self.config, secrets: &names };
+            let looked = match &self.config.repo {
+                Some(repo) => wanted.in_repository(repo).await,
+                None => {
+                    let (of, unlisted) = self.searched(&names).await;
+                    wanted.in_organisation(&of, unlisted).await
+                }
+            };
+            looked.map_err(|failure| self.failed("look for what overrides", failure))
         };
-        self.shadows.get_or_try_init(look).await.map(Vec::as_slice)
+        self.shadows.get_or_try_init(look).await
+    }
+
+    /// The repositories in which an organisation's secrets `names` may be overridden: those that they were given to, and those declared.
+    /// Beside them why not all may be known.
+    async fn searched(&self, names: &[String]) -> (BTreeSet<String>, Option<String>) {
+        let (mut all, mut unlisted): (BTreeSet<String>, _) = (self.config.repos.iter().cloned().collect(), None);
+        for name in names {
+            match self.home.readers(name).await {
+                Ok(readers) => all.extend(readers.into_iter().flatten()),
+                Err(failure) => unlisted = Some(format!("the repositories that see `{name}` cannot be listed: {failure}")),
+            }
+        }
+        (all, unlisted)
     }
 
     async fn check_shadows(&self) -> Result<(), WorldError> {
-        match self.shadows().await? {
+        match &self.shadows().await?.found[..] {
             [] => Ok(()),
             found => Err(self.refused(ErrorClass::Permanent, "use", &format!("it is overridden by {}", found.join(", ")))),
         }
@@ -129,7 +143,7 @@ impl ActionsSecret {
         let audience = self.home.audience(name).await.map_err(|failure| self.failed("see who may use", failure))?;
         self.home.put(name, value, &audience).await.map_err(|failure| self.failed("write", failure))?;
         // INVARIANT: the acknowledgement is written after the secret, so it never names a version that did not arrive.
-        let noted = self.home.note(&self.variable(), version.as_str(), &audience).await;
+        let noted = self.home.note(&self.config.variable(), version.as_str(), &audience).await;
         noted.map_err(|failure| self.failed("acknowledge", failure))
     }
 }
@@ -160,7 +174,9 @@ impl Consumer for ActionsSecret {
     async fn deliver(&self, version: &VersionId, value: &Secret) -> Result<(), WorldError> {
         let long = || self.refused(ErrorClass::Permanent, "write", "the value is longer than 48 KB");
         if self.config.set.is_empty() {
-            return if value.expose().len() > LIMIT { Err(long()) } else { self.deliver_one(version, value.expose()).await };
+            let filled = self.filled(version, value)?;
+            let text = filled.as_ref().map_or(value.expose(), |text| text.as_bytes());
+            return if text.len() > LIMIT { Err(long()) } else { self.deliver_one(version, text).await };
         }
         let values = self.rendered(version, value)?;
         if values.iter().any(|(_, value)| value.len() > LIMIT) {
@@ -177,6 +193,11 @@ impl Consumer for ActionsSecret {
     }
 
     async fn overridden(&self) -> Result<Vec<String>, WorldError> {
-        self.shadows().await.map(<[String]>::to_vec)
+        let Looked { found, unseen } = self.shadows().await?;
+        match unseen {
+            // What was found stands, whatever was not looked at.
+            Some(why) if found.is_empty() => Err(self.refused(ErrorClass::NotFound, "look for what overrides", why)),
+            _ => Ok(found.clone()),
+        }
     }
 }

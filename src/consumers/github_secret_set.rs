@@ -31,12 +31,23 @@ impl ActionsSecret {
             let put = self.home.put(&name, value.as_bytes(), &audience).await;
             put.map_err(|failure| self.failed("write", failure))?;
         }
-        let choice = self.variable();
+        let choice = self.config.variable();
         for (name, value) in [(format!("{choice}_{slot}"), version.as_str()), (choice, slot)] {
             let noted = self.home.note(&name, value, &audience).await;
             noted.map_err(|failure| self.failed("acknowledge", failure))?;
         }
         Ok(())
+    }
+
+    /// What the one secret is to hold, when that is not the value as it is.
+    pub(super) fn filled(&self, version: &VersionId, value: &Secret) -> Result<Option<Zeroizing<String>>, WorldError> {
+        let Some(template) = &self.config.template else { return Ok(None) };
+        let wrong = |cause: &str| self.refused(ErrorClass::Permanent, "render", cause);
+        let text = value.expose_text().map_err(|_| wrong("the value is not text"))?;
+        let json: Option<serde_json::Value> = serde_json::from_str(text).ok();
+        let json = minijinja::value::Serde(&json);
+        let filled = template::render(template, context! { value => text, json => json, version => version.as_str() });
+        filled.map(Some).map_err(|cause| wrong(&cause))
     }
 
     /// What each secret of the set is to hold.

@@ -18,6 +18,8 @@ use crate::world::{Consumer, ConsumerView, ErrorClass, WorldError};
 
 /// How long a run is awaited unless the config says otherwise.
 const TIMEOUT: Duration = Duration::from_mins(10);
+/// Pages of runs that are looked at: GitHub lists the last thousand.
+const PAGES: usize = 10;
 /// How long a run that was dispatched may take to be listed.
 const LISTED: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
 
@@ -71,17 +73,27 @@ impl WorkflowDispatch {
         format!("{}/actions/workflows/{}/{end}", repo_route(&self.config.repo), segment(&self.config.workflow))
     }
 
-    /// The last hundred dispatched runs, newest first.
-    async fn runs(&self, what: &str) -> Result<Vec<Run>, WorldError> {
-        let route = self.route("runs?event=workflow_dispatch&per_page=100");
-        let page = self.github.get(&route).await.and_then(|answer| answer.read::<Page>());
-        page.map(|page| page.workflow_runs).map_err(|failure| self.failed(what, failure))
+    /// Its dispatched runs, newest first, a hundred at least and no more pages than it takes to find one that `is_it`.
+    async fn runs(&self, what: &str, is_it: impl Fn(&Run) -> bool) -> Result<Vec<Run>, WorldError> {
+        let (mut all, mut next) = (Vec::new(), Some(self.route("runs?event=workflow_dispatch&per_page=100")));
+        for _ in 0..PAGES {
+            let Some(route) = next else { break };
+            let answer = self.github.get(&route).await.map_err(|failure| self.failed(what, failure))?;
+            let page = answer.read::<Page>().map_err(|failure| self.failed(what, failure))?.workflow_runs;
+            next = answer.next.transpose().map_err(|failure| self.failed(what, failure))?;
+            let found = page.iter().any(&is_it);
+            all.extend(page);
+            if found {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     /// The newest run for `version` that goes on or went well.
     async fn run_of(&self, version: &VersionId, what: &str) -> Result<Option<Run>, WorldError> {
-        let runs = self.runs(what).await?;
-        Ok(runs.into_iter().find(|run| run.names(version) && (run.is_open() || run.is_good())))
+        let is_it = |run: &Run| run.names(version) && (run.is_open() || run.is_good());
+        Ok(self.runs(what, is_it).await?.into_iter().find(is_it))
     }
 
     /// Dispatches; the id of the run when the server tells it. Never sent again by itself: a lost answer is looked for.
@@ -114,7 +126,8 @@ impl WorkflowDispatch {
 #[async_trait]
 impl Consumer for WorkflowDispatch {
     async fn observe(&self) -> Result<ConsumerView, WorldError> {
-        let runs = self.runs("observe").await?;
+        // Others may have dispatched it many times since, for what names no version.
+        let runs = self.runs("observe", |run| run.is_good() && run.version().is_some()).await?;
         let newest = runs.iter().find(|run| run.version().is_some() && (run.is_open() || run.is_good()));
         let running = runs.iter().find(|run| run.is_good() && run.version().is_some());
         let stored = newest.and_then(Run::version);

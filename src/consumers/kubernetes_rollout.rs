@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::kubernetes_pods::Selector;
+
 /// A Deployment, a StatefulSet or a DaemonSet, as far as it is looked at.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,6 +35,8 @@ struct Spec {
     replicas: Option<i64>,
     #[serde(default)]
     paused: bool,
+    #[serde(default)]
+    selector: Selector,
     template: Template,
     update_strategy: Option<UpdateStrategy>,
 }
@@ -63,7 +67,7 @@ struct Status {
     replicas: i64,
     updated_replicas: i64,
     available_replicas: i64,
-    terminating_replicas: i64,
+    terminating_replicas: Option<i64>,
     current_revision: Option<String>,
     update_revision: Option<String>,
     desired_number_scheduled: Option<i64>,
@@ -98,9 +102,14 @@ impl Object {
         self.spec.template.metadata.annotations.get(name).map(String::as_str)
     }
 
-    /// Pods of before that are ending.
-    pub fn ending(&self) -> i64 {
+    /// Pods that are ending; `None` when its status does not tell: that of a Deployment alone does, and not of every server.
+    pub const fn ending(&self) -> Option<i64> {
         self.status.terminating_replicas
+    }
+
+    /// Which pods are of it.
+    pub const fn selector(&self) -> &Selector {
+        &self.spec.selector
     }
 
     /// Why a changed template would bring about nothing.

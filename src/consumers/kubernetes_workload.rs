@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use super::kubernetes_pods;
 use super::kubernetes_rollout::{Object, Rollout};
 use super::kubernetes_secret::MANAGER;
 use super::reply;
@@ -31,6 +32,8 @@ pub struct Workload {
     place: (String, &'static str, String),
     /// Pause between two looks at a roll-out.
     pause: Duration,
+    /// How long pods may go on with a value is declared, so that those that are ending need not be seen.
+    bounded: bool,
 }
 
 impl Workload {
@@ -57,7 +60,7 @@ impl Workload {
         let token = token.ok_or_else(|| wrong(ErrorClass::Denied, format!("variable `{}` is not set", config.token_env)))?;
         let api = Kubernetes::new(&config.server, root, config.ca_file.as_deref(), token);
         let api = api.map_err(|cause| wrong(ErrorClass::Permanent, cause))?;
-        Ok(Self { api, credential, config, place, pause: Duration::from_secs(2) })
+        Ok(Self { api, credential, config, place, pause: Duration::from_secs(2), bounded: false })
     }
 
     /// Looks at a roll-out every `pause`.
@@ -65,6 +68,30 @@ impl Workload {
     pub fn looking_every(mut self, pause: Duration) -> Self {
         self.pause = pause;
         self
+    }
+
+    /// Takes pods that cannot be seen to end for ended, when it is declared how long they may take.
+    #[must_use]
+    pub const fn bounded(mut self, bounded: bool) -> Self {
+        self.bounded = bounded;
+        self
+    }
+
+    /// What is said of pods that are ending, or were not seen to have ended.
+    async fn draining(&self, object: &Object) -> Option<String> {
+        let (workload, operation) = (&self.config.workload, self.of_workload("list the pods of"));
+        let ending = match object.ending() {
+            Some(pods) => pods,
+            None => match kubernetes_pods::ending(&self.api, &self.config.namespace, object.selector(), &operation).await {
+                Ok(pods) => i64::try_from(pods).unwrap_or(i64::MAX),
+                Err(_) if self.bounded => 0,
+                Err(error) => {
+                    let next = "let its token `list` pods, or declare `max-staleness`, no less than their grace period";
+                    return Some(format!("whether pods of {workload} are ending is not seen ({}): {next}", error.cause));
+                }
+            },
+        };
+        (ending > 0).then(|| format!("{ending} pods of {workload} are ending"))
     }
 
     fn of_workload(&self, what: &str) -> String {
@@ -153,8 +180,8 @@ impl Consumer for Workload {
             return Ok(ConsumerView { stored, ..ConsumerView::default() });
         }
         let running = object.annotation(&self.annotation()).and_then(reply::version);
-        let ending = (object.ending() > 0).then(|| format!("{} pods of {} are ending", object.ending(), self.config.workload));
-        Ok(ConsumerView { stored, running, draining: ending.into_iter().collect(), readers: None })
+        let draining = if running.is_some() { self.draining(&object).await } else { None };
+        Ok(ConsumerView { stored, running, draining: draining.into_iter().collect(), readers: None })
     }
 
     async fn deliver(&self, version: &VersionId, value: &Secret) -> Result<(), WorldError> {

@@ -18,6 +18,7 @@ mod github_secret_set;
 mod github_shadow;
 pub mod github_workflow_dispatch;
 pub mod health;
+mod kubernetes_pods;
 mod kubernetes_rollout;
 mod kubernetes_secret;
 pub mod kubernetes_workload;

@@ -1,12 +1,11 @@
 //! What only a person can say, and whether one did: controls that are attested, and criteria that are manual.
 
+use super::approvals::approval;
+use crate::model::approval::Approval;
 use crate::model::attestation::{About, Attestation, Manual, Signed};
 use crate::model::catalog::{Catalog, ControlKind};
-use crate::model::snapshot::{Resource, Snapshot};
+use crate::model::snapshot::Snapshot;
 use crate::model::time::Timestamp;
-
-/// The entity type of a file whose approval the branch shows.
-const DOCUMENT: &str = "Slm::Document";
 
 /// Everything manual in `catalog`, controls first, and how it stands at `at`. What `snapshot` shows of who approved a file counts more
 /// than what the file says.
@@ -28,17 +27,16 @@ fn state(catalog: &Catalog, snapshot: &Snapshot, about: &About, at: Timestamp) -
     let Some(last) = all.last() else { return Signed::Never };
     let covers = last.covers;
     if !covers.stands(at) {
-        Signed::Lapsed { covers }
-    } else if unapproved(snapshot, &last.place.file) {
-        Signed::Unapproved { covers }
-    } else {
-        Signed::For { covers, approver: last.approver.clone(), at: last.signed }
+        return Signed::Lapsed { covers };
+    }
+    match approval(snapshot, &last.place.file) {
+        Approval::Nobody => Signed::Unapproved { covers },
+        approval => Signed::For { covers, approver: last.approver.clone(), approval, at: last.signed },
     }
 }
 
-/// True when the branch was looked at and shows that nobody but its author approved the file at `path`.
-fn unapproved(snapshot: &Snapshot, path: &str) -> bool {
-    let seen = snapshot.populations.iter().filter(|population| population.entity.as_str() == DOCUMENT);
-    let file = |one: &&Resource| one.id.as_str().strip_prefix("document:") == Some(path);
-    seen.flat_map(|population| population.resources.iter()).find(file).is_some_and(|one| one.text("approver") == Some(""))
+/// True when it was looked at who approved the file at `path`, and nobody but its author did.
+#[must_use]
+pub fn unapproved(snapshot: &Snapshot, path: &str) -> bool {
+    approval(snapshot, path) == Approval::Nobody
 }

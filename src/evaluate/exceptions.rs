@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::approvals::approval;
+use crate::model::approval::Approval;
 use crate::model::assessment::{Assessment, Because, Status, Subject};
 use crate::model::catalog::{Catalog, Exception};
 use crate::model::exception::{Exceptions, Finding, Hollow, Standing};
@@ -19,8 +21,11 @@ pub fn exceptions(catalog: &Catalog, snapshot: &Snapshot, assessment: &Assessmen
     let own = self_approved(snapshot);
     let standing = |exception: &Exception| {
         let lifts = lifts.get(&exception.id).copied().unwrap_or(0);
+        let approval = approval(snapshot, &exception.place.file);
         let finding = if own.contains(exception.id.as_str()) {
             Some(Finding::SelfApproved)
+        } else if approval == Approval::Nobody {
+            Some(Finding::Unapproved)
         } else if exception.expires <= assessment.at {
             let needed = wanted.contains(&(exception.control.clone(), exception.resource.clone()));
             Some(if needed { Finding::ExpiredInUse } else { Finding::Expired })
@@ -39,6 +44,7 @@ pub fn exceptions(catalog: &Catalog, snapshot: &Snapshot, assessment: &Assessmen
             resource: exception.resource.clone(),
             requester: exception.requester.clone(),
             approver: exception.approver.clone(),
+            approval,
             ticket: exception.ticket.clone(),
             expires: exception.expires,
             approvals: exception.earlier.len() + 1,

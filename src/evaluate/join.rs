@@ -46,6 +46,10 @@ fn declare(catalog: &Catalog, snapshot: &mut Snapshot) {
                 if let Some(since) = declared.and_then(|credential| begun.get(credential.id.as_str())) {
                     resource.set("pending_since", Value::Time(*since));
                 }
+                // A value that is in force nowhere has no age, whenever its secret was made.
+                if declared.is_some() && resource.text("version").is_none() {
+                    resource.forget(&["created", "last_rotated"]);
+                }
                 if let Some(credential) = declared.filter(|credential| credential.rotator.by_hand().is_some()) {
                     date(resource, dates.get(&credential.id));
                 }

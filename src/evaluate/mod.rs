@@ -1,5 +1,6 @@
 //! Judging: a snapshot under the rules at one instant becomes decisions, gaps and unused exceptions.
 
+pub mod approvals;
 pub mod attestations;
 pub mod exceptions;
 pub mod join;

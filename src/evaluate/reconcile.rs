@@ -14,7 +14,9 @@ use crate::model::snapshot::{Completeness, Population, Resource, Snapshot, Unsee
 const COUNTS: [(&str, &str, Counter); 2] =
     [("iam", "Aws::User", Counter::AccountSummary), ("github", "GitHub::Repo", Counter::Organisation)];
 /// Entity types whose members are accounts of people.
-pub const ACCOUNTS: [&str; 1] = ["Aws::User"];
+pub const ACCOUNTS: [&str; 2] = ["Aws::User", MEMBER];
+/// Accounts whose names mean the same in any case.
+const MEMBER: &str = "GitHub::Member";
 
 /// Compares every list of `snapshot` that something counts, and marks as incomplete what the people file does not explain.
 #[must_use]
@@ -58,11 +60,15 @@ fn counted(snapshot: &Snapshot, receipt: &Receipt) -> Option<Reconciled> {
 
 fn compared(population: &Population, file: &People) -> Reconciled {
     let names: Vec<&str> = population.resources.iter().map(name).collect();
-    let known = |name: &&&str| file.people.contains(**name) || file.not_people.contains_key(**name);
+    let any_case = population.entity.as_str() == MEMBER;
+    let same = |one: &str, other: &str| if any_case { one.eq_ignore_ascii_case(other) } else { one == other };
+    let person = |name: &str| file.people.iter().any(|one| same(one, name));
+    let known = |name: &&&str| person(name) || file.not_people.keys().any(|one| same(one, name));
     let strangers = names.iter().filter(|name| !known(name)).map(|name| format!("`{name}`, who is not in it"));
-    let gone = file.people.iter().filter(|name| !names.contains(&name.as_str())).map(|name| format!("`{name}`, who is not listed"));
+    let listed = |name: &str| names.iter().any(|one| same(one, name));
+    let gone = file.people.iter().filter(|name| !listed(name)).map(|name| format!("`{name}`, who is not listed"));
     let differ: Vec<String> = strangers.chain(gone).collect();
-    let explained = file.not_people.iter().filter(|(name, _)| names.contains(&name.as_str()));
+    let explained = file.not_people.iter().filter(|(name, _)| listed(name));
     Reconciled {
         source: population.source.clone(),
         scope: population.scope.clone(),
@@ -155,6 +161,19 @@ mod tests {
         assert!(!complete);
         let (all, complete) = seen(&["ada", "bo", "ci"], Some(3), file(&["ada", "bo"], &[("ci", "deploys, SEC-9")]));
         assert!(all[1].agrees && complete, "{:?}", all[1]);
+    }
+
+    #[test]
+    fn members_of_an_organisation_are_compared_in_any_case_and_users_of_an_account_as_they_are_written() {
+        let compared = |entity: &str| {
+            let mut population = users(&["Ada", "ci-bot"]);
+            population.entity = entity.into();
+            compared(&population, &file(&["ada"], &[("CI-bot", "merges, SEC-9")]).unwrap())
+        };
+        let members = compared("GitHub::Member");
+        assert_eq!((members.agrees, members.explained), (true, vec!["`CI-bot`: merges, SEC-9".to_owned()]));
+        let strangers = ["`Ada`, who is not in it", "`ci-bot`, who is not in it", "`ada`, who is not listed"];
+        assert_eq!(compared("Aws::User").differ, strangers);
     }
 
     #[test]

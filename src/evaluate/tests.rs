@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::evaluate::join::join;
+use crate::model::approval::Approval;
 use crate::model::attestation::{About, Attestation, Signed, Stretch};
 use crate::model::catalog::*;
 use crate::model::diagnostic::Place;
@@ -227,6 +228,32 @@ fn what_the_branch_says_of_who_approved_an_exception_counts() {
 }
 
 #[test]
+fn an_exception_that_was_brought_in_without_anybody_approving_it_is_a_finding_whatever_its_file_says() {
+    let brought_in = |approved_by: Option<&'static str>| {
+        let world = world().secret("a", 91).excepted("a", 5, -5).with(|world| {
+            let file = &world.catalog.exceptions["old-key"].place.file;
+            let declared = format!("declared:{file}");
+            let mut pull = vec![("merged_by", "#7")];
+            pull.extend(approved_by.map(|who| ("approved_by", who)));
+            let commit = vec![("commit", "c0ffee")];
+            for (entity, id, facts) in
+                [("Slm::Declared", declared.as_str(), commit), ("GitHub::Commit", "github:acme/policy/commits/c0ffee", pull)]
+            {
+                let facts = facts.into_iter().map(|(name, text)| (Arc::from(name), Value::Text(text.into()))).collect();
+                let mut seen = world.snapshot.populations[0].clone();
+                (seen.entity, seen.resources) = (entity.into(), vec![Resource::new(id.into(), facts)].into());
+                world.snapshot.populations.push(seen);
+            }
+        });
+        let one = exceptions::exceptions(&world.catalog, &world.snapshot, &world.judge()).standings.remove(0);
+        (one.finding, one.approval)
+    };
+    assert_eq!(brought_in(Some("")), (Some(Finding::Unapproved), Approval::Nobody));
+    assert_eq!(brought_in(Some("grace")), (None, Approval::By("grace".to_owned())));
+    assert_eq!(brought_in(None), (None, Approval::NotSeen));
+}
+
+#[test]
 fn what_a_person_attests_is_manual_until_another_signed_it_and_for_as_long_as_that_stands() {
     let signed = |covers: &str, approver_on_branch: Option<&str>| {
         let world = world().control(|control| control.kind = ControlKind::Attestation).with(|world| {
@@ -255,9 +282,9 @@ fn what_a_person_attests_is_manual_until_another_signed_it_and_for_as_long_as_th
         attestations::manual(&world.catalog, &world.snapshot, now()).remove(0).state
     };
     let stretch = |text: &str| Stretch::parse(text).unwrap();
-    let good = Signed::For { covers: stretch("2026-Q3"), approver: "two".to_owned(), at: ago(9) };
-    assert_eq!(signed("2026-Q3", None), good);
-    assert_eq!(signed("2026-Q3", Some("two")), good);
+    let good = |approval| Signed::For { covers: stretch("2026-Q3"), approver: "two".to_owned(), approval, at: ago(9) };
+    assert_eq!(signed("2026-Q3", None), good(Approval::NotSeen), "what nobody could look at is not seen");
+    assert_eq!(signed("2026-Q3", Some("two")), good(Approval::By("two".to_owned())));
     assert_eq!(signed("2026-Q3", Some("")), Signed::Unapproved { covers: stretch("2026-Q3") });
     assert_eq!(signed("2026-Q1", None), Signed::Lapsed { covers: stretch("2026-Q1") });
     let bare = world().control(|control| control.kind = ControlKind::Attestation);
@@ -390,4 +417,21 @@ fn the_tier_of_a_secret_decides_its_limit_and_an_unknown_tier_gives_none() {
         assert_eq!(seen.get("max_age_days"), days.map(Fact::Long));
         assert!(!seen.is("declared"));
     }
+}
+
+#[test]
+fn a_declared_secret_of_which_no_value_is_in_force_has_no_age() {
+    let named = |more: &[(&str, Value)]| {
+        let facts = [("name", Value::Text("app/a".into())), ("managed", Value::Bool(true)), ("created", Value::Time(ago(1)))];
+        world().bare("a", &[&facts[..], more].concat())
+    };
+    let declared = |world: World| world.with(|world| drop(world.catalog.credentials.insert("a".into(), made::credential("a"))));
+    let joined = |mut world: World| {
+        world.snapshot = join(&world.catalog, world.snapshot);
+        world.one().status
+    };
+    let version = [("version", Value::Text("v".into()))];
+    assert_eq!(joined(declared(named(&[]))), Status::NoEvidence);
+    assert_eq!(joined(declared(named(&version))), Status::Compliant);
+    assert_eq!(joined(named(&[])), Status::Compliant, "what is not declared is judged by what its store says");
 }

@@ -47,6 +47,7 @@ impl<'h> Archive<'h> {
         let wrong = |error: &dyn std::error::Error| broken(format!("{error}; `slm verify` says since when"));
         let claimed = ledger::standing(&checkpoint, &[]).map_err(|error| wrong(&error))?;
         let keys = keys::read_all(&claimed.origin, read).map_err(|error| wrong(&error))?;
+        keys::fits(&keys, claimed.head.size).map_err(|error| wrong(&error))?;
         let signer: Vec<Verifier> = keys::in_force(&keys, claimed.head.size).map(|key| key.verifier.clone()).into_iter().collect();
         let standing = ledger::standing(&checkpoint, &signer).map_err(|error| wrong(&error))?;
         let mut leaves = Vec::new();

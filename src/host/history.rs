@@ -14,12 +14,12 @@ use super::git::{broken, failed};
 use super::index::{Index, Packer, Told, unpacked};
 use super::logged;
 use super::packs::{Files, Packs, on_every_core};
-use super::verify::tip;
+use super::tips::tip;
 use crate::model::time::Timestamp;
 use crate::record::changes::between;
 use crate::record::index::{Entry, Name, Version, crc, is_indexed};
 use crate::record::verify::run_id;
-use crate::record::{DECISIONS, SNAPSHOT};
+use crate::record::{DECISIONS, EXCEPTIONS, SNAPSHOT};
 use crate::world::{ErrorClass, WorldError};
 
 const OPERATION: &str = "read the history of the locker";
@@ -114,7 +114,7 @@ impl History {
         &self.commits
     }
 
-    /// Files of decisions and of the snapshot, sorted.
+    /// Files of decisions, of the snapshot and of exceptions, sorted.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.index.heads.paths.keys().map(String::as_str)
     }
@@ -296,7 +296,7 @@ type Changed = (String, Option<Oid>, Option<Oid>);
 fn changed_by(repo: &Repository, commit: &Commit<'_>) -> Result<Vec<Changed>, git2::Error> {
     let (before, after) = (commit.parents().next().map(|parent| parent.tree()).transpose()?, commit.tree()?);
     let mut changed = Vec::new();
-    for folder in [DECISIONS, SNAPSHOT] {
+    for folder in [DECISIONS, SNAPSHOT, EXCEPTIONS] {
         let (old, new) = (subtree(repo, before.as_ref(), folder)?, subtree(repo, Some(&after), folder)?);
         if old.as_ref().map(Tree::id) == new.as_ref().map(Tree::id) {
             continue;

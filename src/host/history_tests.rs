@@ -50,7 +50,7 @@ impl World {
     }
 
     fn folder(&self) -> PathBuf {
-        self.0.path().join(".git/slm/index-2/slm+evidence")
+        self.0.path().join(".git/slm/index-3/slm+evidence")
     }
 }
 

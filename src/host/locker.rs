@@ -13,21 +13,26 @@ use git2::{Commit, ErrorCode, Oid, Repository, Sort, Tree};
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
 
 use super::git::{broken, create_reference, failed, first_line, git};
-use super::logged::Logged;
+use super::logged::{Logged, goes_on};
 use super::pack::{Kind, Pack};
 use super::tree;
 use crate::model::blob::Blob;
 use crate::model::catalog::LockerSettings;
 use crate::model::secret::without_credentials;
 use crate::model::time::Timestamp;
-use crate::record::ledger::{Changes, FOLDER, Ledger};
-use crate::record::verify::How;
+use crate::record::ledger::{self, CHECKPOINT, Changes, FOLDER, Ledger, Standing};
 use crate::world::{Clock, ErrorClass, WorldError};
 
 /// Rebuilds before giving up. Every lost race means that another writer got through, so this bounds the writers at once.
 const ATTEMPTS: u32 = 20;
 /// Added to the wait after each lost race.
 const BACKOFF: Duration = Duration::from_millis(25);
+
+/// Who every commit is of.
+pub(super) const WRITER: &str = "slm <slm@localhost>";
+
+/// What is refused when the log is not the one that was seen here before.
+pub const GOES_ON: &str = "go on with the evidence";
 
 /// Name of a commit, 40 hex digits.
 pub type CommitId = String;
@@ -92,7 +97,7 @@ impl Locker {
         Self { log: Some(Logged { ledger, clock }), ..self }
     }
 
-    /// Whether the log can be gone on with as it stands here, by our keys.
+    /// Whether the log can be gone on with as it stands, here and at the remote as far as that can be reached, by our keys.
     ///
     /// # Errors
     /// When it cannot, with the reason.
@@ -100,16 +105,70 @@ impl Locker {
         let Some(log) = &self.log else { return Ok(()) };
         let unread = broken("read the locker branch");
         let repo = Repository::open(&self.path).map_err(&unread)?;
-        let tip = self.tip(&repo, &self.branch)?;
+        let seen = self.seen(&repo)?;
+        let (tip, _) = lines(&repo, self.tip(&repo, &self.branch)?, self.fetch(&repo)?).map_err(&unread)?;
+        self.goes_on(&repo, tip, &seen)?;
         let base = tip.map(|id| repo.find_commit(id)?.tree()).transpose().map_err(&unread)?;
         log.extend(&repo, base.as_ref(), &Changes::new()).map(drop)
+    }
+
+    /// The ref with the checkpoint that was appended last; with a remote, that reached it: what is only here may yet be made anew.
+    fn appended(&self) -> String {
+        self.branch.replacen("refs/heads/", if self.remote.is_some() { "refs/slm/pushed/" } else { "refs/slm/appended/" }, 1)
+    }
+
+    /// What was seen of the log here before, by the ref that remembers it: what was verified, and what was appended.
+    fn seen(&self, repo: &Repository) -> Result<Vec<(String, Standing)>, WorldError> {
+        let mut seen = Vec::new();
+        for name in [self.branch.replacen("refs/heads/", "refs/slm/verified/", 1), self.appended()] {
+            let Some(id) = self.tip(repo, &name)? else { continue };
+            let file = repo.find_blob(id).map_err(broken("read what was seen of the evidence"))?;
+            let standing = ledger::standing(file.content(), &[]);
+            seen.push((
+                name,
+                standing.map_err(|error| failed(ErrorClass::Permanent, "read what was seen of the evidence", error))?,
+            ));
+        }
+        Ok(seen)
+    }
+
+    /// Whether the log at `tip` goes on from everything that was `seen`, as its tiles prove.
+    fn goes_on(&self, repo: &Repository, tip: Option<Oid>, seen: &[(String, Standing)]) -> Result<(), WorldError> {
+        let tree = tip.map(|id| repo.find_commit(id)?.tree()).transpose().map_err(broken("read the locker branch"))?;
+        for (name, seen) in seen {
+            goes_on(repo, tree.as_ref(), seen).map_err(|error| {
+                let what = format!(
+                    "{error}; `slm verify` says more, and if it was meant, `git update-ref -d {name}` forgets what was seen"
+                );
+                failed(ErrorClass::Permanent, GOES_ON, what)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Remembers `commit` as the newest that was appended, and that the remote has it.
+    fn keep(&self, repo: &Repository, commit: Oid) {
+        let Some(_) = &self.log else { return };
+        let write = || -> Result<(), git2::Error> {
+            let tree = repo.find_commit(commit)?.tree()?;
+            let checkpoint = tree.get_path(format!("{FOLDER}{CHECKPOINT}").as_ref())?.id();
+            repo.reference(&self.appended(), checkpoint, true, "slm: append")?;
+            if self.remote.is_some() {
+                repo.reference(&self.tracking(), commit, true, "slm: append")?;
+            }
+            Ok(())
+        };
+        // Another process may hold the ref: then it remembers as much.
+        if let Err(error) = write() {
+            tracing::debug!(%error, "what was appended is not remembered");
+        }
     }
 
     /// Appends one commit with what `build` makes of the tree it goes on; called again when another writer came first.
     /// Files that `build` does not name stay as they are.
     ///
     /// # Errors
-    /// [`ErrorClass::Conflict`] when other writers came first too often; when the remote cannot be reached the commit is kept
+    /// [`ErrorClass::Conflict`] when other writers came first too often, [`GOES_ON`] when the log is not the one that was seen before; when the remote cannot be reached the commit is kept
     /// locally and goes out with the next one.
     pub fn append<B: Into<Blob>>(
         &self,
@@ -120,9 +179,11 @@ impl Locker {
         for attempt in 0..ATTEMPTS {
             std::thread::sleep(BACKOFF * attempt);
             let repo = self.repo()?;
+            // First: whoever appends meanwhile moves the branch before they remember that.
+            let seen = self.seen(&repo)?;
             let local = self.tip(&repo, &self.branch)?;
             let theirs = self.fetch(&repo)?;
-            let commit = self.on_top(&repo, local, theirs, &build, message, at)?;
+            let commit = self.on_top(&repo, [local, theirs], &seen, &build, (message, at))?;
             let pushed = match &self.remote {
                 Some(remote) => self.push(remote, commit, theirs),
                 None => Ok(true),
@@ -134,7 +195,10 @@ impl Locker {
             // A commit that reached the remote is safe, whoever moved the local branch meanwhile: the next one joins the two.
             match pushed {
                 Err(error) if moved => return Err(error),
-                Ok(_) if moved || self.remote.is_some() => return Ok(commit.to_string()),
+                Ok(_) if moved || self.remote.is_some() => {
+                    self.keep(&repo, commit);
+                    return Ok(commit.to_string());
+                }
                 _ => {}
             }
         }
@@ -146,15 +210,29 @@ impl Locker {
     /// # Errors
     /// When the repository cannot be read.
     pub fn beyond(&self, other: &str) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
-        let unread = broken("read the locker");
         let repo = self.repo()?;
         let tips = [self.fetch(&repo)?, self.tip(&repo, &self.branch)?];
-        let known = self.tip(&repo, &format!("refs/heads/{other}"))?;
+        self.new_files(&repo, tips, other)
+    }
+
+    /// The same as far as they are here: no remote is asked.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    pub fn beyond_here(&self, other: &str) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
+        let repo = self.repo()?;
+        let tips = [None, self.tip(&repo, &self.branch)?];
+        self.new_files(&repo, tips, other)
+    }
+
+    fn new_files(&self, repo: &Repository, tips: [Option<Oid>; 2], other: &str) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
+        let unread = broken("read the locker");
+        let known = self.tip(repo, &format!("refs/heads/{other}"))?;
         let known = known.map(|id| repo.find_commit(id)?.tree()).transpose().map_err(&unread)?;
         let mut files = BTreeMap::new();
         for tip in tips.into_iter().flatten() {
             let tree = repo.find_commit(tip).and_then(|commit| commit.tree()).map_err(&unread)?;
-            let all = tree::files(&repo, &tree).map_err(&unread)?;
+            let all = tree::files(repo, &tree).map_err(&unread)?;
             let new = all.into_iter().filter(|(path, _)| known.as_ref().is_none_or(|known| known.get_path(path.as_ref()).is_err()));
             for (path, id) in new {
                 files.insert(path, repo.find_blob(id).map_err(&unread)?.content().to_vec());
@@ -201,18 +279,18 @@ impl Locker {
         }
     }
 
-    /// A commit of what `build` makes on top of both `local` and `theirs`.
+    /// A commit of what `build` makes on top of both tips, ours and theirs.
     fn on_top<B: Into<Blob>>(
         &self,
         repo: &Repository,
-        local: Option<Oid>,
-        theirs: Option<Oid>,
+        [local, theirs]: [Option<Oid>; 2],
+        seen: &[(String, Standing)],
         build: &impl Fn(Option<&Tree<'_>>) -> BTreeMap<String, B>,
-        message: &str,
-        at: Timestamp,
+        (message, at): (&str, Timestamp),
     ) -> Result<Oid, WorldError> {
         let unread = broken("read the locker branch");
         let (mut tip, pending) = lines(repo, local, theirs).map_err(&unread)?;
+        self.goes_on(repo, tip, seen)?;
         for id in pending {
             let commit = repo.find_commit(id).map_err(&unread)?;
             let files = changed(repo, &commit).map_err(&unread)?;
@@ -248,7 +326,7 @@ impl Locker {
     fn text(&self, tree: Oid, parent: Option<Oid>, message: &str, [at, received]: [Timestamp; 2]) -> io::Result<Vec<u8>> {
         let mut head = format!("tree {tree}\n");
         head.extend(parent.map(|parent| format!("parent {parent}\n")));
-        let who = |at: Timestamp| format!("slm <slm@localhost> {} +0000", at.as_second());
+        let who = |at: Timestamp| format!("{WRITER} {} +0000", at.as_second());
         head.push_str(&format!("author {}\ncommitter {}\n", who(at), who(received)));
         let body = format!("\n{}\n", message.trim_end());
         let Some(signer) = &self.signer else { return Ok((head + &body).into_bytes()) };
@@ -331,7 +409,7 @@ fn changed(repo: &Repository, commit: &Commit<'_>) -> Result<Changes, git2::Erro
     let after = commit.tree()?;
     let mut files = Changes::new();
     for (how, path, id) in tree::differences(repo, before.as_ref(), Some(&after), FOLDER)? {
-        if how != How::Deleted {
+        if how.is_file() {
             files.insert(path, Some(repo.find_blob(id)?.content().to_vec().into()));
         }
     }

@@ -9,7 +9,7 @@ use super::git::failed;
 use super::pack::{Kind, id_of};
 use crate::model::time::Timestamp;
 use crate::record::leaf::{Leaf, MAX_PATH};
-use crate::record::ledger::{CHECKPOINT, Changes, FOLDER, Ledger};
+use crate::record::ledger::{self, CHECKPOINT, Changes, FOLDER, Ledger, LedgerError, Standing};
 use crate::world::{Clock, ErrorClass, WorldError};
 
 /// The log, and the clock its commits are dated by.
@@ -33,6 +33,16 @@ impl Logged {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
             broken(&format!("{error}{cause}"))
         })
+    }
+}
+
+/// Whether the log in `tree` goes on from `seen`. Of another name it is another log, which whoever goes on with it refuses.
+pub(super) fn goes_on(repo: &Repository, tree: Option<&Tree<'_>>, seen: &Standing) -> Result<(), LedgerError> {
+    let below = |path: &str| read(repo, tree, &format!("{FOLDER}{path}"));
+    let now = below(CHECKPOINT)?.map(|file| ledger::standing(&file, &[])).transpose()?;
+    match now {
+        Some(now) if now.origin != seen.origin => Ok(()),
+        now => ledger::goes_on(&now.map_or_else(ledger::empty, |now| now.head), &seen.head, below),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod repo;
 pub mod solver;
 mod swapped;
 mod tiles;
+pub mod tips;
 pub mod tree;
 mod twice;
 pub mod verify;

@@ -8,11 +8,12 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use git2::{Oid, Repository};
+use git2::{Commit, ErrorCode, Oid, Repository};
 
 use super::packs::{Files, Packs};
 use super::tree;
 use super::verify::damaged;
+use crate::model::time::Timestamp;
 use crate::record::ledger::FOLDER;
 use crate::record::log;
 use crate::record::verify::{Chain, Finding};
@@ -55,7 +56,8 @@ impl<'p> Tiles<'p> {
         self.doubted.store(true, Ordering::Relaxed);
     }
 
-    /// What is wrong with the log whose entries are those of `chain`, all full files of which were compared, and nothing else is beside them.
+    /// What is wrong with the log whose entries are those of `chain`, all full files of which were compared. That nothing else is beside them was
+    /// seen commit by commit.
     pub(super) fn finding(&self, repo: &Repository, tip: Oid, chain: &mut Chain) -> Option<Finding> {
         chain.origin()?;
         let all = match &self.all {
@@ -64,14 +66,17 @@ impl<'p> Tiles<'p> {
         };
         self.compare(&chain.log().take_full());
         self.compare(&chain.log().partial());
-        if self.doubted.load(Ordering::Relaxed)
-            && let Err(error) = self.recomputed(all, chain)
-        {
-            return Some(Finding::of_all("slm::evidence-bad-tile", error.to_string()));
+        if !self.doubted.load(Ordering::Relaxed) {
+            return None;
         }
-        let (found, expected) = (all.len() as u64, expected_files(chain.head().size) + chain.keys().len() as u64 + 1);
-        let what = || format!("`{FOLDER}` holds {found} files, and the log has {expected}");
-        (found != expected).then(|| Finding::of_all("slm::evidence-strange-file", what()))
+        let error = self.recomputed(all, chain).err()?;
+        let first = error.path().and_then(|path| since(repo, tip, path, all.get(path).copied()).ok().flatten());
+        let mut finding = Finding::of_all("slm::evidence-bad-tile", error.to_string());
+        if let Some(first) = first {
+            finding.since = Timestamp::from_second(first.time().seconds()).ok();
+            finding.commit = Some(first.id().to_string());
+        }
+        Some(finding)
     }
 
     fn recomputed(&self, all: &BTreeMap<String, Oid>, chain: &Chain) -> Result<(), log::LogError> {
@@ -81,14 +86,21 @@ impl<'p> Tiles<'p> {
     }
 }
 
-/// Tiles and bundles of a log of `size` entries.
-fn expected_files(size: u64) -> u64 {
-    let bundles = size.div_ceil(256);
-    let mut tiles = 0;
-    let mut hashes = size;
-    while hashes > 0 {
-        tiles += hashes.div_ceil(256);
-        hashes /= 256;
+/// The first commit, back from `tip`, in which `path` below `log/` is `id` or is not there.
+fn since<'r>(repo: &'r Repository, tip: Oid, path: &str, id: Option<Oid>) -> Result<Option<Commit<'r>>, git2::Error> {
+    let path = format!("{FOLDER}{path}");
+    let (mut first, mut next) = (None, Some(repo.find_commit(tip)?));
+    while let Some(commit) = next {
+        let is = match commit.tree()?.get_path(path.as_ref()) {
+            Ok(entry) => Some(entry.id()),
+            Err(error) if error.code() == ErrorCode::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        if is != id {
+            break;
+        }
+        next = commit.parents().next();
+        first = Some(commit);
     }
-    bundles + tiles
+    Ok(first)
 }

@@ -139,7 +139,7 @@ fn write(repo: &Repository, entries: &Entries, pack: &mut Pack) -> io::Result<Oi
     Ok(id)
 }
 
-/// A file that differs between two trees: how, its path, and its id, of one that is gone the one it had.
+/// A file that differs between two trees: how, its path, and its id, of one that is gone the one it had; and a folder that is none for git.
 pub type Differs = (How, String, Oid);
 
 /// What differs between `before` and `after`, beside the folder `but`, which ends in `/`. Folders that are the same are not looked into.
@@ -179,7 +179,7 @@ fn differ(
         let (old, new) = (old.filter(|_| order.is_le()), new.filter(|_| order.is_ge()));
         let Some(entry) = new.as_ref().or(old.as_ref()) else { continue };
         if let (Some(old), Some(new)) = (&old, &new)
-            && (old.id(), old.filemode()) == (new.id(), new.filemode())
+            && (old.id(), old.filemode_raw()) == (new.id(), new.filemode_raw())
         {
             continue;
         }
@@ -192,10 +192,15 @@ fn differ(
             }
             let tree = |entry: &Option<TreeEntry<'_>>| entry.as_ref().map(|entry| repo.find_tree(entry.id())).transpose();
             let (old, new) = (tree(&old)?, tree(&new)?);
+            // Git keeps no folder without a file, and has no other mode for one.
+            if new.as_ref().is_some_and(|new| new.is_empty() || entry.filemode_raw() != FOLDER) {
+                all.push((How::Strange, path.clone(), entry.id()));
+            }
             differ(repo, (&path, but, depth + 1), [old.as_ref(), new.as_ref()], all)?;
             continue;
         }
         let how = match (&old, &new) {
+            (_, Some(new)) if new.filemode_raw() != FILE => How::Strange,
             (None, _) => How::Added,
             (Some(_), None) => How::Deleted,
             (Some(_), Some(_)) => How::Modified,
@@ -204,7 +209,8 @@ fn differ(
     }
 }
 
-fn is_folder(entry: &TreeEntry<'_>) -> bool {
+/// Whether `entry` is a folder.
+pub fn is_folder(entry: &TreeEntry<'_>) -> bool {
     entry.kind() == Some(ObjectType::Tree)
 }
 

@@ -10,10 +10,13 @@ use git2::{Commit, ErrorCode, Oid, Repository, Tree};
 use sha2::{Digest as _, Sha256};
 
 use super::git::{broken, create_reference, failed};
+use super::locker::WRITER;
 use super::logged::read;
+use super::pack::{Kind, id_of};
 use super::packs::{Packs, each};
 use super::tiles::Tiles;
-use super::tree::{self, Differs, differences};
+use super::tips::{Looked, cut_off, line, looked, whole};
+use super::tree::{self, Differs, differences, is_folder};
 use super::twice;
 use crate::model::time::Timestamp;
 use crate::record::anchored::{self, Filed};
@@ -21,7 +24,7 @@ use crate::record::leaf::Leaf;
 use crate::record::ledger::{self, CHECKPOINT, FOLDER};
 use crate::record::log;
 use crate::record::objects::SUFFIX;
-use crate::record::verify::{Chain, Changed, Finding, How, Step, run_id};
+use crate::record::verify::{self, Chain, Changed, Finding, How, Remark, Step, run_id};
 use crate::world::{ErrorClass, Sealed, WorldError};
 
 /// Files hashed at once, over all commits that they are of; few in tests, so that those are of several.
@@ -35,8 +38,12 @@ pub struct Read {
     pub unlogged: usize,
     /// The first thing that does not hold.
     pub finding: Option<Finding>,
-    /// The tip of the branch.
+    /// Commits of the log before that one, or all of them.
+    pub held: u64,
+    /// The commit that was looked at: the tip of the branch here or at `origin`.
     pub tip: String,
+    /// Which of the two, where they differ.
+    pub notes: Vec<Remark>,
     /// What anchors said, as far as it was followed.
     pub anchors: Vec<Filed>,
     /// Pointers to objects, by path.
@@ -54,6 +61,8 @@ struct Waiting<'r> {
     commit: Commit<'r>,
     tree: Tree<'r>,
     changed: Vec<Differs>,
+    /// The same below `log/`.
+    log: Vec<Differs>,
 }
 
 /// Commits whose files are being hashed.
@@ -64,6 +73,8 @@ struct Ahead<'r, 's> {
 
 /// Why no more commits are looked at.
 enum Ended {
+    /// What one changes before the log began does not hold.
+    Unlogged(Finding),
     /// There are none.
     All,
     /// One cannot be read.
@@ -77,30 +88,51 @@ enum Ended {
 pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<Read, WorldError> {
     let unread = broken("read the locker");
     let repo = Repository::discover(root).map_err(&unread)?;
-    let tip = tip(&repo, branch)?;
-    let mut line = line(&repo, tip).map_err(&unread)?.into_iter();
-    let mut read = Read {
+    let Looked { tip, note, parted, .. } = looked(&repo, branch)?;
+    let line = line(&repo, tip).map_err(&unread)?;
+    cut_off(&repo, &line)?;
+    let read = Read {
         chain: Chain::default(),
         unlogged: 0,
-        finding: None,
+        finding: parted,
+        held: 0,
+        notes: note.into_iter().collect(),
         tip: tip.to_string(),
         anchors: Vec::new(),
         pointers: Vec::new(),
     };
-    let packs = Packs::open(&repo);
-    let (path, packs) = (repo.path(), &packs);
-    read.finding = twice::finding(&repo, packs)?;
     if read.finding.is_some() {
         return Ok(read);
     }
-    let tiles = Tiles::at(&repo, packs, tip);
+    let mut read = followed(&repo, tip, &line, signed, read)?;
+    let named = read.finding.as_ref().and_then(|finding| finding.commit.as_deref());
+    let at = named.and_then(|named| line.iter().position(|id| id.to_string() == named));
+    read.held = at.map_or(read.chain.counts().0, |at| at.saturating_sub(read.unlogged) as u64);
+    // What a clone was made without contradicts nothing.
+    let unseen = ["slm::evidence-damaged", "slm::evidence-bad-tile", "slm::evidence-unread"];
+    if read.finding.as_ref().is_some_and(|finding| unseen.contains(&finding.code)) {
+        whole(&repo, tip)?;
+    }
+    Ok(read)
+}
+
+/// Follows `line` up to `tip`, on top of an empty `read`.
+fn followed(repo: &Repository, tip: Oid, line: &[Oid], signed: Option<Signed<'_>>, mut read: Read) -> Result<Read, WorldError> {
+    let mut line = line.iter().copied();
+    let packs = Packs::open(repo);
+    let (path, packs) = (repo.path(), &packs);
+    read.finding = twice::finding(repo, packs)?;
+    if read.finding.is_some() {
+        return Ok(read);
+    }
+    let tiles = Tiles::at(repo, packs, tip);
     scope(|scope| {
         let mut ahead: Option<Ahead<'_, '_>> = None;
         let mut compared: Option<ScopedJoinHandle<'_, ()>> = None;
         let mut begun = false;
         loop {
             // While the files of some commits are hashed, the next ones are looked at, and those before are followed.
-            let (waiting, ended) = batch(&repo, &mut line, &mut begun, &mut read.unlogged);
+            let (waiting, ended) = batch(repo, &mut line, &mut begun, &mut read.unlogged);
             let ids = files(&waiting);
             let hashes = scope.spawn(move || each(path, packs, &ids, |bytes| (Sha256::digest(bytes).into(), bytes.len() as u64)));
             let before = ahead.replace(Ahead { waiting, hashes });
@@ -108,7 +140,7 @@ pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<
             for Ahead { waiting, hashes } in before.into_iter().chain(last) {
                 let hashes =
                     hashes.join().map_err(|_| failed(ErrorClass::Permanent, "read the locker", "a thread ended early"))??;
-                read.finding = follow(&repo, &mut read, waiting, hashes, signed)?;
+                read.finding = follow(repo, &mut read, waiting, hashes, signed)?;
                 if read.finding.is_some() {
                     return Ok(read);
                 }
@@ -121,12 +153,13 @@ pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<
             }
             read.finding = match ended {
                 None => continue,
-                Some(Ended::Damaged(id, error)) => Some(damaged(&repo, id, &error)),
+                Some(Ended::Damaged(id, error)) => Some(damaged(repo, id, &error)),
+                Some(Ended::Unlogged(finding)) => Some(finding),
                 Some(Ended::All) => {
                     if compared.take().is_some_and(|thread| thread.join().is_err()) {
                         tiles.doubt();
                     }
-                    tiles.finding(&repo, tip, &mut read.chain)
+                    tiles.finding(repo, tip, &mut read.chain)
                 }
             };
             return Ok(read);
@@ -144,8 +177,14 @@ fn batch<'r>(
     let (mut waiting, mut files) = (Vec::new(), 0);
     for id in line {
         match looked_at(repo, id, !*begun) {
-            Ok(None) => *unlogged += 1,
+            Ok(None) => match before_log(repo, id, false) {
+                None => *unlogged += 1,
+                ended => return (waiting, ended),
+            },
             Ok(Some(next)) => {
+                if let Some(ended) = if *begun { None } else { before_log(repo, id, true) } {
+                    return (waiting, Some(ended));
+                }
                 *begun = true;
                 files += next.changed.len();
                 waiting.push(next);
@@ -160,28 +199,29 @@ fn batch<'r>(
     (waiting, Some(Ended::All))
 }
 
+/// What is wrong with what the commit `id` changes, which has no log yet, or with which the log begins.
+fn before_log(repo: &Repository, id: Oid, begins: bool) -> Option<Ended> {
+    let changed = || -> Result<Option<(Timestamp, Vec<Differs>)>, git2::Error> {
+        let commit = repo.find_commit(id)?;
+        let Some(before) = commit.parents().next() else { return Ok(None) };
+        let since = Timestamp::from_second(commit.time().seconds()).unwrap_or_default();
+        Ok(Some((since, differences(repo, Some(&before.tree()?), Some(&commit.tree()?), FOLDER)?)))
+    };
+    match changed() {
+        Ok(None) => None,
+        Ok(Some((since, changed))) => {
+            let changed: Vec<(How, &str)> = changed.iter().map(|(how, path, _)| (*how, path.as_str())).collect();
+            let (code, what) = verify::before_log(&changed, begins).err()?;
+            Some(Ended::Unlogged(Finding { code, what, commit: Some(id.to_string()), since: Some(since) }))
+        }
+        Err(error) => Some(Ended::Damaged(id, error)),
+    }
+}
+
 /// The files that are there after `waiting`, in the order of the commits: what one commit wrote is in one pack.
 fn files(waiting: &[Waiting<'_>]) -> Vec<Oid> {
-    let there = waiting.iter().flat_map(|one| &one.changed).filter(|(how, ..)| *how != How::Deleted);
+    let there = waiting.iter().flat_map(|one| &one.changed).filter(|(how, ..)| how.is_file());
     there.map(|(_, _, id)| *id).collect()
-}
-
-pub(super) fn tip(repo: &Repository, branch: &str) -> Result<Oid, WorldError> {
-    let names = [format!("refs/heads/{branch}"), format!("refs/remotes/origin/{branch}")];
-    let found = names.iter().find_map(|name| repo.refname_to_id(name).ok());
-    found.ok_or_else(|| failed(ErrorClass::NotFound, "read the locker", format!("there is no branch `{branch}`")))
-}
-
-/// Every commit from the oldest on, by first parents.
-fn line(repo: &Repository, tip: Oid) -> Result<Vec<Oid>, git2::Error> {
-    let mut line = vec![tip];
-    let mut next = repo.find_commit(tip)?;
-    while next.parent_count() > 0 {
-        next = next.parent(0)?;
-        line.push(next.id());
-    }
-    line.reverse();
-    Ok(line)
 }
 
 /// The commit `id` with what it changes; `None` while there is no log yet.
@@ -205,7 +245,10 @@ fn looked_at(repo: &Repository, id: Oid, first: bool) -> Result<Option<Waiting<'
     let before = if first { None } else { commit.parents().next().map(|parent| parent.tree()).transpose()? };
     let mut changed = differences(repo, before.as_ref(), Some(&tree), FOLDER)?;
     changed.sort_unstable_by(|one, two| one.1.cmp(&two.1));
-    Ok(Some(Waiting { commit, tree, changed }))
+    let below = |tree: &Tree<'_>| tree.get_name(log).filter(is_folder).map(|entry| repo.find_tree(entry.id())).transpose();
+    let logs = [before.as_ref().map(below).transpose()?.flatten(), below(&tree)?];
+    let log = differences(repo, logs[0].as_ref(), logs[1].as_ref(), "")?;
+    Ok(Some(Waiting { commit, tree, changed, log }))
 }
 
 pub(super) fn damaged(repo: &Repository, id: Oid, error: &git2::Error) -> Finding {
@@ -224,16 +267,16 @@ fn follow(
 ) -> Result<Option<Finding>, WorldError> {
     let mut hashes = hashes.into_iter();
     let Read { chain, anchors, pointers, .. } = read_so_far;
-    for Waiting { commit, tree, changed } in waiting {
+    for Waiting { commit, tree, changed, log } in waiting {
         let date = |time: git2::Time| Timestamp::from_second(time.seconds()).unwrap_or_default();
         let id = commit.id().to_string();
         let here = |code, what| Finding { code, what, commit: Some(id.clone()), since: Some(date(commit.time())) };
         let mut known = Vec::with_capacity(changed.len());
         for (how, path, _) in &changed {
-            known.push(match (how, if *how == How::Deleted { None } else { hashes.next().flatten() }) {
-                (How::Deleted, _) => ([0; 32], 0),
-                (_, Some(known)) => known,
-                (_, None) => return Ok(Some(here("slm::evidence-damaged", format!("git cannot read `{path}`")))),
+            known.push(match how.is_file().then(|| hashes.next().flatten()) {
+                None => ([0; 32], 0),
+                Some(Some(known)) => known,
+                Some(None) => return Ok(Some(here("slm::evidence-damaged", format!("git cannot read `{path}`")))),
             });
         }
         let mut leaves = Vec::with_capacity(changed.len());
@@ -243,37 +286,65 @@ fn follow(
         let filed = |(path, bytes)| Filed { path, bytes, logged: Some(logged) };
         anchors.extend(new(repo, &changed, |path| path.starts_with(anchored::FOLDER)).map_err(&unread)?.into_iter().map(filed));
         pointers.extend(new(repo, &changed, |path| path.starts_with("raw/") && path.ends_with(SUFFIX)).map_err(&unread)?);
+        let message = commit.message().unwrap_or_default();
         for ((how, path, file), (sha256, bytes)) in changed.into_iter().zip(known) {
-            if how != How::Deleted && run_id(&path).is_some_and(|id| commit.message().unwrap_or_default().contains(id)) {
+            if how.is_file() && run_id(&path).is_some_and(|id| message.contains(id)) {
                 run.get_or_insert((path.clone(), file));
             }
             leaves.push(Changed { how, leaf: Leaf { path, sha256, bytes } });
         }
         let run = run.map(|(path, id)| repo.find_blob(id).map(|blob| (path, blob.content().to_vec()))).transpose();
-        let run = run.map_err(broken("read the locker"))?;
-        let message = commit.message().unwrap_or_default();
+        let run = run.map_err(&unread)?;
         let step = Step {
             commit: &id,
             message,
             author: date(commit.author().when()),
             committer: date(commit.time()),
-            parents: if chain.origin().is_none() { 0 } else { commit.parent_count() },
+            parents: commit.parent_count(),
             changed: leaves,
             run,
+            log: log.iter().map(|(how, path, _)| (*how, path.clone())).collect(),
+            is: &|path, bytes| {
+                log.iter().any(|(_, known, id)| known == path && id_of(Kind::Blob, bytes).is_ok_and(|named| named == *id))
+            },
             read: &|path| read(repo, Some(&tree), &format!("{FOLDER}{path}")),
         };
+        if let Some(what) = signed.and_then(|signed| unsigned(repo, &commit, signed)) {
+            return Ok(Some(here("slm::evidence-bad-commit-signature", what)));
+        }
+        if let Some(what) = strange_head(&commit) {
+            return Ok(Some(here("slm::evidence-strange-commit", what)));
+        }
         if let Err(finding) = chain.follow(&step) {
             return Ok(Some(finding));
         }
-        if let Some(signed) = signed {
-            let signature = repo.extract_signature(&commit.id(), None).ok();
-            let armour = signature.as_ref().and_then(|(armour, bytes)| Some((std::str::from_utf8(armour).ok()?, &**bytes)));
-            if let Some(what) = signed(armour, date(commit.time())) {
-                return Ok(Some(here("slm::evidence-bad-commit-signature", what)));
-            }
-        }
     }
     Ok(None)
+}
+
+/// What is wrong with the signature of `commit`.
+fn unsigned(repo: &Repository, commit: &Commit<'_>, signed: Signed<'_>) -> Option<String> {
+    let signature = repo.extract_signature(&commit.id(), None).ok();
+    let armour = signature.as_ref().and_then(|(armour, bytes)| Some((std::str::from_utf8(armour).ok()?, &**bytes)));
+    signed(armour, Timestamp::from_second(commit.time().seconds()).unwrap_or_default())
+}
+
+/// The line in the head of `commit` that slm does not write: it names nobody but itself, in UTC, and a signature at most.
+fn strange_head(commit: &Commit<'_>) -> Option<String> {
+    let who = |what: &str, time: git2::Time| format!("{what} {WRITER} {} +0000", time.seconds());
+    let mut wanted = vec![format!("tree {}", commit.tree_id())];
+    wanted.extend(commit.parent_ids().map(|parent| format!("parent {parent}")));
+    wanted.extend([who("author", commit.author().when()), who("committer", commit.time())]);
+    let head = String::from_utf8_lossy(commit.raw_header_bytes()).into_owned();
+    let mut lines = head.lines();
+    for wanted in wanted {
+        let line = lines.next().unwrap_or_default();
+        if line != wanted {
+            return Some(format!("its head says `{}`, and slm writes `{wanted}`", line.escape_debug()));
+        }
+    }
+    let more = lines.enumerate().find(|(at, line)| !(line.starts_with(' ') && *at > 0 || line.starts_with("gpgsig ") && *at == 0));
+    more.map(|(_, line)| format!("its head says `{}`, which slm does not write", line.escape_debug()))
 }
 
 /// The files for which `wanted`, among those that a commit adds; what cannot be read is found by whoever hashes it.

@@ -161,15 +161,43 @@ fn a_name_that_a_folder_has_twice_hides_nothing() {
     let root = last.tree().unwrap();
     let log = repo.find_tree(root.get_name("log").unwrap().id()).unwrap();
     let with_two = changed(&repo, &log, CHECKPOINT, None);
-    for (tree, want) in [
-        (changed(&repo, &root, "log", None), "git cannot read it: `log` is there twice"),
-        (changed(&repo, &root, "log", Some(with_two)), "git cannot read it: `checkpoint` is there twice"),
+    for (tree, code, want) in [
+        (changed(&repo, &root, "log", None), "slm::evidence-damaged", "git cannot read it: `log` is there twice"),
+        (changed(&repo, &root, "log", Some(with_two)), "slm::evidence-strange-file", "`log/checkpoint` is no file of the log"),
     ] {
         let (tree, parent) = (repo.find_tree(tree).unwrap(), last.parent(0).unwrap());
         let commit = repo.commit(None, &last.author(), &last.committer(), last.message().unwrap(), &tree, &[&parent]).unwrap();
         repo.reference(&format!("refs/heads/{BRANCH}"), commit, true, "test").unwrap();
         let finding = history(folder.path(), BRANCH, None).unwrap().finding.unwrap();
-        assert_eq!((finding.code, finding.what.as_str()), ("slm::evidence-damaged", want));
+        assert_eq!((finding.code, finding.what.as_str()), (code, want));
         assert_eq!(finding.commit, Some(commit.to_string()));
     }
+}
+
+#[test]
+fn a_commit_from_before_the_log_that_the_log_does_not_begin_with_is_found() {
+    let (folder, commits) = locker(2, 3);
+    let repo = Repository::open_bare(folder.path()).unwrap();
+    let commit = |id: &str| repo.find_commit(Oid::from_str(id).unwrap()).unwrap();
+    let first = commit(&commits[0]);
+    let text = b"{\"format\":1,\"run\":{\"at\":\"2020-01-01T00:00:00Z\",\"id\":\"r9\"}}\n".to_vec();
+    let files = BTreeMap::from([("runs/r9.json".to_owned(), Some(Blob::from(text)))]);
+    let mut pack = super::super::pack::Pack::default();
+    let tree = tree::with_files(&repo, None, &files, &mut pack).unwrap();
+    pack.write(&folder.path().join("objects/pack")).unwrap();
+    repo.odb().unwrap().refresh().unwrap();
+    let tree = repo.find_tree(tree).unwrap();
+    let made = |parents: &[&Commit<'_>], tree: &Tree<'_>, message: &str| {
+        let id = repo.commit(None, &first.author(), &first.committer(), message, tree, parents).unwrap();
+        repo.find_commit(id).unwrap()
+    };
+    let made_up = made(&[], &tree, "run r9: 0 of 0 actions done");
+    let begins = made(&[&made_up], &first.tree().unwrap(), first.message().unwrap());
+    let second = commit(&commits[1]);
+    let last = made(&[&begins], &second.tree().unwrap(), second.message().unwrap());
+    repo.reference(&format!("refs/heads/{BRANCH}"), last.id(), true, "test").unwrap();
+    let read = history(folder.path(), BRANCH, None).unwrap();
+    let finding = read.finding.unwrap();
+    assert_eq!((finding.code, finding.what.as_str()), ("slm::evidence-deleted", "`runs/r9.json` is gone"));
+    assert_eq!((finding.commit, read.unlogged, read.held), (Some(begins.id().to_string()), 1, 0));
 }

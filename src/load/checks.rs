@@ -6,7 +6,7 @@ use super::observed::{self, Observed};
 use super::text::{Item, error, stem, warning};
 use super::{
     CONTROLS, FRAMEWORKS, anchors, attestations, consumers, exceptions, in_time, locker, managed, near, notify, objects, order,
-    people, raw, registers, rotators, rules, segregation, sinks, terraform,
+    people, raw, registers, rotators, rules, segregation, shared, sinks, terraform,
 };
 use crate::model::diagnostic::Diagnostic;
 use crate::model::time::Timestamp;
@@ -70,6 +70,8 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("rotation policies can be followed", rotators::rotators),
     ("limits and durations can be met together", in_time::in_time),
     ("consumers can be delivered to", consumers::consumers),
+    ("no two consumers write one place", shared::shared),
+    ("no consumer hides a secret of another", shared::hidden),
     ("Terraform neither keeps nor writes what slm manages", terraform::terraform),
     ("exceptions are approved, short and for a control", exceptions::exceptions),
     ("attestations are signed by another person and name what they cover", attestations::attestations),

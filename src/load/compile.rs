@@ -186,7 +186,8 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
     })
 }
 
-fn exception(Item { doc, raw }: &Item<'_, raw::Exception>) -> Exception {
+/// One exception.
+pub fn exception(Item { doc, raw }: &Item<'_, raw::Exception>) -> Exception {
     let raw = raw.clone();
     Exception {
         id: doc.stem.into(),

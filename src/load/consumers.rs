@@ -203,7 +203,7 @@ fn github_consumer(repo: &Repo<'_>, doc: &Doc<'_>, index: &str, secret: &GithubS
 }
 
 /// What cannot be together: whether it is, the key, what is wrong, what to do.
-fn contradictions(secret: &GithubSecretConsumer) -> [(bool, &'static str, &'static str, &'static str); 4] {
+fn contradictions(secret: &GithubSecretConsumer) -> [(bool, &'static str, &'static str, &'static str); 5] {
     let actions = secret.store == GithubStore::Actions;
     let selected = secret.visibility == Some(Visibility::Selected);
     [
@@ -217,7 +217,13 @@ fn contradictions(secret: &GithubSecretConsumer) -> [(bool, &'static str, &'stat
             secret.store == GithubStore::Codespaces && !secret.set.is_empty(),
             "set",
             "a codespace cannot choose between two sets",
-            "declare a consumer for each secret",
+            "declare a consumer for each secret, with a `template` that takes its field, as in `{{ json.access_key_id }}`",
+        ),
+        (
+            secret.template.is_some() && !secret.set.is_empty(),
+            "template",
+            "a `set` has a template for each of its secrets",
+            "delete `template`, or `set`",
         ),
         (
             secret.repo.is_some() && (secret.visibility.is_some() || !secret.repos.is_empty()),

@@ -31,6 +31,35 @@ pub fn deadlines(doc: &Doc<'_>, raw: &raw::Credential, out: &mut Vec<Diagnostic>
         }
     }
     validity(doc, raw, &gate, out);
+    steps(doc, raw, out);
+}
+
+/// A minute is what a step gets when nothing is said; under a shorter lease it is broken off with that.
+const MINUTE: Limit = Limit::seconds(60);
+
+/// A step that a person allows more time than the lease lasts is broken off before, every time. A roll-out is only awaited, by the next
+/// run as well.
+fn steps(doc: &Doc<'_>, raw: &raw::Credential, out: &mut Vec<Diagnostic>) {
+    let lease = raw.policy.lease;
+    let mut all = Vec::new();
+    if let Some(plugin) = raw.rotator.exec.as_ref().filter(|plugin| plugin.timeout > MINUTE) {
+        all.push((plugin.timeout, doc.at(&["rotator", "exec", "timeout"])));
+    }
+    for (index, consumer) in raw.consumer.iter().enumerate() {
+        let index = index.to_string();
+        let given = [
+            ("exec", consumer.exec.as_ref().and_then(|one| one.timeout)),
+            ("webhook", consumer.webhook.as_ref().and_then(|one| one.timeout)),
+            ("agent", consumer.agent.as_ref().and_then(|one| one.timeout)),
+        ];
+        let given = given.into_iter().filter_map(|(kind, limit)| Some((limit?, doc.at(&["consumer", &index, kind, "timeout"]))));
+        all.extend(given);
+    }
+    for (limit, place) in all.into_iter().filter(|(limit, _)| *limit >= lease) {
+        let message = format!("a step of up to `{limit}` does not fit into the lease of `{lease}`");
+        let help = "use a shorter `timeout`, or a longer `lease` in `[policy]`".to_owned();
+        out.push(error("slm::bad-limit", place, message, Some(help)));
+    }
 }
 
 /// A value may be let in for its period and for as long as its end takes when all goes well.

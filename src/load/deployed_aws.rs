@@ -22,6 +22,9 @@ pub(super) fn one(repo: &Repo<'_>, doc: &Doc<'_>, index: &str, consumer: &Consum
         let home = home("ecs-service", &service.source, &service.region);
         home.check(repo, doc, out);
         ecs(doc, &home, secret.region.is_some(), service, out);
+        if other_setter(repo, doc, &home, service) {
+            shared_variable(doc, &home, service.variable.as_deref().unwrap_or_default(), out);
+        }
     }
     if let Some(function) = &consumer.lambda {
         let home = home("lambda", &function.source, &function.region);
@@ -99,10 +102,14 @@ fn lambda(repo: &Repo<'_>, doc: &Doc<'_>, home: &Home<'_>, function: &LambdaCons
             out.push(error("slm::impossible-function", at(key), message, Some(help.clone())));
         }
     } else if other_writer(repo, doc, home, function) {
-        let message = format!("variable `{}` is set for another consumer as well", function.variable);
-        let help = "give each credential a variable of its own".to_owned();
-        out.push(error("slm::shared-variable", doc.at(&home.keys), message, Some(help)));
+        shared_variable(doc, home, &function.variable, out);
     }
+}
+
+fn shared_variable(doc: &Doc<'_>, home: &Home<'_>, name: &str, out: &mut Vec<Diagnostic>) {
+    let message = format!("variable `{name}` is set for another consumer as well");
+    let help = "give each credential a variable of its own".to_owned();
+    out.push(error("slm::shared-variable", doc.at(&home.keys), message, Some(help)));
 }
 
 fn ecs(doc: &Doc<'_>, home: &Home<'_>, in_aws: bool, service: &EcsConsumer, out: &mut Vec<Diagnostic>) {
@@ -142,6 +149,28 @@ fn other_writer(repo: &Repo<'_>, doc: &Doc<'_>, home: &Home<'_>, function: &Lamb
         let same = (&other.function, &other.variable) == (&function.function, &function.variable);
         !itself && same && place == (home.source.as_str(), home.region.as_deref()) && other.extension_ttl.is_none()
     })
+}
+
+/// True when another consumer sets the same variable in the same containers of a service.
+fn other_setter(repo: &Repo<'_>, doc: &Doc<'_>, home: &Home<'_>, service: &EcsConsumer) -> bool {
+    let mut all = repo.credentials.iter().flat_map(|item| {
+        item.raw
+            .consumer
+            .iter()
+            .enumerate()
+            .filter_map(move |(index, one)| Some((item, index.to_string(), one.ecs_service.as_ref()?)))
+    });
+    service.variable.is_some()
+        && all.any(|(item, index, other)| {
+            let place = (
+                other.source.as_ref().map_or(item.raw.secret.source.as_str(), |source| source.as_str()),
+                other.region.as_deref().or(item.raw.secret.region.as_deref()),
+            );
+            let itself = item.doc.stem == doc.stem && index == home.keys[1];
+            let same = (&other.cluster, &other.service, &other.variable) == (&service.cluster, &service.service, &service.variable);
+            let apart = other.container.is_some() && service.container.is_some() && other.container != service.container;
+            !itself && same && !apart && place == (home.source.as_str(), home.region.as_deref())
+        })
 }
 
 fn is_name(name: &str, longest: usize) -> bool {

@@ -34,6 +34,7 @@ mod registers;
 mod rotators;
 mod rules;
 mod segregation;
+mod shared;
 mod sinks;
 mod terraform;
 mod terraform_owned;
@@ -43,7 +44,7 @@ mod traps;
 
 use std::collections::BTreeMap;
 
-use crate::model::catalog::Catalog;
+use crate::model::catalog::{Catalog, Exception};
 use crate::model::diagnostic::{Diagnostic, Place, Severity};
 use crate::model::time::Timestamp;
 use crate::policy::parse::Parsed;
@@ -84,6 +85,14 @@ pub fn load_against(files: &Files, at: Timestamp, observed: Option<&Observed>) -
     diagnostics.dedup();
     let usable = diagnostics.iter().all(|found| found.severity != Severity::Error);
     Loaded { catalog: usable.then(|| compile::catalog(&repo, files)).flatten(), policies: repo.rules.parsed, diagnostics }
+}
+
+/// One exception as its file says it, whatever the checks of today make of that; `None` when it is none.
+#[must_use]
+pub fn exception(path: &str, text: &str) -> Option<Exception> {
+    let read: Option<text::Item<'_, raw::Exception>> =
+        text::read(path, text, &text::schema_of::<raw::Exception>(), &mut Vec::new());
+    read.map(|item| compile::exception(&item))
 }
 
 fn key(found: &Diagnostic) -> (&str, usize, &'static str, &str) {
@@ -200,6 +209,8 @@ mod tests_github_config;
 #[cfg(test)]
 mod tests_http;
 #[cfg(test)]
+mod tests_iam;
+#[cfg(test)]
 mod tests_in_time;
 #[cfg(test)]
 mod tests_keyset;
@@ -207,5 +218,7 @@ mod tests_keyset;
 mod tests_mutation;
 #[cfg(test)]
 mod tests_order;
+#[cfg(test)]
+mod tests_shared;
 #[cfg(test)]
 mod tests_terraform;

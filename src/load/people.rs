@@ -20,9 +20,9 @@ pub fn people(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
             out.push(error("slm::bad-people", doc.at(&keys("not-people")), message, Some(help)));
             continue;
         };
-        if source.aws.is_none() {
+        if source.aws.is_none() && source.github.is_none() {
             let message = format!("nobody lists the users of source `{name}`");
-            let help = "give `people` to a source of kind `aws`".to_owned();
+            let help = "give `people` to a source of kind `aws` or `github`".to_owned();
             out.push(error("slm::bad-people", doc.at(&keys("people")), message, Some(help)));
         }
         let mut seen = BTreeSet::new();
@@ -62,6 +62,8 @@ mod tests {
         with("people = [\"ada\"]\nnot-people = { ada = \"x\" }").says("slm::bad-people", "\"ada\"", "one of the two");
         with("people = [\"ada\"]\nnot-people = { ci = \" \" }").says("slm::bad-people", "\" \"", "what uses it");
         with("not-people = { ci = \"x\" }").says("slm::bad-people", "not-people", "people = []");
+        let org = world().with("slm.toml", "github = { org", "people = [\"ada\"]\ngithub = { org").load();
+        assert_eq!(org.catalog.unwrap().settings.people[&SourceId::from("org")].people.len(), 1);
         let vault = world().with("slm.toml", "identity = \"key.txt\" }", "identity = \"key.txt\" }\npeople = []");
         vault.says("slm::bad-people", "[]", "`aws`");
     }

@@ -1,5 +1,7 @@
 //! Checks on how credentials are rotated: kinds, policies, and what they cannot both be.
 
+use std::collections::BTreeMap;
+
 use super::checks::Repo;
 use super::managed::{one_kind, source};
 use super::text::{Doc, Item, error};
@@ -27,6 +29,7 @@ pub fn rotators(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
         policy(doc, &raw.policy, out);
         deadlines::deadlines(doc, raw, out);
     }
+    user_owned_once(repo, out);
     databases::owned_once(repo, out);
     http::named_once(repo, out);
 }
@@ -152,6 +155,24 @@ fn iam_access_key(repo: &Repo<'_>, doc: &Doc<'_>, raw: &raw::Credential, key: &I
         let message = format!("source `{id}` has no IAM users");
         let help = "name a source of kind `aws` as `source` of the rotator".to_owned();
         out.push(error("slm::not-an-account", doc.at(keys), message, Some(help)));
+    }
+}
+
+/// No two credentials have the keys of one IAM user: what the one has in force, the other would take for a key of its own that was lost.
+fn user_owned_once(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
+    let mut taken = BTreeMap::new();
+    for Item { doc, raw } in &repo.credentials {
+        let Some(RotatorConfig::AwsIamAccessKey(key)) = raw.rotator.kind() else { continue };
+        let source = key.source.as_ref().map_or(raw.secret.source.as_str(), |source| source.as_str());
+        let declared = repo.settings.as_ref().and_then(|settings| settings.raw.source.get(source));
+        // Two sources may read one account, and IAM does not tell letters of either case apart.
+        let account = declared.and_then(|declared| declared.aws.as_ref()).map_or(source, |aws| aws.account.as_str());
+        let first = *taken.entry((account.to_owned(), key.user.to_lowercase())).or_insert(doc.path);
+        if first != doc.path {
+            let message = format!("the keys of IAM user `{}` already belong to `{first}`", key.user);
+            let help = "give each credential a user of its own: each would end the key that the other has in force".to_owned();
+            out.push(error("slm::user-owned-twice", doc.at(&["rotator", "aws-iam-access-key", "user"]), message, Some(help)));
+        }
     }
 }
 

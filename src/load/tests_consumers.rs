@@ -44,7 +44,8 @@ fn whoever_reads_a_file_is_seen_well_in_one_way() {
 fn a_github_secret_says_nothing_impossible() {
     for (with, at, says) in [
         (", store = \"dependabot\"", "\"prod\"", "`environment`"),
-        (", store = \"codespaces\", set = { KEY = \"{{ value }}\" }", "set", "each secret"),
+        (", store = \"codespaces\", set = { KEY = \"{{ value }}\" }", "set", "each secret, with a `template`"),
+        (", template = \"{{ json.k }}\", set = { KEY = \"{{ value }}\" }", "\"{{ json.k }}\"", "`set`"),
         (", visibility = \"all\"", "\"all\"", "`visibility`"),
     ] {
         world().with(CREDENTIAL_PATH, "name = \"SESSION_KEY\"", &format!("name = \"SESSION_KEY\"{with}")).mentions(
@@ -58,6 +59,7 @@ fn a_github_secret_says_nothing_impossible() {
     assert_eq!(org("repos = [\"acme/app\"]").found(), []);
     org("visibility = \"selected\", repos = [\"app\"]").mentions("slm::bad-repo", "[\"app\"]", "owner/name");
     assert_eq!(org("visibility = \"selected\", repos = [\"acme/app\"]").found(), []);
+    assert_eq!(org("store = \"codespaces\", template = \"{{ json.k }}\"").found(), []);
     assert_eq!(org("visibility = \"private\", set = { KEY = \"{{ value.k }}\" }").found(), []);
     org("set = { key = \"{{ value.k }}\" }").mentions("slm::bad-secret-name", "set", "A-Z");
 }
@@ -227,4 +229,12 @@ fn a_service_is_pinned_to_a_secret_that_tasks_can_take() {
     let vault = |rest: &str| world().with(CREDENTIAL_PATH, old, &good.replacen(" }", rest, 1));
     vault(" }").mentions("slm::cannot-pin", "ecs-service", "variable");
     assert_eq!(vault(", variable = \"DB_VERSION\" }").found(), []);
+    let twice = |first: &str, second: &str| {
+        let one = |rest: &str| good.replace(" }", &format!(", {rest} }}"));
+        with("\"api\" }", &format!("\"api\", {first} }}\n[[consumer]]\nid = \"again\"\n{}", one(second)))
+    };
+    let (plain, app) = ("variable = \"DB_VERSION\"", "variable = \"DB_VERSION\", container = \"app\"");
+    twice(plain, app).mentions("slm::shared-variable", "ecs-service", "variable of its own");
+    assert_eq!(twice("variable = \"DB_VERSION\", container = \"side\"", app).found(), []);
+    assert_eq!(twice("variable = \"MAIL_VERSION\"", app).found(), []);
 }

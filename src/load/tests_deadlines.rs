@@ -60,3 +60,28 @@ fn a_value_that_nobody_refuses_has_no_validity() {
     let random = world().with(CREDENTIAL_PATH, POLICY, &format!("{POLICY}max-validity = \"60d\"\n"));
     random.says("slm::needless-max-validity", "\"60d\"", "delete `max-validity`");
 }
+
+#[test]
+fn a_step_that_may_take_longer_than_the_lease_is_pointed_at() {
+    let old = "github-actions-secret = { source = \"org\", repo = \"acme/app\", environment = \"prod\", name = \"SESSION_KEY\" }";
+    let bring = |timeout: &str| format!("exec = {{ command = [\"./bring\"]{timeout} }}");
+    let leased = |consumer: &str| {
+        let world = world().with(CREDENTIAL_PATH, "jitter = \"2d\"", "lease = \"1m\"");
+        world.with(CREDENTIAL_PATH, old, consumer)
+    };
+    leased(&bring(", timeout = \"30m\"")).says("slm::bad-limit", "\"30m\"", "a longer `lease`");
+    leased(&bring(", timeout = \"1m\"")).says("slm::bad-limit", "\"1m\"", "a shorter `timeout`");
+    assert_eq!(leased(&bring(", timeout = \"59s\"")).found(), []);
+    assert_eq!(leased(&bring("")).found(), [], "what nobody chose is broken off with the lease");
+    let hook = "webhook = { url = \"https://h.example.com\", sign-env = \"K\", timeout = \"2m\" }";
+    leased(hook).says("slm::bad-limit", "\"2m\"", "a longer `lease`");
+    leased("agent = { url = \"http://a:1/\", key-env = \"K\", timeout = \"2m\" }").says("slm::bad-limit", "\"2m\"", "");
+    let plugin = |timeout: &str| {
+        let caps = "caps = { issuer = \"client\", overlap = \"dual\", max = 2, disable = true, delete = true, reread = false }";
+        let exec = format!("exec = {{ command = [\"./p\"], timeout = \"{timeout}\", {caps} }}");
+        let world = world().with(CREDENTIAL_PATH, "random = { length = 40, alphabet = \"alnum\" }", &exec);
+        world.with(CREDENTIAL_PATH, "jitter = \"2d\"", "lease = \"5m\"")
+    };
+    plugin("10m").says("slm::bad-limit", "\"10m\"", "a longer `lease`");
+    assert_eq!(plugin("4m").found(), []);
+}

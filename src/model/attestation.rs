@@ -6,6 +6,7 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 use serde::Serialize;
 
+use super::approval::Approval;
 use super::diagnostic::Place;
 use super::id::{ControlId, CriterionId, FrameworkId};
 use super::period::{before_midnight, day, midnight};
@@ -161,8 +162,10 @@ pub enum Signed {
     For {
         /// The days that it covers.
         covers: Stretch,
-        /// Who signed.
+        /// Who signed, as its file says.
         approver: String,
+        /// Who was seen to.
+        approval: Approval,
         /// When.
         at: Timestamp,
     },

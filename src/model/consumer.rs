@@ -206,12 +206,26 @@ pub struct GithubSecretConsumer {
     /// `owner/name` of those that see it under `selected`; otherwise of those whose runs and secrets are looked at.
     #[serde(default)]
     pub repos: Vec<String>,
+    /// What the one secret holds: minijinja text with `value`, `json` (the fields of a JSON value), `version`; default `{{ value }}`.
+    pub template: Option<String>,
     /// Several secrets from one JSON value, by name: minijinja text with `value`, `version`.
     #[serde(default)]
     pub set: BTreeMap<String, String>,
     /// Environments, or `owner/name` of repositories, that may override it with a secret of their own.
     #[serde(default)]
     pub overridden_in: Vec<String>,
+}
+
+impl GithubSecretConsumer {
+    /// The variable that names what it holds: the version, or for a `set` the half that is read.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        match self.store {
+            GithubStore::Actions => format!("SLM_{}", self.name),
+            GithubStore::Dependabot => format!("SLM_DEPENDABOT_{}", self.name),
+            GithubStore::Codespaces => format!("SLM_CODESPACES_{}", self.name),
+        }
+    }
 }
 
 /// Who reads a secret that GitHub keeps.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::approval::Approval;
 use super::id::{ControlId, ExceptionId, ResourceId};
 use super::time::Timestamp;
 
@@ -17,8 +18,10 @@ pub struct Standing {
     pub resource: ResourceId,
     /// Who asked.
     pub requester: String,
-    /// Who approved.
+    /// Who approved, as its file says.
     pub approver: String,
+    /// Who was seen to.
+    pub approval: Approval,
     /// The ticket it was discussed in.
     pub ticket: String,
     /// When it lapses.
@@ -47,6 +50,10 @@ pub enum Finding {
     OverBroad,
     /// The branch says that whoever asked approved it.
     SelfApproved,
+    /// It was brought in without anybody but its author approving it, whatever its file says.
+    Unapproved,
+    /// The locker has approvals of it that its file does not tell of: it was renewed as if for the first time.
+    RenewedUntold,
 }
 
 /// A control of whose population exceptions lift more than half.

@@ -1,5 +1,6 @@
 //! Plain data, no I/O: the words of the domain, shared by every stage.
 
+pub mod approval;
 pub mod assessment;
 pub mod attestation;
 pub mod blob;
@@ -7,6 +8,7 @@ pub mod calendar;
 pub mod catalog;
 mod consumer;
 pub mod decisions;
+pub mod deviation;
 pub mod diagnostic;
 pub mod difference;
 pub mod drift;
@@ -19,6 +21,7 @@ pub mod id;
 pub mod locker;
 #[cfg(test)]
 pub(crate) mod made;
+pub mod marker;
 pub mod names;
 pub mod notify;
 pub mod outcome;

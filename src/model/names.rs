@@ -20,6 +20,13 @@ pub fn slot(secret: &SecretRef, generation: Option<&VersionId>, n: u8) -> Versio
     VersionId::from(derived(secret, generation, &["slot", &n.to_string()]).to_string())
 }
 
+/// The version that holds the place of a first value. It is the same in every secret and under every name of its source, so that whoever
+/// looks knows it without reading a value.
+#[must_use]
+pub fn placeholder() -> VersionId {
+    VersionId::from(Uuid::new_v5(&NAMESPACE, b"placeholder").to_string())
+}
+
 /// The version that a store which replaces `generation` by itself is asked to make, the `n`-th time it is asked afresh.
 #[must_use]
 pub fn asked(secret: &SecretRef, generation: Option<&VersionId>, n: u8) -> VersionId {
@@ -36,6 +43,12 @@ pub fn rollback(secret: &SecretRef, generation: &VersionId) -> VersionId {
 #[must_use]
 pub fn verdict(secret: &SecretRef, generation: Option<&VersionId>, n: u8) -> RegisterName {
     register("verdict", derived(secret, generation, &["verdict", &n.to_string()]))
+}
+
+/// Says, once, that none of `attempts` at replacing `generation` is left: whoever allows more asks another register.
+#[must_use]
+pub fn spent(secret: &SecretRef, generation: Option<&VersionId>, attempts: u8) -> RegisterName {
+    register("spent", derived(secret, generation, &["spent", &attempts.to_string()]))
 }
 
 /// Says, once, whether what preceded `generation` is retired or comes back: `retire` or `rollback`.
@@ -93,7 +106,14 @@ mod tests {
     #[test]
     fn names_are_stable_and_each_register_has_its_own() {
         let (a, g) = (secret("r", "x"), VersionId::from("g"));
-        let versions = [slot(&a, Some(&g), 0), slot(&a, Some(&g), 1), slot(&a, None, 0), rollback(&a, &g), asked(&a, Some(&g), 0)];
+        let versions = [
+            slot(&a, Some(&g), 0),
+            slot(&a, Some(&g), 1),
+            slot(&a, None, 0),
+            rollback(&a, &g),
+            asked(&a, Some(&g), 0),
+            placeholder(),
+        ];
         let registers = [
             verdict(&a, Some(&g), 0),
             verdict(&a, Some(&g), 1),
@@ -101,6 +121,9 @@ mod tests {
             last(&a, &g),
             mark(&a, &g, "done"),
             mark(&a, &g, "fate"),
+            spent(&a, Some(&g), 3),
+            spent(&a, Some(&g), 4),
+            spent(&a, None, 3),
         ];
         let uuid = |name: &str| name[name.len() - 36..].to_owned();
         let all = versions.iter().map(|id| uuid(id.as_str())).chain(registers.iter().map(|name| uuid(name.as_str())));

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::assessment::{Because, Status, Subject, Tally};
+use super::attestation::{Manual, Signed};
 use super::id::{ControlId, CriterionId, FrameworkId};
 use super::period::At;
 use super::time::Timestamp;
@@ -26,6 +27,20 @@ pub struct Artefact {
     /// Where it stands in the commit of the run.
     pub path: String,
     /// SHA-256 of its bytes, in hex, as its entry in the log has it.
+    pub sha256: String,
+    /// How many there are.
+    pub bytes: u64,
+    /// The object in the object store that holds what was received, where this file only points to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<Held>,
+}
+
+/// What an object of the object store holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Held {
+    /// Its name in the store.
+    pub name: String,
+    /// SHA-256 of the bytes in it, in hex.
     pub sha256: String,
     /// How many there are.
     pub bytes: u64,
@@ -106,13 +121,31 @@ pub struct Serving {
     pub stated: Vec<ControlId>,
     /// Controls that nothing observes yet.
     pub waiting: Vec<ControlId>,
+    /// Whether each of those that a person states is signed.
+    pub signatures: Vec<Manual>,
+    /// Whether it is signed, where only a person can attest it.
+    pub signature: Option<Signed>,
+    /// Controls that were judged in the stretch and are declared no more: they serve it no longer.
+    pub removed: Vec<ControlId>,
 }
 
 impl Serving {
-    /// True when no control serves it that anybody or anything answers for.
+    /// Every control that has something to do with it.
+    pub fn controls(&self) -> impl Iterator<Item = &ControlId> {
+        self.judged.iter().chain(&self.stated).chain(&self.waiting).chain(&self.removed)
+    }
+
+    /// True when no control serves it that anybody or anything answers for, and it is not a person's to sign.
     #[must_use]
     pub fn is_gap(&self) -> bool {
-        self.judged.is_empty() && self.stated.is_empty()
+        self.judged.is_empty() && self.stated.is_empty() && self.signature.is_none()
+    }
+
+    /// True when nothing judges it, and nobody whose word it needs has signed.
+    #[must_use]
+    pub fn is_unsigned(&self) -> bool {
+        let mut signed = self.signatures.iter().map(|one| &one.state).chain(&self.signature);
+        self.judged.is_empty() && !self.is_gap() && !signed.any(Signed::stands)
     }
 }
 

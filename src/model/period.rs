@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::assessment::{Because, Status, Subject, Tally};
 use super::id::{ControlId, CredentialId, EntityType, ExceptionId, ResourceId, RunId, SourceId, VersionId};
+use super::reconcile::Reconciled;
 use super::snapshot::Completeness;
 use super::time::Timestamp;
 
@@ -25,7 +26,7 @@ pub struct Period {
     pub to: Date,
     /// Runs that began in it, in the order of their commits.
     pub runs: Vec<RunNote>,
-    /// Every day of it.
+    /// Every day of it that has begun.
     pub days: Vec<Day>,
     /// Times without a run, longer than one is due after.
     pub missed: Vec<Missed>,
@@ -62,6 +63,9 @@ pub struct RunNote {
     pub callers: BTreeMap<String, Option<String>>,
     /// What it saw of each population.
     pub seen: Vec<Seen>,
+    /// Lists that it compared with something that counts them independently.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reconciled: Vec<Reconciled>,
     /// Actions that did not come to their end, one line each.
     pub unfinished: Vec<String>,
 }
@@ -152,8 +156,23 @@ pub struct Member {
     pub subject: Subject,
     /// What the last run before the period said of it.
     pub before: Option<Status>,
+    /// What was not over yet when the period began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<Open>,
     /// In order, apart from each other; between two of them it was not judged.
     pub spans: Vec<Span>,
+}
+
+/// That a member did not meet its control, or only by an exception, when something was said of it last before the period.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// The exception; `None` when it was non-compliant.
+    pub exception: Option<ExceptionId>,
+    /// When that was seen first.
+    pub since: Timestamp,
+    /// Source and scope where it was seen last, of what no run has seen since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<(SourceId, String)>,
 }
 
 /// Runs one after another that said the same.
@@ -167,6 +186,18 @@ pub struct Span {
     pub status: Status,
     /// Why.
     pub because: Because,
+}
+
+impl Series {
+    /// Takes in what was not over yet when the period began; whom no run of it judged is a member all the same.
+    pub fn carry(&mut self, open: BTreeMap<Subject, Open>) {
+        for (subject, open) in open {
+            match self.members.binary_search_by(|member| member.subject.cmp(&subject)) {
+                Ok(at) => self.members[at].open = Some(open),
+                Err(at) => self.members.insert(at, Member { subject, before: None, open: Some(open), spans: Vec::new() }),
+            }
+        }
+    }
 }
 
 impl Member {
@@ -261,84 +292,25 @@ pub struct Life {
     pub told: serde_json::Value,
 }
 
-/// A subject that did not meet its control, from when it was seen until it was seen otherwise.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deviation {
-    /// The control.
-    pub control: ControlId,
-    /// The subject.
-    pub subject: Subject,
-    /// The run that saw it first; the first of the period when it was so before.
-    pub detected: At,
-    /// True when it was so before the period.
-    pub before: bool,
-    /// The run that saw it otherwise first; `None` when it is so at the end.
-    pub ended: Option<At>,
-    /// What it was then; `None` when it was not judged any more.
-    pub then: Option<Status>,
-}
-
 impl Period {
     /// Its first and its last instant.
     #[must_use]
     pub fn bounds(&self) -> (Timestamp, Timestamp) {
-        (midnight(self.from), before_midnight(self.to))
+        bounds(self.from, self.to)
     }
 
-    /// What was non-compliant in it, by control and subject.
+    /// Its last instant, or that of today while days of it are to come.
     #[must_use]
-    pub fn deviations(&self) -> Vec<Deviation> {
-        self.stretches(|span| span.status == Status::NonCompliant)
+    pub fn end(&self) -> Timestamp {
+        self.days.last().map_or(self.bounds().1, |last| before_midnight(last.date))
     }
 
-    /// What an exception permitted in it, with the exception.
+    /// How many of its days are to come.
     #[must_use]
-    pub fn waivers(&self) -> Vec<(ExceptionId, Deviation)> {
-        let mut ids: Vec<&ExceptionId> = self.controls.iter().flat_map(|series| &series.members).flat_map(lifted_by).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let of = |id: &ExceptionId| {
-            let used = |span: &Span| matches!(&span.because, Because::Exception(used) if used == id);
-            self.stretches(used).into_iter().map(|stretch| (id.clone(), stretch)).collect::<Vec<_>>()
-        };
-        ids.into_iter().flat_map(of).collect()
+    pub fn to_come(&self) -> usize {
+        let all = self.from.until(self.to).map_or(0, |span| span.get_days()) + 1;
+        usize::try_from(all).unwrap_or(0).saturating_sub(self.days.len())
     }
-
-    /// Spans that are `wanted`, joined where they touch.
-    fn stretches(&self, wanted: impl Fn(&Span) -> bool) -> Vec<Deviation> {
-        let mut all = Vec::new();
-        for series in &self.controls {
-            for member in &series.members {
-                let mut spans = member.spans.iter().peekable();
-                while let Some(first) = spans.next() {
-                    if !wanted(first) {
-                        continue;
-                    }
-                    let mut until = first.until;
-                    while let Some(next) = spans.next_if(|next| wanted(next) && next.from == until) {
-                        until = next.until;
-                    }
-                    let ended = (until < self.runs.len()).then_some(until);
-                    all.push(Deviation {
-                        control: series.control.clone(),
-                        subject: member.subject.clone(),
-                        detected: first.from,
-                        before: first.from == 0 && member.before == Some(first.status),
-                        ended,
-                        then: ended.and_then(|at| member.at(at)).map(|span| span.status),
-                    });
-                }
-            }
-        }
-        all
-    }
-}
-
-fn lifted_by(member: &Member) -> impl Iterator<Item = &ExceptionId> {
-    member.spans.iter().filter_map(|span| match &span.because {
-        Because::Exception(id) => Some(id),
-        _ => None,
-    })
 }
 
 /// The first instant of `date`.
@@ -352,6 +324,12 @@ pub fn midnight(date: Date) -> Timestamp {
 pub fn before_midnight(date: Date) -> Timestamp {
     let next = date.checked_add(1.day()).map(midnight);
     next.ok().and_then(|next| next.checked_sub(1.nanosecond()).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// The first and the last instant of the days from `from` to `to`.
+#[must_use]
+pub fn bounds(from: Date, to: Date) -> (Timestamp, Timestamp) {
+    (midnight(from), before_midnight(to))
 }
 
 /// The day of `at`.
@@ -368,68 +346,11 @@ mod tests {
         Span { from, until, status, because }
     }
 
-    fn period(runs: usize, before: Option<Status>, spans: Vec<Span>) -> Period {
-        let run = |at: usize| RunNote {
-            id: format!("r{at}").into(),
-            at: Timestamp::from_second(i64::try_from(at).unwrap() * 86_400).unwrap(),
-            judged: None,
-            received: Timestamp::UNIX_EPOCH,
-            commit: String::new(),
-            path: String::new(),
-            verb: "apply".to_owned(),
-            slm: String::new(),
-            config: String::new(),
-            callers: BTreeMap::new(),
-            seen: Vec::new(),
-            unfinished: Vec::new(),
-        };
-        let subject = Subject::Resource { entity: "A".into(), id: "x".into() };
-        let members = vec![Member { subject, before, spans }];
-        Period {
-            from: "1970-01-01".parse().unwrap(),
-            to: "1970-01-10".parse().unwrap(),
-            runs: (0..runs).map(run).collect(),
-            days: Vec::new(),
-            missed: Vec::new(),
-            controls: vec![Series { control: "C-1".into(), path: String::new(), days: Vec::new(), members }],
-            populations: Vec::new(),
-            rotations: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_deviation_lasts_until_it_is_seen_otherwise_whatever_its_reason_meanwhile() {
-        let spans = vec![
-            span(0, 2, Status::NonCompliant, Because::NothingPermits),
-            span(2, 3, Status::NonCompliant, Because::Forbidden(vec!["r".into()])),
-            span(3, 5, Status::Compliant, Because::Permitted(vec!["r".into()])),
-            span(6, 8, Status::NonCompliant, Because::NothingPermits),
-        ];
-        let told = |before| {
-            let all = period(8, before, spans.clone()).deviations();
-            all.into_iter().map(|one| (one.detected, one.before, one.ended, one.then)).collect::<Vec<_>>()
-        };
-        assert_eq!(told(None), [(0, false, Some(3), Some(Status::Compliant)), (6, false, None, None)]);
-        assert_eq!(told(Some(Status::NonCompliant))[0], (0, true, Some(3), Some(Status::Compliant)));
-        assert_eq!(told(Some(Status::Compliant))[0], (0, false, Some(3), Some(Status::Compliant)));
-    }
-
-    #[test]
-    fn a_waiver_is_told_by_its_exception() {
-        let excepted = |from, until, id: &str| span(from, until, Status::Excepted, Because::Exception(id.into()));
-        let waivers = period(4, None, vec![excepted(0, 1, "a"), excepted(1, 3, "b")]).waivers();
-        let told: Vec<_> = waivers.iter().map(|(id, one)| (id.as_str(), one.detected, one.ended, one.then)).collect();
-        assert_eq!(told, [("a", 0, Some(1), Some(Status::Excepted)), ("b", 1, Some(3), None)]);
-    }
-
     #[test]
     fn a_member_is_found_at_each_run_that_judged_it() {
-        let period = period(
-            5,
-            None,
-            vec![span(1, 2, Status::Compliant, Because::OutOfScope), span(3, 5, Status::NoEvidence, Because::Stale)],
-        );
-        let member = &period.controls[0].members[0];
+        let spans = vec![span(1, 2, Status::Compliant, Because::OutOfScope), span(3, 5, Status::NoEvidence, Because::Stale)];
+        let subject = Subject::Resource { entity: "A".into(), id: "x".into() };
+        let member = Member { subject, before: None, open: None, spans };
         let all: Vec<_> = (0..6).map(|at| member.at(at).map(|span| span.status)).collect();
         assert_eq!(all, [None, Some(Status::Compliant), None, Some(Status::NoEvidence), Some(Status::NoEvidence), None]);
     }

@@ -236,6 +236,11 @@ pub enum Reason {
         /// What the person does, on one line.
         steps: String,
     },
+    /// Every attempt at a new value failed, and none is left.
+    AttemptsSpent {
+        /// Attempts made.
+        attempts: u8,
+    },
     /// Nobody knows yet whether what a person stored works.
     Untried,
     /// Nobody has used it for longer than it may go unused.

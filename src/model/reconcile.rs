@@ -1,11 +1,11 @@
 //! A list compared with something that counts it independently.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::id::{EntityType, SourceId};
 
 /// One list, and what counts it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Reconciled {
     /// Where it was read.
@@ -29,7 +29,7 @@ pub struct Reconciled {
 }
 
 /// What counts a list independently of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Counter {
     /// The summary of the AWS account.

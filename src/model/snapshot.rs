@@ -227,3 +227,49 @@ pub struct Snapshot {
     /// One per collection, sorted by (source, collector, scope).
     pub receipts: Vec<Receipt>,
 }
+
+impl Snapshot {
+    /// True when every collection came to its end, and nothing that counts a population independently contradicts it.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let (receipts, populations) = (self.receipts.iter(), self.populations.iter());
+        let mut all = receipts.map(|one| &one.completeness).chain(populations.map(|one| &one.completeness));
+        all.all(Completeness::is_complete)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_whole_when_every_collection_and_every_population_is() {
+        let denied = || Completeness::Incomplete { cause: Unseen::Denied, detail: "list: denied".to_owned() };
+        let of = |collected: Completeness, listed: Completeness| {
+            let receipt = Receipt {
+                source: "prod".into(),
+                collector: "iam".to_owned(),
+                scope: ".".to_owned(),
+                caller: None,
+                completeness: collected,
+                operations: Vec::new(),
+                independent_count: None,
+                source_clock: None,
+                started: Timestamp::UNIX_EPOCH,
+                ended: Timestamp::UNIX_EPOCH,
+                effective: None,
+                raw: Vec::new(),
+            };
+            let population = Population {
+                source: "prod".into(),
+                scope: ".".to_owned(),
+                entity: "Aws::User".into(),
+                completeness: listed,
+                resources: Arc::new(Vec::new()),
+            };
+            Snapshot { taken: Timestamp::UNIX_EPOCH, populations: vec![population], receipts: vec![receipt] }.is_whole()
+        };
+        assert!(of(Completeness::Complete, Completeness::Complete));
+        assert!(!of(denied(), Completeness::Complete) && !of(Completeness::Complete, denied()));
+    }
+}

@@ -17,6 +17,8 @@ pub enum Phase {
     Empty,
     /// A new value is kept in a slot and not in force yet.
     Prepared,
+    /// No attempt at a new value is left: a person has to find out why.
+    Spent,
     /// The store has begun to replace the value by itself, and may take its time.
     Rotating,
     /// The same, for longer than it may.

@@ -72,6 +72,9 @@ pub struct Usage {
     pub warnings: Vec<String>,
     /// What was not seen, and why: whoever is not named here may still be a user.
     pub unseen: Vec<String>,
+    /// A consumer in TOML that reads as those users, to be pasted; empty when there is none to be declared.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub declare: String,
 }
 
 /// What is used.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::guard::{Share, guard, shut, unseen};
 use super::outlook::outlook;
 use super::standing::returns;
-use super::{Input, broken, by_hand, managed, preflight, stages};
+use super::{Input, broken, by_hand, managed, preflight, spent, stages};
 use crate::model::assessment::{Because, Decision, Status, Subject};
 use crate::model::catalog::{Catalog, Credential, Remedy};
 use crate::model::id::{ConsumerId, ControlId, CredentialId, CriterionId, FrameworkId, ResourceId, VersionId};
@@ -77,7 +77,9 @@ impl Admit<'_, '_> {
             Err(HeldBecause::Unseen(store_detail(input, credential)))
         } else if let Some(because) = managed::held(credential, &kind, see(input, credential).resource) {
             Err(because)
-        } else if let Some(because) = self.too_early(credential, &kind, &reason).or_else(|| broken::held(input, credential, &kind))
+        } else if let Some(because) = spent::held(input, credential, &kind)
+            .or_else(|| self.too_early(credential, &kind, &reason))
+            .or_else(|| broken::held(input, credential, &kind))
         {
             Err(because)
         } else if counts && self.rotations >= allowed {
@@ -168,8 +170,9 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
     if (open || can.staged()) && rotation.is_some_and(returns) {
         return Some((finish(credential, version), Reason::RolledBack));
     }
-    // `AWSPENDING` is AWS's; only our own slot label makes a rotation of ours half done.
-    if resource.is("slm_pending") && credential.rotator.aws_managed().is_none() {
+    // `AWSPENDING` is AWS's; only our own slot label makes a rotation of ours half done. It stays on an attempt that was rejected.
+    let spent = spent::attempts(input, credential).is_some();
+    if resource.is("slm_pending") && credential.rotator.aws_managed().is_none() && !spent {
         return Some((rotate(credential, Some(version)), Reason::HalfDone));
     }
     // A rotation that is asked for ends first what the last one left behind.

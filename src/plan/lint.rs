@@ -54,9 +54,13 @@ pub fn lint(plan: &Plan, catalog: &Catalog) -> Vec<String> {
     wrong
 }
 
-/// True when a value is let in for longer than it may be, or the end of one broke something: for its owner whoever rotates it.
+/// True when a value is let in for longer than it may be, the end of one broke something, or no attempt is left: for its owner whoever
+/// rotates it.
 const fn is_late(reason: &Reason) -> bool {
-    matches!(reason, Reason::NotRetiredInTime { .. } | Reason::ValidTooLong { .. } | Reason::Broken { .. })
+    matches!(
+        reason,
+        Reason::NotRetiredInTime { .. } | Reason::ValidTooLong { .. } | Reason::Broken { .. } | Reason::AttemptsSpent { .. }
+    )
 }
 
 /// What `action` asks of AWS that it does not do, or of another kind that only AWS does.

@@ -17,6 +17,7 @@ pub mod outlook;
 mod preflight;
 mod reach;
 mod rights;
+mod spent;
 mod stages;
 pub mod standing;
 pub mod together;
@@ -60,6 +61,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     actions.extend(by_hand::actions(input));
     actions.extend(outlook::late(input));
     actions.extend(broken::findings(input));
+    actions.extend(spent::findings(input));
     actions.extend(choose::findings(input));
     order::order(&mut actions, input.catalog);
     held.extend(leak::suspected(input));

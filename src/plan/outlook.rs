@@ -181,7 +181,9 @@ pub(super) fn validity(input: &Input<'_>, credential: &Credential) -> Validity {
     let resource = see(input, credential).resource;
     let since = || resource.and_then(|resource| resource.instant("last_rotated").or_else(|| resource.instant("created")));
     let before = rotation.and_then(|rotation| {
-        let at = ["refused", "disabled", "done"].into_iter().find_map(|mark| rotation.instant(mark));
+        // Where somebody lets values in, the end of a rotation ends none: refused or disabled it must have been.
+        let ends: &[&str] = if credential.rotator.capabilities().validated() { &["refused", "disabled"] } else { &["done"] };
+        let at = ends.iter().find_map(|mark| rotation.instant(mark));
         Some(Ended { made: rotation.instant("before_made")?, at })
     });
     Validity {

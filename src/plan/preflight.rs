@@ -194,6 +194,10 @@ fn consumers(input: &Input<'_>, credential: &Credential, found: &mut Found) {
                     let next = format!("delete what overrides it, or name the place in `overridden-in` in `{}`", file(credential));
                     found.stop(Code::Overridden, format!("consumer `{}` is overridden by {places}", consumer.id), next);
                 }
+                if let Some(why) = resource.text("overridden_unseen") {
+                    let why = format!("whether `{}` is overridden: {why}", consumer.id);
+                    found.note(Check::Consumers, credential.id.as_str(), Sighting::Unseen(why));
+                }
             }
         }
     }

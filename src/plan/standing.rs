@@ -2,7 +2,7 @@
 
 use super::broken::broken;
 use super::choose::{acknowledged, consumers_behind, due_after, rotation_of, see};
-use super::{Input, by_hand, outlook, stages};
+use super::{Input, by_hand, outlook, spent, stages};
 use crate::model::catalog::{Consumer, Credential};
 use crate::model::id::{ConsumerId, VersionId};
 use crate::model::rotator::Overlap;
@@ -28,12 +28,14 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
     let managed = credential.rotator.aws_managed();
     let can = credential.rotator.capabilities();
     let watched = managed.is_some() || can.validated() || can.staged();
+    let exhausted = spent::attempts(input, credential).is_some();
     let phase = match (&version, rotation) {
         _ if !whole => Phase::Unseen,
         (_, None) if watched && version.is_some() => Phase::Unseen,
         (_, Some(rotation)) if rotation.get("open").is_none() => Phase::Unseen,
         (_, Some(rotation)) if (rotation.is("open") || can.staged()) && returns(rotation) => Phase::Returning,
-        _ if managed.is_none() && seen.resource.is_some_and(|resource| resource.is("slm_pending")) => Phase::Prepared,
+        (None, _) if exhausted => Phase::Spent,
+        _ if managed.is_none() && !exhausted && seen.resource.is_some_and(|resource| resource.is("slm_pending")) => Phase::Prepared,
         (None, _) => Phase::Empty,
         _ if !behind.is_empty() => Phase::Delivering,
         (_, Some(rotation)) if rotation.is("stuck") => Phase::Stuck,
@@ -43,6 +45,7 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
         }
         (_, Some(rotation)) if rotation.is("open") && rotation.instant("disabled").is_some() => Phase::Soaking,
         (_, Some(rotation)) if rotation.is("open") => Phase::Retiring,
+        _ if exhausted => Phase::Spent,
         _ if due.is_some_and(|due| due <= input.assessment.at) => Phase::Due,
         _ => Phase::Done,
     };

@@ -247,5 +247,6 @@ mod outlook;
 mod preflight;
 mod readers;
 mod rights;
+mod spent;
 mod stages;
 mod usage;

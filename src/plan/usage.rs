@@ -1,13 +1,13 @@
 //! Who still uses a value that is to be ended, and who reads one without being declared: what to ask, and what the answers mean. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Input;
 use super::choose::{rotation_of, see};
 use crate::model::catalog::{Credential, Quiet, SourceKind};
 use crate::model::id::{CredentialId, SourceId, VersionId};
 use crate::model::plan::{Action, ActionKind, Held, Plan};
-use crate::model::rotator::RotatorConfig;
+use crate::model::rotator::{Overlap, RotatorConfig};
 use crate::model::snapshot::Resource;
 use crate::model::time::{Limit, Timestamp};
 use crate::model::usage::{Call, Calls, OldKey, Usage, Used, User, longest_pause};
@@ -107,7 +107,14 @@ fn worth_telling(usage: &Usage) -> bool {
 }
 
 fn empty(credential: &Credential, of: Used) -> Usage {
-    Usage { credential: credential.id.clone(), of, users: Vec::new(), warnings: Vec::new(), unseen: Vec::new() }
+    Usage {
+        credential: credential.id.clone(),
+        of,
+        users: Vec::new(),
+        warnings: Vec::new(),
+        unseen: Vec::new(),
+        declare: String::new(),
+    }
 }
 
 /// Who used `key` since the one in force was promoted.
@@ -170,7 +177,30 @@ fn readers(input: &Input<'_>, credential: &Credential, reads: &Calls) -> Usage {
         });
     }
     name(&strange, &mut usage);
+    if unnamed.is_empty() {
+        usage.declare = stanza(credential, &usage.users);
+    }
     usage
+}
+
+/// A consumer that reads as the roles and users among `users`.
+fn stanza(credential: &Credential, users: &[User]) -> String {
+    let named = |one: &&User| one.principal.contains(":role/") || one.principal.contains(":user/");
+    let principals: BTreeSet<&str> = users.iter().filter(named).map(|one| one.principal.as_str()).collect();
+    let Some(first) = principals.first() else { return String::new() };
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+    let mut id: String = first.rsplit('/').next().unwrap_or_default().chars().map(plain).collect();
+    while credential.consumers.iter().any(|consumer| consumer.id.as_str() == id) {
+        id.push_str("-too");
+    }
+    let quoted: Vec<String> = principals.iter().map(|principal| format!("\"{principal}\"")).collect();
+    let ends =
+        credential.rotator.capabilities().validated() && !matches!(credential.rotator.capabilities().overlap, Overlap::Single);
+    let seen = if ends { "{ acknowledged-by = \"cloudtrail\" }" } else { "{}" };
+    format!(
+        "[[consumer]]\nid = \"{id}\"\nself-refreshing = {seen}\nmax-staleness = \"1h\"   # for as long as it goes on with what it read\nprincipals = [{}]\n",
+        quoted.join(", ")
+    )
 }
 
 /// The roles and the user that slm calls `source` as.

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::leaf::hex;
 use super::timestamp::{self, Stamp};
-use super::verify::{Chain, Finding, Remark};
+use super::verify::{Finding, Remark, Sealed};
 use crate::model::time::Timestamp;
 
 /// The folder of what anchors said.
@@ -111,6 +111,8 @@ pub struct Judged {
     pub findings: Vec<Finding>,
     /// What is worth knowing.
     pub remarks: Vec<Remark>,
+    /// What could not be looked at.
+    pub unproven: Vec<Remark>,
 }
 
 /// A token by its place.
@@ -119,9 +121,18 @@ struct Token<'a> {
     file: &'a Filed,
 }
 
-/// Compares `files` with `chain`. `trusted` gives the authorities that vouch for the tokens of an anchor; none when nobody told.
+/// A log as anchors were shown it.
+#[derive(Clone, Copy)]
+pub struct Shown<'a> {
+    /// How many entries it has by now.
+    pub entries: u64,
+    /// Its checkpoints, the shortest first.
+    pub sealed: &'a [Sealed],
+}
+
+/// Compares `files` with the log that is `shown`. `trusted` gives the authorities that vouch for the tokens of an anchor, or why they are not to be had.
 #[must_use]
-pub fn judge(chain: &Chain, files: &[Filed], trusted: impl Fn(&str) -> Vec<CertificateDer<'static>>) -> Judged {
+pub fn judge(shown: Shown<'_>, files: &[Filed], trusted: impl Fn(&str) -> Result<Vec<CertificateDer<'static>>, String>) -> Judged {
     let mut judged = Judged::default();
     let mut by_anchor = BTreeMap::<&str, Vec<Token<'_>>>::new();
     for file in files {
@@ -130,20 +141,22 @@ pub fn judge(chain: &Chain, files: &[Filed], trusted: impl Fn(&str) -> Vec<Certi
         }
     }
     for (anchor, tokens) in by_anchor {
-        let roots = trusted(anchor);
-        if roots.is_empty() {
-            let what = format!("tokens of `{anchor}`, {}, are not looked at: name its authority with `--tsa-ca`", tokens.len());
-            judged.remarks.push(Remark { code: "slm::evidence-unjudged-token", what });
-            continue;
-        }
+        let roots = match trusted(anchor) {
+            Ok(roots) => roots,
+            Err(why) => {
+                let what = format!("tokens of `{anchor}`, {}, are not looked at: {why}", tokens.len());
+                judged.unproven.push(Remark { code: "slm::evidence-unjudged-token", what });
+                continue;
+            }
+        };
         let mut held = Vec::new();
         for token in &tokens {
-            match of_one(chain, anchor, token, &roots) {
+            match of_one(shown, anchor, token, &roots) {
                 Ok(stamp) => held.push((token.size, stamp)),
                 Err(finding) => judged.findings.push(finding),
             }
         }
-        judged.remarks.extend(late(chain, anchor, &held));
+        judged.remarks.extend(late(shown, anchor, &held));
         if let Some((entries, stamp)) = held.iter().max_by_key(|(size, stamp)| (*size, std::cmp::Reverse(stamp.at))) {
             judged.vouched.push(Vouched {
                 anchor: anchor.to_owned(),
@@ -159,23 +172,30 @@ pub fn judge(chain: &Chain, files: &[Filed], trusted: impl Fn(&str) -> Vec<Certi
 }
 
 /// The anchor and the size of a token at `path`.
-fn place(path: &str) -> Option<(&str, u64)> {
+#[must_use]
+pub fn place(path: &str) -> Option<(&str, u64)> {
     let (anchor, rest) = path.strip_prefix(FOLDER)?.strip_suffix(".tsr")?.split_once('/')?;
     let name = rest.rsplit('/').next()?;
     Some((anchor, name.split('-').next()?.parse().ok()?))
 }
 
-fn of_one(chain: &Chain, anchor: &str, token: &Token<'_>, roots: &[CertificateDer<'_>]) -> Result<Stamp, Finding> {
+/// The run that `path` says of what became of its checkpoint at each anchor.
+#[must_use]
+pub fn attempted(path: &str) -> Option<&str> {
+    path.strip_prefix(FOLDER)?.strip_suffix(".json")?.rsplit('/').next()
+}
+
+fn of_one(shown: Shown<'_>, anchor: &str, token: &Token<'_>, roots: &[CertificateDer<'_>]) -> Result<Stamp, Finding> {
     let Token { size, file } = token;
     let stamp = timestamp::open(&file.bytes, roots)
         .map_err(|error| Finding::of_all("slm::evidence-bad-token", format!("`{}` proves nothing: {error}", file.path)))?;
     let at = stamp.at;
-    let entries = chain.head().size;
+    let Shown { entries, sealed } = shown;
     if *size > entries {
         let what = format!("the log has {entries} entries, and had {size} when `{anchor}` saw it at {at}");
         return Err(Finding::of_all("slm::evidence-truncated", what));
     }
-    let sealed = chain.sealed().binary_search_by_key(size, |sealed| sealed.size).ok().and_then(|at| chain.sealed().get(at));
+    let sealed = sealed.binary_search_by_key(size, |sealed| sealed.size).ok().and_then(|at| sealed.get(at));
     let Some(sealed) = sealed.filter(|sealed| sealed.sha256 == stamp.imprint) else {
         let what = format!("the log is not the one whose {size} entries `{anchor}` saw at {at}");
         return Err(Finding::of_all("slm::evidence-forked", what));
@@ -193,12 +213,12 @@ fn of_one(chain: &Chain, anchor: &str, token: &Token<'_>, roots: &[CertificateDe
 }
 
 /// Checkpoints that nobody vouched for until long after they say that they were made.
-fn late(chain: &Chain, anchor: &str, held: &[(u64, Stamp)]) -> Option<Remark> {
+fn late(shown: Shown<'_>, anchor: &str, held: &[(u64, Stamp)]) -> Option<Remark> {
     let mut tokens: Vec<(u64, Timestamp)> = held.iter().map(|(size, stamp)| (*size, stamp.at)).collect();
     tokens.sort_unstable();
     let mut first: Option<Timestamp> = None;
     let (mut many, mut worst) = (0_u64, None::<(i64, Timestamp, Timestamp)>);
-    for sealed in chain.sealed().iter().rev() {
+    for sealed in shown.sealed.iter().rev() {
         // The earliest of those that cover it.
         while let Some((_, at)) = tokens.pop_if(|(size, _)| *size >= sealed.size) {
             first = Some(first.map_or(at, |first| first.min(at)));
@@ -214,7 +234,7 @@ fn late(chain: &Chain, anchor: &str, held: &[(u64, Stamp)]) -> Option<Remark> {
     let what = format!(
         "{many} of {} checkpoints are older than a day by their own dates when `{anchor}` first saw them, as the one dated {received} \
          at {seen}: until then their dates rest on whoever holds the key",
-        chain.sealed().len()
+        shown.sealed.len()
     );
     Some(Remark { code: "slm::evidence-stamped-late", what })
 }

@@ -10,12 +10,15 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::DECISIONS;
+use super::anchored::{self, Filed};
+use super::bundle_runs::{self, CHECKPOINTS, began};
 use super::keys;
 use super::leaf::{Leaf, hex};
 use super::ledger::{self, Standing};
-use super::log::{Verifier, leaf_hash, root_of};
+use super::log::{Hash, Head, Verifier, leaf_hash, root_of, signature_lines};
 use super::objects::{Pointer, SUFFIX};
-use super::verify::{Finding, run_id};
+use super::seen::goes_on;
+use super::verify::{Finding, ONCE, Sealed, run_id};
 use crate::model::period::{Date, day};
 use crate::model::time::Timestamp;
 
@@ -45,6 +48,9 @@ pub struct Manifest {
     /// True when everything that sources answered is in it.
     #[serde(default)]
     pub raw: bool,
+    /// True when the checkpoint of each run is in it, and everything that anchors said of those.
+    #[serde(default)]
+    pub anchors: bool,
     /// Every file of evidence.
     pub files: Vec<Packed>,
 }
@@ -81,12 +87,13 @@ impl Manifest {
         let files: Vec<String> = self.files.iter().map(line).collect();
         let controls: Vec<String> = self.controls.iter().map(|id| quoted(id)).collect();
         format!(
-            "{{\"format\": {}, \"from\": \"{}\", \"to\": \"{}\", \"controls\": [{}], {}\"files\": [\n{}\n]}}\n",
+            "{{\"format\": {}, \"from\": \"{}\", \"to\": \"{}\", \"controls\": [{}], {}{}\"files\": [\n{}\n]}}\n",
             self.format,
             self.from,
             self.to,
             controls.join(", "),
             if self.raw { "\"raw\": true, " } else { "" },
+            if self.anchors { "\"anchors\": true, " } else { "" },
             files.join(",\n")
         )
     }
@@ -112,8 +119,16 @@ pub struct Checked {
     pub standing: Option<Standing>,
     /// Keys of that log.
     pub keys: Vec<keys::Key>,
+    /// The hash of each of its entries.
+    pub leaves: Vec<Hash>,
     /// Files in it.
     pub files: u64,
+    /// The checkpoints that are in it.
+    pub sealed: Vec<Sealed>,
+    /// Runs in the log: name, and when each began by that.
+    pub runs: Vec<(String, Timestamp)>,
+    /// What anchors said.
+    pub anchors: Vec<Filed>,
     /// Files of evidence that are what was logged.
     pub proven: u64,
     /// Files of evidence from before the log began.
@@ -122,6 +137,19 @@ pub struct Checked {
     pub objects: u64,
     /// What does not hold.
     pub findings: Vec<Finding>,
+}
+
+impl Checked {
+    /// Whether the log still says what `seen`, a checkpoint from elsewhere, says.
+    ///
+    /// # Errors
+    /// When it is shorter by now, or another.
+    pub fn extends(&self, seen: &Standing) -> Result<(), Finding> {
+        let Some(standing) = &self.standing else { return Ok(()) };
+        let first = |size: u64| self.leaves.get(..usize::try_from(size).ok()?);
+        let at = |size: u64| first(size).map(|leaves| Head { size, root: root_of(leaves) });
+        goes_on(&standing.origin, &standing.head, at, seen)
+    }
 }
 
 /// What a bundle is read through: its names, and each file.
@@ -155,14 +183,16 @@ impl Bundle<'_> {
         let manifest = self.file(MANIFEST)?;
         let manifest: Manifest = serde_json::from_slice(&manifest)
             .map_err(|error| Finding::of_all("slm::bundle-lacks", format!("`{MANIFEST}` is not as slm writes it: {error}")))?;
+        let older = begins_later(&entries);
         for one in &manifest.files {
-            match logged(one, &packed, &entries) {
+            match logged(one, &packed, &entries, older) {
                 Ok(true) => checked.proven += 1,
                 Ok(false) => checked.older += 1,
                 Err(finding) => checked.findings.push(finding),
             }
         }
         checked.findings.extend(withheld(&manifest, &entries));
+        self.runs(&manifest, &entries, checked)?;
         for one in manifest.files.iter().filter(|one| one.path.ends_with(SUFFIX)) {
             match self.object(one) {
                 Ok(()) => checked.objects += 1,
@@ -170,6 +200,30 @@ impl Bundle<'_> {
             }
         }
         checked.manifest = Some(manifest);
+        Ok(())
+    }
+
+    /// Each run by its checkpoint, and what anchors said.
+    fn runs(&self, manifest: &Manifest, entries: &[Leaf], checked: &mut Checked) -> Result<(), Finding> {
+        let Some(standing) = &checked.standing else { return Ok(()) };
+        let names = self.names.iter().filter_map(|name| name.strip_prefix(CHECKPOINTS));
+        let files = names.map(|name| Ok((name.to_owned(), self.file(&format!("{CHECKPOINTS}{name}"))?)));
+        let files: BTreeMap<String, Vec<u8>> = files.collect::<Result<_, Finding>>()?;
+        let newest = Sha256::digest(self.file(CHECKPOINT)?).into();
+        let log = bundle_runs::Log { keys: &checked.keys, standing, newest, leaves: &checked.leaves };
+        let sealed = bundle_runs::sealed(&log, &files)?;
+        let runs = bundle_runs::runs(entries);
+        for one in manifest.files.iter().filter(|one| one.path.starts_with(anchored::FOLDER)) {
+            let logged = one.entry.and_then(|at| bundle_runs::logged(&sealed, at));
+            checked.anchors.push(Filed { path: one.path.clone(), bytes: self.file(&one.file)?, logged });
+        }
+        for name in self.names.iter().filter(|name| name.starts_with(anchored::FOLDER)) {
+            checked.anchors.push(Filed { path: name.clone(), bytes: self.file(name)?, logged: None });
+        }
+        checked.findings.extend(bundle_runs::dates(&sealed, &runs));
+        checked.findings.extend(bundle_runs::withheld(manifest, &sealed, entries, &runs));
+        checked.findings.extend(bundle_runs::over_nothing(&sealed, &checked.anchors));
+        (checked.sealed, checked.runs) = (sealed, runs.into_iter().map(|(_, id, began)| (id, began)).collect());
         Ok(())
     }
 
@@ -219,8 +273,14 @@ impl Bundle<'_> {
         let claimed = ledger::standing(&file, &[]).map_err(|error| bad(&error))?;
         let read = |path: &str| (self.read)(&format!("{}{path}", ledger::FOLDER));
         let all = keys::read_all(&claimed.origin, read).map_err(|error| bad(&error))?;
+        keys::fits(&all, claimed.head.size).map_err(|error| Finding::of_all("slm::evidence-bad-key", error.to_string()))?;
         let signer: Vec<Verifier> = keys::in_force(&all, claimed.head.size).map(|key| key.verifier.clone()).into_iter().collect();
         let standing = ledger::standing(&file, &signer).map_err(|error| bad(&error))?;
+        if signature_lines(&file) != signer.len() {
+            let what =
+                format!("`{CHECKPOINT}` has {} lines of signatures, and slm writes {}", signature_lines(&file), signer.len());
+            return Err(Finding::of_all("slm::evidence-bad-checkpoint", what));
+        }
         let text = self.file(ENTRIES)?;
         let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
         let hashes: Vec<_> = lines.iter().map(|line| leaf_hash(line)).collect();
@@ -228,7 +288,7 @@ impl Bundle<'_> {
             let what = format!("the {} entries in `{ENTRIES}` do not hash to the root of the checkpoint", hashes.len());
             return Err(Finding::of_all("slm::evidence-other-root", what));
         }
-        (checked.standing, checked.keys) = (Some(standing), all);
+        (checked.standing, checked.keys, checked.leaves) = (Some(standing), all, hashes);
         let leaf = |line: &&[u8]| {
             let other = || Finding::of_all("slm::evidence-other-root", format!("`{ENTRIES}` has an entry that slm does not write"));
             Leaf::parse(line).ok_or_else(other)
@@ -237,18 +297,31 @@ impl Bundle<'_> {
     }
 }
 
-/// True when the file is what its entry says; false when it is older than the log.
-fn logged(one: &Packed, packed: &BTreeMap<String, String>, entries: &[Leaf]) -> Result<bool, Finding> {
+/// Whether runs were recorded before the log began: its first commit has the entries of everything that was there, sorted by path.
+fn begins_later(entries: &[Leaf]) -> bool {
+    let first = 1 + entries.windows(2).take_while(|two| two[0].path < two[1].path).count();
+    entries.iter().take(first).filter(|leaf| run_id(&leaf.path).is_some()).count() > 1
+}
+
+/// True when the file is what its entry says; false when it is older than the log, which only begins later than the locker where `older`.
+fn logged(one: &Packed, packed: &BTreeMap<String, String>, entries: &[Leaf], older: bool) -> Result<bool, Finding> {
     let found = |code, what| Finding::of_all(code, what);
     let Some(is) = packed.get(&one.file) else { return Err(found("slm::bundle-lacks", format!("there is no `{}`", one.file))) };
     if *is != one.sha256 {
         return Err(found("slm::evidence-edited", format!("`{}` is not what `{MANIFEST}` says: SHA-256 {is}", one.file)));
     }
     let Some(entry) = one.entry else {
-        // Before the log only what never got an entry: whatever has one is named by it.
+        // Before the log only what never got an entry: whatever has one is named by it, and what is written once has one.
         let known = entries.iter().any(|leaf| leaf.path == one.path && hex(&leaf.sha256) == one.sha256);
-        let what = || format!("`{}` is in the log, and `{MANIFEST}` does not say where", one.file);
-        return if known { Err(found("slm::evidence-unlogged", what())) } else { Ok(false) };
+        let once = ONCE.iter().any(|folder| one.path.starts_with(folder));
+        return match (known, older && !once) {
+            (true, _) => {
+                let what = format!("`{}` is in the log, and `{MANIFEST}` does not say where", one.file);
+                Err(found("slm::evidence-unlogged", what))
+            }
+            (false, false) => Err(found("slm::evidence-unlogged", format!("`{}` is in no entry of the log", one.file))),
+            (false, true) => Ok(false),
+        };
     };
     let leaf = usize::try_from(entry).ok().and_then(|at| entries.get(at));
     match leaf {
@@ -301,11 +374,6 @@ fn withheld(manifest: &Manifest, entries: &[Leaf]) -> Vec<Finding> {
 
 /// The folder of what sources answered.
 const RAW: &str = "raw/";
-
-/// When a run began, as its name says: `20261124T050000Z-…`.
-fn began(id: &str) -> Option<Timestamp> {
-    id.get(..16)?.parse().ok()
-}
 
 #[cfg(test)]
 #[path = "bundle_tests.rs"]

@@ -42,6 +42,7 @@ fn bundle() -> Files {
         to: "2026-03-31".parse().unwrap(),
         controls: vec!["ROT-01".to_owned()],
         raw: false,
+        anchors: true,
         files: vec![packed("controls/ROT-01/d.jsonl", 3, "d1\n"), packed("evidence/run.json", 4, "r1\n")],
     };
     let mut files: Files = log.into_iter().filter(|(path, _)| path == CHECKPOINT || path.starts_with("log/keys/")).collect();
@@ -155,4 +156,68 @@ fn a_file_that_nobody_packed_and_a_checkpoint_of_another_key_are_found() {
     let signature = text.lines().last().unwrap().to_owned();
     let forged = signature.chars().rev().collect::<String>();
     assert_eq!(codes(&seal(changed(CHECKPOINT, &signature, &forged))), ["slm::evidence-bad-checkpoint"]);
+}
+
+#[test]
+fn a_key_that_is_only_copied_into_a_bundle_has_signed_nothing() {
+    let signer = |seed: u8| Signer::new("acme.example/slm", &[seed; 32]).unwrap();
+    let (text, _) = ledger::text_of(&bundle()[CHECKPOINT]).map(|(text, had)| (text.to_owned(), had)).unwrap();
+    let with = |checkpoint: &str, keys: &[&str]| {
+        let mut files = bundle();
+        files.retain(|name, _| !name.starts_with("log/keys/"));
+        files.insert(CHECKPOINT.to_owned(), checkpoint.as_bytes().to_vec());
+        files.extend((1..).zip(keys).map(|(number, note)| (format!("log/keys/{number}"), note.as_bytes().to_vec())));
+        check(&seal(files))
+    };
+    let note = |number: u32, seed: u8, from: u64, before: Option<u8>| {
+        keys::handover("acme.example/slm", number, &signer(seed), from, before.map(signer).as_ref()).unwrap()
+    };
+    // By nobody's key, or by a retired one.
+    let early = with(&text, &[&note(1, 1, 16, None)]);
+    let signed = super::super::log::compose(&text, &[signer(1).sign(&text).unwrap()]).unwrap();
+    let retired = with(&signed, &[&note(1, 1, 0, None), &note(2, 2, 31, Some(1))]);
+    for (checked, file, from) in [(early, "keys/1", 16), (retired, "keys/2", 31)] {
+        let [Finding { code, what, .. }] = &checked.findings[..] else { panic!("{:?}", checked.findings) };
+        assert_eq!(
+            (*code, what.clone()),
+            ("slm::evidence-bad-key", format!("`{file}` takes over from entry {from}, and is kept in a log of 9"))
+        );
+    }
+    let past = with(&signed, &[&note(1, 1, 0, None), &note(2, 2, 8, Some(1))]);
+    assert_eq!(past.findings[0].code, "slm::evidence-bad-checkpoint", "the heir signs from entry 8 on, and did not");
+    assert_eq!(with(&signed, &[&note(1, 1, 0, None)]).findings, []);
+}
+
+#[test]
+fn what_nobody_logged_is_not_older_than_a_log_that_began_with_the_locker() {
+    let with = |path: &str| {
+        let mut files = bundle();
+        let mut manifest: Manifest = serde_json::from_slice(&files[MANIFEST]).unwrap();
+        let sha256 = hex(&Sha256::digest("made up\n"));
+        manifest.files.push(Packed { bytes: 8, entry: None, file: "evidence/more".to_owned(), path: path.to_owned(), sha256 });
+        files.insert("evidence/more".to_owned(), b"made up\n".to_vec());
+        files.insert(MANIFEST.to_owned(), manifest.text().into_bytes());
+        check(&seal(files)).findings
+    };
+    for path in ["decisions/ROT-01.jsonl", "runs/2026/20260331T060000Z-dddddddd.json", "raw/x"] {
+        let found = with(path);
+        assert_eq!(
+            found.iter().map(|one| (one.code, one.what.as_str())).collect::<Vec<_>>(),
+            [("slm::evidence-unlogged", "`evidence/more` is in no entry of the log")]
+        );
+    }
+}
+
+#[test]
+fn a_log_that_began_later_has_nothing_of_what_was_replaced_by_then() {
+    let leaf = |path: &str| Leaf::of(path, b"x");
+    let first = [leaf("decisions/A-1.jsonl"), leaf("runs/2026/1.json"), leaf("runs/2026/2.json"), leaf("snapshot/A.jsonl")];
+    let second = [leaf("decisions/A-1.jsonl"), leaf("runs/2026/3.json")];
+    let entries = [&first[..], &second].concat();
+    assert_eq!((begins_later(&entries), begins_later(&second), begins_later(&[])), (true, false, false));
+    let one = |path: &str| Packed { bytes: 1, entry: None, file: "f".to_owned(), path: path.to_owned(), sha256: "aa".to_owned() };
+    let packed = BTreeMap::from([("f".to_owned(), "aa".to_owned())]);
+    let told = |path: &str| logged(&one(path), &packed, &entries, true).map_err(|finding| finding.code);
+    assert_eq!(told("decisions/A-1.jsonl"), Ok(false), "a version from before the log");
+    assert_eq!(told("runs/2026/0.json"), Err("slm::evidence-unlogged"), "what is written once was there when it began");
 }

@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::{DECISIONS, SNAPSHOT};
+use super::layout::{DECISIONS, EXCEPTIONS, SNAPSHOT};
 
 /// Of the format as it is.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// Which tip an index is of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,8 +66,9 @@ pub struct Version {
 /// Files of which every version is in the index.
 #[must_use]
 pub fn is_indexed(path: &str) -> bool {
-    let name = path.strip_prefix(DECISIONS).or_else(|| path.strip_prefix(SNAPSHOT));
-    name.is_some_and(|name| name.ends_with(".jsonl") && !name.contains('/'))
+    let right_in =
+        |folder: &str, end: &str| path.strip_prefix(folder).is_some_and(|name| name.ends_with(end) && !name.contains('/'));
+    right_in(DECISIONS, ".jsonl") || right_in(SNAPSHOT, ".jsonl") || right_in(EXCEPTIONS, ".toml")
 }
 
 /// CRC-32.
@@ -238,9 +239,9 @@ mod tests {
     }
 
     #[test]
-    fn only_files_of_lines_that_stay_are_indexed() {
-        let all =
-            ["decisions/A-1.jsonl", "snapshot/Aws.Secret.jsonl", "runs/2026/03/31/r.json", "decisions/x/y.jsonl", "log/checkpoint"];
-        assert_eq!(all.map(is_indexed), [true, true, false, false, false]);
+    fn only_files_that_stay_are_indexed() {
+        let yes = ["decisions/A-1.jsonl", "snapshot/Aws.Secret.jsonl", "exceptions/slow.toml"];
+        let no = ["runs/2026/03/31/r.json", "decisions/x/y.jsonl", "log/checkpoint", "exceptions/x/y.toml", "exceptions/y.md"];
+        assert_eq!((yes.map(is_indexed), no.map(is_indexed)), ([true; 3], [false; 5]));
     }
 }

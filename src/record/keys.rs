@@ -1,12 +1,13 @@
 //! The keys that sign the log, one after the other: each says of which it takes over, and both sign that.
 //!
 //! `log/keys/<n>` is a note: the origin, `key <n>`, the verifier key, `from <size>`, and from the second on `after <verifier key>`.
-//! Whoever trusts one of them, by a pin kept elsewhere, can follow the others from there.
+//! Whoever trusts one of them, by a pin kept elsewhere, can follow the others from there. The file of a key is for everybody to copy, so it says
+//! nothing of a log that this key, or one after it, did not sign.
 
 use std::fmt;
 use std::io;
 
-use super::log::{NoteError, Signer, Verifier, compose, open};
+use super::log::{NoteError, Signer, Verifier, compose, open, signature_lines};
 
 /// More keys than a log ever has; reading ends there.
 const MOST: u32 = 10_000;
@@ -29,8 +30,14 @@ pub enum KeysError {
     Malformed(u32),
     /// A key that is not signed by itself and the one before.
     Unsigned(u32, NoteError),
+    /// A key that takes over of this size, and is kept in a log of that one.
+    Early(u32, u64, u64),
     /// None of the keys is the one that is trusted.
     Untrusted,
+    /// The key that is trusted signs from this size on, and what is there was signed before.
+    Unused(u64),
+    /// The log was handed over to a key that is not trusted, instead of one that is.
+    OtherHeir(String),
 }
 
 impl fmt::Display for KeysError {
@@ -40,7 +47,17 @@ impl fmt::Display for KeysError {
             Self::Malformed(number) => write!(f, "`{}` is not as slm writes it", path(*number)),
             Self::Unsigned(1, _) => write!(f, "`{}` is not signed by the key it names", path(1)),
             Self::Unsigned(number, _) => write!(f, "`{}` is not signed by the key it names and the one before", path(*number)),
+            Self::Early(number, from, size) => {
+                write!(f, "`{}` takes over from entry {from}, and is kept in a log of {size}", path(*number))
+            }
             Self::Untrusted => f.write_str("no key of the log is the one that is trusted"),
+            Self::Unused(from) => {
+                write!(
+                    f,
+                    "the key that is trusted signs from entry {from} on, and neither it nor one after it signed what is there"
+                )
+            }
+            Self::OtherHeir(key) => write!(f, "the log was handed over to another key than `{key}`, which is trusted"),
         }
     }
 }
@@ -50,7 +67,7 @@ impl std::error::Error for KeysError {
         match self {
             Self::Read(_, error) => Some(error),
             Self::Unsigned(_, error) => Some(error),
-            Self::Malformed(_) | Self::Untrusted => None,
+            Self::Malformed(_) | Self::Early(..) | Self::Untrusted | Self::Unused(_) | Self::OtherHeir(_) => None,
         }
     }
 }
@@ -95,7 +112,10 @@ pub fn read_all(origin: &str, read: impl Fn(&str) -> io::Result<Option<Vec<u8>>>
         let from = lines.next().and_then(|line| line.strip_prefix("from ")?.parse().ok()).ok_or_else(malformed)?;
         let key = Key { verifier, from };
         let before = all.last();
-        if before.is_some_and(|before| before.from >= from || before.verifier == key.verifier) {
+        let signers = 1 + usize::from(before.is_some());
+        if signature_lines(note.as_bytes()) > signers
+            || before.is_some_and(|before| before.from >= from || before.verifier == key.verifier)
+        {
             return Err(malformed());
         }
         let signed =
@@ -112,15 +132,35 @@ pub fn read_all(origin: &str, read: impl Fn(&str) -> io::Result<Option<Vec<u8>>>
     Ok(all)
 }
 
-/// Whether `keys` can be believed by whoever trusts `pins`; without a pin nobody can say.
+/// Whether a log of `size` can have `keys`: one that takes over later was taken from another.
 ///
 /// # Errors
-/// [`KeysError::Untrusted`] when a pin is given and none of them is there.
-pub fn trusted(keys: &[Key], pins: &[Verifier]) -> Result<bool, KeysError> {
-    match (pins.is_empty(), keys.iter().any(|key| pins.contains(&key.verifier))) {
-        (true, _) => Ok(false),
-        (false, true) => Ok(true),
-        (false, false) => Err(KeysError::Untrusted),
+/// The first that takes over later.
+pub fn fits(keys: &[Key], size: u64) -> Result<(), KeysError> {
+    let early = (1..).zip(keys).find(|(_, key)| key.from > size);
+    early.map_or(Ok(()), |(number, key)| Err(KeysError::Early(number, key.from, size)))
+}
+
+/// Whether a log of `size` with `keys` can be believed by whoever trusts `pins`; without a pin nobody can say. The key in force must be one of
+/// `pins`, or one that was handed over to since: a key that is only listed has signed nothing.
+///
+/// # Errors
+/// [`KeysError::Untrusted`] when a pin is given and none of them is there, [`KeysError::Unused`] when none is in force yet,
+/// [`KeysError::OtherHeir`] when an older one of them handed over past a newer one: it may be known to somebody by now.
+pub fn trusted(keys: &[Key], pins: &[Verifier], size: u64) -> Result<bool, KeysError> {
+    if pins.is_empty() {
+        return Ok(false);
+    }
+    let pinned = |key: &Key| pins.contains(&key.verifier);
+    let first = keys.iter().find(|key| pinned(key)).ok_or(KeysError::Untrusted)?;
+    if first.from > size {
+        return Err(KeysError::Unused(first.from));
+    }
+    let listed = |pin: &Verifier| keys.iter().any(|key| key.verifier == *pin);
+    let passed_over = pins.iter().find(|pin| pin.name() == first.verifier.name() && !listed(pin));
+    match passed_over.filter(|_| keys.last().is_some_and(|last| !pinned(last))) {
+        Some(pin) => Err(KeysError::OtherHeir(pin.vkey())),
+        None => Ok(true),
     }
 }
 

@@ -20,6 +20,8 @@ use crate::model::snapshot::{Fact, Population, Snapshot, Value};
 pub const DECISIONS: &str = "decisions/";
 /// Folder of what was seen, a file an entity type.
 pub const SNAPSHOT: &str = "snapshot/";
+/// The folder of the files of exceptions.
+pub const EXCEPTIONS: &str = "exceptions/";
 
 /// Everything one run leaves behind.
 pub struct RunRecord<'a> {

@@ -10,7 +10,8 @@ use std::io;
 use super::keys::{self, Key, KeysError, handover};
 use super::leaf::Leaf;
 use super::log::{
-    Appended, Appender, Checkpoint, CheckpointError, Head, LogError, NoteError, Signer, Verifier, compose, open, root_of,
+    Appended, Appender, Checkpoint, CheckpointError, Head, LogError, NoteError, Signer, Tiles, Verifier, compose, open, root_of,
+    verify_consistency,
 };
 use crate::model::blob::Blob;
 use crate::model::time::Timestamp;
@@ -30,6 +31,7 @@ pub struct Ledger {
     origin: String,
     signer: Option<Signer>,
     before: Option<Signer>,
+    trust: Vec<Verifier>,
 }
 
 /// Why a log cannot be continued.
@@ -53,6 +55,12 @@ pub enum LedgerError {
     NoKey(String),
     /// The key is not the one in force, and the one in force is not there to hand over.
     OtherKey(String),
+    /// The log has this many entries, and had that many when it was seen before.
+    Shorter(u64, u64),
+    /// The log is not the one of which this many entries were seen before.
+    Parted(u64),
+    /// None of the keys that whoever verifies trusts has signed the log that is there.
+    Forgotten(KeysError),
 }
 
 impl fmt::Display for LedgerError {
@@ -69,6 +77,12 @@ impl fmt::Display for LedgerError {
             Self::OtherKey(key) => {
                 write!(f, "the log is signed by `{key}`, which must be the value before the one in force to hand over")
             }
+            Self::Shorter(has, had) => write!(f, "the log has {has} entries, and had {had} when it was seen here before"),
+            Self::Parted(size) => write!(f, "the log is not the one whose {size} entries were seen here before"),
+            Self::Forgotten(_) => f.write_str(
+                "no key in `trust` signed the log that is there, so that somebody may have put another in its place; if none of them ever \
+                 signed, take them out of `trust` until one has",
+            ),
         }
     }
 }
@@ -79,9 +93,9 @@ impl std::error::Error for LedgerError {
             Self::Read(error) => Some(error),
             Self::Checkpoint(error) => Some(error),
             Self::Note(error) => Some(error),
-            Self::Keys(error) => Some(error),
+            Self::Keys(error) | Self::Forgotten(error) => Some(error),
             Self::Log(error) => Some(error),
-            Self::Lacks(_) | Self::Origin(_) | Self::NoKey(_) | Self::OtherKey(_) => None,
+            Self::Lacks(_) | Self::Origin(_) | Self::NoKey(_) | Self::OtherKey(_) | Self::Shorter(..) | Self::Parted(_) => None,
         }
     }
 }
@@ -156,12 +170,31 @@ pub fn standing(file: &[u8], verifiers: &[Verifier]) -> Result<Standing, LedgerE
     Ok(Standing { origin: checkpoint.origin().to_owned(), head: *checkpoint.head(), received })
 }
 
+/// Proves from its tiles that the log of `now` goes on from what it was at `seen`; `read` gives them.
+///
+/// # Errors
+/// When it is shorter, or another, or the tiles cannot be read.
+pub fn goes_on(now: &Head, seen: &Head, read: impl FnMut(&str) -> io::Result<Option<Vec<u8>>>) -> Result<(), LedgerError> {
+    if seen.size > now.size {
+        return Err(LedgerError::Shorter(now.size, seen.size));
+    }
+    let proof = Tiles::new(now.size, read).prove_consistency(seen.size)?;
+    verify_consistency(seen, now, &proof).map_err(|_| LedgerError::Parted(seen.size))
+}
+
 impl Ledger {
     /// The log `origin`. Without a `signer` its checkpoints are not signed and show no more than that they agree with each other.
     /// `before` is the key that `signer` takes over from, while that may be new.
     #[must_use]
     pub fn new(origin: String, signer: Option<Signer>, before: Option<Signer>) -> Self {
-        Self { origin, signer, before }
+        Self { origin, signer, before, trust: Vec::new() }
+    }
+
+    /// The same, of which whoever verifies trusts `pins`: one of them signed already, so what none of them signed is not gone on with. Otherwise
+    /// whoever takes all signatures away and writes what they like would have it signed by the next run.
+    #[must_use]
+    pub fn trusted_by(self, pins: Vec<Verifier>) -> Self {
+        Self { trust: pins, ..self }
     }
 
     /// The log continued by `leaves`, in their order, for a commit of `at`. `read` gives the files of the tree it goes on, by their
@@ -177,6 +210,9 @@ impl Ledger {
     ) -> Result<(Changes, Timestamp), LedgerError> {
         let keys = keys::read_all(&self.origin, &read)?;
         let before = self.before(&read, &keys)?;
+        if let Some(before) = before.as_ref().filter(|before| before.head.size > 0) {
+            keys::trusted(&keys, &self.trust, before.head.size).map_err(LedgerError::Forgotten)?;
+        }
         let (old, received) = before.map_or((empty(), at), |before| (before.head, before.received.max(at)));
         // Whole seconds, as git keeps them.
         let received = Timestamp::from_second(received.as_second()).unwrap_or(received);
@@ -185,6 +221,8 @@ impl Ledger {
             log.push(&leaf.entry())?;
         }
         let Appended { head, write, superseded } = log.finish();
+        let written = |path: &str| write.get(path).map_or_else(|| read(path), |bytes| Ok(Some(bytes.clone())));
+        goes_on(&head, &old, written)?;
         let mut changes: Changes = superseded.into_iter().map(|path| (path, None)).collect();
         changes.extend(write.into_iter().map(|(path, bytes)| (path, Some(bytes.into()))));
         if let Some((path, note)) = self.key_file(&keys, old.size, head.size)? {

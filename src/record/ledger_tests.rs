@@ -125,9 +125,79 @@ fn only_the_key_in_force_or_its_heir_goes_on() {
     );
     assert_eq!(keys::in_force(&keys, 1), keys.first());
     assert_eq!(keys::in_force(&keys, 2), keys.last());
-    assert!(keys::trusted(&keys, &[signer(1).verifier().clone()]).unwrap());
-    assert!(!keys::trusted(&keys, &[]).unwrap());
-    assert!(keys::trusted(&keys, &[signer(5).verifier().clone()]).is_err());
+}
+
+#[test]
+fn a_key_is_believed_for_what_it_or_one_after_it_signed() {
+    let files = Files::default();
+    let key = |seed: u8, before: Option<u8>| Ledger::new("log".to_owned(), Some(signer(seed)), before.map(signer));
+    files.extended(&key(1, None), &leaves(0, 2), at(0)).unwrap();
+    files.extended(&key(2, Some(1)), &leaves(2, 2), at(1)).unwrap();
+    files.extended(&key(3, Some(2)), &leaves(4, 2), at(2)).unwrap();
+    let keys = keys::read_all("log", |path| files.read(path)).unwrap();
+    assert_eq!(keys.iter().map(|key| key.from).collect::<Vec<_>>(), [0, 4, 6]);
+    let trusted = |seeds: &[u8], size: u64| {
+        let pins: Vec<Verifier> = seeds.iter().map(|seed| signer(*seed).verifier().clone()).collect();
+        keys::trusted(&keys, &pins, size).map_err(|error| error.to_string())
+    };
+    assert_eq!(trusted(&[], 6), Ok(false));
+    for pins in [&[1][..], &[2], &[3], &[1, 3], &[3, 1], &[2, 3]] {
+        assert_eq!(trusted(pins, 6), Ok(true), "{pins:?}");
+    }
+    assert_eq!(trusted(&[5], 6), Err("no key of the log is the one that is trusted".to_owned()));
+    let unused = "the key that is trusted signs from entry 4 on, and neither it nor one after it signed what is there";
+    assert_eq!(trusted(&[2], 3), Err(unused.to_owned()));
+    // Of two keys that are trusted, the older handed over to a third, and the newer is nowhere.
+    let past = format!("the log was handed over to another key than `{}`, which is trusted", signer(7).verifier().vkey());
+    assert_eq!((trusted(&[1, 7], 6), trusted(&[2, 7], 6)), (Err(past.clone()), Err(past)));
+    assert_eq!(trusted(&[3, 7], 6), Ok(true), "it may be the next");
+    assert_eq!(keys::fits(&keys, 5).unwrap_err().to_string(), "`keys/3` takes over from entry 6, and is kept in a log of 5");
+    assert!(keys::fits(&keys, 6).is_ok());
+}
+
+#[test]
+fn what_no_trusted_key_signed_is_not_gone_on_with() {
+    let key = |seed: Option<u8>, before: Option<u8>| Ledger::new("log".to_owned(), seed.map(signer), before.map(signer));
+    let pins = |seed: u8| vec![signer(seed).verifier().clone()];
+    // Somebody took every signature away and wrote what they liked; or has a key from before the one that is trusted.
+    for (forger, before) in [(key(None, None), None), (key(Some(1), None), Some(1))] {
+        let files = Files::default();
+        files.extended(&forger, &leaves(0, 2), at(0)).unwrap();
+        // Whether what is trusted is the key itself or one that handed over to it long ago.
+        for pin in [2, 3] {
+            let error = files.extended(&key(Some(2), before).trusted_by(pins(pin)), &leaves(2, 1), at(1)).unwrap_err();
+            assert!(matches!(&error, LedgerError::Forgotten(KeysError::Untrusted)), "{error}");
+            assert!(error.to_string().contains("take them out of `trust` until one has"), "{error}");
+        }
+        let size = |ledger: &Ledger, from: usize| files.extended(ledger, &leaves(from, 1), at(1)).map(|_| from).unwrap();
+        assert_eq!(size(&key(Some(2), before), 2), 2, "nobody trusts anything yet");
+        assert_eq!(size(&key(Some(2), before).trusted_by(pins(2)), 3), 3);
+        assert_eq!(size(&key(Some(4), Some(2)).trusted_by(pins(2)), 4), 4, "the next key, which is trusted by the one before");
+    }
+    let files = Files::default();
+    files.extended(&key(Some(2), None).trusted_by(pins(2)), &leaves(0, 1), at(0)).unwrap();
+    assert_eq!(standing(&files.read(CHECKPOINT).unwrap().unwrap(), &pins(2)).unwrap().head.size, 1, "an empty log is begun");
+}
+
+#[test]
+fn that_a_log_goes_on_from_what_was_seen_is_proved_from_its_tiles() {
+    let files = Files::default();
+    let mut seen = vec![empty()];
+    for (from, count) in [(0, 3), (3, 250), (253, 3), (256, 60)] {
+        files.extended(&signed(), &leaves(from, count), at(0)).unwrap();
+        seen.push(files.standing().head);
+    }
+    let now = files.standing().head;
+    let told = |now: &Head, seen: &Head| goes_on(now, seen, |path| files.read(path)).map_err(|error| error.to_string());
+    assert!(seen.iter().all(|seen| told(&now, seen) == Ok(())), "{seen:?}");
+    assert_eq!(told(&seen[2], &now), Err("the log has 253 entries, and had 316 when it was seen here before".to_owned()));
+    for other in &seen[1..] {
+        let other = Head { root: [7; 32], ..*other };
+        assert_eq!(told(&now, &other), Err(format!("the log is not the one whose {} entries were seen here before", other.size)));
+    }
+    // A tile below what was seen that holds other hashes proves nothing.
+    files.0.borrow_mut().insert("log/tile/0/000".to_owned(), vec![7; 256 * 32]);
+    assert!(told(&now, &seen[2]).is_err());
 }
 
 #[test]

@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::canonical::{self, NotCanonical};
+use crate::model::blob::Blob;
+use crate::model::catalog::Credential;
+use crate::model::id::CredentialId;
 use crate::model::snapshot::{CONSUMER_ENTITY, Fact, ROTATION_ENTITY, Resource, Snapshot};
 
 /// Attributes of a rotation that tell of its life, each written once by its rotation.
@@ -13,27 +17,62 @@ const TOLD: [&str; 12] =
 
 /// One file a version in force, by path: what is known of it, and who was seen to run it.
 pub(super) fn lives(snapshot: &Snapshot) -> BTreeMap<String, Json> {
-    let of = |entity: &'static str| {
-        let populations = snapshot.populations.iter().filter(move |population| population.entity.as_str() == entity);
-        populations.flat_map(|population| population.resources.iter())
-    };
     let life = |rotation: &Resource| {
         let (credential, version) = (rotation.text("credential")?, rotation.text("generation")?);
         let mut life: Map<String, Json> =
             TOLD.iter().filter_map(|name| Some(((*name).to_owned(), told(rotation.get(name)?)))).collect();
         life.extend(before_valid(rotation).map(|seconds| ("before_valid_seconds".to_owned(), json!(seconds))));
-        let runs =
-            |consumer: &&Resource| consumer.text("credential") == Some(credential) && consumer.text("running") == Some(version);
-        let mut consumers: Vec<&str> = of(CONSUMER_ENTITY).filter(runs).filter_map(|consumer| consumer.text("consumer")).collect();
-        consumers.sort_unstable();
         life.extend([
             ("credential".to_owned(), json!(credential)),
             ("version".to_owned(), json!(version)),
-            ("run_by".to_owned(), json!(consumers)),
+            ("run_by".to_owned(), json!(run_by(snapshot, credential, version))),
         ]);
-        Some((format!("rotations/{credential}/{version}.json"), Json::Object(life)))
+        Some((path(credential, version), Json::Object(life)))
     };
-    of(ROTATION_ENTITY).filter_map(life).collect()
+    of(snapshot, ROTATION_ENTITY).filter_map(life).collect()
+}
+
+/// The same of versions that slm made and nobody validates, as far as the lists of secrets tell of them: nothing is asked for a rotation
+/// that leaves nothing to be ended, so that it is not known what came before.
+///
+/// # Errors
+/// When something in it has no canonical form.
+pub fn unvalidated(
+    snapshot: &Snapshot,
+    credentials: &BTreeMap<CredentialId, Credential>,
+) -> Result<BTreeMap<String, Blob>, NotCanonical> {
+    let life = |credential: &Credential| {
+        let populations = snapshot.populations.iter().filter(|population| credential.secret.is_in(population));
+        let mut secrets = populations.flat_map(|population| population.resources.iter());
+        let secret = secrets.find(|secret| secret.text("name") == Some(&credential.secret.name))?;
+        let (version, made) = (secret.text("version")?, secret.instant("last_rotated")?);
+        let id = credential.id.as_str();
+        let told = json!({ "credential": id, "version": version, "made": made, "run_by": run_by(snapshot, id, version) });
+        Some(canonical::json(&told).map(|bytes| (path(id, version), Blob::from(bytes))))
+    };
+    let ours = |credential: &&Credential| {
+        let (kind, can) = (&credential.rotator, credential.rotator.capabilities());
+        kind.by_hand().is_none() && kind.aws_managed().is_none() && !can.validated() && !can.staged()
+    };
+    credentials.values().filter(ours).filter_map(life).collect()
+}
+
+fn of<'a>(snapshot: &'a Snapshot, entity: &'static str) -> impl Iterator<Item = &'a Resource> {
+    let populations = snapshot.populations.iter().filter(move |population| population.entity.as_str() == entity);
+    populations.flat_map(|population| population.resources.iter())
+}
+
+/// Consumers that were seen to run `version` of `credential`.
+fn run_by<'a>(snapshot: &'a Snapshot, credential: &str, version: &str) -> Vec<&'a str> {
+    let runs = |consumer: &&Resource| consumer.text("credential") == Some(credential) && consumer.text("running") == Some(version);
+    let mut consumers: Vec<&str> =
+        of(snapshot, CONSUMER_ENTITY).filter(runs).filter_map(|consumer| consumer.text("consumer")).collect();
+    consumers.sort_unstable();
+    consumers
+}
+
+fn path(credential: &str, version: &str) -> String {
+    format!("rotations/{credential}/{version}.json")
 }
 
 /// For how long the value before was valid: from when its version was made until it was refused, or else disabled.
@@ -54,6 +93,7 @@ fn told(fact: Fact<'_>) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::rotator::{Observe, RotatorConfig};
     use crate::model::snapshot::{Completeness, Population, Value};
     use crate::model::time::Timestamp;
 
@@ -121,6 +161,37 @@ mod tests {
         assert_eq!(valid(&[("disabled", at(150)), ("refused", at(160))]), Some(json!(60)));
         let life = of(&[]);
         assert_eq!((&life["attempt"], &life["verdict"]), (&json!(2), &json!("approve")));
+    }
+
+    #[test]
+    fn what_nobody_validates_has_a_life_as_far_as_a_list_tells_and_what_a_person_stores_has_none() {
+        let at = |second| Value::Time(Timestamp::new(second, 0).unwrap());
+        let secret = |name: &str, more: &[(&str, Value)]| {
+            let facts: Vec<(&str, Value)> = [("name", text(name))].into_iter().chain(more.iter().cloned()).collect();
+            resource(name, &facts)
+        };
+        let made = [("version", text("v2")), ("last_rotated", at(10))];
+        let consumer = |id: &str, running: &str| {
+            resource(id, &[("credential", text("a")), ("consumer", text(id)), ("running", text(running))])
+        };
+        let mut seen = snapshot(Vec::new(), vec![consumer("new", "v2"), consumer("old", "v1")]);
+        let secrets =
+            vec![secret("app/a", &made), secret("app/b", &made), secret("app/none", &[]), secret("app/undated", &made[..1])];
+        seen.populations.push(Population {
+            source: "local".into(),
+            scope: ".".into(),
+            entity: "Vault::Secret".into(),
+            completeness: Completeness::Complete,
+            resources: secrets.into(),
+        });
+        let mut all: BTreeMap<CredentialId, Credential> =
+            ["a", "b", "none", "undated", "unseen"].map(|id| (id.into(), crate::model::made::credential(id))).into();
+        all.get_mut("b").unwrap().rotator = RotatorConfig::Observe(Observe::default());
+        let lives = unvalidated(&seen, &all).unwrap();
+        assert_eq!(lives.keys().collect::<Vec<_>>(), ["rotations/a/v2.json"]);
+        let told: Json = serde_json::from_slice(&lives["rotations/a/v2.json"].bytes().unwrap()).unwrap();
+        let want = json!({ "credential": "a", "version": "v2", "made": "1970-01-01T00:00:10Z", "run_by": ["new"] });
+        assert_eq!(told, want);
     }
 
     #[test]

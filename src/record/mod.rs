@@ -2,6 +2,8 @@
 
 pub mod anchored;
 pub mod bundle;
+pub mod bundle_runs;
+pub mod cadence;
 pub mod canonical;
 pub mod changes;
 pub mod findings;
@@ -17,7 +19,9 @@ pub mod past;
 pub mod period;
 pub mod reread;
 pub mod sample;
+pub mod seen;
 pub mod timestamp;
 pub mod verify;
 
-pub use layout::{DECISIONS, RunRecord, SNAPSHOT, artefacts, decisions_path, line, snapshot_path};
+pub use layout::{DECISIONS, EXCEPTIONS, RunRecord, SNAPSHOT, artefacts, decisions_path, line, snapshot_path};
+pub use lives::unvalidated;

@@ -14,6 +14,7 @@ use crate::model::outcome::{Fate, Outcome, Run};
 use crate::model::past::Said;
 use crate::model::period::{RunNote, Seen};
 use crate::model::receipt::Receipt;
+use crate::model::reconcile::Reconciled;
 use crate::model::segregation::Segregation;
 use crate::model::snapshot::{Attribute, Completeness, Population, Resource, Snapshot, Value};
 use crate::model::time::Timestamp;
@@ -64,6 +65,8 @@ pub struct RunFile {
 struct RunResult {
     #[serde(default)]
     segregation: Vec<Segregation>,
+    #[serde(default)]
+    reconciled: Vec<Reconciled>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -128,6 +131,13 @@ impl RunFile {
         self.populations.iter().map(|head| snapshot_path(&head.entity)).collect()
     }
 
+    /// The same run as if it had looked at nothing but `entities`.
+    #[must_use]
+    pub fn only(mut self, entities: &[&str]) -> Self {
+        self.populations.retain(|head| entities.contains(&head.entity.as_str()));
+        self
+    }
+
     /// What it saw, from `files` by [`RunFile::snapshot_paths`].
     ///
     /// # Errors
@@ -175,6 +185,7 @@ impl RunFile {
             config,
             callers: self.receipts.iter().map(caller).collect(),
             seen: self.seen().collect(),
+            reconciled: self.result.as_ref().map(|result| result.reconciled.clone()).unwrap_or_default(),
             unfinished: outcomes.map(unfinished).unwrap_or_default(),
         }
     }
@@ -381,6 +392,8 @@ mod tests {
         assert_eq!(recorded(false).0.judged, None);
         let seen: Vec<_> = run.seen().map(|one| (one.source, one.completeness.is_complete(), one.members)).collect();
         assert_eq!(seen, [("a".into(), true, 2), ("b".into(), false, 1), ("a".into(), true, 0)]);
+        let users = run.clone().only(&["Aws::User"]).snapshot(&files).unwrap();
+        assert_eq!(users.populations, snapshot().populations[2..]);
         let gone = run.snapshot(&BTreeMap::new()).unwrap_err();
         assert_eq!(gone.to_string(), "`snapshot/Aws.Secret.jsonl` is not as slm writes it");
     }

@@ -36,6 +36,7 @@ fn run(day: i64, seen: Option<(bool, u64)>) -> RunNote {
         config: "c".to_owned(),
         callers: BTreeMap::new(),
         seen: seen.into_iter().collect(),
+        reconciled: Vec::new(),
         unfinished: Vec::new(),
     }
 }

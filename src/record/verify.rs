@@ -13,12 +13,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::keys::{self, Key};
 use super::leaf::{Leaf, hex};
-use super::ledger::{self, CHECKPOINT, LedgerError, Standing};
-use super::log::{Frontier, Growing, Hash, Head, Verifier, entries, leaf_hash};
+use super::ledger::{self, CHECKPOINT, FOLDER, LedgerError, Standing};
+use super::log::{Frontier, Growing, Hash, Head, Verifier, entries, grown, leaf_hash, signature_lines};
+use super::seen;
 use crate::model::time::Timestamp;
 
 /// Folders of what is written once: a file there never changes.
-const ONCE: [&str; 4] = ["runs/", "raw/", "plans/", "anchors/"];
+pub(super) const ONCE: [&str; 4] = ["runs/", "raw/", "plans/", "anchors/"];
 
 /// How a file came into a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,16 @@ pub enum How {
     Modified,
     /// It is gone.
     Deleted,
+    /// It is there and is no plain file: a link, a program, a repository of its own, a folder without anything in it.
+    Strange,
+}
+
+impl How {
+    /// Whether there are bytes to look at.
+    #[must_use]
+    pub fn is_file(self) -> bool {
+        matches!(self, Self::Added | Self::Modified)
+    }
 }
 
 /// One file that a commit changes, outside the log.
@@ -36,7 +47,7 @@ pub enum How {
 pub struct Changed {
     /// How.
     pub how: How,
-    /// The leaf that it must have; of one that is gone only the path counts.
+    /// The leaf that it must have; of one that is gone, or is no plain file, only the path counts.
     pub leaf: Leaf,
 }
 
@@ -56,6 +67,10 @@ pub struct Step<'a> {
     pub changed: Vec<Changed>,
     /// The file of the run that the message names, when there is one: its path and its bytes.
     pub run: Option<(String, Vec<u8>)>,
+    /// What it changes below `log/`, by path there; of the first with a log, everything that is there.
+    pub log: Vec<(How, String)>,
+    /// Whether such a file has these bytes.
+    pub is: &'a dyn Fn(&str, &[u8]) -> bool,
     /// Files of the log in its tree, by their path below `log/`.
     pub read: &'a dyn Fn(&str) -> io::Result<Option<Vec<u8>>>,
 }
@@ -93,6 +108,19 @@ pub struct Remark {
 #[derive(Deserialize)]
 struct RunFile {
     run: RunHead,
+    #[serde(default)]
+    result: RunResult,
+}
+
+#[derive(Default, Deserialize)]
+struct RunResult {
+    #[serde(default)]
+    outcomes: Vec<RunOutcome>,
+}
+
+#[derive(Deserialize)]
+struct RunOutcome {
+    fate: serde_json::Value,
 }
 
 #[derive(Deserialize)]
@@ -150,6 +178,7 @@ impl Chain {
         if step.parents > 1 || (step.parents == 0 && !self.heads.is_empty()) {
             return Err(("slm::evidence-not-one-line", "the commit does not go on one other".to_owned()));
         }
+        let before_keys = self.keys.len();
         let (standing, sha256) = self.standing(step)?;
         self.changes(step)?;
         let before = self.log.tree().clone();
@@ -159,6 +188,7 @@ impl Chain {
         if self.log.tree().head() != standing.head {
             return Err(difference(step, &before, &standing.head));
         }
+        self.below_log(step, before.size(), before_keys)?;
         self.dates(step, &standing)?;
         self.artefacts += step.changed.len() as u64;
         self.bytes += step.changed.iter().map(|changed| changed.leaf.bytes).sum::<u64>();
@@ -184,12 +214,37 @@ impl Chain {
         if !keys.starts_with(&self.keys) {
             return Err(("slm::evidence-bad-key", "a key of the log is another than before".to_owned()));
         }
+        self.handed_over(&keys, claimed.head.size)?;
         self.keys = keys;
         // A key says from which size on it signs; before the first, nobody does.
         let signer: Vec<Verifier> =
             keys::in_force(&self.keys, claimed.head.size).map(|key| key.verifier.clone()).into_iter().collect();
         let standing = ledger::standing(&file, &signer).map_err(|error| ("slm::evidence-bad-signature", with_cause(&error)))?;
+        if signature_lines(&file) != signer.len() {
+            let what =
+                format!("`log/checkpoint` has {} lines of signatures, and slm writes {}", signature_lines(&file), signer.len());
+            return Err(("slm::evidence-bad-checkpoint", what));
+        }
         Ok((standing, Sha256::digest(&file).into()))
+    }
+
+    /// A new key of `keys` signs the very commit of `size` entries that brings it; only that of the first commit says that it signs everything.
+    fn handed_over(&mut self, keys: &[Key], size: u64) -> Result<(), (&'static str, String)> {
+        for (number, key) in (1..).zip(keys).skip(self.keys.len()) {
+            let everything = self.heads.is_empty() && key.from == 0;
+            if key.from != size && !everything {
+                let what =
+                    format!("`{FOLDER}{}` takes over from entry {}, and comes with entry {size}", keys::path(number), key.from);
+                return Err(("slm::evidence-bad-key", what));
+            }
+            if number == 1 && !everything {
+                let what = format!(
+                    "nobody signed before entry {size}: until then the dates of commits are the word of whoever wrote them"
+                );
+                self.remarks.push(Remark { code: "slm::evidence-unsigned", what });
+            }
+        }
+        Ok(())
     }
 
     /// What is written once stays, and nothing goes.
@@ -198,6 +253,12 @@ impl Chain {
             let once = ONCE.iter().any(|folder| leaf.path.starts_with(folder));
             match how {
                 How::Deleted => return Err(("slm::evidence-deleted", format!("`{}` is gone", leaf.path))),
+                How::Strange => {
+                    return Err((
+                        "slm::evidence-strange-file",
+                        format!("`{}` is no plain file, and slm writes no other", leaf.path),
+                    ));
+                }
                 How::Modified if once => {
                     return Err((
                         "slm::evidence-rewritten",
@@ -222,13 +283,20 @@ impl Chain {
         let Some((path, file)) = &step.run else {
             return Err(("slm::evidence-no-run", "it holds no file of the run that its message names".to_owned()));
         };
-        let Ok(RunFile { run: RunHead { id, at } }) = serde_json::from_slice(file) else {
+        let Ok(RunFile { run: RunHead { id, at }, result }) = serde_json::from_slice(file) else {
             return Err(("slm::evidence-bad-run", format!("`{path}` is not as slm writes it")));
         };
         // The first commit of a log has the runs of those before it as well.
         let runs = step.changed.iter().filter(|changed| run_id(&changed.leaf.path).is_some()).count();
         if run_id(path) != Some(id.as_str()) || (runs != 1 && !self.heads.is_empty()) {
             return Err(("slm::evidence-bad-run", format!("its run calls itself `{id}`, and the commit or the file does not")));
+        }
+        let (says, makes) = (step.message.trim_end(), message(&id, &result));
+        if says != makes {
+            return Err((
+                "slm::evidence-bad-run",
+                format!("its message is `{}`, and its run makes it `{makes}`", says.escape_debug()),
+            ));
         }
         if !self.known.insert(id.clone()) {
             return Err(("slm::evidence-run-twice", format!("the run `{id}` is there already")));
@@ -246,6 +314,40 @@ impl Chain {
         }
         self.runs.push((id, at));
         Ok(())
+    }
+
+    /// That below `log/` nothing is changed but what more entries than `size` and more keys than `keys` make.
+    fn below_log(&self, step: &Step<'_>, size: u64, keys: usize) -> Result<(), (&'static str, String)> {
+        let strange = |path: &str, what: &str| Err(("slm::evidence-strange-file", format!("`{FOLDER}{path}` {what}")));
+        let bad = |path: &str, what: &str| Err(("slm::evidence-bad-tile", format!("`{FOLDER}{path}` {what}")));
+        let (mut come, mut go) = grown(size, self.head().size);
+        come.extend((1..).take(self.keys.len()).skip(keys).map(keys::path));
+        come.extend(self.heads.is_empty().then(|| CHECKPOINT.to_owned()));
+        for (how, path) in &step.log {
+            match how {
+                How::Modified if path == CHECKPOINT => {}
+                How::Added if come.remove(path) => {}
+                How::Deleted if go.remove(path) => {}
+                How::Added => return strange(path, "is no file of the log"),
+                How::Strange => return strange(path, "is no plain file"),
+                How::Modified | How::Deleted if !path.starts_with("tile/") => {
+                    return strange(path, "was written once, and is another or gone");
+                }
+                How::Modified => return bad(path, "was full, or is as before, and has other bytes"),
+                How::Deleted => return bad(path, "is gone"),
+            }
+        }
+        if let Some(path) = come.first() {
+            return bad(path, "is not there");
+        }
+        if let Some(path) = go.first() {
+            return strange(path, "is left from before");
+        }
+        let changed = |path: &str| step.log.iter().any(|(_, changed)| changed == path);
+        match self.log.partial().iter().find(|(path, bytes)| changed(path) && !(step.is)(path, bytes)) {
+            Some((path, _)) => bad(path, "does not hold what its entries make it"),
+            None => Ok(()),
+        }
     }
 
     /// The log as of the last commit followed.
@@ -314,22 +416,36 @@ impl Chain {
     /// # Errors
     /// When it is shorter by now, or another.
     pub fn extends(&self, seen: &Standing) -> Result<(), Finding> {
-        let head = self.head();
-        if self.origin.as_ref().is_some_and(|origin| *origin != seen.origin) {
-            let what =
-                format!("the log is `{}`, and what was seen before is `{}`", self.origin.clone().unwrap_or_default(), seen.origin);
-            return Err(Finding::of_all("slm::evidence-other-log", what));
+        let origin = self.origin.as_deref().unwrap_or(&seen.origin);
+        let at = |size: u64| self.heads.iter().find(|head| head.size == size).copied();
+        seen::goes_on(origin, &self.head(), at, seen)
+    }
+}
+
+/// That a commit from before the log changes what was there as one with a log may: nothing that is written once goes or is another, and decisions
+/// and what was seen come with a run. So whatever run is shown there is in the log, which began with everything that was there; `changed` are
+/// its files, and `begins` is true of the commit with which the log begins.
+///
+/// # Errors
+/// The first that is not so.
+pub fn before_log(changed: &[(How, &str)], begins: bool) -> Result<(), (&'static str, String)> {
+    for (how, path) in changed {
+        let once = ONCE.iter().any(|folder| path.starts_with(folder));
+        match how {
+            How::Strange => {
+                return Err(("slm::evidence-strange-file", format!("`{path}` is no plain file, and slm writes no other")));
+            }
+            How::Deleted if once => return Err(("slm::evidence-deleted", format!("`{path}` is gone"))),
+            How::Modified if once => {
+                return Err(("slm::evidence-rewritten", format!("`{path}` was there before and is never written twice")));
+            }
+            How::Added | How::Modified | How::Deleted => {}
         }
-        if seen.head.size > head.size {
-            let what =
-                format!("the log has {} entries, and had {} when it was seen at {}", head.size, seen.head.size, seen.received);
-            return Err(Finding::of_all("slm::evidence-truncated", what));
-        }
-        if seen.head.size > 0 && !self.heads.contains(&seen.head) {
-            let what = format!("the log is not the one whose {} entries were seen at {}", seen.head.size, seen.received);
-            return Err(Finding::of_all("slm::evidence-forked", what));
-        }
-        Ok(())
+    }
+    let judged = changed.iter().find(|(_, path)| ["decisions/", "snapshot/"].iter().any(|folder| path.starts_with(folder)));
+    match judged.filter(|_| !begins && !changed.iter().any(|(_, path)| run_id(path).is_some())) {
+        Some((_, path)) => Err(("slm::evidence-no-run", format!("`{path}` is another, and no run comes with it"))),
+        None => Ok(()),
     }
 }
 
@@ -337,6 +453,12 @@ impl Chain {
 #[must_use]
 pub fn run_id(path: &str) -> Option<&str> {
     path.strip_prefix("runs/")?.strip_suffix(".json")?.rsplit('/').next()
+}
+
+/// What slm says of a run in its commit.
+fn message(id: &str, result: &RunResult) -> String {
+    let done = result.outcomes.iter().filter(|outcome| outcome.fate == "done").count();
+    format!("run {id}: {done} of {} actions done", result.outcomes.len())
 }
 
 fn with_cause(error: &dyn std::error::Error) -> String {

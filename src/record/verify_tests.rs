@@ -33,8 +33,15 @@ struct Run<'a> {
     message: &'a str,
 }
 
-const RUN: Run<'static> =
-    Run { id: "r1", file: "runs/r1.json", began: 0, author: 0, recorded: 60, committer: 60, message: "run r1: 0 of 0" };
+const RUN: Run<'static> = Run {
+    id: "r1",
+    file: "runs/r1.json",
+    began: 0,
+    author: 0,
+    recorded: 60,
+    committer: 60,
+    message: "run r1: 0 of 0 actions done",
+};
 
 impl World {
     fn new() -> Self {
@@ -51,11 +58,14 @@ impl World {
         let leaf = Leaf::of(file, text.as_bytes());
         let how = if self.files.borrow().contains_key(file) { How::Modified } else { How::Added };
         let (changes, _): (Changes, _) = ledger.extend(|path| self.read(path), std::slice::from_ref(&leaf), at(recorded)).unwrap();
+        let mut log = Vec::new();
         for (path, blob) in changes {
-            match blob {
-                Some(blob) => drop(self.files.borrow_mut().insert(path, blob.bytes().unwrap().into_owned())),
-                None => drop(self.files.borrow_mut().remove(&path)),
-            }
+            let below = path[FOLDER.len()..].to_owned();
+            let had = match blob {
+                Some(blob) => self.files.borrow_mut().insert(path, blob.bytes().unwrap().into_owned()).map(|_| How::Modified),
+                None => self.files.borrow_mut().remove(&path).map(|_| How::Deleted),
+            };
+            log.push((had.unwrap_or(How::Added), below));
         }
         self.files.borrow_mut().insert(file.to_owned(), text.clone().into_bytes());
         let commit = format!("{:040}", self.commits);
@@ -69,6 +79,8 @@ impl World {
             parents: usize::from(self.commits > 0),
             changed: vec![Changed { how, leaf }],
             run: message.contains(run_id(file).unwrap_or("none")).then(|| (file.to_owned(), text.into_bytes())),
+            log,
+            is: &|path, bytes| read(path).is_ok_and(|file| file.as_deref() == Some(bytes)),
             read: &read,
         };
         self.commits += 1;
@@ -81,7 +93,15 @@ fn ledger() -> Ledger {
 }
 
 fn second() -> Run<'static> {
-    Run { id: "r2", file: "runs/r2.json", began: 100, author: 100, recorded: 160, committer: 160, message: "run r2: 0 of 0" }
+    Run {
+        id: "r2",
+        file: "runs/r2.json",
+        began: 100,
+        author: 100,
+        recorded: 160,
+        committer: 160,
+        message: "run r2: 0 of 0 actions done",
+    }
 }
 
 #[test]
@@ -123,9 +143,14 @@ fn a_run_that_is_recorded_a_day_late_is_remarked() {
 fn a_run_is_recorded_once_under_its_own_name() {
     for (run, code) in [
         (Run { message: "run r9", ..second() }, "slm::evidence-no-run"),
-        (Run { file: "runs/r3.json", message: "run r3", ..second() }, "slm::evidence-bad-run"),
+        (Run { file: "runs/r3.json", message: "run r3: 0 of 0 actions done", ..second() }, "slm::evidence-bad-run"),
         (Run { file: "elsewhere/r2.json", ..second() }, "slm::evidence-no-run"),
-        (Run { id: "r1", file: "runs/again/r1.json", message: "run r1", ..second() }, "slm::evidence-run-twice"),
+        (Run { message: "run r2: 1 of 1 actions done", ..second() }, "slm::evidence-bad-run"),
+        (Run { message: "run r2: 0 of 0 actions done\n\nand more", ..second() }, "slm::evidence-bad-run"),
+        (
+            Run { id: "r1", file: "runs/again/r1.json", message: "run r1: 0 of 0 actions done", ..second() },
+            "slm::evidence-run-twice",
+        ),
         (Run { id: "r1", file: "runs/r1.json", message: "run r1", ..second() }, "slm::evidence-rewritten"),
     ] {
         let mut world = World::new();
@@ -150,6 +175,83 @@ fn a_key_is_followed_when_the_one_before_signed_that() {
     world.files.borrow_mut().insert("log/keys/2".to_owned(), alone.into_bytes());
     let failed = Ledger::new("log".to_owned(), Some(signer(2)), None).extend(|path| world.read(path), &[], at(0));
     assert!(matches!(failed, Err(LedgerError::Keys(_))));
+}
+
+#[test]
+fn a_key_comes_with_the_entry_from_which_on_it_signs() {
+    // Of another log of the same keys, and of the right size there.
+    for from in [1, 3, 7] {
+        let mut world = World::new();
+        world.commit(&RUN, &ledger()).unwrap();
+        let note = handover("log", 2, &signer(2), from, Some(&signer(1))).unwrap();
+        world.files.borrow_mut().insert("log/keys/2".to_owned(), note.into_bytes());
+        let read = |path: &str| world.read(path);
+        let keys = keys::read_all("log", read).unwrap();
+        let error = world.chain.handed_over(&keys, 2).unwrap_err();
+        assert_eq!(error.0, "slm::evidence-bad-key");
+        assert_eq!(error.1, format!("`log/keys/2` takes over from entry {from}, and comes with entry 2"));
+    }
+    // A log that was begun without a key says so once.
+    let mut world = World::new();
+    world.commit(&RUN, &Ledger::new("log".to_owned(), None, None)).unwrap();
+    world.commit(&second(), &ledger()).unwrap();
+    let codes: Vec<&str> = world.chain.remarks().iter().map(|remark| remark.code).collect();
+    assert_eq!(codes, ["slm::evidence-unsigned"]);
+}
+
+#[test]
+fn what_a_commit_says_is_counted_from_the_outcomes_in_its_run() {
+    let says = |run: &str| {
+        let RunFile { run: RunHead { id, .. }, result } = serde_json::from_str(run).unwrap();
+        super::message(&id, &result)
+    };
+    let head = r#""run":{"at":"2026-11-18T00:00:00Z","id":"r1"}"#;
+    let outcomes = r#"[{"fate":"done"},{"fate":{"failed":"done"}},{"fate":"already-so"},{"fate":"done"}]"#;
+    assert_eq!(says(&format!("{{{head},\"result\":{{\"outcomes\":{outcomes}}}}}")), "run r1: 2 of 4 actions done");
+    assert_eq!(says(&format!("{{{head},\"result\":{{}}}}")), "run r1: 0 of 0 actions done");
+    assert_eq!(says(&format!("{{{head}}}")), "run r1: 0 of 0 actions done");
+}
+
+#[test]
+fn entries_that_are_not_in_the_order_of_their_paths_are_found_whoever_signed_them() {
+    let mut world = World::new();
+    world.commit(&RUN, &ledger()).unwrap();
+    let leaves = ["runs/r2.json", "raw/r2/1.json"].map(|path| Leaf::of(path, b"{}\n"));
+    let (files, _) = ledger().extend(|path| world.read(path), &leaves, at(160)).unwrap();
+    let files: BTreeMap<String, Vec<u8>> =
+        files.into_iter().filter_map(|(path, blob)| Some((path, blob?.bytes().unwrap().into_owned()))).collect();
+    let read = |path: &str| {
+        Ok(files.get(&format!("{FOLDER}{path}")).cloned().or(world.files.borrow().get(&format!("{FOLDER}{path}")).cloned()))
+    };
+    let mut changed: Vec<Changed> = leaves.iter().map(|leaf| Changed { how: How::Added, leaf: leaf.clone() }).collect();
+    changed.sort_by(|one, two| one.leaf.path.cmp(&two.leaf.path));
+    let step = Step {
+        commit: "c2",
+        message: "run r2: 0 of 0 actions done",
+        author: at(100),
+        committer: at(160),
+        parents: 1,
+        changed,
+        run: Some(("runs/r2.json".to_owned(), b"{}\n".to_vec())),
+        log: Vec::new(),
+        is: &|_, _| true,
+        read: &read,
+    };
+    let finding = world.chain.follow(&step).unwrap_err();
+    assert_eq!((finding.code, finding.commit.as_deref(), finding.since), ("slm::evidence-reordered", Some("c2"), Some(at(160))));
+}
+
+#[test]
+fn a_run_from_before_the_log_is_one_that_the_log_began_with() {
+    let told = |changed: &[(How, &str)], begins: bool| before_log(changed, begins).map_err(|(code, _)| code);
+    let run = [(How::Added, "runs/old.json"), (How::Modified, "decisions/A-1.jsonl"), (How::Added, "README.md")];
+    assert_eq!((told(&run, false), told(&run[1..], true), told(&run[2..], false)), (Ok(()), Ok(()), Ok(())));
+    assert_eq!(told(&run[1..], false), Err("slm::evidence-no-run"));
+    for begins in [false, true] {
+        assert_eq!(told(&[(How::Deleted, "runs/made-up.json")], begins), Err("slm::evidence-deleted"));
+        assert_eq!(told(&[(How::Modified, "raw/1.json")], begins), Err("slm::evidence-rewritten"));
+        assert_eq!(told(&[(How::Strange, "raw/1.json")], begins), Err("slm::evidence-strange-file"));
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Signatures of people as clauses.
 
+use super::exception;
 use crate::model::attestation::Signed;
 
 /// Whether it is signed, after a semicolon; nothing when it needs no signature.
@@ -16,6 +17,6 @@ pub fn words(signature: &Signed) -> String {
         Signed::Lapsed { covers } => format!("manual, signed last for {covers}"),
         Signed::Unapproved { covers } => format!("manual, for {covers} approved by nobody but its author"),
         Signed::Unfounded { covers, why } => format!("manual, signed for {covers} over what no run recorded: {why}"),
-        Signed::For { covers, approver, .. } => format!("signed for {covers} by {approver}"),
+        Signed::For { covers, approver, approval, .. } => format!("signed for {covers} by {approver}{}", exception::seen(approval)),
     }
 }

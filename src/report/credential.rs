@@ -59,6 +59,7 @@ fn phase(standing: &Standing) -> String {
         Phase::Unseen => "unknown: its store or its rotation was not seen whole".to_owned(),
         Phase::Empty => "it has no value yet; the next `slm apply` makes one".to_owned(),
         Phase::Prepared => "a new value is kept and not in force yet; `slm resume` goes on".to_owned(),
+        Phase::Spent => "no attempt at a new value is left; find out why none was put in force, then raise `attempts`".to_owned(),
         Phase::Rotating => {
             let until = standing.until.map_or_else(String::new, |until| format!(", and may take until {until}"));
             format!("AWS has begun to rotate it{until}")

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::words::{age, count};
+use crate::model::approval::Approval;
 use crate::model::exception::{Exceptions, Finding, Hollow, Standing};
 use crate::model::time::Timestamp;
 
@@ -22,7 +23,7 @@ pub fn findings(exceptions: &Exceptions, now: Timestamp) -> String {
 /// What is wrong with one, as a sentence.
 #[must_use]
 pub fn sentence(one: &Standing, finding: Finding, now: Timestamp) -> String {
-    let Standing { id, control, resource, requester, expires, lifts, .. } = one;
+    let Standing { id, control, resource, requester, approver, expires, lifts, approvals, .. } = one;
     match finding {
         Finding::ExpiredInUse => {
             let ago = age(*expires, now);
@@ -39,6 +40,22 @@ pub fn sentence(one: &Standing, finding: Finding, now: Timestamp) -> String {
         Finding::SelfApproved => {
             format!("Exception {id} was asked for and approved by {requester} on the branch; ask another person to approve it.")
         }
+        Finding::Unapproved => format!(
+            "Exception {id} says that {approver} approved it, and nobody but its author did when it was brought in; have another person approve it."
+        ),
+        Finding::RenewedUntold => format!(
+            "Exception {id} was approved {approvals} times, and its file does not say so; write the times before into `earlier`."
+        ),
+    }
+}
+
+/// What was seen of an approval, beside what the file says of it.
+#[must_use]
+pub fn seen(approval: &Approval) -> String {
+    match approval {
+        Approval::NotSeen => " by its file (not seen)".to_owned(),
+        Approval::Nobody => " by its file (seen: nobody but its author)".to_owned(),
+        Approval::By(who) => format!(" (seen: {who})"),
     }
 }
 
@@ -47,11 +64,14 @@ pub fn sentence(one: &Standing, finding: Finding, now: Timestamp) -> String {
 pub fn lifted(exceptions: &Exceptions, now: Timestamp) -> String {
     let mut text = String::new();
     for one in exceptions.standings.iter().filter(|one| one.lifts > 0) {
-        let Standing { id, control, resource, approver, ticket, expires, approvals, .. } = one;
+        let Standing { id, control, resource, approver, approval, ticket, expires, approvals, .. } = one;
         let left = age(now, *expires);
         let times = if *approvals > 1 { format!(", {}", count(*approvals as u64, "approval")) } else { String::new() };
-        let _ =
-            writeln!(text, "exception {id}: lifts {control} for {resource}, {ticket}, approved by {approver}{times}, {left} left");
+        let _ = writeln!(
+            text,
+            "exception {id}: lifts {control} for {resource}, {ticket}, approved by {approver}{}{times}, {left} left",
+            seen(approval)
+        );
     }
     text
 }

@@ -1,14 +1,19 @@
 //! One control or one resource in depth: status, the lines that decide it, observed values, limits, when it will change.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
 use super::words;
-use crate::model::assessment::{Assessment, Because, Decision, Subject};
+use crate::model::assessment::{Assessment, Because, Decision, Status, Subject};
 use crate::model::catalog::{Catalog, Control};
 use crate::model::snapshot::Resource;
 use crate::policy::{Bound, Rule, Rules};
+
+/// Decisions of one control that are told in depth, ten lines each; of more, these are the gravest.
+const IN_DEPTH: usize = 20;
 
 /// Decisions about `name`, a control id or a resource id.
 #[must_use]
@@ -43,20 +48,43 @@ impl std::fmt::Display for Line<'_> {
     }
 }
 
-/// The explanation for a terminal.
+/// The explanation for a terminal. Of a control that was judged for many, how many had which status and why, and the gravest in depth.
 #[must_use]
 pub fn human(all: &Explained<'_>) -> String {
     let mut text = String::new();
-    let mut last: Option<&Control> = None;
-    for decision in all.decisions {
-        let Some(control) = all.catalog.controls.get(&decision.control) else { continue };
-        if last.is_none_or(|shown| shown.id != control.id) {
-            head(&mut text, all, control);
-            last = Some(control);
+    for decisions in all.decisions.chunk_by(|one, next| one.control == next.control) {
+        let Some(control) = decisions.first().and_then(|one| all.catalog.controls.get(&one.control)) else { continue };
+        head(&mut text, all, control);
+        let mut shown: Vec<&Decision> = decisions.iter().collect();
+        if shown.len() > IN_DEPTH {
+            counted(&mut text, decisions);
+            shown.sort_by_key(|decision| Reverse(decision.status));
+            shown.truncate(IN_DEPTH);
         }
-        one(&mut text, all, control, decision);
+        for decision in &shown {
+            one(&mut text, all, control, decision);
+        }
+        let more = decisions.len().saturating_sub(shown.len());
+        if more > 0 {
+            let _ = writeln!(text, "  and {more} more: `--format json` has all, and `slm explain` of one by its id has that one");
+        }
     }
     text
+}
+
+/// How many have which status, and why, the gravest first.
+fn counted(text: &mut String, decisions: &[Decision]) {
+    let mut counts = BTreeMap::<(Reverse<Status>, String), u64>::new();
+    for decision in decisions {
+        *counts.entry((Reverse(decision.status), words::because(decision))).or_default() += 1;
+    }
+    let _ = writeln!(text, "  judged for {}:", decisions.len());
+    let line =
+        |((Reverse(status), why), count): ((Reverse<Status>, String), u64)| format!("{:<13} {count:>7}  {why}", status.word());
+    for line in words::bounded(counts.into_iter().map(line).collect(), "reason") {
+        let _ = writeln!(text, "    {line}");
+    }
+    text.push('\n');
 }
 
 fn head(text: &mut String, all: &Explained<'_>, control: &Control) {

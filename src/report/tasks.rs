@@ -34,7 +34,11 @@ pub fn mark(environment: &str) -> String {
 pub fn tasks(plan: &Plan, outcomes: &[Outcome], environment: &str) -> Vec<Task> {
     let mut all: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
     for action in &plan.actions {
-        if let ActionKind::EscalateCredential { credential, owner } = &action.kind {
+        // That no attempt is left holds a rotation as well, or will: one issue says it.
+        let held = |id| plan.held.iter().any(|held| held.kind.credential() == Some(id) && waits_for_a_person(&held.because));
+        if let ActionKind::EscalateCredential { credential, owner } = &action.kind
+            && !(matches!(action.reason, Reason::AttemptsSpent { .. }) && held(credential))
+        {
             let told = all
                 .entry(format!("manual/{credential}"))
                 .or_insert_with(|| (format!("{credential}: to be done by hand"), vec![format!("Owner: {}.", code(owner))]));
@@ -153,7 +157,7 @@ mod tests {
         );
         insta::assert_snapshot!(all[0].body, @r"
         <!-- slm:task:production:blocked/db -->
-        - 3 attempts are used up; a person must look
+        - all 3 attempts are used up; a person must look\: find out why none was put in force, then raise \`attempts\` of its \`\[policy\]\`
         - the slot is taken
 
         slm closes this by itself when it is no longer so.

@@ -1,14 +1,15 @@
 //! What was said of a control or a resource on a past day, and what it rests on.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
 use super::explain::{self, Explained};
 use super::words;
-use crate::model::assessment::{Decision, Subject};
+use crate::model::assessment::Subject;
 use crate::model::catalog::Exception;
-use crate::model::past::{Artefact, Authored, Noted, Said};
+use crate::model::past::{Artefact, Authored, Held, Noted, Said};
 use crate::model::period::RunNote;
 use crate::model::time::Timestamp;
 
@@ -24,6 +25,8 @@ pub struct Then<'a> {
     pub said: &'a [Said],
     /// What its rules say again of what it saw; `None` when they are not to be had.
     pub explained: Option<Explained<'a>>,
+    /// What later runs of the day asked for said, where that is not this one.
+    pub later: Option<&'a str>,
     /// Files that it rests on.
     pub artefacts: &'a [Artefact],
     /// Who made its config; `None` when that commit is not here.
@@ -42,31 +45,21 @@ pub fn human(then: &Then<'_>) -> String {
     let short = &commit[..12.min(commit.len())];
     let _ = writeln!(text, "As of {}, by run {id} ({verb}, slm {slm})", then.asked);
     let _ = writeln!(text, "  began {at}, recorded {received} as {short} on {}", then.branch);
+    if let Some(later) = then.later {
+        let _ = writeln!(text, "  {later}");
+    }
     change(&mut text, config, then.authored);
     text.push('\n');
     match &then.explained {
         Some(explained) => text.push_str(&explain::human(explained)),
         None => recorded(&mut text, then.said),
     }
-    for exception in exceptions(then) {
-        let _ = writeln!(
-            text,
-            "\n  exception {}  for {} of {}\n    asked for by {}, approved by {} at {}, until {}; ticket {}\n    because {}; meanwhile {}",
-            exception.id,
-            exception.control,
-            exception.resource,
-            exception.requester,
-            exception.approver,
-            exception.approved,
-            exception.expires,
-            exception.ticket,
-            exception.reason,
-            exception.compensating
-        );
+    for exception in words::bounded(exceptions(then).into_iter().map(told).collect(), "exception") {
+        let _ = writeln!(text, "\n  {exception}");
     }
     let _ = writeln!(text, "\n  rests on, in {short}:");
-    for Artefact { path, sha256, bytes } in then.artefacts {
-        let _ = writeln!(text, "    {sha256}  {path}  {bytes} bytes");
+    for artefact in words::bounded(then.artefacts.iter().map(kept).collect(), "file") {
+        let _ = writeln!(text, "    {artefact}");
     }
     for Noted { code, what } in then.findings {
         let _ = writeln!(text, "error[{code}]: {what}");
@@ -76,6 +69,23 @@ pub fn human(then: &Then<'_>) -> String {
     }
     if then.explained.is_some() && then.findings.is_empty() {
         text.push_str("  judged again: the rules of then say the same of what was seen then.\n");
+    }
+    text
+}
+
+fn told(exception: &Exception) -> String {
+    let Exception { id, control, resource, requester, approver, approved, expires, ticket, reason, compensating, .. } = exception;
+    format!(
+        "exception {id}  for {control} of {resource}\n    asked for by {requester}, by its file approved by {approver} at {approved}, until {expires}; \
+         ticket {ticket}\n    because {reason}; meanwhile {compensating}"
+    )
+}
+
+fn kept(artefact: &Artefact) -> String {
+    let Artefact { path, sha256, bytes, object } = artefact;
+    let mut text = format!("{sha256}  {path}  {bytes} bytes");
+    if let Some(Held { name, sha256, bytes }) = object {
+        let _ = write!(text, "\n      points to {sha256}  object {name}  {bytes} bytes");
     }
     text
 }
@@ -94,19 +104,15 @@ fn change(text: &mut String, config: &str, authored: Option<&Authored>) {
     }
 }
 
-/// What was recorded, where the rules are not to be had.
+/// What was recorded, where the rules are not to be had: the gravest first where there is much of it.
 fn recorded(text: &mut String, said: &[Said]) {
-    for Said { control, subject, status, because } in said {
-        let decision = Decision {
-            control: control.clone(),
-            subject: subject.clone(),
-            status: *status,
-            because: because.clone(),
-            observed: Vec::new(),
-            flips_at: None,
-        };
-        let (subject, why) = (words::subject(subject), words::because(&decision));
-        let _ = writeln!(text, "  {control}  {:<13} {subject}  {why}", status.word());
+    let mut said: Vec<&Said> = said.iter().collect();
+    said.sort_by_key(|one| (&one.control, Reverse(one.status)));
+    let line = |Said { control, subject, status, because }: &Said| {
+        format!("{control}  {:<13} {}  {}", status.word(), words::subject(subject), words::reason_of(because))
+    };
+    for line in words::bounded(said.into_iter().map(line).collect(), "decision") {
+        let _ = writeln!(text, "  {line}");
     }
 }
 
@@ -126,7 +132,7 @@ fn exceptions<'a>(then: &Then<'a>) -> Vec<&'a Exception> {
 /// The explanation for programs.
 #[must_use]
 pub fn json(then: &Then<'_>) -> Json {
-    let Then { asked, branch, run, said, explained, artefacts, authored, unproven, findings } = then;
+    let Then { asked, branch, run, said, explained, later, artefacts, authored, unproven, findings } = then;
     let exception = |one: &Exception| {
         json!({
             "id": one.id, "control": one.control, "resource": one.resource, "reason": one.reason, "compensating": one.compensating,
@@ -143,7 +149,7 @@ pub fn json(then: &Then<'_>) -> Json {
         again
     });
     json!({
-        "asked": asked, "branch": branch, "run": run, "recorded": said, "again": again, "exceptions": exceptions,
+        "asked": asked, "branch": branch, "run": run, "recorded": said, "later": later, "again": again, "exceptions": exceptions,
         "artefacts": artefacts, "config": authored, "findings": findings, "unproven": unproven,
     })
 }

@@ -24,7 +24,7 @@ impl Line {
 
 /// Everything told about `usage`.
 pub(super) fn lines(usage: &Usage) -> Vec<Line> {
-    let Usage { credential, of, users, warnings, unseen } = usage;
+    let Usage { credential, of, users, warnings, unseen, declare: _ } = usage;
     let (object, word) = match of {
         Used::OldKey { tail: Some(tail), .. } => (format!("old key …{tail} of {credential}"), "used by"),
         Used::OldKey { tail: None, .. } => (format!("old key of {credential}"), "used by"),
@@ -57,12 +57,36 @@ fn user(user: &User) -> String {
     format!("{principal}, {user_agent} from {source_ip}: {event} in {region} at {last}, {calls}")
 }
 
-/// The uses of one credential, below its standing.
+/// The uses of one credential, below its standing, with what would declare who is no consumer yet.
 #[must_use]
 pub fn human(all: &[Usage]) -> String {
     let mut text = String::new();
     for line in all.iter().flat_map(lines) {
         let _ = writeln!(text, "{} {}", line.sign, line.told());
     }
+    for usage in all.iter().filter(|usage| !usage.declare.is_empty()) {
+        let _ = write!(text, "\nTo have it waited for, add to credentials/{}.toml:\n\n{}", usage.credential, usage.declare);
+    }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_declare_a_reader_stands_below_by_itself_to_be_pasted() {
+        let of = |declare: &str| Usage {
+            credential: "key".into(),
+            of: Used::Value,
+            users: Vec::new(),
+            warnings: vec!["a note".to_owned()],
+            unseen: Vec::new(),
+            declare: declare.to_owned(),
+        };
+        let text = human(&[of("[[consumer]]\nid = \"app\"\n"), of("")]);
+        let pasted = "\nTo have it waited for, add to credentials/key.toml:\n\n[[consumer]]\nid = \"app\"\n";
+        assert!(text.ends_with(pasted) && text.matches("To have").count() == 1, "{text}");
+        assert!(text.starts_with("! note      value of key  a note\n"), "{text}");
+    }
 }

@@ -36,6 +36,18 @@ pub fn count(number: u64, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
+/// Lines of one list for a terminal; what is more is counted, and is in the JSON.
+const SHOWN: usize = 40;
+
+/// No more than [`SHOWN`] of `lines`, each about `one` of something.
+#[must_use]
+pub fn bounded(mut lines: Vec<String>, one: &str) -> Vec<String> {
+    let more = lines.len().saturating_sub(SHOWN);
+    lines.truncate(SHOWN);
+    lines.extend((more > 0).then(|| format!("and {}: `--format json` has all", count(more as u64, &format!("more {one}")))));
+    lines
+}
+
 /// What a decision is about, in one word.
 #[must_use]
 pub fn subject(subject: &Subject) -> String {
@@ -124,6 +136,7 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
         Reason::NotAdopted => "a consumer does not run the current version".to_owned(),
         Reason::Undeclared => "found, but not declared under credentials/".to_owned(),
         Reason::ByHand { since, due, limit, steps } => by_hand::reason(*since, *due, (*limit, steps), now),
+        Reason::AttemptsSpent { attempts } => spent(*attempts),
         Reason::Untried => "what a person stored was not tried yet".to_owned(),
         Reason::Unused { since, limit } => format!("nobody has used it since {since}, over {limit} ago"),
         Reason::Leaked { sign } => format!("its value may be in wrong hands: {sign}"),
@@ -146,8 +159,15 @@ pub fn held(because: &HeldBecause) -> String {
         HeldBecause::Unseen(detail) => format!("its store was not seen: {detail}"),
         HeldBecause::Preflight(obstacles) => obstacles.iter().map(obstacle).collect::<Vec<_>>().join("; "),
         HeldBecause::NoWriter(detail) | HeldBecause::Person(detail) => detail.clone(),
-        HeldBecause::AttemptsSpent { attempts } => format!("{attempts} attempts are used up; a person must look"),
+        HeldBecause::AttemptsSpent { attempts } => spent(*attempts),
     }
+}
+
+/// That no attempt is left, and what a person does about it.
+#[must_use]
+pub fn spent(attempts: u8) -> String {
+    let all = if attempts == 1 { "its 1 attempt is".to_owned() } else { format!("all {attempts} attempts are") };
+    format!("{all} used up; a person must look: find out why none was put in force, then raise `attempts` of its `[policy]`")
 }
 
 /// What would stop a rotation, as a clause with its code and the next step.

@@ -21,6 +21,8 @@ const TRIES: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What is read of an object whose content nobody needs to see: a Secret.
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+/// The same of a list.
+const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 /// A method, with the type of what is sent.
 type Verb = (&'static str, &'static str);
@@ -92,6 +94,14 @@ impl Kubernetes {
     /// As [`Kubernetes::get`].
     pub async fn metadata<T: DeserializeOwned>(&self, path: &str, operation: &str) -> Result<Option<T>, WorldError> {
         self.read(path, METADATA, operation).await
+    }
+
+    /// The metadata of the objects that `path` lists; `None` when there is no such list.
+    ///
+    /// # Errors
+    /// As [`Kubernetes::get`].
+    pub async fn list<T: DeserializeOwned>(&self, path: &str, operation: &str) -> Result<Option<T>, WorldError> {
+        self.read(path, METADATA_LIST, operation).await
     }
 
     async fn read<T: DeserializeOwned>(&self, path: &str, accept: &str, operation: &str) -> Result<Option<T>, WorldError> {

@@ -4,27 +4,32 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
-use aws_sdk_secretsmanager::Client;
+use aws_config::{Region, SdkConfig};
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::primitives::DateTime;
 use aws_sdk_secretsmanager::types::{ReplicationStatusType, StatusType, Tag};
+use aws_sdk_secretsmanager::{Client, config};
 
 use super::aws::{Failure, OWNER_TAG, ROTATED_TAG, Wire};
 use crate::model::catalog::SecretRef;
 use crate::model::id::{SourceId, VersionId};
 use crate::model::secret::Secret;
 use crate::model::time::{Limit, Timestamp};
+use crate::model::{marker, names};
 use crate::world::{CURRENT, ErrorClass, LastUse, PENDING, SecretStore, SecretView, VersionView, WorldError};
 
 /// Secrets Manager of one account or more, one client a source and region.
 #[derive(Default)]
 pub struct SecretsManagerStore {
-    clients: BTreeMap<(SourceId, String), Client>,
+    reached: BTreeMap<(SourceId, String), (Client, SdkConfig)>,
+    /// The same of regions that are only looked at for a replica.
+    elsewhere: Mutex<BTreeMap<(SourceId, String), Client>>,
     /// What was listed of a secret that has not changed since.
     listed: Mutex<BTreeMap<SecretRef, Listed>>,
     /// Who we are, as tags on secrets say it.
     owner: Option<String>,
+    /// Replicas are asked which version they serve, each in its region.
+    asks_replicas: bool,
 }
 
 /// The versions of a secret, and what it said of itself just before they were listed. Every new version takes a label, and every
@@ -45,7 +50,7 @@ impl SecretsManagerStore {
     /// The store with `region` of `source` reached by `config`.
     #[must_use]
     pub fn with(mut self, source: SourceId, region: &str, config: &SdkConfig) -> Self {
-        self.clients.insert((source, region.to_owned()), Client::new(config));
+        self.reached.insert((source, region.to_owned()), (Client::new(config), config.clone()));
         self
     }
 
@@ -56,12 +61,88 @@ impl SecretsManagerStore {
         self
     }
 
+    /// The same, that asks each replica which version it has in force, and does not take the word of the primary that it is in sync.
+    #[must_use]
+    pub const fn asking_replicas(mut self) -> Self {
+        self.asks_replicas = true;
+        self
+    }
+
     fn client(&self, secret: &SecretRef) -> Result<&Client, WorldError> {
-        self.clients.get(&(secret.source.clone(), secret.region.clone())).ok_or_else(|| WorldError {
+        self.reach(secret).map(|(client, _)| client)
+    }
+
+    fn reach(&self, secret: &SecretRef) -> Result<&(Client, SdkConfig), WorldError> {
+        self.reached.get(&(secret.source.clone(), secret.region.clone())).ok_or_else(|| WorldError {
             class: ErrorClass::Permanent,
             operation: format!("reach {}", secret.name),
             cause: format!("region {} of source {} is not in scope", secret.region, secret.source),
         })
+    }
+
+    /// Who asks in `region` for a replica of `secret`.
+    fn client_elsewhere(&self, secret: &SecretRef, config: &SdkConfig, region: &str) -> Client {
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = || Client::from_conf(config::Builder::from(config).region(Region::new(region.to_owned())).build());
+        elsewhere.entry((secret.source.clone(), region.to_owned())).or_insert_with(there).clone()
+    }
+
+    /// Replicas that do not serve the version in force of `found`: those that say so, those that have another in force, and those that
+    /// were not seen, with the reason.
+    async fn behind(&self, secret: &SecretRef, found: &DescribeSecretOutput) -> Result<Vec<String>, WorldError> {
+        let (_, config) = self.reach(secret)?;
+        let current = labelled(found, CURRENT).next();
+        let mut behind = Vec::new();
+        for replica in found.replication_status() {
+            let region = replica.region().unwrap_or("a region without a name");
+            if replica.status() != Some(&StatusType::InSync) {
+                behind.push(region.to_owned());
+                continue;
+            }
+            if !self.asks_replicas {
+                continue;
+            }
+            let there = self.client_elsewhere(secret, config, region);
+            match there.describe_secret().secret_id(&secret.name).send().await {
+                Ok(answer) if labelled(&answer, CURRENT).next() == current => {}
+                Ok(_) => behind.push(region.to_owned()),
+                Err(error) => behind.push(format!("{region} (not seen: {})", Failure::of(&error))),
+            }
+        }
+        Ok(behind)
+    }
+
+    /// The versions of what was `found`.
+    async fn versions(
+        &self,
+        secret: &SecretRef,
+        found: &DescribeSecretOutput,
+    ) -> Result<BTreeMap<VersionId, VersionView>, WorldError> {
+        if let Some(versions) = self.unchanged(secret, found) {
+            return Ok(versions);
+        }
+        let doing = || format!("list the versions of {}", secret.name);
+        let unclear = |cause: &str| WorldError { class: ErrorClass::Transient, operation: doing(), cause: cause.to_owned() };
+        let mut versions = BTreeMap::new();
+        let request = self.client(secret)?.list_secret_version_ids().secret_id(&secret.name).include_deprecated(true);
+        let mut pages = request.into_paginator().page_size(100).send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| Failure::of(&error).during(doing()))?;
+            for entry in page.versions() {
+                let created = entry.created_date().and_then(|at| Timestamp::new(at.secs(), at.subsec_nanos().cast_signed()).ok());
+                let (Some(id), Some(created)) = (entry.version_id(), created) else {
+                    return Err(unclear("a version without id or date"));
+                };
+                let mut labels = entry.version_stages().to_vec();
+                labels.sort();
+                versions.insert(VersionId::from(id), VersionView { labels, created });
+            }
+        }
+        if found.version_ids_to_stages().into_iter().flatten().any(|(id, _)| !versions.contains_key(id.as_str())) {
+            return Err(unclear("the two lists of versions disagree"));
+        }
+        self.note_listed(secret, found, &versions);
+        Ok(versions)
     }
 
     async fn lookup(client: &Client, secret: &SecretRef, doing: &str) -> Result<Option<DescribeSecretOutput>, WorldError> {
@@ -103,23 +184,25 @@ impl SecretsManagerStore {
         )
     }
 
-    /// What `found` says, with `versions` of it.
+    /// What `found` says, with `versions` of it. What only holds the place of a first value is none of them, and so nothing is in force
+    /// while that is labelled so, nor was anything before the first value.
     fn view(
         &self,
         found: &DescribeSecretOutput,
-        versions: BTreeMap<VersionId, VersionView>,
+        mut versions: BTreeMap<VersionId, VersionView>,
         now: Option<Timestamp>,
         region: &str,
     ) -> SecretView {
+        versions.remove(&names::placeholder());
         SecretView {
             exists: true,
             versions,
             now,
-            behind: behind(found),
             replica_keys: replica_keys(found),
             read: last_read(found),
             shut: shut(found, region).or_else(|| self.anothers(found)),
             arn: found.arn().map(str::to_owned),
+            behind: Vec::new(),
         }
     }
 
@@ -161,11 +244,23 @@ impl SecretsManagerStore {
         }
     }
 
+    /// Writes what holds the place of a first value. AWS puts in force whatever is written first, with any label: that must be nothing that
+    /// was neither let in nor tried. Where another version has a label already, none is moved by this.
+    async fn hold_place(client: &Client, secret: &SecretRef) -> Result<(), WorldError> {
+        let doing = || format!("hold the place of the first value of {}", secret.name);
+        let wrong = |cause: String| WorldError { class: ErrorClass::Permanent, operation: doing(), cause };
+        let place = marker::placeholder().map_err(|cause| wrong(cause.to_string()))?;
+        let text = place.expose_text().map_err(|cause| wrong(cause.to_string()))?;
+        let request = client.put_secret_value().secret_id(&secret.name).client_request_token(names::placeholder().as_str());
+        let request = request.secret_string(text).version_stages(marker::PLACEHOLDER_LABEL);
+        request.send().await.map(drop).map_err(|error| Failure::of(&error).during(doing()))
+    }
+
     /// Notes on the secret when the version about to be current came about: `ListSecrets` says neither that nor a rotation that AWS
     /// did not drive. Written before the promotion, and true only while that version is the current one.
-    async fn note_rotation(&self, client: &Client, secret: &SecretRef, to: &VersionId) -> Result<(), WorldError> {
-        let view = self.describe(secret).await?;
-        let Some(version) = view.versions.get(to) else { return Ok(()) };
+    async fn note_rotation(&self, secret: &SecretRef, found: &DescribeSecretOutput, to: &VersionId) -> Result<(), WorldError> {
+        let (client, versions) = (self.client(secret)?, self.versions(secret, found).await?);
+        let Some(version) = versions.get(to) else { return Ok(()) };
         let doing = || format!("tag {}", secret.name);
         let tag = Tag::builder().key(ROTATED_TAG).value(format!("{to} {}", version.created)).build();
         client
@@ -199,12 +294,6 @@ fn replica_keys(found: &DescribeSecretOutput) -> Vec<(String, String)> {
     found.replication_status().iter().filter_map(key).collect()
 }
 
-/// Regions whose replica does not serve the current version yet.
-fn behind(found: &DescribeSecretOutput) -> Vec<String> {
-    let late = found.replication_status().iter().filter(|replica| replica.status() != Some(&StatusType::InSync));
-    late.map(|replica| replica.region().unwrap_or("a region without a name").to_owned()).collect()
-}
-
 /// AWS tells the day, by UTC, and nothing of a secret that was never read: a day counts as its last second.
 fn last_read(found: &DescribeSecretOutput) -> LastUse {
     let Some(day) = found.last_accessed_date() else { return LastUse::Never };
@@ -233,6 +322,12 @@ fn not_rotated_by_aws(found: &DescribeSecretOutput, doing: String) -> Result<(),
     Ok(())
 }
 
+/// True when what is written next is not put in force by AWS itself, because it is not the first.
+fn is_begun(found: &DescribeSecretOutput) -> bool {
+    let listed = found.version_ids_to_stages().is_some_and(|versions| versions.contains_key(names::placeholder().as_str()));
+    listed || labelled(found, CURRENT).next().is_some()
+}
+
 fn labelled<'a>(answer: &'a DescribeSecretOutput, label: &'a str) -> impl Iterator<Item = &'a str> {
     let versions = answer.version_ids_to_stages().into_iter().flatten();
     versions.filter(move |(_, labels)| labels.iter().any(|have| have == label)).map(|(id, _)| id.as_str())
@@ -253,40 +348,23 @@ impl SecretStore for SecretsManagerStore {
         let doing = || format!("list the versions of {}", secret.name);
         let (found, now) = Self::lookup_at(client, secret, &doing()).await?;
         let Some(found) = found else { return Ok(SecretView { now, ..SecretView::default() }) };
-        if let Some(versions) = self.unchanged(secret, &found) {
-            return Ok(self.view(&found, versions, now, &secret.region));
-        }
-        let unclear = |cause: &str| WorldError { class: ErrorClass::Transient, operation: doing(), cause: cause.to_owned() };
-        let mut versions = BTreeMap::new();
-        let request = client.list_secret_version_ids().secret_id(&secret.name).include_deprecated(true);
-        let mut pages = request.into_paginator().page_size(100).send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| Failure::of(&error).during(doing()))?;
-            for entry in page.versions() {
-                let created = entry.created_date().and_then(|at| Timestamp::new(at.secs(), at.subsec_nanos().cast_signed()).ok());
-                let (Some(id), Some(created)) = (entry.version_id(), created) else {
-                    return Err(unclear("a version without id or date"));
-                };
-                let mut labels = entry.version_stages().to_vec();
-                labels.sort();
-                versions.insert(VersionId::from(id), VersionView { labels, created });
-            }
-        }
-        if found.version_ids_to_stages().into_iter().flatten().any(|(id, _)| !versions.contains_key(id.as_str())) {
-            return Err(unclear("the two lists of versions disagree"));
-        }
-        self.note_listed(secret, &found, &versions);
-        Ok(self.view(&found, versions, now, &secret.region))
+        let versions = self.versions(secret, &found).await?;
+        let behind = self.behind(secret, &found).await?;
+        Ok(SecretView { behind, ..self.view(&found, versions, now, &secret.region) })
     }
 
     async fn read(&self, secret: &SecretRef, version: &VersionId) -> Result<Secret, WorldError> {
         let doing = || format!("read version {} of {}", short(version), secret.name);
         let request = self.client(secret)?.get_secret_value().secret_id(&secret.name).version_id(version.as_str());
         let answer = request.send().await.map_err(|error| Failure::of(&error).during(doing()))?;
-        let cause = "the version holds no text".to_owned();
-        match answer.secret_string {
-            Some(value) => Ok(Secret::new(value.into_bytes())),
-            None => Err(WorldError { class: ErrorClass::NotFound, operation: doing(), cause }),
+        let wrong = |class, cause: &str| Err(WorldError { class, operation: doing(), cause: cause.to_owned() });
+        match answer.secret_string.map(|value| Secret::new(value.into_bytes())) {
+            // By its content: a secret that was copied has it under another name.
+            Some(value) if marker::is_placeholder(&value) => {
+                wrong(ErrorClass::Permanent, "it only holds the place of a first value; store one")
+            }
+            Some(value) => Ok(value),
+            None => wrong(ErrorClass::NotFound, "the version holds no text"),
         }
     }
 
@@ -300,7 +378,10 @@ impl SecretStore for SecretsManagerStore {
         })?;
         let mut before = None;
         match Self::lookup(client, secret, &doing()).await? {
-            None => self.create(client, secret).await?,
+            None => {
+                self.create(client, secret).await?;
+                Self::hold_place(client, secret).await?;
+            }
             Some(found) => {
                 self.ours(&found, doing())?;
                 // A version that is listed may be current by now: it is compared, never written again.
@@ -313,6 +394,9 @@ impl SecretStore for SecretsManagerStore {
                     }
                 }
                 before = labelled(&found, PENDING).find(|id| *id != version.as_str()).map(str::to_owned);
+                if !is_begun(&found) {
+                    Self::hold_place(client, secret).await?;
+                }
             }
         }
         let request = client.put_secret_value().secret_id(&secret.name).client_request_token(version.as_str());
@@ -330,17 +414,13 @@ impl SecretStore for SecretsManagerStore {
         let missing = || WorldError { class: ErrorClass::NotFound, operation: doing(), cause: "no such secret".to_owned() };
         let found = Self::lookup(client, secret, &doing()).await?.ok_or_else(missing)?;
         self.ours(&found, doing())?;
-        let now = labelled(&found, CURRENT).next();
-        // A first version may be made current by the store itself.
-        if from.is_none() && now == Some(to.as_str()) {
-            return Ok(());
-        }
-        if now != from.map(VersionId::as_str) {
+        let (now, place) = (labelled(&found, CURRENT).next(), names::placeholder());
+        if now.filter(|now| *now != place.as_str()) != from.map(VersionId::as_str) {
             return Err(conflict(doing(), "another version is current"));
         }
-        self.note_rotation(client, secret, to).await?;
+        self.note_rotation(secret, &found, to).await?;
         let request = client.update_secret_version_stage().secret_id(&secret.name).version_stage(CURRENT);
-        let request = request.move_to_version_id(to.as_str()).set_remove_from_version_id(from.map(ToString::to_string));
+        let request = request.move_to_version_id(to.as_str()).set_remove_from_version_id(now.map(str::to_owned));
         request.send().await.map(drop).map_err(|error| match Failure::of(&error) {
             failure if matches!(failure.code.as_deref(), Some("InvalidParameterException" | "InvalidRequestException")) => {
                 conflict(doing(), &failure.to_string())

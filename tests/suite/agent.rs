@@ -21,6 +21,7 @@ use slm::world::{Consumer, ErrorClass, SecretStore};
 
 use crate::aws::config as aws_config;
 use crate::killed::{Dice, kills, partial, say};
+use crate::leaks::{kept, never_told};
 use crate::support::{Server, World};
 
 pub const KEY: &str = "canary-key-4c21-never-shown";
@@ -529,7 +530,7 @@ fn a_rotation_waits_for_the_agent_and_ends_when_it_has_the_new_version() {
     world.commit();
     world.slm(&["check"]).exits(0);
     // Nobody answers yet: nothing is put in force that nobody can be seen to take.
-    let first = world.slm(&["apply", "--auto-approve"]);
+    let first = world.heard(&["apply", "--auto-approve"]);
     assert_ne!(first.code, 0, "{}", first.out);
     let config = world.outside("agent.toml");
     let text = format!(
@@ -543,7 +544,7 @@ fn a_rotation_waits_for_the_agent_and_ends_when_it_has_the_new_version() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_slm")).args(["agent", "--config"]).arg(&config).spawn().unwrap();
     let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
     wait_for("the agent", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let said = [first, world.heard(&["apply", "--auto-approve"]).exits(0)];
     assert!(read(&world.outside("app/session.env.slm")).contains("running "));
     let before = read(&world.outside("app/session.env"));
     world.slm(&["rotate", "session-key"]).exits(0);
@@ -552,6 +553,8 @@ fn a_rotation_waits_for_the_agent_and_ends_when_it_has_the_new_version() {
     world.slm(&["plan"]).exits(0).says("Nothing is due.");
     child.kill().unwrap();
     child.wait().unwrap();
+    let values = kept(&world, "app/session-key");
+    never_told(&world, &said, &values.iter().map(String::as_str).chain([KEY]).collect::<Vec<_>>());
     // Nobody sees it any more: that is not known, and nothing is taken to be fine.
     world.slm(&["status"]).exits(3);
 }

@@ -111,7 +111,81 @@ fn each_run_is_kept_by_every_anchor_and_the_next_one_logs_what_they_said() {
     let ca = kept.tsa.root();
     let (ca, key) = (ca.to_string_lossy(), kept.key());
     slm(&clone, &["--key", key, "--tsa-ca", &ca]).exits(0).says("(2 tokens)");
-    slm(&clone, &["--key", key]).exits(0).says("name its authority with `--tsa-ca`");
+    slm(&clone, &["--key", key])
+        .exits(3)
+        .says("! unproven    tokens of `tsa`, 2, are not looked at: name its authority with `--tsa-ca`");
+    slm(&clone, &["--key", key, "--tsa-ca", "gone.pem"]).exits(1).says("`gone.pem` cannot be read");
+
+    // Nor are they looked at where the config repo has lost who vouches for them.
+    let declared = root.join("tsa.pem");
+    fs::write(&declared, "junk").unwrap();
+    kept.verify(&[])
+        .exits(3)
+        .says("! unproven    tokens of `tsa`, 2, are not looked at")
+        .says("tsa.pem` holds no certificates in PEM");
+    fs::remove_file(&declared).unwrap();
+    kept.verify(&[]).exits(3).says("tsa.pem` cannot be read");
+}
+
+#[test]
+fn a_bundle_brings_what_anchors_said_and_can_leave_none_of_it_out() {
+    let kept = Kept::new();
+    (0..3).for_each(|_| drop(kept.apply().exits(0)));
+    let path = kept.world.outside("one.zip");
+    let path = path.to_string_lossy().into_owned();
+    kept.world.slm(&["export", "bundle", "--out", &path]).exits(0);
+    let verify = |arguments: &[&str]| kept.verify(&[&[path.as_str()], arguments].concat());
+    let said = verify(&[]).exits(0).says("anchor      `tsa` vouches for ").says("CN=Acme timestamps,O=Acme (3 tokens)");
+    assert!(said.out.contains("`mirror` is not asked; `--online` asks it"), "{}", said.out);
+    assert!(said.out.contains("how often a run is due is not known here"), "{}", said.out);
+    let json = verify(&["--online", "--cadence", "36525d", "--format", "json"]).exits(0).json();
+    assert_eq!((&json["checkpoints"], &json["remarks"]), (&3.into(), &serde_json::json!([])), "{json}");
+    let of = |id: &str| json["anchors"].as_array().unwrap().iter().find(|one| one["id"] == id).unwrap()["entries"].as_u64();
+    assert_eq!((of("tsa"), of("mirror")), (json["entries"].as_u64(), json["entries"].as_u64()), "{json}");
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    verify(&["--cadence", "0s"]).exits(3).says("and now: longer than 0s");
+
+    // By somebody who has the bundle and the certificates of the authority alone.
+    let key = kept.key();
+    let elsewhere = |arguments: &[&str]| slm(&kept.world.outside(""), &[&[path.as_str(), "--key", key], arguments].concat());
+    elsewhere(&["--tsa-ca", &kept.tsa.root().to_string_lossy()]).exits(0).says("(3 tokens)");
+    elsewhere(&[]).exits(3).says("! unproven    tokens of `tsa`, 3, are not looked at: name its authority with `--tsa-ca`");
+    elsewhere(&["--tsa-ca", &Tsa::start().root().to_string_lossy()]).exits(7).says("error[slm::evidence-bad-token]");
+    elsewhere(&["--tsa-ca", &kept.tsa.root().to_string_lossy(), "--online"]).exits(3).says("there is none here");
+    for flag in ["--signers", "--branch", "--objects"] {
+        elsewhere(&[flag, "/dev/null"]).exits(64).says(&format!("`{flag}` looks at a clone"));
+    }
+
+    let all = crate::bundle::files(Path::new(&path));
+    let folder = kept.world.outside("unpacked");
+    crate::bundle::unpack(&all, &folder);
+    let page = String::from_utf8(all["README.md"].clone()).unwrap();
+    let by_hand = |ca: &Path| {
+        let (held, said) = crate::bundle::by_hand(&folder, &page, &format!("vkey='{key}' tsa_ca='{}'", ca.display()));
+        assert!(held && said.contains("every token was looked up"), "{said}");
+        said.matches("not so: ").count()
+    };
+    assert_eq!((by_hand(&kept.tsa.root()), by_hand(&Tsa::start().root())), (0, 3));
+    let names = |folder: &str, end: &str| -> Vec<String> {
+        all.keys().filter(|name| name.starts_with(folder) && name.ends_with(end)).cloned().collect()
+    };
+    let (logged, waiting) = (names("evidence/anchors/", ".tsr"), names("anchors/", ".tsr"));
+    assert_eq!((logged.len(), waiting.len(), names("log/checkpoints/", "").len()), (2, 1, 3), "{:?}", all.keys());
+    let without = |name: &str| crate::bundle::without(&all, name);
+    let judged = |name: &str, files: &BTreeMap<String, Vec<u8>>| {
+        fs::write(kept.world.outside(name), slm::host::zipped::pack(files).unwrap()).unwrap();
+        kept.verify(&[&kept.world.outside(name).to_string_lossy()])
+    };
+    judged("token.zip", &without(&logged[0])).exits(7).says("error[slm::bundle-withheld]").says(".tsr`, is of the period");
+    let mut sizes: Vec<u64> = names("log/checkpoints/", "").iter().map(|name| name[16..].parse().unwrap()).collect();
+    sizes.sort_unstable();
+    let middle = format!("log/checkpoints/{}", sizes[1]);
+    judged("middle.zip", &without(&middle)).exits(7).says("error[slm::bundle-withheld]: the checkpoint of run ");
+    let mut swapped = without(&middle);
+    swapped.insert(middle, all[&format!("log/checkpoints/{}", sizes[0])].clone());
+    judged("swapped.zip", &crate::bundle::sealed(swapped)).exits(7).says("error[slm::evidence-bad-checkpoint]");
+    // The newest token waits and is in no log: without it, less is vouched for.
+    judged("waiting.zip", &without(&waiting[0])).exits(0).says(&format!("vouches for {} of {} entries", sizes[1], sizes[2]));
 }
 
 #[test]
@@ -155,6 +229,17 @@ fn a_mirror_that_was_rewritten_or_that_ours_does_not_go_on_from_breaks_the_evide
     let tip = git(&root, &["rev-parse", BRANCH]);
     git(&root, &["update-ref", BRANCH, &format!("{tip}~1")]);
     kept.verify(&["--no-memory", "--online"]).exits(7).says("slm::evidence-truncated").says("by anchor `mirror`");
+    // Whoever knows what was there does not; a clone that never saw it does.
+    let refused = kept.apply().exits(7);
+    assert!(
+        refused.err.contains("when it was seen here before") && !refused.out.contains("Recorded as "),
+        "{}{}",
+        refused.out,
+        refused.err
+    );
+    for seen in ["verified", "appended"] {
+        git(&root, &["update-ref", "-d", &format!("refs/slm/{seen}/slm/evidence")]);
+    }
     kept.apply().exits(7).says("Recorded as ").says("`mirror` has another log").says("one of the two was rewritten");
     assert_eq!(git(&mirror, &["rev-parse", BRANCH]), tip, "nothing is forced");
     let drift = kept.world.slm(&["report", "drift"]).exits(7).says("You must act: the evidence does not hold");
@@ -162,11 +247,46 @@ fn a_mirror_that_was_rewritten_or_that_ours_does_not_go_on_from_breaks_the_evide
     kept.verify(&["--no-memory", "--online"]).exits(7).says("slm::evidence-forked");
     // The mirror is another's.
     git(&root, &["update-ref", BRANCH, &tip]);
+    git(&root, &["update-ref", "-d", "refs/slm/appended/slm/evidence"]);
     git(&root, &["update-ref", "-d", ANCHORS]);
     let tree = format!("{tip}^{{tree}}");
     let other = git(&mirror, &["-c", "user.name=x", "-c", "user.email=x@localhost", "commit-tree", "-m", "x", &tree]);
     git(&mirror, &["update-ref", BRANCH, &other]);
     kept.apply().exits(7).says("`mirror` has another log");
+}
+
+#[test]
+fn what_was_kept_before_a_key_took_over_counts_by_whichever_key_is_trusted() {
+    let world = World::scaffolded();
+    let root = world.root();
+    let record = |number: usize, seed: u8, before: Option<u8>| {
+        crate::verify::record(&root, number, None, ledger(Some(seed), before));
+        let kept = world.outside(&format!("kept-{number}"));
+        fs::write(&kept, git(&root, &["show", "slm/evidence:log/checkpoint"]) + "\n").unwrap();
+        kept.to_string_lossy().into_owned()
+    };
+    let mirror = world.outside("mirror.git");
+    git(&world.outside(""), &["init", "-q", "--bare", "mirror.git"]);
+    let push = || git(&root, &["push", "-q", &mirror.to_string_lossy(), BRANCH]);
+    let anchor = format!("\n[[locker.anchor]]\nid = \"mirror\"\ngit = {{ remote = \"{}\" }}\n", mirror.display());
+    world.write("slm.toml", &(world.read("slm.toml") + &anchor));
+    let first = record(0, 1, None);
+    push();
+    let second = record(1, 2, Some(1));
+    for key in [vkey(1), vkey(2)] {
+        let verify = |arguments: &[&str]| world.slm(&[&["verify", "--no-memory", "--key", &key][..], arguments].concat());
+        verify(&["--online"]).exits(0).says("`mirror` keeps 73 of 145 entries and is behind");
+        verify(&["--checkpoint", &first, "--checkpoint", &second]).exits(0).says("goes on     from 2 checkpoints seen before");
+    }
+    push();
+    world.slm(&["verify", "--key", &vkey(1), "--online"]).exits(0).says("`mirror` keeps the same 145 entries");
+
+    // Cut off before the key took over: nothing here knows who signed what was kept.
+    git(&root, &["update-ref", BRANCH, &format!("{BRANCH}~1")]);
+    let verify = |arguments: &[&str]| world.slm(&[&["verify", "--no-memory", "--key", &vkey(1)][..], arguments].concat());
+    verify(&["--checkpoint", &second]).exits(7).says("error[slm::evidence-bad-checkpoint]").says("kept-1` cannot be compared with");
+    verify(&["--online"]).exits(7).says("error[slm::evidence-bad-checkpoint]: what anchor `mirror` keeps cannot be believed");
+    verify(&["--checkpoint", "none"]).exits(1).says("`none` cannot be compared with");
 }
 
 #[tokio::test]
@@ -249,6 +369,7 @@ async fn what_the_holder_of_the_key_does_to_a_stamped_log_is_found() {
 
     // All of it is made anew, with the right key and the same sizes; the tokens stay where they waited.
     git(repo, &["update-ref", "-d", BRANCH]);
+    git(repo, &["update-ref", "-d", "refs/slm/appended/slm/evidence"]);
     git(repo, &["update-ref", "-d", ANCHORS]);
     for number in 0..3 {
         stamped(repo, number, "excepted", None, &tsa).await;
@@ -325,13 +446,8 @@ async fn the_page_for_auditors_checks_tokens_with_openssl_alone() {
     let tsa = Tsa::start();
     let repo = three_runs(&tsa).await;
     let by_hand = |ca: &Path| {
-        let scratch = tempfile::tempdir().unwrap();
-        let mut command = Command::new("bash");
-        command.arg("-c").arg(crate::verify::page()).current_dir(scratch.path()).env("GIT_DIR", repo.path().join(".git"));
-        command.env("branch", "slm/evidence").env("vkey", vkey(1)).env("tsa", "tsa").env("tsa_ca", ca);
-        let output = command.output().unwrap();
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        (output.status.success(), said)
+        let ca = ca.to_string_lossy();
+        crate::verify_page::by_hand(repo.path(), &[("vkey", &vkey(1)), ("tsa", "tsa"), ("tsa_ca", &ca)])
     };
     let (held, said) = by_hand(&tsa.root());
     assert!(held, "{said}");

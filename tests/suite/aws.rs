@@ -289,7 +289,8 @@ async fn contract(endpoint: &str) {
     let error = store.put(&secret, &v1, &value("other")).await.unwrap_err();
     assert_eq!(error.to_string(), "could not put version 11111111… of prod/db: the version holds another value");
     assert_eq!(class(Err::<(), _>(error)), ErrorClass::Conflict);
-    assert_eq!(store.describe(&secret).await.unwrap().labelled(PENDING), Some(&v1));
+    let view = store.describe(&secret).await.unwrap();
+    assert_eq!((view.current(), view.labelled(PENDING)), (None, Some(&v1)), "what is put is not in force by that");
 
     store.promote(&secret, None, &v1).await.unwrap();
     assert_eq!(store.describe(&secret).await.unwrap().current(), Some(&v1));
@@ -406,6 +407,27 @@ async fn a_region_out_of_scope_is_not_reached() {
     let mut elsewhere = secret();
     elsewhere.region = "ap-south-1".to_owned();
     assert_eq!(class(store("http://127.0.0.1:9").await.describe(&elsewhere).await), ErrorClass::Permanent);
+}
+
+/// AWS says that a replica is in sync of itself; which version it has in force it says in its region.
+#[tokio::test]
+async fn a_replica_serves_the_current_version_when_its_own_region_says_so_and_one_that_was_not_seen_does_not() {
+    let secret = SecretRef { source: "prod".into(), region: "eu-west-1".to_owned(), name: "app/db".to_owned() };
+    let described = |current: &str, more: &str| {
+        (200, format!(r#"{{"Name":"app/db","VersionIdsToStages":{{"{current}":["AWSCURRENT"]}}{more}}}"#))
+    };
+    let regions = ["a", "b", "c"].map(|region| format!(r#"{{"Region":"{region}","Status":"InSync"}}"#)).join(",");
+    let primary = described("g", &format!(r#","ReplicationStatus":[{regions}]"#));
+    let listed = (200, r#"{"Versions":[{"VersionId":"g","VersionStages":["AWSCURRENT"],"CreatedDate":1.5}]}"#.to_owned());
+    let told = async |others: [(u16, String); 3]| {
+        let answers: Vec<_> = std::iter::once(primary.clone()).chain(others).collect();
+        let script = Script::new().on("DescribeSecret", &answers).on("ListSecretVersionIds", std::slice::from_ref(&listed));
+        store(&script.serve()).await.asking_replicas().describe(&secret).await.unwrap().behind
+    };
+    let same = || described("g", r#","PrimaryRegion":"eu-west-1""#);
+    assert_eq!(told([same(), same(), same()]).await, [""; 0]);
+    let denied = refusal("AccessDeniedException");
+    assert_eq!(told([same(), described("before", ""), denied]).await, ["b", "c (not seen: AccessDeniedException (HTTP 400))"]);
 }
 
 #[tokio::test]

@@ -6,12 +6,13 @@ use serde_json::Value as Json;
 use crate::aws::config;
 use crate::aws_proxy::{At, Proxy};
 use crate::aws_rotation::{Function, Rotating, value};
-use crate::support::{Server, World, contains};
+use crate::leaks::never_told;
+use crate::support::{Server, World};
 
 /// A secret that is 40 days old and may be 30, and whose consumer has it.
 async fn in_use(moto: &Server, name: &str, function: Function) -> (World, Rotating, Proxy) {
     let secrets = Secrets::new(&config(&moto.endpoint, "eu-west-1", None).await);
-    secrets.create_secret().name(name).secret_string("old").send().await.unwrap();
+    secrets.create_secret().name(name).secret_string("canary-of-the-database").send().await.unwrap();
     let aws = Rotating::before(&moto.endpoint, name, function);
     let proxy = Proxy::before(&aws.endpoint);
     let world = World::new()
@@ -51,7 +52,7 @@ file = {{ path = "run/db" }}
     world.write(".gitignore", "/run/\n");
     world.commit();
     world.slm(&["apply", "--auto-approve"]).exits(0).says("deliver   db  done");
-    assert_eq!(world.read("run/db"), "old");
+    assert_eq!(world.read("run/db"), "canary-of-the-database");
     (world, aws, proxy)
 }
 
@@ -73,13 +74,14 @@ async fn what_is_due_is_rotated_by_aws_and_brought_to_its_consumers_in_one_run()
     let moto = Server::moto();
     let (world, aws, _) = in_use(&moto, "app/db", Function::Finishes(2)).await;
     world.slm(&["plan"]).exits(2).says("rotate").says("is over 30d");
-    world.slm(&["apply", "--auto-approve"]).exits(0).says("rotate    db  done  (asked, rotated, delivered, activated");
+    let ran = world.heard(&["apply", "--auto-approve"]).exits(0);
+    let ran = ran.says("rotate    db  done  (asked, rotated, delivered, activated");
     assert_eq!(world.read("run/db"), value(1));
     world.slm(&["plan"]).exits(0).says("Nothing is due");
     world.slm(&["status", "db"]).exits(0).says("(aws-managed)").says("nothing is left to do");
     world.slm(&["rollback", "db"]).exits(5).says("was not made by a rotation of slm");
     assert_eq!(aws.state().begun.len(), 1);
-    assert!(!contains(&world.git_objects(), &value(1)), "a value is in git");
+    never_told(&world, &[ran], &[&value(1)]);
 }
 
 #[tokio::test]
@@ -100,7 +102,7 @@ async fn a_rotation_that_aws_is_stuck_with_is_a_finding_and_resume_asks_again() 
     assert!(plan[0]["reason"]["stuck"]["since"].is_string(), "{}", plan[0]);
     world.slm(&["apply", "--auto-approve"]).exits(2).says("waits for AWS").says("(asked)");
     assert_eq!(aws.counts(), (1, 1));
-    assert_eq!(world.read("run/db"), "old", "what is not in force goes nowhere");
+    assert_eq!(world.read("run/db"), "canary-of-the-database", "what is not in force goes nowhere");
 
     aws.repair(Function::Finishes(1));
     world.slm(&["resume"]).exits(0).says("rotate    db  done  (asked, rotated, delivered");
@@ -115,13 +117,14 @@ async fn what_aws_refuses_is_blocked_and_what_it_is_not_set_up_for_is_held() {
     let (world, aws, _) = in_use(&moto, "app/db", Function::Finishes(0)).await;
     aws.state().refuses = Some("AccessDeniedException");
     let blocked = "rotate    db  blocked: could not have AWS rotate app/db: AccessDeniedException";
-    world.slm(&["apply", "--auto-approve"]).exits(6).says(blocked);
+    let ran = world.heard(&["apply", "--auto-approve"]).exits(6).says(blocked);
+    never_told(&world, &[ran], &["canary-of-the-database"]);
     aws.state().enabled = false;
     let held = "AWS is not set up to rotate it: enable its rotation, or declare another kind";
     world.slm(&["plan"]).exits(5).says(held);
     world.slm(&["apply", "--auto-approve"]).exits(5).says("1 held");
     assert!(aws.state().begun.is_empty());
-    assert_eq!(world.read("run/db"), "old");
+    assert_eq!(world.read("run/db"), "canary-of-the-database");
 }
 
 /// The process is killed at `operation`; later ones bring the rotation to its end.

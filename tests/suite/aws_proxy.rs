@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
@@ -17,7 +17,7 @@ pub enum Fault {
     AnswerLost,
     /// It arrives twice, and the second answer is given.
     Twice,
-    /// It is refused with this status and code, and has no effect.
+    /// It is refused with this status and code, and has no effect. A program ends with the status, or replies with the code as class.
     Refused(u16, &'static str),
     /// It arrives so many milliseconds late, and is answered.
     Late(u64),
@@ -25,6 +25,14 @@ pub enum Fault {
     Overtaken,
     /// A question is answered as it was the last time it was put, whatever happened since.
     Stale,
+}
+
+/// How long a call waits for its like through the other door.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// True when nothing is changed by a call of this name, which is an action of AWS or the method of a request.
+pub fn asks(operation: &str) -> bool {
+    operation == "GET" || ["Get", "List", "Describe", "Query", "Simulate"].iter().any(|verb| operation.starts_with(verb))
 }
 
 /// A call that is waited for.
@@ -42,10 +50,16 @@ pub struct State {
     pub calls: Vec<String>,
     /// The user agent of each of them.
     pub agents: Vec<String>,
+    /// Operations whose first call through each door waits for one through the other, but for no longer than [`PATIENCE`].
+    pub together: BTreeSet<&'static str>,
+    /// The doors that calls of those came through: 0, or 1 for the one [`Proxy::beside`].
+    pub came: BTreeMap<&'static str, BTreeSet<usize>>,
     /// Keys that calls of each operation were signed with.
     pub signed: BTreeMap<String, BTreeSet<String>>,
     /// What happens to a call.
     pub fault: Option<(At, Fault)>,
+    /// What happens to further calls, by their number.
+    pub script: BTreeMap<usize, Fault>,
     /// Kills the process with this id at a call: before it takes effect, or after.
     pub kill: Option<(u32, At, bool)>,
     /// When versions of secrets came about, in seconds: moto lists them as made at the time of asking.
@@ -87,14 +101,23 @@ pub struct Proxy {
 
 impl Proxy {
     pub fn before(server: &str) -> Self {
+        Self::door(server, 0, Arc::default())
+    }
+
+    /// A second door to the same, for another process.
+    pub fn beside(&self, server: &str) -> Self {
+        Self::door(server, 1, Arc::clone(&self.state))
+    }
+
+    fn door(server: &str, door: usize, state: Arc<Mutex<State>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let proxy = Self { endpoint, state: Arc::default() };
+        let proxy = Self { endpoint, state };
         let (state, server) = (Arc::clone(&proxy.state), server.trim_start_matches("http://").to_owned());
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let (state, server) = (Arc::clone(&state), server.clone());
-                std::thread::spawn(move || serve(client.unwrap(), &server, &state));
+                std::thread::spawn(move || serve(client.unwrap(), &server, door, &state));
             }
         });
         proxy
@@ -139,8 +162,7 @@ struct Request {
 impl Request {
     /// True when nothing is changed by it.
     fn asks(&self) -> bool {
-        self.operation == "GET"
-            || ["Get", "List", "Describe", "Query", "Simulate"].iter().any(|verb| self.operation.starts_with(verb))
+        asks(&self.operation)
     }
 
     /// True when it is slm's and leaves to AWS which labels a value gets or which version is read, or takes the label of AWS itself.
@@ -213,24 +235,38 @@ fn ask(server: &str, request: &Request) -> Vec<u8> {
     answer
 }
 
-fn refusal(status: u16, code: &str, operation: &str) -> Vec<u8> {
-    // Secrets Manager speaks JSON, IAM and STS XML; the SDK of either finds its own.
-    let body = if operation.contains("Secret") || operation.contains("Resource") {
+fn refusal(status: u16, code: &str, request: &Request) -> Vec<u8> {
+    // Whoever is asked by a query, and S3, answers in XML; the SDK of each finds its own, and a header says it to those that look there.
+    let json = request.head.to_lowercase().contains("x-amz-target:") || request.head.contains("/functions/");
+    let body = if json {
         format!("{{\"__type\":\"{code}\",\"message\":\"no\"}}")
     } else {
         format!("<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>")
     };
-    format!(
-        "HTTP/1.1 {status} No\r\ndate: Tue, 24 Nov 2026 12:00:00 GMT\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+    let head = format!("HTTP/1.1 {status} No\r\ndate: Tue, 24 Nov 2026 12:00:00 GMT\r\nx-amzn-errortype: {code}\r\n");
+    format!("{head}connection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-fn serve(mut client: TcpStream, server: &str, state: &Mutex<State>) {
+/// Lets the first call of some operations through each door go on when one came through the other.
+fn wait_for_the_other(request: &Request, door: usize, state: &Mutex<State>) {
+    let began = Instant::now();
+    let others = || {
+        let mut state = state.lock().unwrap();
+        let operation = state.together.get(request.operation.as_str()).copied()?;
+        let came = state.came.entry(operation).or_default();
+        came.insert(door);
+        Some(came.len())
+    };
+    while others() == Some(1) && began.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn serve(mut client: TcpStream, server: &str, door: usize, state: &Mutex<State>) {
     client.set_nodelay(true).unwrap();
     let Some(request) = read(&client) else { return };
     let (fault, refused, before, kill) = state.lock().unwrap().meet(&request);
+    wait_for_the_other(&request, door, state);
     if let Some((process, _, after)) = kill {
         if after {
             delivered(&request, server, state);
@@ -242,7 +278,7 @@ fn serve(mut client: TcpStream, server: &str, state: &Mutex<State>) {
     let answer = match (fault, refused) {
         (_, Some(refusal)) => refusal,
         (Some(Fault::RequestLost), _) => return,
-        (Some(Fault::Refused(status, code)), _) => refusal(status, code, &request.operation),
+        (Some(Fault::Refused(status, code)), _) => refusal(status, code, &request),
         (Some(Fault::Overtaken), _) => {
             state.lock().unwrap().overtaken = Some(request);
             return;
@@ -283,7 +319,8 @@ fn without_date(answer: &[u8]) -> Vec<u8> {
 fn delivered(request: &Request, server: &str, state: &Mutex<State>) -> Vec<u8> {
     let writing = Arc::clone(&state.lock().unwrap().writing);
     let staging = request.operation == "UpdateSecretVersionStage";
-    let alone = (staging || matches!(request.operation.as_str(), "PUT" | "PutItem")).then(|| writing.lock().unwrap());
+    let alone = (staging || matches!(request.operation.as_str(), "PUT" | "PutItem" | "PutSecretValue" | "CreateAccessKey"))
+        .then(|| writing.lock().unwrap());
     if staging && let Some(refusal) = taken(request, &state.lock().unwrap()) {
         return refusal;
     }
@@ -345,7 +382,7 @@ fn taken(request: &Request, state: &State) -> Option<Vec<u8>> {
     let (label, to) = (asked["VersionStage"].as_str()?, asked["MoveToVersionId"].as_str()?);
     let owner = state.labels.get(&label_of(&asked, label))?;
     let given = asked["RemoveFromVersionId"].as_str() == Some(owner);
-    (owner != to && !given).then(|| refusal(400, "InvalidParameterException", &request.operation))
+    (owner != to && !given).then(|| refusal(400, "InvalidParameterException", request))
 }
 
 /// A label of a secret.
@@ -365,6 +402,7 @@ impl State {
         };
         let kill = self.kill.take_if(|(_, at, _)| is(*at));
         let fault = self.fault.take_if(|(at, _)| is(*at)).map(|(_, fault)| fault);
+        let fault = fault.or_else(|| self.script.remove(&number));
         self.calls.push(request.operation.clone());
         self.agents.push(request.agent.clone());
         self.signed.entry(request.operation.clone()).or_default().insert(request.key.clone());
@@ -379,12 +417,12 @@ impl State {
         let lingers = asks && self.lingers > 0 && self.ended.contains(&request.key);
         self.lingers -= usize::from(lingers);
         let refused = if self.denied.contains(request.operation.as_str()) {
-            Some(refusal(400, "AccessDeniedException", &request.operation))
+            Some(refusal(400, "AccessDeniedException", request))
         } else if request.astray() {
-            Some(refusal(400, "InvalidParameterException", &request.operation))
+            Some(refusal(400, "InvalidParameterException", request))
         } else if late || (self.ended.contains(&request.key) && !lingers) {
             // An inactive or deleted key: moto would let it in.
-            Some(refusal(403, "InvalidClientTokenId", &request.operation))
+            Some(refusal(403, "InvalidClientTokenId", request))
         } else {
             None
         };

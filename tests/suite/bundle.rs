@@ -1,6 +1,6 @@
 //! `slm export` and `slm sample` on evidence that was really recorded, and what can be done to it afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +15,7 @@ const KEY: &str = "title = \"Key of the log\"\nowner = \"platform\"\nsatisfies =
                    [rotator]\nrandom = { length = 43, alphabet = \"alnum\" }\n\n[policy]\nrotate-every = \"30d\"\njitter = \"0d\"\n";
 
 /// A config repo with two runs in its locker, whose log is signed.
-fn recorded() -> (World, String) {
+pub fn recorded() -> (World, String) {
     let world = World::scaffolded();
     let log = "\n[locker.log]\norigin = \"acme.example/slm\"\nkey = { source = \"local\", name = \"slm/log-key\" }\n";
     world.write("slm.toml", &(world.read("slm.toml") + log));
@@ -30,18 +30,36 @@ fn recorded() -> (World, String) {
     (world, key)
 }
 
-fn bundle(world: &World, name: &str) -> PathBuf {
+pub fn bundle(world: &World, name: &str) -> PathBuf {
     let path = world.outside(name);
     world.slm(&["export", "bundle", "--out", path.to_str().unwrap()]).exits(0).says("Wrote ");
     path
 }
 
-fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
+pub fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let zipped = Zipped::open(path).unwrap();
     zipped.names().into_iter().map(|name| (name.clone(), zipped.read(&name).unwrap().unwrap())).collect()
 }
 
-fn unpack(files: &BTreeMap<String, Vec<u8>>, folder: &Path) {
+/// With its digest made anew, as whoever changes a bundle can.
+pub fn sealed(mut files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
+    files.remove(DIGEST);
+    let text = digest(&files);
+    files.insert(DIGEST.to_owned(), text.into_bytes());
+    files
+}
+
+/// Without `name`, of which nothing in it says any more that it was there.
+pub fn without(files: &BTreeMap<String, Vec<u8>>, name: &str) -> BTreeMap<String, Vec<u8>> {
+    let mut files = files.clone();
+    files.remove(name);
+    let mut manifest: slm::record::bundle::Manifest = serde_json::from_slice(&files["manifest.json"]).unwrap();
+    manifest.files.retain(|one| one.file != name);
+    files.insert("manifest.json".to_owned(), manifest.text().into_bytes());
+    sealed(files)
+}
+
+pub fn unpack(files: &BTreeMap<String, Vec<u8>>, folder: &Path) {
     for (name, bytes) in files {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -50,7 +68,7 @@ fn unpack(files: &BTreeMap<String, Vec<u8>>, folder: &Path) {
 }
 
 /// Everything in ```sh blocks of `page`, run in `folder`.
-fn by_hand(folder: &Path, page: &str, before: &str) -> (bool, String) {
+pub fn by_hand(folder: &Path, page: &str, before: &str) -> (bool, String) {
     let mut script = format!("set -e\n{before}\n");
     for block in page.split("```sh\n").skip(1) {
         script.push_str(block.split("```").next().unwrap());
@@ -276,6 +294,50 @@ fn a_bundle_that_was_changed_does_not_hold_even_when_it_is_sealed_anew() {
 }
 
 #[test]
+fn a_bundle_of_what_no_key_signed_is_not_believed_for_a_key_that_was_copied_into_it() {
+    let begun = || {
+        let world = World::scaffolded();
+        world.write("slm.toml", &(world.read("slm.toml") + "\n[locker.log]\norigin = \"acme.example/slm\"\n"));
+        world.commit();
+        world.slm(&["apply", "--auto-approve"]).exits(0);
+        world
+    };
+    // Its key came later than its log.
+    let world = begun();
+    world.write("slm.toml", &(world.read("slm.toml") + "key = { source = \"local\", name = \"slm/log-key\" }\n"));
+    world.write("credentials/log-key.toml", KEY);
+    world.commit();
+    let ran = world.slm(&["apply", "--auto-approve"]);
+    assert!(ran.out.contains("Recorded as"), "{}{}", ran.out, ran.err);
+    let key = world.slm(&["verify", "--no-memory", "--format", "json"]).json()["keys"][0]["key"].as_str().unwrap().to_owned();
+    let genuine = files(&bundle(&world, "one.zip"));
+    let from = String::from_utf8(genuine["log/keys/1"].clone()).unwrap();
+    let from: u64 = from.lines().find_map(|line| line.strip_prefix("from ")).unwrap().parse().unwrap();
+    // By somebody without a key: one run of the same log, in which everything is as they like.
+    let other = begun();
+    let forged = files(&bundle(&other, "forged.zip"));
+    let size: u64 = String::from_utf8(forged["log/checkpoint"].clone()).unwrap().lines().nth(1).unwrap().parse().unwrap();
+    assert!(size < from, "the key signs from entry {from} on, and the forged log has {size}");
+    let verify = |copied: bool| {
+        let mut files = forged.clone();
+        if copied {
+            files.insert("log/keys/1".to_owned(), genuine["log/keys/1"].clone());
+        }
+        files.remove(DIGEST);
+        let sealed = digest(&files);
+        files.insert(DIGEST.to_owned(), sealed.into_bytes());
+        let path = other.outside("copied.zip");
+        fs::write(&path, pack(&files).unwrap()).unwrap();
+        other.slm(&["verify", path.to_str().unwrap(), "--key", &key])
+    };
+    verify(true)
+        .exits(7)
+        .says(&format!("error[slm::evidence-bad-key]: `keys/1` takes over from entry {from}, and is kept in a log of {size}"));
+    verify(false).exits(7).says("error[slm::evidence-untrusted-key]");
+    other.slm(&["verify", other.outside("forged.zip").to_str().unwrap()]).exits(3).says("no key signs the log");
+}
+
+#[test]
 fn the_page_in_a_bundle_is_right_to_the_letter() {
     let (world, key) = recorded();
     let all = files(&bundle(&world, "one.zip"));
@@ -341,22 +403,36 @@ fn exceptions_and_attestations_have_their_leaf_in_the_log_of_each_run() {
         "control = \"ROT-01\"\nresource = \"vault:local/app/session-key\"\nreason = \"r\"\ncompensating = \"c\"\nticket = \"T-1\"\nrequester = \"one\"\n\
          approver = \"two\"\napproved = 2026-01-01T00:00:00Z\nexpires = 2026-01-02T00:00:00Z\n",
     );
+    let attestation = "attestations/ROT-01/2020-01-01_2020-03-31.toml";
+    world.write(attestation, "statement = \"Looked at.\"\nauthor = \"ada\"\napprover = \"bo\"\nsigned = 2020-04-02T00:00:00Z\n");
     world.commit();
     world.slm(&["apply", "--auto-approve"]).exits(0);
     let all = files(&bundle(&world, "one.zip"));
     let manifest: Json = serde_json::from_slice(&all["manifest.json"]).unwrap();
-    let packed = manifest["files"].as_array().unwrap().iter().find(|one| one["path"] == "exceptions/vendor.toml").unwrap();
-    assert!(packed["entry"].is_u64(), "{packed}");
-    assert_eq!(all["evidence/exceptions/vendor.toml"], world.read("exceptions/vendor.toml").into_bytes());
+    let entries: Vec<Json> =
+        std::str::from_utf8(&all["log/entries.jsonl"]).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for path in ["exceptions/vendor.toml", attestation] {
+        let packed = manifest["files"].as_array().unwrap().iter().find(|one| one["path"] == path).unwrap();
+        let entry = &entries[usize::try_from(packed["entry"].as_u64().unwrap()).unwrap()];
+        assert_eq!((&entry["path"], &entry["sha256"], &entry["bytes"]), (&packed["path"], &packed["sha256"], &packed["bytes"]));
+        assert_eq!(all[&format!("evidence/{path}")], world.read(path).into_bytes());
+    }
+    // Changed, it has a leaf of its own in the run that saw it so.
+    world.edit(attestation, "Looked at.", "Looked at twice.");
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let later = files(&bundle(&world, "two.zip"));
+    let of =
+        |path: &str| std::str::from_utf8(&later["log/entries.jsonl"]).unwrap().matches(&format!("\"path\":\"{path}\"")).count();
+    assert_eq!((of("exceptions/vendor.toml"), of(attestation)), (1, 2));
     let run = all.keys().find(|name| name.starts_with("evidence/runs/")).unwrap();
     let run: Json = serde_json::from_slice(&all[run]).unwrap();
     assert_eq!(run["result"]["exceptions"]["standings"][0]["finding"], "expired");
 }
 
 #[test]
-fn oscal_sarif_and_ocsf_say_the_same_of_what_is_open() {
+fn where_nothing_is_open_oscal_sarif_and_ocsf_have_nothing_to_tell() {
     let world = World::scaffolded();
-    // Nothing rotates it, so that it stays without a value, which no rule permits or nobody can judge.
     world.slm(&["apply", "--auto-approve"]).exits(0);
     let out = world.outside("oscal");
     world.slm(&["export", "oscal", "--out", out.to_str().unwrap()]).exits(0).says("assessment-results.json");
@@ -427,24 +503,76 @@ fn trestle_accepts_what_is_exported_as_oscal() {
     assert!(valid && said.matches("VALID: Model ").count() == models.len() && !said.contains("INVALID"), "{said}");
 }
 
-#[test]
-fn what_is_open_is_in_the_plan_of_action_in_sarif_and_in_ocsf_under_the_same_control() {
-    let world = with_something_open();
-    let read = |verb: &str, name: &str| {
-        let out = world.outside(name);
-        world.slm(&["export", verb, "--out", out.to_str().unwrap()]).exits(0);
-        out
+/// What `export` wrote of `verb`.
+fn exported(world: &World, verb: &str, name: &str) -> PathBuf {
+    let out = world.outside(name);
+    world.slm(&["export", verb, "--out", out.to_str().unwrap()]).exits(0);
+    out
+}
+
+/// Control and subject of what is open in the plan of action, in SARIF and in OCSF.
+fn open_in_each(world: &World, name: &str) -> [BTreeSet<(String, String)>; 3] {
+    let text = |value: &Json| value.as_str().unwrap().to_owned();
+    let actions = exported(world, "oscal", &format!("{name}-oscal")).join("plan-of-action-and-milestones.json");
+    let actions: Json = serde_json::from_slice(&fs::read(actions).unwrap()).unwrap();
+    let items = actions["plan-of-action-and-milestones"]["poam-items"].as_array().unwrap();
+    let item = |one: &Json| {
+        let (control, subject) = (text(&one["title"]), text(&one["description"]));
+        (control.split(':').next().unwrap().to_owned(), subject.split(" does not meet ").next().unwrap().to_owned())
     };
-    let oscal = read("oscal", "oscal").join("plan-of-action-and-milestones.json");
-    let oscal: Json = serde_json::from_slice(&fs::read(oscal).unwrap()).unwrap();
-    let items = oscal["plan-of-action-and-milestones"]["poam-items"].as_array().unwrap();
-    assert!(items.iter().any(|one| one["title"].as_str().unwrap().starts_with("ROT-01: ")), "{oscal}");
-    let sarif: Json = serde_json::from_slice(&fs::read(read("sarif", "x.sarif")).unwrap()).unwrap();
+    let sarif = exported(world, "sarif", &format!("{name}.sarif"));
+    let sarif: Json = serde_json::from_slice(&fs::read(sarif).unwrap()).unwrap();
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    let failing = results.iter().filter(|one| one["kind"] == "fail" && one["suppressions"].is_null());
+    let failed = |one: &Json| (text(&one["ruleId"]), text(&one["locations"][0]["logicalLocations"][0]["fullyQualifiedName"]));
+    let ocsf = fs::read_to_string(exported(world, "ocsf", &format!("{name}.jsonl"))).unwrap();
+    let mut findings = BTreeMap::new();
+    for line in ocsf.lines() {
+        let one: Json = serde_json::from_str(line).unwrap();
+        let what = (text(&one["compliance"]["control"]), text(&one["resources"][0]["uid"]));
+        match one["activity_id"].as_u64().unwrap() {
+            1 => drop(findings.insert(text(&one["finding_info"]["uid"]), what)),
+            _ => drop(findings.remove(one["finding_info"]["uid"].as_str().unwrap())),
+        }
+    }
+    [items.iter().map(item).collect(), failing.map(failed).collect(), findings.into_values().collect()]
+}
+
+#[test]
+fn oscal_sarif_and_ocsf_say_the_same_of_what_is_open_also_when_nobody_can_look_any_more() {
+    let world = with_something_open();
+    let [actions, sarif, ocsf] = open_in_each(&world, "seen");
+    assert_eq!((&actions, &actions), (&sarif, &ocsf));
+    let controls: BTreeSet<&str> = actions.iter().map(|(control, _)| control.as_str()).collect();
+    assert_eq!(controls, BTreeSet::from(["ROT-01"]), "{actions:?}");
+
+    let (identity, away) = (world.outside("slm.age-identity"), world.outside("away"));
+    fs::rename(&identity, &away).unwrap();
+    let ran = world.slm(&["apply", "--auto-approve"]);
+    assert!(ran.out.contains("Recorded as"), "{}{}", ran.out, ran.err);
+    assert_eq!(open_in_each(&world, "unseen"), [actions.clone(), actions.clone(), actions.clone()]);
+    let said = world.slm(&["report", "period", "--format", "json"]).exits(3).json();
+    let told = said["deviations"].as_array().unwrap();
+    assert!(told.iter().all(|one| one["ending"] == "open" && one["fixed"].is_null() && one["unseen"].is_string()), "{told:?}");
+
+    fs::rename(&away, &identity).unwrap();
+    let ran = world.slm(&["apply", "--auto-approve"]);
+    assert!(ran.out.contains("Recorded as"), "{}{}", ran.out, ran.err);
+    let said = world.slm(&["report", "period", "--format", "json"]).json();
+    let again = said["deviations"].as_array().unwrap();
+    let places = |all: &[Json]| all.iter().map(|one| (one["subject"].clone(), one["detected"].clone())).collect::<Vec<_>>();
+    assert_eq!(places(again), places(told), "they are the same, and not others");
+}
+
+#[test]
+fn what_is_open_leads_to_the_file_of_its_control_and_is_one_finding_that_fails() {
+    let world = with_something_open();
+    let sarif: Json = serde_json::from_slice(&fs::read(exported(&world, "sarif", "x.sarif")).unwrap()).unwrap();
     let results = sarif["runs"][0]["results"].as_array().unwrap();
     let failing: Vec<_> = results.iter().filter(|one| one["ruleId"] == "ROT-01" && one["kind"] == "fail").collect();
     assert_eq!(failing.len(), 1, "{sarif}");
     assert_eq!(failing[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "controls/rot/ROT-01.toml");
-    let ocsf = fs::read_to_string(read("ocsf", "x.jsonl")).unwrap();
+    let ocsf = fs::read_to_string(exported(&world, "ocsf", "x.jsonl")).unwrap();
     let findings: Vec<Json> = ocsf.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of: Vec<_> = findings.iter().filter(|one| one["compliance"]["control"] == "ROT-01").collect();
     assert_eq!(
@@ -454,13 +582,14 @@ fn what_is_open_is_in_the_plan_of_action_in_sarif_and_in_ocsf_under_the_same_con
 }
 
 #[test]
-fn a_manual_criterion_is_manual_in_status_until_another_person_signed_it() {
+fn a_manual_criterion_is_manual_in_status_and_period_until_another_person_signed_it() {
     let world = World::scaffolded();
     let soc2 = "controls/frameworks/soc2.toml";
     world.write(soc2, &(world.read(soc2) + "\n[[criterion]]\nid = \"CC1.1\"\ntitle = \"Integrity and ethics\"\nmanual = true\n"));
     world.commit();
     world.slm(&["apply", "--auto-approve"]).exits(0);
     world.slm(&["status"]).exits(0).says("soc2 CC1.1: 0 of 0 controls compliant; manual, not signed");
+    world.slm(&["report", "period", "--framework", "soc2"]).says("soc2:CC1.1 Integrity and ethics  manual, not signed");
     let now = jiff::Timestamp::now();
     let last_year = now.to_zoned_datetime(jiff::tz::TimeZone::UTC).year() - 1;
     let yesterday = (now - jiff::SignedDuration::from_hours(24)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
@@ -478,6 +607,10 @@ fn a_manual_criterion_is_manual_in_status_until_another_person_signed_it() {
     world.slm(&["status"]).exits(0).says(&format!("; signed for {last_year}-01-01/{last_year}-12-31 by bo"));
     let said = world.slm(&["status", "--format", "json"]).exits(0).json();
     assert_eq!(said["manual"][0]["state"]["for"]["approver"], "bo");
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let signed = format!("soc2:CC1.1 Integrity and ethics  signed for {last_year}-01-01/{last_year}-12-31 by bo");
+    world.slm(&["report", "period", "--framework", "soc2"]).says(&signed);
+    world.slm(&["report", "period"]).says("soc2  2 criteria, 1 manual, 0 without a control; `--framework soc2` lists them");
 }
 
 /// Runs `script` with `arguments` where the published schemas are.

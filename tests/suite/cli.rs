@@ -335,6 +335,32 @@ fn a_plan_made_for_another_commit_is_refused() {
 }
 
 #[test]
+fn what_was_switched_off_after_it_was_planned_is_not_done() {
+    let edits = [
+        ("slm.toml", "[limits]\n", "[limits]\nfreeze = [\"2020-01-01/2099-12-31\"]\n"),
+        ("policies/guards.cedar", "context.share_percent <= 100", "context.share_percent < 0"),
+    ];
+    for (file, from, to) in edits {
+        let world = World::scaffolded();
+        world.slm(&["plan", "--out", "p.json"]).exits(2).says("rotate    session-key");
+        let text = world.read(file).replacen(from, to, 1);
+        assert_ne!(text, world.read(file), "{file}");
+        world.write(file, &text);
+        world.commit();
+        world.slm(&["apply", "p.json"]).exits(1).says("the plan was made for config").says("plan again");
+        world.slm(&["plan", "--out", "p.json"]).exits(5).says("held      rotate session-key");
+        for arguments in [["apply", "p.json"], ["apply", "--auto-approve"]] {
+            world.slm(&arguments).exits(5).says("1 held");
+        }
+        assert!(!world.root().join("run").exists(), "{file}: nothing was made");
+        // Switched on again, it is done.
+        world.write(file, &world.read(file).replacen(to, from, 1));
+        world.commit();
+        world.slm(&["apply", "--auto-approve"]).exits(0).says("rotate    session-key  done");
+    }
+}
+
+#[test]
 fn a_consumer_that_cannot_be_built_is_seen_to_be_missing() {
     let world = World::scaffolded();
     world.slm(&["apply", "--auto-approve"]).exits(0);
@@ -446,9 +472,26 @@ fn a_secret_that_was_found_is_adopted_without_being_rotated() {
     world.slm(&["adopt", &id, "--rotator", rotator]).exits(1).says("name the team with `--owner`");
     world.slm(&["adopt", &id, "--owner", "platform", "--rotator", "random = { length = 3 }"]).exits(4).says("can be guessed");
     let before = world.slm(&["plan", "--format", "json"]).json();
+    // Where somebody validates values, the one in force must say which credential it is.
+    let exec = "exec = { command = [\"true\"], caps = { issuer = \"client\", overlap = \"dual\", delete = true } }";
+    let adopted = world.slm(&["adopt", &id, "--owner", "platform", "--rotator", exec, "--id", "by-a-program"]).exits(0);
+    adopted.says("Its value must be a JSON object with the name of its credential in `key`.").says("nothing ended");
+    fs::remove_file(world.root().join("credentials/by-a-program.toml")).unwrap();
     world.slm(&["adopt", &id, "--owner", "platform", "--rotator", rotator, "--id", "taken-over", "--rotate-every", "1s"]).exits(0);
     assert!(world.read("credentials/taken-over.toml").contains("not-before"));
     world.slm(&["check"]).exits(0);
+    fs::remove_file(world.root().join("credentials/taken-over.toml")).unwrap();
+    for (period, rotator, jitter) in
+        [("90d", rotator, Some("9d")), ("45d", rotator, Some("4d")), ("1h", rotator, Some("6m")), ("90d", "observe = {}", None)]
+    {
+        world
+            .slm(&["adopt", &id, "--owner", "platform", "--rotator", rotator, "--id", "spread", "--rotate-every", period])
+            .exits(0);
+        let adopted: toml::Table = world.read("credentials/spread.toml").parse().unwrap();
+        assert_eq!(adopted["policy"].get("jitter").map(|jitter| jitter.as_str().unwrap()), jitter, "{period}");
+        fs::remove_file(world.root().join("credentials/spread.toml")).unwrap();
+    }
+    world.slm(&["adopt", &id, "--owner", "platform", "--rotator", rotator, "--id", "taken-over", "--rotate-every", "1s"]).exits(0);
     let after = world.slm(&["plan", "--format", "json"]).json();
     let rotations =
         |plan: &Json| plan["plan"]["actions"].as_array().unwrap().iter().filter(|one| one["kind"]["rotate"].is_object()).count();

@@ -82,6 +82,35 @@ fn a_run_is_recorded_as_the_verb_it_was_and_counts_its_requests() {
     assert_eq!(listed.lines().count(), seen.len(), "nothing else was recorded");
 }
 
+/// A canary that is there and takes no value.
+const WARY: &str = "read line\ncase \"$line\" in *observe*) echo '{}';; *) exit 77;; esac\n";
+
+#[test]
+fn when_every_attempt_was_rejected_a_person_is_asked_until_more_are_allowed() {
+    let world = World::scaffolded();
+    world.write("wary", WARY);
+    let file = world.read(SESSION_KEY);
+    let (head, _) = file.split_once("[[consumer]]").unwrap();
+    let head = head.replace("[policy]\n", "[policy]\nattempts = 1\n");
+    world.write(
+        SESSION_KEY,
+        &format!("{head}[[consumer]]\nid = \"app\"\ncanary = true\nexec = {{ command = [\"sh\", \"wary\"] }}\n"),
+    );
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).says("all 1 attempts are used up");
+    let asked = "its 1 attempt is used up; a person must look: find out why none was put in force, then raise `attempts`";
+    let plan = world.slm(&["plan"]).exits(5).says(asked).says("1 to escalate").says("1 held");
+    assert!(!plan.out.contains("1 to rotate"), "{}", plan.out);
+    let status = world.slm(&["status", "session-key"]).exits(2).says("no attempt at a new value is left");
+    assert!(!status.out.contains("slm resume"), "{}", status.out);
+    // Another run changes nothing of it; another attempt does.
+    world.slm(&["apply", "--auto-approve"]).says(asked);
+    world.edit(SESSION_KEY, "attempts = 1", "attempts = 2");
+    world.commit();
+    world.slm(&["plan"]).says("Plan: 1 to rotate");
+    world.slm(&["status", "session-key"]).exits(2).says("a new value is kept and not in force yet");
+}
+
 #[test]
 fn one_stale_action_of_a_saved_plan_is_refused_and_the_other_is_done() {
     let world = World::scaffolded();

@@ -338,6 +338,22 @@ async fn exceptions_and_documents_show_who_asked_and_who_approved() {
     assert!(!seen.populations.iter().any(|one| one.entity.as_str() == "Slm::Document"), "nobody said where documents are");
 }
 
+#[tokio::test]
+async fn files_that_people_declare_something_with_show_who_brought_them_in_without_being_asked_for() {
+    let repo = Repo::new();
+    repo.change(9, "exceptions/slow.toml", "slow", &[]);
+    repo.change(8, "attestations/GOV-01/2026.toml", "signed\n\nApproved-by: Bob <bob@example.org>", &[]);
+    repo.change(7, "exceptions/slow.toml", "renewed", &[]);
+    let tip = String::from_utf8(crate::support::git(&repo.root(), &["rev-parse", "HEAD"])).unwrap();
+    let seen = repo.look(settings()).await;
+    let found: Vec<_> = of(&seen, "Slm::Declared").resources.iter().map(|one| (one.id.as_str(), one.text("approver"))).collect();
+    assert_eq!(
+        found,
+        [("declared:attestations/GOV-01/2026.toml", Some("bob@example.org")), ("declared:exceptions/slow.toml", Some(""))]
+    );
+    assert_eq!(of(&seen, "Slm::Declared").resources[1].text("commit"), Some(tip.trim()), "the one that changed it last");
+}
+
 #[test]
 fn a_branch_that_was_rewound_since_the_last_run_is_a_breach() {
     let world = World::new();

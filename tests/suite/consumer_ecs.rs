@@ -16,7 +16,9 @@ use slm::model::secret::Secret;
 use slm::world::{Consumer, ErrorClass, WorldError};
 
 use crate::aws::{ACCOUNT, CANARY, config};
+use crate::aws_proxy::{self, Proxy};
 use crate::ecs_front::{Fault, Front, Look, State};
+use crate::faults::{OUT_OF_ORDER, thrown_at_changes};
 use crate::support::{Server, at, shown};
 
 const V1: &str = "11111111-1111-5111-8111-111111111111";
@@ -66,10 +68,14 @@ impl Rig {
     }
 
     fn consumer(&self, rest: &str) -> EcsService {
+        Self::consumer_through(&self.through, rest)
+    }
+
+    fn consumer_through(through: &SdkConfig, rest: &str) -> EcsService {
         let config: EcsConsumer =
             toml::from_str(&format!("cluster = \"prod\"\nservice = \"api\"\ntimeout = \"1s\"\n{rest}")).unwrap();
         let secret = SecretRef { source: "prod".into(), region: REGION.to_owned(), name: "prod/db".to_owned() };
-        let service = EcsService::new(&self.through, &"db".into(), secret, ACCOUNT.to_owned(), config);
+        let service = EcsService::new(through, &"db".into(), secret, ACCOUNT.to_owned(), config);
         service.looking_every(Duration::from_millis(10))
     }
 
@@ -150,6 +156,27 @@ async fn any_request_or_answer_lost_leaves_one_definition_of_a_version() {
             assert!(last.revision - before <= 1);
         }
     }
+}
+
+#[tokio::test]
+async fn a_request_that_is_repeated_denied_late_or_answered_as_before_ends_with_the_version() {
+    let rig = Rig::new().await;
+    let made = async || {
+        rig.again().await;
+        rig.front.with(|state| state.course = vec![Look::Going(1), Look::Done]);
+        let proxy = Proxy::before(&rig.front.endpoint);
+        let through = config(&proxy.endpoint, REGION, None).await.into_builder();
+        (proxy, Rig::consumer_through(&through.retry_config(RetryConfig::disabled()).build(), ""))
+    };
+    let check = async |api: &EcsService, fault, when: &str| {
+        assert_eq!(api.observe().await.unwrap(), at(Some(V1), Some(V1)), "{when}");
+        let (updates, tells) = (rig.front.count("UpdateService"), rig.front.with(|state| state.bodies.contains(CANARY)));
+        let twice = matches!(fault, aws_proxy::Fault::Twice | aws_proxy::Fault::Overtaken);
+        assert!(updates == 1 || (updates == 2 && twice), "{when}: {updates} roll-outs");
+        assert!(!tells, "{when}");
+    };
+    let met = thrown_at_changes(("ecs-service", &OUT_OF_ORDER, 5), made, async |api| brought(api, V1).await, check).await;
+    assert!(met.changes.len() >= 3 && met.again >= 3 && met.ended >= 4, "{met:?}");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::support::at;
 const CANARY: &str = "canary-value-77cd-never-shown";
 
 /// Keeps what it was asked, stores and runs what it is told.
-const SCRIPT: &str = r#"
+pub const SCRIPT: &str = r#"
 read -r request
 printf '%s\n' "$request" >> requests
 env > environment

@@ -11,8 +11,11 @@ use slm::model::catalog::KubernetesConsumer;
 use slm::model::secret::Secret;
 use slm::world::{Consumer, ErrorClass, WorldError};
 
+use crate::aws_proxy::Proxy;
+use crate::faults::{OUT_OF_ORDER, thrown};
 use crate::kubernetes_server::{Fault, Object, Server, TOKEN, status};
-use crate::support::{World, at, contains, shown};
+use crate::leaks::{kept, never_told};
+use crate::support::{World, at, shown};
 use crate::tls::{authority, certificate};
 
 const CANARY: &str = r#"{"user":"shop","password":"canary-value-6fd0-never-shown"}"#;
@@ -80,6 +83,27 @@ async fn a_secret_is_applied_and_the_roll_out_of_its_version_awaited_once() {
             of_secrets.clone().count() > 4 && of_secrets.into_iter().all(|(_, accept)| accept.contains("PartialObjectMetadata"))
         );
     });
+}
+
+#[tokio::test]
+async fn a_request_that_is_repeated_denied_late_or_answered_as_before_ends_with_the_version() {
+    let made = async || {
+        let server = Server::start();
+        goes_well(&server, 2);
+        let proxy = Proxy::before(&server.url);
+        let workload = opened(KubernetesConsumer { server: proxy.endpoint.clone(), ..config(&server, KEYS) }).unwrap();
+        (proxy, (workload, server))
+    };
+    let check = async |(workload, server): &(Workload, Server), _, when: &str| {
+        assert_eq!(workload.observe().await.unwrap(), at(Some(V1), Some(V1)), "{when}");
+        assert_eq!(server.with(|state| state.rollouts), 1, "{when}");
+    };
+    let run = async |(workload, _): &(Workload, Server)| {
+        workload.deliver(&V1.into(), &value()).await?;
+        workload.activate(&V1.into()).await
+    };
+    let met = thrown("kubernetes-workload", &OUT_OF_ORDER, made, run, check).await;
+    assert!(met.again >= 10 && met.ended >= 10, "{met:?}");
 }
 
 #[tokio::test]
@@ -210,6 +234,65 @@ async fn a_paused_workload_is_not_touched_and_a_roll_back_by_hand_is_rolled_out_
     assert_eq!(server.with(|state| state.rollouts), 2);
 }
 
+/// A workload rolled out with `V1`, whose status then says `ending` of pods that are ending.
+async fn rolled_out(server: &Server, ending: Option<i64>) -> Workload {
+    goes_well(server, 2);
+    let workload = workload(server);
+    workload.deliver(&V1.into(), &value()).await.unwrap();
+    workload.activate(&V1.into()).await.unwrap();
+    server.with(|state| {
+        let mut last = status(2, 3, 3, json!([]));
+        let _ = last.as_object_mut().unwrap().remove("terminatingReplicas");
+        if let Some(pods) = ending {
+            last["terminatingReplicas"] = pods.into();
+        }
+        state.workloads.get_mut("deployments/shop-api").unwrap().status = vec![last];
+    });
+    workload
+}
+
+#[tokio::test]
+async fn pods_that_are_ending_hold_the_value_before_as_their_deployment_tells() {
+    let server = Server::start();
+    let workload = rolled_out(&server, Some(2)).await;
+    let view = workload.observe().await.unwrap();
+    assert_eq!((view.running, view.draining), (Some(V1.into()), vec!["2 pods of deployment/shop-api are ending".to_owned()]));
+    assert!(server.with(|state| state.seen.iter().all(|seen| !seen.contains("/pods"))), "nothing more is asked");
+}
+
+#[tokio::test]
+async fn where_no_status_tells_of_pods_that_are_ending_they_are_listed() {
+    let server = Server::start();
+    let workload = rolled_out(&server, None).await;
+    let draining = async || workload.observe().await.unwrap().draining;
+    let pod = |ends: Option<&str>| json!({ "name": "shop-api-1", "deletionTimestamp": ends });
+    assert_eq!(draining().await, [""; 0]);
+    server.with(|state| state.pods = vec![pod(None), pod(None), pod(None)]);
+    assert_eq!(draining().await, [""; 0]);
+    server.with(|state| state.pods.push(pod(Some("2026-02-01T01:00:00Z"))));
+    assert_eq!(draining().await, ["1 pods of deployment/shop-api are ending"]);
+}
+
+#[tokio::test]
+async fn pods_that_cannot_be_listed_are_not_taken_for_ended_unless_it_is_declared_how_long_they_take() {
+    let server = Server::start();
+    let opened = rolled_out(&server, None).await;
+    let deny = || {
+        server.with(|state| {
+            let next = state.seen.len() + 2;
+            state.faults.insert(next, Fault::Status(403, None));
+        })
+    };
+    deny();
+    let view = opened.observe().await.unwrap();
+    let next = "let its token `list` pods, or declare `max-staleness`, no less than their grace period";
+    let said = format!("whether pods of deployment/shop-api are ending is not seen (HTTP 403): {next}");
+    assert_eq!((view.running, view.draining), (Some(V1.into()), vec![said]));
+    let bounded = workload(&server).bounded(true);
+    deny();
+    assert_eq!(bounded.observe().await.unwrap().draining, [""; 0]);
+}
+
 #[tokio::test]
 async fn a_template_keeps_the_version_of_another_secret_beside_its_own() {
     let server = Server::start();
@@ -271,14 +354,19 @@ fn a_rotation_rolls_its_value_out_and_says_it_nowhere() {
     let start = text.find("[[consumer]]").unwrap();
     world.write("credentials/session-key.toml", &format!("{}[[consumer]]\nid = \"api\"\n{kind}", &text[..start]));
     world.commit();
-    let ran = world.slm(&["apply", "--auto-approve"]).exits(0);
+    let ran = world.heard(&["apply", "--auto-approve"]).exits(0);
     let value = server.with(|state| {
         assert_eq!(state.rollouts, 1);
         String::from_utf8(STANDARD.decode(&state.secrets["shop-db"].fields["data.value"]).unwrap()).unwrap()
     });
     assert_eq!(value.len(), 40);
-    assert!(!ran.out.contains(&value) && !ran.err.contains(&value) && !contains(&world.git_objects(), &value));
-    assert!(!ran.err.contains(TOKEN) && !contains(&world.git_objects(), TOKEN));
     world.slm(&["apply", "--auto-approve"]).exits(0);
     assert_eq!(server.with(|state| state.rollouts), 1);
+    // Denied, it says so and no more.
+    server.with(|state| state.faults.extend((0..80).map(|call| (state.seen.len() + call, Fault::Status(403, None)))));
+    let denied = world.heard(&["apply", "--auto-approve", "--force", "session-key"]);
+    assert_ne!(denied.code, 0, "{}", denied.out);
+    let values = kept(&world, "app/session-key");
+    assert!(values.contains(&value));
+    never_told(&world, &[ran, denied], &values.iter().map(String::as_str).chain([TOKEN]).collect::<Vec<_>>());
 }

@@ -16,7 +16,8 @@ use slm::world::{Consumer, ErrorClass};
 
 use crate::aws_proxy::{Fault, Proxy};
 use crate::faults::{OVER_HTTP, thrown};
-use crate::support::{Request, at, shown};
+use crate::leaks::{kept, never_told, untold};
+use crate::support::{Request, World, at, shown};
 use crate::tls::{self, authority, certificate};
 
 const CANARY: &str = "canary-value-19ab-never-shown";
@@ -129,6 +130,37 @@ async fn the_value_is_sent_when_the_config_says_so_and_with_a_delivery_alone() {
     hook.activate(&"v1".into()).await.unwrap();
     let bodies = state.lock().unwrap().bodies.clone();
     assert_eq!((&bodies[0]["value"], bodies[1].get("value")), (&json!(CANARY), None));
+}
+
+/// The program is given the value and the service where it is; then the program fails.
+#[test]
+fn a_value_that_is_given_to_a_program_beside_a_service_is_told_nowhere_else() {
+    let state = start();
+    let root = state.lock().unwrap().root.clone();
+    let world = World::scaffolded().with("HOOK_KEY", KEY);
+    let text = world.read("credentials/session-key.toml");
+    let webhook = format!("webhook = {{ url = \"{root}/slm\", sign-env = \"HOOK_KEY\" }}");
+    let consumers = format!(
+        "[[consumer]]\nid = \"partner\"\n{webhook}\n\n[[consumer]]\nid = \"vm\"\nexec = {{ command = [\"sh\", \"bring.sh\"] }}\n"
+    );
+    world.write("credentials/session-key.toml", &format!("{}{consumers}", &text[..text.find("[[consumer]]").unwrap()]));
+    world.write("bring.sh", crate::consumer_exec::SCRIPT);
+    world.write(".gitignore", &(world.read(".gitignore") + "/requests\n/environment\n/stored\n/running\n"));
+    world.commit();
+    let mut said = vec![world.heard(&["plan"]).exits(2), world.heard(&["apply", "--auto-approve"]).exits(0)];
+    let given = world.read("requests");
+    assert!(state.lock().unwrap().bodies.iter().any(|body| body["event"] == "deliver"), "the service was told");
+    // It babbles what it was given, and refuses it.
+    let refusing = crate::consumer_exec::SCRIPT.replace("printf '%s' \"$version\" > stored ;;", "echo \"$request\"; exit 78 ;;");
+    assert_ne!(refusing, crate::consumer_exec::SCRIPT);
+    world.write("bring.sh", &refusing);
+    world.commit();
+    said.push(world.heard(&["rotate", "session-key"]).exits(6).says("it ended with 78"));
+    let values = kept(&world, "app/session-key");
+    assert!(values.iter().any(|value| given.contains(value)) && values.len() >= 2, "it was given");
+    let secrets: Vec<&str> = values.iter().map(String::as_str).chain([KEY, CANARY]).collect();
+    never_told(&world, &said, &secrets);
+    untold("what the service was told", &Value::from(state.lock().unwrap().bodies.clone()).to_string(), &secrets);
 }
 
 #[tokio::test]

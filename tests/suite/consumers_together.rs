@@ -14,6 +14,7 @@ use crate::consumer_ecs::Rig as Ecs;
 use crate::consumer_lambda::Rig as Lambda;
 use crate::ecs_front::Look;
 use crate::kubernetes_server::{Server as Kubernetes, TOKEN, status};
+use crate::leaks::never_told;
 use crate::rotation::{LEASE, life, world};
 use crate::support::World;
 
@@ -42,18 +43,30 @@ async fn keys(iam: &Iam) -> usize {
     iam.list_access_keys().user_name("ci-deployer").send().await.unwrap().access_key_metadata.len()
 }
 
+/// The secret part of the key in force in the account at `moto`.
+async fn value(moto: &str) -> String {
+    let client = aws_sdk_secretsmanager::Client::new(&config(moto, REGION, None).await);
+    let read = client.get_secret_value().secret_id("prod/ci/deployer").version_stage("AWSCURRENT").send().await.unwrap();
+    let value: serde_json::Value = serde_json::from_str(read.secret_string().unwrap()).unwrap();
+    value["secret_access_key"].as_str().unwrap().to_owned()
+}
+
 /// Plans, rotates and ends; each version has to be told to the application once, as `told` counts it.
-async fn from_its_first_value_to_the_end_of_its_second(world: &World, iam: &Iam, told: impl Fn() -> usize) {
+async fn from_its_first_value_to_the_end_of_its_second(world: &World, (iam, moto): (&Iam, &str), told: impl Fn() -> usize) {
     world.slm(&["check"]).exits(0);
-    world.slm(&["plan"]).says("rotate    deployer");
+    let mut said = vec![world.heard(&["plan"]).says("rotate    deployer")];
     assert_eq!((keys(iam).await, told()), (0, 0), "a plan changes nothing");
-    world.slm(&["apply", "--auto-approve"]).says("delivered").says("adopted");
+    said.push(world.heard(&["apply", "--auto-approve"]).says("delivered").says("adopted"));
+    let mut values = vec![value(moto).await];
     assert_eq!((keys(iam).await, told()), (1, 1));
-    world.slm(&["apply", "--auto-approve", "--force", "deployer"]).says("delivered").says("waits until");
+    said.push(world.heard(&["apply", "--auto-approve", "--force", "deployer"]).says("delivered").says("waits until"));
     let promoted = Instant::now();
     assert_eq!((keys(iam).await, told()), (2, 2), "the old key lives while a run may still hand it out");
     std::thread::sleep((LEASE + Duration::from_secs(2)).saturating_sub(promoted.elapsed()));
-    world.slm(&["apply", "--auto-approve"]).says("finish    deployer  done");
+    values.push(value(moto).await);
+    said.push(world.heard(&["apply", "--auto-approve"]).says("finish    deployer  done"));
+    assert!(values[0] != values[1]);
+    never_told(world, &said, &values.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!((keys(iam).await, told()), (1, 2));
     let life = life(world);
     let steps = ["promoted", "disabled", "refused", "done"];
@@ -82,7 +95,7 @@ async fn a_key_of_a_service_is_rolled_out_by_the_binary_and_the_one_before_is_en
     service(&rig, &["prod/ci/deployer"]).await;
     let proxy = Proxy::before(&rig.server.endpoint);
     let (world, iam) = deployer(&proxy, &rig.front.endpoint, WEB).await;
-    from_its_first_value_to_the_end_of_its_second(&world, &iam, || rig.front.count("UpdateService")).await;
+    from_its_first_value_to_the_end_of_its_second(&world, (&iam, &rig.server.endpoint), || rig.front.count("UpdateService")).await;
     let (last, tags) = rig.definition("web").await;
     let version = last.container_definitions()[0].secrets()[0].value_from.rsplit(':').next().unwrap().to_owned();
     assert!(tags.contains(&("slm:version:deployer".to_owned(), version)), "{tags:?}");
@@ -96,7 +109,7 @@ async fn a_key_of_a_function_is_told_to_it_by_the_binary_and_the_one_before_is_e
         "lambda = { source = \"apps\", function = \"reports\", alias = \"live\", timeout = \"5s\" }\nmax-staleness = \"1s\"";
     let proxy = Proxy::before(&rig.server.endpoint);
     let (world, iam) = deployer(&proxy, &rig.front.endpoint, consumer).await;
-    from_its_first_value_to_the_end_of_its_second(&world, &iam, || rig.front.count("PUT aliases")).await;
+    from_its_first_value_to_the_end_of_its_second(&world, (&iam, &rig.server.endpoint), || rig.front.count("PUT aliases")).await;
     assert_eq!(rig.variables("reports", "3").await, rig.variables("reports", "$LATEST").await);
 }
 

@@ -236,3 +236,34 @@ fn programs_are_told_the_same_as_people_are_shown() {
     assert_eq!(of(3), ("excepted", &excepted, 21, 0));
     assert_eq!(of(5), ("no-evidence", &none, 14, 0));
 }
+
+#[test]
+fn of_many_members_the_gravest_are_told_in_depth_and_all_are_counted() {
+    let catalog = catalog();
+    let rules = Rules::compile(&catalog).unwrap();
+    let many = |count: usize| {
+        let mut resources: Vec<Resource> =
+            (0..count).map(|number| secret(&format!("young-{number:03}"), "2026-10-01T00:00:00Z", Some(1), true)).collect();
+        resources.push(secret("zz-late", "2026-01-01T00:00:00Z", Some(1), true));
+        let population = Population {
+            source: "local".into(),
+            scope: ".".to_owned(),
+            entity: "Vault::Secret".into(),
+            completeness: Completeness::Complete,
+            resources: Arc::new(resources),
+        };
+        let snapshot = Snapshot { taken: now(), populations: vec![population], receipts: Vec::new() };
+        let assessment = evaluate(&catalog, &rules, &snapshot, now());
+        let decisions = matching(&assessment, "KEY-01");
+        human(&Explained { catalog: &catalog, rules: &rules, assessment: &assessment, decisions: &decisions })
+    };
+    let shown = many(800);
+    assert!(shown.contains("\n  judged for 801:\n    non-compliant       1  no rule permits it\n    compliant         800  permitted by KEY-01\n\n  non-compliant vault:local/zz-late  no rule permits it\n"), "{shown}");
+    assert!(
+        shown.ends_with("\n  and 781 more: `--format json` has all, and `slm explain` of one by its id has that one\n"),
+        "{shown}"
+    );
+    assert_eq!((shown.matches("\n  compliant     vault:local/").count(), shown.lines().count() < 300), (19, true), "{shown}");
+    let few = many(19);
+    assert!(!few.contains("judged for") && few.matches("\n  compliant     vault:local/").count() == 19, "{few}");
+}

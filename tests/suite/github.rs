@@ -293,7 +293,8 @@ async fn a_list_of_readers_that_leads_back_ends_and_holds() {
         let draining = server.secret_of("name = \"SESSION_KEY\"").observe().await.unwrap().draining;
         let why = "the repositories that see `acme/SESSION_KEY` cannot be listed: ";
         assert!(draining.len() == 1 && draining[0].starts_with(why), "{draining:?}");
-        assert_eq!(server.with(|state| state.seen.iter().filter(|one| one.starts_with(list)).count()), asked);
+        // Once for what overrides it and once for runs.
+        assert_eq!(server.with(|state| state.seen.iter().filter(|one| one.starts_with(list)).count()), 2 * asked);
     }
 }
 
@@ -313,6 +314,86 @@ async fn a_secret_of_an_environment_overrides_its_repositorys_unless_it_may() {
     assert_eq!(server.secret_of(allowed).observe().await.unwrap(), ConsumerView::default());
     assert_eq!(server.secret_of(allowed).overridden().await.unwrap(), Vec::<String>::new());
     assert_eq!(server.secret(Some("acme/app"), Some("prod/eu")).observe().await.unwrap(), ConsumerView::default());
+}
+
+#[tokio::test]
+async fn a_secret_of_an_organisation_is_overridden_by_environments_too_wherever_it_is_read() {
+    let server = Server::start();
+    server.with(|state| {
+        state.repositories = (1..=2).map(|id| (id, format!("acme/r{id}"))).collect();
+        state.environments.insert("/repos/acme/r2".to_owned(), vec!["prod".to_owned()]);
+    });
+    let chosen = "name = \"SESSION_KEY\"\nvisibility = \"selected\"\nrepos = [\"acme/r1\", \"acme/r2\"]";
+    server.secret_of(chosen).deliver(&V1.into(), &value(CANARY)).await.unwrap();
+    let theirs = "/repos/acme/r2/environments/prod/secrets/SESSION_KEY".to_owned();
+    server.with(|state| state.secrets.insert(theirs, "theirs".to_owned()));
+    let found = ["`SESSION_KEY` in environment `prod` of `acme/r2`"];
+    // Also where nothing is declared: GitHub lists whom it was given to.
+    for config in [chosen, "name = \"SESSION_KEY\""] {
+        assert_eq!(server.secret_of(config).overridden().await.unwrap(), found);
+        let error = server.secret_of(config).observe().await.unwrap_err();
+        assert!(error.cause.ends_with(found[0]), "{error}");
+    }
+    for may in ["acme/r2/prod", "acme/r2"] {
+        let allowed = format!("name = \"SESSION_KEY\"\noverridden-in = [\"{may}\"]");
+        assert_eq!(server.secret_of(&allowed).overridden().await.unwrap(), Vec::<String>::new(), "{may}");
+        assert_eq!(server.secret_of(&allowed).observe().await.unwrap(), at(V1), "{may}");
+    }
+}
+
+#[tokio::test]
+async fn what_overrides_a_secret_that_nobody_lists_the_readers_of_is_not_seen_and_holds_nothing() {
+    let server = Server::start();
+    let private = "name = \"SESSION_KEY\"\nvisibility = \"private\"";
+    let secret = server.secret_of(private);
+    let error = secret.overridden().await.unwrap_err();
+    assert_eq!(error.cause, "nobody lists which repositories read it; name those that do in `repos`");
+    secret.deliver(&V1.into(), &value(CANARY)).await.unwrap();
+    assert_eq!(secret.observe().await.unwrap(), at(V1));
+    let named = server.secret_of(&format!("{private}\nrepos = [\"acme/r1\"]"));
+    assert_eq!(named.overridden().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_variable_that_chooses_a_half_of_a_set_is_overridden_like_a_secret() {
+    let choice = "/repos/acme/app/environments/prod/variables/SLM_DEPLOYER";
+    let org = PAIR.replace("repo = \"acme/app\"", "visibility = \"private\"\nrepos = [\"acme/app\"]");
+    for (config, place) in [(PAIR, "environment `prod`"), (org.as_str(), "environment `prod` of `acme/app`")] {
+        let server = Server::start();
+        server.with(|state| {
+            state.environments.insert("/repos/acme/app".to_owned(), vec!["prod".to_owned()]);
+            state.variables.insert("/repos/acme/app/environments/prod/variables/OTHER".to_owned(), "A".to_owned());
+        });
+        assert_eq!(server.secret_of(config).overridden().await.unwrap(), Vec::<String>::new());
+        server.with(|state| state.variables.insert(choice.to_owned(), "A".to_owned()));
+        let found = server.secret_of(config).overridden().await.unwrap();
+        assert_eq!(found, [format!("variable `SLM_DEPLOYER` in {place}")]);
+    }
+    let server = Server::start();
+    let near = "/repos/acme/app/actions/variables/SLM_DEPLOYER".to_owned();
+    server.with(|state| state.variables.insert(near, "B".to_owned()));
+    let found = server.secret_of(&org).overridden().await.unwrap();
+    assert_eq!(found, ["variable `SLM_DEPLOYER` in repository `acme/app`"]);
+}
+
+#[tokio::test]
+async fn one_secret_takes_a_field_of_a_value_by_its_template() {
+    for (store, home) in [("actions", "/repos/acme/app/actions"), ("codespaces", "/repos/acme/app/codespaces")] {
+        let server = Server::start();
+        let config =
+            |template: &str| format!("name = \"DD_API_KEY\"\nrepo = \"acme/app\"\nstore = \"{store}\"\ntemplate = \"{template}\"");
+        let secret = server.secret_of(&config("{{ json.value }}"));
+        secret.deliver(&V1.into(), &value(&format!("{{\"id\": \"k1\", \"value\": \"{CANARY}\"}}"))).await.unwrap();
+        assert_eq!(secret.observe().await.unwrap().running, Some(V1.into()));
+        let written = || server.with(|state| state.secrets.clone());
+        assert_eq!(written(), BTreeMap::from([(format!("{home}/secrets/DD_API_KEY"), CANARY.to_owned())]));
+        // What it names and the value has not is no empty secret.
+        let error = secret.deliver(&V2.into(), &value("{\"id\": \"k2\"}")).await.unwrap_err();
+        assert_eq!((error.class, written().len()), (ErrorClass::Permanent, 1), "{error}");
+        assert_eq!(class(secret.deliver(&V2.into(), &value("no JSON")).await), ErrorClass::Permanent);
+        server.secret_of(&config("{{ value }} of {{ version }}")).deliver(&V2.into(), &value("it")).await.unwrap();
+        assert_eq!(written()[&format!("{home}/secrets/DD_API_KEY")], format!("it of {V2}"));
+    }
 }
 
 /// A pair from one JSON value.

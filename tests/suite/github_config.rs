@@ -20,6 +20,9 @@ use crate::support::{World, declared, git};
 const MAIN: &str = "acme/policy refs/heads/main";
 const EVIDENCE: &str = "acme/policy refs/heads/slm/evidence";
 
+/// Who opened a pull request, and what each reviewer said last of which commit.
+type Reviews = (&'static str, Vec<(&'static str, &'static str, &'static str)>);
+
 /// Repositories with rules on their branches, one line of commits and the pull requests merged into it.
 pub struct Held {
     /// Rules by repository and branch.
@@ -28,6 +31,8 @@ pub struct Held {
     pub commits: Vec<(String, Timestamp, Option<u64>)>,
     /// The newest first: number, when merged, and what it became.
     pub merged: Vec<(u64, Timestamp, String)>,
+    /// Of a pull request, who opened it and what each reviewer said last of which commit; what is not here is not shown.
+    pub reviews: BTreeMap<u64, Reviews>,
     /// Items a page.
     pub page: usize,
     /// Who is in each team, by `organisation/team`.
@@ -40,7 +45,14 @@ impl Held {
         let reviewed = rule("PULL_REQUEST", Some(1), &[]);
         let bound = rule("UPDATE", None, &[json!({ "slug": "slm" })]);
         let branches = [(MAIN.to_owned(), rules(&[reviewed])), (EVIDENCE.to_owned(), rules(&[bound]))];
-        Self { branches: branches.into(), commits: Vec::new(), merged: Vec::new(), page: 2, teams: BTreeMap::new() }
+        Self {
+            branches: branches.into(),
+            commits: Vec::new(),
+            merged: Vec::new(),
+            reviews: BTreeMap::new(),
+            page: 2,
+            teams: BTreeMap::new(),
+        }
     }
 
     /// A commit on top of `main`, brought in by a pull request or pushed.
@@ -92,7 +104,17 @@ impl Held {
             let recent = self.commits.iter().filter(|(_, at, _)| *at >= since);
             json!({ "ref": { "target": { "history": page(recent.map(of).collect()) } } })
         } else if query.starts_with("query ConfigPulls(") {
-            let of = |(number, at, oid): &(u64, Timestamp, String)| json!({ "number": number, "updatedAt": at, "mergedAt": at, "mergeCommit": { "oid": oid } });
+            let of = |(number, at, oid): &(u64, Timestamp, String)| {
+                let mut pull = json!({ "number": number, "updatedAt": at, "mergedAt": at, "mergeCommit": { "oid": oid } });
+                if let Some((author, reviews)) = self.reviews.get(number) {
+                    let review = |(who, state, commit): &(&str, &str, &str)| json!({ "state": state, "author": { "login": who }, "commit": { "oid": commit }, "body": CANARY });
+                    let nodes: Vec<Json> = reviews.iter().map(review).collect();
+                    (pull["headRefOid"], pull["author"]) = ("head".into(), json!({ "login": author }));
+                    pull["latestOpinionatedReviews"] =
+                        json!({ "pageInfo": { "hasNextPage": false, "endCursor": null }, "nodes": nodes });
+                }
+                pull
+            };
             json!({ "pullRequests": page(self.merged.iter().map(of).collect()) })
         } else {
             return None;
@@ -180,6 +202,28 @@ async fn commits_and_pull_requests_are_read_page_by_page_and_not_one_by_one() {
     // Two branches, five commits and five pull requests in pages of two, the last of which is older than the window.
     assert_eq!(seen.receipt.requests(), 2 + 3 + 3);
     assert_eq!(seen.receipt.raw.len(), 8);
+}
+
+#[tokio::test]
+async fn a_commit_is_approved_by_who_reviewed_all_of_its_pull_request_and_did_not_open_it() {
+    let mut held = Held::new();
+    for (number, name) in [(1, "a"), (2, "b"), (3, "c"), (4, "d"), (5, "e")] {
+        held.lands(name, day(10 + number), Some(number));
+    }
+    held.lands("f", day(16), None);
+    held.reviews = BTreeMap::from([
+        (1, ("mallory", vec![("grace", "APPROVED", "head"), ("ada", "APPROVED", "head")])),
+        (2, ("mallory", vec![("Mallory", "APPROVED", "head")])),
+        (3, ("mallory", vec![("grace", "APPROVED", "before"), ("ada", "CHANGES_REQUESTED", "head")])),
+        (4, ("mallory", vec![])),
+    ]);
+    let server = serving(held);
+    let seen = collect(&server).await;
+    let (commits, _) = of(&seen, "GitHub::Commit");
+    let told: Vec<_> = commits.iter().map(|one| (one.id.as_str().rsplit('/').next().unwrap(), one.text("approved_by"))).collect();
+    assert_eq!(told, [("a", Some("ada, grace")), ("b", Some("")), ("c", Some("")), ("d", Some("")), ("e", None), ("f", None)]);
+    // Asked with the pull requests that are asked for anyway.
+    assert_eq!(seen.receipt.requests(), 2 + 3 + 3);
 }
 
 #[tokio::test]
@@ -376,6 +420,38 @@ fn a_commit_that_no_merged_pull_request_explains_is_named_until_the_config_expla
     let explained = count("Git::Commit");
     assert_eq!((&explained["agrees"], &explained["counted"]), (&json!(true), &json!(3)));
     assert_eq!(explained["explained"], json!([format!("`{stray}`: an outage, INC-7")]));
+}
+
+#[test]
+fn an_exception_that_its_author_merged_alone_is_a_finding_without_anybody_listing_its_folder() {
+    let (server, _) = everything();
+    server.with(|state| state.held = Some(Held { page: 100, ..Held::new() }));
+    let world = world(&server);
+    push(&world, &server, Some(1));
+    let at = |seconds: i64| Timestamp::from_second(Timestamp::now().as_second() + seconds).unwrap();
+    let text = format!(
+        "control = \"ROT-02\"\nresource = \"vault:local/app/session-key\"\nreason = \"r\"\ncompensating = \"c\"\nticket = \"T-1\"\n\
+         requester = \"ada\"\napprover = \"grace\"\napproved = {}\nexpires = {}\n",
+        at(-3_600),
+        at(30 * 86_400)
+    );
+    world.write("exceptions/slow.toml", &text);
+    world.slm(&["check"]).exits(0);
+    let seen = || {
+        let one = world.slm(&["status", "--format", "json"]).json()["exceptions"]["standings"][0].clone();
+        (one["approval"].clone(), one["finding"].clone())
+    };
+    assert_eq!(seen(), (json!("not-seen"), json!("unused")), "it is on no branch yet");
+    world.commit();
+    push(&world, &server, Some(2));
+    assert_eq!(seen(), (json!("not-seen"), json!("unused")), "reviews were not shown");
+    let reviewed = |reviews| server.with(|state| state.held.as_mut().unwrap().reviews.insert(2, ("mallory", reviews)));
+    reviewed(Vec::new());
+    assert_eq!(seen(), (json!("nobody"), json!("unapproved")));
+    let told = "Exception slow says that grace approved it, and nobody but its author did when it was brought in";
+    world.slm(&["status"]).says(told);
+    reviewed(vec![("grace", "APPROVED", "head")]);
+    assert_eq!(seen(), (json!({ "by": "grace" }), json!("unused")));
 }
 
 #[test]

@@ -155,6 +155,32 @@ async fn a_run_that_failed_is_not_adopted_and_may_be_started_again() {
 }
 
 #[tokio::test]
+async fn a_version_that_a_hundred_other_runs_came_after_still_runs_and_is_not_deployed_again() {
+    let server = Server::start();
+    let others: Vec<Json> = (100..200).rev().map(|id| run(id, "by hand", "completed", Some("success"))).collect();
+    let second = format!("{LIST}&page=2");
+    let page = |from: &str, to: Option<&str>, runs: &[Json]| {
+        let link = to.map(|to| server.with(|state| format!("link: <{}{}>; rel=\"next\"\r\n", state.root, &to[4..])));
+        server.script(from, 200, &link.unwrap_or_default(), &json!({ "workflow_runs": runs }).to_string());
+    };
+    page(LIST, Some(&second), &others);
+    page(&second, Some(&format!("{LIST}&page=3")), &[run(7, V1, "completed", Some("success")), run(6, V2, "completed", None)]);
+    let workflow = workflow(&server);
+    assert_eq!(workflow.observe().await.unwrap(), at(Some(V1), Some(V1)));
+    workflow.deliver(&V1.into(), &value()).await.unwrap();
+    server.script("GET /repos/acme/app/actions/runs/7", 200, "", &run(7, V1, "completed", Some("success")).to_string());
+    workflow.activate(&V1.into()).await.unwrap();
+    assert_eq!(dispatches(&server), 0);
+    let asked = |end: &str| server.with(|state| state.seen.iter().filter(|seen| seen.ends_with(end)).count());
+    assert!(asked("&page=2") > 0 && asked("&page=3") == 0, "no page is asked for after the one that has it");
+    // One that leads to itself ends.
+    page(&second, Some(&second), &others);
+    server.with(|state| state.seen.clear());
+    assert_eq!(workflow.observe().await.unwrap(), at(None, None));
+    assert_eq!((asked("&per_page=100"), asked("&page=2")), (1, 9));
+}
+
+#[tokio::test]
 async fn a_refusal_says_its_class_and_no_answer() {
     for (status, want) in [(403, ErrorClass::Denied), (404, ErrorClass::NotFound), (422, ErrorClass::Permanent)] {
         let server = Server::start();

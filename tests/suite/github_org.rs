@@ -125,6 +125,32 @@ pub async fn collect_as(server: &Server, token: Option<&str>, config: &GithubSou
     seen
 }
 
+#[tokio::test]
+async fn members_are_listed_for_a_people_file_alone_and_are_whole_when_they_are_as_many_as_the_organisation_counts() {
+    let listed = async |count: Option<u64>| {
+        let server = organisation();
+        server.script("GET /orgs/acme/members?per_page=100", 200, "", r#"[{"login":"Ada"},{"login":"late"}]"#);
+        let counted = json!({ "login": "acme", "membersWithRole": count.map(|count| json!({ "totalCount": count })) });
+        server.script("POST /graphql Members -", 200, "", &json!({ "data": { "organization": counted } }).to_string());
+        let login = Login::Token(Some(Secret::new(TOKEN.as_bytes().to_vec())));
+        let reader = GithubOrg::new("org".into(), &source(), server.login(login)).with_members();
+        declared(reader.collect(&Noon).await)
+    };
+    let seen = listed(Some(2)).await;
+    let all = of(&seen, "Member");
+    let names: Vec<_> = all.resources.iter().map(|one| (one.id.as_str(), one.text("login"))).collect();
+    assert_eq!(names, [("github:acme/members/Ada", Some("Ada")), ("github:acme/members/late", Some("late"))]);
+    assert_eq!(all.completeness, Completeness::Complete);
+    let detail = |seen: &Collected| match &of(seen, "Member").completeness {
+        Completeness::Complete => String::new(),
+        Completeness::Incomplete { detail, .. } => detail.clone(),
+    };
+    assert_eq!(detail(&listed(Some(3)).await), "acme counts 3 members, and lists 2");
+    assert_eq!(detail(&listed(None).await), "how many members acme has was not shown");
+    let without = collect(&organisation(), Some(TOKEN)).await;
+    assert!(!without.populations.iter().any(|one| one.entity.as_str() == "GitHub::Member"), "nobody asked for them");
+}
+
 /// The population of one type.
 fn of<'s>(seen: &'s Collected, entity: &str) -> &'s Population {
     seen.populations.iter().find(|population| population.entity.as_str() == format!("GitHub::{entity}")).unwrap()

@@ -7,14 +7,22 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, SystemTime};
 
+/// `SLM_SEED`, or what the clock makes of it.
+pub fn seed() -> u64 {
+    let clock = || u64::from(SystemTime::UNIX_EPOCH.elapsed().unwrap().subsec_nanos());
+    std::env::var("SLM_SEED").ok().map_or_else(clock, |text| text.parse().expect("SLM_SEED is a number"))
+}
+
 /// Random numbers from a seed that is said, so that a failure shows it.
 pub struct Dice(u64);
 
 impl Dice {
     pub fn new() -> Self {
-        let seed = std::env::var("SLM_SEED").ok().map(|text| text.parse().expect("SLM_SEED is a number"));
-        let clock = || u64::from(SystemTime::UNIX_EPOCH.elapsed().unwrap().subsec_nanos());
-        let seed = seed.unwrap_or_else(clock);
+        Self::of(seed())
+    }
+
+    /// Those of `seed`.
+    pub fn of(seed: u64) -> Self {
         say(format_args!("SLM_SEED={seed}"));
         Self(seed)
     }

@@ -1,4 +1,6 @@
-//! What holds for every kind of rotator: whole rotations through the engine over a vault and a file, and every effect lost once.
+//! Whole rotations of a kind of rotator through the engine over a vault and a file, and every effect lost once: for kinds whose target
+//! is a server of somebody else or a program (`deploy_key`, `http_kind`, `exec_kind`). Kinds that need their own server for that are cut
+//! off after every call in their own files: `postgres`, `mysql`, `rotation_faults` (access keys), `keyset`, `aws_managed`, `manual`.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};

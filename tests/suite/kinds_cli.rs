@@ -8,7 +8,7 @@ use ssh_key::PrivateKey;
 
 use crate::github_org::everything;
 use crate::github_server::{Server, TOKEN};
-use crate::leaks::{never_told, untold};
+use crate::leaks::{kept, never_told, untold};
 use crate::support::{Ran, World, lives};
 
 const FILE: &str = "credentials/session-key.toml";
@@ -216,6 +216,61 @@ fn a_run_killed_around_any_step_of_a_program_is_gone_on_with() {
         never_told(&world, &said, &[&part(&before, "password"), &part(&world.read(VALUE), "password")]);
     };
     std::thread::scope(|scope| points.map(|point| scope.spawn(move || killed(point))).map(drop));
+}
+
+/// A frozen repo, and one that is not.
+fn frozen(world: &World, now: bool) {
+    let (open, shut) = ("[limits]\n", "[limits]\nfreeze = [\"2020-01-01/2099-12-31\"]\n");
+    world.edit("slm.toml", if now { open } else { shut }, if now { shut } else { open });
+    world.commit();
+}
+
+#[test]
+fn no_verb_tells_a_value_however_it_ends() {
+    let (world, mut said) = (programmed("client"), Vec::new());
+    let name = world.read(FILE).split("name = \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let mut values = Vec::new();
+    for (arguments, code) in [
+        (["check"].as_slice(), 0),
+        (&["plan", "--markdown"], 2),
+        (&["apply", "--auto-approve"], 0),
+        (&["explain", "ROT-01"], 0),
+        (&["status", "session-key"], 0),
+        (&["verify"], 3),
+    ] {
+        said.push(world.heard(arguments).exits(code));
+    }
+    frozen(&world, true);
+    for arguments in [["plan", "--force", "session-key"].as_slice(), &["rotate", "session-key"]] {
+        said.push(world.heard(arguments).exits(5).says("held"));
+    }
+    frozen(&world, false);
+    // What is refused is made all the same, and kept.
+    let world = world.with("MOOD", "refuses-install");
+    said.push(world.heard(&["rotate", "session-key"]).exits(6).says("it says `no code`"));
+    said.push(world.heard(&["resume", "session-key"]).exits(2));
+    let world = world.with("MOOD", "");
+    for (arguments, code) in [
+        (["rotate", "session-key"].as_slice(), 2),
+        (&["rollback", "session-key"], 2),
+        (&["retire", "session-key"], 2),
+        (&["resume"], 2),
+    ] {
+        said.push(world.heard(arguments).exits(code));
+    }
+    values.append(&mut kept(&world, &name));
+    // On a busy machine it does all of this under more than one lease.
+    let leaked = world.heard(&["rotate", "session-key", "--leak"]).says("retire, disabled, refused, delete, deleted");
+    assert!([0, 2].contains(&leaked.code), "{}{}", leaked.out, leaked.err);
+    said.push(leaked);
+    values.append(&mut kept(&world, &name));
+    std::fs::remove_file(world.root().join(FILE)).unwrap();
+    world.commit();
+    let adopt = ["adopt", &format!("vault:local/{name}"), "--owner", "platform", "--rotator", "random = { length = 32 }"];
+    said.push(world.heard(&adopt).exits(0));
+    let passwords: Vec<String> = values.iter().map(|value| part(value, "password")).collect();
+    assert!(passwords.len() >= 3, "they were read: {}", passwords.len());
+    never_told(&world, &said, &passwords.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
 #[test]

@@ -146,6 +146,7 @@ impl Cluster {
         self.done("POST", deployments, json, &json!({ "metadata": named("shop-api"), "spec": spec })).await;
         let rules = json!([
             { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create", "patch"] },
+            { "apiGroups": [""], "resources": ["pods"], "verbs": ["list"] },
             { "apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "patch"] },
         ]);
         let roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/shop";

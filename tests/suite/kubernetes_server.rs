@@ -1,6 +1,6 @@
 //! A server that keeps Secrets and workloads as an API server of Kubernetes does for server-side apply: owners of fields, resource
 //! versions, generations, `PartialObjectMetadata`. No API server can be had here, so that statuses and refusals are in the shapes that
-//! version 1.31 answers; how far a roll-out is is told by the test.
+//! version 1.31 answers, with the `terminatingReplicas` of later ones; how far a roll-out is is told by the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -37,6 +37,8 @@ pub struct State {
     pub faults: BTreeMap<usize, Fault>,
     /// Statuses of a workload after its template changed, one a look, the last for ever.
     pub course: Vec<Json>,
+    /// `metadata` of the pods of the namespace.
+    pub pods: Vec<Json>,
     /// How often a template changed.
     pub rollouts: usize,
 }
@@ -65,7 +67,7 @@ pub fn deployment() -> Object {
         uid: "0c3e63b2-6c4c-4b41-9f3b-6f3d2b3b1c11".to_owned(),
         version: 100,
         generation: 1,
-        spec: json!({ "replicas": 3, "strategy": { "type": "RollingUpdate" } }),
+        spec: json!({ "replicas": 3, "selector": { "matchLabels": { "app": "shop" } }, "strategy": { "type": "RollingUpdate" } }),
         status: vec![status(1, 3, 3, json!([]))],
         ..Object::default()
     }
@@ -75,7 +77,7 @@ pub fn deployment() -> Object {
 pub fn status(observed: u64, all: u64, updated: u64, conditions: Json) -> Json {
     let mut status = json!({
         "observedGeneration": observed, "replicas": all, "updatedReplicas": updated, "readyReplicas": 3, "availableReplicas": 3,
-        "conditions": [{ "type": "Available", "status": "True", "reason": "MinimumReplicasAvailable", "message": "" }],
+        "terminatingReplicas": 0, "conditions": [{ "type": "Available", "status": "True", "reason": "MinimumReplicasAvailable", "message": "" }],
     });
     status["conditions"].as_array_mut().unwrap().extend(conditions.as_array().unwrap().iter().cloned());
     status
@@ -150,8 +152,21 @@ pub fn refusal(code: u16, message: &str, reason: &str, causes: Json) -> Json {
 }
 
 impl State {
+    /// The pods that the selector in `query` chooses, one a page.
+    fn listed(&self, query: &str, accept: &str) -> (u16, Json) {
+        assert!(accept.contains("as=PartialObjectMetadataList"), "{accept}");
+        assert!(query.starts_with("labelSelector=app%3Dshop&limit="), "{query}");
+        let from: usize = query.split_once("continue=").map_or(0, |(_, from)| from.parse().unwrap());
+        let items: Vec<Json> = self.pods.iter().skip(from).take(1).map(|pod| json!({ "metadata": pod })).collect();
+        let next = if from + 1 < self.pods.len() { (from + 1).to_string() } else { String::new() };
+        (200, json!({ "kind": "PartialObjectMetadataList", "metadata": { "continue": next }, "items": items }))
+    }
+
     fn answer(&mut self, method: &str, url: &str, content: &str, accept: &str, body: &[u8]) -> (u16, Json) {
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
+        if path == "/api/v1/namespaces/shop/pods" {
+            return self.listed(query, accept);
+        }
         let place = path.rsplit('/').take(2).collect::<Vec<_>>();
         let key = format!("{}/{}", place[1], place[0]);
         let is_secret = path.starts_with("/api/v1/namespaces/shop/secrets/");

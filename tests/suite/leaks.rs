@@ -9,6 +9,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
+use slm::host::clock::SystemClock;
+use slm::model::catalog::SecretRef;
+use slm::transport::vault::Vault;
+use slm::world::SecretStore;
+
 use crate::aws::config;
 use crate::support::{Ran, Server, World};
 
@@ -143,6 +148,18 @@ pub fn never_told(world: &World, said: &[Ran], secrets: &[&str]) {
         untold("standard error", &ran.err, secrets);
         untold("a list of processes", &ran.processes, secrets);
     }
+}
+
+/// Every value that the vault of a scaffolded `world` keeps under `name`, whatever its version.
+pub fn kept(world: &World, name: &str) -> Vec<String> {
+    let vault = Vault::open(world.root().join("vault.age"), world.outside("slm.age-identity"), Arc::new(SystemClock));
+    let secret = SecretRef { source: "local".into(), region: ".".to_owned(), name: name.to_owned() };
+    futures::executor::block_on(async {
+        let versions = vault.describe(&secret).await.unwrap().versions;
+        let read = versions.keys().map(|version| vault.read(&secret, version));
+        let values = futures::future::try_join_all(read).await.unwrap();
+        values.iter().map(|value| String::from_utf8(value.expose().to_vec()).unwrap()).collect()
+    })
 }
 
 /// Looks at a process and all it starts while it runs: their words, and what it adds to the environment of what it starts.

@@ -20,8 +20,9 @@ use slm::transport::vault::Vault;
 use slm::world::{Clock, ErrorClass, Rotator, SecretStore, Trial, WorldError};
 
 use crate::aws::config;
-use crate::aws_proxy::{Fault, Proxy};
+use crate::aws_proxy::{At, Fault, Proxy};
 use crate::faults::{OVER_HTTP, thrown};
+use crate::leaks::never_told;
 use crate::support::{Request, Server, World, contains, git};
 
 const GOOD: &str = "canary-good-token-";
@@ -129,7 +130,7 @@ fn a_person_is_asked_in_time_and_what_they_store_is_tried_before_it_is_delivered
     said.push(world.slm(&["status", "slack"]).exits(2).says("manual: due in 9d; its owner is asked").says("was not seen to work"));
     assert_eq!(vendor.shown(), Vec::<String>::new(), "who only looks shows the value to nobody");
 
-    let ran = world.slm(&["apply", "--auto-approve"]).exits(2).says("verify    slack  done  (verified)");
+    let ran = world.heard(&["apply", "--auto-approve"]).exits(2).says("verify    slack  done  (verified)");
     said.push(ran.says("deliver   slack  done").says("escalate  slack to platform  waits for platform"));
     assert_eq!(world.read("run/slack.env"), format!("TOKEN={first}"));
     assert_eq!(vendor.shown(), [format!("POST /api/auth.test {first}")]);
@@ -139,7 +140,7 @@ fn a_person_is_asked_in_time_and_what_they_store_is_tried_before_it_is_delivered
     assert_eq!(vendor.shown(), Vec::<String>::new(), "a version is tried once");
 
     store(&world, "v2", BAD, 0);
-    let ran = world.slm(&["apply", "--auto-approve"]).exits(6).says("blocked: the value in force is refused");
+    let ran = world.heard(&["apply", "--auto-approve"]).exits(6).says("blocked: the value in force is refused");
     said.push(ran.says("platform has to store one that works").says("deliver   slack  waits until its value was seen to work"));
     assert_eq!(world.read("run/slack.env"), format!("TOKEN={first}"), "nobody is given what does not work");
     said.push(world.slm(&["status", "slack"]).exits(2).says("manual: due in 49d; the next `slm apply` tries the value"));
@@ -157,12 +158,8 @@ fn a_person_is_asked_in_time_and_what_they_store_is_tried_before_it_is_delivered
     assert_eq!((&stands["kind"], &stands["standing"]["phase"]), (&json!("manual"), &json!("done")));
     assert!(stands["standing"]["tried"]["at"].is_string(), "{stands}");
 
-    let objects = world.git_objects();
-    assert!(contains(&objects, "docs/slack.md"), "the objects were read");
-    for secret in [GOOD, BAD] {
-        assert!(!contains(&objects, secret), "{secret} is in git");
-        assert!(said.iter().all(|ran| !ran.out.contains(secret) && !ran.err.contains(secret)), "{secret} was said");
-    }
+    assert!(contains(&world.git_objects(), "docs/slack.md"), "the objects were read");
+    never_told(&world, &said, &[GOOD, BAD]);
 }
 
 #[test]
@@ -394,6 +391,22 @@ async fn what_is_stored_while_a_run_looks_is_not_judged_to_come_from_the_future(
     assert!(proxy.state().fault.is_none(), "nothing was late");
     proxy.begin_at("ListSecretVersionIds", Fault::Late(1_200));
     assert_eq!(judged(&world).0, "compliant");
+}
+
+#[test]
+fn a_run_killed_after_a_trial_is_gone_on_with() {
+    let vendor = Vendor::start();
+    let proxy = Proxy::before(&vendor.root);
+    let world = world(&manual(&proxy.endpoint), true);
+    let value = format!("{GOOD}killed");
+    store(&world, "v1", &value, 1);
+    let kill = |process| proxy.state().kill = Some((process, At::First("POST"), true));
+    assert!(world.slm_watched(&["apply", "--auto-approve"], kill).is_none(), "it was not killed");
+    assert!(vendor.shown() == [format!("POST /api/auth.test {value}")], "it was tried, and nobody was told");
+    assert!(!world.root().join("run/slack.env").exists(), "what is not known to work goes nowhere");
+    let said = [world.heard(&["apply", "--auto-approve"]).exits(0).says("verify    slack  done  (verified)")];
+    assert_eq!(world.read("run/slack.env"), format!("TOKEN={value}"));
+    never_told(&world, &said, &[&value]);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use crate::leaks::{never_told, untold};
 use crate::mysql_server::{Database, enter};
 use crate::postgres_server::certificate;
 use crate::support::World;
+use crate::wire::{Wire, gone_on};
 
 const FILE: &str = "credentials/session-key.toml";
 const RANDOM: &str = "random = { length = 40, alphabet = \"alnum\" }";
@@ -76,9 +77,11 @@ async fn a_password_in_place_tells_for_how_long_nobody_could_log_in() {
     database.run("grant app_rw to app").await;
     database.run("set default role all to app").await;
     let world = world.with("SLM_MYSQL_ADMIN", &database.admin());
-    world.slm(&["apply", "--auto-approve"]).exits(0).says("session-key: nobody could log in for ").says("s of the 1m allowed");
+    let ran = world.heard(&["apply", "--auto-approve"]).exits(0).says("session-key: nobody could log in for ");
+    let ran = ran.says("s of the 1m allowed");
     let file = world.read("run/session.env");
     assert!(enter(file.strip_prefix("SESSION_KEY=").unwrap().trim().into()).await);
+    never_told(&world, &[ran], &[file.split("\"password\":\"").nth(1).unwrap().split('"').next().unwrap()]);
 }
 
 #[tokio::test]
@@ -109,6 +112,25 @@ async fn two_passwords_over_tls_reach_the_file_and_no_other_server_is_trusted() 
     assert!(!enter(value.into()).await);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_killed_after_a_second_password_was_set_is_gone_on_with() {
+    let Some(database) = Database::start(&[]) else { return };
+    database.run("create user app identified by 'by-hand'").await;
+    database.run("grant app_rw to app").await;
+    database.run("set default role all to app").await;
+    let wire = Wire::before(database.port);
+    let through = |text: &str| text.replace(&database.port.to_string(), &wire.port.to_string());
+    let rotator = format!("[rotator.mysql-dual]\nuser = \"app\"\nserver = {{ {}, sslmode = \"disable\" }}", server(&database));
+    let world = world(&through(&rotator)).with("SLM_MYSQL_ADMIN", &through(&database.admin()));
+    world.edit(FILE, "SESSION_KEY={{ value }}\\n", "{{ value }}");
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let killed = tokio::task::block_in_place(|| wire.killed(&world, &["rotate", "session-key"], &["account unlock"]));
+    assert!(killed, "it was not killed");
+    let (before, now, said) = gone_on(&world, "run/session.env", async |value: String| enter(value.into()).await).await;
+    let password = |value: &str| serde_json::from_str::<serde_json::Value>(value).unwrap()["password"].as_str().unwrap().to_owned();
+    never_told(&world, &said, &[&password(&before), &password(&now)]);
+}
+
 #[tokio::test]
 async fn what_the_administrator_of_accounts_may_not_do_holds_the_rotation_and_nothing_is_begun() {
     let Some(database) = Database::start(&[]) else { return };
@@ -133,7 +155,10 @@ async fn what_the_administrator_of_accounts_may_not_do_holds_the_rotation_and_no
     database.run("set default role maker to weak").await;
     world.slm(&["plan"]).exits(2).says("6 of 6 steps permitted to who `SLM_MYSQL_ADMIN` logs in as");
     // What the look ahead says may be done is done, by the same account.
-    world.slm(&["apply", "--auto-approve"]).exits(0).says("prepared, installed, approved, promoted, delivered, activated");
+    let ran = world.heard(&["apply", "--auto-approve"]).exits(0);
+    let ran = ran.says("prepared, installed, approved, promoted, delivered, activated");
+    let file = world.read("run/session.env");
+    never_told(&world, &[ran], &[file.split("\"password\":\"").nth(1).unwrap().split('"').next().unwrap()]);
     world.slm(&["plan"]).exits(0).says("Nothing is due");
     world.edit(FILE, "role = \"app_rw\"", "role = \"nobody\"");
     let missing = world.slm(&["plan", "--force", "session-key"]).exits(5).says("there is no role `nobody`");

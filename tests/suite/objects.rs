@@ -142,3 +142,30 @@ async fn a_store_that_cannot_be_written_leaves_the_bytes_in_git_and_is_told() {
     let after = listed(&world);
     assert!(after.iter().any(|path| path.ends_with(".object")), "{after:?}");
 }
+
+#[tokio::test]
+async fn a_past_day_rests_on_answers_in_the_object_store_as_on_those_in_git() {
+    let moto = Server::moto();
+    let world = world(&moto).await;
+    world.slm(&["apply", "--auto-approve"]);
+    let all = listed(&world);
+    let path = all.iter().find(|path| path.ends_with(".object")).unwrap();
+    let pointer = Pointer::parse(&git(&world.root(), &["show", &format!("slm/evidence:{path}")])).unwrap();
+    let day = path.split('/').skip(1).take(3).collect::<Vec<_>>().join("-");
+    let said = world.slm(&["explain", "ROT-01", "--at", &day, "--format", "json"]).json();
+    assert_eq!(said["findings"], serde_json::json!([]));
+    let told = said["artefacts"].as_array().unwrap().iter().find(|one| one["path"] == path.as_str()).unwrap();
+    let object = serde_json::json!({ "name": pointer.object(), "sha256": pointer.sha256, "bytes": pointer.bytes });
+    assert_eq!(told["object"], object);
+    let told = world.slm(&["explain", "ROT-01", "--at", &day]);
+    told.says(&format!("      points to {}  object {}  {} bytes\n", pointer.sha256, pointer.object(), pointer.bytes));
+
+    // A pointer to other bytes than the run received is no evidence of them.
+    let tree = world.outside("tamper");
+    git(&world.root(), &["worktree", "add", "-q", "--force", tree.to_str().unwrap(), "slm/evidence"]);
+    fs::write(tree.join(path), Pointer::to(b"other").file().unwrap()).unwrap();
+    let who = ["-c", "user.name=slm", "-c", "user.email=slm@localhost"];
+    git(&tree, &[&who[..], &["commit", "-q", "-a", "--amend", "--no-edit"]].concat());
+    let told = world.slm(&["explain", "ROT-01", "--at", &day]).exits(7);
+    told.says(&format!("error[slm::evidence-edited]: `{path}` is not what its run kept"));
+}

@@ -82,6 +82,56 @@ fn a_day_without_a_run_and_a_time_before_the_first_say_so() {
 }
 
 #[test]
+fn what_a_run_could_not_see_of_a_population_it_says_of_each_that_was_in_it() {
+    let (world, _) = recorded();
+    let name = resource(&world);
+    let gone = world.outside("gone");
+    fs::rename(world.outside("slm.age-identity"), &gone).unwrap();
+    world.slm(&["apply", "--auto-approve"]).says("Recorded as ");
+    let day = last_day(&world);
+    let ran = world.slm(&["explain", &name, "--at", &day]).exits(3);
+    let ran = ran.says(&format!("! unproven    `{name}` was seen last by run ")).says("; since then: could not");
+    ran.says("  no-evidence   all Vault::Secret of local .  could not").says("judged again: the rules of then say the same");
+    let said = world.slm(&["explain", &name, "--at", &day, "--format", "json"]).exits(3).json();
+    let told: Vec<(&str, &str)> = said["recorded"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["control"].as_str().unwrap(), one["status"].as_str().unwrap()))
+        .collect();
+    assert_eq!(told, [("ROT-01", "no-evidence"), ("ROT-02", "no-evidence")]);
+    assert_eq!(said["unproven"][0]["code"], "slm::past-unseen");
+    // A second run without sight asks further back; what nobody ever saw is no member.
+    world.slm(&["apply", "--auto-approve"]).says("Recorded as ");
+    let day = last_day(&world);
+    world.slm(&["explain", &name, "--at", &day]).exits(3).says("was seen last by run ");
+    world.slm(&["explain", &format!("{name}-2"), "--at", &day]).exits(1).says("said nothing of ");
+    fs::rename(&gone, world.outside("slm.age-identity")).unwrap();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    world.slm(&["explain", &name, "--at", &last_day(&world)]).exits(0).says("compliant");
+}
+
+#[test]
+fn a_control_that_was_taken_away_later_on_the_day_is_told_by_the_last_run_that_judged_it() {
+    let (world, day) = recorded();
+    fs::remove_file(world.root().join("controls/rot/ROT-02.toml")).unwrap();
+    let rules = world.read("policies/rot.cedar");
+    world.write("policies/rot.cedar", &rules[..rules.find("// Every secret is declared").unwrap()]);
+    world.edit("credentials/session-key.toml", "[\"ROT-01\", \"ROT-02\"]", "[\"ROT-01\"]");
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    if last_day(&world) != day {
+        return; // Midnight came between the two runs: then they are of two days.
+    }
+    let ran = world.slm(&["explain", "ROT-02", "--at", &day]).exits(0).says("Every secret is declared and has an owner");
+    ran.says(", the last of that day, said nothing of it\n").says("judged again: the rules of then say the same");
+    let said = world.slm(&["explain", "ROT-01", "--at", &day, "--format", "json"]).exits(0).json();
+    assert_eq!((&said["later"], said["recorded"].as_array().unwrap().len()), (&json!(null), 1));
+    // Of an instant only one run stands.
+    world.slm(&["explain", "ROT-02", "--at", &format!("{day}T23:59:59Z")]).exits(1).says("said nothing of `ROT-02`");
+}
+
+#[test]
 fn a_decision_that_its_rules_do_not_say_again_is_broken_evidence() {
     let (world, day) = recorded();
     tamper(&world, |text| text.replace("\"status\":\"compliant\"", "\"status\":\"excepted\""));
@@ -118,6 +168,9 @@ fn a_period_is_told_day_by_day_with_what_another_text_would_have_said() {
     let lives = String::from_utf8(git(&world.root(), &["ls-tree", "-r", "--name-only", "slm/evidence", "rotations/"])).unwrap();
     let told: Vec<&str> = said["period"]["rotations"].as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap()).collect();
     assert_eq!(told, lives.lines().collect::<Vec<_>>(), "every version was made on this day");
+    let life = &said["period"]["rotations"][0];
+    let known = (told.len(), life["told"]["made"].is_string(), &life["told"]["run_by"]);
+    assert_eq!(known, (1, true, &json!(["app"])), "the value that slm made is told: {life}");
 
     world.edit(
         "policies/rot.cedar",
@@ -141,6 +194,26 @@ fn a_period_is_told_day_by_day_with_what_another_text_would_have_said() {
 }
 
 #[test]
+fn the_history_of_a_control_tells_each_run_that_changed_what_it_says() {
+    let (world, _) = recorded();
+    let well = "resource.declared && resource.owner != \"\"";
+    world.edit("policies/rot.cedar", well, "resource.declared && resource.owner == \"nobody\"");
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).says("Recorded as ");
+    world.slm(&["apply", "--auto-approve"]).says("Recorded as ");
+    let name = resource(&world);
+    let ran = world.slm(&["explain", "ROT-02", "--history"]).exits(0);
+    let ran = ran.says("ROT-02 was changed by 2 runs of 3 on slm/evidence, the newest first.");
+    let ran = ran.says(&format!("  {name}  non-compliant, no rule permits it; before compliant, permitted by ROT-02\n"));
+    ran.says(&format!("  {name}  came: compliant, permitted by ROT-02\n"));
+    let said = world.slm(&["explain", "ROT-02", "--history", "--newest", "1", "--format", "json"]).exits(0).json();
+    assert_eq!((&said["runs"], &said["changes"], said["steps"].as_array().unwrap().len()), (&json!(3), &json!(2), 1));
+    assert_eq!(said["steps"][0]["turns"][0]["after"][0], "non-compliant");
+    world.slm(&["explain", "ROT-02", "--history", "--newest", "1"]).says("and 1 before: `--newest 2` has all");
+    world.slm(&["explain", "ROT-2", "--history"]).exits(1).says("did you mean `ROT-02`?");
+}
+
+#[test]
 fn days_without_a_run_are_told_and_a_period_without_a_day_is_refused() {
     let (world, day) = recorded();
     let ran = world.slm(&["report", "period", "--from", "2001-01-01", "--to", "2001-01-03"]).exits(3);
@@ -150,11 +223,70 @@ fn days_without_a_run_are_told_and_a_period_without_a_day_is_refused() {
 }
 
 #[test]
+fn a_period_that_is_not_over_yet_lacks_no_day() {
+    let (world, day) = recorded();
+    let today = jiff::Timestamp::now().to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
+    let end = today.checked_add(jiff::Span::new().days(40)).unwrap().to_string();
+    let ran = world.slm(&["report", "period", "--from", &day, "--to", &end, "--format", "json"]);
+    let said = ran.json();
+    let days = said["period"]["days"].as_array().unwrap();
+    assert_eq!((&said["period"]["to"], &days[0]["date"]), (&json!(end), &json!(day)));
+    // A run of yesterday's last minute may be told today.
+    let without = days.iter().filter(|day| day["runs"].as_array().unwrap().is_empty()).count();
+    assert_eq!((ran.code, without), if days.len() == 1 { (0, 0) } else { (3, 1) }, "{days:?}");
+}
+
+#[test]
 fn without_days_a_period_is_from_the_first_run_to_the_last() {
     let (world, day) = recorded();
     let last = last_day(&world);
     world.slm(&["report", "period"]).says(&format!("{day} to {last} on slm/evidence"));
     world.slm(&["report", "period", "--from", &day]).says(&format!("{day} to {last} on slm/evidence"));
+}
+
+#[test]
+fn a_control_that_was_deleted_while_it_failed_is_told_in_the_report_the_bundle_and_every_export() {
+    let world = World::scaffolded();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    world.edit("slm.toml", "standard = \"60d\"", "standard = \"1h\"");
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).says("Recorded as");
+    let control = world.root().join("controls/rot/ROT-01.toml");
+    fs::remove_file(control).unwrap();
+    let rules = world.read("policies/rot.cedar");
+    let rest = rules.find("@id(\"ROT-02").unwrap_or_else(|| panic!("{rules}"));
+    world.write("policies/rot.cedar", &rules[rest..]);
+    for path in ["credentials", "exceptions"] {
+        let _ = fs::read_dir(world.root().join(path)).map(|files| {
+            files.flatten().for_each(|file| {
+                let text = fs::read_to_string(file.path()).unwrap();
+                fs::write(file.path(), text.replace("\"ROT-01\"", "\"ROT-02\"")).unwrap();
+            })
+        });
+    }
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).says("Recorded as");
+
+    let said = world.slm(&["report", "period", "--framework", "soc2", "--format", "json"]).exits(2).json();
+    let deviation = &said["deviations"][0];
+    assert_eq!((&deviation["control"], &deviation["ending"]), (&json!("ROT-01"), &json!("open")), "{}", said["deviations"]);
+    assert_eq!(said["removed"], json!(["ROT-01"]));
+    world.slm(&["report", "period"]).exits(2).says("ROT-01 was judged, and is declared no more");
+    let out = |verb: &str, name: &str| {
+        let path = world.outside(name);
+        world.slm(&["export", verb, "--framework", "soc2", "--out", path.to_str().unwrap()]).exits(0);
+        path
+    };
+    let actions = fs::read_to_string(out("oscal", "oscal").join("plan-of-action-and-milestones.json")).unwrap();
+    assert!(actions.contains("ROT-01: Secrets rotated within their tier limit"), "{actions}");
+    assert!(fs::read_to_string(out("ocsf", "x.jsonl")).unwrap().contains("does not meet ROT-01"));
+    let sarif: Json = serde_json::from_slice(&fs::read(out("sarif", "x.sarif")).unwrap()).unwrap();
+    assert_eq!(sarif["runs"][0]["results"][0]["ruleId"], "ROT-01");
+    let bundle = slm::host::zipped::Zipped::open(&out("bundle", "b.zip")).unwrap();
+    let text = |name: &str| String::from_utf8(bundle.read(name).unwrap().unwrap()).unwrap();
+    assert!(text("deviations.csv").contains("\r\nROT-01,"), "{}", text("deviations.csv"));
+    assert!(text("summary.csv").contains("non-compliant, declared no more"), "{}", text("summary.csv"));
+    assert!(bundle.names().iter().any(|name| name.starts_with("controls/ROT-01/decisions/")), "{:?}", bundle.names());
 }
 
 #[test]

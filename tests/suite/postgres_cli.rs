@@ -9,6 +9,7 @@ use crate::leaks::{never_told, untold};
 use crate::postgres::hammer;
 use crate::postgres_server::{Database, account, certificate, connect, logged_in, login};
 use crate::support::World;
+use crate::wire::{Wire, gone_on};
 
 const FILE: &str = "credentials/session-key.toml";
 const RANDOM: &str = "random = { length = 40, alphabet = \"alnum\" }";
@@ -71,13 +72,35 @@ async fn a_password_in_place_tells_for_how_long_nobody_could_log_in() {
     let world = world(&format!("[rotator.postgres-password]\nuser = \"app\"\nserver = {{ {} }}", plain(&server)));
     world.edit(FILE, "[policy]\n", "[policy]\nallow-gap = \"1m\"\n");
     let world = world.with("SLM_PG_ADMIN", &server.admin());
-    world.slm(&["apply", "--auto-approve"]).exits(0).says("session-key: nobody could log in for ").says("s of the 1m allowed");
+    let ran = world.heard(&["apply", "--auto-approve"]).exits(0).says("session-key: nobody could log in for ");
+    let ran = ran.says("s of the 1m allowed");
+    let value = world.read("run/session.env");
+    let value = value.split("\"password\":\"").nth(1).unwrap().split('"').next().unwrap();
+    never_told(&world, &[ran], &[value]);
     world.edit(FILE, "allow-gap = \"1m\"", "allow-gap = \"1s\"");
     world.edit(FILE, "mode = \"0600\" }", "mode = \"0600\", reload = [\"sleep\", \"3\"] }");
     let ran = world.slm(&["rotate", "session-key", "--format", "json"]).exits(2);
     let gap = &ran.json()["gaps"][0];
     assert!(gap["seconds"].as_i64().is_some_and(|seconds| (3..60).contains(&seconds)), "{gap}");
     assert_eq!((gap["credential"].as_str(), gap["allowed"].as_str()), (Some("session-key"), Some("1s")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_killed_after_a_password_was_set_is_gone_on_with() {
+    let Some(server) = Database::start(&[]) else { return };
+    server.as_admin().await.batch_execute("create role app nologin").await.unwrap();
+    let wire = Wire::before(server.port);
+    let through = |text: &str| text.replace(&server.port.to_string(), &wire.port.to_string());
+    let world = world(&alternating(&through(&plain(&server)))).with("SLM_PG_ADMIN", &through(&server.admin()));
+    world.edit(FILE, "SESSION_KEY={{ value }}\\n", "{{ value }}");
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let killed = tokio::task::block_in_place(|| wire.killed(&world, &["rotate", "session-key"], &["login password", "commit"]));
+    assert!(killed, "it was not killed");
+    let works = async |value: String| connect(&login(value.as_bytes())).await.is_ok();
+    let (before, now, said) = gone_on(&world, "run/session.env", works).await;
+    assert!(before.contains("app_a") && now.contains("app_b"), "they take turns");
+    let password = |value: &str| serde_json::from_str::<serde_json::Value>(value).unwrap()["password"].as_str().unwrap().to_owned();
+    never_told(&world, &said, &[&password(&before), &password(&now)]);
 }
 
 /// Settings of a server that proves to be 127.0.0.1, and the file with the root to check that by.

@@ -27,6 +27,10 @@ use crate::support::{Server, World, git};
 const REGION: &str = "eu-west-1";
 const BUCKET: &str = "acme-slm";
 const TABLE: &str = "slm-registers";
+/// Settings that have registers be objects of that bucket.
+pub const S3: &str = "\n[registers]\ns3 = { source = \"prod\", region = \"eu-west-1\", bucket = \"acme-slm\" }\n";
+/// Settings that have them be items of that table.
+pub const DYNAMODB: &str = "\n[registers]\ndynamodb = { source = \"prod\", region = \"eu-west-1\", table = \"slm-registers\" }\n";
 /// Rounds of two writers each.
 const ROUNDS: usize = 25;
 
@@ -43,7 +47,7 @@ pub async fn table(endpoint: &str) -> Shared {
     Arc::new(DynamodbRegisters::new(settings, &config(endpoint, REGION, None).await))
 }
 
-async fn make_bucket(endpoint: &str) -> aws_sdk_s3::Client {
+pub async fn make_bucket(endpoint: &str) -> aws_sdk_s3::Client {
     let config = config(endpoint, REGION, None).await;
     let client = aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build());
     let place = CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::EuWest1).build();
@@ -51,7 +55,7 @@ async fn make_bucket(endpoint: &str) -> aws_sdk_s3::Client {
     client
 }
 
-async fn make_table(endpoint: &str) -> aws_sdk_dynamodb::Client {
+pub async fn make_table(endpoint: &str) -> aws_sdk_dynamodb::Client {
     let client = aws_sdk_dynamodb::Client::new(&config(endpoint, REGION, None).await);
     let text = |name: &str| {
         let text = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
@@ -334,9 +338,7 @@ async fn ended(place: Place, at: usize) -> BTreeMap<String, String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_rotation_writes_the_same_registers_in_a_bucket_a_table_and_git_and_nowhere_else() {
-    let s3 = "\n[registers]\ns3 = { source = \"prod\", region = \"eu-west-1\", bucket = \"acme-slm\" }\n";
-    let dynamodb = "\n[registers]\ndynamodb = { source = \"prod\", region = \"eu-west-1\", table = \"slm-registers\" }\n";
-    let places = try_join_all([s3, dynamodb, ""].map(|settings| tokio::spawn(Place::rotated(settings)))).await.unwrap();
+    let places = try_join_all([S3, DYNAMODB, ""].map(|settings| tokio::spawn(Place::rotated(settings)))).await.unwrap();
     println!("{{\"figure\": \"registers.s3.requests\", \"value\": {}}}", places[0].asked(&["GET", "PUT"]));
     println!("{{\"figure\": \"registers.dynamodb.requests\", \"value\": {}}}", places[1].asked(&["Query", "PutItem"]));
     tokio::time::sleep(rotation::LEASE + Duration::from_secs(2)).await;

@@ -11,6 +11,7 @@ use crate::aws::config;
 use crate::aws_proxy::{At, Proxy};
 use crate::killed::Dice;
 use crate::leaks::{never_told, untold};
+use crate::registers::{DYNAMODB, S3, make_bucket, make_table};
 use crate::support::{Ran, Server, World, contains, git, lives};
 
 pub const LEASE: Duration = Duration::from_secs(25);
@@ -257,6 +258,11 @@ pub fn life(world: &World) -> serde_json::Value {
 
 /// A user of this name with a key that its consumer runs.
 async fn in_use(moto: &Server, proxy: &Proxy, user: &str) -> (World, Iam) {
+    in_use_with(moto, proxy, user, "").await
+}
+
+/// The same, with more `settings`.
+async fn in_use_with(moto: &Server, proxy: &Proxy, user: &str, settings: &str) -> (World, Iam) {
     let straight = config(&moto.endpoint, "eu-west-1", None).await;
     let (iam, secrets) = (Iam::new(&straight), aws_sdk_secretsmanager::Client::new(&straight));
     iam.create_user().user_name(user).send().await.unwrap();
@@ -266,6 +272,7 @@ async fn in_use(moto: &Server, proxy: &Proxy, user: &str) -> (World, Iam) {
     let world = world(&proxy.endpoint);
     world.edit("credentials/deployer.toml", "prod/ci/deployer", user);
     world.edit("credentials/deployer.toml", "ci-deployer", user);
+    world.write("slm.toml", &(world.read("slm.toml") + settings));
     world.commit();
     world.slm(&["apply", "--auto-approve"]).says("deliver   deployer  done");
     (world, iam)
@@ -287,13 +294,17 @@ fn killed(world: &World, proxy: &Proxy, arguments: &[&str], at: At, after: bool)
 
 /// The binary is killed at a call of a rotation, and run again until the new key is in force.
 async fn killed_at(moto: Arc<Server>, at: At, after: bool) {
+    killed_with(moto, "", at, after).await;
+}
+
+/// The same, with more `settings`.
+async fn killed_with(moto: Arc<Server>, settings: &'static str, at: At, after: bool) {
     let when = format!("killed {} {at:?}", if after { "after" } else { "before" });
     let proxy = Proxy::before(&moto.endpoint);
     let user = format!("u-{}-{after}", word(at));
-    let (world, iam) = in_use(&moto, &proxy, &user).await;
+    let (world, iam) = in_use_with(&moto, &proxy, &user, settings).await;
     let first = held(&world);
-    let killed = killed(&world, &proxy, &["rotate", "deployer"], at, after);
-    assert!(killed || matches!(at, At::Number(_)), "{when}: it was not killed");
+    assert!(killed(&world, &proxy, &["rotate", "deployer"], at, after), "{when}: it was not killed");
     let active = async || keys_of(&iam, &user).await;
     for _ in 0..12 {
         assert!(active().await.contains(&held(&world)), "{when}: the key in use is gone");
@@ -320,19 +331,41 @@ fn word(at: At) -> String {
     }
 }
 
+/// A rotation of a key of which the end alone is left, and may come.
+struct Ending {
+    proxy: Proxy,
+    world: World,
+    iam: Iam,
+    user: String,
+    second: String,
+    /// Calls of the run that put the new key in force.
+    calls: usize,
+}
+
+impl Ending {
+    async fn of(moto: Arc<Server>, user: String) -> Self {
+        let proxy = Proxy::before(&moto.endpoint);
+        let (world, iam) = in_use(&moto, &proxy, &user).await;
+        let first = held(&world);
+        proxy.begin(None);
+        tokio::task::block_in_place(|| world.slm(&["rotate", "deployer"]).exits(2).says("waits until"));
+        let (second, calls) = (held(&world), proxy.state().calls.len());
+        assert_ne!(first, second, "{user}");
+        tokio::time::sleep(LEASE + Duration::from_secs(2)).await;
+        Self { proxy, world, iam, user, second, calls }
+    }
+}
+
 /// The binary is killed at a call of the run that ends the old key, and run again until that is gone.
 async fn killed_at_the_end(moto: Arc<Server>, at: At, after: bool) {
+    let ending = Ending::of(moto, format!("e-{}-{after}", word(at))).await;
+    killed_ending(ending, at, after).await;
+}
+
+async fn killed_ending(ending: Ending, at: At, after: bool) {
     let when = format!("killed {} {at:?} of the end", if after { "after" } else { "before" });
-    let proxy = Proxy::before(&moto.endpoint);
-    let user = format!("e-{}-{after}", word(at));
-    let (world, iam) = in_use(&moto, &proxy, &user).await;
-    let first = held(&world);
-    tokio::task::block_in_place(|| world.slm(&["rotate", "deployer"]).exits(2).says("waits until"));
-    let second = held(&world);
-    assert_ne!(first, second, "{when}");
-    tokio::time::sleep(LEASE + Duration::from_secs(2)).await;
-    let killed = killed(&world, &proxy, &["apply", "--auto-approve"], at, after);
-    assert!(killed || matches!(at, At::Number(_)), "{when}: it was not killed");
+    let Ending { proxy, world, iam, user, second, .. } = ending;
+    assert!(killed(&world, &proxy, &["apply", "--auto-approve"], at, after), "{when}: it was not killed");
     for _ in 0..20 {
         let keys = keys_of(&iam, &user).await;
         assert!(keys.contains(&second) && held(&world) == second, "{when}: the key in use is gone");
@@ -410,43 +443,33 @@ async fn the_binary_killed_around_any_end_goes_on_and_loses_no_key() {
     futures::future::try_join_all(all).await.unwrap();
 }
 
-/// Calls of a whole run, about: one that is not reached kills nobody.
-const CALLS: u64 = 40;
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
 async fn the_binary_killed_at_any_other_call_goes_on_and_loses_no_key() {
     let moto = Arc::new(Server::moto());
+    let ending = ["counted", "diced"].map(|user| tokio::spawn(Ending::of(Arc::clone(&moto), user.to_owned())));
+    let [counted, diced] = futures::future::try_join_all(ending).await.unwrap().try_into().ok().unwrap();
+    counted.proxy.begin(None);
+    tokio::task::block_in_place(|| counted.world.slm(&["apply", "--auto-approve"]).exits(0).says("finish    deployer  done"));
+    let ends = counted.proxy.state().calls.len();
     // `SLM_SEED` repeats a run.
     let mut dice = Dice::new();
-    let mut call = || (At::Number(usize::try_from(dice.below(CALLS)).unwrap()), dice.below(2) == 0);
-    let made = [call(), call()];
+    let mut call = |calls: usize| (At::Number(usize::try_from(dice.below(calls as u64)).unwrap()), dice.below(2) == 0);
+    let made = [call(counted.calls), call(counted.calls)];
     // The same place twice would be one user twice.
     let made = if made[0] == made[1] { [made[0], (made[1].0, !made[1].1)] } else { made };
-    let ended = call();
+    let (at, after) = call(ends);
+    println!("killed at {made:?} of {}, and at {at:?}, {after}, of {ends}", counted.calls);
     let made = made.map(|(at, after)| tokio::spawn(killed_at(Arc::clone(&moto), at, after)));
-    let ended = tokio::spawn(killed_at_the_end(Arc::clone(&moto), ended.0, ended.1));
+    let ended = tokio::spawn(killed_ending(diced, at, after));
     futures::future::try_join_all(made.into_iter().chain([ended])).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_runs_at_once_end_in_one_new_key_and_no_other() {
-    let moto = Server::moto();
-    let proxy = Proxy::before(&moto.endpoint);
-    let (world, iam) = in_use(&moto, &proxy, "shared").await;
-    let first = held(&world);
-    for _ in 0..12 {
-        let both: Vec<Ran> = std::thread::scope(|scope| {
-            let run = || world.slm(&["rotate", "deployer"]);
-            let runs = [scope.spawn(run), scope.spawn(run)];
-            runs.into_iter().map(|run| run.join().unwrap()).collect()
-        });
-        let keys = keys_of(&iam, "shared").await;
-        assert!(keys.contains(&first) && keys.contains(&held(&world)), "a key in use is gone\n{}\n{}", both[0].out, both[1].out);
-        if held(&world) != first {
-            assert_eq!(keys.len(), 2, "{}\n{}", both[0].out, both[1].out);
-            return;
-        }
-        tokio::time::sleep(Duration::from_secs(4)).await;
-    }
-    panic!("the new key never came into force");
+async fn the_binary_killed_when_a_bucket_or_a_table_took_a_register_goes_on_and_loses_no_key() {
+    let moto = Arc::new(Server::moto());
+    make_bucket(&moto.endpoint).await;
+    make_table(&moto.endpoint).await;
+    let all = [(S3, "PUT"), (DYNAMODB, "PutItem")];
+    let all = all.map(|(settings, operation)| tokio::spawn(killed_with(Arc::clone(&moto), settings, At::First(operation), true)));
+    futures::future::try_join_all(all).await.unwrap();
 }

@@ -249,6 +249,20 @@ async fn what_is_too_long_for_git_is_mirrored_with_its_commit_and_restored_from_
 }
 
 #[tokio::test]
+async fn a_control_that_waits_for_a_collector_or_a_signature_holds_up_no_sink() {
+    let moto = Server::moto();
+    let world = world(&moto).await;
+    // VEN-01 is attested by people, and nobody signed it; no collector brings what LOG-10 needs.
+    world.ship(&["ROT-01", "VEN-01", "LOG-10"]);
+    world.commit();
+    let said = world.slm(&["apply", "--auto-approve"]).exits(3).says("kept by `copy`, `table`");
+    assert!(!said.out.contains("does not keep it"), "{}", said.out);
+    let listed = bucket_client(&moto.endpoint).await.list_objects_v2().bucket("acme-copy").send().await.unwrap();
+    assert_eq!(listed.contents().len(), 1);
+    world.slm(&["status"]).exits(3).says("VEN-01").says("LOG-10");
+}
+
+#[tokio::test]
 async fn each_complete_run_is_mirrored_and_one_that_did_not_see_everything_waits() {
     let moto = Server::moto();
     let world = world(&moto).await;
@@ -289,9 +303,22 @@ async fn each_complete_run_is_mirrored_and_one_that_did_not_see_everything_waits
     let gone = "\n[[locker.sink]]\nid = \"gone\"\ns3 = { source = \"prod\", region = \"eu-west-1\", bucket = \"acme-gone\", retention = \"2d\" }\n";
     world.write("slm.toml", &(text.clone() + gone));
     world.slm(&["apply", "--auto-approve"]).exits(3).says("kept by `copy`, `table`").says("! `gone` does not keep it: ");
+    // It is one of all that is asked of the evidence since, and not of that run alone.
+    world.slm(&["status"]).exits(3).says("! sink `gone` did not keep 1 run of ").says("; it still lacks what they recorded");
+    let period = world.slm(&["report", "period"]).exits(3).says("! unproven    sink `gone` did not keep 1 run of ");
+    let caught_up = period
+        .says("! unproven    sink `copy` did not keep 1 run of ")
+        .says(": it waits for a run that sees everything in scope; run ");
+    assert!(caught_up.out.contains(" caught up\n"), "{}", caught_up.out);
+    let zip = world.outside("gap.zip");
+    let bundle = world.slm(&["export", "bundle", "--out", zip.to_str().unwrap()]).exits(3);
+    bundle.says("! unproven    sink `gone` did not keep 1 run of ");
     world.write("slm.toml", &text);
+    let ran = world.slm(&["status"]);
+    assert!(!ran.out.contains("did not keep"), "{}", ran.out);
 
     // A history of ours that is another is not mirrored over the one that is there.
     git(&world.root(), &["update-ref", BRANCH, &format!("{tip}~1")]);
+    git(&world.root(), &["update-ref", "-d", "refs/slm/appended/slm/evidence"]);
     world.slm(&["apply", "--auto-approve"]).exits(7).says("`copy` has another log").says("`table` has another log");
 }

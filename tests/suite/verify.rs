@@ -1,4 +1,4 @@
-//! `slm verify` against everything that can be done to evidence with git and an editor.
+//! `slm verify` on evidence as it was recorded: its keys, who signs commits, and logs that began later than their locker.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,11 +13,12 @@ use slm::record::log::Signer;
 use slm::world::Clock;
 
 use crate::support::{Ran, git as git_bytes};
+use crate::tampers::{Made, all, forget, forget_appended, made_anew, rebuild};
 
 pub const BRANCH: &str = "refs/heads/slm/evidence";
-const RUNS: usize = 5;
+pub const RUNS: usize = 5;
 /// The folder of the day that all of them begin on.
-const DAY: &str = "2026/11/18";
+pub const DAY: &str = "2026/11/18";
 /// Enough for a second bundle and a second tile level.
 const RAW_EACH: usize = 70;
 
@@ -25,7 +26,7 @@ pub fn git(at: &Path, arguments: &[&str]) -> String {
     String::from_utf8(git_bytes(at, arguments)).unwrap().trim_end().to_owned()
 }
 
-struct At(i64);
+pub struct At(pub i64);
 
 impl Clock for At {
     fn now(&self) -> Timestamp {
@@ -51,13 +52,18 @@ pub fn ledger(seed: Option<u8>, before: Option<u8>) -> Ledger {
 
 /// Records run `number` in `repo`, recorded a minute after it began.
 pub fn record(repo: &Path, number: usize, remote: Option<&str>, ledger: Ledger) -> String {
+    record_as(repo, number, remote, ledger, ["0", "1", "2"][number % 3])
+}
+
+/// The same, with the decision that `status` is.
+pub fn record_as(repo: &Path, number: usize, remote: Option<&str>, ledger: Ledger, status: &str) -> String {
     let began = number as i64 * 3_600;
     let settings = LockerSettings { remote: remote.map(str::to_owned), ..LockerSettings::default() };
     let locker = Locker::open(repo, &settings, None).unwrap().logged(ledger, Arc::new(At(began + 60)));
     let id = format!("20261118T0{number}0000Z-aaaa{number:04}");
     let mut files = BTreeMap::from([
         (format!("runs/{DAY}/{id}.json"), format!("{{\"format\":1,\"run\":{{\"at\":\"{}\",\"id\":\"{id}\"}}}}\n", at(began))),
-        ("decisions/ROT-01.jsonl".to_owned(), format!("{{\"resource\":\"a\",\"status\":\"{}\"}}\n", number % 3)),
+        ("decisions/ROT-01.jsonl".to_owned(), format!("{{\"resource\":\"a\",\"status\":\"{status}\"}}\n")),
         ("snapshot/Aws.Secret.jsonl".to_owned(), "{}\n".to_owned()),
     ]);
     files.extend((0..RAW_EACH).map(|page| (format!("raw/{DAY}/{id}/page-{page:03}.json"), format!("[{number},{page}]"))));
@@ -72,11 +78,42 @@ pub fn repo() -> tempfile::TempDir {
     folder
 }
 
-/// A locker of five runs, signed by key 1.
-fn evidence() -> tempfile::TempDir {
+/// Who signs what in a locker of five runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signs {
+    /// Key 1, everything; whoever verifies trusts it.
+    One,
+    /// Nobody the first two, then key 1.
+    OneLater,
+    /// Key 1 the first three, then key 2; whoever verifies trusts key 2, and key 1 is somebody's by now.
+    TwoLater,
+}
+
+impl Signs {
+    fn ledger(self, number: usize) -> Ledger {
+        match (self, number) {
+            (Self::OneLater, 0..=1) => ledger(None, None),
+            (Self::TwoLater, 3) => ledger(Some(2), Some(1)),
+            (Self::TwoLater, 4..) => ledger(Some(2), None),
+            _ => ledger(Some(1), None),
+        }
+    }
+
+    pub fn trusted(self) -> String {
+        vkey(if self == Self::TwoLater { 2 } else { 1 })
+    }
+}
+
+/// A locker of five runs.
+pub fn evidence_of(signs: Signs) -> tempfile::TempDir {
     let repo = repo();
-    (0..RUNS).for_each(|number| drop(record(repo.path(), number, None, ledger(Some(1), None))));
+    (0..RUNS).for_each(|number| drop(record(repo.path(), number, None, signs.ledger(number))));
     repo
+}
+
+/// A locker of five runs, signed by key 1.
+pub fn evidence() -> tempfile::TempDir {
+    evidence_of(Signs::One)
 }
 
 pub fn slm(at: &Path, arguments: &[&str]) -> Ran {
@@ -85,267 +122,17 @@ pub fn slm(at: &Path, arguments: &[&str]) -> Ran {
     Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr), processes: String::new() }
 }
 
-fn verified(at: &Path) -> Ran {
+pub fn verified(at: &Path) -> Ran {
     slm(at, &["--key", &vkey(1)])
 }
 
 /// Commits of the evidence, the oldest first.
-fn commits(repo: &Path) -> Vec<String> {
+pub fn commits(repo: &Path) -> Vec<String> {
     git(repo, &["rev-list", "--reverse", BRANCH]).lines().map(str::to_owned).collect()
 }
 
-/// A commit to be made: the tree of `like`, changed, with its message and its dates unless told otherwise.
-#[derive(Clone)]
-struct Made {
-    like: String,
-    edits: Vec<(String, Option<String>)>,
-    dates: Option<(i64, i64)>,
-}
-
-impl Made {
-    fn of(like: &str) -> Self {
-        Self { like: like.to_owned(), edits: Vec::new(), dates: None }
-    }
-
-    fn with(mut self, path: &str, text: Option<&str>) -> Self {
-        self.edits.push((path.to_owned(), text.map(str::to_owned)));
-        self
-    }
-}
-
-/// Writes the history anew, as whoever may write the repository can.
-fn rebuild(repo: &Path, history: Vec<Made>) {
-    let index = repo.join(".git/other-index");
-    let mut parent: Option<String> = None;
-    for Made { like, edits, dates } in history {
-        let run = |arguments: &[&str], env: &[(&str, String)], input: Option<&str>| {
-            let mut command = Command::new("git");
-            command.current_dir(repo).args(arguments).env("GIT_INDEX_FILE", &index).envs(env.iter().map(|(k, v)| (k, v)));
-            command.env("GIT_AUTHOR_NAME", "slm").env("GIT_AUTHOR_EMAIL", "slm@localhost");
-            command.env("GIT_COMMITTER_NAME", "slm").env("GIT_COMMITTER_EMAIL", "slm@localhost");
-            if let Some(input) = input {
-                let file = repo.join(".git/other-input");
-                std::fs::write(&file, input).unwrap();
-                command.stdin(std::fs::File::open(file).unwrap());
-            }
-            let output = command.output().unwrap();
-            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-            String::from_utf8(output.stdout).unwrap().trim().to_owned()
-        };
-        run(&["read-tree", &like], &[], None);
-        for (path, text) in edits {
-            match text {
-                Some(text) => {
-                    let blob = run(&["hash-object", "-w", "--stdin"], &[], Some(&text));
-                    run(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")], &[], None);
-                }
-                None => drop(run(&["update-index", "--force-remove", &path], &[], None)),
-            }
-        }
-        let tree = run(&["write-tree"], &[], None);
-        let (author, committer) = dates.unwrap_or_else(|| {
-            let told = git(repo, &["log", "-1", "--format=%at %ct", &like]);
-            let (author, committer) = told.split_once(' ').unwrap();
-            (author.parse().unwrap(), committer.parse().unwrap())
-        });
-        let env = [("GIT_AUTHOR_DATE", format!("@{author} +0000")), ("GIT_COMMITTER_DATE", format!("@{committer} +0000"))];
-        let message = git(repo, &["log", "-1", "--format=%B", &like]);
-        let mut arguments = vec!["commit-tree", &tree, "-m", &message];
-        if let Some(parent) = &parent {
-            arguments.extend(["-p", parent]);
-        }
-        parent = Some(run(&arguments, &env, None));
-    }
-    git(repo, &["update-ref", BRANCH, &parent.unwrap()]);
-}
-
-fn all(commits: &[String]) -> Vec<Made> {
-    commits.iter().map(|commit| Made::of(commit)).collect()
-}
-
-fn run_of(number: usize) -> String {
+pub fn run_of(number: usize) -> String {
     format!("20261118T0{number}0000Z-aaaa{number:04}")
-}
-
-/// One way to tamper, and the code it must be found by.
-type Tamper = (&'static str, fn(&Path, &[String]), &'static str);
-
-/// What someone does who may write the repository and has no key. Whoever verifies has done so before.
-const TAMPERS: &[Tamper] = &[
-    ("edit", edit, "slm::evidence-edited"),
-    ("edit the newest", edit_newest, "slm::evidence-edited"),
-    ("strip a signature", strip_one, "slm::evidence-bad-signature"),
-    ("strip every signature and the keys", strip_all, "slm::evidence-untrusted-key"),
-    ("swap the key of everything", swap_all, "slm::evidence-untrusted-key"),
-    ("swap the key from here on", swap_from_here, "slm::evidence-bad-key"),
-    ("back-date", back_date, "slm::evidence-bad-date"),
-    ("reorder", reorder, "slm::evidence-other-root"),
-    ("delete from the middle", delete_commit, "slm::evidence-other-root"),
-    ("delete an artefact", delete_artefact, "slm::evidence-missing"),
-    ("truncate the tail", truncate, "slm::evidence-truncated"),
-    ("replay an old checkpoint", replay, "slm::evidence-other-root"),
-    ("duplicate an id", duplicate, "slm::evidence-edited"),
-    ("rename", rename, "slm::evidence-unlogged"),
-    ("fork", fork, "slm::evidence-forked"),
-    ("an artefact that is not in the log", unlogged, "slm::evidence-unlogged"),
-    ("a log entry without artefact", without_artefact, "slm::evidence-missing"),
-    ("a file hidden beside the tiles", hidden, "slm::evidence-strange-file"),
-    ("a changed tile", tile, "slm::evidence-bad-tile"),
-    ("drop the log", drop_log, "slm::evidence-no-checkpoint"),
-];
-
-fn edit(repo: &Path, commits: &[String]) {
-    let path = format!("raw/{DAY}/{}/page-003.json", run_of(1));
-    let edited = |(at, made): (usize, Made)| if at >= 1 { made.with(&path, Some("[1,4]")) } else { made };
-    rebuild(repo, all(commits).into_iter().enumerate().map(edited).collect());
-}
-
-fn edit_newest(repo: &Path, commits: &[String]) {
-    let mut history = all(commits);
-    let newest = history.pop().unwrap();
-    history.push(newest.with("decisions/ROT-01.jsonl", Some("{\"resource\":\"a\",\"status\":\"compliant\"}\n")));
-    rebuild(repo, history);
-}
-
-fn unsigned(repo: &Path, commit: &str) -> String {
-    let note = git(repo, &["show", &format!("{commit}:log/checkpoint")]);
-    note.split_once("\n\n").unwrap().0.to_owned() + "\n"
-}
-
-fn strip_one(repo: &Path, commits: &[String]) {
-    let bare = unsigned(repo, &commits[4]);
-    let mut history = all(commits);
-    history[4] = Made::of(&commits[4]).with("log/checkpoint", Some(&bare));
-    rebuild(repo, history);
-}
-
-fn strip_all(repo: &Path, commits: &[String]) {
-    git(repo, &["update-ref", "-d", "refs/slm/verified/slm/evidence"]);
-    let bare = |commit: &String| Made::of(commit).with("log/checkpoint", Some(&unsigned(repo, commit))).with("log/keys/1", None);
-    rebuild(repo, commits.iter().map(bare).collect());
-}
-
-fn swap_all(repo: &Path, _: &[String]) {
-    git(repo, &["update-ref", "-d", BRANCH]);
-    (0..RUNS).for_each(|number| drop(record(repo, number, None, ledger(Some(2), None))));
-}
-
-fn swap_from_here(repo: &Path, commits: &[String]) {
-    let other = super::verify::repo();
-    (0..RUNS).for_each(|number| drop(record(other.path(), number, None, ledger(Some(2), None))));
-    let theirs = |path: &str| git(other.path(), &["show", &format!("{BRANCH}:{path}")]) + "\n";
-    let mut history = all(commits);
-    history[4] = Made::of(&commits[4])
-        .with("log/checkpoint", Some(&theirs("log/checkpoint")))
-        .with("log/keys/2", Some(&theirs("log/keys/1")));
-    rebuild(repo, history);
-}
-
-fn back_date(repo: &Path, commits: &[String]) {
-    let mut history = all(commits);
-    history[3].dates = Some((at(3_600).as_second(), at(3_660 + 3_600).as_second()));
-    rebuild(repo, history);
-}
-
-fn reorder(repo: &Path, commits: &[String]) {
-    let mut history = all(commits);
-    history.swap(2, 3);
-    rebuild(repo, history);
-}
-
-fn delete_commit(repo: &Path, commits: &[String]) {
-    let mut history = all(commits);
-    history.remove(2);
-    rebuild(repo, history);
-}
-
-fn delete_artefact(repo: &Path, commits: &[String]) {
-    let path = format!("raw/{DAY}/{}/page-003.json", run_of(1));
-    let edited = |(at, made): (usize, Made)| if at >= 1 { made.with(&path, None) } else { made };
-    rebuild(repo, all(commits).into_iter().enumerate().map(edited).collect());
-}
-
-fn truncate(repo: &Path, commits: &[String]) {
-    git(repo, &["update-ref", BRANCH, &commits[2]]);
-}
-
-fn replay(repo: &Path, commits: &[String]) {
-    let old = git(repo, &["show", &format!("{}:log/checkpoint", commits[2])]) + "\n";
-    let mut history = all(commits);
-    history[4] = Made::of(&commits[4]).with("log/checkpoint", Some(&old));
-    rebuild(repo, history);
-}
-
-fn duplicate(repo: &Path, commits: &[String]) {
-    let first = git(repo, &["show", &format!("{}:runs/{DAY}/{}.json", commits[1], run_of(1))]) + "\n";
-    let mut history = all(commits);
-    history[4] = Made::of(&commits[4]).with(&format!("runs/{DAY}/{}.json", run_of(4)), Some(&first));
-    rebuild(repo, history);
-}
-
-fn rename(repo: &Path, commits: &[String]) {
-    let (from, to) = (format!("raw/{DAY}/{}/page-003.json", run_of(4)), format!("raw/{DAY}/{}/page-003b.json", run_of(4)));
-    let mut history = all(commits);
-    history[4] = Made::of(&commits[4]).with(&from, None).with(&to, Some("[4,3]"));
-    rebuild(repo, history);
-}
-
-/// By somebody who has the key: another history from the third run on, each commit of it sound by itself.
-fn fork(repo: &Path, commits: &[String]) {
-    git(repo, &["update-ref", BRANCH, &commits[2]]);
-    for number in [5, 6, 7] {
-        record(repo, number, None, ledger(Some(1), None));
-    }
-}
-
-fn unlogged(repo: &Path, commits: &[String]) {
-    let mut history = all(commits);
-    let newest = Made::of(&commits[4]).with("decisions/ROT-02.jsonl", Some("{}\n"));
-    history.push(newest);
-    rebuild(repo, history);
-}
-
-fn without_artefact(repo: &Path, commits: &[String]) {
-    let mut history = all(commits);
-    history[4] = Made::of(&commits[4]).with(&format!("raw/{DAY}/{}/page-069.json", run_of(4)), None);
-    rebuild(repo, history);
-}
-
-fn hidden(repo: &Path, commits: &[String]) {
-    let mut history = all(commits);
-    history[4] = Made::of(&commits[4]).with("log/tile/0/notes", Some("x"));
-    rebuild(repo, history);
-}
-
-fn tile(repo: &Path, commits: &[String]) {
-    let mut history = all(commits);
-    history[4] = Made::of(&commits[4]).with("log/tile/0/000", Some(&"0123456789abcdef".repeat(512)));
-    rebuild(repo, history);
-}
-
-fn drop_log(repo: &Path, commits: &[String]) {
-    let mut history = all(commits);
-    history[4] = Made::of(&commits[4]).with("log/checkpoint", None);
-    rebuild(repo, history);
-}
-
-#[test]
-fn whatever_is_done_to_evidence_is_found_and_named() {
-    let mut missed = Vec::new();
-    for (name, tamper, code) in TAMPERS {
-        let repo = evidence();
-        verified(repo.path()).exits(0);
-        let before = commits(repo.path());
-        tamper(repo.path(), &before);
-        let said = verified(repo.path());
-        if said.code != 7 || !said.out.contains(&format!("error[{code}]")) {
-            missed.push(format!("{name}: {} {}{}", said.code, said.out, said.err));
-        }
-    }
-    let (all, found) = (TAMPERS.len(), TAMPERS.len() - missed.len());
-    println!(r#"{{"figure":"tamper.detected","value":{found},"against":"{all} ways to tamper, each with git alone"}}"#);
-    println!(r#"{{"figure":"tamper.total","value":{all}}}"#);
-    assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
 #[test]
@@ -379,6 +166,59 @@ fn a_key_that_nobody_vouches_for_proves_less_and_one_that_is_another_nothing() {
     record(plain.path(), 0, None, ledger(None, None));
     slm(plain.path(), &[]).exits(3).says("no key signs the log");
     slm(plain.path(), &["--key", &vkey(1)]).exits(7);
+    // Without a log nothing is proven at all.
+    let none = super::verify::repo();
+    let files = BTreeMap::from([("runs/r0.json".to_owned(), b"{}\n".to_vec())]);
+    Locker::open(none.path(), &LockerSettings::default(), None).unwrap().append(|_| files.clone(), "run r0", at(0)).unwrap();
+    let said = slm(none.path(), &["--format", "json"]).exits(3).json();
+    assert_eq!(said["unproven"][1]["code"], "slm::evidence-without-log", "{said}");
+    slm(none.path(), &["--key", &vkey(1)]).exits(7).says("error[slm::evidence-untrusted-key]");
+}
+
+#[test]
+fn with_allowed_signers_every_commit_must_be_signed_by_one_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["ours", "theirs"] {
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"])
+            .arg(folder.path().join(name))
+            .status();
+        assert!(made.unwrap().success());
+        let public = std::fs::read_to_string(folder.path().join(format!("{name}.pub"))).unwrap();
+        std::fs::write(folder.path().join(format!("{name}.allowed")), format!("slm@localhost {public}")).unwrap();
+    }
+    let repo = repo();
+    let signed = |number: usize, key: Option<&str>| {
+        let signer = key.map(|name| slm::host::git::Signer::open(&folder.path().join(name)).unwrap());
+        let id = run_of(number);
+        let began = number as i64 * 3_600;
+        let locker = Locker::open(repo.path(), &LockerSettings::default(), signer).unwrap();
+        let run = format!("{{\"format\":1,\"run\":{{\"at\":\"{}\",\"id\":\"{id}\"}}}}\n", at(began)).into_bytes();
+        let files = BTreeMap::from([(format!("runs/{DAY}/{id}.json"), run)]);
+        let locker = locker.logged(ledger(Some(1), None), Arc::new(At(began + 60)));
+        locker.append(|_| files.clone(), &format!("run {id}: 0 of 0 actions done"), at(began)).unwrap()
+    };
+    (0..2).for_each(|number| drop(signed(number, Some("ours"))));
+    let by = |name: &str| {
+        slm(repo.path(), &["--key", &vkey(1), "--signers", folder.path().join(format!("{name}.allowed")).to_str().unwrap()])
+    };
+    by("ours").exits(0).says("2 commits");
+    let named = |said: Ran, commit: &str, held: &str, why: &str| {
+        let said = said.exits(7);
+        said.says(&format!(
+            "error[slm::evidence-bad-commit-signature]: the signature of the commit is: {why}\n  first in {} of ",
+            &commit[..12]
+        ))
+        .says(&format!("what came before holds: {held}\n"));
+    };
+    named(by("theirs"), &commits(repo.path())[0], "0 commits", "unknown-key");
+    let third = signed(2, Some("theirs"));
+    named(by("ours"), &third, "2 commits", "unknown-key");
+    git(repo.path(), &["update-ref", BRANCH, &commits(repo.path())[1]]);
+    forget_appended(repo.path());
+    let third = signed(2, None);
+    named(by("ours"), &third, "2 commits", "none");
+    verified(repo.path()).exits(0).says("3 commits");
 }
 
 #[test]
@@ -394,6 +234,14 @@ fn a_key_hands_over_to_the_next_and_either_is_enough_to_follow() {
         assert!(said.out.contains(&vkey(1)) && said.out.contains(&vkey(2)), "{}", said.out);
     }
     slm(repo.path(), &["--key", &vkey(3)]).exits(7).says("untrusted-key");
+    slm(repo.path(), &["--key", &vkey(1)])
+        .says("note        nobody signed before entry 145: until then the dates of commits are the word of");
+    // Both are trusted, and the older one handed over to a third.
+    let other = super::verify::repo();
+    made_anew(other.path(), 4, |number| if number < 3 { ledger(Some(1), None) } else { ledger(Some(9), Some(1)) }, None);
+    slm(other.path(), &["--key", &vkey(1)]).exits(0);
+    let said = slm(other.path(), &["--key", &vkey(1), "--key", &vkey(2)]).exits(7);
+    said.says(&format!("error[slm::evidence-untrusted-key]: the log was handed over to another key than `{}`", vkey(2)));
 }
 
 #[test]
@@ -426,6 +274,45 @@ fn a_log_begins_with_what_was_there_and_vouches_for_it_from_then_on() {
 }
 
 #[test]
+fn no_run_from_before_the_log_can_be_made_up() {
+    let repo = repo();
+    let unlogged = |id: &str, text: &str| {
+        let files = BTreeMap::from([
+            (format!("runs/{id}.json"), b"{}\n".to_vec()),
+            ("decisions/A-1.jsonl".to_owned(), text.as_bytes().to_vec()),
+        ]);
+        Locker::open(repo.path(), &LockerSettings::default(), None)
+            .unwrap()
+            .append(|_| files.clone(), &format!("run {id}"), at(-1))
+            .unwrap()
+    };
+    let old = unlogged("old", "{}\n");
+    (0..2).for_each(|number| drop(record(repo.path(), number, None, ledger(Some(1), None))));
+    verified(repo.path()).exits(0).says("1 commit before the log began");
+    let genuine = commits(repo.path());
+    // A run before all others, and one after it that says something else.
+    let made_up = Made::of(&old).with("runs/made-up.json", Some("{}\n")).with("decisions/A-1.jsonl", Some("{\"x\":1}\n"));
+    let said = |history: Vec<Made>, code: &str, commit: usize| {
+        forget(repo.path());
+        rebuild(repo.path(), history);
+        let said = verified(repo.path()).exits(7);
+        let first = commits(repo.path())[commit].clone();
+        said.says(&format!("error[slm::evidence-{code}]: "))
+            .says(&format!("first in {} of ", &first[..12]))
+            .says("holds: 0 commits");
+    };
+    let genuine = || all(&genuine);
+    said([vec![made_up.clone()], genuine()].concat(), "deleted", 1);
+    said([genuine()[..1].to_vec(), vec![made_up], genuine()[1..].to_vec()].concat(), "deleted", 2);
+    // Without a run of its own.
+    let silent = Made::of(&old).with("decisions/A-1.jsonl", Some("{\"x\":1}\n"));
+    said([genuine()[..1].to_vec(), vec![silent], genuine()[1..].to_vec()].concat(), "no-run", 1);
+    forget(repo.path());
+    rebuild(repo.path(), genuine());
+    verified(repo.path()).exits(0);
+}
+
+#[test]
 fn runs_kept_while_the_remote_was_away_join_one_log() {
     let folder = tempfile::tempdir().unwrap();
     let bare = folder.path().join("locker.git");
@@ -455,76 +342,4 @@ fn runs_kept_while_the_remote_was_away_join_one_log() {
     for at in [here.path(), &bare] {
         verified(at).exits(0).says("6 commits");
     }
-}
-
-#[test]
-fn a_clone_remembers_what_it_saw_and_a_forced_push_is_found_by_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let bare = folder.path().join("locker.git");
-    git(folder.path(), &["init", "-q", "--bare", "locker.git"]);
-    let url = format!("file://{}", bare.display());
-    let writer = repo();
-    (0..3).for_each(|number| drop(record(writer.path(), number, Some(&url), ledger(Some(1), None))));
-    let auditor = folder.path().join("auditor");
-    git(folder.path(), &["clone", "-q", "--no-checkout", &url, "auditor"]);
-    verified(&auditor).exits(0);
-    let seen = git(&auditor, &["show", "origin/slm/evidence:log/checkpoint"]) + "\n";
-    std::fs::write(folder.path().join("seen"), seen).unwrap();
-
-    let tip = git(writer.path(), &["rev-parse", "slm/evidence~1"]);
-    git(writer.path(), &["update-ref", BRANCH, &tip]);
-    git(writer.path(), &["push", "-q", "--force", &url, "slm/evidence"]);
-    git(&auditor, &["fetch", "-q", "--force", "origin", "+refs/heads/*:refs/remotes/origin/*"]);
-    verified(&auditor).exits(7).says("error[slm::evidence-truncated]: the log has ");
-    let fresh = folder.path().join("fresh");
-    git(folder.path(), &["clone", "-q", "--no-checkout", &url, "fresh"]);
-    verified(&fresh).exits(0).says("2 commits");
-    slm(&fresh, &["--key", &vkey(1), "--no-memory", "--checkpoint", "../seen"]).exits(7).says("slm::evidence-truncated");
-}
-
-/// The commands of the page, as one script that stops where one of them fails.
-pub fn page() -> String {
-    let page = include_str!("../../docs/verify.md");
-    let blocks: Vec<&str> = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 6, "a page with other commands");
-    format!("set -euo pipefail\n{}", blocks.concat())
-}
-
-fn by_hand(repo: &Path, key: &str, seen: Option<&Path>) -> (bool, String) {
-    let scratch = tempfile::tempdir().unwrap();
-    let mut command = Command::new("bash");
-    command.arg("-c").arg(page()).current_dir(scratch.path()).env("GIT_DIR", repo.join(".git"));
-    command.env("branch", "slm/evidence").env("vkey", key).env("seen", seen.map(Path::as_os_str).unwrap_or_default());
-    let output = command.output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    (output.status.success(), said)
-}
-
-#[test]
-fn the_page_for_auditors_is_right_to_the_letter() {
-    let repo = repo();
-    (0..2).for_each(|number| drop(record(repo.path(), number, None, ledger(Some(1), None))));
-    let seen = repo.path().join("seen");
-    std::fs::write(&seen, git(repo.path(), &["show", "slm/evidence:log/checkpoint"]) + "\n").unwrap();
-    record(repo.path(), 2, None, ledger(Some(1), None));
-    let (held, said) = by_hand(repo.path(), &vkey(1), Some(&seen));
-    assert!(held, "{said}");
-    assert!(said.contains("Signature Verified Successfully"), "{said}");
-    assert!(said.contains("the root of 217 entries is the one that was signed"), "{said}");
-    assert!(said.contains("the log goes on from the 145 entries seen before"), "{said}");
-
-    let commits = commits(repo.path());
-    let refused = |key: &str, seen: Option<&Path>, by: &str| {
-        let (held, said) = by_hand(repo.path(), key, seen);
-        assert!(!held && !said.contains(by), "{said}");
-    };
-    refused(&vkey(2), None, "is the one that was signed");
-    let path = format!("raw/{DAY}/{}/page-003.json", run_of(1));
-    let edited = |(at, commit): (usize, &String)| if at >= 1 { Made::of(commit).with(&path, Some("x")) } else { Made::of(commit) };
-    rebuild(repo.path(), commits.iter().enumerate().map(edited).collect());
-    refused(&vkey(1), None, "is the one that was signed");
-    git(repo.path(), &["update-ref", BRANCH, &commits[0]]);
-    refused(&vkey(1), Some(&seen), "goes on from the");
-    let (held, said) = by_hand(repo.path(), &vkey(1), None);
-    assert!(held && said.contains("the root of 73 entries"), "{said}");
 }

@@ -2,7 +2,9 @@
 
 use super::search::{Scenario, search};
 use super::state::Ablation;
-use super::{CLIENT, SERVER, SINGLE, STAGED, canary, forgetful, holds, late, rollback, roomy, scenario};
+use super::{
+    CLIENT, IN_TURN, SERVER, SINGLE, STAGED, TWO_PASSWORDS, canary, first, forgetful, holds, late, rollback, roomy, scenario,
+};
 
 /// Leaves a part of the protocol out of `scenario`; an outage must be found.
 fn breaks(ablation: Ablation, mut scenario: Scenario) {
@@ -38,6 +40,19 @@ fn a_roll_back_that_does_not_ask_meets_a_retired_value() {
 #[test]
 fn a_verdict_that_changes_promotes_what_was_refused() {
     breaks(Ablation::NoVerdict, canary(SERVER, 2, 0));
+}
+
+#[test]
+fn a_first_value_that_the_store_puts_in_force_by_itself_is_known_to_nobody() {
+    for capabilities in [CLIENT, SINGLE, IN_TURN, TWO_PASSWORDS] {
+        breaks(Ablation::NoPlaceholder, first(scenario(capabilities, 1, 0)));
+    }
+}
+
+/// A run dies after it had a key issued, and before it recorded it: what closes the slot of that key is in force.
+#[test]
+fn a_closed_slot_that_the_store_puts_in_force_by_itself_is_no_credential() {
+    breaks(Ablation::NoPlaceholder, first(scenario(SERVER, 1, 1)));
 }
 
 #[test]

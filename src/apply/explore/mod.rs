@@ -7,6 +7,7 @@
 mod ablations;
 mod behind;
 mod faults;
+mod first;
 mod logins;
 mod node;
 mod pairs;
@@ -20,7 +21,7 @@ mod together;
 mod world;
 
 use search::{Found, Scenario, search};
-use state::Setup;
+use state::{Begins, Setup};
 
 use crate::model::rotator::{IamAccessKey, MysqlAccount};
 use crate::world::{Capabilities, Issuer, Overlap};
@@ -65,6 +66,7 @@ fn scenario(capabilities: Capabilities, rotators: usize, faults: u8) -> Scenario
         capabilities,
         consumers: 1,
         canary: false,
+        begins: Begins::InForce,
         late: false,
         foreign: false,
         picky: false,
@@ -95,6 +97,18 @@ fn canary(capabilities: Capabilities, rotators: usize, faults: u8) -> Scenario {
 /// No help from a limit of two credentials.
 fn roomy(mut scenario: Scenario) -> Scenario {
     scenario.setup.capabilities.overlap = Overlap::Dual { max: 3 };
+    scenario
+}
+
+/// Nothing was ever written into the store.
+fn first(mut scenario: Scenario) -> Scenario {
+    scenario.setup.begins = Begins::Nothing;
+    scenario
+}
+
+/// The value in force does not tell which credential it is.
+fn nameless(mut scenario: Scenario) -> Scenario {
+    scenario.setup.begins = Begins::Nameless;
     scenario
 }
 

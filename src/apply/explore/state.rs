@@ -21,6 +21,8 @@ pub struct Setup {
     pub consumers: usize,
     /// The first consumer is a canary.
     pub canary: bool,
+    /// How it stands when it is first looked at.
+    pub begins: Begins,
     /// Consumers begin without any value.
     pub late: bool,
     /// A second credential that a person made.
@@ -32,6 +34,17 @@ pub struct Setup {
     /// Ticks by which the clock of the store is ahead of ours, and that of the target behind.
     pub skew: i64,
     pub ablation: Option<Ablation>,
+}
+
+/// How a credential stands when it is first looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begins {
+    /// A value is in force that names the one credential there is.
+    InForce,
+    /// Nothing was ever written, and the store puts in force by itself whatever is written first.
+    Nothing,
+    /// A value is in force that works and does not name its credential.
+    Nameless,
 }
 
 /// A part of the protocol that is left out, to see that it is needed.
@@ -48,6 +61,8 @@ pub enum Ablation {
     NoFate,
     /// A verdict can be changed.
     NoVerdict,
+    /// Nothing holds the place of a first value where the store puts that in force by itself.
+    NoPlaceholder,
     /// A rejected credential is deleted while a run may still hand it out.
     RejectedAtOnce,
     /// What was being ended and comes back is put in force while a run may still end it.
@@ -109,6 +124,8 @@ pub struct State {
     pub values: BTreeMap<VersionId, Vec<u8>>,
     pub current: Option<VersionId>,
     pub previous: Option<VersionId>,
+    /// Something holds the place of a first value, so that the store does not put that in force by itself.
+    pub held: bool,
     /// Has the label of what was kept last.
     pub pending: Option<VersionId>,
     /// Versions without a label were removed.
@@ -181,9 +198,21 @@ fn ticks(clock: i64) -> Timestamp {
     Timestamp::new(clock * TICK, 0).unwrap()
 }
 
+/// `value` as a person stores it who does not know its shape: the same credential, and not to be told which.
+pub fn nameless(mut value: Vec<u8>) -> Vec<u8> {
+    value[0] = b'o';
+    value
+}
+
+/// True when `value` does not tell which credential it is.
+pub fn is_nameless(value: &[u8]) -> bool {
+    value.starts_with(b"o")
+}
+
 /// The number of the credential in `value`; `None` for a tombstone.
 pub fn number(value: &[u8]) -> Option<u8> {
-    after(value, b'k').filter(|_| value.starts_with(b"k"))
+    let mark = value.first().copied().filter(|mark| matches!(mark, b'k' | b'o'))?;
+    after(value, mark)
 }
 
 /// The number that follows `mark` in `value`.
@@ -226,7 +255,7 @@ impl State {
     pub fn lets_in(&self, setup: &Setup, value: &[u8]) -> bool {
         match setup.capabilities.overlap {
             Overlap::Unvalidated => true,
-            Overlap::Single => value == self.password,
+            Overlap::Single => number(value).is_some() && number(value) == number(&self.password),
             Overlap::Dual { .. } => self.key_of(setup, value).is_some_and(|key| key.active),
         }
     }
@@ -236,14 +265,18 @@ impl State {
         if setup.foreign && self.keys.get(&2).is_none_or(|key| !key.active) {
             return Some("I5: a credential that a person made was touched".to_owned());
         }
-        let current = self.current.as_ref()?;
+        if let Some(n) = self.consumers.iter().flatten().position(|held| held.version.is_some() && number(&held.value).is_none()) {
+            return Some(format!("I9: consumer {} was given what is no credential", n / 2));
+        }
+        let Some(current) = self.current.as_ref() else { return self.stranded(setup).filter(|_| !leak) };
         if self.rejected.contains(current) {
             return Some("I7: what was rejected was promoted".to_owned());
         }
         if setup.capabilities.overlap == Overlap::Single {
             let pending = (0..ATTEMPTS).map(|n| names::slot(&secret(), Some(current), n));
             let known = pending.chain([current.clone(), names::rollback(&secret(), current)]);
-            let found = known.into_iter().any(|id| self.values.get(&id) == Some(&self.password));
+            let same = |value: &Vec<u8>| number(value).is_some() && number(value) == number(&self.password);
+            let found = known.into_iter().any(|id| self.values.get(&id).is_some_and(same));
             return (!found).then(|| "I3: the value at the target is neither current nor pending".to_owned());
         }
         if let Some(n) = self.apart(setup, current) {
@@ -252,9 +285,13 @@ impl State {
         if !self.works(setup, current) {
             return Some(format!("I2: the current version {current} does not work"));
         }
+        self.stranded(setup).filter(|_| !leak)
+    }
+
+    fn stranded(&self, setup: &Setup) -> Option<String> {
         let stranded =
             self.consumers.iter().position(|[_, running]| running.version.is_some() && !self.lets_in(setup, &running.value));
-        stranded.filter(|_| !leak).map(|n| format!("I1: consumer {n} runs a version that does not work"))
+        stranded.map(|n| format!("I1: consumer {n} runs a version that does not work"))
     }
 
     /// A consumer whose value is neither the one in force, nor the one before, nor, for a canary, the one after: where a rotation takes
@@ -276,7 +313,9 @@ impl State {
         let validated = setup.capabilities.overlap != Overlap::Unvalidated;
         let alone = self.keys.values().filter(|key| !key.foreign).count() <= 1 || !setup.capabilities.delete;
         let one = self.keys.values().filter(|key| !key.foreign && key.active).count() == 1;
-        let noted = self.registers.contains_key(&names::mark(&secret(), current, "done"));
+        // Before a first value there was nothing to end.
+        let first = self.previous.is_none() && !setup.capabilities.staged();
+        let noted = first || self.registers.contains_key(&names::mark(&secret(), current, "done"));
         let settled = !setup.capabilities.staged() || noted;
         self.works(setup, current) && adopted && settled && (!validated || (alone && one && noted))
     }
@@ -308,7 +347,7 @@ impl State {
         (
             &self.values,
             &self.current,
-            &self.previous,
+            (&self.previous, self.held),
             self.pending.as_ref().filter(|_| setup.forgetful && !self.forgot),
             self.forgot,
             &self.password,

@@ -4,8 +4,8 @@ use super::faults::{delivered, oldest, outages, slm, tried};
 use super::pairs::{Paired, Sweep, alike, sweep};
 use super::search::Scenario;
 use super::{
-    CLIENT, DELETE_ONLY, IN_TURN, REREAD, SERVER, SHAPES, SINGLE, TWO_PASSWORDS, UNVALIDATED, canary, late, picky, rollback, roomy,
-    scenario,
+    CLIENT, DELETE_ONLY, IN_TURN, REREAD, SERVER, SHAPES, SINGLE, TWO_PASSWORDS, UNVALIDATED, canary, first, late, picky, rollback,
+    roomy, scenario,
 };
 use crate::model::outcome::Fate;
 
@@ -74,6 +74,19 @@ fn database() -> Vec<Shape> {
     ]
 }
 
+/// Nothing was ever written into the store, which puts in force by itself whatever is written first.
+fn none_yet() -> Vec<Shape> {
+    vec![
+        ("server-issued, no value yet", first(scenario(SERVER, 1, 0))),
+        ("server-issued, no value yet, canary", first(canary(SERVER, 1, 0))),
+        ("client-chosen, no value yet", first(scenario(CLIENT, 1, 0))),
+        ("logins in turn, no value yet", first(scenario(IN_TURN, 1, 0))),
+        ("two passwords, no value yet", first(scenario(TWO_PASSWORDS, 1, 0))),
+        ("in place, no value yet", first(scenario(SINGLE, 1, 0))),
+        ("unvalidated, no value yet", first(scenario(UNVALIDATED, 1, 0))),
+    ]
+}
+
 /// Every single fault of each shape, and every pair of those that are `paired`.
 fn swept(shapes: &[Shape], paired: Paired) -> Sweep {
     let mut all = Sweep::default();
@@ -85,6 +98,11 @@ fn swept(shapes: &[Shape], paired: Paired) -> Sweep {
 
 /// Nothing may be violated, lost or left behind.
 fn survive(shapes: &[Shape]) {
+    let all = survived(shapes);
+    assert!(all.singles > 300 * shapes.len() && all.doubles > 30_000 * shapes.len(), "{all:?}");
+}
+
+fn survived(shapes: &[Shape]) -> Sweep {
     let all = swept(shapes, Paired::OfEachEffect);
     println!(
         "faults: {} shapes, {} singles, {} of them wrong, {} pairs, {} of them wrong, {} leaks",
@@ -96,7 +114,7 @@ fn survive(shapes: &[Shape]) {
         all.leaks
     );
     assert_eq!((all.single_violations, all.double_violations, all.leaks), (0, 0, 0));
-    assert!(all.singles > 300 * shapes.len() && all.doubles > 30_000 * shapes.len(), "{all:?}");
+    all
 }
 
 #[test]
@@ -122,6 +140,13 @@ fn a_value_in_place_or_that_nobody_validates_survives_faults_at_any_call() {
 #[test]
 fn a_login_used_in_turn_or_with_two_passwords_survives_faults_at_any_call() {
     survive(&database());
+}
+
+#[test]
+fn a_first_value_survives_faults_at_any_call() {
+    let shapes = none_yet();
+    let all = survived(&shapes);
+    assert!(all.singles > 60 * shapes.len() && all.doubles > 1_000 * shapes.len(), "{all:?}");
 }
 
 /// A process is cut off, and the next is told once what was so before anything was done: the value of an attempt is not found, say, whose

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 
 use super::logins;
-use super::state::{ATTEMPTS, Ablation, Fault, Held, KeyState, Read, Setup, State, number, secret};
+use super::state::{ATTEMPTS, Ablation, Begins, Fault, Held, KeyState, Read, Setup, State, is_nameless, nameless, number, secret};
 use crate::model::catalog::SecretRef;
 use crate::model::id::{KeyId, RegisterName, RotationId, VersionId};
 use crate::model::names;
@@ -42,11 +42,27 @@ pub fn refusal(class: ErrorClass) -> WorldError {
 }
 
 impl World {
-    /// One credential in force, on every consumer.
+    /// A world that begins as `setup` says.
     pub fn new(setup: Setup) -> Self {
+        let state = if setup.begins == Begins::Nothing { Self::empty(&setup) } else { Self::in_force(&setup) };
+        let inner = Inner { state, ..Inner::default() };
+        Self { inner: Arc::new(Mutex::new(inner)), setup: Arc::new(setup) }
+    }
+
+    /// Nothing was ever written. Where one value is let in there is one all the same, which nobody knows.
+    fn empty(setup: &Setup) -> State {
+        let unknown = KeyState { active: true, number: 1, version: None, created: -10, foreign: false };
+        let keys = (setup.capabilities.overlap == Overlap::Single).then_some((1, unknown));
+        let consumers = vec![[Held::default(), Held::default()]; setup.consumers];
+        State { keys: keys.into_iter().collect(), password: b"k1".to_vec(), made: 1, consumers, ..State::default() }
+    }
+
+    /// One credential in force, on every consumer.
+    fn in_force(setup: &Setup) -> State {
         let generation = VersionId::from("g0");
+        let unnamed = setup.begins == Begins::Nameless;
         let key = |number: u8, foreign: bool| {
-            let version = (!foreign).then(|| "g0".into());
+            let version = (!foreign && !unnamed).then(|| "g0".into());
             (number, KeyState { active: true, number, version, created: -10, foreign })
         };
         let mut keys = BTreeMap::new();
@@ -54,10 +70,11 @@ impl World {
             keys.extend([key(1, false)]);
             keys.extend(setup.foreign.then(|| key(2, true)));
         }
-        let value = logins::value(&setup, 1, None);
+        let value = logins::value(setup, 1, None);
+        let value = if unnamed { nameless(value) } else { value };
         let first = Held { version: Some(generation.clone()), value: value.clone() };
         let held = if setup.late { Held::default() } else { first };
-        let state = State {
+        State {
             values: BTreeMap::from([(generation.clone(), value.clone())]),
             current: Some(generation.clone()),
             password: value,
@@ -66,9 +83,22 @@ impl World {
             consumers: vec![[held.clone(), held]; setup.consumers],
             keys,
             ..State::default()
+        }
+    }
+
+    /// As a store does that puts in force whatever is written first: something that holds the place is there before any value.
+    fn hold_place(&self) -> Result<(), WorldError> {
+        let setup = &self.setup;
+        let puts_first_in_force = setup.begins == Begins::Nothing && setup.ablation != Some(Ablation::NoPlaceholder);
+        let wanted = puts_first_in_force && {
+            let state = &self.lock().state;
+            state.current.is_none() && !state.held
         };
-        let inner = Inner { state, ..Inner::default() };
-        Self { inner: Arc::new(Mutex::new(inner)), setup: Arc::new(setup) }
+        let hold = |state: &mut State| {
+            state.held = true;
+            Ok(())
+        };
+        if wanted { self.mutate(hold) } else { Ok(()) }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -139,7 +169,12 @@ impl SecretStore for World {
 
     async fn put(&self, _: &SecretRef, version: &VersionId, value: &Secret) -> Result<(), WorldError> {
         let overwrite = self.setup.ablation == Some(Ablation::Overwrite);
+        let first = self.setup.begins == Begins::Nothing;
+        self.hold_place()?;
         self.mutate(|state| {
+            if first && state.current.is_none() && !state.held {
+                state.current = Some(version.clone());
+            }
             if !state.values.contains_key(version) {
                 state.pending = Some(version.clone());
             }
@@ -171,7 +206,7 @@ impl Rotator for World {
     }
 
     fn identify(&self, value: &Secret) -> Option<KeyId> {
-        let key = logins::name(&self.setup, value.expose())?;
+        let key = logins::name(&self.setup, value.expose()).filter(|_| !is_nameless(value.expose()))?;
         match self.setup.capabilities.overlap {
             Overlap::Unvalidated => None,
             Overlap::Single => Some("user".into()),
@@ -221,9 +256,11 @@ impl Target for World {
                 _ => self.setup.by_target(clock),
             };
             let name = |id: &u8| if self.single() { "user".into() } else { KeyId::from(id.to_string()) };
+            // Where one value is let in, one that nobody set through slm is let in by no version.
+            let known = |key: &KeyState| !self.single() || key.version.is_some();
             let view = |(id, key): (&u8, &KeyState)| KeyView {
                 id: name(id),
-                active: key.active,
+                active: key.active && known(key),
                 version: key.version.clone().filter(|_| self.setup.capabilities.issuer == Issuer::Client),
                 created: Some(by(key.created)),
                 last_used: LastUse::At(by(if state.is_used(key) { clock } else { key.created }), "somebody".to_owned()),

@@ -6,9 +6,8 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::super::gather::{self, Artefact, Gathered, gather};
-use super::super::{Exit, Global, Said, Trouble};
-use super::{Asked, raw, write};
-use crate::evaluate::attestations::manual;
+use super::super::{Global, Said, Trouble};
+use super::{Asked, raw, sealed, write};
 use crate::host::archive::Archive;
 use crate::host::history::{History, Kept};
 use crate::host::zipped;
@@ -16,8 +15,8 @@ use crate::model::attestation::Manual;
 use crate::model::events::EVENT_ENTITY;
 use crate::model::id::{ControlId, FrameworkId};
 use crate::model::period::{At, Period};
-use crate::model::snapshot::Snapshot;
 use crate::record::bundle::{CHECKPOINT, DIGEST, ENTRIES, MANIFEST, Manifest, OBJECTS, Packed, digest};
+use crate::record::bundle_runs::CHECKPOINTS;
 use crate::record::{decisions_path, leaf::hex, snapshot_path};
 use crate::report::bundle::{self as pages, Log, Made, Version, View};
 use crate::report::words;
@@ -58,7 +57,8 @@ pub(super) fn run(asked: &Asked, raw: bool, global: &Global) -> Result<Said, Tro
     let mut gathered = gather(global, &asked.days)?;
     let framework = asked.framework.as_deref().map(|id| gather::framework(&gathered.catalog, id)).transpose()?;
     let raw = if raw { Some(raw::Raw::read(global, &gathered)?) } else { None };
-    let files = files(&mut gathered, framework.as_ref(), raw)?;
+    let manual = gather::signatures(global, &gathered)?;
+    let files = files(global, &mut gathered, framework.as_ref(), raw, &manual)?;
     let zip = zipped::pack(&files)?;
     write(&asked.out, &zip)?;
     let sha256 = hex(&Sha256::digest(&zip));
@@ -74,17 +74,22 @@ pub(super) fn run(asked: &Asked, raw: bool, global: &Global) -> Result<Said, Tro
         zip.len(),
         asked.out.display()
     );
+    let (unproven, exit) = gather::told(&gathered.unproven);
+    let human = human + &unproven;
     let json = json!({
         "path": asked.out, "from": period.from, "to": period.to, "runs": runs, "files": count, "bytes": zip.len(), "sha256": sha256,
+        "unproven": gathered.unproven,
     });
-    Ok(Said::new(vec![Exit::Clean], human, json))
+    Ok(Said::new(vec![exit], human, json))
 }
 
 /// Every file of the bundle.
 fn files(
+    global: &Global,
     gathered: &mut Gathered,
     framework: Option<&FrameworkId>,
     raw: Option<raw::Raw>,
+    manual: &[Manual],
 ) -> Result<BTreeMap<String, Vec<u8>>, Trouble> {
     let controls = gather::controls(&gathered.catalog, framework);
     let mut kept: BTreeMap<ControlId, Vec<(At, usize, Kept)>> = BTreeMap::new();
@@ -97,14 +102,18 @@ fn files(
     let mut files = Files::default();
     let (versions, texts) = decisions(&archive, history, period, &kept, &mut files)?;
     evidence(&archive, history, period, &mut files)?;
+    let sealed::Sealed { checkpoints, logged, waiting } = sealed::read(global, &archive, history, period)?;
+    logged.into_iter().for_each(|artefact| files.evidence(format!("evidence/{}", artefact.path), artefact));
+    checkpoints.into_iter().for_each(|(size, file)| files.add(&format!("{CHECKPOINTS}{size}"), file));
+    waiting.into_iter().for_each(|(path, token)| files.add(&path, token));
     let with_raw = raw.is_some();
     if let Some(raw::Raw { answers, objects }) = raw {
         answers.into_iter().for_each(|artefact| files.evidence(format!("evidence/{}", artefact.path), artefact));
         objects.into_iter().for_each(|(name, object)| files.add(&format!("{OBJECTS}{name}"), object));
     }
-    let manual = signatures(gathered);
     let log = log(&archive);
-    let made = Made { catalog, period, log: &log, versions: &versions, manual: &manual, framework };
+    let (removed, unproven) = (&gathered.removed, &gathered.unproven);
+    let made = Made { catalog, period, log: &log, versions: &versions, manual, unproven, framework, removed };
     let view = pages::view(&made);
     packets(&made, &view, &texts, &mut files)?;
     drawn(&made, &view, &mut files)?;
@@ -112,7 +121,7 @@ fn files(
     let mut packed = std::mem::take(&mut files.packed);
     packed.sort_by(|a, b| a.file.cmp(&b.file));
     let controls = controls.iter().map(ToString::to_string).collect();
-    let manifest = Manifest { format: 1, from: period.from, to: period.to, controls, raw: with_raw, files: packed };
+    let manifest = Manifest { format: 1, from: period.from, to: period.to, controls, raw: with_raw, anchors: true, files: packed };
     files.add(MANIFEST, manifest.text());
     let digest = digest(&files.files);
     files.add(DIGEST, digest);
@@ -170,12 +179,6 @@ fn evidence(archive: &Archive<'_>, history: &History, period: &Period, files: &m
     Ok(())
 }
 
-/// What only a person can say, as of the end of the period. What the branch showed of approvals is not seen again.
-fn signatures(gathered: &Gathered) -> Vec<Manual> {
-    let at = gathered.collected.period.bounds().1;
-    manual(&gathered.catalog, &Snapshot { taken: at, populations: Vec::new(), receipts: Vec::new() }, at)
-}
-
 fn log(archive: &Archive<'_>) -> Log {
     Log {
         origin: archive.standing.origin.clone(),
@@ -190,6 +193,9 @@ fn log(archive: &Archive<'_>) -> Log {
 fn packets(made: &Made<'_>, view: &View<'_>, texts: &Texts, files: &mut Files) -> Result<(), Trouble> {
     for control in &view.controls {
         files.add(&pages::path(control), pages::control(view, control)?);
+        for (path, page) in pages::members(view, control)? {
+            files.add(&path, page);
+        }
         let id = ControlId::from(&control.id);
         let (Some(declared), Some(all)) = (made.catalog.controls.get(&id), made.versions.get(&id)) else { continue };
         for version in all {

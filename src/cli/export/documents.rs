@@ -2,32 +2,35 @@
 
 #![expect(clippy::disallowed_methods, reason = "it makes the folder that it was told of")]
 
+use std::path::PathBuf;
+
 use super::super::gather::{self, gather};
 use super::super::{Global, Said, Trouble};
 use super::{Asked, write, written};
-use crate::evaluate::attestations::manual;
 use crate::host::archive::Archive;
-use crate::model::snapshot::Snapshot;
 use crate::record::canonical;
 use crate::record::leaf::hex;
 use crate::report::interchange::{Told, ocsf as as_ocsf, oscal as as_oscal, sarif as as_sarif};
 
+/// What was written, and how long each file is.
+type Written = (&'static str, Vec<(PathBuf, usize)>);
+
 /// Reads what was asked for and hands it over.
-fn told<T>(asked: &Asked, global: &Global, tell: impl FnOnce(&Told<'_>) -> Result<T, Trouble>) -> Result<T, Trouble> {
+fn told(asked: &Asked, global: &Global, tell: impl FnOnce(&Told<'_>) -> Result<Written, Trouble>) -> Result<Said, Trouble> {
     let gathered = gather(global, &asked.days)?;
     let framework = asked.framework.as_deref().map(|id| gather::framework(&gathered.catalog, id)).transpose()?;
     let archive = Archive::open(&gathered.collected.history)?;
     let period = &gathered.collected.period;
-    let at = period.bounds().1;
-    let manual = manual(&gathered.catalog, &Snapshot { taken: at, populations: Vec::new(), receipts: Vec::new() }, at);
-    tell(&Told {
+    let manual = gather::signatures(global, &gathered)?;
+    let (what, files) = tell(&Told {
         catalog: &gathered.catalog,
         period,
         origin: &archive.standing.origin,
         root: &hex(&archive.standing.head.root),
         framework: framework.as_ref(),
         manual: &manual,
-    })
+    })?;
+    Ok(written(what, &files, &gathered.unproven))
 }
 
 pub(super) fn oscal(asked: &Asked, global: &Global) -> Result<Said, Trouble> {
@@ -39,7 +42,7 @@ pub(super) fn oscal(asked: &Asked, global: &Global) -> Result<Said, Trouble> {
             write(&path, &bytes)?;
             files.push((path, bytes.len()));
         }
-        Ok(written("OSCAL", &files))
+        Ok(("OSCAL", files))
     })
 }
 
@@ -47,7 +50,7 @@ pub(super) fn sarif(asked: &Asked, global: &Global) -> Result<Said, Trouble> {
     told(asked, global, |told| {
         let bytes = canonical::json(&as_sarif(told))?;
         write(&asked.out, &bytes)?;
-        Ok(written("SARIF", &[(asked.out.clone(), bytes.len())]))
+        Ok(("SARIF", vec![(asked.out.clone(), bytes.len())]))
     })
 }
 
@@ -58,6 +61,6 @@ pub(super) fn ocsf(asked: &Asked, global: &Global) -> Result<Said, Trouble> {
             bytes.extend(canonical::json(&finding)?);
         }
         write(&asked.out, &bytes)?;
-        Ok(written("OCSF", &[(asked.out.clone(), bytes.len())]))
+        Ok(("OCSF", vec![(asked.out.clone(), bytes.len())]))
     })
 }

@@ -3,13 +3,15 @@
 mod bundle;
 mod documents;
 mod raw;
+mod sealed;
 
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::gather::Days;
-use super::{Exit, Global, Said, Trouble};
+use super::gather::{self, Days};
+use super::{Global, Said, Trouble};
+use crate::model::past::Noted;
 use crate::transport::atomic;
 
 /// Arguments of `slm export`.
@@ -67,12 +69,13 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
     Ok(atomic::replace(path, bytes, 0o644)?)
 }
 
-/// What was written where.
-fn written(what: &str, files: &[(PathBuf, usize)]) -> Said {
+/// What was written where, and what is not shown by it.
+fn written(what: &str, files: &[(PathBuf, usize)], unproven: &[Noted]) -> Said {
     let mut human = String::new();
     for (path, bytes) in files {
         human.push_str(&format!("Wrote {}: {what}, {bytes} bytes.\n", path.display()));
     }
     let files: Vec<_> = files.iter().map(|(path, bytes)| json!({ "path": path, "bytes": bytes })).collect();
-    Said::new(vec![Exit::Clean], human, json!({ "written": files }))
+    let (told, exit) = gather::told(unproven);
+    Said::new(vec![exit], human + &told, json!({ "written": files, "unproven": unproven }))
 }

@@ -21,6 +21,7 @@ use crate::model::catalog::{
     SourceKind,
 };
 use crate::model::id::{ConsumerId, SourceId};
+use crate::model::time::Limit;
 use crate::plan::together::Meeting;
 use crate::transport::cloudtrail::History;
 use crate::world::{Consumer, ErrorClass, Shared, WorldError};
@@ -137,7 +138,9 @@ async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declare
             Box::new(Program::new(root.to_owned(), credential.id.clone(), declared.id.clone(), program.clone()))
         }
         ConsumerKind::Agent(one) => Box::new(agent(reach, credential, declared, one).await?),
-        ConsumerKind::KubernetesWorkload(one) => Box::new(workload(reach, credential, one)?),
+        ConsumerKind::KubernetesWorkload(one) => {
+            Box::new(workload(reach, credential, one)?.bounded(declared.max_staleness > Limit::seconds(0)))
+        }
         ConsumerKind::EcsService(one) => Box::new(service(reach, credential, one).await?),
         ConsumerKind::Lambda(one) if one.extension_ttl.is_none() => Box::new(function(reach, credential, one).await?),
         // Through the extension a function reads what is in force, as any reader does.

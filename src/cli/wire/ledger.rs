@@ -32,7 +32,8 @@ pub async fn ledger(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Resu
         Some(before) => open(&reach, &settings.origin, before).await?.map(|(signer, _)| signer),
         None => previous,
     };
-    Ok(Ledger::new(settings.origin.clone(), Some(signer), before))
+    let pins = settings.trust.iter().filter_map(|key| Verifier::parse(key).ok()).collect();
+    Ok(Ledger::new(settings.origin.clone(), Some(signer), before).trusted_by(pins))
 }
 
 /// The signer that `key` names, and the one before it in its store; `None` when its secret has no value yet.

@@ -114,7 +114,9 @@ pub(super) async fn collectors(catalog: &Catalog, root: &Path, sessions: &Sessio
                 all.extend(events(id, account, sessions).await);
             }
             SourceKind::Github(org) => {
-                all.push(Box::new(GithubOrg::new(id.clone(), org, github(org, sessions))));
+                let reader = GithubOrg::new(id.clone(), org, github(org, sessions));
+                let named = catalog.settings.people.contains_key(id);
+                all.push(Box::new(if named { reader.with_members() } else { reader }));
                 all.extend(secret_scanning(catalog, id, org, sessions).await);
                 if let Some(config) = &org.config {
                     let held = (catalog.settings.locker.branch.as_str(), window(catalog));
@@ -188,12 +190,16 @@ async fn rotations(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Optio
     for credential in catalog.credentials.values() {
         let managed = credential.rotator.aws_managed();
         let can = credential.rotator.capabilities();
-        if managed.is_none() && !can.validated() && !can.staged() {
+        let leaves = managed.is_some() || can.validated() || can.staged();
+        // Where nobody validates a value, a canary and the letters of a consumer may reject it all the same.
+        let rejects = credential.consumers.iter().any(|consumer| consumer.canary || consumer.letters.is_some());
+        if !leaves && !rejects {
             continue;
         }
         let store = store(&reach, credential).await;
         watched.push(Watched {
             credential: credential.id.clone(),
+            leaves,
             secret: credential.secret.clone(),
             attempts: credential.policy.attempts,
             deadline: credential.gate.deadline,
@@ -272,7 +278,7 @@ async fn store_of(reach: &Reach<'_>, secret: &SecretRef) -> Result<Box<dyn Secre
             let region = &secret.region;
             let config = session(reach, source, region).await?;
             let owner = reach.catalog.settings.owner.as_deref();
-            Ok(Box::new(SecretsManagerStore::new().with(source.clone(), region, &config).owned_by(owner)))
+            Ok(Box::new(SecretsManagerStore::new().with(source.clone(), region, &config).owned_by(owner).asking_replicas()))
         }
         _ => Err(WorldError {
             class: ErrorClass::Permanent,

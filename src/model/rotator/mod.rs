@@ -218,6 +218,24 @@ impl RotatorConfig {
         }
     }
 
+    /// How a value is stored so that it tells which credential it is; the same for every kind that nobody validates.
+    #[must_use]
+    pub fn shape(&self) -> &'static str {
+        match self {
+            Self::AwsIamAccessKey(_) => "`{\"access_key_id\": …, \"secret_access_key\": …}`",
+            Self::GithubDeployKey(_) => "a private key in the format of OpenSSH, without a passphrase",
+            Self::Exec(_) => "a JSON object with the name of its credential in `key`",
+            Self::Http(_) => "`{\"id\": …, \"value\": …}`, with the id by which the vendor lists it",
+            Self::PostgresAlternating(_) | Self::PostgresPassword(_) | Self::MysqlAlternating(_) => {
+                "`{\"username\": …, \"password\": …}`, with a user that is declared"
+            }
+            Self::MysqlDual(_) | Self::MysqlPassword(_) => "`{\"username\": …, \"password\": …}`, with the user that is declared",
+            Self::Random(_) | Self::Keyset(_) | Self::AwsManaged(_) | Self::Manual(_) | Self::Observe(_) => {
+                "its application reads it"
+            }
+        }
+    }
+
     /// What `value` says of what comes after it, and of which version the key is that signs, where a rotation takes several values.
     #[must_use]
     pub fn stage(&self, value: &Secret) -> Option<String> {

@@ -82,6 +82,7 @@ fn secret(repo: Option<&str>, environment: Option<&str>, store: GithubStore) -> 
         repos: Vec::new(),
         set: [].into(),
         overridden_in: Vec::new(),
+        template: None,
     })
 }
 

@@ -156,6 +156,7 @@ fn a_value_that_is_let_in_for_too_long_is_a_finding_and_one_that_was_refused_is_
     let before = || ("before_made", Value::Time(ago(60)));
     let late = |days, limit| Reason::ValidTooLong { since: ago(days), limit: Limit::days(limit) };
     assert_eq!(found(45, &[before()]), [late(60, 45)]);
+    assert_eq!(found(45, &[before(), ("done", Value::Time(ago(1)))]), [late(60, 45)], "that nothing is left to do ends no value");
     assert_eq!(found(60, &[before()]), [], "the limit itself is allowed");
     assert_eq!(found(45, &[before(), ("refused", Value::Time(ago(1)))]), []);
     assert_eq!(found(10, &[before(), ("refused", Value::Time(ago(1)))]), [late(11, 10)], "the one in force counts");

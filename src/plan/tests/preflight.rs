@@ -166,6 +166,20 @@ fn a_user_that_is_not_there_is_told_and_users_that_were_not_seen_hold_nothing() 
 }
 
 #[test]
+fn where_nobody_looked_for_what_overrides_a_consumer_that_is_said_and_holds_nothing() {
+    let why = "nobody lists which repositories read it";
+    let fact = |world: &mut World| {
+        let facts =
+            [("credential", "db"), ("consumer", "app"), ("running", "v-db"), ("stored", "v-db"), ("overridden_unseen", why)];
+        let facts = facts.map(|(name, value)| (Arc::from(name), text(value)));
+        Arc::make_mut(&mut world.consumers.resources).push(Resource::new("db/app".into(), facts.into()));
+    };
+    let plan = world().aged("db", 90).acknowledged("db", "worker", "v-db", "v-db").with(fact).plan();
+    assert_eq!((actions(&plan), held(&plan)), (vec!["rotate db v-db".to_owned()], vec![]));
+    unseen(&plan, Check::Consumers, &format!("whether `app` is overridden: {why}"));
+}
+
+#[test]
 fn a_consumer_that_another_place_overrides_holds_and_is_not_delivered_to() {
     let overridden = |days| {
         let fact = |world: &mut World| {
@@ -220,6 +234,7 @@ fn a_value_longer_than_its_place_is_not_made() {
             repos: Vec::new(),
             set,
             overridden_in: Vec::new(),
+            template: None,
         };
         let long = move |world: &mut World| {
             let credential = world.catalog.credentials.get_mut("db").unwrap();

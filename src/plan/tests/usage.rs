@@ -135,8 +135,18 @@ fn a_reader_is_named_unless_it_is_slm_or_declared() {
     let found = told(world(&[]), seen());
     assert_eq!((users(&found[0]), &found[0].of), (vec![(APP, 1)], &Used::Value));
     assert!(found[0].warnings[0].contains("it may be `app`, which names no `principals`"));
+    assert_eq!(found[0].declare, "", "that one is to be given its principals");
     let found = told(world(&[LAPTOP]), seen());
     assert_eq!(users(&found[0]), [(APP, 1)]);
+    let stanza = [
+        "[[consumer]]",
+        "id = \"app-too\"",
+        "self-refreshing = { acknowledged-by = \"cloudtrail\" }",
+        "max-staleness = \"1h\"   # for as long as it goes on with what it read",
+        "principals = [\"arn:aws:iam::1:role/app\"]",
+    ];
+    assert_eq!(found[0].declare.lines().collect::<Vec<_>>(), stanza, "`app` is taken");
+    assert!(found[0].declare.parse::<toml::Table>().is_ok_and(|table| table["consumer"][0]["id"].as_str() == Some("app-too")));
     assert!(found[0].warnings[0].contains("in `principals` of a consumer in `credentials/key.toml`"));
 }
 

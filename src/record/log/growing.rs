@@ -112,7 +112,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::test_log::{TestLog, entry};
-    use super::super::tiles::MAX_ENTRY;
+    use super::super::tiles::{MAX_ENTRY, grown};
     use super::*;
 
     #[test]
@@ -136,6 +136,25 @@ mod tests {
                 compare(&mut growing, &TestLog::of(size));
             } else if size >= large.head.size {
                 compare(&mut growing, &large.clone().grown_to(size));
+            }
+        }
+    }
+
+    #[test]
+    fn the_files_that_are_said_to_come_and_to_go_are_those_that_appending_writes_and_replaces() {
+        for (mut log, sizes) in [
+            (TestLog::new(), &[1, 3, 3, 255, 256, 257, 511, 1_024, 1_300][..]),
+            (TestLog::large(), &[65_535, 65_536, 65_537, 66_400]),
+        ] {
+            for to in sizes {
+                let from = log.head.size;
+                let appended = log.append(from..*to);
+                let (come, go) = grown(from, *to);
+                assert_eq!(
+                    (come.iter().collect(), go.iter().collect()),
+                    (appended.write.keys().collect::<Vec<_>>(), appended.superseded.iter().collect::<Vec<_>>()),
+                    "{from} to {to}"
+                );
             }
         }
     }

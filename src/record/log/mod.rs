@@ -24,5 +24,5 @@ pub use check::check;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use growing::{Frontier, Growing};
 pub use merkle::{Hash, Head, ProofError, leaf_hash, node_hash, root_of, verify_consistency, verify_inclusion};
-pub use note::{NoteError, Opened, Signature, Signer, Verifier, compose, open};
-pub use tiles::{Entries, LogError, MAX_ENTRY, Tiles, bundle_path, entries, root, tile_path};
+pub use note::{NoteError, Opened, Signature, Signer, Verifier, compose, open, signature_lines};
+pub use tiles::{Entries, LogError, MAX_ENTRY, Tiles, bundle_path, entries, grown, root, tile_path};

@@ -263,6 +263,13 @@ pub fn open(note: &[u8], verifiers: &[Verifier]) -> Result<Opened, NoteError> {
     Ok(Opened { text: text.to_owned(), signers: signed.into_iter().map(|verifier| verifier.name.clone()).collect() })
 }
 
+/// How many lines of signatures `note` has, whoever they are of; a text without any is no note and has none.
+#[must_use]
+pub fn signature_lines(note: &[u8]) -> usize {
+    let note = String::from_utf8_lossy(note);
+    note.split_once("\n\n").map_or(0, |(_, signatures)| signatures.lines().count())
+}
+
 /// The verifier that `signature` says it is from.
 fn known<'v>(verifiers: &'v [Verifier], signature: &Signature) -> Result<Option<&'v Verifier>, NoteError> {
     let mut found = verifiers.iter().filter(|verifier| verifier.name == signature.name && verifier.id == signature.id);

@@ -1,6 +1,6 @@
 //! The files of a log as C2SP tlog-tiles lays them out: their paths, what is in them, and hashes read from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::{fmt, io};
 
@@ -30,6 +30,17 @@ pub enum LogError {
     TooLong(usize),
     /// A leaf or a size outside the log.
     Proof(ProofError),
+}
+
+impl LogError {
+    /// The file that is wrong, below the log's folder, when it is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Read(path, _) | Self::Missing(path) | Self::Malformed(path) | Self::Wrong(path) => Some(path),
+            Self::Root | Self::TooLong(_) | Self::Proof(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for LogError {
@@ -100,6 +111,24 @@ pub(super) fn partials(size: u64) -> impl Iterator<Item = (u32, u64, u16)> {
         .map(move |level| (level, size.checked_shr(HEIGHT * (level + 1)).unwrap_or(0)))
         .map(move |(level, index)| (level, index, width(size, level, index)))
         .filter(|(.., width)| *width > 0)
+}
+
+/// The files that come, and those that go, when a log of `from` entries grows to `to`.
+#[must_use]
+pub fn grown(from: u64, to: u64) -> (BTreeSet<String>, BTreeSet<String>) {
+    let both = |level: u32, index: u64, width: u16| {
+        [Some(tile_path(level, index, width)), (level == 0).then(|| bundle_path(index, width))].into_iter().flatten()
+    };
+    let (old, new): (Vec<_>, Vec<_>) = (partials(from).collect(), partials(to).collect());
+    let only = |of: &[(u32, u64, u16)], not: &[(u32, u64, u16)]| -> BTreeSet<String> {
+        of.iter().filter(|part| !not.contains(part)).flat_map(|&(level, index, width)| both(level, index, width)).collect()
+    };
+    let mut come = only(&new, &old);
+    for level in 0..u64::BITS / HEIGHT {
+        let full = |size: u64| size.checked_shr(HEIGHT * (level + 1)).unwrap_or(0);
+        come.extend((full(from)..full(to)).flat_map(|index| both(level, index, FULL)));
+    }
+    (come, only(&old, &new))
 }
 
 /// Puts `entry` at the end of `bundle`.

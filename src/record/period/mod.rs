@@ -1,11 +1,13 @@
 //! A stretch of days from what its runs left behind: what was there before it, and what each run changed. Takes time in what changed, not
 //! in runs times resources.
 
+mod earlier;
 mod members;
 mod series;
 
 use jiff::ToSpan as _;
 
+pub use earlier::Earlier;
 pub use members::members;
 pub use series::series;
 

@@ -11,7 +11,7 @@ use crate::record::past::{Unreadable, said};
 
 /// What a control says by now.
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     /// A resource that two sources list is judged twice; the graver counts.
     said: BTreeMap<Subject, Vec<(Status, Because)>>,
     tally: Tally,
@@ -81,7 +81,7 @@ fn cell(runs: &[At], tallies: &[Option<Tally>]) -> Cell {
 
 impl State {
     /// Takes in that `line` came, or went; gives whom it is about.
-    fn apply(&mut self, path: &str, came: bool, line: &str) -> Result<Subject, Unreadable> {
+    pub(super) fn apply(&mut self, path: &str, came: bool, line: &str) -> Result<Subject, Unreadable> {
         let one = said(path, line)?;
         let all = self.said.entry(one.subject.clone()).or_default();
         if came {
@@ -101,22 +101,28 @@ impl State {
         Ok(one.subject)
     }
 
-    fn now(&self, subject: &Subject) -> Option<&(Status, Because)> {
+    /// The gravest of what is said of `subject`.
+    pub(super) fn now(&self, subject: &Subject) -> Option<&(Status, Because)> {
         self.said.get(subject)?.iter().max()
+    }
+
+    /// Whom something is said of, resources first.
+    pub(super) fn subjects(&self) -> impl DoubleEndedIterator<Item = &Subject> {
+        self.said.keys()
     }
 
     /// What was said before the stretch.
     fn before(&mut self) {
         for (subject, said) in &self.said {
             let before = said.iter().max().map(|(status, _)| *status);
-            self.members.insert(subject.clone(), Member { subject: subject.clone(), before, spans: Vec::new() });
+            self.members.insert(subject.clone(), Member { subject: subject.clone(), before, open: None, spans: Vec::new() });
         }
     }
 
     /// What the run `at` says of `subject`, when that is not what was said before.
     fn note(&mut self, subject: &Subject, at: At, judged: bool) {
         let now = self.now(subject).filter(|_| judged).cloned();
-        let fresh = || Member { subject: subject.clone(), before: None, spans: Vec::new() };
+        let fresh = || Member { subject: subject.clone(), before: None, open: None, spans: Vec::new() };
         let member = self.members.entry(subject.clone()).or_insert_with(fresh);
         let open = member.spans.last_mut().filter(|span| span.until == OPEN);
         if open.as_ref().map(|span| (span.status, &span.because)) == now.as_ref().map(|(status, because)| (*status, because)) {

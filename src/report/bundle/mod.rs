@@ -3,6 +3,7 @@
 //! `view` says what is to be seen, once; pages, PDF, CSV and the rest are pictures of it.
 
 mod crosswalk;
+mod members;
 mod packet;
 mod pages;
 mod pdf;
@@ -12,18 +13,19 @@ mod tables;
 mod tests;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use crate::model::attestation::Manual;
 use crate::model::catalog::Catalog;
 use crate::model::id::{ControlId, FrameworkId};
+use crate::model::past::Noted;
 use crate::model::period::{At, Period};
 use crate::model::time::Timestamp;
 
 pub use packet::{Line, packet};
-pub use pages::{control, index, path, readme};
+pub use pages::{control, index, members, path, readme};
 pub use pdf::pdf;
 pub use tables::{crosswalk_csv, deviations_csv, members_csv, summary_csv};
 pub use view::{ControlView, View, view};
@@ -40,8 +42,12 @@ pub struct Made<'a> {
     pub versions: &'a BTreeMap<ControlId, Vec<Version>>,
     /// What only a person can say, and whether one did at its end.
     pub manual: &'a [Manual],
+    /// What is not shown, and why.
+    pub unproven: &'a [Noted],
     /// Only what serves this framework.
     pub framework: Option<&'a FrameworkId>,
+    /// Controls that were judged in the period and that the config has no more at its end.
+    pub removed: &'a BTreeSet<ControlId>,
 }
 
 /// The log of the locker, as its checkpoint says.

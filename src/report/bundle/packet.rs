@@ -6,9 +6,9 @@ use minijinja::value::Serde;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+use super::members::anchor;
 use super::pages::templates;
 use super::strips::Said;
-use super::view::anchor;
 use super::{ControlView, Made, Version};
 use crate::model::assessment::{Because, Status, Subject};
 use crate::model::catalog::Control;

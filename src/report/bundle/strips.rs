@@ -1,5 +1,7 @@
 //! Days side by side: what a control said of one subject, or of all, as stretches of days that said the same.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{Made, Version};
@@ -83,51 +85,126 @@ pub struct Stretch {
     pub label: String,
     /// The page that shows why; empty when there is none.
     pub href: String,
+    /// The run that said so first.
+    #[serde(skip)]
+    pub run: Option<At>,
 }
 
-/// What each day said of `member`: the gravest of its runs.
-pub fn days_of(member: &Member, days: &[Day]) -> Vec<Said> {
+/// What a day says, and the run that said it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// What it says: the gravest of its runs.
+    pub said: Said,
+    /// The first of its runs that said so.
+    pub run: Option<At>,
+    /// Days that say the same are told as one where this is the same too.
+    part: u64,
+}
+
+/// What each day said of `member`; days are one where one reason stood for them.
+pub fn days_of(member: &Member, days: &[Day]) -> Vec<Shown> {
     let one = |day: &Day| {
-        if day.runs.is_empty() {
-            return Said::NoRun;
+        let mut shown = Shown { said: if day.runs.is_empty() { Said::NoRun } else { Said::Absent }, run: None, part: 0 };
+        for (run, span) in day.runs.iter().filter_map(|run| Some((*run, member.at(*run)?))) {
+            let said = Said::from(span.status);
+            if shown.run.is_none() || said > shown.said {
+                shown = Shown { said, run: Some(run), part: span.from as u64 };
+            }
         }
-        let said = day.runs.iter().filter_map(|run| member.at(*run)).map(|span| Said::from(span.status));
-        said.max().unwrap_or(Said::Absent)
+        shown
     };
     days.iter().map(one).collect()
 }
 
-/// What each day said of the whole control.
-pub fn days_of_all(series: &Series) -> Vec<Said> {
-    let one = |cell: &Cell| match cell {
-        Cell::NoRun => Said::NoRun,
-        Cell::NotJudged | Cell::Judged { gravest: None, .. } => Said::Absent,
-        Cell::Judged { gravest: Some(status), .. } => (*status).into(),
+/// What each day said of the whole control; days on which anything was worse than compliant are one where that was so of the same members.
+pub fn days_of_all(series: &Series, days: &[Day], runs: usize) -> Vec<Shown> {
+    let worst = worst(series, runs);
+    let one = |(cell, day): (&Cell, &Day)| {
+        let said = match cell {
+            Cell::NoRun => Said::NoRun,
+            Cell::NotJudged | Cell::Judged { gravest: None, .. } => Said::Absent,
+            Cell::Judged { gravest: Some(status), .. } => (*status).into(),
+        };
+        let of = |run: &&At| worst.get(**run).and_then(|worst| *worst).is_some_and(|(status, _)| Said::from(status) == said);
+        let run = day.runs.iter().find(of).or(day.runs.last()).copied();
+        let who = run.and_then(|run| *worst.get(run)?).map_or(0, |(_, who)| who);
+        Shown { said, run, part: if said > Said::Compliant { who } else { 0 } }
     };
-    series.days.iter().map(one).collect()
+    series.days.iter().zip(days).map(one).collect()
 }
 
-/// `said`, joined where it is the same. Each leads to the decisions of the first run that said it.
-pub fn stretches(made: &Made<'_>, control: &ControlId, said: &[Said], anchor: &str) -> Vec<Stretch> {
+/// The gravest status of any member by each run, and a number that is another where other members have it.
+fn worst(series: &Series, runs: usize) -> Vec<Option<(Status, u64)>> {
+    // What comes and goes at each run: what did not change is walked once a span.
+    let mut marks: BTreeMap<Status, Vec<(i64, u64)>> = BTreeMap::new();
+    for (place, member) in series.members.iter().enumerate() {
+        for span in &member.spans {
+            let marks = marks.entry(span.status).or_insert_with(|| vec![(0, 0); runs + 1]);
+            for (at, step) in [(span.from, 1), (span.until, -1)] {
+                let mark = &mut marks[at.min(runs)];
+                *mark = (mark.0 + step, mark.1 ^ mixed(place as u64));
+            }
+        }
+    }
+    let mut worst = vec![None; runs];
+    for (status, marks) in marks {
+        let mut now = (0, 0);
+        for (at, mark) in marks.into_iter().take(runs).enumerate() {
+            now = (now.0 + mark.0, now.1 ^ mark.1);
+            // From the best to the gravest, so that the last one stays.
+            if now.0 > 0 {
+                worst[at] = Some((status, now.1));
+            }
+        }
+    }
+    worst
+}
+
+/// A number that stands for a place among others, the same each time: the finaliser of splitmix64.
+fn mixed(place: u64) -> u64 {
+    let mixed = place.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// The same days, one where the same decisions stood.
+pub fn by_version(made: &Made<'_>, control: &ControlId, shown: &[Shown]) -> Vec<Shown> {
+    let part = |run: Option<At>| run.and_then(|run| version(made, control, run)).map_or(0, |version| version.from as u64 + 1);
+    shown.iter().map(|one| Shown { part: if leads(one.said) { part(one.run) } else { 0 }, ..*one }).collect()
+}
+
+/// The same days, one where they say the same.
+pub fn by_word(shown: &[Shown]) -> Vec<Shown> {
+    shown.iter().map(|one| Shown { part: 0, ..*one }).collect()
+}
+
+/// True when something was judged, which a page shows.
+fn leads(said: Said) -> bool {
+    said != Said::NoRun && said != Said::Absent
+}
+
+/// `shown`, joined where it is the same. Each leads to the decisions of the run that said it first.
+pub fn stretches(made: &Made<'_>, control: &ControlId, shown: &[Shown], anchor: &str) -> Vec<Stretch> {
     let days = &made.period.days;
-    let mut all: Vec<(usize, usize, Said)> = Vec::new();
-    for (at, one) in said.iter().enumerate() {
+    let mut all: Vec<(usize, usize, Shown)> = Vec::new();
+    for (at, one) in shown.iter().enumerate() {
         match all.last_mut() {
-            Some((_, length, last)) if last == one => *length += 1,
+            Some((_, length, last)) if last.said == one.said && (last.part == one.part || !leads(one.said)) => *length += 1,
             _ => all.push((at, 1, *one)),
         }
     }
-    let stretch = |(at, length, said): (usize, usize, Said)| {
+    let stretch = |(at, length, shown): (usize, usize, Shown)| {
         let (first, last) = (days[at].date, days[at + length - 1].date);
         let when = if length == 1 { first.to_string() } else { format!("{first} to {last}") };
-        let run = days[at..at + length].iter().flat_map(|day| day.runs.last()).next();
-        let page = run.filter(|_| said != Said::NoRun && said != Said::Absent).and_then(|run| version(made, control, *run));
+        let page = shown.run.filter(|_| leads(shown.said)).and_then(|run| version(made, control, run));
         Stretch {
             start: at + 1,
             days: length,
-            class: said.class(),
-            label: format!("{}, {when}, {}", said.word(), count(length as u64, "day")),
+            class: shown.said.class(),
+            label: format!("{}, {when}, {}", shown.said.word(), count(length as u64, "day")),
             href: page.map_or_else(String::new, |version| format!("{}{anchor}", version.page)),
+            run: shown.run,
         }
     };
     all.into_iter().map(stretch).collect()
@@ -154,6 +231,7 @@ mod tests {
         let member = Member {
             subject: Subject::Resource { entity: "A".into(), id: "x".into() },
             before: None,
+            open: None,
             spans: vec![
                 span(0, 1, Status::Compliant),
                 span(1, 2, Status::NonCompliant),
@@ -168,8 +246,9 @@ mod tests {
             day("2026-03-04", &[4]),
             day("2026-03-05", &[2]),
         ];
-        let said = days_of(&member, &days);
-        assert_eq!(said, [Said::NonCompliant, Said::NoRun, Said::Absent, Said::NoEvidence, Said::Compliant]);
+        let shown: Vec<_> = days_of(&member, &days).into_iter().map(|one| (one.said, one.run)).collect();
+        let (bad, unseen, good) = ((Said::NonCompliant, Some(1)), (Said::NoEvidence, Some(4)), (Said::Compliant, Some(2)));
+        assert_eq!(shown, [bad, (Said::NoRun, None), (Said::Absent, None), unseen, good], "with the run that said it");
     }
 
     #[test]
@@ -177,5 +256,45 @@ mod tests {
         let statuses = [Status::NotApplicable, Status::Compliant, Status::Excepted, Status::NoEvidence, Status::NonCompliant];
         assert!(statuses.map(Said::from).is_sorted());
         assert!(Said::Compliant < Said::NoRun && Said::NoRun < Said::NoEvidence, "a day without a run is worse than a good one");
+    }
+
+    fn member(id: &str, spans: &[(At, At, Status)]) -> Member {
+        let span = |(from, until, status): &(At, At, Status)| Span {
+            from: *from,
+            until: *until,
+            status: *status,
+            because: Because::NothingPermits,
+        };
+        let subject = Subject::Resource { entity: "A".into(), id: id.into() };
+        Member { subject, before: None, open: None, spans: spans.iter().map(span).collect() }
+    }
+
+    #[test]
+    fn a_day_leads_to_the_run_that_was_the_gravest_and_days_are_one_while_the_same_members_fail() {
+        let (good, bad) = (Status::Compliant, Status::NonCompliant);
+        let judged = |gravest| Cell::Judged { gravest: Some(gravest), tally: crate::model::assessment::Tally::new() };
+        let series = Series {
+            control: "C-1".into(),
+            path: String::new(),
+            days: vec![judged(bad), judged(bad), judged(bad), judged(bad), judged(good)],
+            members: vec![
+                // Of two runs on the first day, the first failed.
+                member("x", &[(0, 1, bad), (1, 2, good), (2, 3, bad), (3, 6, good)]),
+                member("y", &[(0, 3, good), (3, 5, bad), (5, 6, good)]),
+            ],
+        };
+        let days = [
+            day("2026-03-01", &[0, 1]),
+            day("2026-03-02", &[2]),
+            day("2026-03-03", &[3]),
+            day("2026-03-04", &[4]),
+            day("2026-03-05", &[5]),
+        ];
+        let shown = days_of_all(&series, &days, 6);
+        let runs: Vec<_> = shown.iter().map(|one| one.run).collect();
+        assert_eq!(runs, [Some(0), Some(2), Some(3), Some(4), Some(5)]);
+        let same: Vec<bool> = shown.windows(2).map(|two| two[0].said == two[1].said && two[0].part == two[1].part).collect();
+        assert_eq!(same, [true, false, true, false], "x failed for two days, y for two");
+        assert_eq!(days_of_all(&series, &days, 6), shown, "the same each time");
     }
 }

@@ -72,12 +72,12 @@ pub fn members_csv(made: &Made<'_>) -> String {
         }
         for member in &series.members {
             let (entity, name) = named(&member.subject);
-            let said = days_of(member, &made.period.days);
-            for part in stretches(made, &series.control, &said, "") {
+            let shown = days_of(member, &made.period.days);
+            for part in stretches(made, &series.control, &shown, "") {
                 let days = &made.period.days[part.start - 1..part.start - 1 + part.days];
                 let (Some(first), Some(last)) = (days.first(), days.last()) else { continue };
-                let run = days.iter().flat_map(|day| day.runs.last()).next();
-                let because = run.and_then(|run| member.at(*run)).map_or_else(String::new, |span| words::reason_of(&span.because));
+                let span = part.run.and_then(|run| member.at(run));
+                let because = span.map_or_else(String::new, |span| words::reason_of(&span.because));
                 let (from, to, length) = (first.date.to_string(), last.date.to_string(), part.days.to_string());
                 text.push_str(&row(&[
                     series.control.as_str(),
@@ -100,7 +100,7 @@ pub fn members_csv(made: &Made<'_>) -> String {
 #[must_use]
 pub fn crosswalk_csv(made: &Made<'_>) -> String {
     let mut text = row(&["framework", "criterion", "other framework", "other criterion", "served by", "checked by"]);
-    for pair in crosswalk(made.catalog) {
+    for pair in crosswalk(made.catalog, made.removed) {
         let ((framework, criterion), (other, its)) = (pair.one, pair.other);
         if made.framework.is_some_and(|wanted| wanted != framework && wanted != other) {
             continue;

@@ -1,6 +1,6 @@
 //! The pages of a large year: small enough for a telephone, reachable by keyboard, and asking nobody anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::ToSpan as _;
 
@@ -11,6 +11,7 @@ use crate::report::drift::tests::catalog;
 
 const MEMBERS: usize = 2_000;
 const DAYS: usize = 365;
+static NONE: BTreeSet<ControlId> = BTreeSet::new();
 
 fn date(day: usize) -> Date {
     let first: Date = "2026-01-01".parse().unwrap();
@@ -31,6 +32,7 @@ fn run(day: usize) -> RunNote {
         config: "c".to_owned(),
         callers: BTreeMap::new(),
         seen: Vec::new(),
+        reconciled: Vec::new(),
         unfinished: Vec::new(),
     }
 }
@@ -47,7 +49,12 @@ fn members() -> Vec<Member> {
         let good = if at < 10 { DAYS } else { bad + 1 + usize::from(at >= MEMBERS - 30) };
         let mut spans = vec![span(0, bad, Status::Compliant), span(bad, good, Status::NonCompliant)];
         spans.extend((good < DAYS).then(|| span(good, DAYS, Status::Compliant)));
-        Member { subject: Subject::Resource { entity: "Vault::Secret".into(), id: name(at).into() }, before: None, spans }
+        Member {
+            subject: Subject::Resource { entity: "Vault::Secret".into(), id: name(at).into() },
+            before: None,
+            open: None,
+            spans,
+        }
     };
     (0..MEMBERS).map(one).collect()
 }
@@ -95,11 +102,21 @@ fn versions() -> BTreeMap<ControlId, Vec<Version>> {
 /// What `look` sees of the pages: the index, each control, and the last packet of ROT-01.
 fn pages(look: impl Fn(&View<'_>, &BTreeMap<String, String>)) {
     let (catalog, period, log, versions) = (catalog(), period(), log(), versions());
-    let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual: &[], framework: None };
+    let made = Made {
+        catalog: &catalog,
+        period: &period,
+        log: &log,
+        versions: &versions,
+        manual: &[],
+        unproven: &[],
+        framework: None,
+        removed: &NONE,
+    };
     let view = view(&made);
     let mut all = BTreeMap::from([("index.html".to_owned(), index(&view).unwrap())]);
     for one in &view.controls {
         all.insert(path(one), control(&view, one).unwrap());
+        all.extend(super::members(&view, one).unwrap());
     }
     let lines: Vec<String> = (0..MEMBERS)
         .map(|at| {
@@ -123,9 +140,10 @@ fn the_index_does_not_grow_with_the_population_and_says_what_it_leaves_out() {
         assert_eq!(index.matches("data-label=\"First seen\"").count(), 50);
         assert!(index.contains(&format!("50 of {MEMBERS} times that something did not meet its control")), "{index}");
         let page = &all["controls/ROT-01/index.html"];
-        assert!(page.len() < 250_000, "{} bytes", page.len());
+        assert!(page.len() < 350_000, "{} bytes", page.len());
         assert_eq!(page.matches("data-label=\"First seen\"").count(), 200);
-        assert!(page.contains(&format!("200 of {MEMBERS} times")) && page.contains(&view.controls[0].rest), "{page}");
+        assert!(page.contains(&format!("200 of {MEMBERS} times")), "{page}");
+        assert_eq!(view.controls[0].rest, "", "nobody was always compliant");
     });
 }
 
@@ -140,7 +158,11 @@ fn every_cell_of_a_control_and_of_its_members_leads_to_a_packet() {
             assert!(strip.contains("href=\"decisions/") && !strip.contains("<span"), "{strip}");
             assert_eq!(strip.matches("aria-label=").count(), strip.matches("<a ").count() + 1, "{strip}");
         }
-        assert!(all["index.html"].contains("href=\"controls/ROT-01/decisions/2026-01-01T050000Z/index.html\""));
+        let days = strips[0].matches("href=\"decisions/").count();
+        assert_eq!(days, DAYS, "of the control itself, each day leads to the decisions of that day");
+        let index = &all["index.html"];
+        assert!(index.contains("href=\"controls/ROT-01/index.html#days\""), "what changes every day leads to where each day does");
+        assert!(page.contains("<h2 id=\"days\">"), "{page}");
     });
 }
 
@@ -149,7 +171,7 @@ fn whoever_is_drawn_day_by_day_is_found_in_a_packet_that_has_not_room_for_all() 
     pages(|view, all| {
         let packet = all.iter().find(|(name, _)| name.contains("/decisions/")).unwrap().1;
         for member in &view.controls[0].members {
-            assert!(packet.contains(&format!("<tr id=\"{}\">", view::anchor(&member.name))), "{}", member.name);
+            assert!(packet.contains(&format!("<tr id=\"{}\">", super::members::anchor(&member.name))), "{}", member.name);
         }
         assert_eq!(packet.matches("<tr id=").count(), 230, "two hundred, and the thirty at the other end of the list");
         assert!(packet.contains(&format!("230 of {MEMBERS}, the gravest first")));
@@ -159,8 +181,8 @@ fn whoever_is_drawn_day_by_day_is_found_in_a_packet_that_has_not_room_for_all() 
 #[test]
 fn every_page_has_a_language_a_title_one_heading_and_a_way_past_what_comes_first() {
     pages(|_, all| {
-        assert_eq!(all.len(), 4);
-        let mut titles = std::collections::BTreeSet::new();
+        assert_eq!(all.len(), 4 + (MEMBERS - 60).div_ceil(200), "with the pages of more members");
+        let mut titles = BTreeSet::new();
         for (name, text) in all {
             assert!(text.starts_with("<!doctype html>\n<html lang=\"en\">"), "{name}: {}", &text[..80]);
             let title = text.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
@@ -196,7 +218,16 @@ fn criteria_of_two_frameworks_are_connected_by_controls_that_are_named_and_no_ev
     serve(&mut catalog, "ROT-01", &["CC6.1"], Some("grace"));
     serve(&mut catalog, "ROT-02", &["CC6.1"], None);
     let manual = &[];
-    let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual, framework: None };
+    let made = Made {
+        catalog: &catalog,
+        period: &period,
+        log: &log,
+        versions: &versions,
+        manual,
+        unproven: &[],
+        framework: None,
+        removed: &NONE,
+    };
     let rows = crosswalk_csv(&made);
     let head = "framework,criterion,other framework,other criterion,served by,checked by";
     assert_eq!(rows, format!("{head}\r\niso27001,CC6.1,soc2,CC6.1,ROT-01; ROT-02,grace; nobody\r\n"));
@@ -205,7 +236,16 @@ fn criteria_of_two_frameworks_are_connected_by_controls_that_are_named_and_no_ev
     assert!(control(&view, &view.controls[1]).unwrap().contains("; nobody has put their name to that yet."));
 
     catalog.controls.values_mut().for_each(|control| drop(control.criteria.remove("iso27001")));
-    let made = Made { catalog: &catalog, period: &period, log: &log, versions: &versions, manual, framework: None };
+    let made = Made {
+        catalog: &catalog,
+        period: &period,
+        log: &log,
+        versions: &versions,
+        manual,
+        unproven: &[],
+        framework: None,
+        removed: &NONE,
+    };
     let told = super::view(&made);
     let stands = |name: &str| {
         let at = catalog.frameworks.keys().position(|id| id.as_str() == name).unwrap();
@@ -253,5 +293,135 @@ fn the_pages_on_paper_do_not_grow_with_what_did_not_hold() {
         let first = pdf(view).unwrap();
         assert!(first == pdf(view).unwrap(), "the same view gives the same bytes");
         assert!(first.len() < 120_000, "{} bytes", first.len());
+    });
+}
+
+#[test]
+fn what_nobody_saw_since_is_open_in_the_pages_and_in_the_tables() {
+    use crate::model::deviation::tests::{BAD, GOOD, period, span};
+    let (catalog, log, versions) = (catalog(), log(), BTreeMap::new());
+    let told = |whole: &[bool], spans| {
+        let mut period = period(whole, None, spans);
+        period.controls[0].control = "ROT-01".into();
+        let made = Made {
+            catalog: &catalog,
+            period: &period,
+            log: &log,
+            versions: &versions,
+            manual: &[],
+            unproven: &[],
+            framework: None,
+            removed: &NONE,
+        };
+        let view = view(&made);
+        let summary = summary_csv(&view).lines().find(|line| line.starts_with("ROT-01,")).unwrap().to_owned();
+        let one = deviations_csv(&view).lines().nth(1).unwrap().to_owned();
+        let open = summary.split(',').rev().nth(1).unwrap().to_owned();
+        (open, one, view.controls[0].deviations.iter().map(|one| one.open).collect::<Vec<_>>())
+    };
+    let blind = told(&[true, false], vec![span(0, 1, BAD)]);
+    let line = "ROT-01,x,1970-01-01 00:00 UTC,open at the end,9d,not seen since 1970-01-02 00:00 UTC,";
+    assert_eq!(blind, ("1".to_owned(), line.to_owned(), vec![true]));
+    let repaired = told(&[true, false, true], vec![span(0, 1, BAD), span(2, 3, GOOD)]);
+    let line = "ROT-01,x,1970-01-01 00:00 UTC,1970-01-03 00:00 UTC,2d,compliant,";
+    assert_eq!(repaired, ("0".to_owned(), line.to_owned(), vec![false]));
+    let gone = told(&[true, true], vec![span(0, 1, BAD)]);
+    assert_eq!(gone.1, "ROT-01,x,1970-01-01 00:00 UTC,1970-01-02 00:00 UTC,1d,gone,");
+}
+
+#[test]
+fn a_control_that_is_declared_no_more_keeps_its_page_and_its_deviations_and_serves_nothing() {
+    use crate::model::deviation::tests::{BAD, period, span};
+    let (catalog, log, versions) = (catalog(), log(), BTreeMap::new());
+    let mut period = period(&[true, false], None, vec![span(0, 1, BAD)]);
+    period.controls[0].control = "ROT-01".into();
+    let removed = BTreeSet::from(["ROT-01".into()]);
+    let of = |removed| {
+        let made = Made {
+            catalog: &catalog,
+            period: &period,
+            log: &log,
+            versions: &versions,
+            manual: &[],
+            unproven: &[],
+            framework: None,
+            removed,
+        };
+        let view = view(&made);
+        let criterion = view.frameworks[0].criteria.iter().find(|one| one.id == "CC6.1").unwrap();
+        (view.controls[0].deviations.len(), view.controls[0].word.clone(), criterion.controls.contains(&"ROT-01".to_owned()))
+    };
+    assert_eq!((of(&NONE).0, of(&NONE).2), (1, true));
+    let (deviations, word, serves) = of(&removed);
+    assert_eq!((deviations, serves), (1, false));
+    assert!(word.ends_with(", declared no more"), "{word}");
+}
+
+#[test]
+fn a_row_of_the_table_of_members_is_of_the_run_and_the_reason_that_it_tells() {
+    use crate::model::deviation::tests::{BAD, GOOD, period, span};
+    let (catalog, log) = (catalog(), log());
+    // Two runs on the first day, of which the first failed; on the second day it failed for another reason.
+    let other = Span { because: Because::Forbidden(vec!["r".into()]), ..span(2, 4, BAD) };
+    let mut period = period(&[true; 4], None, vec![span(0, 1, BAD), span(1, 2, GOOD), other]);
+    period.controls[0].control = "ROT-01".into();
+    let day = |day: i64, runs: &[usize]| Day { date: period.from.checked_add(day.days()).unwrap(), runs: runs.to_vec() };
+    period.days = vec![day(0, &[0, 1]), day(1, &[2]), day(2, &[3])];
+    let version = |from: usize| {
+        let page = format!("controls/ROT-01/decisions/{from}/index.html");
+        Version { from, file: String::new(), page, sha256: String::new(), entry: None }
+    };
+    let versions = BTreeMap::from([("ROT-01".into(), (0..4).map(version).collect())]);
+    let made = Made {
+        catalog: &catalog,
+        period: &period,
+        log: &log,
+        versions: &versions,
+        manual: &[],
+        unproven: &[],
+        framework: None,
+        removed: &NONE,
+    };
+    let rows = members_csv(&made);
+    let rows: Vec<&str> = rows.lines().skip(1).collect();
+    let first = "ROT-01,A,x,1970-01-01,1970-01-01,1,non-compliant,no rule permits it,controls/ROT-01/decisions/0/index.html";
+    let then = "ROT-01,A,x,1970-01-02,1970-01-03,2,non-compliant,forbidden by r,controls/ROT-01/decisions/2/index.html";
+    assert_eq!(rows, [first, then]);
+}
+
+#[test]
+fn on_a_telephone_nothing_in_a_card_is_wider_than_the_card() {
+    let css = include_str!("../templates/bundle.css");
+    let (wide, narrow) = css.split_once("@media (max-width: 40rem) {").unwrap();
+    // What is kept on one line on a desk, in a cell that is a card on a telephone, is broken there by a rule that is as specific.
+    let rule = "table.stack td { display: block; border: 0; padding: .05rem 0; white-space: normal; overflow-wrap: anywhere; }";
+    assert!(narrow.contains(rule), "{narrow}");
+    let cells = wide.lines().filter(|line| line.starts_with("td") && line.contains("white-space: nowrap"));
+    let cells: Vec<&str> = cells.map(|line| line.split(" {").next().unwrap()).collect();
+    assert_eq!(cells, ["td:first-child a:not(:has(code))", "td.n"], "each of them is undone");
+    assert!(narrow.contains("table.stack td.n, table.stack td:first-child a { white-space: normal; }"), "{narrow}");
+}
+
+#[test]
+fn whoever_was_ever_anything_but_compliant_is_drawn_day_by_day_and_the_gravest_are_on_the_index() {
+    pages(|view, all| {
+        let strips = |page: &str| page.matches("class=\"name mono\"").count();
+        let page = &all["controls/ROT-01/index.html"];
+        let more: Vec<&String> = all.iter().filter(|(name, _)| name.contains("/members-")).map(|(_, text)| text).collect();
+        assert_eq!((strips(page), more.iter().map(|page| strips(page)).sum::<usize>()), (60, MEMBERS - 60));
+        for text in &more {
+            assert!(text.len() < 400_000, "{} bytes", text.len());
+            assert!(text.contains("href=\"decisions/") && !text.contains("href=\"controls/"), "links are from where it is");
+        }
+        let steps = |word: &str| more.iter().filter(|text| text.contains(word)).count();
+        assert_eq!((steps(">Page before<"), steps(">Next page<")), (more.len() - 1, more.len() - 1));
+        assert!(page.contains("href=\"members-1.html\"") && page.contains("href=\"members-10.html\""), "{page}");
+        let index = &all["index.html"];
+        assert_eq!(index.matches("<div class=\"row of\">").count(), 3);
+        for member in &view.controls[0].members[..3] {
+            let what = format!("aria-label=\"ROT-01, {}\"", member.name);
+            let strip = index.split(&what).nth(1).unwrap().split("</div>").next().unwrap();
+            assert!(strip.contains("href=\"controls/ROT-01/decisions/") && !strip.contains("<span"), "{strip}");
+        }
     });
 }

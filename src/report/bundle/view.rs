@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::strips::{Said, Stretch, days_of, days_of_all, stretches, version};
+use super::members::{self, Drawn, MemberView, anchor};
+use super::strips::{Said, Shown, Stretch, by_version, by_word, days_of_all, stretches, version};
 use super::{Log, Made};
 use crate::model::assessment::Subject;
 use crate::model::attestation::{About, Attestation};
 use crate::model::catalog::{Control, ControlKind, Framework};
+use crate::model::deviation::{Deviation, Ending};
 use crate::model::id::{ControlId, EntityType, ExceptionId};
-use crate::model::period::{At, Cell, Deviation, Members, Missed, NoRun, Series};
+use crate::model::period::{Cell, Members, Missed, NoRun, Series};
 use crate::model::time::Timestamp;
-use crate::report::{attestation, words};
+use crate::report::{attestation, population, words};
 
-/// Members of a control that are drawn by themselves; the rest is counted, and is in the tables.
-const DRAWN: usize = 60;
+/// Stretches on a line of the index: beyond that they would be too narrow to choose, and too many for a telephone.
+pub const STRETCHES: usize = 60;
 
 /// Everything a reader is shown.
 #[derive(Serialize)]
@@ -36,6 +38,8 @@ pub struct View<'a> {
     pub runs: usize,
     /// The log that vouches for it.
     pub log: &'a Log,
+    /// What is not shown, and why; empty when everything is.
+    pub unproven: String,
     /// Months, as columns.
     pub months: Vec<Month>,
     /// Times without a run.
@@ -137,10 +141,19 @@ pub struct ControlView {
     pub judged: u64,
     /// Days by what they said: class, word, number.
     pub spent: Vec<(&'static str, &'static str, usize)>,
-    /// Its days.
+    /// Its days as they are told on one line: one stretch while the same members are the gravest.
     pub strip: Vec<Stretch>,
+    /// Its days, each leading to the decisions of that day.
+    #[serde(skip)]
+    pub days: Vec<Stretch>,
     /// Members that are drawn, the gravest first.
     pub members: Vec<MemberView>,
+    /// The first of them that are on the index too.
+    #[serde(skip)]
+    pub gravest: Vec<MemberView>,
+    /// Others that were anything but compliant, in order: they have pages of their own.
+    #[serde(skip)]
+    pub more: Vec<MemberView>,
     /// How many members are not drawn, and what they have in common.
     pub rest: String,
     /// Who came and who went.
@@ -151,17 +164,6 @@ pub struct ControlView {
     pub waivers: Vec<WaiverView>,
 }
 
-/// One member of a population.
-#[derive(Serialize)]
-pub struct MemberView {
-    /// Its name.
-    pub name: String,
-    /// Its last part, for narrow places.
-    pub short: String,
-    /// Its days.
-    pub strip: Vec<Stretch>,
-}
-
 /// A population in the period.
 #[derive(Serialize)]
 pub struct PopulationView {
@@ -169,6 +171,10 @@ pub struct PopulationView {
     pub entity: String,
     /// Members at the beginning and at the end.
     pub sizes: String,
+    /// Whether every run saw all of it.
+    pub whole: String,
+    /// What counts it independently, and whether that came to the same.
+    pub counted: Vec<String>,
     /// Who came and went, and what explains it.
     pub changes: String,
     /// Changes that nothing explains: who, and which day.
@@ -188,7 +194,7 @@ pub struct DeviationView {
     pub ended: String,
     /// How long it lasted.
     pub lasted: String,
-    /// What it was then.
+    /// What it was then; since when nobody saw it, of what is open.
     pub then: String,
     /// True while it is open at the end.
     pub open: bool,
@@ -254,6 +260,7 @@ pub fn view<'a>(made: &Made<'a>) -> View<'a> {
         seen: period.days.iter().filter(|day| !day.runs.is_empty()).count(),
         runs: period.runs.len(),
         log: made.log,
+        unproven: made.unproven.iter().map(|noted| noted.what.as_str()).collect::<Vec<_>>().join("; "),
         months: months(made),
         missed: period.missed.iter().map(absence).collect(),
         totals,
@@ -302,14 +309,14 @@ fn minute(at: Timestamp) -> String {
 }
 
 /// How a control stands at the end: the gravest status of the last day on which it was judged.
-fn ends(made: &Made<'_>, control: &Control, series: Option<&Series>) -> (String, &'static str) {
-    let last =
-        series.and_then(|series| days_of_all(series).into_iter().rev().find(|said| *said != Said::NoRun && *said != Said::Absent));
+fn ends(made: &Made<'_>, control: &Control, series: Option<&Series>, shown: &[Shown]) -> (String, &'static str) {
+    let last = shown.iter().map(|one| one.said).rev().find(|said| *said != Said::NoRun && *said != Said::Absent);
     let said = last.unwrap_or(if series.is_some() { Said::NotApplicable } else { Said::NoEvidence });
     let signature = made.manual.iter().find(|one| one.about == About::Control(control.id.clone()));
     match signature.filter(|_| control.kind == ControlKind::Attestation && said == Said::NoEvidence) {
         Some(manual) if manual.state.stands() => ("signed".to_owned(), "signed"),
         Some(_) => ("manual".to_owned(), "manual"),
+        None if made.removed.contains(&control.id) => (format!("{}, declared no more", said.word()), said.class()),
         None => (said.word().to_owned(), said.class()),
     }
 }
@@ -323,9 +330,9 @@ struct Found {
 fn control_view(made: &Made<'_>, control: &Control, found: &Found) -> ControlView {
     let period = made.period;
     let series = period.controls.iter().find(|series| series.control == control.id);
-    let (word, class) = ends(made, control, series);
-    let said = series.map(days_of_all).unwrap_or_default();
-    let (members, rest) = series.map(|series| members(made, series)).unwrap_or_default();
+    let shown = series.map(|series| days_of_all(series, &period.days, period.runs.len())).unwrap_or_default();
+    let (word, class) = ends(made, control, series, &shown);
+    let Drawn { members, gravest, more, rest } = series.map(|series| members::draw(made, series)).unwrap_or_default();
     let about = About::Control(control.id.clone());
     let signature = made.manual.iter().find(|manual| manual.about == about);
     let (tally, judged) = series.map(tally).unwrap_or_default();
@@ -348,15 +355,18 @@ fn control_view(made: &Made<'_>, control: &Control, found: &Found) -> ControlVie
         signature: signature.map_or_else(String::new, |manual| attestation::words(&manual.state)),
         tally,
         judged,
-        spent: spent(&said),
-        strip: stretches(made, &control.id, &said, ""),
+        spent: spent(&shown),
+        strip: strip(made, control, &shown),
+        days: stretches(made, &control.id, &by_version(made, &control.id, &shown), ""),
         members,
+        gravest,
+        more,
         rest,
         populations: period
             .populations
             .iter()
             .filter(|one| speaks_of(control, &one.entity))
-            .map(|one| population(made, one))
+            .map(|one| population_view(made, one))
             .collect(),
         deviations: found.deviations.iter().filter(|one| one.control == control.id).map(|one| deviation(made, one)).collect(),
         waivers: found
@@ -372,9 +382,20 @@ fn speaks_of(control: &Control, entity: &EntityType) -> bool {
     control.entities.contains(entity)
 }
 
-fn spent(said: &[Said]) -> Vec<(&'static str, &'static str, usize)> {
+/// Its days on one line. What changes too often for that leads to the page of the control, where each day leads to its own decisions.
+fn strip(made: &Made<'_>, control: &Control, shown: &[Shown]) -> Vec<Stretch> {
+    let all = stretches(made, &control.id, shown, "");
+    if all.len() <= STRETCHES {
+        return all;
+    }
+    let page = format!("controls/{}/index.html#days", control.id);
+    let lead = |one: Stretch| Stretch { href: if one.href.is_empty() { one.href } else { page.clone() }, ..one };
+    stretches(made, &control.id, &by_word(shown), "").into_iter().map(lead).collect()
+}
+
+fn spent(shown: &[Shown]) -> Vec<(&'static str, &'static str, usize)> {
     let mut counts = BTreeMap::<Said, usize>::new();
-    said.iter().for_each(|one| *counts.entry(*one).or_default() += 1);
+    shown.iter().for_each(|one| *counts.entry(one.said).or_default() += 1);
     counts.into_iter().rev().map(|(said, days)| (said.class(), said.word(), days)).collect()
 }
 
@@ -389,44 +410,7 @@ fn tally(series: &Series) -> (Vec<(&'static str, &'static str, u64)>, u64) {
     (all.into_iter().map(|(said, count)| (said.class(), said.word(), count)).collect(), judged)
 }
 
-/// Those that are drawn: whoever was ever anything but compliant, the gravest first, then others while there is room.
-fn members(made: &Made<'_>, series: &Series) -> (Vec<MemberView>, String) {
-    let mut all: Vec<(Said, usize, String, Vec<Said>, &Subject)> = Vec::new();
-    for member in &series.members {
-        let days = days_of(member, &made.period.days);
-        let gravest = days.iter().copied().filter(|said| *said != Said::NoRun).max().unwrap_or(Said::Absent);
-        if gravest > Said::NotApplicable {
-            let bad = days.iter().filter(|said| **said == gravest).count();
-            all.push((gravest, bad, words::subject(&member.subject), days, &member.subject));
-        }
-    }
-    all.sort_by(|a, b| (b.0, b.1, &a.2).cmp(&(a.0, a.1, &b.2)));
-    let rest = &all[DRAWN.min(all.len())..];
-    let worse = rest.iter().filter(|(gravest, ..)| *gravest > Said::Compliant).count();
-    let told = match (rest.len(), worse) {
-        (0, _) => String::new(),
-        (rest, 0) => format!("{rest} more were compliant on every day they were judged"),
-        (rest, worse) => format!("{rest} more, of which {worse} were not compliant at some time"),
-    };
-    let draw = |(_, _, name, days, subject): &(Said, usize, String, Vec<Said>, &Subject)| MemberView {
-        short: match subject {
-            // Without account and region, which all have in common.
-            Subject::Resource { .. } => name.rsplit(':').next().unwrap_or(name).to_owned(),
-            Subject::Population { .. } => name.clone(),
-        },
-        strip: stretches(made, &series.control, days, &format!("#{}", anchor(name))),
-        name: name.clone(),
-    };
-    (all.iter().take(DRAWN).map(draw).collect(), told)
-}
-
-/// A subject as the name of a place in a page.
-pub fn anchor(name: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '.' { c } else { '_' };
-    format!("m-{}", name.chars().map(plain).collect::<String>())
-}
-
-fn population(made: &Made<'_>, members: &Members) -> PopulationView {
+fn population_view(made: &Made<'_>, members: &Members) -> PopulationView {
     let sizes: Vec<u64> = members.sizes.iter().copied().flatten().collect();
     let (came, went) =
         members.changes.iter().fold((0, 0), |(came, went), one| if one.came { (came + 1, went) } else { (came, went + 1) });
@@ -437,45 +421,48 @@ fn population(made: &Made<'_>, members: &Members) -> PopulationView {
             format!("{} {verb}, seen {}", change.id, made.period.runs.get(change.run).map(|run| minute(run.at)).unwrap_or_default())
         })
         .collect();
-    let changes = match (came, went, unexplained.len()) {
-        (0, 0, _) => "nobody came or went".to_owned(),
-        (came, went, 0) => format!("{came} came and {went} went, each explained by what the source says"),
-        (came, went, bare) => format!("{came} came and {went} went; {bare} of these changes nothing explains"),
+    let changes = if came + went == 0 {
+        "nobody came or went".to_owned()
+    } else {
+        format!("{came} came and {went} went: {}", population::reasons(&members.changes).join(", "))
     };
     let sizes = match (sizes.first(), sizes.last()) {
         (Some(first), Some(last)) => format!("{first} at the beginning, {last} at the end"),
         _ => "never seen".to_owned(),
     };
-    PopulationView { entity: members.entity.to_string(), sizes, changes, unexplained }
+    let whole = population::completeness(made.period, &members.entity);
+    let counted = population::counted(made.period, &members.entity);
+    PopulationView { entity: members.entity.to_string(), sizes, whole, counted, changes, unexplained }
 }
 
 fn deviation(made: &Made<'_>, one: &Deviation) -> DeviationView {
     let subject = words::subject(&one.subject);
-    let instant = |at: At| made.period.runs.get(at).map(|run| run.at);
-    let (from, until) = (instant(one.detected), one.ended.and_then(instant));
-    let end = until.unwrap_or(made.period.bounds().1);
-    let detected = from.map(minute).unwrap_or_default();
+    let (since, until) = (one.since(made.period), one.until(made.period));
+    let unseen = one.unseen.and_then(|at| made.period.runs.get(at)).map(|run| format!("not seen since {}", minute(run.at)));
     DeviationView {
         control: one.control.to_string(),
-        detected: if one.before { format!("before the period, seen {detected}") } else { detected },
+        detected: format!("{}{}", minute(since), if one.before.is_some() { ", before the period" } else { "" }),
         ended: until.map_or_else(|| "open at the end".to_owned(), minute),
-        lasted: from.map(|from| words::age(from, end)).unwrap_or_default(),
-        then: one.then.map_or_else(String::new, |status| Said::from(status).word().to_owned()),
-        open: one.ended.is_none(),
+        lasted: words::age(since, until.unwrap_or(made.period.end())),
+        then: match one.ended {
+            Some((_, Ending::Became(status))) => Said::from(status).word().to_owned(),
+            Some((_, Ending::Gone)) => "gone".to_owned(),
+            None => unseen.unwrap_or_default(),
+        },
+        open: one.is_open(),
         href: version(made, &one.control, one.detected).map_or_else(String::new, |v| format!("{}#{}", v.page, anchor(&subject))),
         subject,
     }
 }
 
 fn waiver(made: &Made<'_>, id: &str, one: &Deviation) -> WaiverView {
-    let instant = |at: At| made.period.runs.get(at).map(|run| minute(run.at)).unwrap_or_default();
-    let until = one.ended.map_or_else(|| "the end of the period".to_owned(), instant);
+    let until = one.until(made.period).map_or_else(|| "the end of the period".to_owned(), minute);
     let why = made.catalog.exceptions.get(id).map_or_else(
         || "its file is gone by now; the locker has it".to_owned(),
         |file| {
             let times = if file.earlier.is_empty() { String::new() } else { format!(", renewed {} times", file.earlier.len()) };
             format!(
-                "{}; instead: {}; {}; asked for by {}, approved by {} until {}{times}",
+                "{}; instead: {}; {}; asked for by {}, by its file approved by {} until {}{times}",
                 file.reason, file.compensating, file.ticket, file.requester, file.approver, file.expires
             )
         },
@@ -483,7 +470,7 @@ fn waiver(made: &Made<'_>, id: &str, one: &Deviation) -> WaiverView {
     WaiverView {
         id: id.to_owned(),
         subject: words::subject(&one.subject),
-        when: format!("{} until {until}", instant(one.detected)),
+        when: format!("{} until {until}", minute(one.since(made.period))),
         why,
     }
 }
@@ -503,7 +490,8 @@ fn framework_view(made: &Made<'_>, framework: &Framework, controls: &[ControlVie
     let by_id: BTreeMap<&str, &ControlView> = controls.iter().map(|one| (one.id.as_str(), one)).collect();
     let criterion = |(id, criterion): (&crate::model::id::CriterionId, &crate::model::catalog::Criterion)| {
         let serves = |control: &&Control| control.criteria.get(&framework.id).is_some_and(|ids| ids.contains(id));
-        let ids: Vec<&ControlId> = made.catalog.controls.values().filter(serves).map(|control| &control.id).collect();
+        let declared = made.catalog.controls.values().filter(|control| !made.removed.contains(&control.id));
+        let ids: Vec<&ControlId> = declared.filter(serves).map(|control| &control.id).collect();
         let about = About::Criterion(framework.id.clone(), id.clone());
         let signature = made.manual.iter().find(|manual| manual.about == about);
         let gravity = ["not-applicable", "compliant", "signed", "excepted", "manual", "no-evidence", "non-compliant"];

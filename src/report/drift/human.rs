@@ -197,6 +197,7 @@ fn failed(one: &Failed) -> String {
 pub(crate) const fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Prepared => "a new value is kept and not in force",
+        Phase::Spent => "no attempt at a new value is left",
         Phase::Rotating => "its store rotates it",
         Phase::Stuck => "its store has not finished in time",
         Phase::Delivering => "a consumer does not run the version in force",

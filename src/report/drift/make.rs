@@ -281,6 +281,9 @@ fn half_done(seen: &Seen<'_>, id: &CredentialId, standing: &Standing) -> Option<
     let (stuck, go_on) = match standing.phase {
         Phase::Prepared | Phase::Delivering | Phase::Returning => (true, resume()),
         Phase::Stuck => (true, Next::Run(format!("slm resume {name}"))),
+        Phase::Spent => {
+            (true, Next::Do(format!("find out why no attempt was put in force, then raise `attempts` in `credentials/{id}.toml`")))
+        }
         Phase::Rotating => (!waits, Next::Run(format!("slm status {name}"))),
         Phase::Staged | Phase::Retiring | Phase::Soaking => (false, resume()),
         _ => return None,
@@ -311,7 +314,7 @@ fn begun(seen: &Seen<'_>, credential: &Credential, standing: &Standing) -> Optio
     let dated =
         rotation.and_then(|one| one.instant("pending_since").or_else(|| one.instant("promoted")).or_else(|| one.instant("made")));
     // A value that was put in force and not delivered is as old as the rotation; one in a slot was not dated by anybody.
-    dated.or(if standing.phase == Phase::Prepared { None } else { standing.since })
+    dated.or(if matches!(standing.phase, Phase::Prepared | Phase::Spent) { None } else { standing.since })
 }
 
 fn failed(seen: &Seen<'_>, outcome: &Outcome) -> Option<Failed> {

@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use crate::model::attestation::Manual;
 use crate::model::catalog::{Catalog, Control, Severity};
+use crate::model::deviation::Deviation;
 use crate::model::id::{ControlId, FrameworkId};
-use crate::model::period::{Deviation, Period, Series};
+use crate::model::period::{Period, Series};
 
 pub use ocsf::ocsf;
 pub use oscal::oscal;
@@ -72,3 +73,6 @@ fn severity(severity: Severity) -> &'static str {
         Severity::Critical => "critical",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,12 @@
-//! OCSF 1.3 compliance findings, class 2003: one when a deviation was seen, and one when it was seen to be over.
+//! OCSF 1.3 compliance findings, class 2003: one when a deviation was seen, and one when it was seen to be over. What nobody saw since is
+//! not over.
 
 use serde_json::{Value as Json, json};
 
 use super::{Told, criteria};
+use crate::model::assessment::Status;
 use crate::model::catalog::{Control, Severity};
-use crate::model::period::{At, Deviation};
+use crate::model::deviation::{Deviation, Ending};
 use crate::model::time::Timestamp;
 use crate::report::words;
 
@@ -19,23 +21,44 @@ const CLOSE: u32 = 3;
 pub fn ocsf(told: &Told<'_>) -> Vec<Json> {
     let mut all: Vec<(Timestamp, Json)> = Vec::new();
     for (control, one) in told.deviations() {
-        let mut put = |at: At, activity: u32| {
-            let Some(run) = told.period.runs.get(at) else { return };
-            all.push((run.at, finding(told, control, &one, activity, run.at)));
-        };
-        put(one.detected, CREATE);
-        if let Some(ended) = one.ended {
-            put(ended, CLOSE);
+        // What was so before is told by the run that saw it again, under the identifier that it has since.
+        let seen = told.period.runs.get(one.detected).map_or_else(|| one.since(told.period), |run| run.at);
+        all.push((seen, finding(told, control, &one, None, seen)));
+        if let (Some(until), Some((_, ending))) = (one.until(told.period), one.ended) {
+            all.push((until, finding(told, control, &one, Some(ending), until)));
         }
     }
     all.sort_by_key(|(at, finding)| (*at, finding["finding_info"]["uid"].to_string(), finding["activity_id"].as_u64()));
     all.into_iter().map(|(_, finding)| finding).collect()
 }
 
-fn finding(told: &Told<'_>, control: &Control, one: &Deviation, activity: u32, at: Timestamp) -> Json {
+/// How a finding stands.
+struct Stand {
+    activity: u32,
+    /// 1 is new, 3 is suppressed, 4 is resolved.
+    status: u32,
+    compliance: (&'static str, u32),
+    verb: &'static str,
+}
+
+impl Stand {
+    fn of(ending: Option<Ending>) -> Self {
+        let closed = |status, compliance, verb| Self { activity: CLOSE, status, compliance, verb };
+        match ending {
+            None => Self { activity: CREATE, status: 1, compliance: ("Fail", 3), verb: "does not meet" },
+            Some(Ending::Became(Status::Excepted)) => closed(3, ("Warning", 2), "is excepted from"),
+            Some(Ending::Became(Status::NotApplicable)) => closed(4, ("Not applicable", 99), "is out of scope of"),
+            // Who is gone meets nothing.
+            Some(Ending::Gone) => closed(4, ("Gone", 99), "is gone, and did not meet"),
+            Some(Ending::Became(_)) => closed(4, ("Pass", 1), "meets again"),
+        }
+    }
+}
+
+fn finding(told: &Told<'_>, control: &Control, one: &Deviation, ending: Option<Ending>, at: Timestamp) -> Json {
     let subject = words::subject(&one.subject);
-    let first = told.period.runs.get(one.detected).map(|run| run.at).unwrap_or_default();
-    let (status, status_id) = if activity == CLOSE { ("Pass", 1) } else { ("Fail", 3) };
+    let first = one.since(told.period);
+    let Stand { activity, status: stands, compliance: (status, status_id), verb } = Stand::of(ending);
     let entity = match &one.subject {
         crate::model::assessment::Subject::Resource { entity, .. }
         | crate::model::assessment::Subject::Population { entity, .. } => entity,
@@ -47,9 +70,8 @@ fn finding(told: &Told<'_>, control: &Control, one: &Deviation, activity: u32, a
         "type_uid": CLASS * 100 + activity,
         "time": at.as_millisecond(),
         "severity_id": severity(control.severity),
-        // 1 is new, 4 is resolved.
-        "status_id": if activity == CLOSE { 4 } else { 1 },
-        "message": format!("{subject} {} {}", if activity == CLOSE { "meets again" } else { "does not meet" }, control.id),
+        "status_id": stands,
+        "message": format!("{subject} {verb} {}", control.id),
         "metadata": {
             "version": "1.3.0",
             "product": { "name": "slm", "vendor_name": "slm", "version": env!("CARGO_PKG_VERSION") },

@@ -7,8 +7,9 @@ use serde_json::{Value as Json, json};
 use super::{Told, criteria, severity};
 use crate::model::assessment::Status;
 use crate::model::catalog::Control;
+use crate::model::deviation::Deviation;
 use crate::model::id::ControlId;
-use crate::model::period::{At, Deviation, RunNote};
+use crate::model::period::RunNote;
 use crate::model::time::Timestamp;
 use crate::report::words;
 
@@ -187,7 +188,7 @@ fn finding(told: &Told<'_>, run: &RunNote, control: &Control, said: &Said, obser
 
 /// What is open at the end; `None` when nothing is.
 fn actions(told: &Told<'_>) -> Option<Json> {
-    let open: Vec<(&Control, Deviation)> = told.deviations().into_iter().filter(|(_, one)| one.ended.is_none()).collect();
+    let open: Vec<(&Control, Deviation)> = told.deviations().into_iter().filter(|(_, one)| one.is_open()).collect();
     if open.is_empty() {
         return None;
     }
@@ -204,16 +205,15 @@ fn actions(told: &Told<'_>) -> Option<Json> {
     } }))
 }
 
-fn since(told: &Told<'_>, at: At) -> Timestamp {
-    told.period.runs.get(at).map(|run| run.at).unwrap_or_default()
-}
-
 fn item(told: &Told<'_>, control: &Control, one: &Deviation) -> Json {
     let subject = words::subject(&one.subject);
+    let since = one.since(told.period);
+    let unseen = one.unseen.and_then(|at| told.period.runs.get(at)).map(|run| format!(" Not seen since {}.", run.at));
+    let (id, owner, unseen) = (&control.id, &control.owner, unseen.unwrap_or_default());
     json!({
         "uuid": told.id(&["item", control.id.as_str(), &subject]),
         "title": format!("{}: {}", control.id, control.title),
-        "description": format!("{subject} does not meet {} since it was seen at {}. Owner: {}.", control.id, since(told, one.detected), control.owner),
+        "description": format!("{subject} does not meet {id} since it was seen at {since}.{unseen} Owner: {owner}."),
         "related-risks": [{ "risk-uuid": told.id(&["risk", control.id.as_str(), &subject]) }],
     })
 }

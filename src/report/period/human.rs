@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::{Counts, Lasting, Overlap, Report, no_run, overlaps, subject, unexplained, why};
+use super::{Counts, Lasting, Overlap, Report, no_run, overlaps, subject, unexplained, unseen, why};
 use crate::model::assessment::{Status, Tally};
+use crate::model::attestation::About;
 use crate::model::past::{LogHead, Noted, Serving, TextChange};
 use crate::model::period::{Cell, Members, Series};
 use crate::report::words::count;
+use crate::report::{attestation, population};
 
 /// Lines of one section; what is more is counted, and is in the JSON.
 const SHOWN: usize = 40;
@@ -22,14 +24,19 @@ pub fn human(report: &Report<'_>) -> String {
     let period = report.period;
     let framework = report.framework.map_or_else(String::new, |id| format!(", {id}"));
     let (runs, days) = (count(period.runs.len() as u64, "run"), count(period.days.len() as u64, "day"));
-    let _ = writeln!(text, "{} to {} on {}{framework}: {days}, {runs}\n", period.from, period.to, report.branch);
+    let come = period.to_come();
+    let come = if come == 0 { String::new() } else { format!(", {} to come", count(come as u64, "day")) };
+    let _ = writeln!(text, "{} to {} on {}{framework}: {days}, {runs}{come}\n", period.from, period.to, report.branch);
     for series in &period.controls {
-        let _ = writeln!(text, "  {:<8} {}  {}", series.control, strip(series), Counts::of(series).text());
+        let _ = writeln!(text, "  {:<8} {}  {}", series.control, strip(report, series), Counts::of(report, series).text());
     }
     if !period.controls.is_empty() {
         text.push_str(
             "           . compliant  e excepted  # non-compliant  ? no-evidence  o without a member  - not judged  _ no run\n",
         );
+    }
+    if !report.signed.is_empty() {
+        text.push_str("           s signed by a person  m manual, not signed\n");
     }
     for (title, lines) in sections(report) {
         let _ = writeln!(text, "\n{title}");
@@ -47,14 +54,21 @@ pub fn human(report: &Report<'_>) -> String {
 }
 
 /// A letter a day; of a long period only its last days.
-fn strip(series: &Series) -> String {
+fn strip(report: &Report<'_>, series: &Series) -> String {
     const WIDE: usize = 92;
     let skipped = series.days.len().saturating_sub(WIDE);
     let dots = if skipped > 0 { "…" } else { "" };
-    dots.to_owned() + &series.days.iter().skip(skipped).map(letter).collect::<String>()
+    dots.to_owned()
+        + &series
+            .days
+            .iter()
+            .enumerate()
+            .skip(skipped)
+            .map(|(day, cell)| letter(cell, report.signed(series, day)))
+            .collect::<String>()
 }
 
-fn letter(cell: &Cell) -> char {
+fn letter(cell: &Cell, signed: Option<bool>) -> char {
     match cell {
         Cell::NoRun => '_',
         Cell::NotJudged => '-',
@@ -62,7 +76,11 @@ fn letter(cell: &Cell) -> char {
             Some(Status::Compliant) => '.',
             Some(Status::Excepted) => 'e',
             Some(Status::NonCompliant) => '#',
-            Some(Status::NoEvidence) => '?',
+            Some(Status::NoEvidence) => match signed {
+                Some(true) => 's',
+                Some(false) => 'm',
+                None => '?',
+            },
             Some(Status::NotApplicable) | None => 'o',
         },
     }
@@ -125,35 +143,17 @@ fn population(report: &Report<'_>, one: &Members) -> String {
     let sizes: Vec<u64> = one.sizes.iter().flatten().copied().collect();
     let (first, last) = (sizes.first().copied().unwrap_or(0), sizes.last().copied().unwrap_or(0));
     let (came, went) = (one.changes.iter().filter(|it| it.came).count(), one.changes.iter().filter(|it| !it.came).count());
-    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-    for change in &one.changes {
-        let reason = match &change.explained {
-            Some(crate::model::period::Explanation::Created(_)) => "made, says the source",
-            Some(crate::model::period::Explanation::Deleting) => "being deleted, said the source",
-            Some(crate::model::period::Explanation::Called { .. }) => "by a call that was logged",
-            Some(crate::model::period::Explanation::OtherConfig) => "by another config",
-            Some(_) => "not seen whole",
-            None => "not explained",
-        };
-        *reasons.entry(reason).or_default() += 1;
-    }
-    let reasons: Vec<String> = reasons.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
+    let reasons = population::reasons(&one.changes);
     let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
-    let part = report
-        .period
-        .runs
-        .iter()
-        .filter(|run| run.seen.iter().any(|seen| seen.entity == one.entity && !seen.completeness.is_complete()));
-    let part = part.count();
-    let part =
-        if part == 0 { "seen whole by every run".to_owned() } else { format!("not seen whole by {}", count(part as u64, "run")) };
-    format!("{}  {first} to {last}, {came} came, {went} went{reasons}; {part}", one.entity)
+    let whole = population::completeness(report.period, &one.entity);
+    let counted = population::counted(report.period, &one.entity).join("; ");
+    format!("{}  {first} to {last}, {came} came, {went} went{reasons}; {whole}; {counted}", one.entity)
 }
 
 fn deviations(report: &Report<'_>) -> Vec<String> {
     let period = report.period;
-    let told = |one: &crate::model::period::Deviation| {
-        format!("{} {}  {}", one.control, subject(&one.subject), Lasting::of(period, one).told(one.before))
+    let told = |one: &crate::model::deviation::Deviation| {
+        format!("{} {}  {}", one.control, subject(&one.subject), Lasting::of(period, one).told(one.before.is_some()))
     };
     let all = period.deviations();
     let mut lines = bounded(all.iter().map(told).collect(), "deviation");
@@ -163,8 +163,11 @@ fn deviations(report: &Report<'_>) -> Vec<String> {
     let waivers = period.waivers().into_iter().map(|(id, one)| {
         let who = report.exceptions.iter().find(|exception| exception.id == id);
         let who = who.map_or_else(
-            || "no longer in the config of the last run".to_owned(),
-            |who| format!("asked for by {}, approved by {}, until {}", who.requester, who.approver, who.expires),
+            || "neither the config of the last run nor the run that it decided has its file".to_owned(),
+            |who| {
+                let times = if who.earlier.is_empty() { String::new() } else { format!(", {} approvals", who.earlier.len() + 1) };
+                format!("asked for by {}, by its file approved by {}{times}, until {}", who.requester, who.approver, who.expires)
+            },
         );
         format!("exception {id}: {}; {who}", told(&one))
     });
@@ -182,6 +185,7 @@ fn deviations(report: &Report<'_>) -> Vec<String> {
         let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
         format!("{} without a run: {}{more}", count(without.len() as u64, "day"), some.join(", "))
     });
+    lines.extend(bounded(unseen::lines(report), "set of days"));
     let missed = period.missed.iter().map(|one| {
         format!("no run from {} until {}, longer than {}: {}", one.after, one.before, report.cadence, no_run(one.reason))
     });
@@ -219,6 +223,9 @@ fn texts(report: &Report<'_>) -> Vec<String> {
             None => {}
         }
     }
+    lines.extend(
+        report.removed.iter().map(|id| format!("{id} was judged, and is declared no more: what it said is told all the same")),
+    );
     bounded(lines, "line")
 }
 
@@ -228,35 +235,55 @@ fn short(config: &str) -> &str {
 }
 
 fn criteria(report: &Report<'_>) -> Vec<String> {
-    let list = |word: &str, ids: &[crate::model::id::ControlId]| {
-        let ids: Vec<&str> = ids.iter().map(crate::model::id::ControlId::as_str).collect();
-        (!ids.is_empty()).then(|| format!("{word}{}", ids.join(" ")))
-    };
-    let line = |one: &Serving| {
-        let parts = [list("", &one.judged), list("stated by people: ", &one.stated), list("waits for a collector: ", &one.waiting)];
-        let mut parts: Vec<String> = parts.into_iter().flatten().collect();
-        if one.is_gap() {
-            parts.insert(0, "GAP".to_owned());
-        }
-        format!("{}:{} {}  {}", one.framework, one.criterion, one.title, parts.join("; "))
-    };
     if report.serving.is_empty() {
         return vec!["not known without the config of the last run".to_owned()];
     }
     if report.framework.is_some() {
-        return report.serving.iter().map(line).collect();
+        return report.serving.iter().map(criterion).collect();
     }
-    let mut frameworks: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut frameworks: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
     for one in report.serving {
-        let counts = frameworks.entry(one.framework.as_str()).or_default();
-        counts.0 += 1;
-        counts.1 += usize::from(one.is_gap());
+        let [all, manual, gaps, unsigned] = frameworks.entry(one.framework.as_str()).or_default();
+        *all += 1;
+        *manual += usize::from(one.signature.is_some());
+        *gaps += usize::from(one.is_gap());
+        *unsigned += usize::from(one.is_unsigned());
     }
-    let told = |(id, (all, gaps)): (&str, (usize, usize))| {
+    let told = |(id, [all, manual, gaps, unsigned]): (&str, [usize; 4])| {
         let all = if all == 1 { "1 criterion".to_owned() } else { format!("{all} criteria") };
-        format!("{id}  {all}, {gaps} without a control; `--framework {id}` lists them")
+        let manual = if manual > 0 { format!(", {manual} manual") } else { String::new() };
+        let unsigned = if unsigned > 0 { format!(", {unsigned} waiting for a signature") } else { String::new() };
+        format!("{id}  {all}{manual}, {gaps} without a control{unsigned}; `--framework {id}` lists them")
     };
     frameworks.into_iter().map(told).collect()
+}
+
+/// A criterion: what judges it, what people state and whether they signed, or that it is a gap.
+fn criterion(one: &Serving) -> String {
+    let list = |word: &str, ids: &[crate::model::id::ControlId]| {
+        let ids: Vec<&str> = ids.iter().map(crate::model::id::ControlId::as_str).collect();
+        (!ids.is_empty()).then(|| format!("{word}{}", ids.join(" ")))
+    };
+    let signature = |id: &crate::model::id::ControlId| {
+        one.signatures.iter().find(|manual| matches!(&manual.about, About::Control(of) if of == id))
+    };
+    let stated: Vec<String> = one
+        .stated
+        .iter()
+        .map(|id| match signature(id) {
+            Some(manual) => format!("{id} ({})", attestation::words(&manual.state)),
+            None => id.to_string(),
+        })
+        .collect();
+    let parts = [
+        one.signature.as_ref().map(attestation::words),
+        one.is_gap().then(|| "GAP".to_owned()),
+        list("", &one.judged),
+        (!stated.is_empty()).then(|| format!("stated by people: {}", stated.join(", "))),
+        list("waits for a collector: ", &one.waiting),
+        list("declared no more: ", &one.removed),
+    ];
+    format!("{}:{} {}  {}", one.framework, one.criterion, one.title, parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
 }
 
 fn sample(report: &Report<'_>) -> Vec<String> {
@@ -317,5 +344,9 @@ fn rotations(report: &Report<'_>) -> Vec<String> {
         format!("{} {}  {}", life.credential, life.version, told.collect::<Vec<_>>().join(", "))
     };
     let lines: Vec<String> = report.period.rotations.iter().map(line).collect();
-    if lines.is_empty() { vec!["no version was made or ended".to_owned()] } else { bounded(lines, "version") }
+    if lines.is_empty() {
+        vec!["no version that slm made or ended is recorded; values that people rotate by hand are not followed".to_owned()]
+    } else {
+        bounded(lines, "version")
+    }
 }

@@ -5,6 +5,7 @@ mod letters;
 mod sheet;
 
 use super::pages::ordered;
+use super::strips::Stretch;
 use super::view::View;
 use crate::report::words::count;
 use sheet::{Ink, Sheet};
@@ -70,6 +71,10 @@ fn cover(sheet: &mut Sheet, view: &View<'_>) {
         );
         sheet.paragraph(10.0, Ink::Text, false, &told);
     }
+    if !view.unproven.is_empty() {
+        sheet.down(8.0);
+        sheet.paragraph(10.0, Ink::Text, false, &format!("Not shown: {}.", view.unproven));
+    }
     signatures(sheet);
 }
 
@@ -93,8 +98,20 @@ fn controls(sheet: &mut Sheet, view: &View<'_>) {
     sheet.legend();
     sheet.axis(view.days, view.months.iter().map(|month| (month.start, month.name.as_str())));
     for control in &view.controls {
-        sheet.strip(&control.id, &control.title, &control.word, view.days, &control.strip);
+        sheet.strip(&control.id, &control.title, &control.word, view.days, &by_look(&control.strip));
     }
+}
+
+/// Stretches joined where they look the same: on paper nothing leads anywhere.
+fn by_look(all: &[Stretch]) -> Vec<Stretch> {
+    let mut joined: Vec<Stretch> = Vec::new();
+    for one in all {
+        match joined.last_mut() {
+            Some(last) if last.class == one.class => last.days += one.days,
+            _ => joined.push(one.clone()),
+        }
+    }
+    joined
 }
 
 fn deviations(sheet: &mut Sheet, view: &View<'_>) {

@@ -1,0 +1,105 @@
+//! Members of a control, day by day: the gravest on its page and on the index, and everybody who was ever anything but compliant on pages of
+//! their own.
+
+use serde::Serialize;
+
+use super::Made;
+use super::strips::{Said, Shown, Stretch, days_of, stretches};
+use super::view::STRETCHES;
+use crate::model::assessment::Subject;
+use crate::model::id::ControlId;
+use crate::model::period::Series;
+use crate::report::words;
+
+/// Members on the page of a control; its packets have a line for each of them.
+const DRAWN: usize = 60;
+/// Members of a control on the index, which is opened on telephones.
+const ON_INDEX: usize = 3;
+
+/// One member of a population.
+#[derive(Clone, Serialize)]
+pub struct MemberView {
+    /// Its name.
+    pub name: String,
+    /// Its last part, for narrow places.
+    pub short: String,
+    /// Its days.
+    pub strip: Vec<Stretch>,
+}
+
+/// The members of a control that are drawn.
+#[derive(Default)]
+pub struct Drawn {
+    /// The gravest, then others while there is room.
+    pub members: Vec<MemberView>,
+    /// Those of them that are on the index: none that was always compliant, or changed too often for one line.
+    pub gravest: Vec<MemberView>,
+    /// Others that were ever anything but compliant.
+    pub more: Vec<MemberView>,
+    /// How many are not drawn at all, and what they have in common; empty when there is none.
+    pub rest: String,
+}
+
+/// A member with its days.
+struct One<'a> {
+    gravest: Said,
+    /// On how many days it was that.
+    bad: usize,
+    name: String,
+    days: Vec<Shown>,
+    subject: &'a Subject,
+}
+
+impl One<'_> {
+    /// Whether each day leads to the line of the member in its packet, or to the packet alone.
+    fn view(&self, made: &Made<'_>, control: &ControlId, listed: bool) -> MemberView {
+        let anchor = if listed { format!("#{}", anchor(&self.name)) } else { String::new() };
+        MemberView {
+            short: match self.subject {
+                // Without account and region, which all have in common.
+                Subject::Resource { .. } => self.name.rsplit(':').next().unwrap_or(&self.name).to_owned(),
+                Subject::Population { .. } => self.name.clone(),
+            },
+            strip: stretches(made, control, &self.days, &anchor),
+            name: self.name.clone(),
+        }
+    }
+}
+
+/// Who is drawn of `series`.
+pub fn draw(made: &Made<'_>, series: &Series) -> Drawn {
+    let all = sorted(made, series);
+    let (first, others) = all.split_at(DRAWN.min(all.len()));
+    let worse = others.iter().take_while(|one| one.gravest > Said::Compliant).count();
+    let members: Vec<MemberView> = first.iter().map(|one| one.view(made, &series.control, true)).collect();
+    let bad = first.iter().zip(&members).filter(|(one, view)| one.gravest > Said::Compliant && view.strip.len() <= STRETCHES);
+    let gravest = bad.take(ON_INDEX).map(|(_, view)| view.clone()).collect();
+    let more = others[..worse].iter().map(|one| one.view(made, &series.control, false)).collect();
+    let rest = match others.len() - worse {
+        0 => String::new(),
+        rest => format!("{rest} more were compliant on every day they were judged"),
+    };
+    Drawn { members, gravest, more, rest }
+}
+
+/// Everybody whom it applied to, the gravest first.
+fn sorted<'a>(made: &Made<'_>, series: &'a Series) -> Vec<One<'a>> {
+    let mut all: Vec<One<'a>> = Vec::new();
+    for member in &series.members {
+        let days = days_of(member, &made.period.days);
+        let said = || days.iter().map(|one| one.said);
+        let gravest = said().filter(|said| *said != Said::NoRun).max().unwrap_or(Said::Absent);
+        if gravest > Said::NotApplicable {
+            let bad = said().filter(|said| *said == gravest).count();
+            all.push(One { gravest, bad, name: words::subject(&member.subject), days, subject: &member.subject });
+        }
+    }
+    all.sort_by(|a, b| (b.gravest, b.bad, &a.name).cmp(&(a.gravest, a.bad, &b.name)));
+    all
+}
+
+/// A subject as the name of a place in a page.
+pub fn anchor(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '.' { c } else { '_' };
+    format!("m-{}", name.chars().map(plain).collect::<String>())
+}

@@ -1,0 +1,96 @@
+//! The same period in three formats: what is open in one is open in all.
+
+use serde_json::Value as Json;
+
+use super::*;
+use crate::model::assessment::Status;
+use crate::model::deviation::tests::{BAD, GOOD, period, span};
+use crate::model::period::{Open, Span};
+use crate::report::drift::tests::catalog;
+
+/// What each format says: messages of OCSF, descriptions of the plan of action, and kind and text of SARIF.
+struct Said {
+    ocsf: Vec<Json>,
+    actions: Vec<String>,
+    sarif: Vec<(String, String)>,
+}
+
+impl Said {
+    fn messages(&self) -> Vec<&str> {
+        self.ocsf.iter().map(|one| one["message"].as_str().unwrap()).collect()
+    }
+}
+
+/// What is said of one secret in runs that saw all of it or not.
+fn said(whole: &[bool], open: Option<Open>, spans: Vec<Span>) -> Said {
+    let mut period = period(whole, open, spans);
+    period.controls[0].control = "ROT-01".into();
+    let catalog = catalog();
+    let told = Told { catalog: &catalog, period: &period, origin: "acme", root: "ab", framework: None, manual: &[] };
+    let text = |value: &Json| value.as_str().unwrap().to_owned();
+    let documents = oscal(&told);
+    let actions = documents.get("plan-of-action-and-milestones.json");
+    let items = actions.map(|document| document["plan-of-action-and-milestones"]["poam-items"].as_array().unwrap().clone());
+    let results = sarif(&told)["runs"][0]["results"].as_array().unwrap().clone();
+    Said {
+        ocsf: ocsf(&told),
+        actions: items.unwrap_or_default().iter().map(|item| text(&item["description"])).collect(),
+        sarif: results.iter().map(|one| (text(&one["kind"]), text(&one["message"]["text"]))).collect(),
+    }
+}
+
+const BEGINS: &str = "x does not meet ROT-01";
+
+#[test]
+fn what_a_run_did_not_see_is_open_in_every_format_and_one_finding() {
+    let again = said(&[true, false, true], None, vec![span(0, 1, BAD), span(2, 3, BAD)]);
+    assert_eq!((again.messages(), again.actions.len()), (vec![BEGINS], 1));
+    assert_eq!(again.sarif, [("fail".to_owned(), "x is non-compliant: no rule permits it".to_owned())]);
+
+    let blind = said(&[true, false, false], None, vec![span(0, 1, BAD)]);
+    assert_eq!(blind.messages(), [BEGINS]);
+    let since = "since it was seen at 1970-01-01T00:00:00Z. Not seen since 1970-01-02T00:00:00Z. Owner: ";
+    assert!(blind.actions.len() == 1 && blind.actions[0].contains(since), "{:?}", blind.actions);
+    let text = "x is non-compliant since 1970-01-01T00:00:00Z, and was not seen since 1970-01-02T00:00:00Z: it was not judged";
+    assert_eq!(blind.sarif, [("fail".to_owned(), text.to_owned())]);
+
+    let unknown = said(&[true; 2], None, vec![span(0, 1, BAD), span(1, 2, Status::NoEvidence)]);
+    assert_eq!((unknown.messages(), unknown.actions.len(), unknown.sarif[0].0.as_str()), (vec![BEGINS], 1, "fail"));
+    let never = said(&[true], None, vec![span(0, 1, Status::NoEvidence)]);
+    assert_eq!((never.ocsf.len(), never.actions.len(), never.sarif[0].0.as_str()), (0, 0, "open"));
+}
+
+#[test]
+fn what_was_repaired_after_nobody_saw_it_is_closed_when_that_was_seen() {
+    let repaired = said(&[true, false, true], None, vec![span(0, 1, BAD), span(2, 3, GOOD)]);
+    assert_eq!(repaired.messages(), [BEGINS, "x meets again ROT-01"]);
+    let closed = &repaired.ocsf[1];
+    let stands = (&closed["time"], &closed["status_id"], &closed["compliance"]["status"]);
+    assert_eq!(stands, (&Json::from(2 * 86_400_000_u64), &Json::from(4), &Json::from("Pass")));
+    assert_eq!(closed["finding_info"]["uid"], repaired.ocsf[0]["finding_info"]["uid"]);
+    assert_eq!((repaired.actions.len(), repaired.sarif.len()), (0, 0));
+}
+
+#[test]
+fn who_is_gone_or_excepted_is_not_said_to_meet_a_control() {
+    let of = |whole: &[bool], spans| {
+        let said = said(whole, None, spans);
+        let last = said.ocsf.last().unwrap().clone();
+        assert_eq!(said.actions.len(), 0);
+        (last["message"].as_str().unwrap().to_owned(), last["status_id"].clone(), last["compliance"]["status"].clone())
+    };
+    let gone = of(&[true; 2], vec![span(0, 1, BAD)]);
+    assert_eq!(gone, ("x is gone, and did not meet ROT-01".to_owned(), 4.into(), "Gone".into()));
+    let excepted = of(&[true; 2], vec![span(0, 1, BAD), span(1, 2, Status::Excepted)]);
+    assert_eq!(excepted, ("x is excepted from ROT-01".to_owned(), 3.into(), "Warning".into()));
+    let outside = of(&[true; 2], vec![span(0, 1, BAD), span(1, 2, Status::NotApplicable)]);
+    assert_eq!(outside, ("x is out of scope of ROT-01".to_owned(), 4.into(), "Not applicable".into()));
+}
+
+#[test]
+fn what_was_open_before_has_the_identifier_that_it_had_then() {
+    let before = said(&[true; 2], None, vec![span(0, 2, BAD)]);
+    let open = Open { exception: None, since: "1970-01-01T00:00:00Z".parse().unwrap(), place: None };
+    let after = said(&[false, true, true], Some(open), vec![span(1, 3, BAD)]);
+    assert_eq!(after.ocsf[0]["finding_info"], before.ocsf[0]["finding_info"]);
+}

@@ -1,0 +1,113 @@
+//! A population in a period: whether it was seen whole, what counts it independently, and what explains that somebody came or went.
+
+use std::collections::BTreeMap;
+
+use super::words::count;
+use crate::model::id::EntityType;
+use crate::model::period::{Change, Explanation, Period, RunNote};
+use crate::model::reconcile::{Counter, Reconciled};
+
+/// What explains each of `changes`, counted.
+#[must_use]
+pub fn reasons(changes: &[Change]) -> Vec<String> {
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for change in changes {
+        let reason = match &change.explained {
+            Some(Explanation::Created(_)) => "made, says the source",
+            Some(Explanation::Deleting) => "being deleted, said the source",
+            Some(Explanation::Called { .. }) => "by a call that was logged",
+            Some(Explanation::OtherConfig) => "by another config",
+            Some(Explanation::NotSeenWhole | Explanation::NotSeenWholeBefore) => "not seen whole",
+            None => "not explained",
+        };
+        *reasons.entry(reason).or_default() += 1;
+    }
+    reasons.into_iter().map(|(reason, number)| format!("{number} {reason}")).collect()
+}
+
+/// Whether every run of `period` saw all of `entity`.
+#[must_use]
+pub fn completeness(period: &Period, entity: &EntityType) -> String {
+    let looked = |run: &&RunNote| run.seen.iter().any(|seen| seen.entity == *entity);
+    let part = |run: &&RunNote| run.seen.iter().any(|seen| seen.entity == *entity && !seen.completeness.is_complete());
+    let (looked, part) = (period.runs.iter().filter(looked).count(), period.runs.iter().filter(part).count());
+    let all = period.runs.len();
+    let mut told = match (looked, part) {
+        (0, _) => return "no run looked at it".to_owned(),
+        (_, 0) if looked == all => return "seen whole by every run".to_owned(),
+        (_, 0) => format!("seen whole by {}", count(looked as u64, "run")),
+        (_, part) => format!("not seen whole by {}", count(part as u64, "run")),
+    };
+    if looked < all {
+        told.push_str(&format!(", and {} did not look", all - looked));
+    }
+    told
+}
+
+/// Source and scope of a list, and what counts it.
+type Counted<'a> = (&'a str, &'a str, Counter);
+
+/// How often something else counted `entity`, and whether it came to the same; a line each.
+#[must_use]
+pub fn counted(period: &Period, entity: &EntityType) -> Vec<String> {
+    let mut all: BTreeMap<Counted<'_>, Vec<(&RunNote, &Reconciled)>> = BTreeMap::new();
+    for run in &period.runs {
+        for one in run.reconciled.iter().filter(|one| one.entity == *entity) {
+            all.entry((one.source.as_str(), one.scope.as_str(), one.by)).or_default().push((run, one));
+        }
+    }
+    let told = |(source, scope, by): Counted<'_>, counts: &[(&RunNote, &Reconciled)]| {
+        let head = format!("{source} {scope} is counted by {} too", by.words());
+        let runs = count(counts.len() as u64, "run");
+        let differ: Vec<_> = counts.iter().filter(|(_, one)| !one.agrees).collect();
+        let Some((run, last)) = differ.last() else { return format!("{head}: they agree in each of {runs}") };
+        let number = last.counted.map_or_else(|| "no number was told".to_owned(), |counted| format!("{counted} counted"));
+        format!("{head}: they DIFFER in {} of {runs}, last at {}: {} listed, {number}", differ.len(), run.at, last.listed)
+    };
+    let lines: Vec<String> = all.iter().map(|(what, counts)| told(*what, counts)).collect();
+    if lines.is_empty() { vec!["nothing counts it independently".to_owned()] } else { lines }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::deviation::tests::period;
+
+    fn counts(listed: u64, counted: u64) -> Reconciled {
+        Reconciled {
+            source: "s".into(),
+            scope: "1/eu".to_owned(),
+            entity: "A".into(),
+            by: Counter::AccountSummary,
+            listed,
+            counted: Some(counted),
+            differ: Vec::new(),
+            explained: Vec::new(),
+            agrees: listed == counted,
+        }
+    }
+
+    #[test]
+    fn what_counts_a_population_independently_is_told_and_where_it_differs() {
+        let mut period = period(&[true, false, true], None, Vec::new());
+        let entity = "A".into();
+        assert_eq!(counted(&period, &entity), ["nothing counts it independently"]);
+        period.runs[0].reconciled = vec![counts(2, 2)];
+        period.runs[2].reconciled = vec![counts(2, 2)];
+        assert_eq!(counted(&period, &entity), ["s 1/eu is counted by the account summary too: they agree in each of 2 runs"]);
+        period.runs[2].reconciled = vec![counts(2, 3)];
+        let told = "s 1/eu is counted by the account summary too: they DIFFER in 1 of 2 runs, last at 1970-01-03T00:00:00Z: 2 listed, 3 counted";
+        assert_eq!(counted(&period, &entity), [told]);
+    }
+
+    #[test]
+    fn whether_a_population_was_seen_whole_is_told_of_every_run() {
+        let of = |whole: &[bool]| completeness(&period(whole, None, Vec::new()), &"A".into());
+        assert_eq!(of(&[true; 2]), "seen whole by every run");
+        assert_eq!(of(&[true, false, true]), "not seen whole by 1 run");
+        let mut period = period(&[true; 3], None, Vec::new());
+        period.runs[1].seen.clear();
+        assert_eq!(completeness(&period, &"A".into()), "seen whole by 2 runs, and 1 did not look");
+        assert_eq!(completeness(&period, &"B".into()), "no run looked at it");
+    }
+}

@@ -1,0 +1,195 @@
+//! What a clone remembers, what it lacks, what its origin became, and what a run goes on with.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use slm::host::git::Locker;
+use slm::model::catalog::LockerSettings;
+
+use crate::tampers::{Made, all, forget_appended, rebuild};
+use crate::verify::{At, BRANCH, DAY, at, commits, evidence, git, ledger, record, repo, run_of, slm, verified, vkey};
+
+#[test]
+fn a_clone_remembers_what_it_saw_and_a_forced_push_is_found_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let bare = folder.path().join("locker.git");
+    git(folder.path(), &["init", "-q", "--bare", "locker.git"]);
+    let url = format!("file://{}", bare.display());
+    let writer = repo();
+    (0..3).for_each(|number| drop(record(writer.path(), number, Some(&url), ledger(Some(1), None))));
+    let auditor = folder.path().join("auditor");
+    git(folder.path(), &["clone", "-q", "--no-checkout", &url, "auditor"]);
+    verified(&auditor).exits(0);
+    let seen = git(&auditor, &["show", "origin/slm/evidence:log/checkpoint"]) + "\n";
+    std::fs::write(folder.path().join("seen"), seen).unwrap();
+
+    let tip = git(writer.path(), &["rev-parse", "slm/evidence~1"]);
+    git(writer.path(), &["update-ref", BRANCH, &tip]);
+    git(writer.path(), &["push", "-q", "--force", &url, "slm/evidence"]);
+    git(&auditor, &["fetch", "-q", "--force", "origin", "+refs/heads/*:refs/remotes/origin/*"]);
+    verified(&auditor).exits(7).says("error[slm::evidence-truncated]: the log has ");
+    let fresh = folder.path().join("fresh");
+    git(folder.path(), &["clone", "-q", "--no-checkout", &url, "fresh"]);
+    verified(&fresh).exits(0).says("2 commits");
+    slm(&fresh, &["--key", &vkey(1), "--no-memory", "--checkpoint", "../seen"]).exits(7).says("slm::evidence-truncated");
+}
+
+#[test]
+fn a_clone_that_has_not_everything_contradicts_nothing_and_says_what_brings_the_rest() {
+    let source = evidence();
+    git(source.path(), &["config", "uploadpack.allowFilter", "true"]);
+    let url = format!("file://{}", source.path().display());
+    let folder = tempfile::tempdir().unwrap();
+    for (name, filter, says, fetch) in [
+        ("one", &["--depth", "1"][..], "it is shallow, and begins 1 commit before the newest", &["fetch", "-q", "--unshallow"][..]),
+        ("two", &["--depth", "2"], "it is shallow, and begins 2 commits before the newest", &["fetch", "-q", "--unshallow"]),
+        ("blobs", &["--filter=blob:none"], "it was made with a filter", &["fetch", "-q", "--refetch", "--no-filter"]),
+        ("trees", &["--filter=tree:0"], "it was made with a filter", &["fetch", "-q", "--refetch", "--no-filter"]),
+        ("large", &["--filter=blob:limit=4k"], "it was made with a filter", &["fetch", "-q", "--refetch", "--no-filter"]),
+    ] {
+        let clone = [&["clone", "-q", "--no-checkout", "-b", "slm/evidence"], filter, &[&url, name]].concat();
+        git(folder.path(), &clone);
+        let at = folder.path().join(name);
+        let said = verified(&at);
+        assert_eq!((said.code, said.out.as_str()), (3, ""), "{name}: {}", said.err);
+        let told = format!("could not follow the evidence in a clone that has not all of it: {says}");
+        let command = format!("`git {}`", fetch.join(" ").replace(" -q", ""));
+        assert!(said.err.contains(&told) && said.err.contains(&command), "{name}: {}", said.err);
+        git(&at, fetch);
+        verified(&at).exits(0).says("5 commits");
+    }
+    // Shallow, and none of it below the evidence; and with a filter, but damaged all the same.
+    let whole = folder.path().join("two");
+    std::fs::write(whole.join(".git/shallow"), format!("{}\n", commits(source.path())[0])).unwrap();
+    verified(&whole).exits(0).says("5 commits");
+    let mut history = all(&commits(source.path()));
+    history[4] = Made::of(&commits(source.path())[4]).with("decisions/ROT-01.jsonl", Some("{}\n"));
+    rebuild(source.path(), history);
+    git(folder.path(), &["clone", "-q", "--no-checkout", "-b", "slm/evidence", "--filter=blob:limit=1g", &url, "edited"]);
+    verified(&folder.path().join("edited")).exits(7).says("error[slm::evidence-edited]");
+}
+
+#[test]
+fn the_branch_of_a_clone_hides_nothing_of_what_became_of_that_of_its_origin() {
+    let source = evidence();
+    let all = commits(source.path());
+    let url = format!("file://{}", source.path().display());
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("clone");
+    git(folder.path(), &["clone", "-q", "--no-checkout", "-b", "slm/evidence", &url, "clone"]);
+    let forced = |to: &str| {
+        git(source.path(), &["update-ref", BRANCH, to]);
+        git(&at, &["fetch", "-q", "--force", "origin", "+refs/heads/*:refs/remotes/origin/*"]);
+    };
+    // Before anything was verified here, either may be the one that is right.
+    forced(&all[2]);
+    let fresh = slm(&at, &["--key", &vkey(1), "--no-memory"]).exits(0).says("5 commits");
+    fresh.says("note        looked at is the branch here, which is 2 commits ahead of that of `origin`: not pushed yet, or taken away there");
+    forced(&all[4]);
+    verified(&at).exits(0).says("5 commits");
+    forced(&all[2]);
+    let said = verified(&at).exits(7);
+    said.says("error[slm::evidence-truncated]: the log has 217 entries at `origin`, and had 361 when it was seen at ");
+    // What origin has more is looked at.
+    forced(&all[4]);
+    git(&at, &["update-ref", BRANCH, &all[1]]);
+    verified(&at).exits(0).says("5 commits");
+    verified(&at).says("note        looked at is the branch of `origin`, which is 3 commits ahead of the one here");
+    // Another history at origin, each commit of it sound.
+    git(&at, &["update-ref", BRANCH, &all[4]]);
+    git(source.path(), &["update-ref", BRANCH, &all[2]]);
+    forget_appended(source.path());
+    let other = record(source.path(), 5, None, ledger(Some(1), None));
+    forced(&other);
+    let said = verified(&at).exits(7);
+    said.says("error[slm::evidence-forked]: the branch here and that of `origin` are two histories, with 2 commits only here and 1 commit only there");
+}
+
+#[test]
+fn a_run_that_was_not_pushed_yet_may_be_made_anew_and_is_not_what_is_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let bare = folder.path().join("locker.git");
+    git(folder.path(), &["init", "-q", "--bare", "locker.git"]);
+    let url = format!("file://{}", bare.display());
+    let (here, there) = (repo(), repo());
+    (0..2).for_each(|number| drop(record(here.path(), number, Some(&url), ledger(Some(1), None))));
+    let away = folder.path().join("away.git");
+    std::fs::rename(&bare, &away).unwrap();
+    assert!(std::panic::catch_unwind(|| record(here.path(), 2, Some(&url), ledger(Some(1), None))).is_err(), "it cannot be pushed");
+    verified(here.path()).exits(0).says("3 commits");
+    std::fs::rename(&away, &bare).unwrap();
+    record(there.path(), 3, Some(&url), ledger(Some(1), None));
+    record(here.path(), 4, Some(&url), ledger(Some(1), None));
+    verified(here.path()).exits(0).says("5 commits").says("goes on     from 1 checkpoint seen before");
+}
+
+/// A repository with a remote and a clone of that, in one folder: where it is, its address, and who writes.
+fn with_remote() -> (tempfile::TempDir, String, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    git(folder.path(), &["init", "-q", "--bare", "locker.git"]);
+    let url = format!("file://{}", folder.path().join("locker.git").display());
+    (folder, url, repo())
+}
+
+fn refused(repo: &Path, number: usize, remote: Option<&str>) -> String {
+    let settings = LockerSettings { remote: remote.map(str::to_owned), ..LockerSettings::default() };
+    let locker = || Locker::open(repo, &settings, None).unwrap().logged(ledger(Some(1), None), Arc::new(At(99_999)));
+    let before = git(repo, &["rev-parse", BRANCH]);
+    let asked = locker().continues().unwrap_err();
+    let files = BTreeMap::from([(format!("runs/{DAY}/{}.json", run_of(number)), b"{}\n".to_vec())]);
+    let appended = locker().append(|_| files.clone(), "run", at(99_999)).unwrap_err();
+    assert_eq!((asked.operation.as_str(), &asked.cause), (slm::host::locker::GOES_ON, &appended.cause));
+    assert_eq!(git(repo, &["rev-parse", BRANCH]), before, "nothing was appended");
+    asked.cause
+}
+
+#[test]
+fn what_was_set_back_or_rewritten_is_not_signed_anew_by_the_next_run() {
+    // A branch that is only here.
+    let alone = evidence();
+    let all = commits(alone.path());
+    git(alone.path(), &["update-ref", BRANCH, &all[3]]);
+    let said = refused(alone.path(), 5, None);
+    assert!(
+        said.starts_with("the log has 289 entries, and had 361 when it was seen here before; `slm verify` says more"),
+        "{said}"
+    );
+    assert!(said.contains("`git update-ref -d refs/slm/appended/slm/evidence` forgets what was seen"), "{said}");
+    git(alone.path(), &["update-ref", "-d", BRANCH]);
+    git(alone.path(), &["update-ref", BRANCH, &all[4]]);
+    record(alone.path(), 5, None, ledger(Some(1), None));
+
+    // One that others write as well: what was pushed or verified here is in it, or it is another.
+    for by in ["refs/slm/pushed/slm/evidence", "refs/slm/verified/slm/evidence"] {
+        let (folder, url, here) = with_remote();
+        (0..3).for_each(|number| drop(record(here.path(), number, Some(&url), ledger(Some(1), None))));
+        verified(here.path()).exits(0);
+        for name in ["refs/slm/pushed/slm/evidence", "refs/slm/verified/slm/evidence"] {
+            if name != by {
+                git(here.path(), &["update-ref", "-d", name]);
+            }
+        }
+        let (bare, there) = (folder.path().join("locker.git"), repo());
+        let first = git(&bare, &["rev-list", "--reverse", BRANCH]).lines().next().unwrap().to_owned();
+        git(&bare, &["update-ref", BRANCH, &first]);
+        (4..6).for_each(|number| drop(record(there.path(), number, Some(&url), ledger(Some(1), None))));
+        let said = refused(here.path(), 6, Some(&url));
+        assert!(said.starts_with("the log is not the one whose 217 entries were seen here before") && said.contains(by), "{said}");
+        git(here.path(), &["update-ref", "-d", by]);
+        record(here.path(), 6, Some(&url), ledger(Some(1), None));
+    }
+
+    // Only set back, the remote gets again what was taken away.
+    let (folder, url, here) = with_remote();
+    (0..3).for_each(|number| drop(record(here.path(), number, Some(&url), ledger(Some(1), None))));
+    let bare = folder.path().join("locker.git");
+    git(&bare, &["update-ref", BRANCH, &format!("{BRANCH}~2")]);
+    record(here.path(), 3, Some(&url), ledger(Some(1), None));
+    assert_eq!(git(&bare, &["rev-list", "--count", BRANCH]), "4");
+    // A fresh clone of a writer knows of nothing: it goes on with what is there.
+    git(&bare, &["update-ref", BRANCH, &format!("{BRANCH}~2")]);
+    let fresh = repo();
+    record(fresh.path(), 4, Some(&url), ledger(Some(1), None));
+    assert_eq!(git(&bare, &["rev-list", "--count", BRANCH]), "3");
+}
