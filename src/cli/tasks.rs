@@ -1,7 +1,9 @@
 //! Keeps an issue open for each thing that only a person can do, once a run is recorded. Whatever becomes of that, the run is recorded.
 
 use super::notify::Notified;
-use super::{Exit, Global, Trouble, pipeline, wire};
+use super::{Global, Trouble, pipeline, wire};
+use crate::model::assessment::Gap;
+use crate::model::catalog::{Catalog, ControlKind};
 use crate::model::notify::IssuesSettings;
 use crate::model::outcome::Outcome;
 use crate::report::tasks::{Task, mark, tasks};
@@ -30,14 +32,24 @@ fn keep(
         wire::Reach { catalog: &session.catalog, root: &global.root, access: wire::Access::Read, sessions: &session.sessions };
     let issues = pipeline::block_on(wire::issues(&reach, settings))??;
     let wanted = tasks(&session.plan(after, &[])?, outcomes, &settings.environment);
-    let done = reconcile(&issues, &settings.environment, wanted, after)?;
+    let done = reconcile(&issues, &settings.environment, wanted, (&session.catalog, after))?;
     Ok(usize::try_from(done.opened + done.edited + done.closed)?)
 }
 
-/// Has the open issues of `environment` be those `wanted`. What was not seen may still be to be done, so that nothing is closed then.
-pub(super) fn reconcile(issues: &Issues, environment: &str, wanted: Vec<Task>, seen: &pipeline::Judged) -> Result<Done, Trouble> {
+/// Has the open issues of `environment` be those `wanted`. What was not seen may still be to be done, so that nothing is closed then; a control
+/// that waits for a collector, or for a signature, makes no issue and keeps none open.
+pub(super) fn reconcile(
+    issues: &Issues,
+    environment: &str,
+    wanted: Vec<Task>,
+    (catalog, seen): (&Catalog, &pipeline::Judged),
+) -> Result<Done, Trouble> {
     let wanted: Vec<Wanted> =
         wanted.into_iter().map(|task| Wanted { marker: task.marker, title: task.title, body: task.body }).collect();
-    let closes = !pipeline::exits(seen).contains(&Exit::Incomplete);
+    let waits = |gap: &Gap| {
+        let control = catalog.controls.get(&gap.control);
+        control.is_some_and(|control| control.needs.is_some() || control.kind == ControlKind::Attestation)
+    };
+    let closes = seen.snapshot.is_whole() && seen.assessment.gaps.iter().all(waits);
     Ok(pipeline::block_on(issues.reconcile(&mark(environment), &wanted, closes))??)
 }

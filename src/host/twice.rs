@@ -132,7 +132,9 @@ mod tests {
         Repository::init_bare(folder.path()).unwrap();
         for files in packs {
             let mut pack = Pack::default();
-            files.iter().for_each(|text| drop(pack.add(Kind::Blob, text.as_bytes()).unwrap()));
+            for text in *files {
+                pack.add(Kind::Blob, text.as_bytes()).unwrap();
+            }
             pack.write(&folder.path().join("objects/pack")).unwrap();
         }
         folder

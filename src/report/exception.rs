@@ -53,8 +53,8 @@ pub fn sentence(one: &Standing, finding: Finding, now: Timestamp) -> String {
 #[must_use]
 pub fn seen(approval: &Approval) -> String {
     match approval {
-        Approval::NotSeen => " by its file (not seen)".to_owned(),
-        Approval::Nobody => " by its file (seen: nobody but its author)".to_owned(),
+        Approval::NotSeen => " as its file says (not seen)".to_owned(),
+        Approval::Nobody => " as its file says (seen: nobody but its author)".to_owned(),
         Approval::By(who) => format!(" (seen: {who})"),
     }
 }

@@ -107,7 +107,7 @@ fn an_exception_is_told_as_it_was_in_force_with_every_approval_that_runs_saw() {
         world.slm(&["apply", "--auto-approve"]).says("Recorded as ");
     };
     approved(7_200);
-    world.slm(&["status"]).says("exception slow: lifts ROT-02").says("approved by grace by its file (not seen), ");
+    world.slm(&["status"]).says("exception slow: lifts ROT-02").says("approved by grace as its file says (not seen), ");
     approved(3_600);
     let told = "Exception slow was approved 2 times, and its file does not say so; write the times before into `earlier`.";
     world.slm(&["status"]).says(told);

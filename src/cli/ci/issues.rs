@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let wanted = tasks(&plan, &outcomes, environment);
     let left = !wanted.is_empty();
     let issues = args.job.issues()?;
-    let done = reconcile(&issues, environment, wanted, &judged)?;
+    let done = reconcile(&issues, environment, wanted, (&session.catalog, &judged))?;
     let Done { opened, edited, closed, kept } = done;
     let requests = issues.requests();
     args.job.summarise(&markdown(&plan)?)?;

@@ -327,8 +327,8 @@ fn what_people_state_is_manual_until_it_is_signed_and_no_gap() {
     });
     for line in [
         "  soc2:A1.3 t  stated by people: VEN-01 (manual, not signed)",
-        "  soc2:A1.4 t  stated by people: VEN-01 (signed for 2026-01-01/2026-03-31 by bo)",
-        "  soc2:CC1.1 t  signed for 2026-01-01/2026-03-31 by bo",
+        "  soc2:A1.4 t  stated by people: VEN-01 (signed for 2026-01-01/2026-03-31 by bo as its file says (not seen))",
+        "  soc2:CC1.1 t  signed for 2026-01-01/2026-03-31 by bo as its file says (not seen)",
         "  soc2:CC1.2 t  manual, not signed",
         "  soc2:CC1.3 t  GAP; waits for a collector: NET-01",
         "  soc2:CC1.4 t  GAP; declared no more: OLD-01",
