@@ -23,42 +23,49 @@ fn any_shape_with_one_run_and_reads_that_are_behind() {
     }
 }
 
+/// A test; of a `large` search, one on demand.
+macro_rules! search {
+    (small $name:ident $body:block) => {
+        #[test]
+        fn $name() $body
+    };
+    (large $name:ident $body:block) => {
+        #[test]
+        #[ignore = "takes minutes; `scripts/figures explore` runs it"]
+        fn $name() $body
+    };
+}
+
 /// Two runs and three of each shape, in tests of their own.
 macro_rules! several_runs {
-    ($($(#[$large:meta])? $name:ident: $capabilities:ident,)*) => {$(
+    ($($name:ident: $capabilities:ident, two $two:ident, three $three:ident;)*) => {$(
         mod $name {
             use super::super::{$capabilities, holds, scenario};
 
-            #[test]
-            $(#[$large])?
-            fn two_runs_and_a_read_that_is_behind() {
+            search!($two two_runs_and_a_read_that_is_behind {
                 holds(concat!(stringify!($name), ", reads behind, 2 runs, 1 fault"), &super::behind(scenario($capabilities, 2, 1)));
-            }
+            });
 
-            #[test]
-            #[ignore = "takes minutes; `scripts/figures explore` runs it"]
-            fn three_runs_and_a_fault() {
+            search!($three three_runs_and_a_fault {
                 holds(concat!(stringify!($name), ", 3 runs, 1 fault"), &scenario($capabilities, 3, 1));
-            }
+            });
         }
     )*};
 }
 
 several_runs! {
-    #[ignore = "takes minutes; `scripts/figures explore` runs it"]
-    server_issued: SERVER,
-    #[ignore = "takes minutes; `scripts/figures explore` runs it"]
-    rereadable: REREAD,
-    #[ignore = "takes minutes; `scripts/figures explore` runs it"]
-    client_chosen: CLIENT,
-    #[ignore = "takes minutes; `scripts/figures explore` runs it"]
-    delete_only: DELETE_ONLY,
-    #[ignore = "takes minutes; `scripts/figures explore` runs it"]
-    logins_in_turn: IN_TURN,
-    #[ignore = "takes minutes; `scripts/figures explore` runs it"]
-    two_passwords: TWO_PASSWORDS,
-    in_place: SINGLE,
-    unvalidated: UNVALIDATED,
+    server_issued: SERVER, two large, three large;
+    server_issued_never_disabled: SERVER_NO_PAUSE, two large, three large;
+    rereadable: REREAD, two large, three large;
+    rereadable_never_disabled: REREAD_NO_PAUSE, two large, three large;
+    client_chosen: CLIENT, two large, three large;
+    delete_only: DELETE_ONLY, two large, three large;
+    disable_only: DISABLE_ONLY, two large, three large;
+    logins_in_turn: IN_TURN, two large, three large;
+    two_passwords: TWO_PASSWORDS, two large, three large;
+    in_place: SINGLE, two small, three large;
+    of_several_values: STAGED, two small, three large;
+    unvalidated: UNVALIDATED, two small, three small;
 }
 
 /// The other way round than in every other search: the clock of the target is ahead of ours, and that of the store behind.

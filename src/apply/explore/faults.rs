@@ -461,7 +461,9 @@ fn picture(scenario: &Scenario, state: &State) -> String {
     let active = state.keys.values().filter(|key| key.active).count();
     let noted = |what: &&str| current.is_some_and(|id| state.registers.contains_key(&names::mark(&secret(), id, what)));
     let noted: Vec<_> = ["refused", "done"].into_iter().filter(noted).collect();
-    format!("works {works}, adopted {adopted}, {active} of {} let in, noted {noted:?}", state.keys.len())
+    // What can only be disabled stays, one more with each attempt that was rejected.
+    let there = state.keys.values().filter(|key| key.active || scenario.setup.capabilities.delete).count();
+    format!("works {works}, adopted {adopted}, {active} of {there} let in, noted {noted:?}")
 }
 
 /// Single faults after which a consumer, or the version in force, is without a working credential.

@@ -3,8 +3,8 @@
 
 use super::search::Scenario;
 use super::{
-    CLIENT, DELETE_ONLY, IN_TURN, REREAD, SERVER, SHAPES, SINGLE, STAGED, TWO_PASSWORDS, canary, first, holds, nameless, picky,
-    roomy, scenario,
+    CLIENT, DELETE_ONLY, IN_TURN, REREAD, SERVER, SHAPES, SINGLE, TWO_PASSWORDS, canary, first, holds, nameless, picky, roomy,
+    scenario,
 };
 use crate::world::Overlap;
 
@@ -13,7 +13,6 @@ fn a_first_value_is_let_in_and_tried_before_it_is_in_force_one_run_three_faults(
     for (name, capabilities) in SHAPES {
         holds(&format!("{name}, no value yet, 1 run, 3 faults"), &first(scenario(capabilities, 1, 3)));
     }
-    holds("of several values, no value yet, 1 run, 2 faults", &first(scenario(STAGED, 1, 2)));
 }
 
 #[test]

@@ -84,9 +84,10 @@ impl State {
         Ok(())
     }
 
-    /// Ends one of two passwords; the other one stays.
+    /// Ends one of two passwords; the other one stays. An account that was made for a first value has an old password that is no version's.
     pub fn discard(&mut self, key: u8, change: KeyChange) -> Result<(), WorldError> {
-        if change != KeyChange::Delete || (self.first == key && self.keys.len() == 1) {
+        let only = self.first == key && self.keys.len() == 1 && self.current.is_some();
+        if change != KeyChange::Delete || only {
             return Err(refusal(ErrorClass::Permanent));
         }
         if self.keys.remove(&key).is_some() {

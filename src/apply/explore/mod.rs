@@ -6,6 +6,8 @@
 
 mod ablations;
 mod behind;
+mod declared;
+mod every;
 mod faults;
 mod first;
 mod logins;
@@ -14,6 +16,7 @@ mod pairs;
 mod readers;
 mod rig;
 mod search;
+mod shapes;
 mod state;
 mod stop;
 mod sweeps;
@@ -21,42 +24,13 @@ mod together;
 mod world;
 
 use search::{Found, Scenario, search};
+use shapes::{
+    CLIENT, DELETE_ONLY, DISABLE_ONLY, IN_TURN, REREAD, REREAD_NO_PAUSE, SERVER, SERVER_NO_PAUSE, SHAPES, SINGLE, STAGED,
+    TWO_PASSWORDS, UNVALIDATED,
+};
 use state::{Begins, Setup};
 
-use crate::model::rotator::{IamAccessKey, MysqlAccount};
-use crate::world::{Capabilities, Issuer, Overlap};
-
-/// An access key: issued by the server, two at once.
-const SERVER: Capabilities = IamAccessKey::CAPABILITIES;
-/// As [`SERVER`], and what was issued can be read again.
-const REREAD: Capabilities = Capabilities { reread: true, ..SERVER };
-/// A key pair of ours, let in beside the old one.
-const CLIENT: Capabilities = Capabilities { issuer: Issuer::Client, ..SERVER };
-/// A deploy key: cannot be disabled, only deleted.
-const DELETE_ONLY: Capabilities = Capabilities { disable: false, ..CLIENT };
-/// A password replaced in place.
-const SINGLE: Capabilities =
-    Capabilities { issuer: Issuer::Client, overlap: Overlap::Single, disable: false, delete: false, ..SERVER };
-/// Two logins of a database, of which each gets every other value.
-const IN_TURN: Capabilities = Capabilities::IN_TURN;
-/// Two passwords of one login.
-const TWO_PASSWORDS: Capabilities = MysqlAccount::DUAL;
-/// A set of keys: each value is made from the one before, and nobody validates it.
-const STAGED: Capabilities = Capabilities { follows: true, ..Capabilities::UNVALIDATED };
-/// Nobody validates it.
-const UNVALIDATED: Capabilities = Capabilities::UNVALIDATED;
-
-/// Every shape that a kind declares.
-const SHAPES: [(&str, Capabilities); 8] = [
-    ("server-issued", SERVER),
-    ("re-readable", REREAD),
-    ("client-chosen", CLIENT),
-    ("delete only", DELETE_ONLY),
-    ("logins in turn", IN_TURN),
-    ("two passwords", TWO_PASSWORDS),
-    ("in place", SINGLE),
-    ("unvalidated", UNVALIDATED),
-];
+use crate::world::{Capabilities, Overlap};
 
 /// Ticks between the clocks of the store and the target, and as many again between each and ours.
 const SKEW: i64 = 1_000;
@@ -139,9 +113,9 @@ fn explored(name: &str, scenario: &Scenario) -> Found {
     let begun = std::time::Instant::now();
     let found = search(scenario);
     let (seconds, wrong) = (begun.elapsed().as_secs_f64(), usize::from(found.violation.is_some()));
-    let Found { states, transitions, goals, stuck, .. } = &found;
+    let Found { states, transitions, goals, asking, stuck, .. } = &found;
     println!(
-        "explored {states} states, {transitions} steps, {goals} goals, {wrong} violations, {stuck} stuck, {seconds:.1} s: {name}"
+        "explored {states} states, {transitions} steps, {goals} goals, {asking} asking, {wrong} violations, {stuck} stuck, {seconds:.1} s: {name}"
     );
     found
 }
@@ -207,6 +181,19 @@ fn rereadable_two_runs_two_faults() {
 }
 
 #[test]
+fn server_issued_and_never_disabled_one_run_three_faults() {
+    holds("server-issued, never disabled, 1 run, 3 faults", &scenario(SERVER_NO_PAUSE, 1, 3));
+    holds("server-issued, never disabled, canary refuses once, 1 run, 1 fault", &canary(SERVER_NO_PAUSE, 1, 1));
+    holds("re-readable, never disabled, 1 run, 3 faults", &scenario(REREAD_NO_PAUSE, 1, 3));
+}
+
+#[test]
+fn server_issued_and_never_disabled_two_runs_two_faults() {
+    holds("server-issued, never disabled, 2 runs, 2 faults", &scenario(SERVER_NO_PAUSE, 2, 2));
+    holds("re-readable, never disabled, 2 runs, 2 faults", &scenario(REREAD_NO_PAUSE, 2, 2));
+}
+
+#[test]
 fn client_chosen_two_runs_two_faults() {
     holds("client-chosen, 1 run, 3 faults", &scenario(CLIENT, 1, 3));
     holds("client-chosen, 2 runs, 2 faults", &scenario(CLIENT, 2, 2));
@@ -218,6 +205,13 @@ fn client_chosen_rolled_back_or_only_deleted() {
     holds("client-chosen, roll-back, 2 runs", &rollback(CLIENT, 2, 0));
     holds("client-chosen, delete only, 1 run, 3 faults", &scenario(DELETE_ONLY, 1, 3));
     holds("client-chosen, delete only, 2 runs, 2 faults", &scenario(DELETE_ONLY, 2, 2));
+}
+
+#[test]
+fn client_chosen_and_never_deleted_two_runs_two_faults() {
+    holds("client-chosen, disable only, 1 run, 3 faults", &scenario(DISABLE_ONLY, 1, 3));
+    holds("client-chosen, disable only, 2 runs, 2 faults", &scenario(DISABLE_ONLY, 2, 2));
+    holds("client-chosen, disable only, canary refuses once, 1 run, 1 fault", &canary(DISABLE_ONLY, 1, 1));
 }
 
 #[test]
@@ -249,6 +243,8 @@ fn of_several_values_no_consumer_has_one_that_is_not_next_to_the_one_in_force() 
     holds("of several values, two in a row, 2 consumers, 1 run, 1 fault", &two);
     holds("of several values, two in a row, 1 run, 2 faults", &twice(1, 2));
     holds("of several values, two in a row, 2 runs", &twice(2, 0));
+    holds("of several values, 1 run, 3 faults", &scenario(STAGED, 1, 3));
+    holds("of several values, 2 runs, 2 faults", &scenario(STAGED, 2, 2));
     holds("of several values, roll-back, 1 run, 2 faults", &rollback(STAGED, 1, 2));
     holds("of several values, canary refuses once, 1 run, 1 fault", &canary(STAGED, 1, 1));
 }

@@ -299,8 +299,16 @@ impl Rig {
         let mut next = node.copy();
         next.state.whims -= 1;
         match self.scenario.setup.ablation {
-            Some(Ablation::LabelMove) => next.state.previous = next.state.current.replace(old),
+            Some(Ablation::LabelMove) => {
+                let decided = next.state.registers.entry(fate).or_insert_with(|| "rollback".to_owned());
+                if decided != "rollback" {
+                    return None;
+                }
+                next.state.undone.insert(generation.clone());
+                next.state.previous = next.state.current.replace(old);
+            }
             Some(Ablation::NoFate) => {
+                next.state.undone.insert(generation.clone());
                 let back = names::rollback(&secret(), generation);
                 let value = next.state.values[&old].clone();
                 next.state.values.insert(back.clone(), value);

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::node::{Node, Run};
 use super::rig::Rig;
-use super::state::{Setup, number};
+use super::state::{Setup, State, number};
 
 /// What is searched, and how far.
 #[derive(Clone, Debug)]
@@ -41,9 +41,13 @@ pub struct Found {
     pub taken: usize,
     /// The first violation, with the shortest way to it.
     pub violation: Option<(String, Vec<String>)>,
-    /// States from which the goal cannot be reached without further faults, and the way to one.
+    /// States from which the goal cannot be reached without further faults, and in which every attempt is used up, so that a person is
+    /// asked as it should be.
+    pub asking: usize,
+    /// Any other state from which the goal cannot be reached without further faults, the way to one, and how it stands there.
     pub stuck: usize,
     pub stuck_way: Vec<String>,
+    pub stuck_at: Option<State>,
 }
 
 /// Searches `scenario` to the end, or to its first violation.
@@ -54,20 +58,19 @@ pub fn search(scenario: &Scenario) -> Found {
     let mut seen: HashMap<u128, u32> = HashMap::from([(first.key(&scenario.setup), 0)]);
     let mut from: Vec<(u32, u16)> = vec![(0, 0)];
     let mut back: Vec<(u32, u32)> = Vec::new();
-    let mut goals = Vec::new();
+    let (mut goals, mut asking) = (Vec::new(), Vec::new());
     let mut queue = VecDeque::from([(0_u32, first.copy())]);
     let mut found = Found::default();
     while let Some((at, node)) = queue.pop_front() {
         if let Some(what) = node.state.violation(&scenario.setup, scenario.leak) {
-            found.violation = Some((what, way(&rig, &first, &from, at)));
+            found.violation = Some((what, way(&rig, &first, &from, at).0));
             break;
         }
         if node.state.is_goal(&scenario.setup, scenario.wanted) && node.runs.iter().all(|run| matches!(run, Run::Off)) {
             goals.push(at);
-            found.goals += 1;
-        } else if node.state.is_asking() {
-            goals.push(at);
         }
+        // States leave the queue in the order of their numbers.
+        asking.push(node.state.is_asking(&scenario.setup));
         found.taken += usize::from(node.state.is_taken(&scenario.setup));
         for (index, (next, _, fault)) in rig.next(&node).into_iter().enumerate() {
             found.transitions += 1;
@@ -82,17 +85,21 @@ pub fn search(scenario: &Scenario) -> Found {
             }
         }
     }
-    found.states = from.len();
+    (found.states, found.goals) = (from.len(), goals.len());
     if found.violation.is_none() {
-        let stuck = stuck(from.len(), back, &goals);
-        found.stuck = stuck.len();
-        found.stuck_way = stuck.first().map(|at| way(&rig, &first, &from, *at)).unwrap_or_default();
+        let (asked, stuck): (Vec<u32>, Vec<u32>) =
+            unfinished(from.len(), back, &goals).into_iter().partition(|at| asking[*at as usize]);
+        (found.asking, found.stuck) = (asked.len(), stuck.len());
+        if let Some(at) = stuck.first() {
+            let (names, state) = way(&rig, &first, &from, *at);
+            (found.stuck_way, found.stuck_at) = (names, Some(state));
+        }
     }
     found
 }
 
 /// States from which no goal can be reached along `back`.
-fn stuck(states: usize, mut back: Vec<(u32, u32)>, goals: &[u32]) -> Vec<u32> {
+fn unfinished(states: usize, mut back: Vec<(u32, u32)>, goals: &[u32]) -> Vec<u32> {
     back.sort_unstable();
     let mut good = vec![false; states];
     let mut open = goals.to_vec();
@@ -108,8 +115,8 @@ fn stuck(states: usize, mut back: Vec<(u32, u32)>, goals: &[u32]) -> Vec<u32> {
     (0..u32::try_from(states).unwrap()).filter(|at| !good[*at as usize]).collect()
 }
 
-/// The names of the steps that lead from `first` to state `at`.
-fn way(rig: &Rig, first: &Node, from: &[(u32, u16)], mut at: u32) -> Vec<String> {
+/// The names of the steps that lead from `first` to state `at`, and how it stands there.
+fn way(rig: &Rig, first: &Node, from: &[(u32, u16)], mut at: u32) -> (Vec<String>, State) {
     let mut indexes = Vec::new();
     while at != 0 {
         let (before, index) = from[at as usize];
@@ -130,5 +137,5 @@ fn way(rig: &Rig, first: &Node, from: &[(u32, u16)], mut at: u32) -> Vec<String>
     let registers: Vec<_> = node.state.registers.iter().map(|(name, text)| format!("{}={text}", &name.as_str()[..7])).collect();
     names.extend(rig.then(&node));
     names.push(format!("end: current {:?} keys {keys:?} consumers {consumers:?} {registers:?}", current));
-    names
+    (names, node.state)
 }

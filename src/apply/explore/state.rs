@@ -8,7 +8,7 @@ use crate::model::catalog::SecretRef;
 use crate::model::id::{RegisterName, VersionId};
 use crate::model::names;
 use crate::model::time::Timestamp;
-use crate::world::{Capabilities, Overlap};
+use crate::world::{Capabilities, Issuer, Overlap};
 
 /// Seconds of a tick: one lease, so that a tick ends the lease of every run under way.
 pub const TICK: i64 = 60;
@@ -73,6 +73,8 @@ pub enum Ablation {
     Unsettled,
     /// A version can be written twice, as one with the label `AWSPENDING` can on moto.
     Overwrite,
+    /// What is kept gets a name of its own when another value has the one that was asked for: no request has a name that others share.
+    NoToken,
     /// What is kept has the label `AWSPENDING`, and a rotation that AWS begins takes the label away from it.
     Pending,
     /// Instants of the target are told by the clock of the store.
@@ -146,6 +148,10 @@ pub struct State {
     pub depth: u8,
     /// Versions about which a rejection was written down.
     pub rejected: BTreeSet<VersionId>,
+    /// Versions that the canary would not take; told, and of no influence.
+    pub refused: BTreeSet<VersionId>,
+    /// Versions that were in force and that a person rolled back.
+    pub undone: BTreeSet<VersionId>,
     /// Times the canary may still refuse, and the operator may still roll back.
     pub whims: u8,
 }
@@ -270,7 +276,11 @@ impl State {
         }
         let Some(current) = self.current.as_ref() else { return self.stranded(setup).filter(|_| !leak) };
         if self.rejected.contains(current) {
-            return Some("I7: what was rejected was promoted".to_owned());
+            let whose = if self.refused.contains(current) { ", which the canary refused," } else { "" };
+            return Some(format!("I7: version {current}{whose} was rejected and is in force"));
+        }
+        if self.undone.contains(current) {
+            return Some(format!("I10: version {current}, which a person rolled back, is in force again"));
         }
         if setup.capabilities.overlap == Overlap::Single {
             let pending = (0..ATTEMPTS).map(|n| names::slot(&secret(), Some(current), n));
@@ -289,9 +299,10 @@ impl State {
     }
 
     fn stranded(&self, setup: &Setup) -> Option<String> {
-        let stranded =
-            self.consumers.iter().position(|[_, running]| running.version.is_some() && !self.lets_in(setup, &running.value));
-        stranded.map(|n| format!("I1: consumer {n} runs a version that does not work"))
+        self.consumers.iter().enumerate().find_map(|(n, [_, running])| {
+            let version = running.version.as_ref().filter(|_| !self.lets_in(setup, &running.value))?;
+            Some(format!("I1: consumer {n} runs version {version}, which does not work"))
+        })
     }
 
     /// A consumer whose value is neither the one in force, nor the one before, nor, for a canary, the one after: where a rotation takes
@@ -320,9 +331,19 @@ impl State {
         self.works(setup, current) && adopted && settled && (!validated || (alone && one && noted))
     }
 
-    /// True when a person is asked, as it should be: every attempt at the current generation is closed or rejected.
-    pub fn is_asking(&self) -> bool {
-        self.is_spent()
+    /// True when a person is asked, as it should be, or will be: every attempt at the current generation is closed or rejected, or all
+    /// but one are and what was made for that one was lost, so that it is closed next.
+    pub fn is_asking(&self, setup: &Setup) -> bool {
+        match (0..ATTEMPTS).filter(|n| !self.is_spent(*n)).count() {
+            0 => true,
+            1 if setup.capabilities.issuer == Issuer::Server => self.keys.values().any(|key| !key.foreign && self.is_lost(key)),
+            _ => false,
+        }
+    }
+
+    /// True when no version has the value of `key`.
+    pub fn is_lost(&self, key: &KeyState) -> bool {
+        self.values.values().all(|value| number(value) != Some(key.number))
     }
 
     /// True when it was decided that a value comes back, and another has its login.
@@ -332,14 +353,11 @@ impl State {
         back && self.previous.as_ref().is_some_and(|previous| !self.exists(setup, previous))
     }
 
-    fn is_spent(&self) -> bool {
-        let spent = |n: u8| {
-            let id = names::slot(&secret(), self.current.as_ref(), n);
-            let rejected = self.registers.get(&names::verdict(&secret(), self.current.as_ref(), n));
-            self.values.get(&id).is_some_and(|value| number(value).is_none())
-                || rejected.is_some_and(|text| text.starts_with("reject"))
-        };
-        (0..ATTEMPTS).all(spent)
+    /// True when attempt `n` is closed or rejected.
+    fn is_spent(&self, n: u8) -> bool {
+        let id = names::slot(&secret(), self.current.as_ref(), n);
+        let rejected = self.registers.get(&names::verdict(&secret(), self.current.as_ref(), n));
+        self.values.get(&id).is_some_and(|value| number(value).is_none()) || rejected.is_some_and(|text| text.starts_with("reject"))
     }
 
     /// Hashes what can make a difference at `clock`; instants count from then and no further than it matters.
@@ -356,7 +374,7 @@ impl State {
             &self.consumers,
             self.depth,
             self.whims,
-            &self.rejected,
+            (&self.rejected, &self.undone),
         )
             .hash(hasher);
         for (id, key) in &self.keys {

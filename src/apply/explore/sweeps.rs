@@ -4,8 +4,8 @@ use super::faults::{delivered, oldest, outages, slm, tried};
 use super::pairs::{Paired, Sweep, alike, sweep};
 use super::search::Scenario;
 use super::{
-    CLIENT, DELETE_ONLY, IN_TURN, REREAD, SERVER, SHAPES, SINGLE, TWO_PASSWORDS, UNVALIDATED, canary, first, late, picky, rollback,
-    roomy, scenario,
+    CLIENT, DELETE_ONLY, DISABLE_ONLY, IN_TURN, REREAD, REREAD_NO_PAUSE, SERVER, SERVER_NO_PAUSE, SHAPES, SINGLE, STAGED,
+    TWO_PASSWORDS, UNVALIDATED, canary, first, late, picky, rollback, roomy, scenario,
 };
 use crate::model::outcome::Fate;
 
@@ -30,6 +30,8 @@ fn server_again() -> Vec<Shape> {
         ("server-issued, two rotations", Scenario { wanted: 2, ..scenario(SERVER, 1, 0) }),
         ("re-readable", scenario(REREAD, 1, 0)),
         ("re-readable, canary", canary(REREAD, 1, 0)),
+        ("server-issued, never disabled", scenario(SERVER_NO_PAUSE, 1, 0)),
+        ("re-readable, never disabled", scenario(REREAD_NO_PAUSE, 1, 0)),
     ]
 }
 
@@ -45,6 +47,7 @@ fn client() -> Vec<Shape> {
         ("client-chosen, beside a foreign one", foreign),
         ("delete only", scenario(DELETE_ONLY, 1, 0)),
         ("delete only, canary", canary(DELETE_ONLY, 1, 0)),
+        ("disable only", scenario(DISABLE_ONLY, 1, 0)),
     ]
 }
 
@@ -56,6 +59,8 @@ fn other() -> Vec<Shape> {
         ("in place, rolled back", rollback(SINGLE, 1, 0)),
         ("unvalidated", scenario(UNVALIDATED, 1, 0)),
         ("unvalidated, canary", canary(UNVALIDATED, 1, 0)),
+        ("of several values", scenario(STAGED, 1, 0)),
+        ("of several values, canary", canary(STAGED, 1, 0)),
     ]
 }
 

@@ -169,6 +169,7 @@ impl SecretStore for World {
 
     async fn put(&self, _: &SecretRef, version: &VersionId, value: &Secret) -> Result<(), WorldError> {
         let overwrite = self.setup.ablation == Some(Ablation::Overwrite);
+        let anew = self.setup.ablation == Some(Ablation::NoToken);
         let first = self.setup.begins == Begins::Nothing;
         self.hold_place()?;
         self.mutate(|state| {
@@ -178,7 +179,10 @@ impl SecretStore for World {
             if !state.values.contains_key(version) {
                 state.pending = Some(version.clone());
             }
-            let have = state.values.entry(version.clone()).or_insert_with(|| value.expose().to_vec());
+            let taken = state.values.get(version).is_some_and(|have| have != value.expose());
+            let version =
+                if anew && taken { VersionId::from(format!("{version} {}", state.values.len())) } else { version.clone() };
+            let have = state.values.entry(version).or_insert_with(|| value.expose().to_vec());
             if overwrite {
                 *have = value.expose().to_vec();
             }
@@ -190,6 +194,9 @@ impl SecretStore for World {
         self.mutate(|state| {
             if state.current.as_ref() != from {
                 return Err(refusal(ErrorClass::Conflict));
+            }
+            if let Some(from) = from.filter(|from| *to == names::rollback(&secret(), from)) {
+                state.undone.insert(from.clone());
             }
             state.previous = state.current.replace(to.clone());
             state.depth += 1;
@@ -384,6 +391,7 @@ impl Consumer for Spot {
                 inner.fault = None;
                 inner.met = true;
                 inner.state.whims -= 1;
+                inner.state.refused.insert(version.clone());
                 return Err(refusal(ErrorClass::Permanent));
             }
         }
