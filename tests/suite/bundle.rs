@@ -403,10 +403,13 @@ fn exceptions_and_attestations_have_their_leaf_in_the_log_of_each_run() {
         "control = \"ROT-01\"\nresource = \"vault:local/app/session-key\"\nreason = \"r\"\ncompensating = \"c\"\nticket = \"T-1\"\nrequester = \"one\"\n\
          approver = \"two\"\napproved = 2026-01-01T00:00:00Z\nexpires = 2026-01-02T00:00:00Z\n",
     );
-    let attestation = "attestations/ROT-01/2020-01-01_2020-03-31.toml";
+    // VEN-01 is attested by people, and without evidence by now.
+    world.ship(&["ROT-01", "ROT-02", "VEN-01"]);
+    fs::remove_file(world.root().join("policies/rot.cedar")).unwrap();
+    let attestation = "attestations/VEN-01/2020-01-01_2020-03-31.toml";
     world.write(attestation, "statement = \"Looked at.\"\nauthor = \"ada\"\napprover = \"bo\"\nsigned = 2020-04-02T00:00:00Z\n");
     world.commit();
-    world.slm(&["apply", "--auto-approve"]).exits(0);
+    world.slm(&["apply", "--auto-approve"]).exits(3);
     let all = files(&bundle(&world, "one.zip"));
     let manifest: Json = serde_json::from_slice(&all["manifest.json"]).unwrap();
     let entries: Vec<Json> =
@@ -420,7 +423,7 @@ fn exceptions_and_attestations_have_their_leaf_in_the_log_of_each_run() {
     // Changed, it has a leaf of its own in the run that saw it so.
     world.edit(attestation, "Looked at.", "Looked at twice.");
     world.commit();
-    world.slm(&["apply", "--auto-approve"]).exits(0);
+    world.slm(&["apply", "--auto-approve"]).exits(3);
     let later = files(&bundle(&world, "two.zip"));
     let of =
         |path: &str| std::str::from_utf8(&later["log/entries.jsonl"]).unwrap().matches(&format!("\"path\":\"{path}\"")).count();

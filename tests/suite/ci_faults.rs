@@ -136,7 +136,8 @@ fn an_issue_that_was_closed_by_hand_is_opened_anew_and_none_is_closed_where_some
     assert_eq!(issues().json()["closed"], 0);
     std::fs::rename(&away, &identity).unwrap();
     // VEN-01 is attested by people, and nobody signed it; no collector brings what LOG-10 needs.
-    project.world.ship(&["VEN-01", "LOG-10"]);
+    project.world.ship(&["ROT-01", "ROT-02", "VEN-01", "LOG-10"]);
+    std::fs::remove_file(project.world.root().join("policies/rot.cedar")).unwrap();
     assert_eq!(issues().exits(3).json()["closed"], 1);
 }
 

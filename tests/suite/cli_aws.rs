@@ -123,7 +123,7 @@ async fn an_account_is_counted_right_and_its_credential_gets_its_first_value_onc
     let applied = world.slm(&["apply", "--auto-approve", "--format", "json"]).json();
     let rotated = &applied["outcomes"].as_array().unwrap().iter().find(|of| of["action"]["rotate"].is_object()).unwrap();
     assert_eq!(rotated["fate"], "done", "{rotated}");
-    let current = west.get_secret_value().secret_id("app/db").send().await.unwrap();
+    let current = west.get_secret_value().secret_id("app/db").version_stage("AWSCURRENT").send().await.unwrap();
     assert_eq!(world.read("run/db.env"), format!("DB={}\n", current.secret_string().unwrap()));
     assert_eq!(
         world.read("run/db.env.slm"),

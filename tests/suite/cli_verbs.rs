@@ -104,7 +104,7 @@ fn when_every_attempt_was_rejected_a_person_is_asked_until_more_are_allowed() {
     let status = world.slm(&["status", "session-key"]).exits(2).says("no attempt at a new value is left");
     assert!(!status.out.contains("slm resume"), "{}", status.out);
     // Another run changes nothing of it; another attempt does.
-    world.slm(&["apply", "--auto-approve"]).says(asked);
+    world.slm(&["apply", "--auto-approve"]).says("escalate  session-key to platform  waits for platform").says("1 held");
     world.edit(SESSION_KEY, "attempts = 1", "attempts = 2");
     world.commit();
     world.slm(&["plan"]).says("Plan: 1 to rotate");

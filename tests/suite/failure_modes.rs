@@ -9,7 +9,7 @@ const PAGE: &str = include_str!("../../docs/rotation.md");
 /// How many there are, numbered from 1 on.
 const MODES: usize = 66;
 
-/// The names of all tests of this crate: functions with an attribute that makes them one, as they are written.
+/// The names of all tests of this crate: functions with an attribute that makes them one, and searches that a macro makes one.
 fn tests() -> BTreeSet<String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
@@ -20,6 +20,7 @@ fn tests() -> BTreeSet<String> {
         let mut is_test = false;
         for line in text.lines().map(str::trim) {
             let function = line.strip_prefix("async fn ").or(line.strip_prefix("fn "));
+            names.extend(line.strip_prefix("search!(").and_then(|rest| rest.split(' ').nth(1)).map(str::to_owned));
             if let Some(name) = function.and_then(|rest| rest.split('(').next()) {
                 names.extend(is_test.then(|| name.to_owned()));
                 is_test = false;
