@@ -108,26 +108,13 @@ impl ActionsSecret {
             let looked = match &self.config.repo {
                 Some(repo) => wanted.in_repository(repo).await,
                 None => {
-                    let (of, unlisted) = self.searched(&names).await;
+                    let (of, unlisted) = self.home.searched(&names, &self.config.repos).await;
                     wanted.in_organisation(&of, unlisted).await
                 }
             };
             looked.map_err(|failure| self.failed("look for what overrides", failure))
         };
         self.shadows.get_or_try_init(look).await
-    }
-
-    /// The repositories in which an organisation's secrets `names` may be overridden: those that they were given to, and those declared.
-    /// Beside them why not all may be known.
-    async fn searched(&self, names: &[String]) -> (BTreeSet<String>, Option<String>) {
-        let (mut all, mut unlisted): (BTreeSet<String>, _) = (self.config.repos.iter().cloned().collect(), None);
-        for name in names {
-            match self.home.readers(name).await {
-                Ok(readers) => all.extend(readers.into_iter().flatten()),
-                Err(failure) => unlisted = Some(format!("the repositories that see `{name}` cannot be listed: {failure}")),
-            }
-        }
-        (all, unlisted)
     }
 
     async fn check_shadows(&self) -> Result<(), WorldError> {

@@ -1,5 +1,7 @@
 //! Who may see a secret of an organisation, and who it was given to.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -60,6 +62,19 @@ impl Home {
         let mut audience = Map::from_iter([("visibility".to_owned(), visibility.into())]);
         audience.extend(ids.map(|ids| ("selected_repository_ids".to_owned(), ids.into())));
         Ok(audience)
+    }
+
+    /// The repositories in which an organisation's secrets `names` may be overridden: those that they were given to, and those `declared`.
+    /// Beside them why not all may be known.
+    pub(super) async fn searched(&self, names: &[String], declared: &[String]) -> (BTreeSet<String>, Option<String>) {
+        let (mut all, mut unlisted): (BTreeSet<String>, _) = (declared.iter().cloned().collect(), None);
+        for name in names {
+            match self.readers(name).await {
+                Ok(readers) => all.extend(readers.into_iter().flatten()),
+                Err(failure) => unlisted = Some(format!("the repositories that see `{name}` cannot be listed: {failure}")),
+            }
+        }
+        (all, unlisted)
     }
 
     /// The repositories that an organisation's secret `name` is given to, by `owner/name`; `None` when they are not chosen one by one.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::kubernetes_rollout::Object;
+use crate::model::catalog::KubernetesConsumer;
 use crate::transport::github::segment;
 use crate::transport::kubernetes::Kubernetes;
 use crate::world::{ErrorClass, WorldError};
@@ -33,7 +35,9 @@ struct Expression {
 struct List {
     #[serde(default)]
     metadata: Page,
-    items: Vec<Pod>,
+    /// `null` where there are none.
+    #[serde(default)]
+    items: Option<Vec<Pod>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -70,8 +74,28 @@ impl Selector {
     }
 }
 
+/// What is said of pods of the workload of `config` that are ending, or were not seen to have ended. Those that cannot be seen to end have
+/// ended where they are `bounded`: it is declared how long they may take.
+pub(super) async fn draining(api: &Kubernetes, config: &KubernetesConsumer, object: &Object, bounded: bool) -> Option<String> {
+    let (workload, namespace) = (&config.workload, &config.namespace);
+    let pods = match object.ending() {
+        Some(pods) => pods,
+        None => match ending(api, namespace, object.selector(), &format!("list the pods of {workload} of namespace `{namespace}`"))
+            .await
+        {
+            Ok(pods) => i64::try_from(pods).unwrap_or(i64::MAX),
+            Err(_) if bounded => 0,
+            Err(error) => {
+                let next = "let its token `list` pods, or declare `max-staleness`, no less than their grace period";
+                return Some(format!("whether pods of {workload} are ending is not seen ({}): {next}", error.cause));
+            }
+        },
+    };
+    (pods > 0).then(|| format!("{pods} pods of {workload} are ending"))
+}
+
 /// How many pods of `selector` in `namespace` are ending. Of each pod the metadata alone is asked for.
-pub(super) async fn ending(api: &Kubernetes, namespace: &str, selector: &Selector, what: &str) -> Result<usize, WorldError> {
+async fn ending(api: &Kubernetes, namespace: &str, selector: &Selector, what: &str) -> Result<usize, WorldError> {
     let wrong = |cause: &str| WorldError { class: ErrorClass::Permanent, operation: what.to_owned(), cause: cause.to_owned() };
     let selector = selector.text().ok_or_else(|| wrong("its selector is not understood"))?;
     let route = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={}&limit={PAGE}", segment(&selector));
@@ -79,7 +103,7 @@ pub(super) async fn ending(api: &Kubernetes, namespace: &str, selector: &Selecto
     for _ in 0..PAGES {
         let path = if next.is_empty() { route.clone() } else { format!("{route}&continue={}", segment(&next)) };
         let list: List = api.list(&path, what).await?.ok_or_else(|| wrong("the server lists no pods"))?;
-        count += list.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some()).count();
+        count += list.items.iter().flatten().filter(|pod| pod.metadata.deletion_timestamp.is_some()).count();
         if list.metadata.next.is_empty() {
             return Ok(count);
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::kubernetes_pods::Selector;
+use crate::model::catalog::KubernetesConsumer;
 
 /// A Deployment, a StatefulSet or a DaemonSet, as far as it is looked at.
 #[derive(Debug, Deserialize)]
@@ -144,6 +145,18 @@ impl Object {
             None => Rollout::Going(updated.min(available), want),
         }
     }
+}
+
+/// Path, kind and name of the workload.
+pub(super) fn place(config: &KubernetesConsumer) -> Option<(String, &'static str, String)> {
+    let (word, name) = config.workload.split_once('/')?;
+    let (plural, kind) = match word {
+        "deployment" => ("deployments", "Deployment"),
+        "statefulset" => ("statefulsets", "StatefulSet"),
+        "daemonset" => ("daemonsets", "DaemonSet"),
+        _ => return None,
+    };
+    Some((format!("/apis/apps/v1/namespaces/{}/{plural}/{name}", config.namespace), kind, name.to_owned()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::kubernetes_pods;
-use super::kubernetes_rollout::{Object, Rollout};
+use super::kubernetes_rollout::{Object, Rollout, place};
 use super::kubernetes_secret::MANAGER;
 use super::reply;
 use super::several::Several;
@@ -75,23 +75,6 @@ impl Workload {
     pub const fn bounded(mut self, bounded: bool) -> Self {
         self.bounded = bounded;
         self
-    }
-
-    /// What is said of pods that are ending, or were not seen to have ended.
-    async fn draining(&self, object: &Object) -> Option<String> {
-        let (workload, operation) = (&self.config.workload, self.of_workload("list the pods of"));
-        let ending = match object.ending() {
-            Some(pods) => pods,
-            None => match kubernetes_pods::ending(&self.api, &self.config.namespace, object.selector(), &operation).await {
-                Ok(pods) => i64::try_from(pods).unwrap_or(i64::MAX),
-                Err(_) if self.bounded => 0,
-                Err(error) => {
-                    let next = "let its token `list` pods, or declare `max-staleness`, no less than their grace period";
-                    return Some(format!("whether pods of {workload} are ending is not seen ({}): {next}", error.cause));
-                }
-            },
-        };
-        (ending > 0).then(|| format!("{ending} pods of {workload} are ending"))
     }
 
     fn of_workload(&self, what: &str) -> String {
@@ -159,18 +142,6 @@ impl Shared for Several<Workload> {
     }
 }
 
-/// Path, kind and name of the workload.
-fn place(config: &KubernetesConsumer) -> Option<(String, &'static str, String)> {
-    let (word, name) = config.workload.split_once('/')?;
-    let (plural, kind) = match word {
-        "deployment" => ("deployments", "Deployment"),
-        "statefulset" => ("statefulsets", "StatefulSet"),
-        "daemonset" => ("daemonsets", "DaemonSet"),
-        _ => return None,
-    };
-    Some((format!("/apis/apps/v1/namespaces/{}/{plural}/{name}", config.namespace), kind, name.to_owned()))
-}
-
 #[async_trait]
 impl Consumer for Workload {
     async fn observe(&self) -> Result<ConsumerView, WorldError> {
@@ -180,7 +151,8 @@ impl Consumer for Workload {
             return Ok(ConsumerView { stored, ..ConsumerView::default() });
         }
         let running = object.annotation(&self.annotation()).and_then(reply::version);
-        let draining = if running.is_some() { self.draining(&object).await } else { None };
+        let ending = kubernetes_pods::draining(&self.api, &self.config, &object, self.bounded);
+        let draining = if running.is_some() { ending.await } else { None };
         Ok(ConsumerView { stored, running, draining: draining.into_iter().collect(), readers: None })
     }
 
