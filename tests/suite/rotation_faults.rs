@@ -168,9 +168,13 @@ impl Rig {
 
     /// Runs until the rotation is at its end, and looks after each run; gives the number of runs.
     pub async fn converge(&self, when: &str) -> usize {
-        for runs in 1..=8 {
+        for runs in 1..=12 {
             let outcome = self.run().await;
             let (current, running) = self.in_use(when).await;
+            // A key that its maker lost is waited for, some moments beyond its lease of none.
+            if matches!(outcome.fate, Fate::Waiting(_)) {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
             if matches!(outcome.fate, Fate::Done | Fate::AlreadySo) {
                 assert_eq!(running.as_deref(), Some(current.as_str()), "{when}");
                 let all = self.iam.list_access_keys().user_name(self.credential.id.as_str()).send().await.unwrap();
