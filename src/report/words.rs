@@ -39,7 +39,7 @@ pub fn count(number: u64, one: &str) -> String {
 /// Lines of one list for a terminal; what is more is counted, and is in the JSON.
 const SHOWN: usize = 40;
 
-/// No more than [`SHOWN`] of `lines`, each about `one` of something.
+/// No more than `SHOWN` of `lines`, each about `one` of something.
 #[must_use]
 pub fn bounded(mut lines: Vec<String>, one: &str) -> Vec<String> {
     let more = lines.len().saturating_sub(SHOWN);
