@@ -104,6 +104,23 @@ struct Merged {
     head_ref_oid: Option<String>,
     author: Option<Author>,
     latest_opinionated_reviews: Option<Page<Review>>,
+    commits: Option<Page<Written>>,
+}
+
+/// A commit of a pull request, and the accounts of those who wrote it, as far as GitHub knows them.
+#[derive(Deserialize)]
+struct Written {
+    commit: Option<By>,
+}
+
+#[derive(Deserialize)]
+struct By {
+    authors: Option<Page<Person>>,
+}
+
+#[derive(Deserialize)]
+struct Person {
+    user: Option<Author>,
 }
 
 #[derive(Deserialize)]
@@ -375,17 +392,29 @@ fn approve<'p>(commits: &mut Found, pulls: impl Iterator<Item = &'p Merged>) {
 }
 
 impl Merged {
-    /// Who approved what was merged of it, apart from who opened it: a review of an earlier state approves nothing of what came after.
-    /// Empty when nobody did, `None` when that was not shown.
+    /// Who approved what was merged of it, apart from who opened it and who wrote a commit of it: a review of an earlier state approves
+    /// nothing of what came after. Empty when nobody did, `None` when that was not shown, or when it may be one who wrote of it.
     fn approved_by(&self) -> Option<String> {
-        let page = self.latest_opinionated_reviews.as_ref().filter(|page| page.shown() && !page.page_info.has_next_page)?;
-        let (head, opened_by) = (self.head_ref_oid.as_ref()?, self.author.as_ref());
-        let another = |login: &str| opened_by.is_none_or(|author| !author.login.eq_ignore_ascii_case(login));
+        let reviews = self.latest_opinionated_reviews.as_ref().filter(|page| page.whole())?;
+        let head = self.head_ref_oid.as_ref()?;
         let of_all = |review: &&Review| review.commit.as_ref().is_some_and(|commit| commit.oid == *head);
-        let approvals = page.items().filter(|review| review.state == "APPROVED").filter(of_all);
-        let names: BTreeSet<&str> =
-            approvals.filter_map(|review| Some(review.author.as_ref()?.login.as_str())).filter(|login| another(login)).collect();
-        Some(names.into_iter().collect::<Vec<_>>().join(", "))
+        let approvals = reviews.items().filter(|review| review.state == "APPROVED").filter(of_all);
+        let (known, all_known) = self.writers();
+        let names: BTreeSet<&str> = approvals
+            .filter_map(|review| Some(review.author.as_ref()?.login.as_str()))
+            .filter(|login| !known.contains(&login.to_lowercase()))
+            .collect();
+        (names.is_empty() || all_known).then(|| names.into_iter().collect::<Vec<_>>().join(", "))
+    }
+
+    /// Who opened it and who wrote its commits, in lower case; and whether that is everybody.
+    fn writers(&self) -> (BTreeSet<String>, bool) {
+        let commits = self.commits.as_ref();
+        let authors = || commits.into_iter().flat_map(|page| page.items()).map(|one| one.commit.as_ref()?.authors.as_ref());
+        let people = || authors().flatten().flat_map(|page| page.items()).map(|person| person.user.as_ref());
+        let whole = commits.is_some_and(Page::whole) && authors().all(|page| page.is_some_and(Page::whole));
+        let known = people().flatten().chain(&self.author).map(|author| author.login.to_lowercase());
+        (known.collect(), whole && people().all(|user| user.is_some()))
     }
 }
 

@@ -6,12 +6,13 @@ use super::github_branch::Branch;
 use crate::model::time::Timestamp;
 
 /// Fields of GraphQL bodies that are kept, at any depth.
-pub const KEPT: [&str; 83] = [
+pub const KEPT: [&str; 85] = [
     "actor",
     "allowsDeletions",
     "allowsForcePushes",
     "associatedPullRequests",
     "author",
+    "authors",
     "baseRefName",
     "baseRepository",
     "branchProtectionRule",
@@ -20,6 +21,7 @@ pub const KEPT: [&str; 83] = [
     "bypassPullRequestAllowances",
     "combinedSlug",
     "commit",
+    "commits",
     "committedDate",
     "context",
     "createdAt",
