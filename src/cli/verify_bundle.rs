@@ -37,6 +37,7 @@ struct Judged {
 pub(super) fn run(path: &Path, asked: &Anchors<'_>, kept: &[PathBuf], cadence: Option<Limit>) -> Result<Said, Trouble> {
     let mut judged = judge(path, asked.pins, kept)?;
     if judged.checked.findings.is_empty() {
+        judged.unproven.extend(judged.checked.unvouched());
         anchors(asked, &mut judged)?;
         let (gaps, stale) = judged.checked.manifest.as_ref().map_or_else(Default::default, |manifest| {
             let now = SystemClock.now();
@@ -129,9 +130,6 @@ fn human(path: &Path, judged: &Judged) -> String {
     }
     if checked.objects > 0 {
         text.push_str(&format!("  objects     {} hold what was received\n", count(checked.objects, "file")));
-    }
-    if checked.older > 0 {
-        text.push_str(&format!("  note        {} older than the log, vouched for by nobody\n", count(checked.older, "file")));
     }
     if checked.findings.is_empty() {
         text.push_str(

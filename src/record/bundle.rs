@@ -18,7 +18,7 @@ use super::ledger::{self, Standing};
 use super::log::{Hash, Head, Verifier, leaf_hash, root_of, signature_lines};
 use super::objects::{Pointer, SUFFIX};
 use super::seen::goes_on;
-use super::verify::{Finding, ONCE, Sealed, run_id};
+use super::verify::{Finding, ONCE, Remark, Sealed, run_id};
 use crate::model::period::{Date, day};
 use crate::model::time::Timestamp;
 
@@ -140,6 +140,14 @@ pub struct Checked {
 }
 
 impl Checked {
+    /// That files of it are from before the log, which nobody vouches for.
+    #[must_use]
+    pub fn unvouched(&self) -> Option<Remark> {
+        let (files, are) = if self.older == 1 { ("file", "is") } else { ("files", "are") };
+        let what = || format!("{} {files} {are} older than the log, vouched for by nobody", self.older);
+        (self.older > 0).then(|| Remark { code: "slm::bundle-before-log", what: what() })
+    }
+
     /// Whether the log still says what `seen`, a checkpoint from elsewhere, says.
     ///
     /// # Errors

@@ -220,4 +220,8 @@ fn a_log_that_began_later_has_nothing_of_what_was_replaced_by_then() {
     let told = |path: &str| logged(&one(path), &packed, &entries, true).map_err(|finding| finding.code);
     assert_eq!(told("decisions/A-1.jsonl"), Ok(false), "a version from before the log");
     assert_eq!(told("runs/2026/0.json"), Err("slm::evidence-unlogged"), "what is written once was there when it began");
+    let said = |older| Checked { older, ..Checked::default() }.unvouched().map(|remark| remark.what);
+    assert_eq!(said(0), None);
+    assert_eq!(said(1).as_deref(), Some("1 file is older than the log, vouched for by nobody"));
+    assert_eq!(said(2).as_deref(), Some("2 files are older than the log, vouched for by nobody"));
 }
