@@ -7,16 +7,15 @@ use std::sync::Arc;
 use slm::host::git::Locker;
 use slm::model::catalog::LockerSettings;
 
+use crate::bundle::recorded;
 use crate::tampers::{Made, all, forget_appended, rebuild};
-use crate::verify::{At, BRANCH, DAY, at, commits, evidence, git, ledger, record, repo, run_of, slm, verified, vkey};
+use crate::verify::{
+    At, BRANCH, DAY, at, commits, evidence, git, ledger, not_pushed, record, repo, run_of, slm, verified, vkey, with_remote,
+};
 
 #[test]
 fn a_clone_remembers_what_it_saw_and_a_forced_push_is_found_by_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let bare = folder.path().join("locker.git");
-    git(folder.path(), &["init", "-q", "--bare", "locker.git"]);
-    let url = format!("file://{}", bare.display());
-    let writer = repo();
+    let (folder, url, writer) = with_remote();
     (0..3).for_each(|number| drop(record(writer.path(), number, Some(&url), ledger(Some(1), None))));
     let auditor = folder.path().join("auditor");
     git(folder.path(), &["clone", "-q", "--no-checkout", &url, "auditor"]);
@@ -108,28 +107,16 @@ fn the_branch_of_a_clone_hides_nothing_of_what_became_of_that_of_its_origin() {
 
 #[test]
 fn a_run_that_was_not_pushed_yet_may_be_made_anew_and_is_not_what_is_remembered() {
-    let folder = tempfile::tempdir().unwrap();
-    let bare = folder.path().join("locker.git");
-    git(folder.path(), &["init", "-q", "--bare", "locker.git"]);
-    let url = format!("file://{}", bare.display());
-    let (here, there) = (repo(), repo());
+    let ((folder, url, here), there) = (with_remote(), repo());
+    let (bare, away) = (folder.path().join("locker.git"), folder.path().join("away.git"));
     (0..2).for_each(|number| drop(record(here.path(), number, Some(&url), ledger(Some(1), None))));
-    let away = folder.path().join("away.git");
     std::fs::rename(&bare, &away).unwrap();
-    assert!(std::panic::catch_unwind(|| record(here.path(), 2, Some(&url), ledger(Some(1), None))).is_err(), "it cannot be pushed");
+    not_pushed(here.path(), 2, &url);
     verified(here.path()).exits(0).says("3 commits");
     std::fs::rename(&away, &bare).unwrap();
     record(there.path(), 3, Some(&url), ledger(Some(1), None));
     record(here.path(), 4, Some(&url), ledger(Some(1), None));
     verified(here.path()).exits(0).says("5 commits").says("goes on     from 1 checkpoint seen before");
-}
-
-/// A repository with a remote and a clone of that, in one folder: where it is, its address, and who writes.
-fn with_remote() -> (tempfile::TempDir, String, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    git(folder.path(), &["init", "-q", "--bare", "locker.git"]);
-    let url = format!("file://{}", folder.path().join("locker.git").display());
-    (folder, url, repo())
 }
 
 fn refused(repo: &Path, number: usize, remote: Option<&str>) -> String {
@@ -192,4 +179,35 @@ fn what_was_set_back_or_rewritten_is_not_signed_anew_by_the_next_run() {
     let fresh = repo();
     record(fresh.path(), 4, Some(&url), ledger(Some(1), None));
     assert_eq!(git(&bare, &["rev-list", "--count", BRANCH]), "3");
+}
+
+#[test]
+fn a_run_goes_on_with_no_log_that_no_trusted_key_signed_and_with_no_trust_that_is_misspelt() {
+    let (world, key) = recorded();
+    let text = world.read("slm.toml");
+    let trusting = |key: &str| {
+        world.write("slm.toml", &text.replace("\n[locker.log]\n", &format!("\n[locker.log]\ntrust = [\"{key}\"]\n")));
+        world.commit();
+    };
+    trusting(&key);
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    // One letter is another: the id of the key is no more that of its bytes.
+    let (head, last) = key.split_at(key.len() - 1);
+    let other = format!("{head}{}", if last == "A" { "B" } else { "A" });
+    trusting(&other);
+    world.slm(&["apply", "--auto-approve"]).exits(1).says(&format!("`{other}` is no key"));
+    // Somebody puts a log that nobody signed in the place of ours, on a machine that saw none before.
+    let root = world.root();
+    let unsigned: String = text.lines().filter(|line| !line.starts_with("key = ")).map(|line| format!("{line}\n")).collect();
+    for name in git(&root, &["for-each-ref", "--format=%(refname)", "refs/slm/appended", "refs/slm/verified", BRANCH]).lines() {
+        git(&root, &["update-ref", "-d", name]);
+    }
+    world.write("slm.toml", &unsigned);
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    git(&root, &["update-ref", "-d", "refs/slm/appended/slm/evidence"]);
+    let tip = git(&root, &["rev-parse", BRANCH]);
+    trusting(&key);
+    world.slm(&["apply", "--auto-approve"]).exits(7).says("no key in `trust` signed the log that is there");
+    assert_eq!(git(&root, &["rev-parse", BRANCH]), tip, "nothing was signed");
 }

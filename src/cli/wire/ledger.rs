@@ -32,7 +32,15 @@ pub async fn ledger(catalog: &Catalog, root: &Path, sessions: &Sessions) -> Resu
         Some(before) => open(&reach, &settings.origin, before).await?.map(|(signer, _)| signer),
         None => previous,
     };
-    let pins = settings.trust.iter().filter_map(|key| Verifier::parse(key).ok()).collect();
+    let pin = |key: &String| {
+        let wrong = |error| WorldError {
+            class: ErrorClass::Permanent,
+            operation: "read `trust` of the log".to_owned(),
+            cause: format!("`{key}` is no key: {error}"),
+        };
+        Verifier::parse(key).map_err(wrong)
+    };
+    let pins = settings.trust.iter().map(pin).collect::<Result<_, _>>()?;
     Ok(Ledger::new(settings.origin.clone(), Some(signer), before).trusted_by(pins))
 }
 
