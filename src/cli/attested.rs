@@ -15,15 +15,30 @@ use crate::report::words::count;
 /// Attestations that stand at `at` and name a population which no run on the branch of the locker recorded: what `manual` says of them is
 /// taken back.
 pub(super) fn confirm(root: &Path, catalog: &Catalog, at: Timestamp, manual: &mut [Manual]) -> Vec<Noted> {
-    let standing = catalog.attestations.values().filter(|one| one.signed <= at && one.covers.stands(at));
-    let found: Vec<(&Attestation, String)> = standing.filter_map(|one| Some((one, unfounded(root, catalog, one)?))).collect();
+    let standing = |one: &Attestation| one.signed <= at && one.covers.stands(at);
+    let found = all_unfounded(root, catalog, standing);
+    take_back(manual, &found);
+    found.into_iter().map(|(one, why)| noted(one, &why)).collect()
+}
+
+/// Those of the attestations that are `wanted` which are founded on nothing, and why.
+pub(super) fn all_unfounded<'c>(
+    root: &Path,
+    catalog: &'c Catalog,
+    wanted: impl Fn(&Attestation) -> bool,
+) -> Vec<(&'c Attestation, String)> {
+    let all = catalog.attestations.values().filter(|one| wanted(one));
+    all.filter_map(|one| Some((one, unfounded(root, catalog, one)?))).collect()
+}
+
+/// Takes back of `manual` what rests on attestations that are `unfounded`.
+pub(super) fn take_back(manual: &mut [Manual], unfounded: &[(&Attestation, String)]) {
     for Manual { about, state } in manual {
         let Signed::For { covers, .. } = state else { continue };
-        if let Some((_, why)) = found.iter().find(|(one, _)| one.about == *about && one.covers == *covers) {
+        if let Some((_, why)) = unfounded.iter().find(|(one, _)| one.about == *about && one.covers == *covers) {
             *state = Signed::Unfounded { covers: *covers, why: why.clone() };
         }
     }
-    found.into_iter().map(|(one, why)| noted(one, &why)).collect()
 }
 
 /// That `attestation` is founded on nothing, as it is told.
@@ -32,7 +47,7 @@ pub(super) fn noted(attestation: &Attestation, why: &str) -> Noted {
 }
 
 /// What was found in place of the population that `attestation` names; `None` when the evidence has it, or it names none.
-pub(super) fn unfounded(root: &Path, catalog: &Catalog, attestation: &Attestation) -> Option<String> {
+fn unfounded(root: &Path, catalog: &Catalog, attestation: &Attestation) -> Option<String> {
     let wanted = attestation.population_root.as_deref()?;
     let branch = &catalog.settings.locker.branch;
     let covers = attestation.covers;

@@ -7,7 +7,7 @@ use super::removed::Removed;
 use super::{Global, Trouble, attested, past};
 use crate::evaluate::approvals::SHOWN_BY;
 use crate::evaluate::attestations::{manual, unapproved};
-use crate::model::attestation::{About, Attestation, Manual, Signed, Stretch};
+use crate::model::attestation::{About, Attestation, Manual, Stretch};
 use crate::model::catalog::{Catalog, ControlKind};
 use crate::model::id::{ControlId, FrameworkId};
 use crate::model::past::{Noted, Serving};
@@ -34,17 +34,10 @@ pub(super) fn signatures(global: &Global, collected: &Collected, catalog: &Catal
         None => Snapshot { taken: at, populations: Vec::new(), receipts: Vec::new() },
     };
     let asked = Stretch { from: period.from, to: period.to };
-    let wanted =
-        catalog.attestations.values().filter(|one| one.covers.meets(&asked) || (one.signed <= at && one.covers.stands(at)));
-    let unfounded: Vec<(&Attestation, String)> =
-        wanted.filter_map(|one| Some((one, attested::unfounded(&global.root, catalog, one)?))).collect();
+    let wanted = |one: &Attestation| one.covers.meets(&asked) || (one.signed <= at && one.covers.stands(at));
+    let unfounded = attested::all_unfounded(&global.root, catalog, wanted);
     let mut manual = manual(catalog, &documents, at);
-    for Manual { about, state } in &mut manual {
-        let Signed::For { covers, .. } = state else { continue };
-        if let Some((_, why)) = unfounded.iter().find(|(one, _)| one.about == *about && one.covers == *covers) {
-            *state = Signed::Unfounded { covers: *covers, why: why.clone() };
-        }
-    }
+    attested::take_back(&mut manual, &unfounded);
     let counts = |one: &&Attestation| {
         let known = unfounded.iter().any(|(other, _)| other.place == one.place);
         one.signed <= at && !known && !unapproved(&documents, &one.place.file)
