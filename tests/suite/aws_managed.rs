@@ -18,7 +18,7 @@ use slm::model::diagnostic::Place;
 use slm::model::id::{ConsumerId, VersionId};
 use slm::model::names;
 use slm::model::outcome::{Fate, Outcome};
-use slm::model::plan::{ActionKind, rotation_id};
+use slm::model::plan::ActionKind;
 use slm::model::rotator::{AwsManaged, RotatorConfig};
 use slm::model::time::Limit;
 use slm::rotators::aws_managed::RotatedByAws;
@@ -28,6 +28,7 @@ use slm::world::Consumer;
 use crate::aws::config;
 use crate::aws_proxy::{Fault, Proxy, asks};
 use crate::aws_rotation::{Function, Rotating, value};
+use crate::kinds::replaces;
 use crate::support::{Server, git};
 
 fn file() -> FileConsumer {
@@ -92,13 +93,7 @@ impl Rig {
         let aws = Rotating::before(&moto.endpoint, name, function);
         let proxy = Proxy::before(&aws.endpoint);
         let credential = credential(name);
-        let action = ActionKind::Rotate {
-            credential: credential.id.clone(),
-            secret: credential.secret.clone(),
-            rotation: rotation_id(&credential.id, Some(&generation)),
-            generation: Some(generation.clone()),
-            consumers: vec!["app".into()],
-        };
+        let action = replaces(&credential, Some(&generation));
         let folder = tempfile::tempdir().unwrap();
         git(folder.path(), &["init", "-q"]);
         let through = config(&proxy.endpoint, "eu-west-1", None).await;

@@ -15,7 +15,7 @@ use slm::host::registers::GitRegisters;
 use slm::model::catalog::{ConsumerKind, Credential, FileConsumer, SecretRef};
 use slm::model::id::{ConsumerId, VersionId};
 use slm::model::outcome::{Fate, Outcome};
-use slm::model::plan::{ActionKind, rotation_id};
+use slm::model::plan::ActionKind;
 use slm::model::rotator::{Alphabet, DeclaredIssuer, DeclaredOverlap, Exec, ExecCaps, IamAccessKey, RandomValue, RotatorConfig};
 use slm::model::secret::Secret;
 use slm::model::time::Limit;
@@ -29,7 +29,7 @@ use slm::world::{Consumer, ErrorClass, Rotator, SecretStore, Target, Trial};
 
 use crate::aws::config;
 use crate::aws_proxy::Proxy;
-use crate::kinds::{Kind, Rig};
+use crate::kinds::{Kind, Rig, replaces};
 use crate::support::{Server, git};
 
 fn file() -> FileConsumer {
@@ -71,13 +71,7 @@ impl First {
     }
 
     async fn replace(&self, generation: Option<&VersionId>, rotator: &dyn Rotator, target: Option<&dyn Target>) -> Outcome {
-        let action = ActionKind::Rotate {
-            credential: self.credential.id.clone(),
-            secret: self.credential.secret.clone(),
-            rotation: rotation_id(&self.credential.id, generation),
-            generation: generation.cloned(),
-            consumers: vec!["app".into()],
-        };
+        let action = replaces(&self.credential, generation);
         let rendered = RenderedFile::new(self.folder.path().to_owned(), self.credential.id.clone(), file()).unwrap();
         let consumers: Vec<(ConsumerId, Box<dyn Consumer>)> = vec![("app".into(), Box::new(rendered))];
         let job = Job {

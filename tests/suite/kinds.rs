@@ -198,6 +198,17 @@ fn file() -> FileConsumer {
     FileConsumer { path: "run/value".to_owned(), ..FileConsumer::default() }
 }
 
+/// The action that replaces `generation` of `credential`, whose consumer is `app`.
+pub fn replaces(credential: &Credential, generation: Option<&VersionId>) -> ActionKind {
+    ActionKind::Rotate {
+        credential: credential.id.clone(),
+        secret: credential.secret.clone(),
+        rotation: rotation_id(&credential.id, generation),
+        generation: generation.cloned(),
+        consumers: vec!["app".into()],
+    }
+}
+
 impl Rig {
     pub fn new(rotator: RotatorConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -252,13 +263,7 @@ impl Rig {
     /// One run at leaving `generation`.
     pub async fn run(&self, kind: &dyn Kind, generation: Option<&VersionId>, fault: Fault) -> (Outcome, bool) {
         let fault = Arc::new(fault);
-        let action = ActionKind::Rotate {
-            credential: self.credential.id.clone(),
-            secret: self.credential.secret.clone(),
-            rotation: rotation_id(&self.credential.id, generation),
-            generation: generation.cloned(),
-            consumers: vec!["app".into()],
-        };
+        let action = replaces(&self.credential, generation);
         let rendered = RenderedFile::new(self.folder.path().to_owned(), "one".into(), file()).unwrap();
         let consumers: Vec<(ConsumerId, Box<dyn Consumer>)> = vec![("app".into(), Box::new(Spot(rendered, Arc::clone(&fault))))];
         let registers = GitRegisters::open(self.folder.path(), None).unwrap();

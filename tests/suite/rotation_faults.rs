@@ -19,7 +19,7 @@ use slm::model::catalog::{Consumer as Declared, ConsumerKind, Credential, FileCo
 use slm::model::diagnostic::Place;
 use slm::model::id::{ConsumerId, VersionId};
 use slm::model::outcome::{Fate, Outcome};
-use slm::model::plan::{ActionKind, rotation_id};
+use slm::model::plan::ActionKind;
 use slm::model::rotator::{IamAccessKey, RotatorConfig};
 use slm::model::secret::Secret;
 use slm::model::time::{Limit, Timestamp};
@@ -30,6 +30,7 @@ use slm::world::{Clock, Consumer, ErrorClass, KeyChange, PENDING, Rotator, Secre
 use crate::aws::config;
 use crate::aws_proxy::{Fault, Proxy};
 use crate::faults::{Met, chosen};
+use crate::kinds::replaces;
 use crate::support::{Server, git};
 
 struct Now;
@@ -104,13 +105,7 @@ impl Rig {
         let made = secrets.create_secret().name(name).secret_string(&value).send().await.unwrap();
         let generation = VersionId::from(made.version_id.unwrap());
         let credential = credential(name);
-        let action = ActionKind::Rotate {
-            credential: credential.id.clone(),
-            secret: credential.secret.clone(),
-            rotation: rotation_id(&credential.id, Some(&generation)),
-            generation: Some(generation),
-            consumers: vec!["app".into()],
-        };
+        let action = replaces(&credential, Some(&generation));
         let folder = tempfile::tempdir().unwrap();
         git(folder.path(), &["init", "-q"]);
         let through = config(&proxy.endpoint, "eu-west-1", None).await;

@@ -99,19 +99,20 @@ fn versions() -> BTreeMap<ControlId, Vec<Version>> {
     [("ROT-01".into(), (0..DAYS).map(one).collect())].into()
 }
 
+/// A bundle of all of these, of which nobody signed anything and nothing was left out.
+fn made_of<'a>(
+    catalog: &'a Catalog,
+    period: &'a Period,
+    log: &'a Log,
+    versions: &'a BTreeMap<ControlId, Vec<Version>>,
+) -> Made<'a> {
+    Made { catalog, period, log, versions, manual: &[], unproven: &[], framework: None, removed: &NONE }
+}
+
 /// What `look` sees of the pages: the index, each control, and the last packet of ROT-01.
 fn pages(look: impl Fn(&View<'_>, &BTreeMap<String, String>)) {
     let (catalog, period, log, versions) = (catalog(), period(), log(), versions());
-    let made = Made {
-        catalog: &catalog,
-        period: &period,
-        log: &log,
-        versions: &versions,
-        manual: &[],
-        unproven: &[],
-        framework: None,
-        removed: &NONE,
-    };
+    let made = made_of(&catalog, &period, &log, &versions);
     let view = view(&made);
     let mut all = BTreeMap::from([("index.html".to_owned(), index(&view).unwrap())]);
     for one in &view.controls {
@@ -217,17 +218,7 @@ fn criteria_of_two_frameworks_are_connected_by_controls_that_are_named_and_no_ev
     };
     serve(&mut catalog, "ROT-01", &["CC6.1"], Some("grace"));
     serve(&mut catalog, "ROT-02", &["CC6.1"], None);
-    let manual = &[];
-    let made = Made {
-        catalog: &catalog,
-        period: &period,
-        log: &log,
-        versions: &versions,
-        manual,
-        unproven: &[],
-        framework: None,
-        removed: &NONE,
-    };
+    let made = made_of(&catalog, &period, &log, &versions);
     let rows = crosswalk_csv(&made);
     let head = "framework,criterion,other framework,other criterion,served by,checked by";
     assert_eq!(rows, format!("{head}\r\niso27001,CC6.1,soc2,CC6.1,ROT-01; ROT-02,grace; nobody\r\n"));
@@ -236,16 +227,7 @@ fn criteria_of_two_frameworks_are_connected_by_controls_that_are_named_and_no_ev
     assert!(control(&view, &view.controls[1]).unwrap().contains("; nobody has put their name to that yet."));
 
     catalog.controls.values_mut().for_each(|control| drop(control.criteria.remove("iso27001")));
-    let made = Made {
-        catalog: &catalog,
-        period: &period,
-        log: &log,
-        versions: &versions,
-        manual,
-        unproven: &[],
-        framework: None,
-        removed: &NONE,
-    };
+    let made = made_of(&catalog, &period, &log, &versions);
     let told = super::view(&made);
     let stands = |name: &str| {
         let at = catalog.frameworks.keys().position(|id| id.as_str() == name).unwrap();
@@ -303,16 +285,7 @@ fn what_nobody_saw_since_is_open_in_the_pages_and_in_the_tables() {
     let told = |whole: &[bool], spans| {
         let mut period = period(whole, None, spans);
         period.controls[0].control = "ROT-01".into();
-        let made = Made {
-            catalog: &catalog,
-            period: &period,
-            log: &log,
-            versions: &versions,
-            manual: &[],
-            unproven: &[],
-            framework: None,
-            removed: &NONE,
-        };
+        let made = made_of(&catalog, &period, &log, &versions);
         let view = view(&made);
         let summary = summary_csv(&view).lines().find(|line| line.starts_with("ROT-01,")).unwrap().to_owned();
         let one = deviations_csv(&view).lines().nth(1).unwrap().to_owned();
@@ -337,16 +310,7 @@ fn a_control_that_is_declared_no_more_keeps_its_page_and_its_deviations_and_serv
     period.controls[0].control = "ROT-01".into();
     let removed = BTreeSet::from(["ROT-01".into()]);
     let of = |removed| {
-        let made = Made {
-            catalog: &catalog,
-            period: &period,
-            log: &log,
-            versions: &versions,
-            manual: &[],
-            unproven: &[],
-            framework: None,
-            removed,
-        };
+        let made = Made { removed, ..made_of(&catalog, &period, &log, &versions) };
         let view = view(&made);
         let criterion = view.frameworks[0].criteria.iter().find(|one| one.id == "CC6.1").unwrap();
         (view.controls[0].deviations.len(), view.controls[0].word.clone(), criterion.controls.contains(&"ROT-01".to_owned()))
@@ -372,16 +336,7 @@ fn a_row_of_the_table_of_members_is_of_the_run_and_the_reason_that_it_tells() {
         Version { from, file: String::new(), page, sha256: String::new(), entry: None }
     };
     let versions = BTreeMap::from([("ROT-01".into(), (0..4).map(version).collect())]);
-    let made = Made {
-        catalog: &catalog,
-        period: &period,
-        log: &log,
-        versions: &versions,
-        manual: &[],
-        unproven: &[],
-        framework: None,
-        removed: &NONE,
-    };
+    let made = made_of(&catalog, &period, &log, &versions);
     let rows = members_csv(&made);
     let rows: Vec<&str> = rows.lines().skip(1).collect();
     let first = "ROT-01,A,x,1970-01-01,1970-01-01,1,non-compliant,no rule permits it,controls/ROT-01/decisions/0/index.html";
