@@ -4,7 +4,8 @@ use serde_json::{Value as Json, json};
 
 use crate::ci::{FIRST, KEY, Project, run, wrong};
 use crate::github_app::App;
-use crate::pulls_server::REPO;
+use crate::leaks::{kept, never_told, untold};
+use crate::pulls_server::{REPO, TOKEN};
 use crate::support::{Ran, ended};
 
 /// Both sides of the first `calls` calls.
@@ -209,4 +210,40 @@ fn both_limits_of_the_rate_are_waited_for_and_what_was_asked_is_done_once() {
     project.asked(1, &head);
     let checks: Vec<Json> = project.hub.with(|state| state.checks.clone());
     assert_eq!(checks.len(), 1);
+}
+
+#[test]
+fn no_verb_of_ci_tells_a_value_or_its_token_however_it_ends() {
+    let project = Project::new();
+    let (before, mut said) = (project.head(), Vec::new());
+    let mut heard = |arguments: &[String], code: i32| {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        said.push(project.world.heard(&arguments).exits(code));
+    };
+    project.propose_all(1, wrong);
+    heard(&project.plan_arguments(1), 4);
+    let head = project.propose(1, FIRST.0, FIRST.1, FIRST.2);
+    project.hub.with(|state| state.once.push(("POST", "/check-runs", 422, r#"{"message":"Validation Failed"}"#.to_owned())));
+    heard(&project.plan_arguments(1), 1);
+    heard(&project.plan_arguments(1), 2);
+    // Nobody of another organisation proposes it.
+    heard(&comments(&project, &head), 1);
+    heard(&project.plan_arguments(1), 2);
+    project.hub.review(1, "bob", "APPROVED", &head);
+    let after = project.merge(1);
+    heard(&project.apply_arguments(&before, &after), 0);
+    heard(&project.apply_arguments(&before, &after), 0);
+    heard(&project.arguments("issues", "schedule", &json!({})), 0);
+    let mut values = kept(&project.world, "app/session-key");
+    assert_eq!(values.len(), 1, "one was made");
+    values.push(TOKEN.to_owned());
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    never_told(&project.world, &said, &values);
+    let sent = project.hub.with(|state| state.sent.iter().flatten().cloned().collect::<Vec<_>>());
+    assert!(sent.iter().any(|part| part.contains("rotate")), "the plan was sent");
+    untold("what GitHub was sent", &sent.join("\n"), &values);
+    for left in ["outputs", "ci/slm-plan.json", "ci/slm-check.sarif", "ci/slm-comment.md"] {
+        let text = std::fs::read(project.world.outside(left)).unwrap();
+        untold(left, &String::from_utf8_lossy(&text), &values);
+    }
 }
