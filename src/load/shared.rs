@@ -97,32 +97,50 @@ fn of_github(home: &Home, secret: &GithubSecretConsumer) -> Vec<Written> {
     secrets.chain(variables).collect()
 }
 
+/// A consumer that writes a secret of GitHub.
+struct Kept<'a> {
+    doc: &'a Doc<'a>,
+    index: usize,
+    id: &'a str,
+    home: Home,
+    secret: &'a GithubSecretConsumer,
+}
+
 /// A secret that another consumer hides from some of its readers: the nearer one is what their jobs read.
 pub fn hidden(repo: &Repo<'_>, out: &mut Vec<Diagnostic>) {
-    let all = || {
-        repo.credentials.iter().flat_map(|item| {
-            let of = move |(index, one): (usize, &'_ Consumer)| {
-                let secret = one.github_actions_secret.clone()?;
-                Some((&item.doc, index.to_string(), one.id.clone(), Home::of(repo, &secret)?, secret))
-            };
-            item.raw.consumer.iter().enumerate().filter_map(of)
-        })
-    };
-    for (doc, index, _, wide, secret) in all() {
-        let hides = |near: &Home, other: &GithubSecretConsumer| {
-            let read = secrets(&secret).iter().any(|name| secrets(other).contains(name)) && secret.store == other.store;
-            let chosen = !secret.set.is_empty() && variables(other).contains(&secret.variable());
-            (read || chosen) && wide.is_hidden_by(near, &secret)
+    let mut all = Vec::new();
+    for Item { doc, raw } in &repo.credentials {
+        all.extend(raw.consumer.iter().enumerate().filter_map(|(index, one)| {
+            let secret = one.github_actions_secret.as_ref()?;
+            Some(Kept { doc, index, id: &one.id, home: Home::of(repo, secret)?, secret })
+        }));
+    }
+    // Who may be nearer, by what a job asks for: a secret of a store, or a variable.
+    let mut near: BTreeMap<(Option<GithubStore>, String), Vec<usize>> = BTreeMap::new();
+    for (at, one) in all.iter().enumerate().filter(|(_, one)| one.home.repo.is_some()) {
+        for name in secrets(one.secret) {
+            near.entry((Some(one.secret.store), name)).or_default().push(at);
+        }
+        for name in variables(one.secret) {
+            near.entry((None, name)).or_default().push(at);
+        }
+    }
+    for wide in &all {
+        let read = secrets(wide.secret).into_iter().map(|name| (Some(wide.secret.store), name));
+        let chosen = (!wide.secret.set.is_empty()).then(|| (None, wide.secret.variable()));
+        let asked = read.chain(chosen).filter_map(|name| near.get(&name)).flatten();
+        let Some(other) = asked.filter_map(|at| all.get(*at)).find(|near| wide.home.is_hidden_by(&near.home, wide.secret)) else {
+            continue;
         };
-        let Some((other, _, id, near, _)) = all().find(|(_, _, _, near, other)| hides(near, other)) else { continue };
-        let may = match (&wide.repo, &near.repo, &near.environment) {
+        let may = match (&wide.home.repo, &other.home.repo, &other.home.environment) {
             (None, Some(repo), None) => repo.clone(),
             (None, Some(repo), Some(environment)) => format!("{repo}/{environment}"),
             (_, _, environment) => environment.clone().unwrap_or_default(),
         };
-        let message = format!("consumer `{id}` of `{}` hides `{}` where it is nearer to a job", other.path, secret.name);
+        let message =
+            format!("consumer `{}` of `{}` hides `{}` where it is nearer to a job", other.id, other.doc.path, wide.secret.name);
         let help = format!("give it another name, or add `overridden-in = [\"{may}\"]` if that is meant");
-        let place = doc.at(&["consumer", &index, "github-actions-secret", "name"]);
+        let place = wide.doc.at(&["consumer", &wide.index.to_string(), "github-actions-secret", "name"]);
         out.push(error("slm::hidden-secret", place, message, Some(help)));
     }
 }

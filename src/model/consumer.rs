@@ -229,7 +229,7 @@ impl GithubSecretConsumer {
 }
 
 /// Who reads a secret that GitHub keeps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum GithubStore {
     /// Workflows.
