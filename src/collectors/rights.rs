@@ -17,7 +17,8 @@ const SELF: &str = "select current_setting('server_version_num')::int, rolsuper,
     pg_has_role('pg_read_all_stats', 'USAGE'), pg_has_role('pg_signal_backend', 'USAGE') from pg_roles where rolname = current_user";
 /// Of the roles that it is to change.
 const ROLES: &str = "select rolname::text, rolsuper, rolreplication, pg_has_role(oid, 'MEMBER WITH ADMIN OPTION'), \
-    pg_has_role(oid, 'USAGE') from pg_roles where rolname::text = any($1)";
+    pg_has_role(oid, 'USAGE'), rolcanlogin and coalesce(shobj_description(oid, 'pg_authid') not like 'slm:%', true) \
+    from pg_roles where rolname::text = any($1)";
 /// Who of them is a member of whom.
 const MEMBERS: &str = "select m.rolname::text, g.rolname::text from pg_roles m, pg_roles g where m.rolname::text = any($1) \
     and g.rolname::text = any($1) and m.oid <> g.oid and pg_has_role(m.oid, g.oid, 'MEMBER')";
@@ -55,6 +56,7 @@ async fn ask_postgres(client: &mut Client, roles: &BTreeSet<String>) -> Result<P
             replication: row.try_get(2)?,
             admin: row.try_get(3)?,
             used: row.try_get(4)?,
+            taken: row.try_get(5)?,
         };
         rights.roles.insert(row.try_get(0)?, role);
     }
@@ -88,14 +90,17 @@ async fn ask_mysql(conn: &mut Conn, accounts: &BTreeSet<(String, String)>, opera
         granted(&grant, &mut rights);
     }
     // The columns that a rotation reads: to see some of a table is not to see those.
-    let listed = "select user, host, account_locked, user_attributes is null from mysql.user where user = ? and host = ?";
+    let listed = "select account_locked = 'N' and json_extract(user_attributes, '$.metadata.slm.version') is null from mysql.user \
+        where user = ? and host = ?";
     let mut known = Some(BTreeSet::new());
     for (user, host) in accounts {
-        let found = conn.exec_first::<(String, String, String, bool), _, _>(listed, (user, host)).await;
+        let found = conn.exec_first::<bool, _, _>(listed, (user, host)).await;
         match found.map_err(wrong) {
             Ok(None) => {}
-            Ok(Some(_)) => {
-                known.as_mut().map(|all| all.insert(format!("{user}@{host}")));
+            Ok(Some(taken)) => {
+                let name = format!("{user}@{host}");
+                rights.taken.extend(taken.then(|| name.clone()));
+                known.as_mut().map(|all| all.insert(name));
             }
             Err(error) if error.class == ErrorClass::Denied => known = None,
             Err(error) => return Err(error),

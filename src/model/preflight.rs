@@ -41,6 +41,8 @@ pub enum Code {
     NoFreeSlot,
     /// The target does not know whose credential it is.
     NoSuchUser,
+    /// The login that would be given a new password may be in somebody's hands.
+    LoginTaken,
     /// The KMS key of the secret cannot be used.
     KeyUnusable,
     /// A step is not permitted.
@@ -70,6 +72,7 @@ impl Code {
             Self::ReplicaBehind => "replica-behind",
             Self::NoFreeSlot => "no-free-slot",
             Self::NoSuchUser => "no-such-user",
+            Self::LoginTaken => "login-taken",
             Self::KeyUnusable => "key-unusable",
             Self::NotPermitted => "not-permitted",
             Self::OwnKey => "own-key",

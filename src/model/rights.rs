@@ -44,6 +44,8 @@ pub struct PostgresRole {
     pub admin: bool,
     /// The administrator has the rights of it.
     pub used: bool,
+    /// It may log in with a password that slm did not set.
+    pub taken: bool,
 }
 
 /// Rights of one account of MySQL, those of its active roles included.
@@ -55,6 +57,8 @@ pub struct MysqlRights {
     pub admin_of: BTreeSet<String>,
     /// Those that exist, of the accounts and roles that were asked about, as in `app@%`; `None` when it may not read of them.
     pub accounts: Option<BTreeSet<String>>,
+    /// Of those, who may log in with a password that slm did not set.
+    pub taken: BTreeSet<String>,
     /// Whether it may see who is logged in, and can.
     pub sessions: Sessions,
     /// The server takes no change from anybody.

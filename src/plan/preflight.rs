@@ -54,7 +54,7 @@ pub(super) fn ahead(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>,
     consumers(input, credential, &mut found);
     fit::fit(credential, &mut found);
     needs::answered(input, credential, &mut found);
-    rights::answered(input, credential, &mut found);
+    rights::answered(input, credential, version.is_some(), &mut found);
     github::answered(input, credential, &mut found);
     found
 }

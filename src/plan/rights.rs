@@ -48,8 +48,9 @@ impl Steps {
     }
 }
 
-/// What the answers of databases say about the rotation of `credential`; nothing when none was asked for it.
-pub(super) fn answered(input: &Input<'_>, credential: &Credential, found: &mut Found) {
+/// What the answers of databases say about the rotation of `credential`; nothing when none was asked for it. `begun` says that a value
+/// is in force.
+pub(super) fn answered(input: &Input<'_>, credential: &Credential, begun: bool, found: &mut Found) {
     let rights = match input.facts.rights.get(&credential.id) {
         None => return,
         Some(Ok(rights)) => rights,
@@ -59,6 +60,9 @@ pub(super) fn answered(input: &Input<'_>, credential: &Credential, found: &mut F
         (RotatorConfig::PostgresAlternating(of), Rights::Postgres(rights)) => {
             let users = of.users.each_ref().map(String::as_str);
             let ends = of.end_sessions_after.is_some();
+            let taken = |user: &&str| rights.roles.get(*user).is_some_and(|role| role.taken);
+            let disabled = |user: &str| format!("`ALTER ROLE \"{user}\" NOLOGIN`");
+            in_turn(credential, (users, begun), taken, disabled, found);
             postgres(credential, &of.server.admin_env, rights, (&users, Some(&of.owner_role), ends), found);
         }
         (RotatorConfig::PostgresPassword(of), Rights::Postgres(rights)) => {
@@ -66,6 +70,10 @@ pub(super) fn answered(input: &Input<'_>, credential: &Credential, found: &mut F
         }
         (RotatorConfig::MysqlAlternating(of), Rights::Mysql(rights)) => {
             let ends = of.end_sessions_idle_for.is_some();
+            let account = |user: &str| format!("{user}@{}", of.account_host);
+            let taken = |user: &&str| rights.taken.contains(&account(user));
+            let disabled = |user: &str| format!("`ALTER USER '{user}'@'{}' ACCOUNT LOCK`", of.account_host);
+            in_turn(credential, (of.users.each_ref().map(String::as_str), begun), taken, disabled, found);
             mysql(credential, &of.server.admin_env, rights, Some((&of.role, ends)), found);
         }
         (RotatorConfig::MysqlDual(of) | RotatorConfig::MysqlPassword(of), Rights::Mysql(rights)) => {
@@ -73,6 +81,37 @@ pub(super) fn answered(input: &Input<'_>, credential: &Credential, found: &mut F
         }
         _ => {}
     }
+}
+
+/// Of two logins in turn the one whose turn it is gets a new password: whoever uses it by another one would be locked out. While none is in
+/// force that is the first of `users`; else it is the one that is not, of which the plan knows only that both may be `taken`.
+fn in_turn(
+    credential: &Credential,
+    (users, begun): ([&str; 2], bool),
+    taken: impl Fn(&&str) -> bool,
+    disabled: impl Fn(&str) -> String,
+    found: &mut Found,
+) {
+    let [first, second] = users;
+    let whose = match (taken(&first), taken(&second)) {
+        (true, _) if !begun => format!("`{first}`"),
+        (true, true) => format!("whichever of `{first}` and `{second}` is not in force"),
+        _ => return,
+    };
+    let next = if begun {
+        format!("say that nobody does, by {} or the same of `{first}`", disabled(second))
+    } else {
+        format!(
+            "store the value of whoever does as the first one of `{}`, or say that nobody does by {}",
+            credential.secret.name,
+            disabled(first)
+        )
+    };
+    found.stop(
+        Code::LoginTaken,
+        format!("slm did not set the password of {whose}, and who logs in by it would be locked out"),
+        next,
+    );
 }
 
 /// The roles of `users`, each to be a member of an owner where there is one, and whose sessions are ended where that is declared.

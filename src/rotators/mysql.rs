@@ -145,6 +145,14 @@ impl Accounts {
         })
     }
 
+    /// Why `user` of two in turn gets no new password.
+    pub(super) fn taken(&self, user: &str) -> String {
+        let locked = format!("`ALTER USER {} ACCOUNT LOCK`", self.account(user));
+        format!(
+            "slm did not set the password of `{user}`, and who logs in by it would be locked out; {locked} says that nobody does"
+        )
+    }
+
     pub(super) fn never(&self, what: &str, cause: &str) -> WorldError {
         WorldError { class: ErrorClass::Permanent, operation: self.doing(&format!("{what} an account")), cause: cause.to_owned() }
     }

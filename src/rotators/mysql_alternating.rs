@@ -86,7 +86,12 @@ impl Rotator for AlternatingAccounts {
 
     async fn create(&self, slot: &VersionId, current: Option<&Secret>) -> Result<Fresh, WorldError> {
         let user = self.next(current)?;
-        self.accounts.fresh(slot, user, user.into(), None).await
+        let unset = |key: &KeyView| key.version.as_ref().is_some_and(|version| version.as_str() == UNSET);
+        let listed = self.list().await?;
+        match listed.keys.iter().any(|key| key.id.as_str() == user && key.active && unset(key)) {
+            true => Err(self.accounts.never("give a new password to", &self.accounts.taken(user))),
+            false => self.accounts.fresh(slot, user, user.into(), None).await,
+        }
     }
 
     async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {

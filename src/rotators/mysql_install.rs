@@ -66,6 +66,10 @@ impl Accounts {
                     have.map_or_else(|| "no version is there".to_owned(), |have| format!("version {have} is there")),
                 ));
             }
+            // Of two in turn the one in force is let in by nobody again, and any other that is not ours is somebody's. In place there is no other.
+            if self.users.len() > 1 && have.is_none() && found.as_ref().is_some_and(|found| found.active) {
+                return Err(conflict(self.taken(user)));
+            }
             let (account, kept) = (self.account(user), self.kept(&known.password).await?);
             if found.is_none() {
                 let made = format!("create user {account} identified with caching_sha2_password as {kept} account lock");

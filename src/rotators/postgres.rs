@@ -1,5 +1,6 @@
 //! Login roles of PostgreSQL. The comment of a role names the version its password belongs to, and changes with it.
 
+use postgres_protocol::escape::escape_identifier;
 use tokio_postgres::Row;
 
 use super::login::{self, Door, Known};
@@ -128,6 +129,12 @@ fn view(row: &Row, now: Timestamp) -> Result<KeyView, tokio_postgres::Error> {
         last_used,
         ours: true,
     })
+}
+
+/// Why `user` of two in turn gets no new password.
+pub(super) fn taken(user: &str) -> String {
+    let disabled = format!("`ALTER ROLE {} NOLOGIN`", escape_identifier(user));
+    format!("slm did not set the password of `{user}`, and who logs in by it would be locked out; {disabled} says that nobody does")
 }
 
 /// True when `view` is of a role whose password nobody has set through slm.

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use super::postgres::Roles;
+use super::postgres::{Roles, is_unset, taken};
 use crate::model::id::{KeyId, VersionId};
 use crate::model::rotator::{Capabilities, PostgresAlternating};
 use crate::model::secret::Secret;
@@ -46,7 +46,12 @@ impl Rotator for AlternatingRoles {
     }
 
     async fn create(&self, slot: &VersionId, current: Option<&Secret>) -> Result<Fresh, WorldError> {
-        self.0.fresh(slot, self.next(current)?).await
+        let user = self.next(current)?;
+        let listed = self.0.list().await?;
+        match listed.keys.iter().any(|key| key.id.as_str() == user && key.active && is_unset(key)) {
+            true => Err(self.0.never("give a new password to", &taken(user))),
+            false => self.0.fresh(slot, user).await,
+        }
     }
 
     async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
@@ -104,11 +109,12 @@ mod tests {
     #[tokio::test]
     async fn a_new_value_is_for_the_role_that_is_not_in_force_and_names_the_declared_host() {
         for (current, next) in [(None, "app_a"), (Some("app_a"), "app_b"), (Some("app_b"), "app_a"), (Some("legacy"), "app_a")] {
-            let fresh = roles().create(&"slot".into(), current.map(value).as_ref()).await.unwrap();
+            let (roles, current) = (roles(), current.map(value));
+            let fresh = roles.0.fresh(&"slot".into(), roles.next(current.as_ref()).unwrap()).await.unwrap();
             let stored: serde_json::Value = serde_json::from_slice(fresh.value.expose()).unwrap();
             assert_eq!((stored["username"].as_str(), stored["host"].as_str()), (Some(next), Some("db.internal")));
             assert_eq!(stored["password"].as_str().unwrap().len(), 40);
-            assert_eq!(roles().identify(&fresh.value), Some(next.into()));
+            assert_eq!(roles.identify(&fresh.value), Some(next.into()));
         }
     }
 

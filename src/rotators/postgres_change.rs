@@ -5,7 +5,7 @@ use postgres_protocol::password::scram_sha_256;
 use tokio_postgres::Client;
 
 use super::login::Known;
-use super::postgres::{MARK, Roles, UNSET, version_of};
+use super::postgres::{MARK, Roles, UNSET, taken, version_of};
 use crate::model::id::{KeyId, VersionId};
 use crate::model::secret::Secret;
 use crate::transport::patience::within;
@@ -59,6 +59,10 @@ impl Roles {
         }
         if have.as_ref() != over.filter(|over| over.as_str() != UNSET) {
             return Err(conflict(have.map_or_else(|| "no version is there".to_owned(), |have| format!("version {have} is there"))));
+        }
+        // One that is in force is let in by nobody again; any other that is not ours is somebody's. In place there is no other.
+        if have.is_none() && active && self.owner.is_some() {
+            return Err(conflict(taken(user)));
         }
         let name = identifier(user);
         let owner = self.owner.as_deref().unwrap_or_default();

@@ -162,6 +162,27 @@ async fn an_open_session_holds_the_end_of_its_account_up_unless_idle_ones_are_en
     assert!(session.query_drop("select 1").await.is_err());
 }
 
+/// Accounts that were there before slm, with a password that somebody uses.
+#[tokio::test]
+async fn of_accounts_in_turn_none_that_somebody_logs_in_as_is_given_another_password() {
+    let Some(server) = Database::start(&OPEN) else { return };
+    server.run("create user app_a identified by 'by-hand'").await;
+    let rig = alternating(&server, None);
+    let by_hand = Secret::new(br#"{"username":"app_a","password":"by-hand"}"#.to_vec());
+    let (outcome, _) = rig.drive(&rig.rotation(None), Cut::default()).await;
+    let Fate::Failed(error) = outcome.fate else { panic!("{:?}", outcome.fate) };
+    let says =
+        "slm did not set the password of `app_a`, and who logs in by it would be locked out; `ALTER USER 'app_a'@'%' ACCOUNT LOCK`";
+    assert!(error.to_string().contains(says), "{error}");
+    let made = rig.kind.install(&by_hand, &"late".into(), Some(&"unset".into())).await.unwrap_err();
+    assert!(made.class == ErrorClass::Conflict && made.cause.contains(says), "{made}");
+    assert_eq!(rig.kind.verify(&by_hand).await.unwrap(), Trial::Accepted);
+    server.run("alter user 'app_a'@'%' account lock").await;
+    let version = rig.rotate().await;
+    assert_eq!(rig.kind.verify(&rig.value(&version).await).await.unwrap(), Trial::Accepted);
+    assert!(matches!(rig.kind.verify(&by_hand).await.unwrap(), Trial::Refused(_)));
+}
+
 #[tokio::test]
 async fn a_server_that_does_not_tell_who_is_logged_in_is_not_taken_for_an_empty_one() {
     let Some(server) = Database::start(&["--performance-schema=OFF"]) else { return };

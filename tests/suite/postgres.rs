@@ -101,6 +101,40 @@ async fn roles_take_turns_share_what_they_make_and_no_password_reaches_the_log()
     }
 }
 
+/// Roles that were there before slm, with a password that somebody uses.
+#[tokio::test]
+async fn of_roles_in_turn_none_that_somebody_logs_in_as_is_given_another_password() {
+    let Some(server) = Database::start(&[]) else { return };
+    owner(&server).await;
+    let admin = server.as_admin().await;
+    admin.batch_execute("create role app_a login password 'by-hand'; create role app_b login password 'by-hand'").await.unwrap();
+    let rig = alternating(&server, None);
+    let by_hand = |name: &str| Secret::new(format!(r#"{{"username":"{name}","password":"by-hand"}}"#).into_bytes());
+    let refused = async |name: &str| {
+        let (outcome, _) = rig.drive(&rig.rotation(rig.generation().await), Cut::default()).await;
+        let Fate::Failed(error) = outcome.fate else { panic!("{:?}", outcome.fate) };
+        let says = format!("slm did not set the password of `{name}`, and who logs in by it would be locked out");
+        assert!(error.to_string().contains(&says), "{error}");
+        // One that was made before somebody took the login is not let in either.
+        let made = rig.kind.install(&by_hand(name), &"late".into(), Some(&"unset".into())).await.unwrap_err();
+        assert!(made.class == ErrorClass::Conflict && made.cause.contains(&says), "{made}");
+        for name in ["app_a", "app_b"] {
+            assert_eq!(rig.kind.verify(&by_hand(name)).await.unwrap(), Trial::Accepted, "{name}");
+        }
+        error.split('`').find(|words| words.starts_with("ALTER ROLE")).unwrap().to_owned()
+    };
+    refused("app_a").await;
+    // Whoever uses the first one stores its value; then it is the turn of the other.
+    rig.vault.put(&rig.credential.secret, &"hand".into(), &by_hand("app_a")).await.unwrap();
+    rig.vault.promote(&rig.credential.secret, None, &"hand".into()).await.unwrap();
+    let nobody = refused("app_b").await;
+    admin.batch_execute(&nobody).await.unwrap();
+    let version = rig.rotate().await;
+    assert_eq!((user(&rig.value(&version).await).as_str(), active(&rig.kind).await), ("app_b", vec!["app_b".to_owned()]));
+    // It was ended by slm, and takes its turn.
+    assert_eq!(user(&rig.value(&rig.rotate().await).await), "app_a");
+}
+
 #[tokio::test]
 async fn only_declared_roles_are_touched_whatever_a_secret_says() {
     let Some(server) = Database::start(&[]) else { return };

@@ -61,6 +61,46 @@ fn enough(version: i32) -> PostgresRights {
     }
 }
 
+/// What holds two logins in turn that somebody has of `taken`, when a value is in force or not.
+fn held_for(taken: &[&str], begun: bool) -> [Vec<Obstacle>; 2] {
+    let mut roles = enough(150_000);
+    for name in taken {
+        roles.roles.get_mut(*name).unwrap().taken = true;
+    }
+    let accounts = MysqlRights { taken: taken.iter().map(|name| format!("{name}@%")).collect(), ..documented() };
+    let held = |kind, rights| {
+        let told = |world: &mut World| {
+            world.catalog.credentials.get_mut("db").unwrap().rotator = kind;
+            world.facts.rights.insert("db".into(), Ok(rights));
+        };
+        let world = if begun { world().aged("db", 90) } else { world() };
+        obstacles(&world.with(told).plan())
+    };
+    [held(roles_in_turn(false), Rights::Postgres(roles)), held(accounts_in_turn(false), Rights::Mysql(accounts))]
+}
+
+#[test]
+fn a_login_that_somebody_has_is_not_given_a_new_password_at_its_turn() {
+    for (taken, begun) in [([].as_slice(), false), (&["app_b"], false), (&["app_b"], true), (&["app_a"], true), (&[], true)] {
+        assert_eq!(held_for(taken, begun), [vec![], vec![]], "{taken:?} {begun}");
+    }
+    for (taken, begun, whose) in [
+        (["app_a"].as_slice(), false, "`app_a`"),
+        (&["app_a", "app_b"], false, "`app_a`"),
+        (&["app_a", "app_b"], true, "whichever of `app_a` and `app_b` is not in force"),
+    ] {
+        let mut ends = [r#"`ALTER ROLE "app_"#, "`ALTER USER 'app_"].into_iter();
+        for found in held_for(taken, begun) {
+            let [one] = found.as_slice() else { panic!("{found:?}") };
+            let says = format!("slm did not set the password of {whose}, and who logs in by it would be locked out");
+            assert_eq!((one.code, &one.found), (Code::LoginTaken, &says));
+            let end = ends.next().unwrap();
+            assert!(one.next.contains(end) && one.next.contains("that nobody does"), "{}", one.next);
+            assert_eq!(one.next.contains("store the value of whoever does as the first one of `"), !begun, "{}", one.next);
+        }
+    }
+}
+
 /// What is denied at a server of `version` when `enough` is changed so.
 fn denied(version: i32, ends: bool, change: impl FnOnce(&mut PostgresRights)) -> String {
     let mut rights = enough(version);
