@@ -168,7 +168,7 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
     let rotation = rotation_of(input, credential, &version);
     let (can, open) = (credential.rotator.capabilities(), rotation.is_some_and(|rotation| rotation.is("open")));
     if (open || can.staged()) && rotation.is_some_and(returns) {
-        return Some((finish(credential, version), Reason::RolledBack));
+        return Some((finish(credential, version, None), Reason::RolledBack));
     }
     // `AWSPENDING` is AWS's; only our own slot label makes a rotation of ours half done. It stays on an attempt that was rejected.
     let spent = spent::attempts(input, credential).is_some();
@@ -182,7 +182,8 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
         return Some((rotate(credential, Some(version)), Reason::Forced));
     }
     if open {
-        return Some((finish(credential, version), if can.staged() { Reason::Staged } else { Reason::NotRetired }));
+        let usual = if can.staged() { Reason::Staged } else { Reason::NotRetired };
+        return Some((finish(credential, version, before(rotation)), usual));
     }
     if !behind.is_empty() {
         let secret = credential.secret.clone();
@@ -273,11 +274,18 @@ pub(super) fn rotation_of<'a>(input: &'a Input<'_>, credential: &Credential, ver
     })
 }
 
-fn finish(credential: &Credential, generation: VersionId) -> ActionKind {
+/// The version that the one in force replaced, when slm promoted that.
+fn before(rotation: Option<&Resource>) -> Option<VersionId> {
+    rotation?.text("before").map(VersionId::from)
+}
+
+/// The end of the rotation that made `generation` current: it has the name of that, from the version `before`. Without one it is named
+/// by the version that is left, as a roll-back is.
+pub(super) fn finish(credential: &Credential, generation: VersionId, before: Option<VersionId>) -> ActionKind {
     ActionKind::Finish {
         credential: credential.id.clone(),
         secret: credential.secret.clone(),
-        rotation: crate::model::plan::rotation_id(&credential.id, Some(&generation)),
+        rotation: crate::model::plan::rotation_id(&credential.id, Some(before.as_ref().unwrap_or(&generation))),
         generation,
         consumers: credential.consumers.iter().map(|consumer| consumer.id.clone()).collect(),
     }
