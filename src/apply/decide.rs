@@ -418,21 +418,27 @@ fn close_unknown(o: &Observation) -> Option<Step> {
     }
     let unknown = || {
         o.keys.iter().filter_map(|key| match key.role {
-            Role::Unknown { wait } => Some((&key.id, wait)),
+            Role::Unknown { wait, ref used } => Some((&key.id, wait, used)),
             _ => None,
         })
     };
-    let (first, _) = unknown().next()?;
-    if let Some(late) = unknown().filter_map(|(_, wait)| wait).max() {
+    let (first, ..) = unknown().next()?;
+    if let Some(late) = unknown().filter_map(|(_, wait, _)| wait).max() {
         let late = Some(late).filter(|late| *late < Timestamp::MAX);
         return Some(Step::Wait(late, format!("credential {} may still be recorded by the run that made it", told(first))));
+    }
+    // What is recorded nowhere was given to nobody by us.
+    if let Some((key, at, by)) = unknown().find_map(|(key, _, used)| used.as_ref().map(|(at, by)| (key, at, by))) {
+        let found =
+            format!("credential {} is recorded nowhere and was used at {at} by {by}, so that no run has lost it", told(key));
+        return Some(Step::Blocked(format!("{found}; find out whose it is, and delete it there when nobody needs it")));
     }
     let Some(slot) = o.open_slot() else { return Some(spent(o)) };
     let slot = slot.id.clone();
     if o.capabilities.reread && o.due {
         return Some(Step::Act(Mutation::Adopt { slot, key: first.clone() }));
     }
-    Some(Step::Act(Mutation::Close { slot, condemned: unknown().map(|(id, _)| id.clone()).collect() }))
+    Some(Step::Act(Mutation::Close { slot, condemned: unknown().map(|(id, ..)| id.clone()).collect() }))
 }
 
 /// Everything is in order and the generation is to be left.

@@ -65,7 +65,8 @@ fn role() -> impl Strategy<Value = Role> {
         version().prop_map(Role::Rejected),
         Just(Role::Condemned),
         Just(Role::Older),
-        proptest::option::of(instant()).prop_map(|wait| Role::Unknown { wait }),
+        (proptest::option::of(instant()), proptest::option::weighted(0.2, instant()))
+            .prop_map(|(wait, used)| Role::Unknown { wait, used: used.map(|at| (at, "job".to_owned())) }),
         Just(Role::Foreign),
     ]
 }
@@ -311,7 +312,7 @@ proptest! {
     #[test]
     fn a_credential_is_condemned_only_when_its_maker_is_gone(o in observation()) {
         if let Step::Act(Mutation::Close { condemned, .. }) = decide(&o) {
-            let gone = |name: &KeyId| o.keys.iter().any(|key| key.id == *name && key.role == (Role::Unknown { wait: None }));
+            let gone = |name: &KeyId| o.keys.iter().any(|key| key.id == *name && key.role == (Role::Unknown { wait: None, used: None }));
             prop_assert!(!condemned.is_empty() && condemned.iter().all(gone) && o.tail);
         }
     }

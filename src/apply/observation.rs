@@ -196,6 +196,8 @@ pub enum Role {
     Unknown {
         /// `None` when no maker can be left.
         wait: Option<Timestamp>,
+        /// Its last use and by what: what a run lost was never used.
+        used: Option<(Timestamp, String)>,
     },
     /// Somebody else's; never touched.
     Foreign,
@@ -284,7 +286,8 @@ impl Records<'_> {
         if self.contents.values().any(condemned) {
             return Role::Condemned;
         }
-        if server_issued && key.ours { Role::Unknown { wait: maker_gone } } else { Role::Foreign }
+        let used = last_use(std::iter::once(key));
+        if server_issued && key.ours { Role::Unknown { wait: maker_gone, used } } else { Role::Foreign }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Input;
 use super::choose::{consumers_behind, criteria, rotation_of, see};
+use super::needs::{is_full, listed_keys, user};
 use super::standing::{held, returns};
 use super::usage::{WHO_AM_I, unseen_use};
 use crate::model::catalog::{Credential, OnDeadline, Quiet, SourceKind};
@@ -10,7 +11,7 @@ use crate::model::id::{ConsumerId, VersionId};
 use crate::model::outlook::{Deadline, Ended, LastUsed, Outlook, Stride, Validity};
 use crate::model::plan::{Action, ActionKind, Reason};
 use crate::model::rotator::{Issuer, Overlap, RotatorConfig};
-use crate::model::snapshot::Resource;
+use crate::model::snapshot::{Fact, Resource};
 use crate::model::time::{Limit, Timestamp};
 use crate::model::usage::{HISTORY, OldKey, longest_pause};
 
@@ -70,6 +71,7 @@ fn will(
     let canaries: Vec<ConsumerId> =
         credential.consumers.iter().filter(|consumer| consumer.canary).map(|consumer| consumer.id.clone()).collect();
     let mut will = Vec::new();
+    will.extend((rotates && may_be_lost(input, credential, rotation)).then_some(Stride::Lost));
     if rotates && credential.rotator.aws_managed().is_some() {
         will.push(Stride::Ask);
     } else if rotates {
@@ -89,6 +91,19 @@ fn will(
     will.extend((can.disable && can.delete).then_some(Stride::Soak(credential.gate.soak)));
     will.extend(can.delete.then_some(Stride::Delete));
     will
+}
+
+/// True when the user has all the keys that IAM lets be, nothing of ours is to be ended, and slm alone makes keys there: one of them is
+/// recorded nowhere.
+fn may_be_lost(input: &Input<'_>, credential: &Credential, rotation: Option<&Resource>) -> bool {
+    let RotatorConfig::AwsIamAccessKey(key) = &credential.rotator else { return false };
+    let source = key.source.as_ref().unwrap_or(&credential.secret.source);
+    let ended = rotation.is_some_and(|rotation| rotation.get("open") == Some(Fact::Bool(false)));
+    let count = || match input.facts.counts.get(&credential.id) {
+        Some(Ok(now)) => *now,
+        _ => user(input, source, &key.user).map_or(0, |user| listed_keys(input, source, user.id.as_str())),
+    };
+    key.exclusive && ended && is_full(count())
 }
 
 /// Where a value is tried, when that is more than one place.
