@@ -110,6 +110,8 @@ pub enum Mutation {
     Fate(Ending),
     /// Decide, once, that the value before this generation, which is disabled, does not come back any more.
     NoReturn,
+    /// Write down, once, that the value of this version is in wrong hands: whichever run goes on ends it at once.
+    Leak(VersionId),
     /// Show the value before this generation to the target, and keep the instant at which it was refused.
     Prove,
     /// Keep the instant of this observation.
@@ -145,7 +147,8 @@ impl Mark {
 /// The next step. Nothing acts once the lease is spent.
 #[must_use]
 pub fn decide(o: &Observation) -> Step {
-    let step = roll_back(o)
+    let step = tell(o)
+        .or_else(|| roll_back(o))
         .or_else(|| note_promotion(o))
         .or_else(|| void(o))
         .or_else(|| in_place(o))
@@ -164,6 +167,11 @@ pub fn decide(o: &Observation) -> Step {
         Step::Act(_) if !o.leased => Step::Wait(None, "the lease is spent".to_owned()),
         step => step,
     }
+}
+
+/// That a value is in wrong hands is written down before anything else, so that a run that is cut off after it forgets nothing.
+fn tell(o: &Observation) -> Option<Step> {
+    o.untold.clone().map(|version| Step::Act(Mutation::Leak(version)))
 }
 
 /// It was decided that the value before comes back: as a new generation, so that no run of the old one can act on it. If it was

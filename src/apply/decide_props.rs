@@ -128,11 +128,12 @@ fn observation() -> impl Strategy<Value = Observation> {
     let generation = prop_oneof![4 => Just(Some(VersionId::from("g"))), 1 => Just(None)];
     let force = prop_oneof![6 => Just(Force::Value), 1 => Just(Force::Nameless("{}")), 1 => Just(Force::Nothing)];
     let generation = (generation, force);
-    let what = (capabilities(), generation, any::<[bool; 3]>(), prop_oneof![7 => Just(true), 1 => Just(false)], unfit());
+    let untold = proptest::option::weighted(0.1, version());
+    let what = (capabilities(), generation, (any::<[bool; 3]>(), untold), prop_oneof![7 => Just(true), 1 => Just(false)], unfit());
     let store = (slots, proptest::option::of(slot_named("back")), fate, last, marks());
     let world = (keys(), proptest::option::of(version()), places(), a_gate(), proptest::option::of(a_gate()));
     (what, store, world).prop_map(|(what, store, world)| {
-        let (capabilities, (generation, force), [due, leak, tail], leased, (shut, behind)) = what;
+        let (capabilities, (generation, force), ([due, leak, tail], untold), leased, (shut, behind)) = what;
         let (slots, restore, fate, last, marks) = store;
         let (keys, installed, consumers, gate, soaked) = world;
         Observation {
@@ -141,6 +142,7 @@ fn observation() -> impl Strategy<Value = Observation> {
             force,
             due,
             leak,
+            untold,
             tail,
             slots,
             restore,
@@ -232,6 +234,15 @@ proptest! {
     }
 
     #[test]
+    fn that_a_value_is_in_wrong_hands_is_written_down_before_anything_else_and_only_then(o in observation()) {
+        let told = match decide(&o) {
+            Step::Act(Mutation::Leak(version)) => Some(version),
+            _ => None,
+        };
+        prop_assert_eq!(told, o.untold.clone().filter(|_| o.leased));
+    }
+
+    #[test]
     fn nobody_elses_credential_is_named(o in observation()) {
         if let Step::Act(mutation) = decide(&o) {
             for name in named(&mutation) {
@@ -302,6 +313,7 @@ proptest! {
             let step = decide(&o);
             let harmless = |mutation: &Mutation| match mutation {
                 Mutation::Mark(mark) => *mark == Mark::Promoted,
+                Mutation::Leak(_) => true,
                 Mutation::Deliver { .. } | Mutation::Activate { .. } => o.force != Force::Nothing,
                 _ => false,
             };

@@ -48,6 +48,7 @@ fn calm(capabilities: Capabilities) -> Observation {
         force: Force::Value,
         due: false,
         leak: false,
+        untold: None,
         tail: true,
         slots: vec![slot("s0", Content::Absent), slot("s1", Content::Absent)],
         restore: Some(slot("back", Content::Absent)),

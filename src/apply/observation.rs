@@ -20,6 +20,8 @@ pub struct Observation {
     pub due: bool,
     /// True when what this generation replaced, or is to be replaced, is in wrong hands.
     pub leak: bool,
+    /// The version of which this run alone knows that it is in wrong hands.
+    pub untold: Option<VersionId>,
     /// True when this run may end what an earlier generation left behind.
     pub tail: bool,
     /// Attempts at replacing this generation, as many as are allowed.

@@ -170,6 +170,7 @@ fn blank() -> Observation {
         force: Force::Value,
         due: false,
         leak: false,
+        untold: None,
         tail: true,
         slots: Vec::new(),
         restore: None,

@@ -72,7 +72,7 @@ impl Admit<'_, '_> {
     fn one(&mut self, credential: &Credential, kind: ActionKind, reason: Reason, unseen: bool) {
         let (input, allowed) = (self.input, self.allowed);
         let counts = matches!(kind, ActionKind::Rotate { .. })
-            && !matches!(reason, Reason::HalfDone | Reason::Stuck { .. } | Reason::Staged);
+            && !matches!(reason, Reason::HalfDone | Reason::InWrongHands { .. } | Reason::Stuck { .. } | Reason::Staged);
         let because = if unseen {
             Err(HeldBecause::Unseen(store_detail(input, credential)))
         } else if let Some(because) = managed::held(credential, &kind, see(input, credential).resource) {
@@ -89,6 +89,7 @@ impl Admit<'_, '_> {
         } else {
             let verb = match kind {
                 ActionKind::Deliver { .. } => "deliver",
+                _ if matches!(reason, Reason::InWrongHands { .. }) => "rotate_leak",
                 // What comes back is put in force, and nothing is ended.
                 ActionKind::Finish { .. } if !matches!(reason, Reason::RolledBack | Reason::Staged) => "retire",
                 _ => "rotate",
@@ -131,7 +132,7 @@ fn look_ahead(
 
 fn urgency(reason: &Reason) -> (u8, i64) {
     match reason {
-        Reason::HalfDone | Reason::Stuck { .. } | Reason::Staged => (0, 0),
+        Reason::HalfDone | Reason::InWrongHands { .. } | Reason::Stuck { .. } | Reason::Staged => (0, 0),
         Reason::Forced => (1, 0),
         Reason::NoValue => (2, 0),
         Reason::TooOld { since, .. } => (3, since.as_second()),
@@ -172,6 +173,10 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
     }
     // `AWSPENDING` is AWS's; only our own slot label makes a rotation of ours half done. It stays on an attempt that was rejected.
     let spent = spent::attempts(input, credential).is_some();
+    let wrong_hands = |fact| Some(Reason::InWrongHands { since: rotation?.instant(fact)? });
+    if let Some(reason) = wrong_hands("leaked").filter(|_| !spent) {
+        return Some((rotate(credential, Some(version)), reason));
+    }
     if resource.is("slm_pending") && credential.rotator.aws_managed().is_none() && !spent {
         return Some((rotate(credential, Some(version)), Reason::HalfDone));
     }
@@ -183,7 +188,7 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
     }
     if open {
         let usual = if can.staged() { Reason::Staged } else { Reason::NotRetired };
-        return Some((finish(credential, version, before(rotation)), usual));
+        return Some((finish(credential, version, before(rotation)), wrong_hands("before_leaked").unwrap_or(usual)));
     }
     if !behind.is_empty() {
         let secret = credential.secret.clone();

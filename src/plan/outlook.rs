@@ -34,12 +34,13 @@ pub(super) fn outlook(input: &Input<'_>, credential: &Credential, kind: &ActionK
     restarts.sort();
     restarts.dedup();
     let last_used = last_used(input, credential);
-    let not_before = quiet.as_ref().and_then(|quiet| {
+    let hurried = matches!(reason, Reason::InWrongHands { .. });
+    let not_before = quiet.as_ref().filter(|_| !hurried).and_then(|quiet| {
         let last = last_used.as_ref().filter(|_| !rotates).map(|last| last.at);
         not_before(input, credential, rotation.filter(|_| !rotates), (quiet.limit, last))
     });
     Some(Outlook {
-        will: will(input, credential, rotates, &behind, (rotation, quiet.as_ref())),
+        will: will(input, credential, (rotates, hurried), &behind, (rotation, quiet.as_ref())),
         deadline: deadline(credential, rotation.filter(|_| !rotates)).filter(|_| quiet.is_some()),
         quiet,
         restarts,
@@ -63,7 +64,7 @@ fn ends(credential: &Credential) -> bool {
 fn will(
     input: &Input<'_>,
     credential: &Credential,
-    rotates: bool,
+    (rotates, hurried): (bool, bool),
     behind: &[ConsumerId],
     (rotation, quiet): (Option<&Resource>, Option<&Quieted>),
 ) -> Vec<Stride> {
@@ -85,10 +86,11 @@ fn will(
     will.extend((!rest.is_empty()).then_some(Stride::Consumers(rest)));
     let Some(quiet) = quiet else { return will };
     if rotates || rotation.is_none_or(|rotation| rotation.instant("disabled").is_none()) {
-        will.extend([Stride::Settle(held(credential)), Stride::Quiet(quiet.limit)]);
+        let waits = [Stride::Settle(held(credential)), Stride::Quiet(quiet.limit)];
+        will.extend(waits.into_iter().filter(|_| !hurried));
         will.extend(can.disable.then_some(Stride::Disable));
     }
-    will.extend((can.disable && can.delete).then_some(Stride::Soak(credential.gate.soak)));
+    will.extend((can.disable && can.delete && !hurried).then_some(Stride::Soak(credential.gate.soak)));
     will.extend(can.delete.then_some(Stride::Delete));
     will
 }
