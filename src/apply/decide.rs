@@ -110,6 +110,8 @@ pub enum Mutation {
     Fate(Ending),
     /// Decide, once, that the value before this generation, which is disabled, does not come back any more.
     NoReturn,
+    /// Write down, once, that the value of this version is in wrong hands: whichever run goes on ends it at once.
+    Leak(VersionId),
     /// Show the value before this generation to the target, and keep the instant at which it was refused.
     Prove,
     /// Keep the instant of this observation.
@@ -145,7 +147,8 @@ impl Mark {
 /// The next step. Nothing acts once the lease is spent.
 #[must_use]
 pub fn decide(o: &Observation) -> Step {
-    let step = roll_back(o)
+    let step = tell(o)
+        .or_else(|| roll_back(o))
         .or_else(|| note_promotion(o))
         .or_else(|| void(o))
         .or_else(|| in_place(o))
@@ -164,6 +167,11 @@ pub fn decide(o: &Observation) -> Step {
         Step::Act(_) if !o.leased => Step::Wait(None, "the lease is spent".to_owned()),
         step => step,
     }
+}
+
+/// That a value is in wrong hands is written down before anything else, so that a run that is cut off after it forgets nothing.
+fn tell(o: &Observation) -> Option<Step> {
+    o.untold.clone().map(|version| Step::Act(Mutation::Leak(version)))
 }
 
 /// It was decided that the value before comes back: as a new generation, so that no run of the old one can act on it. If it was
@@ -418,21 +426,27 @@ fn close_unknown(o: &Observation) -> Option<Step> {
     }
     let unknown = || {
         o.keys.iter().filter_map(|key| match key.role {
-            Role::Unknown { wait } => Some((&key.id, wait)),
+            Role::Unknown { wait, ref used } => Some((&key.id, wait, used)),
             _ => None,
         })
     };
-    let (first, _) = unknown().next()?;
-    if let Some(late) = unknown().filter_map(|(_, wait)| wait).max() {
+    let (first, ..) = unknown().next()?;
+    if let Some(late) = unknown().filter_map(|(_, wait, _)| wait).max() {
         let late = Some(late).filter(|late| *late < Timestamp::MAX);
         return Some(Step::Wait(late, format!("credential {} may still be recorded by the run that made it", told(first))));
+    }
+    // What is recorded nowhere was given to nobody by us.
+    if let Some((key, at, by)) = unknown().find_map(|(key, _, used)| used.as_ref().map(|(at, by)| (key, at, by))) {
+        let found =
+            format!("credential {} is recorded nowhere and was used at {at} by {by}, so that no run has lost it", told(key));
+        return Some(Step::Blocked(format!("{found}; find out whose it is, and delete it there when nobody needs it")));
     }
     let Some(slot) = o.open_slot() else { return Some(spent(o)) };
     let slot = slot.id.clone();
     if o.capabilities.reread && o.due {
         return Some(Step::Act(Mutation::Adopt { slot, key: first.clone() }));
     }
-    Some(Step::Act(Mutation::Close { slot, condemned: unknown().map(|(id, _)| id.clone()).collect() }))
+    Some(Step::Act(Mutation::Close { slot, condemned: unknown().map(|(id, ..)| id.clone()).collect() }))
 }
 
 /// Everything is in order and the generation is to be left.

@@ -65,7 +65,8 @@ fn role() -> impl Strategy<Value = Role> {
         version().prop_map(Role::Rejected),
         Just(Role::Condemned),
         Just(Role::Older),
-        proptest::option::of(instant()).prop_map(|wait| Role::Unknown { wait }),
+        (proptest::option::of(instant()), proptest::option::weighted(0.2, instant()))
+            .prop_map(|(wait, used)| Role::Unknown { wait, used: used.map(|at| (at, "job".to_owned())) }),
         Just(Role::Foreign),
     ]
 }
@@ -127,11 +128,12 @@ fn observation() -> impl Strategy<Value = Observation> {
     let generation = prop_oneof![4 => Just(Some(VersionId::from("g"))), 1 => Just(None)];
     let force = prop_oneof![6 => Just(Force::Value), 1 => Just(Force::Nameless("{}")), 1 => Just(Force::Nothing)];
     let generation = (generation, force);
-    let what = (capabilities(), generation, any::<[bool; 3]>(), prop_oneof![7 => Just(true), 1 => Just(false)], unfit());
+    let untold = proptest::option::weighted(0.1, version());
+    let what = (capabilities(), generation, (any::<[bool; 3]>(), untold), prop_oneof![7 => Just(true), 1 => Just(false)], unfit());
     let store = (slots, proptest::option::of(slot_named("back")), fate, last, marks());
     let world = (keys(), proptest::option::of(version()), places(), a_gate(), proptest::option::of(a_gate()));
     (what, store, world).prop_map(|(what, store, world)| {
-        let (capabilities, (generation, force), [due, leak, tail], leased, (shut, behind)) = what;
+        let (capabilities, (generation, force), ([due, leak, tail], untold), leased, (shut, behind)) = what;
         let (slots, restore, fate, last, marks) = store;
         let (keys, installed, consumers, gate, soaked) = world;
         Observation {
@@ -140,6 +142,7 @@ fn observation() -> impl Strategy<Value = Observation> {
             force,
             due,
             leak,
+            untold,
             tail,
             slots,
             restore,
@@ -231,6 +234,15 @@ proptest! {
     }
 
     #[test]
+    fn that_a_value_is_in_wrong_hands_is_written_down_before_anything_else_and_only_then(o in observation()) {
+        let told = match decide(&o) {
+            Step::Act(Mutation::Leak(version)) => Some(version),
+            _ => None,
+        };
+        prop_assert_eq!(told, o.untold.clone().filter(|_| o.leased));
+    }
+
+    #[test]
     fn nobody_elses_credential_is_named(o in observation()) {
         if let Step::Act(mutation) = decide(&o) {
             for name in named(&mutation) {
@@ -301,6 +313,7 @@ proptest! {
             let step = decide(&o);
             let harmless = |mutation: &Mutation| match mutation {
                 Mutation::Mark(mark) => *mark == Mark::Promoted,
+                Mutation::Leak(_) => true,
                 Mutation::Deliver { .. } | Mutation::Activate { .. } => o.force != Force::Nothing,
                 _ => false,
             };
@@ -311,7 +324,7 @@ proptest! {
     #[test]
     fn a_credential_is_condemned_only_when_its_maker_is_gone(o in observation()) {
         if let Step::Act(Mutation::Close { condemned, .. }) = decide(&o) {
-            let gone = |name: &KeyId| o.keys.iter().any(|key| key.id == *name && key.role == (Role::Unknown { wait: None }));
+            let gone = |name: &KeyId| o.keys.iter().any(|key| key.id == *name && key.role == (Role::Unknown { wait: None, used: None }));
             prop_assert!(!condemned.is_empty() && condemned.iter().all(gone) && o.tail);
         }
     }

@@ -48,6 +48,7 @@ fn calm(capabilities: Capabilities) -> Observation {
         force: Force::Value,
         due: false,
         leak: false,
+        untold: None,
         tail: true,
         slots: vec![slot("s0", Content::Absent), slot("s1", Content::Absent)],
         restore: Some(slot("back", Content::Absent)),
@@ -85,7 +86,7 @@ fn with_candidate(mut o: Observation, verdict: Option<Verdict>) -> Observation {
 }
 
 fn unknown(mut o: Observation, id: &str, wait: Option<Timestamp>) -> Observation {
-    o.keys.push(key(id, Role::Unknown { wait }));
+    o.keys.push(key(id, Role::Unknown { wait, used: None }));
     o
 }
 
@@ -431,7 +432,7 @@ fn an_unknown_credential_waits_for_its_maker_and_then_its_slot_is_closed_on_it()
     o = unknown(o, "z", Some(Timestamp::MAX));
     waits(&o, None, "credential x");
     for key in &mut o.keys[1..] {
-        key.role = Role::Unknown { wait: None };
+        key.role = Role::Unknown { wait: None, used: None };
     }
     let condemned: BTreeSet<KeyId> = ["x", "y", "z"].map(KeyId::from).into();
     acts(&o, Mutation::Close { slot: "s0".into(), condemned: condemned.clone() });
@@ -441,6 +442,20 @@ fn an_unknown_credential_waits_for_its_maker_and_then_its_slot_is_closed_on_it()
     acts(&o, Mutation::Close { slot: "s1".into(), condemned });
     o.slots[1].content = tomb();
     blocked(&o, "all 2 attempts are used up");
+}
+
+#[test]
+fn a_credential_recorded_nowhere_that_was_used_was_lost_by_no_run_and_is_for_a_person() {
+    for o in [calm(SERVER), due(SERVER), due(Capabilities { reread: true, ..SERVER }), Observation { leak: true, ..due(SERVER) }] {
+        let used = |wait| Role::Unknown { wait, used: Some((at(7), "sts in eu-west-1".to_owned())) };
+        let mut o = unknown(o, "lost", None);
+        o.keys.push(key("AKIAWORKWORKWORKWORK", used(None)));
+        blocked(&o, "credential …WORK is recorded nowhere and was used at 1970-01-01T00:00:07Z by sts in eu-west-1");
+        blocked(&o, "delete it there when nobody needs it");
+        o.keys.last_mut().unwrap().role = used(Some(at(50)));
+        waits(&o, Some(at(50)), "may still be recorded");
+        assert_eq!(decide(&Observation { tail: false, slots: Vec::new(), due: false, ..o }), Step::Done);
+    }
 }
 
 #[test]
@@ -455,7 +470,7 @@ fn what_can_be_read_again_is_recorded_when_it_is_needed_and_closed_on_when_not()
 fn a_bare_delivery_leaves_every_credential_alone() {
     let o = Observation { tail: false, slots: Vec::new(), ..unknown(calm(SERVER), "x", None) };
     assert_eq!(decide(&o), Step::Done);
-    let o = Observation { keys: vec![key("x", Role::Unknown { wait: Some(at(5)) })], ..o };
+    let o = Observation { keys: vec![key("x", Role::Unknown { wait: Some(at(5)), used: None })], ..o };
     assert_eq!(decide(&o), Step::Done);
 }
 
@@ -564,7 +579,7 @@ fn while_the_value_in_force_does_not_tell_which_credential_it_is_nothing_is_made
         let mut o = Observation { force: Force::Nameless(shape), ..due(capabilities) };
         blocked(&o, &format!("since version g does not name it; store the same one as {shape}"));
         blocked(&Observation { leak: true, ..o.clone() }, "which credential is in force is not known");
-        for role in [Role::Unknown { wait: None }, Role::Older, Role::Condemned, Role::Foreign] {
+        for role in [Role::Unknown { wait: None, used: None }, Role::Older, Role::Condemned, Role::Foreign] {
             o.keys = vec![key("used", role)];
             blocked(&o, "which credential is in force is not known");
         }

@@ -59,6 +59,7 @@ impl<'a> Engine<'a> {
             | Mutation::Reject { .. }
             | Mutation::Fate(_)
             | Mutation::NoReturn
+            | Mutation::Leak(_)
             | Mutation::Prove
             | Mutation::Mark(_) => self.write(goal, mutation, basis).await,
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::decide::{Mutation, Step, behind, decide, is_spent, taken};
 use super::job::{Goal, Job, goal};
 use super::look::{self, Basis, Known, Seen};
-use super::observation::{Ending, Place, Sight};
+use super::observation::{Ending, Observation, Place, Sight};
 use crate::model::catalog::Stage;
 use crate::model::id::{ConsumerId, KeyId, RotationId, VersionId};
 use crate::model::names;
@@ -63,6 +63,10 @@ pub struct Engine<'a> {
     pub(super) asked: BTreeMap<ConsumerId, (VersionId, u8)>,
     /// Consumers that will not take a version any more in this drive, and why.
     pub(super) refused: BTreeMap<ConsumerId, (VersionId, String)>,
+    /// Consumers that failed until patience was used up, and why: when the value before is in wrong hands it does not wait for them.
+    pub(super) aside: BTreeMap<ConsumerId, String>,
+    /// True when the last look said that the value before is in wrong hands.
+    pub(super) leak: bool,
     /// Consumers that the last look had wait for the same effect as the one decided on, that one among them.
     beside: Vec<(ConsumerId, VersionId)>,
     /// The last failure to see a consumer that may pass by itself.
@@ -93,6 +97,8 @@ impl<'a> Engine<'a> {
             failures: 0,
             asked,
             refused,
+            aside: BTreeMap::new(),
+            leak: job.leak,
             beside: Vec::new(),
             passing: None,
             known: Known::default(),
@@ -191,15 +197,21 @@ impl<'a> Engine<'a> {
         self.not_done(error, about)
     }
 
-    /// An effect failed: a consumer that will not have a version is not asked again.
+    /// An effect failed: a consumer that will not have a version is not asked again, nor is one for which no patience is left while the
+    /// value before is in wrong hands.
     fn not_done(&mut self, error: &WorldError, about: Option<(ConsumerId, VersionId)>) -> Option<Fate> {
-        match about {
-            Some((id, version)) if matches!(error.class, ErrorClass::Denied | ErrorClass::Permanent) => {
-                self.refused.insert(id, (version, error.to_string()));
-                None
-            }
-            _ => self.failed(error),
+        let Some((id, version)) = about else { return self.failed(error) };
+        if matches!(error.class, ErrorClass::Denied | ErrorClass::Permanent) {
+            self.refused.insert(id, (version, error.to_string()));
+            return None;
         }
+        let fate = self.failed(error);
+        if !self.leak || fate.is_none() {
+            return fate;
+        }
+        self.failures = 0;
+        self.aside.insert(id, error.to_string());
+        None
     }
 
     /// True when stopping here leaves nothing that only this drive knows.
@@ -235,6 +247,7 @@ impl<'a> Engine<'a> {
             Err(error) => return self.failed(&error),
         };
         self.readings = Some(readings);
+        self.leak = observation.leak;
         if observation.fate == Some(Ending::Rollback)
             && let Some(attempt) = taken(&observation)
         {
@@ -258,15 +271,32 @@ impl<'a> Engine<'a> {
                     None => Some(Fate::Blocked(why)),
                 }
             }
-            Step::Done if self.events.is_empty() => Some(Fate::AlreadySo),
-            Step::Done => {
-                for consumer in self.asked.keys().cloned().collect::<Vec<_>>() {
-                    self.event("adopted", observation.generation.as_ref(), consumer.as_str());
-                }
-                self.event("done", observation.generation.as_ref(), "");
-                Some(Fate::Done)
-            }
+            Step::Done => Some(self.done(&observation)),
         }
+    }
+
+    /// Nothing is left to do; whoever was not waited for is named.
+    fn done(&mut self, observation: &Observation) -> Fate {
+        let generation = observation.generation.as_ref();
+        let without: BTreeMap<&ConsumerId, &String> = observation
+            .consumers
+            .iter()
+            .filter_map(|place| match &place.sight {
+                Sight::Unseen(why) | Sight::Refused(_, why) => Some((&place.id, why)),
+                Sight::Seen(_) => None,
+            })
+            .collect();
+        if !self.events.is_empty() {
+            for consumer in self.asked.keys().filter(|id| !without.contains_key(id)).cloned().collect::<Vec<_>>() {
+                self.event("adopted", generation, consumer.as_str());
+            }
+            self.event("done", generation, "");
+        }
+        if without.is_empty() {
+            return if self.events.is_empty() { Fate::AlreadySo } else { Fate::Done };
+        }
+        let whom: Vec<String> = without.iter().map(|(id, why)| format!("consumer `{id}`: {why}")).collect();
+        Fate::Failed(format!("the rest is done, and who was not waited for is left to `slm resume`: {}", whom.join("; ")))
     }
 
     async fn places(&mut self, goal: &Goal<'_>) -> Vec<Place> {
@@ -280,6 +310,10 @@ impl<'a> Engine<'a> {
     async fn sight(&mut self, id: &ConsumerId) -> Sight {
         if let Some((version, why)) = self.refused.get(id) {
             return Sight::Refused(version.clone(), why.clone());
+        }
+        // One that failed has refused nothing: a canary so rejects no value.
+        if let Some(why) = self.aside.get(id) {
+            return Sight::Unseen(why.clone());
         }
         let Some(consumer) = self.consumer(id) else {
             return Sight::Unseen("it cannot be reached from here".to_owned());
@@ -306,7 +340,11 @@ impl<'a> Engine<'a> {
             *asked = asked.saturating_add(1);
             if *asked > self.job.budget.retries.saturating_mul(2).saturating_add(2) {
                 let why = format!("it was asked {asked} times and does not run version {version}");
-                self.refused.insert(id.clone(), (version.clone(), why));
+                if self.leak {
+                    self.aside.insert(id.clone(), why);
+                } else {
+                    self.refused.insert(id.clone(), (version.clone(), why));
+                }
                 return None;
             }
         }

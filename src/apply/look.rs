@@ -42,6 +42,8 @@ pub(super) struct Known {
     unfit: BTreeMap<VersionId, String>,
     /// The version that the target would not take, and why.
     pub declined: Option<(VersionId, String)>,
+    /// Versions of which is known whether it was written down that they are in wrong hands.
+    leaked: BTreeMap<VersionId, bool>,
 }
 
 /// What [`store`] brings back.
@@ -104,8 +106,9 @@ pub(super) async fn store(
     let ids: Vec<VersionId> = (0..attempts).map(|n| names::slot(goal.secret, generation, n)).collect();
     let contents = contents(job, goal, &view, &ids, due, known).await?;
     let registers = registers(job, goal, generation, attempts).await?;
+    let leak = leaked(job, goal, &basis, (&registers, due), known).await?;
     let consumers = consumers().await;
-    let read = Read { job, goal, basis: &basis, view: &view, listing: &listing, contents, known, registers, due };
+    let read = Read { job, goal, basis: &basis, view: &view, listing: &listing, contents, known, registers, due, leak };
     let (observation, readings) = read.observation(ids, consumers);
     Ok(Seen::Whole(Box::new((observation, basis, readings))))
 }
@@ -121,6 +124,15 @@ struct Read<'a> {
     known: &'a Known,
     registers: BTreeMap<RegisterName, String>,
     due: bool,
+    leak: Leak,
+}
+
+/// What is known of values in wrong hands.
+struct Leak {
+    /// True when one that is to be ended, or to be left, is.
+    known: bool,
+    /// One of which only this run knows.
+    untold: Option<VersionId>,
 }
 
 impl Read<'_> {
@@ -146,8 +158,9 @@ impl Read<'_> {
             last_use: last_use(old),
             quiet: job.credential.gate.longest_quiet(),
             behind: &self.view.behind,
-            held: job.retire_held.as_deref(),
-            leak: job.leak,
+            // No freeze keeps a value in wrong hands alive, nor does what is made of it.
+            held: job.retire_held.as_deref().filter(|_| !self.leak.known),
+            leak: self.leak.known,
             overdue: overdue(job, marks.promoted, self.basis.now),
         };
         let runs = |place: &&Place| {
@@ -162,7 +175,8 @@ impl Read<'_> {
             generation: generation.cloned(),
             force: self.force(),
             due: self.due,
-            leak: job.leak,
+            leak: self.leak.known,
+            untold: self.leak.untold.clone(),
             tail: goal.tail,
             soaked: marks.disabled.map(|since| soaked(since, soak, self.basis.now)),
             slots,
@@ -375,12 +389,57 @@ async fn registers(
     let canary = job.credential.consumers.iter().any(|consumer| consumer.canary);
     let verdicts = (0..attempts).filter(|_| goal.rotate && (validated || canary));
     let mut wanted: Vec<RegisterName> = verdicts.map(|n| names::verdict(goal.secret, generation, n)).collect();
+    wanted.extend(generation.filter(|_| goal.rotate && ends(job)).map(|generation| names::leak(goal.secret, generation)));
     if let Some(generation) = generation.filter(|_| goal.tail) {
         wanted.extend([names::fate(goal.secret, generation), names::last(goal.secret, generation)]);
         let marks = [Mark::Promoted, Mark::Disabled, Mark::Refused, Mark::Done];
         wanted.extend(marks.map(|mark| names::mark(goal.secret, generation, mark.as_str())));
     }
     if wanted.is_empty() { Ok(BTreeMap::new()) } else { job.registers.read(&goal.namespace(generation), &wanted).await }
+}
+
+/// True when a rotation leaves something behind that is ended by itself.
+fn ends(job: &Job<'_>) -> bool {
+    matches!(job.rotator.capabilities().overlap, Overlap::Dual { .. })
+}
+
+/// Whether what is to be left when it is `due`, or what the version in force replaced, was said to be in wrong hands, by this run or by
+/// one before it.
+async fn leaked(
+    job: &Job<'_>,
+    goal: &Goal<'_>,
+    basis: &Basis,
+    (registers, due): (&BTreeMap<RegisterName, String>, bool),
+    known: &mut Known,
+) -> Result<Leak, WorldError> {
+    if !ends(job) {
+        return Ok(Leak { known: job.leak, untold: None });
+    }
+    let own = basis.generation.as_ref().filter(|_| due);
+    let own_told = own.is_some_and(|own| registers.contains_key(&names::leak(goal.secret, own)));
+    let done = basis.generation.as_ref().is_some_and(|now| marks(goal, now, registers).done.is_some());
+    let before = basis.parent.as_ref().filter(|_| goal.tail && !done);
+    let before_told = match before {
+        Some(before) => told(job, goal, before, known).await?,
+        None => false,
+    };
+    // What came between is another's: a value that was brought back meanwhile, say.
+    let mine = own.or(before.filter(|before| !due && (!goal.rotate || goal.generation == Some(*before))));
+    let untold = mine.filter(|_| job.leak && !(if due { own_told } else { before_told })).cloned();
+    Ok(Leak { known: job.leak || own_told || before_told, untold })
+}
+
+/// Whether it was written down that `version` is in wrong hands; asked once in a drive that is not to write it itself.
+async fn told(job: &Job<'_>, goal: &Goal<'_>, version: &VersionId, known: &mut Known) -> Result<bool, WorldError> {
+    if let Some(told) = known.leaked.get(version) {
+        return Ok(*told);
+    }
+    let name = names::leak(goal.secret, version);
+    let told = !job.registers.read(&goal.namespace(Some(version)), std::slice::from_ref(&name)).await?.is_empty();
+    if told || !job.leak {
+        known.leaked.insert(version.clone(), told);
+    }
+    Ok(told)
 }
 
 fn marks(goal: &Goal<'_>, generation: &VersionId, registers: &BTreeMap<RegisterName, String>) -> Marks {

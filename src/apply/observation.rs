@@ -20,6 +20,8 @@ pub struct Observation {
     pub due: bool,
     /// True when what this generation replaced, or is to be replaced, is in wrong hands.
     pub leak: bool,
+    /// The version of which this run alone knows that it is in wrong hands.
+    pub untold: Option<VersionId>,
     /// True when this run may end what an earlier generation left behind.
     pub tail: bool,
     /// Attempts at replacing this generation, as many as are allowed.
@@ -196,6 +198,8 @@ pub enum Role {
     Unknown {
         /// `None` when no maker can be left.
         wait: Option<Timestamp>,
+        /// Its last use and by what: what a run lost was never used.
+        used: Option<(Timestamp, String)>,
     },
     /// Somebody else's; never touched.
     Foreign,
@@ -284,7 +288,8 @@ impl Records<'_> {
         if self.contents.values().any(condemned) {
             return Role::Condemned;
         }
-        if server_issued && key.ours { Role::Unknown { wait: maker_gone } } else { Role::Foreign }
+        let used = last_use(std::iter::once(key));
+        if server_issued && key.ours { Role::Unknown { wait: maker_gone, used } } else { Role::Foreign }
     }
 }
 

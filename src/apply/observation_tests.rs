@@ -124,11 +124,13 @@ fn a_name_that_is_used_again_is_what_the_version_under_it_is_even_when_the_value
 fn what_is_recorded_nowhere_is_condemned_or_lost_or_somebody_elses() {
     let mut read = read();
     let gone = Some(instant(9));
-    assert_eq!(read.role_of(&view("x", true), true, gone), Role::Unknown { wait: gone });
+    assert_eq!(read.role_of(&view("x", true), true, gone), Role::Unknown { wait: gone, used: None });
     assert_eq!(read.role_of(&view("x", false), true, gone), Role::Foreign);
     assert_eq!(read.role_of(&view("x", true), false, gone), Role::Foreign);
+    let used = KeyView { last_used: crate::world::LastUse::At(instant(5), "job".to_owned()), ..view("x", true) };
+    assert_eq!(read.role_of(&used, true, None), Role::Unknown { wait: None, used: Some((instant(5), "job".to_owned())) });
     read = read.with("t", tomb(&["x"]));
-    assert_eq!((read.role("x"), read.role("y")), (Role::Condemned, Role::Unknown { wait: None }));
+    assert_eq!((read.role("x"), read.role("y")), (Role::Condemned, Role::Unknown { wait: None, used: None }));
     read = read.slot("s0", value("x"), None);
     assert_eq!(read.role("x"), Role::Candidate);
 }
@@ -168,6 +170,7 @@ fn blank() -> Observation {
         force: Force::Value,
         due: false,
         leak: false,
+        untold: None,
         tail: true,
         slots: Vec::new(),
         restore: None,

@@ -19,10 +19,17 @@ impl Engine<'_> {
             Mutation::Reject { slot, why } => self.reject(goal, slot, why, basis).await,
             Mutation::Fate(ending) => self.settle(goal, basis, names::fate, ending.as_str()).await,
             Mutation::NoReturn => self.settle(goal, basis, names::last, Last::DELETE).await,
+            Mutation::Leak(version) => self.leak(goal, version, basis).await,
             Mutation::Prove => self.prove(goal, basis).await,
             Mutation::Mark(mark) => self.mark(goal, *mark, basis).await,
             _ => Ok(Vec::new()),
         }
+    }
+
+    async fn leak(&self, goal: &Goal<'_>, version: &VersionId, basis: &Basis) -> Result<Told, WorldError> {
+        let (rotation, name) = (goal.namespace(Some(version)), names::leak(goal.secret, version));
+        self.job.registers.write_once(&rotation, &name, &basis.now.to_string()).await?;
+        Ok(vec![("leaked", Some(version.clone()))])
     }
 
     /// Decides `what` in the register that `name` gives; fails when something else was decided before.

@@ -14,7 +14,7 @@ use crate::host::clock::SystemClock;
 use crate::model::catalog::Credential;
 use crate::model::id::ConsumerId;
 use crate::model::outcome::{Fate, Outcome};
-use crate::model::plan::{Action, ActionKind};
+use crate::model::plan::{Action, ActionKind, Reason};
 use crate::plan::guard;
 use crate::report;
 use crate::world::{Clock as _, Consumer, Registers, SecretStore, Target};
@@ -42,6 +42,8 @@ pub(super) async fn make<'a>(
     action: &'a Action,
     leak: bool,
 ) -> Result<Ready<'a>, Box<Outcome>> {
+    // An earlier run was told so, and was cut off.
+    let leak = leak || matches!(action.reason, Reason::InWrongHands { .. });
     let say = |fate| Box::new(Outcome { action: action.kind.clone(), fate, events: Vec::new() });
     let Some(credential) = action.kind.credential() else {
         return Err(say(asked(&action.kind)));
@@ -62,8 +64,10 @@ pub(super) async fn make<'a>(
     let reach = wire::Reach { catalog: &session.catalog, root: &global.root, access, sessions: &session.sessions };
     let store = wire::store(&reach, credential).await.map_err(|error| say(Fate::Failed(error.to_string())))?;
     let begun = Arc::new(Mutex::new(Instant::now()));
-    let left = left(credential, &begun);
-    let fenced = |(id, consumer)| -> (ConsumerId, Box<dyn Consumer>) { (id, Box::new(Fenced::new(Arc::from(consumer), &left))) };
+    let left = left(credential, &begun, 1);
+    // However slow consumers are, half of it is left to end in what is in wrong hands.
+    let theirs = if leak { self::left(credential, &begun, 2) } else { Arc::clone(&left) };
+    let fenced = |(id, consumer)| -> (ConsumerId, Box<dyn Consumer>) { (id, Box::new(Fenced::new(Arc::from(consumer), &theirs))) };
     let consumers = wire::consumers_of(&reach, credential).await.into_iter().map(fenced).collect();
     let kind = wire::kind(&session.catalog, credential, &global.root, &session.sessions, &name).await;
     let mut kind = kind.map_err(|error| say(Fate::Failed(error.to_string())))?;
@@ -101,9 +105,9 @@ fn planned(declared: &Credential, action: &Action) -> Credential {
     planned
 }
 
-/// What is left of the lease on `credential` that was `begun`, by a monotonic clock.
-fn left(credential: &Credential, begun: &Arc<Mutex<Instant>>) -> Left {
-    let lease = Duration::from_secs(u64::try_from(credential.policy.lease.as_seconds()).unwrap_or(0));
+/// What is left of the lease on `credential` that was `begun`, or of such a part of it, by a monotonic clock.
+fn left(credential: &Credential, begun: &Arc<Mutex<Instant>>, part: u32) -> Left {
+    let lease = Duration::from_secs(u64::try_from(credential.policy.lease.as_seconds()).unwrap_or(0)) / part;
     let begun = Arc::clone(begun);
     Arc::new(move || lease.saturating_sub(begun.lock().unwrap_or_else(PoisonError::into_inner).elapsed()))
 }
@@ -173,4 +177,23 @@ fn may_retire(session: &pipeline::Session, credential: &Credential) -> Option<St
     guard::guard(&session.rules, credential, "retire", guard::Share::default(), at)
         .err()
         .map(|because| report::words::held(&because))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::made;
+    use crate::model::time::Limit;
+
+    #[test]
+    fn of_a_lease_consumers_have_half_when_the_value_before_is_in_wrong_hands() {
+        let mut credential = made::credential("db");
+        credential.policy.lease = Limit::seconds(600);
+        let Some(earlier) = Instant::now().checked_sub(Duration::from_secs(200)) else { panic!("the machine has just begun") };
+        let begun = Arc::new(Mutex::new(earlier));
+        let seconds = |part| left(&credential, &begun, part)().as_secs();
+        assert!((390..=400).contains(&seconds(1)) && (90..=100).contains(&seconds(2)), "{} {}", seconds(1), seconds(2));
+        *begun.lock().unwrap() = Instant::now().checked_sub(Duration::from_secs(301)).unwrap();
+        assert!(left(&credential, &begun, 2)().is_zero() && !left(&credential, &begun, 1)().is_zero());
+    }
 }

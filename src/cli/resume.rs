@@ -30,7 +30,8 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
 
 /// What of `plan` was begun by an earlier run.
 fn begun(plan: &Plan) -> Vec<ActionKind> {
-    let begun = |reason: &Reason| matches!(reason, Reason::HalfDone | Reason::Stuck { .. } | Reason::Staged);
+    let begun =
+        |reason: &Reason| matches!(reason, Reason::HalfDone | Reason::InWrongHands { .. } | Reason::Stuck { .. } | Reason::Staged);
     let is = |kind: &ActionKind, reason: &Reason| !matches!(kind, ActionKind::Rotate { .. }) || begun(reason);
     let actions = plan.actions.iter().map(|action| (&action.kind, &action.reason));
     let held = plan.held.iter().map(|held| (&held.kind, &held.reason));

@@ -7,6 +7,7 @@ use crate::host::clock::SystemClock;
 use crate::model::id::{CredentialId, RuleId};
 use crate::model::plan::{Action, ActionKind, Held, HeldBecause, Plan, Reason};
 use crate::plan::guard::{self, Share};
+use crate::plan::leak;
 use crate::report::words;
 use crate::world::Clock as _;
 
@@ -27,13 +28,22 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     by_hand::refuse(&session, &wanted, if args.leak { Asked::Leak } else { Asked::Rotate })?;
     let mut judged = pipeline::block_on(session.judge(global))??;
     let permitted = if args.leak { may_leak(&session, &judged, &wanted)? } else { Vec::new() };
-    let made = ahead::plan(&session, global, &mut judged, &ahead::For { forced: &wanted, wanted: &wanted, applies: true })?;
+    let forced = if args.leak { not_under_way(&session, &judged, &wanted) } else { wanted.clone() };
+    let made = ahead::plan(&session, global, &mut judged, &ahead::For { forced: &forced, wanted: &wanted, applies: true })?;
     let mut plan = only(made, |kind| kind.credential().is_some_and(|id| wanted.contains(id)));
     if args.leak {
         thaw(&mut plan, &permitted);
     }
     let haste = if args.leak { Haste::Leaked } else { Haste::Usual };
     carry::out(&session, global, &Work { plan: &plan, haste, requests: judged.requests() })
+}
+
+/// Those of `wanted` whose end as leaked was not begun by an earlier run, which is gone on with instead.
+fn not_under_way(session: &pipeline::Session, judged: &pipeline::Judged, wanted: &[CredentialId]) -> Vec<CredentialId> {
+    let input = session.input(judged, &[]);
+    let begun =
+        |id: &&CredentialId| session.catalog.credentials.get(*id).is_some_and(|credential| leak::is_under_way(&input, credential));
+    wanted.iter().filter(|id| !begun(id)).cloned().collect()
 }
 
 /// A freeze does not keep a value in wrong hands alive, nor does what leaves a new one usable.

@@ -1,5 +1,6 @@
 //! How far the last rotation of each validated credential has come: `Slm::Rotation`, from the store and the registers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ pub const EMITS: &[(&str, &[&str])] = &[("Slm::Rotation", ROTATION)];
 const ROTATION: &[&str] = &[
     "attempt",
     "before",
+    "before_leaked",
     "before_made",
     "behind",
     "credential",
@@ -25,6 +27,7 @@ const ROTATION: &[&str] = &[
     "fate",
     "generation",
     "last",
+    "leaked",
     "made",
     "next",
     "open",
@@ -101,9 +104,10 @@ impl Rotations {
         let last = names::last(&one.secret, generation);
         let stage = names::mark(&one.secret, generation, names::STAGE);
         let spent = names::spent(&one.secret, Some(generation), one.attempts);
-        let marks = MARKS.iter().map(|mark| of_mark(mark));
-        let wanted: Vec<RegisterName> =
-            marks.chain([fate.clone(), last.clone(), spent.clone()]).chain(one.staged.then(|| stage.clone())).collect();
+        let mut instants: Vec<(&str, RegisterName)> = MARKS.iter().map(|mark| (*mark, of_mark(mark))).collect();
+        instants.push(("leaked", names::leak(&one.secret, generation)));
+        let once = [fate.clone(), last.clone(), spent.clone()].into_iter().chain(one.staged.then(|| stage.clone()));
+        let wanted: Vec<RegisterName> = instants.iter().map(|(_, name)| name.clone()).chain(once).collect();
         let written = self.registers.read(&names::rotation(&one.credential, Some(generation)), &wanted).await?;
         let text = |value: &str| Value::Text(Arc::from(value));
         let done = written.contains_key(&of_mark("done"));
@@ -127,12 +131,10 @@ impl Rotations {
             let signs = view.versions.get(&VersionId::from(signs));
             facts.extend(signs.map(|version| (Arc::from("signed_since"), Value::Time(version.created))));
         }
-        for mark in MARKS {
-            let at: Option<Timestamp> = written.get(&of_mark(mark)).and_then(|at| at.parse().ok());
-            facts.extend(at.map(|at| (Arc::from(mark), Value::Time(at))));
-        }
+        let told = |(name, register): &(&str, RegisterName)| Some((Arc::from(*name), Value::Time(instant(&written, register)?)));
+        facts.extend(instants.iter().filter_map(told));
         // Both instants are the store's; without its clock nothing is known to be late.
-        let promoted: Option<Timestamp> = written.get(&of_mark("promoted")).and_then(|at| at.parse().ok());
+        let promoted = instant(&written, &of_mark("promoted"));
         let overdue = one.deadline.zip(promoted).zip(view.now).map(|((limit, since), now)| limit.after(since) <= now);
         facts.extend(overdue.map(|late| (Arc::from("overdue"), Value::Bool(late))));
         for (name, register) in [("fate", &fate), ("last", &last)] {
@@ -169,11 +171,20 @@ impl Rotations {
         let is = |n: &u8| names::slot(&one.secret, before, *n) == *generation;
         let Some(n) = (0..one.attempts).find(is) else { return Ok(Vec::new()) };
         let verdict = names::verdict(&one.secret, before, n);
-        let written = self.registers.read(&names::rotation(&one.credential, before), std::slice::from_ref(&verdict)).await?;
+        let leak = before.map(|before| names::leak(&one.secret, before));
+        let wanted: Vec<RegisterName> = [verdict.clone()].into_iter().chain(leak.clone()).collect();
+        let written = self.registers.read(&names::rotation(&one.credential, before), &wanted).await?;
         let mut facts: Vec<Attribute> = vec![("attempt".into(), Value::Long(i64::from(n) + 1))];
         facts.extend(written.get(&verdict).map(|text| (Arc::from("verdict"), Value::Text(Arc::from(text.as_str())))));
+        let leaked = leak.and_then(|leak| instant(&written, &leak));
+        facts.extend(leaked.map(|at| (Arc::from("before_leaked"), Value::Time(at))));
         Ok(facts)
     }
+}
+
+/// The instant that was written down under `name`.
+fn instant(written: &BTreeMap<RegisterName, String>, name: &RegisterName) -> Option<Timestamp> {
+    written.get(name)?.parse().ok()
 }
 
 /// How the rotation of a store that replaces `generation` by itself stands: nothing of it is for slm to end.
@@ -227,7 +238,6 @@ impl Collector for Rotations {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Mutex;
 
     use super::*;
@@ -304,12 +314,17 @@ mod tests {
         assert_eq!((population.resources[0].get("verdict"), population.resources[0].get("overdue")), (None, None));
         let judged = names::rotation(&"db".into(), Some(&first));
         registers.write_once(&judged, &names::verdict(&secret, Some(&first), 1), "approve").await.unwrap();
+        registers.write_once(&judged, &names::leak(&secret, &first), "1969-12-31T23:58:00Z").await.unwrap();
         let rotation = names::rotation(&"db".into(), Some(&slot));
         registers.write_once(&rotation, &names::mark(&secret, &slot, "done"), "2026-01-01T00:00:00Z").await.unwrap();
         registers.write_once(&rotation, &names::fate(&secret, &slot), "retire").await.unwrap();
         registers.write_once(&rotation, &names::mark(&secret, &slot, "promoted"), "1969-12-31T23:59:00Z").await.unwrap();
         let population = seen(&vault, &registers).await;
         assert_eq!((population.resources[0].text("verdict"), population.resources[0].is("overdue")), (Some("approve"), true));
+        assert_eq!(population.resources[0].instant("before_leaked"), Timestamp::new(-120, 0).ok());
+        assert_eq!(population.resources[0].instant("leaked"), None, "what came before is in wrong hands, and not what is in force");
+        registers.write_once(&rotation, &names::leak(&secret, &slot), "1969-12-31T23:59:30Z").await.unwrap();
+        assert_eq!(seen(&vault, &registers).await.resources[0].instant("leaked"), Timestamp::new(-30, 0).ok());
         assert!(!population.resources[0].is("open"));
         assert_eq!(population.resources[0].text("fate"), Some("retire"));
         assert!(population.resources[0].instant("done").is_some());

@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::transport::programs;
+
 /// Variables of ours that a command gets by itself; tokens and keys are not among them.
 const KEPT: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
 
@@ -38,26 +40,28 @@ impl fmt::Display for Failed {
 pub(super) fn command(words: &[String], folder: &Path, more: &[String]) -> Option<Command> {
     let (program, arguments) = words.split_first()?;
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(folder).kill_on_drop(true).env_clear();
+    command.args(arguments).current_dir(folder).env_clear();
     let kept = KEPT.into_iter().chain(more.iter().map(String::as_str));
     command.envs(kept.filter_map(|name| Some((name, std::env::var_os(name)?))));
     Some(command)
 }
 
-/// Runs `words` in `folder` for `limit` at most; what names no program is done.
+/// Runs `words` in `folder` for `limit` at most; what names no program is done. One that is late, or not waited for to its end, is killed
+/// with all it started.
 ///
 /// # Errors
 /// How it failed.
 pub async fn run(words: &[String], folder: &Path, limit: Duration) -> Result<(), Failed> {
     let Some(mut command) = command(words, folder, &[]) else { return Ok(()) };
-    // In a group of its own: Ctrl-C in a terminal stops slm after it, and not it.
-    command.process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    match timeout(limit, command.status()).await {
+    let (mut child, group) = programs::start(&mut command).map_err(|cause| Failed::Start(cause.kind()))?;
+    match timeout(limit, child.wait()).await {
         Err(_) => Err(Failed::Late),
         Ok(Err(cause)) => Err(Failed::Start(cause.kind())),
-        Ok(Ok(status)) if !status.success() => Err(Failed::Ended(status)),
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(status)) => {
+            group.ended();
+            if status.success() { Ok(()) } else { Err(Failed::Ended(status)) }
+        }
     }
 }
 
@@ -85,6 +89,32 @@ mod tests {
         assert!(std::env::var_os(planted).is_some());
         assert!(seen(&[]).await.iter().all(|name| KEPT.contains(&name.as_str())));
         assert!(seen(&[planted.to_owned()]).await.contains(&planted.to_owned()));
+    }
+
+    /// Whether the child of a program that is run for `limit` still writes, some time after.
+    async fn writes(script: &str, limit: Duration) -> (bool, bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let done = run(&words(script), folder.path(), limit).await.is_ok();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        (done, folder.path().join("late").exists())
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_late_is_killed_with_all_it_started_and_what_one_leaves_running_goes_on() {
+        let late = "(sleep 1; touch late) & sleep 60";
+        assert_eq!(writes(late, Duration::from_millis(200)).await, (false, false));
+        assert_eq!(writes("sh -c 'sleep 1; touch late'; true", Duration::from_millis(200)).await, (false, false));
+        assert_eq!(writes("(sleep 1; touch late) & true", Duration::from_mins(1)).await, (true, true));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_nobody_waits_for_any_more_is_killed_with_all_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let words = words("sh -c 'sleep 1; touch late'; true");
+        let run = run(&words, folder.path(), Duration::from_mins(1));
+        assert!(timeout(Duration::from_millis(200), run).await.is_err());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(!folder.path().join("late").exists());
     }
 
     #[tokio::test]

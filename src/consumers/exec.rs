@@ -15,6 +15,7 @@ use super::{command, reply};
 use crate::model::catalog::ExecConsumer;
 use crate::model::id::{ConsumerId, CredentialId, VersionId};
 use crate::model::secret::Secret;
+use crate::transport::programs::{self, Group};
 use crate::world::{Consumer, ConsumerView, ErrorClass, WorldError};
 
 /// How long the program may take unless the config says otherwise.
@@ -56,9 +57,10 @@ impl Program {
         }
         let request = Zeroizing::new(format!("{request}\n"));
         let mut command = self.command().ok_or_else(|| failed(ErrorClass::Permanent, "it names no program"))?;
-        let child = command.spawn().map_err(|cause| failed(ErrorClass::Permanent, &format!("it did not start: {cause}")))?;
+        let started = programs::start(&mut command);
+        let (child, group) = started.map_err(|cause| failed(ErrorClass::Permanent, &format!("it did not start: {cause}")))?;
         let timeout = self.config.timeout.map_or(TIMEOUT, |limit| Duration::from_secs(limit.as_seconds().unsigned_abs()));
-        match tokio::time::timeout(timeout, talk(child, request.as_bytes())).await {
+        match tokio::time::timeout(timeout, talk(child, group, request.as_bytes())).await {
             Err(_) => Err(failed(ErrorClass::Transient, "it took too long")),
             Ok(Err(cause)) => Err(failed(ErrorClass::Transient, &format!("it broke off: {}", cause.kind()))),
             Ok(Ok((Some(0), reply))) => reply::view(&reply).map_err(|cause| failed(ErrorClass::Permanent, cause)),
@@ -71,7 +73,7 @@ impl Program {
 }
 
 /// Writes the request, reads the reply, waits for the end.
-async fn talk(mut child: Child, request: &[u8]) -> std::io::Result<(Option<i32>, Vec<u8>)> {
+async fn talk(mut child: Child, group: Group, request: &[u8]) -> std::io::Result<(Option<i32>, Vec<u8>)> {
     let (input, output) = (child.stdin.take(), child.stdout.take());
     let write = async {
         if let Some(mut input) = input {
@@ -88,6 +90,7 @@ async fn talk(mut child: Child, request: &[u8]) -> std::io::Result<(Option<i32>,
     };
     let ((), reply) = tokio::join!(write, read);
     let status = child.wait().await?;
+    group.ended();
     Ok((status.code(), reply?))
 }
 
@@ -117,5 +120,27 @@ impl Consumer for Program {
         let view = self.ask("activate", Some(version), None).await?;
         let running = view.running.as_ref() == Some(version);
         if running { Ok(()) } else { Err(self.failed("activate", ErrorClass::Transient, "its reply names another version")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Limit;
+
+    #[tokio::test]
+    async fn a_program_that_takes_too_long_is_killed_with_all_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "(sleep 2; touch late) & sleep 60";
+        let config = ExecConsumer {
+            command: ["sh", "-c", script].map(str::to_owned).into(),
+            env: Vec::new(),
+            timeout: Some(Limit::seconds(1)),
+        };
+        let program = Program::new(folder.path().to_owned(), "db".into(), "app".into(), config);
+        let error = program.activate(&"v".into()).await.unwrap_err();
+        assert_eq!((error.class, error.cause.as_str()), (ErrorClass::Transient, "it took too long"));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(!folder.path().join("late").exists());
     }
 }

@@ -35,8 +35,8 @@ pub struct RenderedFile {
     pub(super) path: PathBuf,
     root: PathBuf,
     credential: CredentialId,
-    config: FileConsumer,
-    mode: u32,
+    pub(super) config: FileConsumer,
+    pub(super) mode: u32,
     owner: Owner,
 }
 

@@ -180,3 +180,47 @@ async fn a_template_error_does_not_say_the_value() {
         assert!(!root.path().join("sub/app.ini").exists());
     }
 }
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn a_file_that_is_declared_otherwise_by_now_is_written_anew_and_loaded_though_its_version_is_the_same() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("sub/app.ini");
+    let reload: &[&str] = &["cp", "sub/app.ini", "reloaded"];
+    let bring = async |file: &RenderedFile| {
+        file.deliver(&"v1".into(), &value("x")).await.unwrap();
+        file.activate(&"v1".into()).await.unwrap();
+        file.observe().await.unwrap().running
+    };
+    let first = file(root.path(), Some("a={{ value }}"), Some("0644"), Some(reload));
+    assert_eq!(bring(&first).await, Some("v1".into()));
+    for (template, permits) in [("b={{ value }}", "0644"), ("b={{ value }}", "0600")] {
+        let next = file(root.path(), Some(template), Some(permits), Some(reload));
+        assert_eq!(next.observe().await.unwrap(), ConsumerView::default(), "{template} {permits}");
+        assert_eq!(bring(&next).await, Some("v1".into()));
+        assert_eq!(fs::read_to_string(root.path().join("reloaded")).unwrap(), "b=x");
+        assert_eq!(mode(&path), u32::from_str_radix(permits, 8).unwrap());
+    }
+    let same = file(root.path(), Some("b={{ value }}"), Some("600"), None);
+    assert_eq!(
+        same.observe().await.unwrap().running,
+        Some("v1".into()),
+        "a mode is no other by how it is written, nor by a reload"
+    );
+}
+
+#[tokio::test]
+async fn a_file_of_an_older_slm_is_written_anew_when_its_mode_is_looser_and_is_let_be_when_not() {
+    let root = tempfile::tempdir().unwrap();
+    let loose = file(root.path(), None, Some("0644"), None);
+    loose.deliver(&"v1".into(), &value("x")).await.unwrap();
+    fs::write(loose.sidecar(), "stored v1\nrunning v1\n").unwrap();
+    assert_eq!(loose.observe().await.unwrap().running, Some("v1".into()));
+    let tight = file(root.path(), None, Some("0640"), None);
+    assert_eq!(tight.observe().await.unwrap(), ConsumerView::default());
+    tight.deliver(&"v1".into(), &value("x")).await.unwrap();
+    assert_eq!((mode(&root.path().join("sub/app.ini")), tight.observe().await.unwrap().stored), (0o640, Some("v1".into())));
+}

@@ -57,6 +57,12 @@ pub fn fate(secret: &SecretRef, generation: &VersionId) -> RegisterName {
     register("fate", derived(secret, Some(generation), &["fate"]))
 }
 
+/// Says, once, that the value of `generation` is in wrong hands, whoever replaces it: the instant at which that was written down.
+#[must_use]
+pub fn leak(secret: &SecretRef, generation: &VersionId) -> RegisterName {
+    register("leak", derived(secret, Some(generation), &["leak"]))
+}
+
 /// Says, once, whether what preceded `generation`, and was being ended, is deleted or comes back all the same: `delete` or
 /// `revive <instant>`.
 #[must_use]
@@ -119,6 +125,7 @@ mod tests {
             verdict(&a, Some(&g), 1),
             fate(&a, &g),
             last(&a, &g),
+            leak(&a, &g),
             mark(&a, &g, "done"),
             mark(&a, &g, "fate"),
             spent(&a, Some(&g), 3),

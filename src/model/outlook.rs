@@ -37,6 +37,8 @@ pub struct Outlook {
 pub enum Stride {
     /// AWS is asked to rotate it, and awaited.
     Ask,
+    /// A key that no version holds is deleted, if nobody has ever used it: nothing can be kept for it any more then.
+    Lost,
     /// A new value is made and kept.
     Create,
     /// The target is told to let it in.

@@ -171,6 +171,11 @@ pub enum Reason {
     NoValue,
     /// A rotation was begun and not finished.
     HalfDone,
+    /// It was written down that the value that is to be ended is in wrong hands: whoever goes on ends it at once.
+    InWrongHands {
+        /// When, by the store's clock.
+        since: Timestamp,
+    },
     /// A rotation that the store itself began is under way for longer than it may be.
     Stuck {
         /// When it was begun, by the store's clock.

@@ -117,6 +117,9 @@ pub struct Standing {
     pub holding: Option<Holding>,
     /// What broke after the value before was disabled.
     pub broken: Option<Broken>,
+    /// Since when it is known that what is to be ended, or to be replaced and ended, is in wrong hands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leaked: Option<Timestamp>,
     /// Whether the value in force was tried; `None` when slm rotates it.
     pub tried: Option<Tried>,
     /// When somebody read it last, as far as its store tells; `None` when slm rotates it.

@@ -55,32 +55,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::catalog::SecretRef;
+    use crate::model::catalog::{Credential, SecretRef};
+    use crate::model::made;
     use crate::model::plan::{PLAN_FORMAT, Reason};
     use crate::model::time::Timestamp;
+    use crate::plan::choose;
 
     fn secret(name: &str) -> SecretRef {
         SecretRef { source: "prod".into(), region: "eu-west-1".to_owned(), name: name.to_owned() }
     }
 
-    fn rotate(credential: &str, generation: &str, consumers: &[&str]) -> ActionKind {
-        ActionKind::Rotate {
-            credential: credential.into(),
-            secret: secret(credential),
-            generation: Some(generation.into()),
-            rotation: format!("{credential}-{generation}").into(),
-            consumers: consumers.iter().map(ConsumerId::from).collect(),
-        }
+    fn declared(credential: &str, consumers: &[&str]) -> Credential {
+        let consumers = consumers.iter().map(|id| made::consumer(id)).collect();
+        Credential { secret: secret(credential), consumers, ..made::credential(credential) }
     }
 
+    /// As a plan has it, while version `generation` is in force.
+    fn rotate(credential: &str, generation: &str, consumers: &[&str]) -> ActionKind {
+        choose::rotate(&declared(credential, consumers), Some(generation.into()))
+    }
+
+    /// As a plan has it, after `generation` was replaced by slm.
     fn finish(credential: &str, generation: &str, consumers: &[&str]) -> ActionKind {
-        ActionKind::Finish {
-            credential: credential.into(),
-            secret: secret(credential),
-            generation: "new".into(),
-            rotation: format!("{credential}-{generation}").into(),
-            consumers: consumers.iter().map(ConsumerId::from).collect(),
-        }
+        choose::finish(&declared(credential, consumers), "new".into(), Some(generation.into()))
     }
 
     fn deliver(credential: &str, generation: &str, consumers: &[&str]) -> ActionKind {

@@ -197,6 +197,7 @@ pub(super) fn standing(input: &Input<'_>, credential: &Credential, hand: ByHand<
         unread: Vec::new(),
         holding,
         broken: None,
+        leaked: None,
         tried: Some(tried),
         last_used,
         quiet: None,

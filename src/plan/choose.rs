@@ -72,7 +72,7 @@ impl Admit<'_, '_> {
     fn one(&mut self, credential: &Credential, kind: ActionKind, reason: Reason, unseen: bool) {
         let (input, allowed) = (self.input, self.allowed);
         let counts = matches!(kind, ActionKind::Rotate { .. })
-            && !matches!(reason, Reason::HalfDone | Reason::Stuck { .. } | Reason::Staged);
+            && !matches!(reason, Reason::HalfDone | Reason::InWrongHands { .. } | Reason::Stuck { .. } | Reason::Staged);
         let because = if unseen {
             Err(HeldBecause::Unseen(store_detail(input, credential)))
         } else if let Some(because) = managed::held(credential, &kind, see(input, credential).resource) {
@@ -89,6 +89,7 @@ impl Admit<'_, '_> {
         } else {
             let verb = match kind {
                 ActionKind::Deliver { .. } => "deliver",
+                _ if matches!(reason, Reason::InWrongHands { .. }) => "rotate_leak",
                 // What comes back is put in force, and nothing is ended.
                 ActionKind::Finish { .. } if !matches!(reason, Reason::RolledBack | Reason::Staged) => "retire",
                 _ => "rotate",
@@ -131,7 +132,7 @@ fn look_ahead(
 
 fn urgency(reason: &Reason) -> (u8, i64) {
     match reason {
-        Reason::HalfDone | Reason::Stuck { .. } | Reason::Staged => (0, 0),
+        Reason::HalfDone | Reason::InWrongHands { .. } | Reason::Stuck { .. } | Reason::Staged => (0, 0),
         Reason::Forced => (1, 0),
         Reason::NoValue => (2, 0),
         Reason::TooOld { since, .. } => (3, since.as_second()),
@@ -168,10 +169,14 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
     let rotation = rotation_of(input, credential, &version);
     let (can, open) = (credential.rotator.capabilities(), rotation.is_some_and(|rotation| rotation.is("open")));
     if (open || can.staged()) && rotation.is_some_and(returns) {
-        return Some((finish(credential, version), Reason::RolledBack));
+        return Some((finish(credential, version, None), Reason::RolledBack));
     }
     // `AWSPENDING` is AWS's; only our own slot label makes a rotation of ours half done. It stays on an attempt that was rejected.
     let spent = spent::attempts(input, credential).is_some();
+    let wrong_hands = |fact| Some(Reason::InWrongHands { since: rotation?.instant(fact)? });
+    if let Some(reason) = wrong_hands("leaked").filter(|_| !spent) {
+        return Some((rotate(credential, Some(version)), reason));
+    }
     if resource.is("slm_pending") && credential.rotator.aws_managed().is_none() && !spent {
         return Some((rotate(credential, Some(version)), Reason::HalfDone));
     }
@@ -182,7 +187,8 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
         return Some((rotate(credential, Some(version)), Reason::Forced));
     }
     if open {
-        return Some((finish(credential, version), if can.staged() { Reason::Staged } else { Reason::NotRetired }));
+        let usual = if can.staged() { Reason::Staged } else { Reason::NotRetired };
+        return Some((finish(credential, version, before(rotation)), wrong_hands("before_leaked").unwrap_or(usual)));
     }
     if !behind.is_empty() {
         let secret = credential.secret.clone();
@@ -273,11 +279,18 @@ pub(super) fn rotation_of<'a>(input: &'a Input<'_>, credential: &Credential, ver
     })
 }
 
-fn finish(credential: &Credential, generation: VersionId) -> ActionKind {
+/// The version that the one in force replaced, when slm promoted that.
+fn before(rotation: Option<&Resource>) -> Option<VersionId> {
+    rotation?.text("before").map(VersionId::from)
+}
+
+/// The end of the rotation that made `generation` current: it has the name of that, from the version `before`. Without one it is named
+/// by the version that is left, as a roll-back is.
+pub(super) fn finish(credential: &Credential, generation: VersionId, before: Option<VersionId>) -> ActionKind {
     ActionKind::Finish {
         credential: credential.id.clone(),
         secret: credential.secret.clone(),
-        rotation: crate::model::plan::rotation_id(&credential.id, Some(&generation)),
+        rotation: crate::model::plan::rotation_id(&credential.id, Some(before.as_ref().unwrap_or(&generation))),
         generation,
         consumers: credential.consumers.iter().map(|consumer| consumer.id.clone()).collect(),
     }

@@ -9,7 +9,7 @@ use crate::model::time::Timestamp;
 use crate::policy::{GuardFacts, Rules, Verdict};
 
 /// Why `action` may not be begun at `at`, if so. What was begun goes on at any time: half done is the worse state. A person may
-/// rotate outside the windows, but in no freeze, and roll back at any time.
+/// rotate outside the windows, but in no freeze, and roll back at any time. What is in wrong hands is ended at any time.
 #[must_use]
 pub fn shut(
     settings: &Settings,
@@ -19,7 +19,8 @@ pub fn shut(
     at: Timestamp,
 ) -> Option<HeldBecause> {
     let windows = match (kind, reason) {
-        (ActionKind::Rotate { .. }, Reason::HalfDone | Reason::Stuck { .. }) | (_, Reason::RolledBack) => return None,
+        (ActionKind::Rotate { .. }, Reason::HalfDone | Reason::Stuck { .. })
+        | (_, Reason::RolledBack | Reason::InWrongHands { .. }) => return None,
         (ActionKind::Rotate { .. }, Reason::Forced | Reason::NoValue | Reason::Staged) | (ActionKind::Finish { .. }, _) => &[][..],
         (ActionKind::Rotate { .. }, _) => credential.policy.windows.as_slice(),
         _ => return None,

@@ -8,6 +8,15 @@ use crate::model::plan::{Held, HeldBecause, Reason};
 use crate::model::rotator::RotatorConfig;
 use crate::model::snapshot::{LEAK_ENTITY, Resource};
 
+/// True when it was written down that the value before the one in force is in wrong hands, and that is not ended yet: who asks again asks
+/// for its end, and not for that of the value which replaced it.
+#[must_use]
+pub fn is_under_way(input: &Input<'_>, credential: &Credential) -> bool {
+    let version = choose::see(input, credential).resource.and_then(|resource| resource.text("version")).map(Into::into);
+    let rotation = version.and_then(|version| choose::rotation_of(input, credential, &version));
+    rotation.is_some_and(|rotation| rotation.is("open") && rotation.instant("before_leaked").is_some())
+}
+
 /// Rotations that a sign of a leak asks for. None is begun by itself: to end a value while it is in use is for a person, and for the
 /// guard that is asked about it.
 pub(super) fn suspected(input: &Input<'_>) -> Vec<Held> {

@@ -8,7 +8,7 @@ pub mod consent;
 mod fit;
 pub mod github;
 pub mod guard;
-mod leak;
+pub mod leak;
 pub mod lint;
 mod managed;
 pub mod needs;

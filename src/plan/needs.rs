@@ -51,7 +51,8 @@ pub struct Needs {
 /// Credentials of `plan` that nobody asked for yet: those that are rotated, and those held for want of a slot by an old list.
 #[must_use]
 pub fn open(plan: &Plan, input: &Input<'_>) -> Vec<CredentialId> {
-    let planned = plan.actions.iter().filter(|action| action.reason != Reason::HalfDone).map(|action| &action.kind);
+    let begun = |reason: &Reason| matches!(reason, Reason::HalfDone | Reason::InWrongHands { .. });
+    let planned = plan.actions.iter().filter(|action| !begun(&action.reason)).map(|action| &action.kind);
     let crowded = plan.held.iter().filter(|held| match &held.because {
         HeldBecause::Preflight(obstacles) => obstacles.iter().all(|obstacle| obstacle.code == Code::NoFreeSlot),
         _ => false,

@@ -34,7 +34,7 @@ fn put(number: usize, left: &mut [Option<Action>], catalog: &Catalog, done: &mut
 
 fn rank(action: &Action) -> (u8, i64) {
     match (&action.kind, &action.reason) {
-        (ActionKind::Rotate { .. }, Reason::HalfDone | Reason::Stuck { .. }) => (0, 0),
+        (ActionKind::Rotate { .. }, Reason::HalfDone | Reason::Stuck { .. }) | (_, Reason::InWrongHands { .. }) => (0, 0),
         // What a person stored is tried before anybody is given it.
         (ActionKind::Verify { .. }, _) => (1, 0),
         (ActionKind::Deliver { .. } | ActionKind::Finish { .. }, _) => (1, 1),

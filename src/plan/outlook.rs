@@ -2,6 +2,7 @@
 
 use super::Input;
 use super::choose::{consumers_behind, criteria, rotation_of, see};
+use super::needs::{is_full, listed_keys, user};
 use super::standing::{held, returns};
 use super::usage::{WHO_AM_I, unseen_use};
 use crate::model::catalog::{Credential, OnDeadline, Quiet, SourceKind};
@@ -10,7 +11,7 @@ use crate::model::id::{ConsumerId, VersionId};
 use crate::model::outlook::{Deadline, Ended, LastUsed, Outlook, Stride, Validity};
 use crate::model::plan::{Action, ActionKind, Reason};
 use crate::model::rotator::{Issuer, Overlap, RotatorConfig};
-use crate::model::snapshot::Resource;
+use crate::model::snapshot::{Fact, Resource};
 use crate::model::time::{Limit, Timestamp};
 use crate::model::usage::{HISTORY, OldKey, longest_pause};
 
@@ -33,12 +34,13 @@ pub(super) fn outlook(input: &Input<'_>, credential: &Credential, kind: &ActionK
     restarts.sort();
     restarts.dedup();
     let last_used = last_used(input, credential);
-    let not_before = quiet.as_ref().and_then(|quiet| {
+    let hurried = matches!(reason, Reason::InWrongHands { .. });
+    let not_before = quiet.as_ref().filter(|_| !hurried).and_then(|quiet| {
         let last = last_used.as_ref().filter(|_| !rotates).map(|last| last.at);
         not_before(input, credential, rotation.filter(|_| !rotates), (quiet.limit, last))
     });
     Some(Outlook {
-        will: will(input, credential, rotates, &behind, (rotation, quiet.as_ref())),
+        will: will(input, credential, (rotates, hurried), &behind, (rotation, quiet.as_ref())),
         deadline: deadline(credential, rotation.filter(|_| !rotates)).filter(|_| quiet.is_some()),
         quiet,
         restarts,
@@ -62,7 +64,7 @@ fn ends(credential: &Credential) -> bool {
 fn will(
     input: &Input<'_>,
     credential: &Credential,
-    rotates: bool,
+    (rotates, hurried): (bool, bool),
     behind: &[ConsumerId],
     (rotation, quiet): (Option<&Resource>, Option<&Quieted>),
 ) -> Vec<Stride> {
@@ -70,6 +72,7 @@ fn will(
     let canaries: Vec<ConsumerId> =
         credential.consumers.iter().filter(|consumer| consumer.canary).map(|consumer| consumer.id.clone()).collect();
     let mut will = Vec::new();
+    will.extend((rotates && may_be_lost(input, credential, rotation)).then_some(Stride::Lost));
     if rotates && credential.rotator.aws_managed().is_some() {
         will.push(Stride::Ask);
     } else if rotates {
@@ -83,12 +86,26 @@ fn will(
     will.extend((!rest.is_empty()).then_some(Stride::Consumers(rest)));
     let Some(quiet) = quiet else { return will };
     if rotates || rotation.is_none_or(|rotation| rotation.instant("disabled").is_none()) {
-        will.extend([Stride::Settle(held(credential)), Stride::Quiet(quiet.limit)]);
+        let waits = [Stride::Settle(held(credential)), Stride::Quiet(quiet.limit)];
+        will.extend(waits.into_iter().filter(|_| !hurried));
         will.extend(can.disable.then_some(Stride::Disable));
     }
-    will.extend((can.disable && can.delete).then_some(Stride::Soak(credential.gate.soak)));
+    will.extend((can.disable && can.delete && !hurried).then_some(Stride::Soak(credential.gate.soak)));
     will.extend(can.delete.then_some(Stride::Delete));
     will
+}
+
+/// True when the user has all the keys that IAM lets be, nothing of ours is to be ended, and slm alone makes keys there: one of them is
+/// recorded nowhere.
+fn may_be_lost(input: &Input<'_>, credential: &Credential, rotation: Option<&Resource>) -> bool {
+    let RotatorConfig::AwsIamAccessKey(key) = &credential.rotator else { return false };
+    let source = key.source.as_ref().unwrap_or(&credential.secret.source);
+    let ended = rotation.is_some_and(|rotation| rotation.get("open") == Some(Fact::Bool(false)));
+    let count = || match input.facts.counts.get(&credential.id) {
+        Some(Ok(now)) => *now,
+        _ => user(input, source, &key.user).map_or(0, |user| listed_keys(input, source, user.id.as_str())),
+    };
+    key.exclusive && ended && is_full(count())
 }
 
 /// Where a value is tried, when that is more than one place.

@@ -34,7 +34,7 @@ impl Found {
 /// Looks ahead of the rotation of `credential`, which is due for `reason` and was `seen`.
 pub(super) fn ahead(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>, reason: &Reason) -> Found {
     let mut found = Found::default();
-    if *reason == Reason::HalfDone {
+    if matches!(reason, Reason::HalfDone | Reason::InWrongHands { .. }) {
         return found;
     }
     if let Some(resource) = seen.resource {

@@ -36,6 +36,7 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
         (_, Some(rotation)) if (rotation.is("open") || can.staged()) && returns(rotation) => Phase::Returning,
         (None, _) if exhausted => Phase::Spent,
         _ if managed.is_none() && !exhausted && seen.resource.is_some_and(|resource| resource.is("slm_pending")) => Phase::Prepared,
+        (_, Some(rotation)) if rotation.instant("leaked").is_some() && !exhausted => Phase::Prepared,
         (None, _) => Phase::Empty,
         _ if !behind.is_empty() => Phase::Delivering,
         (_, Some(rotation)) if rotation.is("stuck") => Phase::Stuck,
@@ -49,7 +50,8 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
         _ if due.is_some_and(|due| due <= input.assessment.at) => Phase::Due,
         _ => Phase::Done,
     };
-    let until = rotation.and_then(|rotation| until(credential, rotation, phase));
+    let leaked = rotation.and_then(leaked);
+    let until = rotation.filter(|_| leaked.is_none()).and_then(|rotation| until(credential, rotation, phase));
     let max_validity = max_validity(credential);
     let begun = rotation.and_then(|rotation| rotation.instant("promoted").or_else(|| rotation.instant("made"))).or(since);
     let holding = begun.and_then(|begun| holding(credential, &behind, begun, input.assessment.at));
@@ -64,6 +66,7 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
         unread: unread(input, credential),
         holding,
         broken: broken(input, credential),
+        leaked,
         tried: None,
         last_used: None,
         quiet: Some(outlook::quieted(input, credential)).filter(|_| open),
@@ -71,6 +74,12 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
         validity: outlook::validity(input, credential),
         max_validity,
     }
+}
+
+/// Since when it is known that what `rotation` ends, or the value in force, is in wrong hands.
+fn leaked(rotation: &Resource) -> Option<Timestamp> {
+    let before = || rotation.instant("before_leaked").filter(|_| rotation.is("open"));
+    rotation.instant("leaked").or_else(before)
 }
 
 /// Who of `behind` keeps the value before in use `at` this instant for longer than it may be, while others run the one in force.

@@ -55,6 +55,9 @@ pub fn human(credential: &Credential, standing: &Standing, now: Timestamp) -> St
 
 fn phase(standing: &Standing) -> String {
     let until = standing.until.map_or_else(String::new, |until| format!("; not before {until}"));
+    if let Some(since) = standing.leaked {
+        return format!("a value of it is known to be in wrong hands since {since}; `slm resume` ends that, and waits for nobody");
+    }
     match standing.phase {
         Phase::Unseen => "unknown: its store or its rotation was not seen whole".to_owned(),
         Phase::Empty => "it has no value yet; the next `slm apply` makes one".to_owned(),

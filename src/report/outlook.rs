@@ -57,6 +57,7 @@ fn stride(stride: &Stride) -> String {
     let names = |ids: &[crate::model::id::ConsumerId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match stride {
         Stride::Ask => "ask AWS".to_owned(),
+        Stride::Lost => "close on and delete a key that is recorded nowhere, unless it was used".to_owned(),
         Stride::Create => "create".to_owned(),
         Stride::LetIn => "let in".to_owned(),
         Stride::Verify { regions } if regions.is_empty() => "verify".to_owned(),

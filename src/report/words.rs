@@ -114,6 +114,7 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
     match reason {
         Reason::NoValue => "it has no value yet".to_owned(),
         Reason::HalfDone => "a rotation was begun and not finished".to_owned(),
+        Reason::InWrongHands { since } => format!("the value that it ends is known to be in wrong hands since {since}"),
         Reason::Stuck { since } => format!("AWS has begun a rotation {} ago and not finished it", age(*since, now)),
         Reason::Staged => "a rotation that takes several values is on its way".to_owned(),
         Reason::NotRetired => "what the last rotation replaced is not ended yet".to_owned(),

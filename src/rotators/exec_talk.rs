@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::exec::Plugin;
 use crate::model::secret::Secret;
+use crate::transport::programs::{self, Group};
 
 /// The most a program may say.
 const REPLY: u64 = 1 << 20;
@@ -24,15 +25,17 @@ const VALUE: u64 = 64 << 10;
 const START: &str = "exec \"$@\" 3<&2 2>/dev/null";
 
 impl Plugin {
-    fn start(&self, values: Pair) -> std::io::Result<Child> {
+    fn start(&self, values: Pair) -> std::io::Result<(Child, Group)> {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", START, "sh"]).args(&self.config.command).current_dir(&self.root).env_clear().kill_on_drop(true);
+        command.args(["-c", START, "sh"]).args(&self.config.command).current_dir(&self.root).env_clear();
         let given = self.config.env.iter().map(String::as_str).chain(["PATH"]);
         command.envs(given.filter_map(|name| Some((name, std::env::var_os(name)?))));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::from(OwnedFd::from(values))).spawn()
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::from(OwnedFd::from(values)));
+        programs::start(&mut command)
     }
 
-    /// Hands it `request` and `value`; gives how it ended, what it said and what it handed over.
+    /// Hands it `request` and `value`; gives how it ended, what it said and what it handed over. When nobody waits for that any more, it is
+    /// killed with all it started.
     pub(super) async fn talk(
         &self,
         request: &Json,
@@ -40,7 +43,7 @@ impl Plugin {
     ) -> std::io::Result<(ExitStatus, Zeroizing<Vec<u8>>, Secret)> {
         let (ours, theirs) = Pair::pair()?;
         ours.set_nonblocking(true)?;
-        let mut child = self.start(theirs)?;
+        let (mut child, group) = self.start(theirs)?;
         let (mut stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let (mut reader, mut writer) = UnixStream::from_std(ours)?.into_split();
         let write = async {
@@ -66,7 +69,9 @@ impl Plugin {
             Err(unread) if value.is_some() && unread.kind() == std::io::ErrorKind::ConnectionReset => Zeroizing::default(),
             handed => handed?,
         };
-        Ok((child.wait().await?, said?, Secret::new(std::mem::take(&mut *handed))))
+        let ended = child.wait().await?;
+        group.ended();
+        Ok((ended, said?, Secret::new(std::mem::take(&mut *handed))))
     }
 }
 

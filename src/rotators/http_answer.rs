@@ -96,6 +96,7 @@ pub(super) fn view(item: &Json, listed: &Listed) -> Result<(KeyView, Option<Stri
         Some(json) => Some(instant(json).ok_or("an instant")?),
     };
     let last_used = match at(&listed.last_used) {
+        None if listed.last_used.is_some() => return Err("a last use"),
         None => LastUse::Untold,
         Some(Json::Null) => LastUse::Never,
         Some(json) => LastUse::At(instant(json).ok_or("an instant")?, "somebody".to_owned()),
@@ -109,6 +110,30 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_last_use_that_is_declared_and_not_told_is_an_error_and_null_alone_says_never() {
+        let listed = |last_used: Option<&str>| Listed {
+            items: String::new(),
+            id: "/id".to_owned(),
+            name: "/name".to_owned(),
+            created: None,
+            last_used: last_used.map(str::to_owned),
+            active: BTreeMap::new(),
+            next: None,
+            first_page: 0,
+            total: None,
+            whole: true,
+        };
+        let seen = |item: Json, last_used| view(&item, &listed(last_used)).map(|(view, _)| view.last_used);
+        assert_eq!(seen(json!({ "id": "k" }), Some("/used")), Err("a last use"));
+        assert_eq!(seen(json!({ "id": "k", "used": null }), Some("/used")), Ok(LastUse::Never));
+        assert_eq!(seen(json!({ "id": "k", "used": "soon" }), Some("/used")), Err("an instant"));
+        let at = "2026-11-24T06:00:00Z".parse().unwrap();
+        let told = json!({ "id": "k", "used": "2026-11-24T06:00:00Z" });
+        assert_eq!(seen(told.clone(), Some("/used")), Ok(LastUse::At(at, "somebody".to_owned())));
+        assert_eq!(seen(told, None), Ok(LastUse::Untold));
+    }
 
     #[test]
     fn an_origin_ends_where_the_path_begins() {

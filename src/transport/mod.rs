@@ -27,6 +27,7 @@ pub mod mysql;
 mod mysql_verifier;
 pub mod patience;
 pub mod postgres;
+pub mod programs;
 pub mod registers_dynamodb;
 pub mod registers_s3;
 pub mod secrets_manager_store;

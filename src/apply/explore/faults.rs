@@ -442,7 +442,7 @@ pub fn job<'a>(rig: &'a Rig, wire: &'a Wire, consumers: &'a Consumers, action: &
         consumers,
         fence,
         retire_held: None,
-        leak: rig.scenario.leak,
+        leak: rig.is_told(&rig.world.lock().state, 0),
         budget: Budget { retries: 5, pause: Duration::ZERO, trials: 2, between: Duration::ZERO, settle },
     }
 }

@@ -10,6 +10,7 @@ mod declared;
 mod every;
 mod faults;
 mod first;
+mod leaked;
 mod logins;
 mod node;
 mod pairs;
@@ -59,7 +60,13 @@ fn scenario(capabilities: Capabilities, rotators: usize, faults: u8) -> Scenario
         by_hand: false,
         late_whim: false,
         leak: false,
+        resumed: false,
     }
+}
+
+/// The value in force is in wrong hands; one run is told, until it has written it down, and every other goes on with what it finds.
+fn leaked(scenario: Scenario) -> Scenario {
+    Scenario { leak: true, resumed: true, ..scenario }
 }
 
 fn canary(capabilities: Capabilities, rotators: usize, faults: u8) -> Scenario {

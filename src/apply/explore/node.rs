@@ -16,6 +16,8 @@ pub enum Run {
     On {
         generation: Option<VersionId>,
         rotate: bool,
+        /// It was told that the value before is in wrong hands.
+        leak: bool,
         started: i64,
         phase: Phase,
         refused: BTreeMap<ConsumerId, (VersionId, String)>,
@@ -35,11 +37,12 @@ impl Run {
     fn copy(&self) -> Self {
         match self {
             Self::Off => Self::Off,
-            Self::On { generation, rotate, started, phase, refused, declined } => {
+            Self::On { generation, rotate, leak, started, phase, refused, declined } => {
                 let phase = copy(phase);
                 Self::On {
                     generation: generation.clone(),
                     rotate: *rotate,
+                    leak: *leak,
                     started: *started,
                     phase,
                     refused: refused.clone(),
@@ -125,11 +128,11 @@ impl Node {
     }
 
     fn digest(&self, setup: &Setup, run: &Run) -> u128 {
-        let Run::On { generation, rotate, started, phase, refused, declined } = run else { return 0 };
+        let Run::On { generation, rotate, leak, started, phase, refused, declined } = run else { return 0 };
         let mut wide = Wide(1, 2);
         let hasher = &mut wide;
         let spent = (self.state.clock - started).min(1);
-        (1_u8, generation, rotate, spent, refused, declined).hash(hasher);
+        (1_u8, generation, rotate, leak, spent, refused, declined).hash(hasher);
         match phase {
             Phase::Idle => 0_u8.hash(hasher),
             Phase::Listed(listing) => {

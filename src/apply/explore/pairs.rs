@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicBool;
 use futures::FutureExt as _;
 
 use super::super::engine::{Engine, Phase};
+use super::super::job::Job;
 use super::super::look::Known;
 use super::faults::{
     At, Mode, Named, PROCESSES, READS, READS_OF_EACH, Run, Script, WRITES, WRITES_OF_EACH, Wire, is_at_rest, job, run, slm, told,
@@ -34,6 +35,9 @@ struct Drive {
     failures: u8,
     asked: BTreeMap<ConsumerId, (VersionId, u8)>,
     refused: BTreeMap<ConsumerId, (VersionId, String)>,
+    aside: BTreeMap<ConsumerId, String>,
+    /// True when it was told that the value before is in wrong hands, and when it knows.
+    leak: (bool, bool),
     known: Known,
     /// True when it has done anything.
     acted: bool,
@@ -50,6 +54,8 @@ impl Drive {
             failures: 0,
             asked: BTreeMap::new(),
             refused: BTreeMap::new(),
+            aside: BTreeMap::new(),
+            leak: (rig.is_told(state, 0), rig.is_told(state, 0)),
             known: Known::default(),
             acted: false,
         }
@@ -64,6 +70,8 @@ impl Drive {
             failures: engine.failures,
             asked: engine.asked.clone(),
             refused: engine.refused.clone(),
+            aside: engine.aside.clone(),
+            leak: (self.leak.0, engine.leak),
             known: engine.known.clone(),
             acted: !engine.events.is_empty(),
         }
@@ -74,6 +82,8 @@ impl Drive {
         engine.failures = self.failures;
         engine.asked.clone_from(&self.asked);
         engine.refused.clone_from(&self.refused);
+        engine.aside.clone_from(&self.aside);
+        engine.leak = self.leak.1;
         engine.known = self.known.clone();
         if self.acted {
             engine.event("resumed", None, "");
@@ -192,7 +202,7 @@ impl Course {
         let drive = drive.unwrap_or_else(|| Drive::begun(&self.rig));
         let action = self.rig.action(drive.generation.as_ref(), drive.rotate);
         let fence = || self.rig.world.lock().state.clock == drive.started;
-        let job = job(&self.rig, &self.wire, &self.consumers, &action, &fence);
+        let job = Job { leak: drive.leak.0, ..job(&self.rig, &self.wire, &self.consumers, &action, &fence) };
         let mut engine = Engine::new(&job, &Fixed);
         drive.resume(&mut engine);
         let stop = AtomicBool::new(false);

@@ -13,12 +13,13 @@ use super::super::job::{Budget, Job};
 use super::super::observation::Last;
 use super::node::{Node, Run};
 use super::search::Scenario;
-use super::state::{ATTEMPTS, Ablation, Fault, Read, TICK, is_nameless, secret};
+use super::state::{ATTEMPTS, Ablation, Fault, Read, State, TICK, is_nameless, secret};
 use super::world::{Fixed, Spot, World};
 use crate::model::catalog::{Consumer as Declared, ConsumerKind, Credential, FileConsumer, GateSettings, Letters, RotationPolicy};
 use crate::model::diagnostic::Place;
 use crate::model::id::{ConsumerId, VersionId};
 use crate::model::names;
+use crate::model::outcome::Fate;
 use crate::model::plan::ActionKind;
 use crate::model::rotator::{Alphabet, RandomValue, RotatorConfig};
 use crate::model::time::Limit;
@@ -96,10 +97,16 @@ impl Rig {
         }
     }
 
+    /// True when run `who`, which begins now, is told that the value in force, or the one before, is in wrong hands.
+    pub fn is_told(&self, state: &State, who: usize) -> bool {
+        self.scenario.leak && !(self.scenario.resumed && (who > 0 || is_noted(state)))
+    }
+
     /// One half-step of run `who` of `node`; `None` when `fault` was not met and so changes nothing.
     pub fn step(&self, node: &Node, who: usize, fault: Option<Fault>) -> Option<(Node, &'static str)> {
         let mut next = node.copy();
-        let Run::On { generation, rotate, started, phase, refused, declined } = std::mem::replace(&mut next.runs[who], Run::Off)
+        let Run::On { generation, rotate, leak, started, phase, refused, declined } =
+            std::mem::replace(&mut next.runs[who], Run::Off)
         else {
             return None;
         };
@@ -125,7 +132,7 @@ impl Rig {
             consumers: &self.consumers,
             fence: &fence,
             retire_held: None,
-            leak: self.scenario.leak,
+            leak,
             budget,
         };
         let mut engine = Engine::new(&job, &Fixed);
@@ -138,12 +145,13 @@ impl Rig {
         *self.fate.lock().unwrap() = format!("{fate:?}");
         let mut inner = self.world.lock();
         next.state = std::mem::take(&mut inner.state);
+        next.state.lingers |= self.scenario.leak && fate.as_ref().is_some_and(|fate| is_noted(&next.state) && lingers(fate));
         if fault.is_some() && !inner.met {
             return None;
         }
         drop(inner);
         if fate.is_none() {
-            next.runs[who] = Run::On { generation, rotate, started, phase: self.ablate(phase), refused, declined };
+            next.runs[who] = Run::On { generation, rotate, leak, started, phase: self.ablate(phase), refused, declined };
         }
         Some((next, word))
     }
@@ -260,7 +268,9 @@ impl Rig {
         let mut next = node.copy();
         let (generation, rotate) = (node.state.current.clone(), node.state.depth < self.scenario.wanted);
         let started = node.state.clock;
-        next.runs[who] = Run::On { generation, rotate, started, phase: Phase::Idle, refused: BTreeMap::new(), declined: None };
+        let leak = self.is_told(&node.state, who);
+        next.runs[who] =
+            Run::On { generation, rotate, leak, started, phase: Phase::Idle, refused: BTreeMap::new(), declined: None };
         next
     }
 
@@ -327,6 +337,18 @@ impl Rig {
     }
 }
 
+/// True when it was written down that the value in force, or the one before, is in wrong hands.
+fn is_noted(state: &State) -> bool {
+    let of = [&state.current, &state.previous].into_iter().flatten();
+    of.into_iter().any(|version| state.registers.contains_key(&names::leak(&secret(), version)))
+}
+
+/// True when a run ended because the value before may still be in use, or come back.
+fn lingers(fate: &Fate) -> bool {
+    let of_the_gate = ["a run or a consumer may still hold", "it stays disabled for a while"];
+    matches!(fate, Fate::Waiting(why) if of_the_gate.iter().any(|said| why.contains(said)))
+}
+
 fn word(phase: &Phase) -> &'static str {
     match phase {
         Phase::Idle => "lists credentials",
@@ -341,6 +363,7 @@ fn word(phase: &Phase) -> &'static str {
             Mutation::Close { .. } => "closes",
             Mutation::Install { .. } => "installs",
             Mutation::Judge { .. } => "judges",
+            Mutation::Leak(_) => "tells of the leak",
             Mutation::Reject { .. } => "rejects",
             Mutation::Restore { .. } => "restores",
             Mutation::Promote { .. } => "promotes",

@@ -29,6 +29,8 @@ pub struct Scenario {
     pub late_whim: bool,
     /// The old value is in wrong hands.
     pub leak: bool,
+    /// One run alone is told, and not again once that was written down; others are ordinary.
+    pub resumed: bool,
 }
 
 /// What was found.

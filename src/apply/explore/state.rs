@@ -152,6 +152,8 @@ pub struct State {
     pub refused: BTreeSet<VersionId>,
     /// Versions that were in force and that a person rolled back.
     pub undone: BTreeSet<VersionId>,
+    /// A run left a value alive of which it is written down that it is in wrong hands.
+    pub lingers: bool,
     /// Times the canary may still refuse, and the operator may still roll back.
     pub whims: u8,
 }
@@ -271,6 +273,9 @@ impl State {
         if setup.foreign && self.keys.get(&2).is_none_or(|key| !key.active) {
             return Some("I5: a credential that a person made was touched".to_owned());
         }
+        if self.lingers {
+            return Some("I11: what is in wrong hands was waited for".to_owned());
+        }
         if let Some(n) = self.consumers.iter().flatten().position(|held| held.version.is_some() && number(&held.value).is_none()) {
             return Some(format!("I9: consumer {} was given what is no credential", n / 2));
         }
@@ -373,7 +378,7 @@ impl State {
             self.made,
             &self.consumers,
             self.depth,
-            self.whims,
+            (self.whims, self.lingers),
             (&self.rejected, &self.undone),
         )
             .hash(hasher);

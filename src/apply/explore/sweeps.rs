@@ -5,7 +5,7 @@ use super::pairs::{Paired, Sweep, alike, sweep};
 use super::search::Scenario;
 use super::{
     CLIENT, DELETE_ONLY, DISABLE_ONLY, IN_TURN, REREAD, REREAD_NO_PAUSE, SERVER, SERVER_NO_PAUSE, SHAPES, SINGLE, STAGED,
-    TWO_PASSWORDS, UNVALIDATED, canary, first, late, picky, rollback, roomy, scenario,
+    TWO_PASSWORDS, UNVALIDATED, canary, first, late, leaked, picky, rollback, roomy, scenario,
 };
 use crate::model::outcome::Fate;
 
@@ -19,6 +19,7 @@ fn server() -> Vec<Shape> {
         ("server-issued, three at once", roomy(scenario(SERVER, 1, 0))),
         ("server-issued, new consumer", late(scenario(SERVER, 1, 0))),
         ("server-issued, leaked", leak),
+        ("server-issued, leaked and cut off", leaked(scenario(SERVER, 1, 0))),
         ("server-issued, the first does not fit", picky(scenario(SERVER, 1, 0))),
     ]
 }

@@ -1,10 +1,14 @@
 //! What a sign that a value is in wrong hands asks for.
 
 use super::needs::keyed;
+use super::usage::retiring;
 use super::*;
 use crate::model::catalog::LeakTrigger;
+use crate::model::outlook::Stride;
 use crate::model::plan::Held;
 use crate::model::snapshot::LEAK_ENTITY;
+use crate::model::standing::Phase;
+use crate::plan::leak::is_under_way;
 
 const POLICY: &str = "AWSCompromisedKeyQuarantineV3";
 const AT_ONCE: &str = "@id(\"at-once\") permit (principal, action == Slm::Action::\"rotate_leak\", resource);";
@@ -79,4 +83,62 @@ fn a_key_that_github_has_found_is_for_a_person_to_end_at_once_and_nothing_is_beg
         let plan = scanned(seen, watched).plan();
         assert_eq!((actions(&plan), held(&plan)), (vec![], vec![]), "{seen} {watched}");
     }
+}
+
+/// A key that was replaced ten days ago in a freeze; it is known by `fact` that the one before, or the one in force, is in wrong hands.
+fn known(fact: &str) -> World {
+    retiring().guards(&format!("{GUARDS}{AT_ONCE}")).with(|world| {
+        world.catalog.settings.limits.freeze = vec!["2026-11-20/2026-11-30".parse().unwrap()];
+        world.rotations.as_mut().unwrap().set(fact, Value::Time(ago(9)));
+    })
+}
+
+#[test]
+fn the_end_of_what_is_known_to_be_in_wrong_hands_goes_on_in_a_freeze_and_waits_for_nobody() {
+    let plan = known("before_leaked").plan();
+    let [Action { kind, reason, permitted_by, outlook: Some(ahead), .. }] = &plan.actions[..] else { panic!("{:?}", plan.held) };
+    assert_eq!((line(kind).as_str(), reason), ("finish key v-key", &Reason::InWrongHands { since: ago(9) }));
+    assert_eq!(permitted_by, &["at-once".into()]);
+    assert_eq!((&ahead.will[..], ahead.not_before), (&[Stride::Disable, Stride::Delete][..], None));
+    assert!(matches!(&held(&known("made").plan())[..], [(_, HeldBecause::Frozen { .. })]), "without it the freeze holds the end");
+}
+
+#[test]
+fn a_value_in_force_that_is_known_to_be_in_wrong_hands_is_replaced_by_whichever_run_is_next() {
+    let plan = known("leaked").plan();
+    let [Action { kind, reason, outlook: Some(ahead), .. }] = &plan.actions[..] else { panic!("{:?}", plan.held) };
+    assert_eq!((line(kind).as_str(), reason), ("rotate key v-key", &Reason::InWrongHands { since: ago(9) }));
+    assert!(
+        ahead.will.contains(&Stride::Create) && !ahead.will.iter().any(|one| matches!(one, Stride::Settle(_) | Stride::Quiet(_)))
+    );
+}
+
+#[test]
+fn asked_again_the_end_of_a_leak_goes_on_and_the_value_that_replaced_it_is_let_be() {
+    let under_way = |world: World| world.seen(|input| is_under_way(input, &input.catalog.credentials[&CredentialId::from("key")]));
+    assert!(under_way(known("before_leaked")));
+    assert!(!under_way(known("leaked")) && !under_way(retiring()));
+    let ended = known("before_leaked").with(|world| world.rotations.as_mut().unwrap().set("open", Value::Bool(false)));
+    assert!(!under_way(ended), "what is ended can leak no more");
+}
+
+#[test]
+fn where_the_guards_do_not_permit_the_end_at_once_it_is_held_and_not_forgotten() {
+    let plan = known("before_leaked").guards(GUARDS).plan();
+    assert_eq!(held(&plan), [("finish key v-key".to_owned(), HeldBecause::NothingPermits)]);
+}
+
+#[test]
+fn how_it_stands_says_that_it_is_in_wrong_hands_and_waits_for_no_instant() {
+    let stands = |fact: &str| {
+        let rotation = known(fact).rotations.unwrap();
+        retiring()
+            .with(|world| world.catalog.credentials.get_mut("key").unwrap().policy.rotate_every = Limit::days(900))
+            .standing("key", rotation)
+    };
+    let before = stands("before_leaked");
+    assert_eq!((before.phase, before.leaked, before.until), (Phase::Retiring, Some(ago(9)), None));
+    let now = stands("leaked");
+    assert_eq!((now.phase, now.leaked), (Phase::Prepared, Some(ago(9))));
+    assert_eq!(stands("made").leaked, None);
 }

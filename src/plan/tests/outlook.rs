@@ -192,3 +192,22 @@ fn what_lies_ahead_of_an_end_is_in_the_plan_with_everything_it_rests_on() {
     let held = retiring().plan().held;
     assert!(held.iter().any(|held| held.outlook.is_some()), "of what is held it is told as well");
 }
+
+#[test]
+fn a_key_that_is_recorded_nowhere_is_told_to_be_deleted_before_one_is_made() {
+    let plan = |exclusive: bool, count: usize| {
+        let world = super::needs::keyed().with(|world| {
+            let credential = world.catalog.credentials.get_mut("key").unwrap();
+            if let crate::model::rotator::RotatorConfig::AwsIamAccessKey(key) = &mut credential.rotator {
+                key.exclusive = exclusive;
+            }
+            world.facts.counts.insert("key".into(), Ok(count));
+        });
+        let plan = world.plan();
+        let outlook = plan.actions.into_iter().map(|action| action.outlook).chain(plan.held.into_iter().map(|held| held.outlook));
+        outlook.flatten().next().unwrap().will.first().cloned()
+    };
+    assert_eq!(plan(true, 2), Some(Stride::Lost));
+    assert_eq!(plan(true, 1), Some(Stride::Create));
+    assert_eq!(plan(false, 2), Some(Stride::Create), "without `exclusive` it is somebody else's");
+}

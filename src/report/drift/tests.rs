@@ -219,6 +219,7 @@ pub(crate) fn standing(phase: Phase) -> Standing {
         unread: Vec::new(),
         holding: None,
         broken: None,
+        leaked: None,
         tried: None,
         last_used: None,
         quiet: None,
