@@ -236,11 +236,8 @@ impl Bundle<'_> {
         self.runs(&manifest, &entries, checked)?;
         let mut objects = BTreeSet::new();
         for one in manifest.files.iter().filter(|one| one.path.ends_with(SUFFIX)) {
-            match self.object(one) {
-                Ok(name) => {
-                    checked.objects += 1;
-                    objects.insert(name);
-                }
+            match self.object(one, &mut objects) {
+                Ok(()) => checked.objects += 1,
                 Err(finding) => checked.findings.push(finding),
             }
         }
@@ -294,19 +291,20 @@ impl Bundle<'_> {
 
     /// What the runs of the period that are here say that they looked at.
     fn looked(&self, manifest: &Manifest, extent: &Extent<'_>) -> Result<Looked, Finding> {
-        let runs: BTreeSet<u64> = extent.runs.iter().map(|run| run.at).collect();
+        let late: BTreeMap<u64, bool> = extent.runs.iter().map(|run| (run.at, run.late.is_some())).collect();
         let mut looked = Looked::default();
-        for one in manifest.files.iter().filter(|one| one.entry.is_some_and(|entry| runs.contains(&entry))) {
+        for (one, late) in manifest.files.iter().filter_map(|one| Some((one, *late.get(&one.entry?)?))) {
             let bad = |_| Finding::of_all("slm::evidence-bad-run", format!("`{}` is not as slm writes it", one.file));
             let file: RunFile = serde_json::from_slice(&self.file(&one.file)?).map_err(bad)?;
             looked.controls.extend(file.controls.into_keys());
-            looked.entities.extend(file.populations.into_iter().map(|population| population.entity));
+            // What a run that stands for no day saw is no state at the end.
+            looked.entities.extend(file.populations.into_iter().filter(|_| !late).map(|population| population.entity));
         }
         Ok(looked)
     }
 
-    /// The name of the object that a file of evidence points to, when it is in it and is that one.
-    fn object(&self, one: &Packed) -> Result<String, Finding> {
+    /// Whether the object that a file of evidence points to is in it, and is that one; adds its name to `names`.
+    fn object(&self, one: &Packed, names: &mut BTreeSet<String>) -> Result<(), Finding> {
         let bad = || Finding::of_all("slm::evidence-bad-pointer", format!("`{}` points to nothing", one.file));
         let pointer = Pointer::parse(&self.file(&one.file)?).ok_or_else(bad)?;
         let name = format!("{OBJECTS}{}", pointer.object());
@@ -314,8 +312,8 @@ impl Bundle<'_> {
             let what = format!("`{name}` is not what `{}` points to", one.file);
             Finding::of_all("slm::evidence-object-changed", what)
         };
-        pointer.unpacked(&self.file(&name)?).map_err(|_| other())?;
-        Ok(name)
+        names.insert(name.clone());
+        pointer.unpacked(&self.file(&name)?).map(drop).map_err(|_| other())
     }
 
     /// SHA-256 of each file, compared with [`DIGEST`].

@@ -213,7 +213,8 @@ impl<'a> Extent<'a> {
     /// Folders in which the version of `path` with `entry` may stand: that of the first run of the period in which it was in force.
     fn decided(&self, path: &str, entry: Option<u64>) -> Vec<String> {
         let mut all = Vec::new();
-        for run in &self.runs {
+        let from = entry.map_or(0, |entry| self.runs.partition_point(|run| run.entries.end <= entry));
+        for run in self.runs.iter().skip(from) {
             let in_force = match entry {
                 None => run.older,
                 Some(entry) if run.older => entry < run.entries.end,
@@ -221,9 +222,9 @@ impl<'a> Extent<'a> {
             };
             if in_force {
                 all.extend(run.folders());
-                if run.in_time() {
-                    break;
-                }
+            }
+            if run.in_time() || !(in_force || run.older) {
+                break;
             }
         }
         all
