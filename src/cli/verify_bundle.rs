@@ -38,6 +38,8 @@ pub(super) fn run(path: &Path, asked: &Anchors<'_>, kept: &[PathBuf], cadence: O
     let mut judged = judge(path, asked.pins, kept)?;
     if judged.checked.findings.is_empty() {
         judged.unproven.extend(judged.checked.unvouched());
+        judged.unproven.append(&mut judged.checked.unproven);
+        judged.remarks.append(&mut judged.checked.notes);
         anchors(asked, &mut judged)?;
         let (gaps, stale) = judged.checked.manifest.as_ref().map_or_else(Default::default, |manifest| {
             let now = SystemClock.now();
@@ -78,6 +80,9 @@ fn judge(path: &Path, pins: &[Verifier], kept: &[PathBuf]) -> Result<Judged, Tro
     let zipped = Zipped::open(path).map_err(|error| format!("`{}` cannot be read as a bundle: {error}", path.display()))?;
     let read = |name: &str| zipped.read(name);
     let mut checked = Bundle { names: zipped.names(), read: &read }.check();
+    let doubt =
+        zipped.doubt.iter().map(|doubt| Finding::of_all("slm::bundle-strange", format!("the ZIP is not to be trusted: {doubt}")));
+    checked.findings.splice(..0, doubt);
     let mut unproven = Vec::new();
     let size = checked.standing.as_ref().map_or(0, |standing| standing.head.size);
     let believed = keys::trusted(&checked.keys, pins, size);
@@ -104,13 +109,23 @@ fn human(path: &Path, judged: &Judged) -> String {
         text.push_str(&format!("error[{code}]: {what}\n"));
     }
     if let (Some(manifest), true) = (&checked.manifest, checked.findings.is_empty()) {
+        let left_out = match checked.left_out.len() {
+            0 => "no run and no decision of the period was left out".to_owned(),
+            _ => format!(
+                "no run of the period was left out, and no decision of the {} in it",
+                count(manifest.controls.len() as u64, "control")
+            ),
+        };
         text.push_str(&format!(
-            "Everything in {} holds: {} to {}, {}, each in the log; no run and no decision of the period was left out.\n",
+            "Everything in {} holds: {} to {}, {}, each in the log; {left_out}.\n",
             path.display(),
             manifest.from,
             manifest.to,
-            count(checked.proven, "file") + " of evidence"
+            count(checked.proven, "file") + " of evidence",
         ));
+        if let (Some(first), Some(last)) = (checked.period.iter().min(), checked.period.iter().max()) {
+            text.push_str(&format!("  runs        {}, the first of {first}, the last of {last}\n", checked.period.len()));
+        }
     }
     if let Some(standing) = &checked.standing {
         let root = hex(&standing.head.root[..6]);
@@ -133,7 +148,7 @@ fn human(path: &Path, judged: &Judged) -> String {
     }
     if checked.findings.is_empty() {
         text.push_str(
-            "  note        pages and tables are only what was packed: what is proven are the files under controls/ and evidence/, and objects that these point to\n",
+            "  note        pages and tables are only what was packed: what is proven are the decisions (*.jsonl) under controls/, the files under evidence/, and objects that these point to\n",
         );
     }
     for Remark { what, .. } in remarks {
@@ -154,6 +169,9 @@ fn to_json(path: &Path, judged: &Judged) -> serde_json::Value {
         "bundle": path,
         "from": checked.manifest.as_ref().map(|manifest| manifest.from),
         "to": checked.manifest.as_ref().map(|manifest| manifest.to),
+        "runs": checked.period.len(),
+        "framework": checked.manifest.as_ref().and_then(|manifest| manifest.framework.as_ref()),
+        "controls_left_out": checked.left_out,
         "files": checked.files,
         "proven": checked.proven,
         "older": checked.older,

@@ -22,4 +22,5 @@ pub mod tips;
 pub mod tree;
 mod twice;
 pub mod verify;
+mod zip_shape;
 pub mod zipped;

@@ -2,12 +2,16 @@
 
 #![expect(clippy::disallowed_methods, reason = "it reads the bundle that a verb was told of")]
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Cursor, Read as _, Write as _};
+use std::io::{self, Cursor, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
+
+use super::zip_shape;
 
 /// The most bytes that are unpacked of one file: one that claims to be longer is not read.
 const MOST: u64 = 4 << 30;
@@ -31,7 +35,11 @@ pub fn pack(files: &BTreeMap<String, Vec<u8>>) -> io::Result<Vec<u8>> {
 }
 
 /// A ZIP that was opened.
-pub struct Zipped(std::cell::RefCell<ZipArchive<std::fs::File>>);
+pub struct Zipped {
+    zip: RefCell<ZipArchive<std::fs::File>>,
+    /// Why others may unpack something else than is read here, where they may.
+    pub doubt: Option<String>,
+}
 
 impl Zipped {
     /// Opens the one at `path`.
@@ -39,15 +47,25 @@ impl Zipped {
     /// # Errors
     /// When it cannot be read, or is none.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self(std::cell::RefCell::new(ZipArchive::new(std::fs::File::open(path)?)?)))
+        let mut file = std::fs::File::open(path)?;
+        let shape = zip_shape::names(&mut file);
+        file.rewind()?;
+        let zip = ZipArchive::new(file)?;
+        let doubt = match shape {
+            Ok(names) if all(&zip).as_ref() == Some(&names) => None,
+            Ok(_) => Some("its list is not read as the same by every program".to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Some(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { zip: RefCell::new(zip), doubt })
     }
 
     /// Names of its files.
     #[must_use]
     pub fn names(&self) -> BTreeSet<String> {
-        let zip = self.0.borrow();
+        let zip = self.zip.borrow();
         let names = zip.file_names().filter_map(Result::ok).filter(|name| !name.ends_with('/'));
-        names.map(std::borrow::Cow::into_owned).collect()
+        names.map(Cow::into_owned).collect()
     }
 
     /// The file `name`; `None` when there is none.
@@ -55,7 +73,7 @@ impl Zipped {
     /// # Errors
     /// When it cannot be unpacked, or is too long.
     pub fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        let mut zip = self.0.borrow_mut();
+        let mut zip = self.zip.borrow_mut();
         let file = match zip.by_name(name) {
             Ok(file) => file,
             Err(zip::result::ZipError::FileNotFound) => return Ok(None),
@@ -65,6 +83,11 @@ impl Zipped {
         file.take(MOST + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MOST { Err(io::Error::other("it is too long")) } else { Ok(Some(bytes)) }
     }
+}
+
+/// All names in `zip`, folders included; `None` when one of them is none.
+fn all(zip: &ZipArchive<std::fs::File>) -> Option<BTreeSet<String>> {
+    zip.file_names().map(|name| name.ok().map(Cow::into_owned)).collect()
 }
 
 #[cfg(test)]
@@ -84,5 +107,21 @@ mod tests {
         assert_eq!(zipped.names().into_iter().collect::<Vec<_>>(), ["a.txt", "b/x.txt"]);
         assert_eq!(zipped.read("b/x.txt").unwrap().unwrap(), files["b/x.txt"]);
         assert_eq!(zipped.read("c").unwrap(), None);
+        assert_eq!(zipped.doubt, None);
+    }
+
+    #[test]
+    fn a_zip_that_others_may_unpack_as_something_else_is_opened_with_that_doubt() {
+        let files = BTreeMap::from([("one".to_owned(), b"forged".to_vec()), ("two".to_owned(), b"genuine".to_vec())]);
+        let packed = pack(&files).unwrap();
+        let mut changed = packed;
+        while let Some(at) = changed.windows(3).position(|part| part == b"two") {
+            changed[at..at + 3].copy_from_slice(b"one");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.zip");
+        std::fs::write(&path, &changed).unwrap();
+        let doubt = Zipped::open(&path).unwrap().doubt;
+        assert_eq!(doubt.as_deref(), Some("it has `one` twice: which of the two is unpacked is for the program to choose"));
     }
 }

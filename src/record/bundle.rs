@@ -6,20 +6,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::DECISIONS;
 use super::anchored::{self, Filed};
-use super::bundle_runs::{self, CHECKPOINTS, began};
+use super::bundle_names::strange;
+use super::bundle_runs::{self, CHECKPOINTS};
+use super::bundle_told::{Lacking, lacking};
+use super::bundle_whole::{self, Extent, Looked, begins_later};
 use super::keys;
 use super::leaf::{Leaf, hex};
 use super::ledger::{self, Standing};
 use super::log::{Hash, Head, Verifier, leaf_hash, root_of, signature_lines};
 use super::objects::{Pointer, SUFFIX};
 use super::seen::goes_on;
-use super::verify::{Finding, ONCE, Remark, Sealed, run_id};
-use crate::model::period::{Date, day};
+use super::verify::{Finding, ONCE, Remark, Sealed};
+use crate::model::id::EntityType;
+use crate::model::period::Date;
 use crate::model::time::Timestamp;
 
 /// SHA-256 of every other file, as `sha256sum` writes it.
@@ -43,6 +47,9 @@ pub struct Manifest {
     pub from: Date,
     /// The last day.
     pub to: Date,
+    /// The framework to whose controls it is limited, by its own word.
+    #[serde(default)]
+    pub framework: Option<String>,
     /// Controls whose decisions are in it, every version of the period.
     pub controls: Vec<String>,
     /// True when everything that sources answered is in it.
@@ -87,10 +94,11 @@ impl Manifest {
         let files: Vec<String> = self.files.iter().map(line).collect();
         let controls: Vec<String> = self.controls.iter().map(|id| quoted(id)).collect();
         format!(
-            "{{\"format\": {}, \"from\": \"{}\", \"to\": \"{}\", \"controls\": [{}], {}{}\"files\": [\n{}\n]}}\n",
+            "{{\"format\": {}, \"from\": \"{}\", \"to\": \"{}\", {}\"controls\": [{}], {}{}\"files\": [\n{}\n]}}\n",
             self.format,
             self.from,
             self.to,
+            self.framework.as_deref().map_or_else(String::new, |id| format!("\"framework\": {}, ", quoted(id))),
             controls.join(", "),
             if self.raw { "\"raw\": true, " } else { "" },
             if self.anchors { "\"anchors\": true, " } else { "" },
@@ -110,6 +118,20 @@ pub fn digest(files: &BTreeMap<String, Vec<u8>>) -> String {
     files.iter().map(|(name, bytes)| format!("{}  {name}\n", hex(&Sha256::digest(bytes)))).collect()
 }
 
+/// What is read of the file of a run.
+#[derive(Deserialize)]
+struct RunFile {
+    #[serde(default)]
+    controls: BTreeMap<String, IgnoredAny>,
+    #[serde(default)]
+    populations: Vec<Population>,
+}
+
+#[derive(Deserialize)]
+struct Population {
+    entity: EntityType,
+}
+
 /// What became of checking a bundle.
 #[derive(Debug, Default)]
 pub struct Checked {
@@ -125,8 +147,12 @@ pub struct Checked {
     pub files: u64,
     /// The checkpoints that are in it.
     pub sealed: Vec<Sealed>,
-    /// Runs in the log: name, and when each began by that.
+    /// Runs in the log that were not recorded late: name, and when each began by that.
     pub runs: Vec<(String, Timestamp)>,
+    /// When the runs of the period began, in the order of the log.
+    pub period: Vec<Timestamp>,
+    /// Controls that were judged in the period and are not in it.
+    pub left_out: Vec<String>,
     /// What anchors said.
     pub anchors: Vec<Filed>,
     /// Files of evidence that are what was logged.
@@ -137,6 +163,10 @@ pub struct Checked {
     pub objects: u64,
     /// What does not hold.
     pub findings: Vec<Finding>,
+    /// What it has not, so that less is proven.
+    pub unproven: Vec<Remark>,
+    /// What it has not and need not have.
+    pub notes: Vec<Remark>,
 }
 
 impl Checked {
@@ -191,6 +221,10 @@ impl Bundle<'_> {
         let manifest = self.file(MANIFEST)?;
         let manifest: Manifest = serde_json::from_slice(&manifest)
             .map_err(|error| Finding::of_all("slm::bundle-lacks", format!("`{MANIFEST}` is not as slm writes it: {error}")))?;
+        if manifest.to < manifest.from {
+            let what = format!("`{MANIFEST}` is of {} to {}, which has no day", manifest.from, manifest.to);
+            return Err(Finding::of_all("slm::bundle-empty", what));
+        }
         let older = begins_later(&entries);
         for one in &manifest.files {
             match logged(one, &packed, &entries, older) {
@@ -199,19 +233,20 @@ impl Bundle<'_> {
                 Err(finding) => checked.findings.push(finding),
             }
         }
-        checked.findings.extend(withheld(&manifest, &entries));
         self.runs(&manifest, &entries, checked)?;
+        let mut objects = BTreeSet::new();
         for one in manifest.files.iter().filter(|one| one.path.ends_with(SUFFIX)) {
-            match self.object(one) {
+            match self.object(one, &mut objects) {
                 Ok(()) => checked.objects += 1,
                 Err(finding) => checked.findings.push(finding),
             }
         }
+        checked.findings.extend(strange(&self.names, &manifest, checked.keys.len(), &objects));
         checked.manifest = Some(manifest);
         Ok(())
     }
 
-    /// Each run by its checkpoint, and what anchors said.
+    /// Each run by its checkpoint, what anchors said, and whether everything of the period is here and in its place.
     fn runs(&self, manifest: &Manifest, entries: &[Leaf], checked: &mut Checked) -> Result<(), Finding> {
         let Some(standing) = &checked.standing else { return Ok(()) };
         let names = self.names.iter().filter_map(|name| name.strip_prefix(CHECKPOINTS));
@@ -220,7 +255,7 @@ impl Bundle<'_> {
         let newest = Sha256::digest(self.file(CHECKPOINT)?).into();
         let log = bundle_runs::Log { keys: &checked.keys, standing, newest, leaves: &checked.leaves };
         let sealed = bundle_runs::sealed(&log, &files)?;
-        let runs = bundle_runs::runs(entries);
+        let runs = bundle_whole::runs(entries, &sealed);
         for one in manifest.files.iter().filter(|one| one.path.starts_with(anchored::FOLDER)) {
             let logged = one.entry.and_then(|at| bundle_runs::logged(&sealed, at));
             checked.anchors.push(Filed { path: one.path.clone(), bytes: self.file(&one.file)?, logged });
@@ -231,12 +266,45 @@ impl Bundle<'_> {
         checked.findings.extend(bundle_runs::dates(&sealed, &runs));
         checked.findings.extend(bundle_runs::withheld(manifest, &sealed, entries, &runs));
         checked.findings.extend(bundle_runs::over_nothing(&sealed, &checked.anchors));
-        (checked.sealed, checked.runs) = (sealed, runs.into_iter().map(|(_, id, began)| (id, began)).collect());
+        self.whole(manifest, &Extent::of(manifest, entries, &runs), checked)?;
+        let in_time = runs.iter().filter(|run| run.late.is_none()).map(|run| (run.id.to_owned(), run.began));
+        (checked.runs, checked.sealed) = (in_time.collect(), sealed);
         Ok(())
     }
 
-    /// Whether the object that a file of evidence points to is in it, and is that one.
-    fn object(&self, one: &Packed) -> Result<(), Finding> {
+    /// Whether everything of the period is here, and each file where it belongs.
+    fn whole(&self, manifest: &Manifest, extent: &Extent<'_>, checked: &mut Checked) -> Result<(), Finding> {
+        if extent.runs.is_empty() {
+            let what = format!("the log has no run of {} to {}, and no bundle is made of such days", manifest.from, manifest.to);
+            return Err(Finding::of_all("slm::bundle-empty", what));
+        }
+        let looked = self.looked(manifest, extent)?;
+        checked.findings.extend(manifest.files.iter().filter_map(|one| extent.misplaced(one)));
+        checked.findings.extend(extent.withheld(manifest, &looked));
+        checked.left_out = looked.controls.iter().filter(|id| !manifest.controls.contains(id)).cloned().collect();
+        let Lacking { unproven, notes } = lacking(manifest, extent, &looked, &checked.left_out);
+        checked.unproven.extend(unproven);
+        checked.notes.extend(notes);
+        checked.period = extent.runs.iter().map(|run| run.began).collect();
+        Ok(())
+    }
+
+    /// What the runs of the period that are here say that they looked at.
+    fn looked(&self, manifest: &Manifest, extent: &Extent<'_>) -> Result<Looked, Finding> {
+        let late: BTreeMap<u64, bool> = extent.runs.iter().map(|run| (run.at, run.late.is_some())).collect();
+        let mut looked = Looked::default();
+        for (one, late) in manifest.files.iter().filter_map(|one| Some((one, *late.get(&one.entry?)?))) {
+            let bad = |_| Finding::of_all("slm::evidence-bad-run", format!("`{}` is not as slm writes it", one.file));
+            let file: RunFile = serde_json::from_slice(&self.file(&one.file)?).map_err(bad)?;
+            looked.controls.extend(file.controls.into_keys());
+            // What a run that stands for no day saw is no state at the end.
+            looked.entities.extend(file.populations.into_iter().filter(|_| !late).map(|population| population.entity));
+        }
+        Ok(looked)
+    }
+
+    /// Whether the object that a file of evidence points to is in it, and is that one; adds its name to `names`.
+    fn object(&self, one: &Packed, names: &mut BTreeSet<String>) -> Result<(), Finding> {
         let bad = || Finding::of_all("slm::evidence-bad-pointer", format!("`{}` points to nothing", one.file));
         let pointer = Pointer::parse(&self.file(&one.file)?).ok_or_else(bad)?;
         let name = format!("{OBJECTS}{}", pointer.object());
@@ -244,6 +312,7 @@ impl Bundle<'_> {
             let what = format!("`{name}` is not what `{}` points to", one.file);
             Finding::of_all("slm::evidence-object-changed", what)
         };
+        names.insert(name.clone());
         pointer.unpacked(&self.file(&name)?).map(drop).map_err(|_| other())
     }
 
@@ -305,12 +374,6 @@ impl Bundle<'_> {
     }
 }
 
-/// Whether runs were recorded before the log began: its first commit has the entries of everything that was there, sorted by path.
-fn begins_later(entries: &[Leaf]) -> bool {
-    let first = 1 + entries.windows(2).take_while(|two| two[0].path < two[1].path).count();
-    entries.iter().take(first).filter(|leaf| run_id(&leaf.path).is_some()).count() > 1
-}
-
 /// True when the file is what its entry says; false when it is older than the log, which only begins later than the locker where `older`.
 fn logged(one: &Packed, packed: &BTreeMap<String, String>, entries: &[Leaf], older: bool) -> Result<bool, Finding> {
     let found = |code, what| Finding::of_all(code, what);
@@ -340,48 +403,6 @@ fn logged(one: &Packed, packed: &BTreeMap<String, String>, entries: &[Leaf], old
         )),
     }
 }
-
-/// Runs of the period, and decisions of its controls in them, that are in the log and not in the bundle.
-fn withheld(manifest: &Manifest, entries: &[Leaf]) -> Vec<Finding> {
-    let here: BTreeSet<u64> = manifest.files.iter().filter_map(|one| one.entry).collect();
-    let controls: BTreeSet<String> = manifest.controls.iter().map(|id| format!("{DECISIONS}{id}.jsonl")).collect();
-    let mut findings = Vec::new();
-    // Entries of a commit are sorted by path: decisions come before the run that they are of.
-    let mut waiting: Vec<(u64, &Leaf)> = Vec::new();
-    let mut in_force: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut begun = false;
-    let left_out = |at: u64, leaf: &Leaf| {
-        let what = format!("entry {at}, `{}`, is of the period and was left out", leaf.path);
-        Finding::of_all("slm::bundle-withheld", what)
-    };
-    for (at, leaf) in (0..).zip(entries) {
-        if controls.contains(&leaf.path) || (manifest.raw && leaf.path.starts_with(RAW)) {
-            waiting.push((at, leaf));
-        }
-        let Some(began) = run_id(&leaf.path).and_then(began) else { continue };
-        let inside = (manifest.from..=manifest.to).contains(&day(began));
-        if inside && !begun {
-            begun = true;
-            let before = in_force.values().filter_map(|at| Some((*at, entries.get(usize::try_from(*at).ok()?)?)));
-            let replaced: BTreeSet<&str> = waiting.iter().map(|(_, leaf)| leaf.path.as_str()).collect();
-            findings.extend(
-                before
-                    .filter(|(at, leaf)| !here.contains(at) && !replaced.contains(leaf.path.as_str()))
-                    .map(|(at, leaf)| left_out(at, leaf)),
-            );
-        }
-        let all = waiting.drain(..).chain([(at, leaf)]);
-        let all: Vec<(u64, &Leaf)> = all.collect();
-        in_force.extend(all.iter().filter(|(_, leaf)| controls.contains(&leaf.path)).map(|(at, leaf)| (leaf.path.as_str(), *at)));
-        if inside {
-            findings.extend(all.into_iter().filter(|(at, _)| !here.contains(at)).map(|(at, leaf)| left_out(at, leaf)));
-        }
-    }
-    findings
-}
-
-/// The folder of what sources answered.
-const RAW: &str = "raw/";
 
 #[cfg(test)]
 #[path = "bundle_tests.rs"]

@@ -9,11 +9,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::anchored::{self, Filed};
 use super::bundle::Manifest;
+use super::bundle_whole::Run;
 use super::keys::{self, Key};
 use super::leaf::Leaf;
 use super::ledger::{self, Standing};
 use super::log::{Frontier, Hash, Verifier};
-use super::verify::{Finding, Sealed, run_id};
+use super::verify::{Finding, Sealed};
 use crate::model::period::day;
 use crate::model::time::Timestamp;
 
@@ -69,15 +70,6 @@ pub(super) fn sealed(log: &Log<'_>, files: &BTreeMap<String, Vec<u8>>) -> Result
     Ok(sealed)
 }
 
-/// Every run in the log: the place of its entry, its name, when it began by that.
-pub(super) fn runs(entries: &[Leaf]) -> Vec<(u64, String, Timestamp)> {
-    let run = |(at, leaf): (u64, &Leaf)| {
-        let id = run_id(&leaf.path)?;
-        Some((at, id.to_owned(), began(id)?))
-    };
-    (0..).zip(entries).filter_map(run).collect()
-}
-
 /// When a run began, as its name says: `20261124T050000Z-…`.
 pub(super) fn began(id: &str) -> Option<Timestamp> {
     id.get(..16)?.parse().ok()
@@ -89,11 +81,11 @@ pub(super) fn logged(sealed: &[Sealed], at: u64) -> Option<Timestamp> {
 }
 
 /// Runs that began after they were recorded.
-pub(super) fn dates(sealed: &[Sealed], runs: &[(u64, String, Timestamp)]) -> Vec<Finding> {
-    let early = runs.iter().filter_map(|(at, id, began)| Some((id, began, logged(sealed, *at)?)));
-    let early = early.filter(|(_, began, received)| began.as_second() > received.as_second());
+pub(super) fn dates(sealed: &[Sealed], runs: &[Run<'_>]) -> Vec<Finding> {
+    let early = runs.iter().filter_map(|run| Some((run, logged(sealed, run.at)?)));
+    let early = early.filter(|(run, received)| run.began.as_second() > received.as_second());
     early
-        .map(|(id, began, received)| {
+        .map(|(Run { id, began, .. }, received)| {
             let what = format!("run `{id}` is of {began}, and was recorded by {received}");
             Finding::of_all("slm::evidence-bad-date", what)
         })
@@ -101,27 +93,16 @@ pub(super) fn dates(sealed: &[Sealed], runs: &[(u64, String, Timestamp)]) -> Vec
 }
 
 /// Checkpoints of runs of the period that are not among `sealed`, and files of anchors about them that are not in `manifest`.
-pub(super) fn withheld(
-    manifest: &Manifest,
-    sealed: &[Sealed],
-    entries: &[Leaf],
-    runs: &[(u64, String, Timestamp)],
-) -> Vec<Finding> {
+pub(super) fn withheld(manifest: &Manifest, sealed: &[Sealed], entries: &[Leaf], runs: &[Run<'_>]) -> Vec<Finding> {
     if !manifest.anchors {
         return Vec::new();
     }
     let left_out = |what: String| Finding::of_all("slm::bundle-withheld", format!("{what} is of the period and was left out"));
     let inside = |began: &Timestamp| (manifest.from..=manifest.to).contains(&day(*began));
-    let covers = |at: u64| sealed.partition_point(|one| one.size <= at);
-    let mut findings = Vec::new();
-    for two in runs.windows(2) {
-        let [(one, id, began), (two, ..)] = two else { continue };
-        // The first commit of a log may hold runs from before it.
-        if inside(began) && covers(*one) == covers(*two) && covers(*one) > 0 {
-            findings.push(left_out(format!("the checkpoint of run `{id}`")));
-        }
-    }
     let sizes: BTreeSet<u64> = sealed.iter().map(|one| one.size).collect();
+    // The first commit of a log may hold runs from before it, which have none.
+    let lacks = runs.iter().filter(|run| inside(&run.began) && !run.older && !sizes.contains(&run.entries.end));
+    let mut findings: Vec<Finding> = lacks.map(|run| left_out(format!("the checkpoint of run `{}`", run.id))).collect();
     let here: BTreeSet<u64> = manifest.files.iter().filter_map(|one| one.entry).collect();
     for (at, leaf) in (0..).zip(entries) {
         let wanted = match (anchored::place(&leaf.path), anchored::attempted(&leaf.path).and_then(began)) {

@@ -1,6 +1,7 @@
 //! A log of three runs, as a bundle has it, and what can be done to what is beside the files.
 
 use super::super::bundle::Packed;
+use super::super::bundle_whole::runs;
 use super::super::leaf::hex;
 use super::super::ledger::{CHECKPOINT, FOLDER, Ledger};
 use super::super::log::{Signer, leaf_hash};
@@ -65,7 +66,7 @@ impl Made {
         };
         let files = (0..).zip(&self.entries).filter(|(at, _)| !without.contains(at)).map(packed).collect();
         let (from, to) = ("2026-03-31".parse().unwrap(), "2026-04-02".parse().unwrap());
-        Manifest { format: 1, from, to, controls: Vec::new(), raw: false, anchors: true, files }
+        Manifest { format: 1, from, to, framework: None, controls: Vec::new(), raw: false, anchors: true, files }
     }
 }
 
@@ -85,7 +86,7 @@ fn each_checkpoint_is_one_that_the_entries_led_to_and_the_newest_is_among_them()
     assert_eq!(all[1].sha256, <Hash>::from(Sha256::digest(&made.checkpoints["4"])));
     assert_eq!([0, 1, 3, 6].map(|at| logged(&all, at).unwrap().to_string()[8..10].to_owned()), ["30", "31", "31", "02"]);
     assert_eq!(logged(&all, 7), None);
-    assert_eq!(runs(&made.entries).iter().map(|(at, ..)| *at).collect::<Vec<_>>(), [0, 3, 6]);
+    assert_eq!(runs(&made.entries, &all).iter().map(|run| run.at).collect::<Vec<_>>(), [0, 3, 6]);
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn a_checkpoint_of_another_log_or_key_or_under_another_name_is_none_of_them() {
 fn a_run_that_began_after_it_was_recorded_was_dated_back() {
     let made = Made::by(1);
     let mut sealed = made.sealed(&made.checkpoints).unwrap();
-    let runs = runs(&made.entries);
+    let runs = runs(&made.entries, &[]);
     assert_eq!(dates(&sealed, &runs), []);
     sealed[1].received = began("20260331T045959Z-x").unwrap();
     let found = dates(&sealed, &runs);
@@ -126,7 +127,7 @@ fn a_run_that_began_after_it_was_recorded_was_dated_back() {
 #[test]
 fn a_checkpoint_a_token_or_what_became_of_one_cannot_be_left_out() {
     let made = Made::by(1);
-    let runs = runs(&made.entries);
+    let runs = runs(&made.entries, &[]);
     let found = |checkpoints: &[&str], without: &[u64]| -> Vec<String> {
         let checkpoints =
             made.checkpoints.iter().filter(|(name, _)| checkpoints.contains(&name.as_str())).map(|(a, b)| (a.clone(), b.clone()));

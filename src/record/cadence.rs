@@ -3,10 +3,25 @@
 use super::verify::Remark;
 use crate::model::time::{Limit, Timestamp};
 
+/// Longer than it takes from the beginning of a run to its commit.
+const LATE_SECONDS: i64 = 86_400;
+/// Runs side by side are recorded in any order: the one that began first may go on the other, as long as that is not long after.
+const BESIDE_SECONDS: i64 = 3_600;
+
+/// When a run was recorded at the earliest, where that is so long after `at` that nothing but its own word says it began then: it was
+/// `received` more than a day later, or goes on a commit of `before`, more than an hour later.
+#[must_use]
+pub fn late(at: Timestamp, received: Timestamp, before: Option<Timestamp>) -> Option<Timestamp> {
+    let after = |later: Timestamp| later.as_second() - at.as_second();
+    let recorded = before.map_or(received, |before| before.max(received));
+    let is = after(received) > LATE_SECONDS || before.is_some_and(|before| after(before) > BESIDE_SECONDS);
+    is.then_some(recorded)
+}
+
 /// From when to when is looked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Gaps that ended before are not told; none when all are.
+    /// Gaps that ended before are not told, and from then on there must have been one; none when all are told.
     pub from: Option<Timestamp>,
     /// Until when there must have been one.
     pub until: Timestamp,
@@ -23,6 +38,8 @@ pub fn judge(runs: &[(String, Timestamp)], cadence: Option<Limit>, window: &Wind
         return (vec![Remark { code: "slm::evidence-no-cadence", what: what.to_owned() }], None);
     };
     let mut times: Vec<Timestamp> = runs.iter().map(|(_, at)| *at).collect();
+    // Where no run is from before the window, the time until the first counts from its beginning.
+    times.extend(window.from.filter(|from| times.iter().all(|at| at > from)));
     times.sort_unstable();
     let longer = |from: &Timestamp, to: &Timestamp| to.as_second() - from.as_second() > cadence.as_seconds();
     let told = |from: &Timestamp, to: &str| format!("no run between {from} and {to}: longer than {cadence}");
@@ -50,6 +67,17 @@ mod tests {
     }
 
     #[test]
+    fn a_run_is_of_the_time_it_says_unless_it_was_recorded_long_after() {
+        assert_eq!(late(at(5), at(6), Some(at(4))), None);
+        assert_eq!(late(at(5), at(6), Some(at(6))), None, "another began later and was recorded first");
+        assert_eq!(late(at(5), at(29), None), None);
+        assert_eq!(late(at(5), at(30), None), Some(at(30)), "more than a day later");
+        assert_eq!(late(at(5), at(30), Some(at(4))), Some(at(30)));
+        assert_eq!(late(at(5), at(7), Some(at(7))), Some(at(7)), "it goes on what came two hours after");
+        assert_eq!(late(at(5), at(5), Some(at(99))), Some(at(99)), "a commit without a log is dated as its run");
+    }
+
+    #[test]
     fn runs_as_often_as_they_are_due_leave_nothing_to_say() {
         assert_eq!(judged(&[0, 24, 48], None, 72), []);
         assert_eq!(judged(&[48, 0, 24], None, 72), [], "whatever the order in which they were recorded");
@@ -70,6 +98,15 @@ mod tests {
         assert_eq!(judged(&[0, 30, 40], Some(29), 50).len(), 1);
         assert_eq!(judged(&[0, 20, 90], None, 20), []);
         assert_eq!(judged(&[0, 20, 90], None, 21).len(), 1);
+    }
+
+    #[test]
+    fn the_time_until_the_first_run_of_all_is_a_gap_of_a_window_that_began_before() {
+        let gap = "no run between 1970-01-01T05:00:00Z and 1970-01-02T06:00:00Z: longer than 1d".to_owned();
+        assert_eq!(judged(&[30, 40], Some(5), 50), [("slm::evidence-gap", gap)]);
+        assert_eq!(judged(&[30, 40], Some(6), 50), []);
+        let none = "no run between 1970-01-01T05:00:00Z and now: longer than 1d".to_owned();
+        assert_eq!(judged(&[], Some(5), 50), [("slm::evidence-stale", none)], "with none at all as well");
     }
 
     #[test]

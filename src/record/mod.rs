@@ -2,7 +2,10 @@
 
 pub mod anchored;
 pub mod bundle;
+mod bundle_names;
 pub mod bundle_runs;
+mod bundle_told;
+pub mod bundle_whole;
 pub mod cadence;
 pub mod canonical;
 pub mod changes;

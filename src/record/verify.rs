@@ -11,6 +11,7 @@ use std::io;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+use super::cadence;
 use super::keys::{self, Key};
 use super::leaf::{Leaf, hex};
 use super::ledger::{self, CHECKPOINT, FOLDER, LedgerError, Standing};
@@ -155,9 +156,6 @@ pub struct Chain {
     bytes: u64,
     remarks: Vec<Remark>,
 }
-
-/// Longer than a run takes between its beginning and its commit.
-const LATE_SECONDS: i64 = 86_400;
 
 impl Chain {
     /// Follows one commit more.
@@ -307,12 +305,14 @@ impl Chain {
         if at.as_second() > standing.received.as_second() {
             return wrong(format!("its run is of {at}, after it was recorded"));
         }
-        let late = standing.received.as_second() - at.as_second();
-        if late > LATE_SECONDS {
-            let what = format!("run `{id}` of {at} was recorded at {}, {} hours later", standing.received, late / 3_600);
-            self.remarks.push(Remark { code: "slm::evidence-late", what });
+        match cadence::late(at, standing.received, self.received) {
+            Some(recorded) => {
+                let hours = (recorded.as_second() - at.as_second()) / 3_600;
+                let what = format!("run `{id}` of {at} was recorded at {recorded}, {hours} hours later: it fills no gap");
+                self.remarks.push(Remark { code: "slm::evidence-late", what });
+            }
+            None => self.runs.push((id, at)),
         }
-        self.runs.push((id, at));
         Ok(())
     }
 

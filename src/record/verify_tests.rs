@@ -130,13 +130,21 @@ fn dates_that_contradict_each_other_are_found_whoever_signed_them() {
 }
 
 #[test]
-fn a_run_that_is_recorded_a_day_late_is_remarked() {
+fn a_run_that_is_recorded_late_is_remarked_and_fills_no_gap() {
     let mut world = World::new();
     world.commit(&RUN, &ledger()).unwrap();
     let late = Run { recorded: 100 + 90_000, committer: 100 + 90_000, ..second() };
     assert_eq!(world.commit(&late, &ledger()), Ok(()));
     assert_eq!(world.chain.remarks()[0].code, "slm::evidence-late");
     assert!(world.chain.remarks()[0].what.contains("25 hours later"), "{}", world.chain.remarks()[0].what);
+    assert_eq!(world.chain.runs(), [("r1".to_owned(), at(0))]);
+    // Within a day, and on a commit that came two hours after it says it began.
+    let mut world = World::new();
+    world.commit(&Run { recorded: 7_300, committer: 7_300, ..RUN }, &ledger()).unwrap();
+    assert_eq!(world.commit(&Run { recorded: 7_400, committer: 7_400, ..second() }, &ledger()), Ok(()));
+    let what = format!("run `r2` of {} was recorded at {}, 2 hours later: it fills no gap", at(100), at(7_400));
+    assert_eq!(world.chain.remarks(), [Remark { code: "slm::evidence-late", what }]);
+    assert_eq!(world.chain.runs(), [("r1".to_owned(), at(0))]);
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod aws_script;
 mod aws_trail;
 mod broken;
 mod bundle;
+mod bundle_forged;
 mod bundle_told;
 mod ci;
 mod ci_doctor;

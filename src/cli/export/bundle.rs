@@ -17,6 +17,7 @@ use crate::model::id::{ControlId, FrameworkId};
 use crate::model::period::{At, Period};
 use crate::record::bundle::{CHECKPOINT, DIGEST, ENTRIES, MANIFEST, Manifest, OBJECTS, Packed, digest};
 use crate::record::bundle_runs::CHECKPOINTS;
+use crate::record::bundle_whole::{folders, rotated};
 use crate::record::{decisions_path, leaf::hex, snapshot_path};
 use crate::report::bundle::{self as pages, Log, Made, Version, View};
 use crate::report::words;
@@ -121,7 +122,8 @@ fn files(
     let mut packed = std::mem::take(&mut files.packed);
     packed.sort_by(|a, b| a.file.cmp(&b.file));
     let controls = controls.iter().map(ToString::to_string).collect();
-    let manifest = Manifest { format: 1, from: period.from, to: period.to, controls, raw: with_raw, anchors: true, files: packed };
+    let (from, to, framework) = (period.from, period.to, framework.map(ToString::to_string));
+    let manifest = Manifest { format: 1, from, to, framework, controls, raw: with_raw, anchors: true, files: packed };
     files.add(MANIFEST, manifest.text());
     let digest = digest(&files.files);
     files.add(DIGEST, digest);
@@ -143,7 +145,9 @@ fn decisions(
         let mut all = Vec::new();
         for artefact in gather::artefacts(archive, history, &decisions_path(control), kept)? {
             let Some(run) = period.runs.get(artefact.from) else { continue };
-            let folder = format!("controls/{control}/decisions/{}", run.at.strftime("%Y-%m-%dT%H%M%SZ"));
+            let places = folders(run.id.as_str(), run.at).map(|name| format!("controls/{control}/decisions/{name}"));
+            let free = |folder: &&String| !files.files.contains_key(&format!("{folder}/{control}.jsonl"));
+            let Some(folder) = places.iter().find(free) else { continue };
             let file = format!("{folder}/{control}.jsonl");
             let (sha256, entry, from) = (artefact.digest(), artefact.entry, artefact.from);
             texts.insert(file.clone(), String::from_utf8_lossy(&artefact.bytes).into_owned());
@@ -166,6 +170,7 @@ fn evidence(archive: &Archive<'_>, history: &History, period: &Period, files: &m
     let mut paths: Vec<String> = period.populations.iter().map(|members| members.path.clone()).collect();
     paths.push(snapshot_path(&EVENT_ENTITY.into()));
     paths.extend(period.rotations.iter().map(|life| life.path.clone()));
+    paths.extend(rotated(&archive.leaves, (period.from, period.to)));
     if let Some(commit) = archive.place(&last.commit).and_then(|at| history.commits().get(at)) {
         for folder in DECLARED {
             paths.extend(history.files(commit.commit, folder)?.into_keys());
