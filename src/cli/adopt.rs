@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
         let mut human = diagnostics::human(&checked.diagnostics, &checked.files, global.colored());
         human.push_str("Nothing was written.\n");
         let json = json!({ "diagnostics": diagnostics::json(&checked.diagnostics, &checked.files) });
-        return Ok(Said::new(vec![Exit::Invalid], human, json));
+        return Ok(Said::new(vec![Exit::Invalid], human, json).painted());
     }
     let target = global.root.join(&path);
     std::fs::create_dir_all(global.root.join("credentials"))?;

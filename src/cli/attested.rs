@@ -1,16 +1,68 @@
-//! Whether the population that an attestation names is one that the evidence has.
+//! What people signed, as the locker kept it; and whether the population that an attestation names is one that the evidence has.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::json;
+
 use super::period::One;
+use super::{Trouble, past};
+use crate::evaluate::approvals::{SHOWN_BY, approval};
+use crate::host::history::History;
+use crate::load;
+use crate::model::approval::Approval;
 use crate::model::attestation::{About, Attestation, Manual, Signed};
 use crate::model::catalog::Catalog;
 use crate::model::id::ControlId;
 use crate::model::past::Noted;
 use crate::model::period::{before_midnight, midnight};
+use crate::model::snapshot::Snapshot;
 use crate::model::time::Timestamp;
 use crate::record::sample::Frozen;
+use crate::record::snapshot_path;
 use crate::report::words::count;
+use crate::world::WorldError;
+
+/// Files of attestations.
+const FOLDER: &str = "attestations/";
+/// What is seen of a file that people declare something with.
+const DECLARED: &str = "Slm::Declared";
+
+/// Every attestation that a run on the branch kept, as the newest run kept it: what was signed stays signed when its file is taken away. Those
+/// of `catalog` are among them, whoever recorded them or not.
+pub(super) fn kept(history: &History, catalog: &Catalog) -> Result<BTreeMap<String, Attestation>, WorldError> {
+    let mut all = catalog.attestations.clone();
+    let Some(tip) = history.commits().last() else { return Ok(all) };
+    for (path, bytes) in history.files(tip.commit, FOLDER)? {
+        all.extend(load::attestation(&path, &String::from_utf8_lossy(&bytes)).map(|one| (path, one)));
+    }
+    Ok(all)
+}
+
+/// Who was seen to approve the file at `path`, by the last run that saw it: taking it away makes nobody's approval of it unknown. `known` is
+/// what runs saw, by the place of their commits, as far as it was asked for.
+pub(super) fn approved(history: &mut History, known: &mut BTreeMap<usize, Snapshot>, path: &str) -> Result<Approval, Trouble> {
+    let versions = history.versions(&snapshot_path(&DECLARED.into()))?;
+    let quoted = json!(format!("declared:{path}")).to_string();
+    let mut end = history.commits().len();
+    for version in versions.iter().rev() {
+        if history.text(version)?.contains(&quoted) {
+            break;
+        }
+        end = version.commit;
+    }
+    // The last run of all, where none saw the file by itself: a folder of documents may list it.
+    let end = if versions.first().is_none_or(|first| end == first.commit) { history.commits().len() } else { end };
+    let Some(place) = history.commits()[..end].iter().rposition(|one| one.run.is_some()) else { return Ok(Approval::NotSeen) };
+    if let Some(seen) = known.get(&place) {
+        return Ok(approval(seen, path));
+    }
+    let run = &history.commits()[place];
+    let seen = past::snapshot(history, run, &past::run(history, run)?.0.only(&SHOWN_BY))?;
+    let approval = approval(&seen, path);
+    known.insert(place, seen);
+    Ok(approval)
+}
 
 /// Attestations that stand at `at` and name a population which no run on the branch of the locker recorded: what `manual` says of them is
 /// taken back.
@@ -34,7 +86,7 @@ pub(super) fn all_unfounded<'c>(
 /// Takes back of `manual` what rests on attestations that are `unfounded`.
 pub(super) fn take_back(manual: &mut [Manual], unfounded: &[(&Attestation, String)]) {
     for Manual { about, state } in manual {
-        let Signed::For { covers, .. } = state else { continue };
+        let (Signed::For { covers, .. } | Signed::Partly { covers, .. }) = state else { continue };
         if let Some((_, why)) = unfounded.iter().find(|(one, _)| one.about == *about && one.covers == *covers) {
             *state = Signed::Unfounded { covers: *covers, why: why.clone() };
         }

@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     }
     // The process ends with it: taking it apart piece by piece is a twentieth of the whole.
     std::mem::forget(loaded);
-    Ok(Said::new(exits, human, json))
+    Ok(Said::new(exits, human, json).painted())
 }
 
 /// What the newest run that is recorded here saw of who may change policy and evidence.

@@ -131,7 +131,7 @@ fn invalid(broken: &[Broken], global: &Global) -> Said {
         ));
         sides.push(json!({ "side": name, "diagnostics": diagnostics::json(diagnostics, files) }));
     }
-    Said::new(vec![Exit::Invalid], human, json!({ "invalid": sides }))
+    Said::new(vec![Exit::Invalid], human, json!({ "invalid": sides })).painted()
 }
 
 /// Compares two texts; what is recorded is read where the old one says, so that an edit cannot choose its own evidence.

@@ -1,7 +1,7 @@
 //! `slm explain`: one control or resource in depth, now, on a past day, or all that a control said over time.
 
 use super::past::When;
-use super::{Exit, Global, Said, Trouble, explain_at, explain_history, pipeline};
+use super::{Exit, Global, Said, Trouble, explain_at, explain_found, explain_history, pipeline};
 use crate::model::assessment::Status;
 use crate::report::explain;
 
@@ -35,12 +35,12 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let judged = pipeline::block_on(session.judge(global))??;
     let decisions = explain::matching(&judged.assessment, &args.name);
     if decisions.is_empty() {
-        let near = session.catalog.controls.keys().find(|id| strsim::damerau_levenshtein(id.as_str(), &args.name) <= 2);
-        let hint = near.map_or_else(String::new, |id| format!("; did you mean `{id}`?"));
-        return Err(format!("nothing was judged about `{}`{hint}", args.name).into());
+        let seen = judged.snapshot.populations.iter().flat_map(|population| population.resources.iter()).map(|one| one.id.as_str());
+        let next = explain_found::next(&args.name, session.catalog.controls.keys().map(|id| id.as_str()), seen);
+        return Err(format!("nothing was judged about `{}`; {next}", args.name).into());
     }
     let (catalog, rules, assessment) = (&session.catalog, &session.rules, &judged.assessment);
-    let explained = explain::Explained { catalog, rules, assessment, decisions: &decisions };
+    let explained = explain::Explained { catalog, rules, assessment, decisions: &decisions, manual: &judged.manual };
     let mut json = explain::json(&explained);
     (json["requests"], json["sent"]) = (judged.requests().into(), session.sent().into());
     let has = |status| decisions.iter().any(|decision| decision.status == status);

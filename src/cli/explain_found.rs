@@ -1,12 +1,14 @@
 //! What runs of the past said of a control or a resource: the lines that are about it, and what they rest on.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
-use super::Trouble;
 use super::past::{self, Past, When};
+use super::{Global, Trouble};
 use crate::host::history::History;
 use crate::model::assessment::Subject;
-use crate::model::id::{EntityType, SourceId};
+use crate::model::id::{ControlId, EntityType, SourceId};
 use crate::model::past::{Artefact, Held, Noted, Said as Recorded};
 use crate::model::period::{Seen, day};
 use crate::model::snapshot::Completeness;
@@ -50,6 +52,7 @@ pub(super) struct Lines {
 pub(super) struct Found<'a, 'h> {
     pub asked: Asked<'a>,
     pub past: Past<'h>,
+    /// By control; none where the run should have spoken of it and has nothing recorded.
     pub recorded: Vec<Lines>,
     /// What was not seen of it, if so.
     pub unproven: Option<Noted>,
@@ -58,7 +61,12 @@ pub(super) struct Found<'a, 'h> {
 }
 
 /// The run that stood at `when`, or of a day the last of its runs that speaks of `name`, and what it said.
-pub(super) fn find<'a, 'h>(history: &'h History, branch: &str, name: &'a str, when: When) -> Result<Found<'a, 'h>, Trouble> {
+pub(super) fn find<'a, 'h>(
+    global: &Global,
+    history: &'h History,
+    branch: &str,
+    (name, when): (&'a str, When),
+) -> Result<Found<'a, 'h>, Trouble> {
     let standing = past::at(history, branch, when)?;
     let asked = Asked::of(name);
     let recorded = recorded(&standing, &asked)?;
@@ -69,13 +77,66 @@ pub(super) fn find<'a, 'h>(history: &'h History, branch: &str, name: &'a str, wh
         let recorded = self::recorded(&standing, &asked)?;
         return Ok(Found { asked, past: standing, recorded, unproven: Some(unproven), later: None });
     }
+    if left_out(global, &standing, &asked)? {
+        return Ok(Found { asked, past: standing, recorded, unproven: None, later: None });
+    }
     if let Some((past, recorded)) = earlier(&standing, &asked, when)? {
         let later = Some(format!("run {} of {}, the last of that day, said nothing of it", standing.note.id, standing.note.at));
         return Ok(Found { asked, past, recorded, unproven: None, later });
     }
-    let near = standing.file.controls.keys().find(|id| strsim::damerau_levenshtein(id, name) <= 2);
-    let hint = near.map_or_else(String::new, |id| format!("; did you mean `{id}`?"));
-    Err(format!("run {} of {} said nothing of `{name}`{hint}", standing.note.id, standing.note.at).into())
+    let snapshot = standing.snapshot()?;
+    let seen = snapshot.populations.iter().flat_map(|population| population.resources.iter()).map(|one| one.id.as_str());
+    let next = next(name, standing.file.controls.keys().map(String::as_str), seen);
+    Err(format!("run {} of {} said nothing of `{name}`; {next}", standing.note.id, standing.note.at).into())
+}
+
+/// Resources that are named where many have an end in common.
+const NAMED: usize = 3;
+
+/// What to write in place of `name`, which is neither one of `controls` nor one of `resources`.
+pub(super) fn next<'a>(
+    name: &str,
+    mut controls: impl Iterator<Item = &'a str>,
+    resources: impl Iterator<Item = &'a str>,
+) -> String {
+    let is_end = |id: &&str| id.strip_suffix(name).is_some_and(|rest| rest.ends_with(['/', ':']));
+    let ends: BTreeSet<&str> = if name.is_empty() { BTreeSet::new() } else { resources.filter(is_end).collect() };
+    let quoted = |id: &&str| format!("`{id}`");
+    match ends.len() {
+        0 => {}
+        1 => return format!("did you mean {}?", ends.iter().map(quoted).collect::<String>()),
+        many => {
+            let named: Vec<String> = ends.iter().take(NAMED).map(quoted).collect();
+            let more = if many > NAMED { format!(" and {} more", many - NAMED) } else { String::new() };
+            return format!("{}{more} end so: write the whole id of one", named.join(", "));
+        }
+    }
+    match controls.find(|id| *id != name && strsim::damerau_levenshtein(id, name) <= 2) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "write the id of a control, or the whole id of a resource as `slm explain <control>` shows it".to_owned(),
+    }
+}
+
+/// True when the run should have spoken of what is asked for: its rules say something of it again, or decisions that it counted are not
+/// there, of which nobody knows whom they were about.
+fn left_out(global: &Global, past: &Past<'_>, asked: &Asked<'_>) -> Result<bool, Trouble> {
+    if past.file.controls.contains_key(asked.name) {
+        return Ok(!missing(past)?.is_empty());
+    }
+    let Ok(again) = past.judge_again(global)? else { return Ok(false) };
+    Ok(again.assessment.decisions.iter().any(|one| asked.is_about(one.control.as_str(), &one.subject)))
+}
+
+/// Controls of which the run counted decisions that are not there.
+pub(super) fn missing(past: &Past<'_>) -> Result<Vec<ControlId>, Trouble> {
+    let mut missing = Vec::new();
+    let counted = past.file.controls.iter().filter(|(_, tally)| tally.values().any(|count| *count > 0));
+    for control in counted.map(|(control, _)| ControlId::from(control.as_str())) {
+        if past.history.file(past.recorded.commit, &decisions_path(&control))?.is_none() {
+            missing.push(control);
+        }
+    }
+    Ok(missing)
 }
 
 /// What the run said of what is asked for, by control.

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::past::{When, config_at};
 use super::period::{Asked, Collected, collect};
 use super::removed::removed;
-use super::{Exit, Global, Trouble, approvals, serving, unkept, verify};
+use super::{Exit, Global, Trouble, approvals, attested, serving, unkept, verify};
 use crate::host::archive::Archive;
 use crate::host::clock::SystemClock;
 use crate::host::history::{History, Kept};
@@ -16,7 +16,7 @@ use crate::model::attestation::Manual;
 use crate::model::catalog::{Catalog, LockerSettings};
 use crate::model::id::{ControlId, FrameworkId};
 use crate::model::past::Noted;
-use crate::model::period::{At, Date, Period};
+use crate::model::period::{At, Date, Period, day};
 use crate::model::time::Limit;
 use crate::record::leaf::hex;
 use crate::record::log::Hash;
@@ -29,11 +29,19 @@ pub(super) const CADENCE: Limit = Limit::seconds(26 * 3_600);
 #[derive(clap::Args, Clone)]
 pub(super) struct Days {
     /// The first day, in UTC; that of the first run when absent
-    #[arg(long, value_name = "DAY")]
-    pub from: Option<When>,
+    #[arg(long, value_name = "DAY", value_parser = whole_day)]
+    pub from: Option<Date>,
     /// The last day; that of the last run when absent
-    #[arg(long, value_name = "DAY")]
-    pub to: Option<When>,
+    #[arg(long, value_name = "DAY", value_parser = whole_day)]
+    pub to: Option<Date>,
+}
+
+/// A day of UTC; an instant would be taken for all of its day.
+fn whole_day(text: &str) -> Result<Date, String> {
+    match text.parse()? {
+        When::Day(date) => Ok(date),
+        When::Instant(at) => Err(format!("`{text}` is an instant, and a period has whole days of UTC; write `{}`", day(at))),
+    }
 }
 
 /// A period with what it was judged by.
@@ -76,6 +84,7 @@ pub(super) fn gather(global: &Global, days: &Days) -> Result<Gathered, Trouble> 
     let mut collected = read(global, days)?;
     let (mut catalog, unproven) = config(global, &collected.period)?;
     catalog.exceptions = approvals::in_force(&mut collected, &catalog.exceptions)?;
+    catalog.attestations = attested::kept(&collected.history, &catalog)?;
     let mut unproven = Vec::from_iter(unproven);
     unproven.extend(unkept::of_period(global, &verify::settings(global)?, &collected)?);
     let removed = removed(global, &collected.period, &catalog);
@@ -135,25 +144,25 @@ pub(super) fn told(unproven: &[Noted]) -> (String, Exit) {
     (told, if unproven.is_empty() { Exit::Clean } else { Exit::Incomplete })
 }
 
-/// What only a person can say, as of the end of the period: by what its last run saw of who approved it, and by the populations that the
-/// evidence has, as `slm status` says it.
-pub(super) fn signatures(global: &Global, gathered: &Gathered) -> Result<Vec<Manual>, Trouble> {
-    Ok(serving::signatures(global, &gathered.collected, &gathered.catalog, SystemClock.now())?.manual)
+/// What only a person can say, as of the end of the period: by what was signed of it until now, who was seen to approve that, and the
+/// populations that the evidence has, as `slm report period` says it.
+pub(super) fn signatures(global: &Global, gathered: &mut Gathered) -> Result<Vec<Manual>, Trouble> {
+    Ok(serving::signatures(global, &mut gathered.collected, &gathered.catalog, SystemClock.now())?.manual)
 }
 
 /// From the first run to the last where nobody said otherwise.
 pub(super) fn bounds(global: &Global, settings: &LockerSettings, days: &Days) -> Result<(Date, Date), Trouble> {
     if let (Some(from), Some(to)) = (days.from, days.to) {
-        return Ok((from.date(), to.date()));
+        return Ok((from, to));
     }
     let history = History::open(&global.root, &settings.branch)?;
-    let mut runs = history.commits().iter().filter(|one| one.run.is_some()).map(|one| crate::model::period::day(one.at));
+    let mut runs = history.commits().iter().filter(|one| one.run.is_some()).map(|one| day(one.at));
     let (first, last) = runs.by_ref().fold((None, None), |(first, last): (Option<Date>, Option<Date>), day| {
         (Some(first.map_or(day, |first| first.min(day))), Some(last.map_or(day, |last| last.max(day))))
     });
     let none = || Trouble::from(format!("no run is recorded on {}", settings.branch));
-    let from = days.from.map(When::date).or(first).ok_or_else(none)?;
-    Ok((from, days.to.map(When::date).or(last).ok_or_else(none)?))
+    let from = days.from.or(first).ok_or_else(none)?;
+    Ok((from, days.to.or(last).ok_or_else(none)?))
 }
 
 /// The framework `id` of `catalog`.

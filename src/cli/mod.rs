@@ -11,6 +11,7 @@ mod by_hand;
 mod carry;
 mod check;
 mod ci;
+mod commit_signature;
 mod completions;
 mod demo;
 mod derived;
@@ -68,6 +69,8 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use exit::Exit;
+
+use crate::report::markdown::printable;
 
 /// Declarative policy engine: rotates credentials without losing one and keeps evidence an auditor can verify.
 #[derive(Parser)]
@@ -209,11 +212,18 @@ pub struct Said {
     json: Json,
     /// True when it is a complaint rather than a result.
     trouble: bool,
+    /// True when colours of our own are in it.
+    painted: bool,
 }
 
 impl Said {
     fn new(exits: Vec<Exit>, human: String, json: Json) -> Self {
-        Self { exits, human, json, trouble: false }
+        Self { exits, human, json, trouble: false, painted: false }
+    }
+
+    /// The same with colours of our own in it; whatever it shows of files was made harmless where it was read.
+    fn painted(self) -> Self {
+        Self { painted: true, ..self }
     }
 
     fn trouble(trouble: &Trouble) -> Self {
@@ -226,7 +236,7 @@ impl Said {
         if let Some(by_hand::Refusal { code, help, .. }) = refused {
             (json["code"], json["help"]) = (json!(code), json!(help));
         }
-        Self { exits: vec![trouble.exit], human, json, trouble: true }
+        Self { exits: vec![trouble.exit], human, json, trouble: true, painted: false }
     }
 
     /// Every way it ended, from the mildest to the gravest; clean only when nothing else holds.
@@ -312,7 +322,9 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
 /// Results go to standard output, troubles to standard error. A closed pipe is not an error of ours.
 fn print(global: &Global, said: &Said) {
     let text = match global.format {
-        Format::Human => said.human.clone(),
+        Format::Human if said.painted => said.human.clone(),
+        // Names and subjects are whatever somebody called them.
+        Format::Human => printable(&said.human),
         Format::Json => {
             let mut json = said.json.clone();
             if let Json::Object(object) = &mut json {

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Exit, Global, Trouble, pipeline};
-use crate::evaluate::evaluate;
+use super::{Exit, Global, Trouble, commit_signature, pipeline};
+use crate::evaluate::{evaluate, join};
 use crate::host::history::{History, Recorded};
 use crate::host::{git, repo};
 use crate::model::assessment::Assessment;
@@ -113,21 +113,35 @@ pub(super) struct Again {
 }
 
 impl Past<'_> {
-    /// What `config` says of what the run saw, as of when it judged; or why that is not to be known.
-    pub(super) fn judge_again(&self, global: &Global, config: &str) -> Result<Result<Again, Noted>, Trouble> {
-        let unseen = |code, what: String| Ok(Err(Noted { code, what }));
-        let Some(judged) = self.file.judged else {
-            let what =
-                format!("run {} was recorded by slm {}, which did not write down when it judged", self.note.id, self.note.slm);
-            return unseen("slm::past-undated", what);
-        };
-        let (catalog, rules) = match config_at(global, config, judged) {
+    /// What its own config says again of what the run saw, as of when it judged; or why that is not to be known.
+    pub(super) fn judge_again(&self, global: &Global) -> Result<Result<Again, Noted>, Trouble> {
+        let (judged, (catalog, rules)) = match self.judged().and_then(|at| Ok((at, config_at(global, &self.note.config, at)?))) {
             Ok(found) => found,
             Err(noted) => return Ok(Err(noted)),
         };
         let snapshot = self.snapshot()?;
         let assessment = evaluate(&catalog, &rules, &snapshot, judged);
         Ok(Ok(Again { catalog, rules, assessment }))
+    }
+
+    /// What `config` would have said of it, which adds what it declares itself in place of what the config of the run added; or why that
+    /// is not to be known.
+    pub(super) fn judge_otherwise(&self, global: &Global, config: &str) -> Result<Result<Assessment, Noted>, Trouble> {
+        let both = |at| Ok((at, config_at(global, &self.note.config, at)?, config_at(global, config, at)?));
+        let (judged, (own, _), (catalog, rules)) = match self.judged().and_then(both) {
+            Ok(found) => found,
+            Err(noted) => return Ok(Err(noted)),
+        };
+        let snapshot = join::again(&own, &catalog, self.snapshot()?);
+        Ok(Ok(evaluate(&catalog, &rules, &snapshot, judged)))
+    }
+
+    /// When the run judged.
+    fn judged(&self) -> Result<Timestamp, Noted> {
+        self.file.judged.ok_or_else(|| Noted {
+            code: "slm::past-undated",
+            what: format!("run {} was recorded by slm {}, which did not write down when it judged", self.note.id, self.note.slm),
+        })
     }
 
     /// What the run saw.
@@ -143,9 +157,12 @@ impl Past<'_> {
         Ok(Some((artefact, bytes)))
     }
 
-    /// Who made the config of the run: as git has it, and as the run saw it.
-    pub(super) fn authored(&self, global: &Global) -> Result<Option<Authored>, Trouble> {
+    /// Who made the config of the run: as git has it, with its signature as the signers of `catalog` make it out, and as the run saw it.
+    pub(super) fn authored(&self, global: &Global, catalog: Option<&Catalog>) -> Result<Option<Authored>, Trouble> {
         let Ok(mut authored) = repo::authored(&global.root, &self.note.config) else { return Ok(None) };
+        if let Some(catalog) = catalog {
+            authored.signature = commit_signature::check(global, catalog, &authored.commit, authored.signature);
+        }
         let snapshot = self.snapshot()?;
         let commits = snapshot.populations.iter().filter(|population| population.entity.as_str() == "Git::Commit");
         let mut resources = commits.flat_map(|population| population.resources.iter());

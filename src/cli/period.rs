@@ -259,6 +259,7 @@ fn rotations(history: &History, runs: &Runs, bounds: (Timestamp, Timestamp)) -> 
     for (path, file) in &files {
         lives.extend(life(path, file, bounds).map_err(|error| broken(error.to_string()))?);
     }
+    lives.sort_by_cached_key(Life::place);
     Ok(lives)
 }
 

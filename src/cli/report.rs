@@ -71,9 +71,9 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
     let framework = args.framework.as_deref().map(|id| framework(catalog.as_ref(), id)).transpose()?;
     let texts = texts(global, &mut collected)?;
     unproven.extend(texts.iter().filter_map(|text| text.unseen.clone()));
-    let signatures = catalog.as_ref().map(|catalog| signatures(global, &collected, catalog, asked.now)).transpose()?;
+    let signatures = catalog.as_ref().map(|catalog| signatures(global, &mut collected, catalog, asked.now)).transpose()?;
     let signatures = signatures.unwrap_or_default();
-    unproven.extend(signatures.unfounded.iter().cloned());
+    unproven.extend(signatures.unproven.iter().cloned());
     unproven.extend(unkept::of_period(global, &settings, &collected)?);
     let removed = catalog.as_ref().map(|catalog| removed(global, &collected.period, catalog)).unwrap_or_default();
     unproven.extend(removed.unknown.iter().cloned());
@@ -142,11 +142,10 @@ fn text(global: &Global, collected: &Collected, at: At, before: String, after: S
         paths.into_iter().filter(|path| old.get(*path) != new.get(*path)).cloned().collect()
     });
     let past = Past { history: &collected.history, recorded, file, note };
-    let (otherwise, unseen) = match past.judge_again(global, &before)? {
+    let (otherwise, unseen) = match past.judge_otherwise(global, &before)? {
         Ok(again) => {
-            let mut tallies: BTreeMap<ControlId, Tally> =
-                again.assessment.decisions.controls().map(|id| (id.clone(), Tally::new())).collect();
-            for (control, status, _) in again.assessment.decisions.reasons() {
+            let mut tallies: BTreeMap<ControlId, Tally> = again.decisions.controls().map(|id| (id.clone(), Tally::new())).collect();
+            for (control, status, _) in again.decisions.reasons() {
                 *tallies.entry(control.clone()).or_default().entry(status).or_default() += 1;
             }
             (otherwise(&tallies, &past.file.controls), None)

@@ -1,17 +1,18 @@
 //! Which controls serve the criteria of a framework, for the report of a period.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::period::Collected;
 use super::removed::Removed;
-use super::{Global, Trouble, attested, past};
-use crate::evaluate::approvals::SHOWN_BY;
-use crate::evaluate::attestations::{manual, unapproved};
+use super::{Global, Trouble, attested};
+use crate::evaluate::attestations::manual_of;
+use crate::host::history::History;
+use crate::model::approval::Approval;
 use crate::model::attestation::{About, Attestation, Manual, Stretch};
 use crate::model::catalog::{Catalog, ControlKind};
 use crate::model::id::{ControlId, FrameworkId};
 use crate::model::past::{Noted, Serving};
-use crate::model::snapshot::Snapshot;
+use crate::model::period::{Day, Period};
 use crate::model::time::Timestamp;
 
 /// What people signed of a period.
@@ -21,38 +22,98 @@ pub(super) struct Signatures {
     pub manual: Vec<Manual>,
     /// Whether each of its days is one for which a person signed, by control that a person states.
     pub days: BTreeMap<ControlId, Vec<bool>>,
-    /// Signatures over what no run recorded.
-    pub unfounded: Vec<Noted>,
+    /// Signatures over what no run recorded, and from before the days that they cover were over.
+    pub unproven: Vec<Noted>,
+}
+
+/// What people signed of a stretch of days.
+struct Stated {
+    /// The config with every attestation that the locker has.
+    catalog: Catalog,
+    /// How each thing that only a person can say stands at its end.
+    manual: Vec<Manual>,
+    /// Files of attestations of which nobody but the author approved.
+    unapproved: BTreeSet<String>,
+    /// Files of those that are founded on nothing, and why.
+    unfounded: BTreeMap<String, Noted>,
+}
+
+impl Stated {
+    /// What people signed by `now` of the days of `asked`, which end at `at`: a statement about days is signed when they are over, and is
+    /// kept by a later run.
+    fn read(
+        global: &Global,
+        history: &mut History,
+        catalog: &Catalog,
+        (asked, at, now): (Stretch, Timestamp, Timestamp),
+    ) -> Result<Self, Trouble> {
+        let mut catalog = catalog.clone();
+        catalog.attestations = attested::kept(history, &catalog)?;
+        let wanted = |one: &Attestation| one.signed <= now && (one.covers.meets(&asked) || one.covers.stands(at));
+        let (mut approvals, mut seen) = (BTreeMap::new(), BTreeMap::new());
+        for one in catalog.attestations.values().filter(|one| wanted(one)) {
+            approvals.insert(one.place.file.clone(), attested::approved(history, &mut seen, &one.place.file)?);
+        }
+        let approved = |path: &str| approvals.get(path).cloned().unwrap_or(Approval::NotSeen);
+        let found = attested::all_unfounded(&global.root, &catalog, wanted);
+        let mut manual = manual_of(&catalog, &approved, (at, now));
+        attested::take_back(&mut manual, &found);
+        let unfounded = found.into_iter().map(|(one, why)| (one.place.file.clone(), attested::noted(one, &why))).collect();
+        catalog.attestations.retain(|_, one| wanted(one));
+        let unapproved = approvals.into_iter().filter(|(_, approval)| *approval == Approval::Nobody);
+        Ok(Self { manual, unapproved: unapproved.map(|(path, _)| path).collect(), unfounded, catalog })
+    }
+
+    /// Attestations that count.
+    fn good(&self) -> impl Iterator<Item = &Attestation> {
+        let all = self.catalog.attestations.values();
+        all.filter(|one| !self.unapproved.contains(&one.place.file) && !self.unfounded.contains_key(&one.place.file))
+    }
 }
 
 /// What people signed of what was collected, by `now`.
-pub(super) fn signatures(global: &Global, collected: &Collected, catalog: &Catalog, now: Timestamp) -> Result<Signatures, Trouble> {
+pub(super) fn signatures(
+    global: &Global,
+    collected: &mut Collected,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> Result<Signatures, Trouble> {
     let period = &collected.period;
-    let at = period.bounds().1.min(now);
-    let documents = match collected.recorded.last() {
-        Some(last) => past::snapshot(&collected.history, last, &past::run(&collected.history, last)?.0.only(&SHOWN_BY))?,
-        None => Snapshot { taken: at, populations: Vec::new(), receipts: Vec::new() },
-    };
     let asked = Stretch { from: period.from, to: period.to };
-    let wanted = |one: &Attestation| one.covers.meets(&asked) || (one.signed <= at && one.covers.stands(at));
-    let unfounded = attested::all_unfounded(&global.root, catalog, wanted);
-    let mut manual = manual(catalog, &documents, at);
-    attested::take_back(&mut manual, &unfounded);
-    let counts = |one: &&Attestation| {
-        let known = unfounded.iter().any(|(other, _)| other.place == one.place);
-        one.signed <= at && !known && !unapproved(&documents, &one.place.file)
-    };
-    let stated = catalog.controls.values().filter(|control| control.kind == ControlKind::Attestation);
-    let days = stated.map(|control| {
+    let stated = Stated::read(global, &mut collected.history, catalog, (asked, period.bounds().1.min(now), now))?;
+    let by_people = catalog.controls.values().filter(|control| control.kind == ControlKind::Attestation);
+    let days = by_people.map(|control| {
         let about = About::Control(control.id.clone());
-        let signed: Vec<Stretch> =
-            catalog.attestations.values().filter(|one| one.about == about).filter(counts).map(|one| one.covers).collect();
-        let is = |day: &crate::model::period::Day| signed.iter().any(|covers| covers.from <= day.date && day.date <= covers.to);
+        let signed: Vec<&Attestation> = stated.good().filter(|one| one.about == about).collect();
+        let is = |day: &Day| signed.iter().any(|one| one.speaks_of(day.date));
         (control.id.clone(), period.days.iter().map(is).collect())
     });
     let days = days.collect();
-    let unfounded = unfounded.into_iter().map(|(one, why)| attested::noted(one, &why)).collect();
-    Ok(Signatures { manual, days, unfounded })
+    let early = stated.good().filter_map(|one| early(one, period));
+    let unproven = stated.unfounded.values().cloned().chain(early).collect();
+    Ok(Signatures { manual: stated.manual, days, unproven })
+}
+
+/// How each thing that only a person can say stands on the day of `at`, by what people signed of it until `now`.
+pub(super) fn signed_on(
+    global: &Global,
+    history: &mut History,
+    catalog: &Catalog,
+    (at, now): (Timestamp, Timestamp),
+) -> Result<Vec<Manual>, Trouble> {
+    Ok(Stated::read(global, history, catalog, (Stretch::of(at), at, now))?.manual)
+}
+
+/// That `one` was signed before days of `period` that it covers.
+fn early(one: &Attestation, period: &Period) -> Option<Noted> {
+    let over = |day: &&Day| one.covers.from <= day.date && day.date <= one.covers.to && !one.speaks_of(day.date);
+    let last = period.days.iter().rfind(over)?.date;
+    let what = format!(
+        "`{}` was signed on {}: what came after that, until {last}, is not yet signed; sign when the days are over",
+        one.place.file,
+        one.until()
+    );
+    Some(Noted { code: "slm::attestation-early", what })
 }
 
 /// The framework `id` of `catalog`.

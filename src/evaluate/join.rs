@@ -71,7 +71,11 @@ pub fn again(was: &Catalog, now: &Catalog, mut snapshot: Snapshot) -> Snapshot {
             _ if population.holds_secrets() => {
                 for resource in Arc::make_mut(&mut resources) {
                     let owner = was.declared_as(population, resource).is_some_and(|one| resource.text("owner") == Some(&one.owner));
-                    resource.forget(if owner { &["declared", "max_age_days", "owner"] } else { &["declared", "max_age_days"] });
+                    resource.forget(&["declared", "max_age_days"]);
+                    if owner {
+                        // What every store says of a secret without such a tag.
+                        resource.set("owner", Value::Text("".into()));
+                    }
                 }
             }
             "Aws::Account" => Arc::make_mut(&mut resources).iter_mut().for_each(|resource| resource.forget(&OF_TRAILS)),

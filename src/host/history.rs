@@ -4,7 +4,7 @@
 //! from git. What it says of a version is its name in git, so that whoever wants the bytes reads them from git.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -301,10 +301,40 @@ fn changed_by(repo: &Repository, commit: &Commit<'_>) -> Result<Vec<Changed>, gi
         if old.as_ref().map(Tree::id) == new.as_ref().map(Tree::id) {
             continue;
         }
-        let files = differing(old.as_ref(), new.as_ref()).into_iter().map(|(name, was, is)| (format!("{folder}{name}"), was, is));
-        changed.extend(files.filter(|(path, ..)| is_indexed(path)));
+        let mut folders = vec![(folder.to_owned(), old, new)];
+        while let Some((folder, old, new)) = folders.pop() {
+            let files = differing(old.as_ref(), new.as_ref()).into_iter();
+            let files = files.map(|(name, was, is)| (format!("{folder}{name}"), was, is));
+            changed.extend(files.filter(|(path, ..)| is_indexed(path)));
+            if folder.starts_with(EXCEPTIONS) {
+                folders.extend(below(repo, &folder, old.as_ref(), new.as_ref())?);
+            }
+        }
     }
     Ok(changed)
+}
+
+/// A folder as it was and as it is.
+type Folder<'r> = (String, Option<Tree<'r>>, Option<Tree<'r>>);
+
+/// Folders in `folder` that are not the same in two versions of it.
+fn below<'r>(
+    repo: &'r Repository,
+    folder: &str,
+    old: Option<&Tree<'_>>,
+    new: Option<&Tree<'_>>,
+) -> Result<Vec<Folder<'r>>, git2::Error> {
+    let is_folder = |entry: &TreeEntry<'_>| entry.kind() == Some(ObjectType::Tree);
+    let entries = old.into_iter().chain(new).flat_map(Tree::iter).filter(is_folder);
+    let names: BTreeSet<String> = entries.filter_map(|entry| entry.name().ok().map(str::to_owned)).collect();
+    let mut folders = Vec::new();
+    for name in names {
+        let (was, is) = (subtree(repo, old, &name)?, subtree(repo, new, &name)?);
+        if was.as_ref().map(Tree::id) != is.as_ref().map(Tree::id) {
+            folders.push((format!("{folder}{name}/"), was, is));
+        }
+    }
+    Ok(folders)
 }
 
 /// Files right in a folder that are not the same in two versions of it, by name.

@@ -50,7 +50,7 @@ impl World {
     }
 
     fn folder(&self) -> PathBuf {
-        self.0.path().join(".git/slm/index-3/slm+evidence")
+        self.0.path().join(".git/slm/index-4/slm+evidence")
     }
 }
 
@@ -188,4 +188,25 @@ fn what_was_begun_and_not_finished_is_written_over() {
     let told = told(&mut world.open());
     assert_eq!(told.last().map(|(_, change)| change.as_str()), Some("+d\n"));
     assert_eq!(told[..3], expected());
+}
+
+#[test]
+fn exceptions_in_folders_of_their_own_have_their_versions_too() {
+    let world = World::new();
+    let locker = Locker::open(world.0.path(), &LockerSettings::default(), None).unwrap();
+    let steps =
+        [("exceptions/a.toml", "1"), ("exceptions/b/a.toml", "2"), ("exceptions/b+a.toml", "3"), ("exceptions/b/a.toml", "4")];
+    for (number, (path, text)) in (0..).zip(steps) {
+        let files = BTreeMap::from([(path.to_owned(), text.as_bytes().to_vec())]);
+        locker.append(|_| files.clone(), &format!("run r{number}: 0 of 0 actions done"), at(number * 86_400)).unwrap();
+    }
+    let mut history = world.open();
+    let mut of = |path: &str| {
+        let versions = history.versions(path).unwrap();
+        versions.iter().map(|one| (one.commit, history.text(one).unwrap())).collect::<Vec<_>>()
+    };
+    let told = |all: &[(usize, &str)]| all.iter().map(|(at, text)| (*at, (*text).to_owned())).collect::<Vec<_>>();
+    assert_eq!(of("exceptions/a.toml"), told(&[(0, "1")]));
+    assert_eq!(of("exceptions/b/a.toml"), told(&[(1, "2"), (3, "4")]));
+    assert_eq!(of("exceptions/b+a.toml"), told(&[(2, "3")]));
 }

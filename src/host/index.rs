@@ -167,11 +167,16 @@ fn locked(folder: &Path) -> io::Result<File> {
 }
 
 fn versions_of(path: &str) -> String {
-    format!("{}.versions", path.replace('/', "+"))
+    format!("{}.versions", flat(path))
 }
 
 fn changes_of(path: &str) -> String {
-    format!("{}.changes", path.replace('/', "+"))
+    format!("{}.changes", flat(path))
+}
+
+/// A path as the name of one file, that of no other path.
+fn flat(path: &str) -> String {
+    path.replace('%', "%25").replace('+', "%2B").replace('/', "+")
 }
 
 /// Writes `bytes` behind the first `kept` of the file at `path`, over what is there; gives how many there are then.

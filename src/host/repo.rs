@@ -7,7 +7,7 @@ use std::path::Path;
 use git2::{ErrorCode, IndexAddOption, ObjectType, Repository, Signature, Time, TreeWalkMode, TreeWalkResult};
 
 use super::git::started;
-use crate::model::past::Authored;
+use crate::model::past::{Authored, Signature as Sealed};
 use crate::model::time::Timestamp;
 use crate::world::{ErrorClass, WorldError};
 
@@ -26,7 +26,7 @@ pub fn resolve(root: &Path, rev: &str) -> Result<String, WorldError> {
     commit.map(|commit| commit.id().to_string()).map_err(|error| failed(&operation, error.message()))
 }
 
-/// Who made the commit that `rev` names, as git has it.
+/// Who made the commit that `rev` names, as git has it; its signature is found and not checked.
 ///
 /// # Errors
 /// When it names none.
@@ -46,7 +46,7 @@ pub fn authored(root: &Path, rev: &str) -> Result<Authored, WorldError> {
             committer: who(&committer),
             committed: instant(committer.when()),
             subject: String::from_utf8_lossy(commit.message_bytes()).lines().next().unwrap_or_default().to_owned(),
-            signed: repo.extract_signature(&commit.id(), None).is_ok(),
+            signature: repo.extract_signature(&commit.id(), None).map_or(Sealed::None, |_| Sealed::Unchecked),
             observed: Vec::new(),
         })
     };

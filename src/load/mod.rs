@@ -44,6 +44,7 @@ mod traps;
 
 use std::collections::BTreeMap;
 
+use crate::model::attestation::Attestation;
 use crate::model::catalog::{Catalog, Exception};
 use crate::model::diagnostic::{Diagnostic, Place, Severity};
 use crate::model::time::Timestamp;
@@ -93,6 +94,14 @@ pub fn exception(path: &str, text: &str) -> Option<Exception> {
     let read: Option<text::Item<'_, raw::Exception>> =
         text::read(path, text, &text::schema_of::<raw::Exception>(), &mut Vec::new());
     read.map(|item| compile::exception(&item))
+}
+
+/// One attestation as its file says it, whatever the checks of today make of that; `None` when it is none.
+#[must_use]
+pub fn attestation(path: &str, text: &str) -> Option<Attestation> {
+    let read: Option<text::Item<'_, raw::Attestation>> =
+        text::read(path, text, &text::schema_of::<raw::Attestation>(), &mut Vec::new());
+    read.and_then(|item| attestations::attestation(&item))
 }
 
 fn key(found: &Diagnostic) -> (&str, usize, &'static str, &str) {

@@ -45,6 +45,20 @@ pub enum About {
     Criterion(FrameworkId, CriterionId),
 }
 
+impl Attestation {
+    /// The last day that it says something of: of what came after it was signed, whoever signed could know nothing.
+    #[must_use]
+    pub fn until(&self) -> Date {
+        self.covers.to.min(day(self.signed))
+    }
+
+    /// True when it says something of `date`.
+    #[must_use]
+    pub fn speaks_of(&self, date: Date) -> bool {
+        self.covers.from <= date && date <= self.until()
+    }
+}
+
 /// The first and the last day of a stretch, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stretch {
@@ -158,6 +172,15 @@ pub enum Signed {
         /// What was found, and what to do.
         why: String,
     },
+    /// It was signed before what it covers was over: of later days nobody has said anything yet.
+    Partly {
+        /// The days that it covers.
+        covers: Stretch,
+        /// Who signed, as its file says.
+        approver: String,
+        /// The last day that counts: the one on which it was signed.
+        until: Date,
+    },
     /// It is.
     For {
         /// The days that it covers.
@@ -211,6 +234,28 @@ mod tests {
         ] {
             assert_eq!(Stretch::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_signature_says_nothing_of_days_that_were_still_to_come() {
+        let signed = |at: &str| Attestation {
+            about: About::Control("VEN-01".into()),
+            covers: Stretch::parse("2026-Q1").unwrap(),
+            statement: String::new(),
+            author: String::new(),
+            approver: String::new(),
+            signed: at.parse().unwrap(),
+            population_root: None,
+            evidence: Vec::new(),
+            place: Place { file: String::new(), span: 0..0 },
+        };
+        let says = |at: &str| {
+            let one = signed(at);
+            ["2025-12-31", "2026-01-01", "2026-02-10", "2026-02-11", "2026-03-31", "2026-04-01"]
+                .map(|date| one.speaks_of(date.parse().unwrap()))
+        };
+        assert_eq!(says("2026-02-10T00:00:01Z"), [false, true, true, false, false, false]);
+        assert_eq!(says("2026-04-02T09:00:00Z"), [false, true, true, true, true, false], "all of it once it is over");
     }
 
     #[test]

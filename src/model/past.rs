@@ -61,10 +61,26 @@ pub struct Authored {
     pub committed: Timestamp,
     /// The first line of its message.
     pub subject: String,
-    /// True when it carries a signature; whether that is good is for the facts that were observed.
-    pub signed: bool,
+    /// What its signature comes to.
+    pub signature: Signature,
     /// What was observed of it by the run: approvers, signature, and so on, by name.
     pub observed: Vec<(String, String)>,
+}
+
+/// What the signature of a commit comes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Signature {
+    /// There is none.
+    None,
+    /// Something stands in its place, and nobody looked whether it holds: who may sign is not known, or it is of a kind that is not checked.
+    Unchecked,
+    /// It holds, and its key is of these.
+    Good(String),
+    /// It holds under a key that nobody allowed.
+    UnknownKey,
+    /// It does not hold.
+    Bad,
 }
 
 /// What does not hold, or could not be shown.

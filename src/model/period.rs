@@ -292,6 +292,28 @@ pub struct Life {
     pub told: serde_json::Value,
 }
 
+impl Life {
+    /// Where it stands among others: by its credential, then by when it was made.
+    #[must_use]
+    pub fn place(&self) -> (CredentialId, Option<Timestamp>, VersionId) {
+        (self.credential.clone(), self.instant("made"), self.version.clone())
+    }
+
+    /// What is written there under `name`, when that is an instant.
+    #[must_use]
+    pub fn instant(&self, name: &str) -> Option<Timestamp> {
+        self.told[name].as_str()?.parse().ok()
+    }
+
+    /// When it gave way to `next`, the version of its credential that was made after it; `None` while that is not in force. Of a kind that
+    /// brings versions into force by promoting them, that is when; of others, when it was made.
+    #[must_use]
+    pub fn gave_way(&self, next: &Self) -> Option<Timestamp> {
+        let promoted = next.instant("promoted");
+        if self.instant("promoted").is_some() { promoted } else { promoted.or_else(|| next.instant("made")) }
+    }
+}
+
 impl Period {
     /// Its first and its last instant.
     #[must_use]

@@ -11,7 +11,8 @@ use super::bundle_runs::began;
 use super::cadence;
 use super::leaf::{Leaf, hex};
 use super::verify::{Finding, ONCE, Sealed, run_id};
-use super::{DECISIONS, snapshot_path};
+use super::{DECISIONS, EXCEPTIONS, snapshot_path};
+use crate::model::attestation::Stretch;
 use crate::model::id::EntityType;
 use crate::model::period::{Date, day};
 use crate::model::time::Timestamp;
@@ -20,8 +21,8 @@ use crate::model::time::Timestamp;
 const RAW: &str = "raw/";
 /// The folder of lives of versions.
 const ROTATIONS: &str = "rotations/";
-/// Folders of what people declared.
-const DECLARED: [&str; 2] = ["exceptions/", "attestations/"];
+/// The folder of what people signed.
+pub const SIGNED: &str = "attestations/";
 
 /// One run in the log.
 #[derive(Clone, Debug)]
@@ -114,6 +115,13 @@ pub fn rotated(entries: &[Leaf], (from, to): (Date, Date)) -> BTreeSet<String> {
     paths.filter(|path| path.starts_with(ROTATIONS)).cloned().collect()
 }
 
+/// Whether people signed in `path` of days until `to`: most of that comes when they are over, so that the newest version counts.
+#[must_use]
+pub fn is_signed_of(path: &str, to: Date) -> bool {
+    let stem = path.rsplit('/').next().and_then(|name| name.strip_suffix(".toml"));
+    path.starts_with(SIGNED) && stem.and_then(Stretch::parse).is_some_and(|covers| covers.from <= to)
+}
+
 /// The entries in `range`.
 fn of<'a>(entries: &'a [Leaf], range: &Range<u64>) -> &'a [Leaf] {
     let at = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
@@ -202,6 +210,10 @@ impl<'a> Extent<'a> {
         let (Some(entry), false) = (one.entry, ONCE.iter().any(|folder| path.starts_with(folder))) else { return None };
         let sha256 = |at: u64| self.leaf(at).map(|leaf| leaf.sha256);
         let is = |at: Option<u64>| at.is_some_and(|at| sha256(at) == sha256(entry));
+        if path.starts_with(SIGNED) {
+            let newest = is(self.newest(path, u64::MAX));
+            return if newest { None } else { wrong(format!("`{file}` is not the newest version of `{path}`")) };
+        }
         let in_force = self.last(path).is_none_or(|all| all.into_iter().any(is));
         if in_force {
             None
@@ -261,7 +273,7 @@ impl<'a> Extent<'a> {
     fn standing(&self, manifest: &Manifest, looked: &Looked) -> Vec<u64> {
         let bytes: BTreeSet<(&str, &str)> = manifest.files.iter().map(|one| (one.path.as_str(), one.sha256.as_str())).collect();
         let seen = looked.entities.iter().map(snapshot_path);
-        let declared = DECLARED.iter().flat_map(|folder| self.below(folder)).map(|(path, _)| path.to_owned());
+        let declared = self.below(EXCEPTIONS).map(|(path, _)| path.to_owned());
         let lives = rotated(self.entries, self.days);
         let mut gone = Vec::new();
         for path in seen.chain(declared).chain(lives) {
@@ -271,6 +283,12 @@ impl<'a> Extent<'a> {
                 gone.extend(all.first());
             }
         }
+        let signed = self.below(SIGNED).filter(|(path, _)| is_signed_of(path, self.days.1));
+        gone.extend(signed.filter_map(|(path, all)| {
+            let newest = all.last().copied()?;
+            let sha256 = hex(&self.leaf(newest)?.sha256);
+            (!bytes.contains(&(path, sha256.as_str()))).then_some(newest)
+        }));
         gone
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::layout::{DECISIONS, EXCEPTIONS, SNAPSHOT};
 
 /// Of the format as it is.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// Which tip an index is of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,13 +63,17 @@ pub struct Version {
     pub crc: u32,
 }
 
-/// Files of which every version is in the index.
+/// Files of which every version is in the index; exceptions may stand in folders of their own.
 #[must_use]
 pub fn is_indexed(path: &str) -> bool {
     let right_in =
         |folder: &str, end: &str| path.strip_prefix(folder).is_some_and(|name| name.ends_with(end) && !name.contains('/'));
-    right_in(DECISIONS, ".jsonl") || right_in(SNAPSHOT, ".jsonl") || right_in(EXCEPTIONS, ".toml")
+    let exception = path.starts_with(EXCEPTIONS) && path.ends_with(".toml") && path.len() <= LONGEST;
+    right_in(DECISIONS, ".jsonl") || right_in(SNAPSHOT, ".jsonl") || exception
 }
+
+/// Bytes of a path that its files of the index are named by; a name of a file has no more than 255.
+const LONGEST: usize = 120;
 
 /// CRC-32.
 #[must_use]
@@ -240,8 +244,9 @@ mod tests {
 
     #[test]
     fn only_files_that_stay_are_indexed() {
-        let yes = ["decisions/A-1.jsonl", "snapshot/Aws.Secret.jsonl", "exceptions/slow.toml"];
-        let no = ["runs/2026/03/31/r.json", "decisions/x/y.jsonl", "log/checkpoint", "exceptions/x/y.toml", "exceptions/y.md"];
-        assert_eq!((yes.map(is_indexed), no.map(is_indexed)), ([true; 3], [false; 5]));
+        let yes = ["decisions/A-1.jsonl", "snapshot/Aws.Secret.jsonl", "exceptions/slow.toml", "exceptions/x/y.toml"];
+        let no = ["runs/2026/03/31/r.json", "decisions/x/y.jsonl", "log/checkpoint", "exceptions/x/y.md", "exceptions/y.md"];
+        assert_eq!((yes.map(is_indexed), no.map(is_indexed)), ([true; 4], [false; 5]));
+        assert!(!is_indexed(&format!("exceptions/{}.toml", "x/".repeat(99))), "what cannot be a name of a file");
     }
 }

@@ -17,6 +17,9 @@ pub fn words(signature: &Signed) -> String {
         Signed::Lapsed { covers } => format!("manual, signed last for {covers}"),
         Signed::Unapproved { covers } => format!("manual, for {covers} approved by nobody but its author"),
         Signed::Unfounded { covers, why } => format!("manual, signed for {covers} over what no run recorded: {why}"),
+        Signed::Partly { covers, approver, until } => {
+            format!("manual, signed for {covers} by {approver} on {until}: the days after it are not yet signed")
+        }
         Signed::For { covers, approver, approval, .. } => format!("signed for {covers} by {approver}{}", exception::seen(approval)),
     }
 }

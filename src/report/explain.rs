@@ -6,9 +6,11 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
-use super::words;
+use super::{attestation, words};
 use crate::model::assessment::{Assessment, Because, Decision, Status, Subject};
+use crate::model::attestation::{About, Manual, Signed};
 use crate::model::catalog::{Catalog, Control};
+use crate::model::id::ControlId;
 use crate::model::snapshot::Resource;
 use crate::policy::{Bound, Rule, Rules};
 
@@ -34,6 +36,16 @@ pub struct Explained<'a> {
     pub assessment: &'a Assessment,
     /// The part of it that is explained.
     pub decisions: &'a [Decision],
+    /// What only a person can say, and whether one signed it.
+    pub manual: &'a [Manual],
+}
+
+impl Explained<'_> {
+    /// Whether a person signed what `control` promises; `None` of one that no person states.
+    fn signature(&self, control: &ControlId) -> Option<&Signed> {
+        let of = |one: &&Manual| matches!(&one.about, About::Control(id) if id == control);
+        self.manual.iter().find(of).map(|one| &one.state)
+    }
 }
 
 /// A line of the config repo.
@@ -96,6 +108,9 @@ fn head(text: &mut String, all: &Explained<'_>, control: &Control) {
     if let Some(needs) = &control.needs {
         let _ = writeln!(text, "  still needs {needs}");
     }
+    if let Some(signature) = all.signature(&control.id) {
+        let _ = writeln!(text, "  {}", attestation::words(signature));
+    }
     for rule in slice(all.rules, control) {
         let _ = writeln!(text, "\n  rule {}  {}", rule.id, place(all.catalog, rule));
         for line in rule.text.lines() {
@@ -145,7 +160,7 @@ pub fn json(all: &Explained<'_>) -> Json {
             let rules: Vec<Json> = slice(all.rules, control).iter().map(|rule| rule_json(all.catalog, rule)).collect();
             json!({
                 "id": control.id, "title": control.title, "owner": control.owner, "severity": control.severity,
-                "file": control.place.file, "line": control.lines.id, "rules": rules,
+                "file": control.place.file, "line": control.lines.id, "rules": rules, "signature": all.signature(&control.id),
             })
         })
         .collect();

@@ -8,9 +8,13 @@ const APART: &str = "&#8203;";
 /// Foreign text in running text: every character that GitHub would read as more than itself is defused.
 #[must_use]
 pub fn prose(text: &str) -> String {
+    defused(plain(text))
+}
+
+fn defused(text: impl Iterator<Item = char>) -> String {
     let mut out = String::new();
     let mut before = [' ', ' ', ' '];
-    for character in plain(text) {
+    for character in text {
         let word = |end: &str| before.iter().rev().zip(end.chars().rev()).all(|(a, b)| a.eq_ignore_ascii_case(&b));
         match character {
             '&' => out.push_str("&amp;"),
@@ -44,13 +48,22 @@ pub fn prose(text: &str) -> String {
 /// Foreign text in running text whose words between backticks are code. Where these do not come in pairs it is [`prose`] as a whole.
 #[must_use]
 pub fn spans(text: &str) -> String {
-    let text: String = plain(text).collect();
+    spanned(&plain(text).collect::<String>())
+}
+
+/// The same of a line of ours with names of others in it, which is as long as it must be.
+#[must_use]
+pub fn line(text: &str) -> String {
+    spanned(&text.chars().map(shape).collect::<String>())
+}
+
+fn spanned(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
     let empty = |at: usize| parts.get(at).is_some_and(|part| part.trim().is_empty());
     if parts.len().is_multiple_of(2) || (1..parts.len()).step_by(2).any(empty) {
-        return prose(&text);
+        return defused(text.chars());
     }
-    parts.iter().enumerate().map(|(at, part)| if at % 2 == 0 { prose(part) } else { code(part) }).collect()
+    parts.iter().enumerate().map(|(at, part)| if at % 2 == 0 { defused(part.chars()) } else { code(part) }).collect()
 }
 
 /// Foreign text as code, where nothing is mark-up and nobody is mentioned.
@@ -106,6 +119,13 @@ pub fn visible(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
+/// Text for a terminal, which does what characters without a shape tell it to: those are told as such.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let shown = |character: char| if matches!(character, '\n' | '\t') { character } else { shape(character) };
+    text.chars().map(shown).collect()
+}
+
 /// The characters of `text` on one line, no more than are shown.
 fn plain(text: &str) -> impl Iterator<Item = char> {
     let cut = text.chars().nth(LONGEST).is_some();
@@ -142,6 +162,7 @@ mod tests {
         assert_eq!(html("<b>@me \"#1\"</b>"), "&lt;b&gt;@&#8203;me &quot;#&#8203;1&quot;&lt;/b&gt;");
         assert_eq!(prose("safe\u{202e}evil\u{7}"), "safe\u{fffd}evil\u{fffd}");
         assert_eq!(block("  one @me\n````\n\u{202e}two\n\n"), "`````text\n  one @me\n````\n\u{fffd}two\n`````\n");
+        assert_eq!(printable("one\ttwo\nsafe\u{202e}evil\u{1b}[2J\r"), "one\ttwo\nsafe\u{fffd}evil\u{fffd}[2J ");
         assert_eq!(visible("one\nsafe\u{202e}evil\u{1b}[2J <b>"), "one\nsafe\u{fffd}evil\u{fffd}[2J <b>");
     }
 
@@ -158,6 +179,8 @@ mod tests {
     fn what_is_longer_than_anybody_reads_is_cut_and_says_so() {
         let shown = code(&"x".repeat(5_000));
         assert_eq!(shown, format!("`{}…`", "x".repeat(LONGEST)));
+        let days = "2026-03-03, ".repeat(50);
+        assert_eq!(line(&days), days, "a line of ours is not");
     }
 
     proptest! {

@@ -9,7 +9,7 @@ use super::explain::{self, Explained};
 use super::words;
 use crate::model::assessment::Subject;
 use crate::model::catalog::Exception;
-use crate::model::past::{Artefact, Authored, Held, Noted, Said};
+use crate::model::past::{Artefact, Authored, Held, Noted, Said, Signature};
 use crate::model::period::RunNote;
 use crate::model::time::Timestamp;
 
@@ -51,7 +51,14 @@ pub fn human(then: &Then<'_>) -> String {
     change(&mut text, config, then.authored);
     text.push('\n');
     match &then.explained {
-        Some(explained) => text.push_str(&explain::human(explained)),
+        Some(explained) if then.findings.is_empty() => text.push_str(&explain::human(explained)),
+        Some(explained) => {
+            // What the rules say again is not what was recorded, and must not be taken for it.
+            text.push_str("  recorded then:\n");
+            recorded(&mut text, then.said);
+            text.push_str("\n  what the rules of then say again of what was seen then, which is not evidence:\n\n");
+            text.push_str(&explain::human(explained));
+        }
         None => recorded(&mut text, then.said),
     }
     for exception in words::bounded(exceptions(then).into_iter().map(told).collect(), "exception") {
@@ -95,17 +102,30 @@ fn change(text: &mut String, config: &str, authored: Option<&Authored>) {
         let _ = writeln!(text, "  config {config}");
         return;
     };
-    let Authored { commit, author, authored, committer, committed, subject, signed, observed } = authored;
+    let Authored { commit, author, authored, committer, committed, subject, signature, observed } = authored;
     let _ = writeln!(text, "  config {commit}  {subject}");
     let _ = writeln!(text, "    by {author} at {authored}; committed by {committer} at {committed}");
-    let _ = writeln!(text, "    {}", if *signed { "signed" } else { "not signed" });
+    let _ = writeln!(text, "    {}", sealed(signature));
     for (name, value) in observed {
         let _ = writeln!(text, "    {name} = {value}");
     }
 }
 
-/// What was recorded, where the rules are not to be had: the gravest first where there is much of it.
+fn sealed(signature: &Signature) -> String {
+    match signature {
+        Signature::None => "not signed".to_owned(),
+        Signature::Unchecked => "signature not checked".to_owned(),
+        Signature::Good(who) => format!("signed by {who}, and the signature holds"),
+        Signature::UnknownKey => "signed by a key that is none of the allowed signers".to_owned(),
+        Signature::Bad => "signature does not hold".to_owned(),
+    }
+}
+
+/// What was recorded: the gravest first where there is much of it.
 fn recorded(text: &mut String, said: &[Said]) {
+    if said.is_empty() {
+        text.push_str("  nothing\n");
+    }
     let mut said: Vec<&Said> = said.iter().collect();
     said.sort_by_key(|one| (&one.control, Reverse(one.status)));
     let line = |Said { control, subject, status, because }: &Said| {

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use slm::model::time::Timestamp;
 
 use crate::bundle::{bundle, files, recorded};
-use crate::support::{World, contains};
+use crate::support::{World, contains, git};
 
 #[test]
 fn a_bundle_calls_signed_what_slm_status_calls_signed() {
@@ -126,4 +126,129 @@ fn an_exception_is_told_as_it_was_in_force_with_every_approval_that_runs_saw() {
         page.contains("asked for by ada, by its file approved by grace until ") && page.contains(", renewed 1 times"),
         "{page}"
     );
+}
+
+#[test]
+fn an_exception_under_another_name_or_in_a_folder_is_approved_again_and_keeps_its_approver() {
+    let world = World::scaffolded();
+    world.edit("policies/rot.cedar", "resource.declared && resource.owner != \"\"", "resource.declared && resource.owner == \"x\"");
+    let now = Timestamp::now().as_second();
+    let at = |seconds: i64| Timestamp::from_second(now + seconds).unwrap();
+    let approved = |path: &str, ago: i64| {
+        let text = format!(
+            "control = \"ROT-02\"\nresource = \"vault:local/app/session-key\"\nreason = \"r\"\ncompensating = \"c\"\nticket = \"T-1\"\n\
+             requester = \"ada\"\napprover = \"grace\"\napproved = {}\nexpires = {}\n",
+            at(-ago),
+            at(30 * 86_400)
+        );
+        world.write(path, &text);
+    };
+    let apply = || {
+        world.commit();
+        world.slm(&["apply", "--auto-approve"]).says("Recorded as ");
+    };
+    let remove = |path: &str| fs::remove_file(world.root().join(path)).unwrap();
+    approved("exceptions/one.toml", 7_200);
+    apply();
+    remove("exceptions/one.toml");
+    approved("exceptions/sub/two.toml", 3_600);
+    apply();
+    let told = |times: u64| {
+        format!("Exception two was approved {times} times, and its file does not say so; write the times before into `earlier`.")
+    };
+    world.slm(&["status"]).says(&told(2));
+    approved("exceptions/sub/two.toml", 1_800);
+    apply();
+    world.slm(&["status"]).says(&told(3));
+    remove("exceptions/sub/two.toml");
+    apply();
+    world.slm(&["status"]).exits(2);
+
+    let ran = world.slm(&["report", "period"]);
+    let ran = ran.says(&format!("asked for by ada, by its file approved by grace, 3 approvals, until {}", at(30 * 86_400)));
+    assert!(!ran.out.contains("has its file"), "{}", ran.out);
+    let waivers = world.slm(&["report", "period", "--format", "json"]).json()["waivers"].clone();
+    let told: Vec<_> =
+        waivers.as_array().unwrap().iter().map(|one| (&one["exception"], &one["approver"], &one["approvals"])).collect();
+    assert_eq!(told, [(&json!("one"), &json!("grace"), &json!(1)), (&json!("two"), &json!("grace"), &json!(3))]);
+}
+
+/// Writes the first run on the branch as if it had been made on `day`, and the later ones after it.
+fn set_back(world: &World, first: &str, day: &str) {
+    let (root, tree) = (world.root(), world.outside("set-back"));
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let all = text(git(&root, &["rev-list", "--reverse", "slm/evidence"]));
+    git(&root, &["worktree", "add", "-q", "--detach", tree.to_str().unwrap(), all.lines().next().unwrap()]);
+    git(&tree, &["checkout", "-q", "--orphan", "again"]);
+    let folder = |day: &str| tree.join(format!("runs/{}", day.replace('-', "/")));
+    for (place, commit) in all.lines().enumerate() {
+        git(&tree, &["rm", "-rqf", "--ignore-unmatch", "."]);
+        git(&tree, &["checkout", commit, "--", "."]);
+        let run = text(git(&root, &["log", "-1", "--format=%s", all.lines().next().unwrap()]));
+        let id = run.strip_prefix("run ").unwrap().split(':').next().unwrap().to_owned();
+        let file = folder(first).join(format!("{id}.json"));
+        let moved = fs::read_to_string(&file).unwrap().replace(&format!("\"{first}T"), &format!("\"{day}T"));
+        fs::create_dir_all(folder(day)).unwrap();
+        fs::write(folder(day).join(format!("{id}.json")), moved).unwrap();
+        fs::remove_file(file).unwrap();
+        git(&tree, &["add", "-A"]);
+        let made = text(git(&root, &["log", "-1", "--format=%aI", commit]));
+        let date = if place == 0 { made.trim().replace(first, day) } else { made.trim().to_owned() };
+        let who = ["-c", "user.name=slm", "-c", "user.email=slm@localhost", "commit", "-q", "-C", commit, "--date", &date];
+        git(&tree, &who);
+    }
+    git(&tree, &["update-ref", "refs/heads/slm/evidence", "HEAD"]);
+    git(&root, &["worktree", "remove", "--force", tree.to_str().unwrap()]);
+}
+
+#[test]
+fn a_signature_counts_for_days_that_were_over_when_it_was_made_also_when_its_file_is_gone() {
+    let world = World::scaffolded();
+    fs::remove_dir_all(world.root().join("controls/rot")).unwrap();
+    fs::remove_file(world.root().join("policies/rot.cedar")).unwrap();
+    world.ship(&["ROT-01", "ROT-02", "BCP-02"]);
+    let apply = || {
+        world.commit();
+        world.slm(&["apply", "--auto-approve"]).says("Recorded as ");
+    };
+    apply();
+    let now = Timestamp::now();
+    let day = |back: i64| (now - jiff::SignedDuration::from_hours(24 * back)).strftime("%Y-%m-%d").to_string();
+    let [today, yesterday, first, before] = [0, 1, 2, 3].map(day);
+    let signed = |name: &str, at: &str| {
+        let text = format!("statement = \"Looked at.\"\nauthor = \"ada\"\napprover = \"bo\"\nsigned = {at}\n");
+        world.write(&format!("attestations/BCP-02/{name}.toml"), &text);
+    };
+    let early = format!("{yesterday}_{today}");
+    signed(&format!("{before}_{first}"), &now.to_string());
+    signed(&early, &format!("{yesterday}T00:00:01Z"));
+    apply();
+    fs::remove_dir_all(world.root().join("attestations")).unwrap();
+    apply();
+    set_back(&world, &today, &first);
+
+    let cells = |to: &str| {
+        let ran = world.slm(&["report", "period", "--from", &first, "--to", to]);
+        let line = ran.out.lines().find(|line| line.starts_with("  BCP-02 ")).unwrap_or_else(|| panic!("{}{}", ran.out, ran.err));
+        (line.split_whitespace().nth(1).unwrap().to_owned(), ran)
+    };
+    let (strip, ran) = cells(&first);
+    assert_eq!((strip.as_str(), ran.out.contains("not yet signed")), ("s", false), "{}", ran.out);
+    let (strip, ran) = cells(&today);
+    assert_eq!(strip, "s_m", "{}", ran.out);
+    let path = format!("attestations/BCP-02/{early}.toml");
+    ran.exits(3)
+        .says(&format!("! unproven    `{path}` was signed on {yesterday}: what came after that, until {today}, is not yet signed"));
+    let ran = world.slm(&["explain", "BCP-02", "--at", &first]);
+    ran.says(&format!("  signed for {before}/{first} by bo as its file says (not seen)"));
+    let told = format!("  manual, signed for {yesterday}/{today} by bo on {yesterday}: the days after it are not yet signed");
+    world.slm(&["explain", "BCP-02", "--at", &today]).says(&told);
+
+    let out = world.outside("first.zip");
+    world.slm(&["export", "bundle", "--from", &first, "--to", &first, "--out", out.to_str().unwrap()]).says("Wrote ");
+    let all = files(&out);
+    assert!(all.contains_key(&format!("evidence/attestations/BCP-02/{before}_{first}.toml")), "{:?}", all.keys());
+    let view: Json = serde_json::from_slice(&all["summary.json"]).unwrap();
+    let control = view["controls"].as_array().unwrap().iter().find(|one| one["id"] == "BCP-02").unwrap();
+    assert_eq!(control["word"], "signed");
 }

@@ -171,7 +171,7 @@ fn a_decision_points_at_its_rule_and_its_control_and_shows_values_limits_and_whe
     let rules = Rules::compile(&catalog).unwrap();
     let assessment = judged(&catalog, &rules);
     let decisions = matching(&assessment, "KEY-01");
-    let explained = Explained { catalog: &catalog, rules: &rules, assessment: &assessment, decisions: &decisions };
+    let explained = Explained { catalog: &catalog, rules: &rules, assessment: &assessment, decisions: &decisions, manual: &[] };
     let shown = human(&explained);
     assert!(
         shown.starts_with("KEY-01  Keys are young\n  Every key is at most 90 days old.\n  controls/key/KEY-01.toml:1\n"),
@@ -190,14 +190,15 @@ fn programs_are_told_the_same_as_people_are_shown() {
     let rules = Rules::compile(&catalog).unwrap();
     let assessment = judged(&catalog, &rules);
     let decisions = matching(&assessment, "KEY-01");
-    let said = for_programs(&Explained { catalog: &catalog, rules: &rules, assessment: &assessment, decisions: &decisions });
+    let said =
+        for_programs(&Explained { catalog: &catalog, rules: &rules, assessment: &assessment, decisions: &decisions, manual: &[] });
     let rule = json!({ "id": "KEY-01", "file": "policies/key.cedar", "line": 2 });
     let exception = json!({ "id": "exception:slow", "file": "exceptions/slow.toml", "line": 1 });
     assert_eq!(
         said["controls"],
         json!([{
             "id": "KEY-01", "title": "Keys are young", "owner": "security", "severity": "high",
-            "file": "controls/key/KEY-01.toml", "line": 1, "rules": [rule, exception],
+            "file": "controls/key/KEY-01.toml", "line": 1, "rules": [rule, exception], "signature": null,
         }])
     );
     let decisions = said["decisions"].as_array().unwrap();
@@ -255,7 +256,7 @@ fn of_many_members_the_gravest_are_told_in_depth_and_all_are_counted() {
         let snapshot = Snapshot { taken: now(), populations: vec![population], receipts: Vec::new() };
         let assessment = evaluate(&catalog, &rules, &snapshot, now());
         let decisions = matching(&assessment, "KEY-01");
-        human(&Explained { catalog: &catalog, rules: &rules, assessment: &assessment, decisions: &decisions })
+        human(&Explained { catalog: &catalog, rules: &rules, assessment: &assessment, decisions: &decisions, manual: &[] })
     };
     let shown = many(800);
     assert!(shown.contains("\n  judged for 801:\n    non-compliant       1  no rule permits it\n    compliant         800  permitted by KEY-01\n\n  non-compliant vault:local/zz-late  no rule permits it\n"), "{shown}");

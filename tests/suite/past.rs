@@ -1,6 +1,7 @@
 //! `slm explain --at` and `slm report period` of the built binary: the past is told from the evidence, and judged again.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
@@ -34,13 +35,20 @@ fn resource(world: &World) -> String {
 
 /// Writes the last commit of the evidence anew with `edit` done to its decisions, as whoever may write the repository can.
 fn tamper(world: &World, edit: impl FnOnce(&str) -> String) {
+    rewrite(world, |tree| {
+        let path = tree.join("decisions/ROT-01.jsonl");
+        let text = fs::read_to_string(&path).unwrap();
+        let edited = edit(&text);
+        assert_ne!(edited, text);
+        fs::write(&path, edited).unwrap();
+    });
+}
+
+/// Writes the last commit of the evidence anew with `edit` done to its files.
+fn rewrite(world: &World, edit: impl FnOnce(&Path)) {
     let tree = world.outside("tamper");
     git(&world.root(), &["worktree", "add", "-q", "--force", tree.to_str().unwrap(), "slm/evidence"]);
-    let path = tree.join("decisions/ROT-01.jsonl");
-    let text = fs::read_to_string(&path).unwrap();
-    let edited = edit(&text);
-    assert_ne!(edited, text);
-    fs::write(&path, edited).unwrap();
+    edit(&tree);
     let who = ["-c", "user.name=slm", "-c", "user.email=slm@localhost"];
     git(&tree, &[&who[..], &["commit", "-q", "-a", "--amend", "--no-edit"]].concat());
     git(&world.root(), &["worktree", "remove", "--force", tree.to_str().unwrap()]);
@@ -140,6 +148,110 @@ fn a_decision_that_its_rules_do_not_say_again_is_broken_evidence() {
     // The control is told of as it is recorded, and the run itself counted otherwise.
     let ran = world.slm(&["report", "period", "--from", &day, "--to", &day]).exits(7);
     ran.says("error[slm::evidence-contradicted]").says("`decisions/ROT-01.jsonl` has 1 excepted, and its run counted 1 compliant");
+}
+
+#[test]
+fn a_decision_that_was_left_out_is_missed_by_whoever_asks_for_its_resource() {
+    let (world, day) = recorded();
+    let name = resource(&world);
+    tamper(&world, |_| String::new());
+    let ran = world.slm(&["explain", &name, "--at", &day]).exits(7).says("error[slm::evidence-not-replayed]");
+    let ran = ran.says("recorded nothing, judged again {").says("  recorded then:\n  ROT-02  compliant");
+    let ran = ran.says("which is not evidence:\n\nROT-01  ");
+    assert!(!ran.out.contains("judged again: the rules of then say the same"), "{}", ran.out);
+    let said = world.slm(&["explain", &name, "--at", &day, "--format", "json"]).exits(7).json();
+    let told: Vec<&str> = said["recorded"].as_array().unwrap().iter().map(|one| one["control"].as_str().unwrap()).collect();
+    assert_eq!(told, ["ROT-02"]);
+}
+
+#[test]
+fn decisions_that_a_run_counted_and_that_are_gone_are_missing_and_nothing_that_was_never_judged() {
+    let (world, day) = recorded();
+    let name = resource(&world);
+    rewrite(&world, |tree| fs::remove_file(tree.join("decisions/ROT-01.jsonl")).unwrap());
+    for asked in ["ROT-01", "ROT-02", &name] {
+        let ran = world.slm(&["explain", asked, "--at", &day]).exits(7);
+        let ran = ran.says("error[slm::evidence-missing]: `decisions/ROT-01.jsonl` is not there, and run ");
+        ran.says(" counted 1 decision in it");
+    }
+    world.slm(&["explain", "ROT-01", "--at", &day]).exits(7).says("  recorded then:\n  nothing\n");
+    rewrite(&world, |tree| fs::remove_file(tree.join("decisions/ROT-02.jsonl")).unwrap());
+    world.slm(&["explain", &name, "--at", &day]).exits(7).says("`decisions/ROT-02.jsonl` is not there");
+    world.slm(&["explain", "vault:local/none", "--at", &day]).exits(1).says("said nothing of `vault:local/none`; write the id");
+}
+
+#[test]
+fn whoever_asks_for_a_name_that_is_not_known_is_told_which_are() {
+    let (world, day) = recorded();
+    let name = resource(&world);
+    let end = name.rsplit('/').next().unwrap();
+    for asked in [&["explain", end][..], &["explain", end, "--at", &day]] {
+        world.slm(asked).exits(1).says(&format!("; did you mean `{name}`?"));
+    }
+    world.slm(&["explain", "e\u{1b}[2Jx"]).exits(1).says("nothing was judged about `e\u{fffd}[2Jx`; write the id of a control");
+    let ran = world.slm(&["explain", "ROT-01", "--at", "2999-01-01T05:00:00Z"]).exits(3);
+    ran.says("no run began on 2999-01-01 until 2999-01-01T05:00:00Z; the last before it is told");
+    let ran = world.slm(&["report", "period", "--from", "2026-11-30T13:00:00Z"]).exits(64);
+    ran.says("is an instant, and a period has whole days of UTC; write `2026-11-30`");
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_signature_is_not_called_one() {
+    let world = World::scaffolded();
+    let root = world.root();
+    let text = String::from_utf8(git(&root, &["cat-file", "commit", "HEAD"])).unwrap();
+    let (head, message) = text.split_once("\n\n").unwrap();
+    let junk = world.outside("junk");
+    let armour = "gpgsig -----BEGIN SSH SIGNATURE-----\n AAAA\n -----END SSH SIGNATURE-----";
+    fs::write(&junk, format!("{head}\n{armour}\n\n{message}")).unwrap();
+    let commit = String::from_utf8(git(&root, &["hash-object", "-t", "commit", "-w", junk.to_str().unwrap()])).unwrap();
+    git(&root, &["update-ref", "refs/heads/main", commit.trim()]);
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let day = last_day(&world);
+    let ran = world.slm(&["explain", "ROT-01", "--at", &day]).exits(0).says("\n    signature not checked\n");
+    assert!(!ran.out.contains("    signed"), "{}", ran.out);
+
+    let key = "bo@localhost ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIDI5wu4VUkV6wW4hjTq4xyuGOe4NWqT8DLzpAwUgRgM\n";
+    fs::write(world.outside("signers"), key).unwrap();
+    let source = "[source.config]\ngit = { path = \".\", allowed-signers = \"../signers\" }\n";
+    world.write("slm.toml", &format!("{}\n{source}", world.read("slm.toml")));
+    world.commit();
+    let text = String::from_utf8(git(&root, &["cat-file", "commit", "HEAD"])).unwrap();
+    let (head, message) = text.split_once("\n\n").unwrap();
+    fs::write(&junk, format!("{head}\n{armour}\n\n{message}")).unwrap();
+    let commit = String::from_utf8(git(&root, &["hash-object", "-t", "commit", "-w", junk.to_str().unwrap()])).unwrap();
+    git(&root, &["update-ref", "refs/heads/main", commit.trim()]);
+    world.slm(&["apply", "--auto-approve"]).says("Recorded as ");
+    let said = world.slm(&["explain", "ROT-01", "--at", &last_day(&world), "--format", "json"]).json();
+    assert_eq!(said["config"]["signature"], "bad");
+    world.slm(&["explain", "ROT-01", "--at", &last_day(&world)]).says("\n    signature does not hold\n");
+}
+
+#[test]
+fn what_the_text_before_would_have_said_goes_by_what_that_text_declared() {
+    let (world, day) = recorded();
+    let declared = world.read("credentials/session-key.toml");
+    let apply = || {
+        world.commit();
+        world.slm(&["apply", "--auto-approve"]).says("Recorded as ");
+    };
+    fs::remove_file(world.root().join("credentials/session-key.toml")).unwrap();
+    apply();
+    world.write("credentials/session-key.toml", &declared);
+    apply();
+    world.edit("slm.toml", "standard = \"60d\"", "standard = \"1h\"");
+    apply();
+    let ran = world.slm(&["report", "period", "--from", &day, "--to", &last_day(&world), "--format", "json"]);
+    let said = ran.json();
+    let otherwise = |change: usize, control: &str| {
+        let all = said["texts"][change]["otherwise"].as_array().unwrap();
+        let one = all.iter().find(|one| one["control"] == control).unwrap_or_else(|| panic!("{control}: {}", said["texts"]));
+        (one["before"].clone(), one["after"].clone())
+    };
+    let (good, bad) = (json!({ "compliant": 1 }), json!({ "non-compliant": 1 }));
+    assert_eq!(otherwise(0, "ROT-02"), (good.clone(), bad.clone()), "it was withdrawn");
+    assert_eq!(otherwise(1, "ROT-02"), (bad.clone(), good.clone()), "it was put back");
+    assert_eq!(otherwise(2, "ROT-01"), (good, bad), "its tier became stricter");
 }
 
 #[test]

@@ -17,15 +17,14 @@ use crate::model::id::{ControlId, FrameworkId};
 use crate::model::period::{At, Period};
 use crate::record::bundle::{CHECKPOINT, DIGEST, ENTRIES, MANIFEST, Manifest, OBJECTS, Packed, digest};
 use crate::record::bundle_runs::CHECKPOINTS;
-use crate::record::bundle_whole::{folders, rotated};
-use crate::record::{decisions_path, leaf::hex, snapshot_path};
+use crate::record::bundle_whole::{SIGNED, folders, is_signed_of, rotated};
+use crate::record::{EXCEPTIONS, decisions_path, leaf::hex, snapshot_path};
 use crate::report::bundle::{self as pages, Log, Made, Version, View};
 use crate::report::words;
 
 /// The page about a clone of the whole locker.
 const VERIFY: &str = include_str!("../../../docs/verify.md");
-/// Folders of what people declared.
-const DECLARED: [&str; 2] = ["exceptions/", "attestations/"];
+/// What people signed.
 
 /// What goes into a bundle.
 #[derive(Default)]
@@ -58,7 +57,7 @@ pub(super) fn run(asked: &Asked, raw: bool, global: &Global) -> Result<Said, Tro
     let mut gathered = gather(global, &asked.days)?;
     let framework = asked.framework.as_deref().map(|id| gather::framework(&gathered.catalog, id)).transpose()?;
     let raw = if raw { Some(raw::Raw::read(global, &gathered)?) } else { None };
-    let manual = gather::signatures(global, &gathered)?;
+    let manual = gather::signatures(global, &mut gathered)?;
     let files = files(global, &mut gathered, framework.as_ref(), raw, &manual)?;
     let zip = zipped::pack(&files)?;
     write(&asked.out, &zip)?;
@@ -172,12 +171,21 @@ fn evidence(archive: &Archive<'_>, history: &History, period: &Period, files: &m
     paths.extend(period.rotations.iter().map(|life| life.path.clone()));
     paths.extend(rotated(&archive.leaves, (period.from, period.to)));
     if let Some(commit) = archive.place(&last.commit).and_then(|at| history.commits().get(at)) {
-        for folder in DECLARED {
-            paths.extend(history.files(commit.commit, folder)?.into_keys());
-        }
+        paths.extend(history.files(commit.commit, EXCEPTIONS)?.into_keys());
     }
     for path in paths {
         if let Some(artefact) = gather::once(archive, history, &last.commit, &path)? {
+            files.evidence(format!("evidence/{path}"), artefact);
+        }
+    }
+    signed(archive, history, period, files)
+}
+
+/// What people signed of days of the period, as the newest run has it: most of that comes when the period is over.
+fn signed(archive: &Archive<'_>, history: &History, period: &Period, files: &mut Files) -> Result<(), Trouble> {
+    let Some(tip) = history.commits().last().map(|tip| tip.commit) else { return Ok(()) };
+    for path in history.files(tip, SIGNED)?.into_keys().filter(|path| is_signed_of(path, period.to)) {
+        if let Some(artefact) = gather::once(archive, history, &tip.to_string(), &path)? {
             files.evidence(format!("evidence/{path}"), artefact);
         }
     }

@@ -17,11 +17,11 @@ type Written = (&'static str, Vec<(PathBuf, usize)>);
 
 /// Reads what was asked for and hands it over.
 fn told(asked: &Asked, global: &Global, tell: impl FnOnce(&Told<'_>) -> Result<Written, Trouble>) -> Result<Said, Trouble> {
-    let gathered = gather(global, &asked.days)?;
+    let mut gathered = gather(global, &asked.days)?;
     let framework = asked.framework.as_deref().map(|id| gather::framework(&gathered.catalog, id)).transpose()?;
+    let manual = gather::signatures(global, &mut gathered)?;
     let archive = Archive::open(&gathered.collected.history)?;
     let period = &gathered.collected.period;
-    let manual = gather::signatures(global, &gathered)?;
     let (what, files) = tell(&Told {
         catalog: &gathered.catalog,
         period,

@@ -7,7 +7,7 @@ use super::{Counts, Lasting, Overlap, Report, no_run, overlaps, subject, unexpla
 use crate::model::assessment::{Status, Tally};
 use crate::model::attestation::About;
 use crate::model::past::{LogHead, Noted, Serving, TextChange};
-use crate::model::period::{Cell, Members, Series};
+use crate::model::period::{Cell, Life, Members, Series};
 use crate::report::words::count;
 use crate::report::{attestation, population};
 
@@ -337,13 +337,16 @@ fn changes(report: &Report<'_>) -> Vec<String> {
 }
 
 fn rotations(report: &Report<'_>) -> Vec<String> {
-    let line = |life: &crate::model::period::Life| {
+    let lives = &report.period.rotations;
+    let line = |(place, life): (usize, &Life)| {
         let text = |name: &str| life.told[name].as_str();
         let told =
             ["made", "promoted", "disabled", "refused", "done"].iter().filter_map(|name| Some(format!("{name} {}", text(name)?)));
-        format!("{} {}  {}", life.credential, life.version, told.collect::<Vec<_>>().join(", "))
+        let next = lives.get(place + 1).filter(|next| next.credential == life.credential);
+        let way = next.and_then(|next| Some(format!("gave way to {} {}", next.version, life.gave_way(next)?)));
+        format!("{} {}  {}", life.credential, life.version, told.chain(way).collect::<Vec<_>>().join(", "))
     };
-    let lines: Vec<String> = report.period.rotations.iter().map(line).collect();
+    let lines: Vec<String> = lives.iter().enumerate().map(line).collect();
     if lines.is_empty() {
         vec!["no version that slm made or ended is recorded; values that people rotate by hand are not followed".to_owned()]
     } else {

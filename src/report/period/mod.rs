@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 pub use human::human;
 
+use super::markdown::{line, prose};
 use super::words;
 use crate::model::assessment::{Status, Subject};
 use crate::model::catalog::Exception;
@@ -299,7 +300,8 @@ pub fn markdown(report: &Report<'_>) -> Result<String, minijinja::Error> {
     let mut environment = minijinja::Environment::new();
     environment.set_debug(false);
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    environment.add_filter("cell", |text: String| text.replace('|', "\\|").replace('<', "&lt;").replace('\n', " "));
+    environment.add_filter("cell", |text: String| prose(&text));
+    environment.add_filter("spans", |text: String| line(&text));
     let sections = human::sections(report);
     let period = report.period;
     let deviations = period.deviations();

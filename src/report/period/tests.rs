@@ -6,7 +6,7 @@ use super::*;
 use crate::model::assessment::{Because, Tally};
 use crate::model::attestation::Signed;
 use crate::model::past::Otherwise;
-use crate::model::period::{Date, Day, Member, Members, Missed, Open, Presence, RunNote, Seen, Span};
+use crate::model::period::{Date, Day, Life, Member, Members, Missed, Open, Presence, RunNote, Seen, Span};
 use crate::model::segregation::Verdict;
 use crate::model::snapshot::Completeness;
 
@@ -350,5 +350,47 @@ fn markdown_has_a_row_a_control_and_every_section() {
     assert!(told.starts_with("### 2026-03-01 to 2026-03-04, soc2\n\n3 runs on `slm/evidence`.\n"), "{told}");
     assert!(told.contains("\n| A-1 | 0 | 1 | 2 | 0 | 1 | 0 | 1 |\n"), "{told}");
     assert_eq!(told.matches("\n#### ").count(), 9, "{told}");
-    assert!(told.contains("\n- 1 day without a run: 2026-03-03\n"), "{told}");
+    assert!(told.contains("\n#### 3. Deviations, ") && told.contains("\n- 1 day without a run\\: 2026-03-03\n"), "{told}");
+}
+
+#[test]
+fn the_life_of_a_version_ends_when_the_next_is_in_force() {
+    let life = |version: &str, told: serde_json::Value| Life {
+        credential: "key".into(),
+        version: version.into(),
+        path: format!("rotations/{version}.json"),
+        told,
+    };
+    let mut period = period();
+    period.rotations = vec![
+        life("v-9", json!({ "made": at(0) })),
+        life("v-2", json!({ "made": at(1), "promoted": at(2), "disabled": at(3) })),
+        life("v-5", json!({ "made": at(2) })),
+    ];
+    let told = of(&period, human);
+    for line in [
+        "  key v-9  made 2026-03-01T05:00:00Z, gave way to v-2 2026-03-03T05:00:00Z",
+        "  key v-2  made 2026-03-02T05:00:00Z, promoted 2026-03-03T05:00:00Z, disabled 2026-03-04T05:00:00Z",
+        "  key v-5  made 2026-03-03T05:00:00Z",
+    ] {
+        assert!(told.contains(&format!("\n{line}\n")), "`{line}` is not in {told}");
+    }
+    let [first, second, third] = &period.rotations[..] else { panic!() };
+    assert_eq!(second.gave_way(third), None, "it was never promoted");
+    assert_eq!(
+        third.gave_way(&Life { told: json!({ "made": at(3) }), ..first.clone() }),
+        Some(at(3)),
+        "a kind that does not promote"
+    );
+    let mut places = [third.place(), first.place(), second.place()];
+    places.sort();
+    assert_eq!(places.map(|(_, made, _)| made), [Some(at(0)), Some(at(1)), Some(at(2))]);
+}
+
+#[test]
+fn names_of_others_are_no_markdown() {
+    let mut period = period();
+    period.controls[0].members[0].subject = subject("[l](http://e)<b>\u{1b}[2J|");
+    let told = of(&period, |report| markdown(report).unwrap());
+    assert!(told.contains("A-1 \\[l\\]\\(http\\://e\\)&lt;b&gt;\u{fffd}\\[2J\\|"), "{told}");
 }
