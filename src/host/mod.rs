@@ -1,6 +1,7 @@
 //! This machine: clock, files, git, a solver.
 
 pub mod archive;
+mod caches;
 pub mod clock;
 pub mod files;
 pub mod git;

@@ -9,6 +9,7 @@ use std::thread::{ScopedJoinHandle, scope};
 use git2::{Commit, ErrorCode, Oid, Repository, Tree};
 use sha2::{Digest as _, Sha256};
 
+use super::caches;
 use super::git::{broken, create_reference, failed};
 use super::locker::WRITER;
 use super::logged::read;
@@ -104,7 +105,8 @@ pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<
     if read.finding.is_some() {
         return Ok(read);
     }
-    let mut read = followed(&repo, tip, &line, signed, read)?;
+    let mut read = followed(&repo, (branch, tip), &line, signed, read)?;
+    read.notes.extend(caches::notes(&repo));
     let named = read.finding.as_ref().and_then(|finding| finding.commit.as_deref());
     let at = named.and_then(|named| line.iter().position(|id| id.to_string() == named));
     read.held = at.map_or(read.chain.counts().0, |at| at.saturating_sub(read.unlogged) as u64);
@@ -117,16 +119,22 @@ pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<
 }
 
 /// Follows `line` up to `tip`, on top of an empty `read`.
-fn followed(repo: &Repository, tip: Oid, line: &[Oid], signed: Option<Signed<'_>>, mut read: Read) -> Result<Read, WorldError> {
-    let mut line = line.iter().copied();
+fn followed(
+    repo: &Repository,
+    (branch, tip): (&str, Oid),
+    line: &[Oid],
+    signed: Option<Signed<'_>>,
+    mut read: Read,
+) -> Result<Read, WorldError> {
     let packs = Packs::open(repo);
     let (path, packs) = (repo.path(), &packs);
-    read.finding = twice::finding(repo, packs)?;
+    read.finding = twice::finding(repo, packs, branch, line)?;
     if read.finding.is_some() {
         return Ok(read);
     }
     let tiles = Tiles::at(repo, packs, tip);
     scope(|scope| {
+    let mut line = line.iter().copied();
         let mut ahead: Option<Ahead<'_, '_>> = None;
         let mut compared: Option<ScopedJoinHandle<'_, ()>> = None;
         let mut begun = false;
