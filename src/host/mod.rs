@@ -16,6 +16,7 @@ pub mod pack;
 mod packs;
 pub mod registers;
 pub mod repo;
+mod seen;
 pub mod solver;
 mod swapped;
 mod tiles;
