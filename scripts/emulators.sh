@@ -218,6 +218,9 @@ case ${1:-} in
         venv trestle "$(server trestle)" 'compliance-trestle==5.2.0'
         # OCSF and SARIF by their published schemas.
         venv schemas "$(server schemas)" 'jsonschema==4.26.0' 'ocsf-json-schema==1.2.0'
+        # Without these it does not look at the form of addresses and dates.
+        "$cache/venv-schemas/bin/python" -c 'import rfc3339_validator, rfc3986_validator' 2>/dev/null ||
+            "$cache/venv-schemas/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check rfc3339-validator==0.1.4 rfc3986-validator==0.1.1
         # Messages by Slack's own classes. The interpreter is there before they are, so that they are asked for as well.
         [ -d "$cache/venv-slack/lib" ] && ls "$cache"/venv-slack/lib/python*/site-packages/slack_sdk >/dev/null 2>&1 ||
             venv slack "$cache/venv-slack/slack_sdk" 'slack_sdk==3.47.0'

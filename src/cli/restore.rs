@@ -76,11 +76,10 @@ async fn rebuild(session: &pipeline::Session, global: &Global, settings: &SinkSe
     for (number, commit) in &held {
         rebuilt.add(commit, &sink.get(*number, commit).await?)?;
     }
-    rebuilt.end(&session.catalog.settings.locker.branch)?;
     let mut restored = Restored { commits: held.into_values().collect(), objects: 0, lost: BTreeSet::new() };
-    let (from, to) = (sink.objects(Timestamp::UNIX_EPOCH), wire::folder_of(&args.folder.join(OBJECTS)));
+    let (from, to) = (sink.objects(Timestamp::UNIX_EPOCH), wire::folder_of(&rebuilt.path().join(OBJECTS)));
     for commit in &restored.commits {
-        for pointer in mirror::pointers(&args.folder, commit)? {
+        for pointer in mirror::pointers(rebuilt.path(), commit)? {
             let name = pointer.object();
             match from.get(&name).await?.filter(|object| pointer.unpacked(object).is_ok()) {
                 // What two commits point to is there once.
@@ -89,5 +88,6 @@ async fn rebuild(session: &pipeline::Session, global: &Global, settings: &SinkSe
             }
         }
     }
+    rebuilt.end(&session.catalog.settings.locker.branch)?;
     Ok(restored)
 }

@@ -17,7 +17,7 @@ use crate::model::time::{Limit, Timestamp};
 use crate::record::anchored::Shown;
 use crate::record::cadence::{self, Window};
 use crate::record::keys::{self, Key};
-use crate::record::ledger::{self, Standing};
+use crate::record::ledger::Standing;
 use crate::record::log::Verifier;
 use crate::record::seen::{self, Unbelieved};
 use crate::record::verify::{Finding, Remark};
@@ -127,9 +127,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     } else {
         exits.push(Exit::Clean);
         if !args.no_memory
-            && let Some(checkpoint) = tips::published(root, branch, &judged.read.tip)?
+            && let Some(commit) = tips::published(root, branch, &judged.read.tip)?
         {
-            verify::remember(root, branch, &checkpoint)?;
+            verify::remember(root, branch, commit)?;
         }
     }
     let human = human(branch, &judged);
@@ -208,14 +208,17 @@ fn judge(args: &Args, root: &Path, branch: &str, cadence: Option<Limit>, pins: &
         let keys = if believed.is_ok() { read.chain.keys() } else { &[] };
         let (mut seen, strange) = seen(&args.checkpoint, keys, pins)?;
         if !args.no_memory
-            && let Some(file) = verify::remembered(root, branch)?
+            && let Some(remembered) = verify::remembered(root, branch)?
         {
             // It was believed when it was written down.
-            seen.push(ledger::standing(&file, &[])?);
+            seen.push(remembered.standing);
         }
         compared = seen.len();
         findings.extend(seen.iter().filter_map(|seen| read.chain.extends(seen).err()));
         findings.extend(if args.no_memory { None } else { tips::set_back(root, branch)? });
+        if findings.is_empty() && !args.no_memory {
+            findings.extend(tips::made_anew(root, branch, &read.tip)?);
+        }
         match believed {
             Ok(true) => {}
             Ok(false) => unproven.push(unpinned(read.chain.keys().is_empty())),

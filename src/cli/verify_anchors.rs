@@ -65,10 +65,7 @@ pub(super) struct Judged {
 pub(super) fn judge(asked: &Anchors<'_>, log: &Log<'_>) -> Result<Judged, Trouble> {
     let settings = asked.session.map(|session| session.catalog.settings.locker.clone()).unwrap_or_default();
     let mut judged = tokens(asked, &settings, log);
-    if asked.online && asked.session.is_none() {
-        let what = "`--online` asks the anchors of `slm.toml`, and there is none here; run it in the config repo, or name that with `--root`";
-        judged.unproven.push(Remark { code: "slm::evidence-anchor-unseen", what: what.to_owned() });
-    }
+    judged.unproven.extend(if asked.online { nobody(asked, &settings) } else { None });
     for anchor in settings.anchor.iter().filter(|anchor| anchor.rfc3161.is_none()) {
         let (id, kind) = (anchor.id.clone(), anchor.kind());
         let (Some(session), true) = (asked.session, asked.online) else {
@@ -79,6 +76,20 @@ pub(super) fn judge(asked: &Anchors<'_>, log: &Log<'_>) -> Result<Judged, Troubl
         compare(asked, log, anchor, newest, &mut judged);
     }
     Ok(judged)
+}
+
+/// That `--online` has nobody to ask.
+fn nobody(asked: &Anchors<'_>, settings: &LockerSettings) -> Option<Remark> {
+    let anchor = settings.anchor.iter().any(|anchor| anchor.rfc3161.is_none());
+    let bucket = settings.objects.as_ref().is_some_and(|objects| objects.s3.is_some());
+    let what = match asked.session {
+        None => {
+            "`--online` asks the anchors of `slm.toml`, and there is none here; run it in the config repo, or name that with `--root`"
+        }
+        Some(_) if anchor || bucket => return None,
+        Some(_) => "`--online` asks anchors that keep checkpoints and a bucket of objects, and `slm.toml` names none; leave it out",
+    };
+    Some(Remark { code: "slm::evidence-anchor-unseen", what: what.to_owned() })
 }
 
 async fn newest(asked: &Anchors<'_>, session: &pipeline::Session, anchor: &Anchor) -> Result<Option<Vec<u8>>, WorldError> {

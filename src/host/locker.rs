@@ -15,12 +15,13 @@ use ssh_key::{HashAlg, LineEnding, PrivateKey};
 use super::git::{broken, create_reference, failed, first_line, git};
 use super::logged::{Logged, goes_on};
 use super::pack::{Kind, Pack};
+use super::seen::{self, Seen};
 use super::tree;
 use crate::model::blob::Blob;
 use crate::model::catalog::LockerSettings;
 use crate::model::secret::without_credentials;
 use crate::model::time::Timestamp;
-use crate::record::ledger::{self, CHECKPOINT, Changes, FOLDER, Ledger, Standing};
+use crate::record::ledger::{Changes, FOLDER, Ledger};
 use crate::world::{Clock, ErrorClass, WorldError};
 
 /// Rebuilds before giving up. Every lost race means that another writer got through, so this bounds the writers at once.
@@ -117,28 +118,19 @@ impl Locker {
         self.branch.replacen("refs/heads/", if self.remote.is_some() { "refs/slm/pushed/" } else { "refs/slm/appended/" }, 1)
     }
 
-    /// What was seen of the log here before, by the ref that remembers it: what was verified, and what was appended.
-    fn seen(&self, repo: &Repository) -> Result<Vec<(String, Standing)>, WorldError> {
-        let mut seen = Vec::new();
-        for name in [self.branch.replacen("refs/heads/", "refs/slm/verified/", 1), self.appended()] {
-            let Some(id) = self.tip(repo, &name)? else { continue };
-            let file = repo.find_blob(id).map_err(broken("read what was seen of the evidence"))?;
-            let standing = ledger::standing(file.content(), &[]);
-            seen.push((
-                name,
-                standing.map_err(|error| failed(ErrorClass::Permanent, "read what was seen of the evidence", error))?,
-            ));
-        }
-        Ok(seen)
+    /// What was seen of the log here before: what was verified, and what was appended.
+    fn seen(&self, repo: &Repository) -> Result<Vec<Seen>, WorldError> {
+        let names = [self.branch.replacen("refs/heads/", "refs/slm/verified/", 1), self.appended()];
+        names.iter().filter_map(|name| seen::read(repo, name).transpose()).collect()
     }
 
-    /// Whether the log at `tip` goes on from everything that was `seen`, as its tiles prove.
-    fn goes_on(&self, repo: &Repository, tip: Option<Oid>, seen: &[(String, Standing)]) -> Result<(), WorldError> {
-        let tree = tip.map(|id| repo.find_commit(id)?.tree()).transpose().map_err(broken("read the locker branch"))?;
-        for (name, seen) in seen {
-            goes_on(repo, tree.as_ref(), seen).map_err(|error| {
+    /// Whether the log at `tip` goes on from everything that was `seen`, as its tiles prove, and from the commits that it was in.
+    fn goes_on(&self, repo: &Repository, tip: Option<Oid>, seen: &[Seen]) -> Result<(), WorldError> {
+        for seen in seen {
+            goes_on(repo, tip, seen).map_err(|error| {
                 let what = format!(
-                    "{error}; `slm verify` says more, and if it was meant, `git update-ref -d {name}` forgets what was seen"
+                    "{error}; `slm verify` says more, and if it was meant, `git update-ref -d {}` forgets what was seen",
+                    seen.name
                 );
                 failed(ErrorClass::Permanent, GOES_ON, what)
             })?;
@@ -150,9 +142,7 @@ impl Locker {
     fn keep(&self, repo: &Repository, commit: Oid) {
         let Some(_) = &self.log else { return };
         let write = || -> Result<(), git2::Error> {
-            let tree = repo.find_commit(commit)?.tree()?;
-            let checkpoint = tree.get_path(format!("{FOLDER}{CHECKPOINT}").as_ref())?.id();
-            repo.reference(&self.appended(), checkpoint, true, "slm: append")?;
+            repo.reference(&self.appended(), commit, true, "slm: append")?;
             if self.remote.is_some() {
                 repo.reference(&self.tracking(), commit, true, "slm: append")?;
             }
@@ -284,7 +274,7 @@ impl Locker {
         &self,
         repo: &Repository,
         [local, theirs]: [Option<Oid>; 2],
-        seen: &[(String, Standing)],
+        seen: &[Seen],
         build: &impl Fn(Option<&Tree<'_>>) -> BTreeMap<String, B>,
         (message, at): (&str, Timestamp),
     ) -> Result<Oid, WorldError> {

@@ -7,6 +7,7 @@ use git2::{ErrorCode, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkR
 
 use super::git::failed;
 use super::pack::{Kind, id_of};
+use super::seen::Seen;
 use crate::model::time::Timestamp;
 use crate::record::leaf::{Leaf, MAX_PATH};
 use crate::record::ledger::{self, CHECKPOINT, Changes, FOLDER, Ledger, LedgerError, Standing};
@@ -36,14 +37,38 @@ impl Logged {
     }
 }
 
-/// Whether the log in `tree` goes on from `seen`. Of another name it is another log, which whoever goes on with it refuses.
-pub(super) fn goes_on(repo: &Repository, tree: Option<&Tree<'_>>, seen: &Standing) -> Result<(), LedgerError> {
-    let below = |path: &str| read(repo, tree, &format!("{FOLDER}{path}"));
+/// Whether the log at `tip` goes on from `seen`, and has it in the same commit. Of another name it is another log, which whoever goes on with it refuses.
+pub(super) fn goes_on(repo: &Repository, tip: Option<Oid>, seen: &Seen) -> Result<(), LedgerError> {
+    let tree = tip.map(|id| repo.find_commit(id)?.tree()).transpose().map_err(io::Error::other)?;
+    let below = |path: &str| read(repo, tree.as_ref(), &format!("{FOLDER}{path}"));
     let now = below(CHECKPOINT)?.map(|file| ledger::standing(&file, &[])).transpose()?;
-    match now {
-        Some(now) if now.origin != seen.origin => Ok(()),
-        now => ledger::goes_on(&now.map_or_else(ledger::empty, |now| now.head), &seen.head, below),
+    let Seen { standing, commit, .. } = seen;
+    if now.as_ref().is_some_and(|now| now.origin != standing.origin) {
+        return Ok(());
     }
+    ledger::goes_on(&now.map_or_else(ledger::empty, |now| now.head), &standing.head, below)?;
+    let size = standing.head.size;
+    match ended(repo, tip, size)? {
+        Some((id, made)) if made == *standing && commit.is_none_or(|commit| commit == id) => Ok(()),
+        // What a shallow clone does not have contradicts nothing.
+        None if size == 0 || repo.is_shallow() => Ok(()),
+        _ => Err(LedgerError::Anew(size)),
+    }
+}
+
+/// The commit up to `tip` with which the log came to `size` entries, and what it says.
+fn ended(repo: &Repository, tip: Option<Oid>, size: u64) -> Result<Option<(Oid, Standing)>, LedgerError> {
+    let mut next = tip.and_then(|tip| repo.find_commit(tip).ok());
+    while let Some(commit) = next {
+        let tree = commit.tree().map_err(io::Error::other)?;
+        let Some(file) = read(repo, Some(&tree), &format!("{FOLDER}{CHECKPOINT}"))? else { return Ok(None) };
+        let standing = ledger::standing(&file, &[])?;
+        if standing.head.size <= size {
+            return Ok((standing.head.size == size).then_some((commit.id(), standing)));
+        }
+        next = commit.parent(0).ok();
+    }
+    Ok(None)
 }
 
 /// The bytes at `path` of `tree`; `None` when there is nothing.

@@ -1,7 +1,10 @@
 //! The locker as packets, one for each commit: made for a mirror, and put together again from one.
 
+#![expect(clippy::disallowed_methods, reason = "what is restored goes where somebody said")]
+
+use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use git2::{DiffOptions, ErrorCode, Oid, Repository};
 use serde::Deserialize;
@@ -106,24 +109,35 @@ fn pack(repo: &Repository, commit: &git2::Commit<'_>) -> Result<Vec<u8>, git2::E
     Ok(bytes.to_vec())
 }
 
-/// A locker that is put together from packets.
+/// A locker that is put together from packets, beside where it goes: what is not whole is nowhere.
 pub struct Rebuilt {
     repo: Repository,
     last: Option<Oid>,
+    made: tempfile::TempDir,
+    folder: PathBuf,
 }
 
 impl Rebuilt {
-    /// A new repository at `folder`.
+    /// A new repository, which comes to `folder` when it is whole.
     ///
     /// # Errors
     /// When there is something already, or it cannot be made.
     pub fn begin(folder: &Path) -> Result<Self, WorldError> {
-        let operation = format!("make a repository at `{}`", folder.display());
+        let operation = make(folder);
         if folder.exists() {
             return Err(failed(ErrorClass::Conflict, &operation, "it is there already"));
         }
-        let repo = Repository::init_bare(folder).map_err(broken(&operation))?;
-        Ok(Self { repo, last: None })
+        let beside = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let made = fs::create_dir_all(beside).and_then(|()| tempfile::Builder::new().prefix(".slm-restore-").tempdir_in(beside));
+        let made = made.map_err(|error| failed(ErrorClass::Permanent, &operation, error))?;
+        let repo = Repository::init_bare(made.path().join(NEW)).map_err(broken(&operation))?;
+        Ok(Self { repo, last: None, made, folder: folder.to_owned() })
+    }
+
+    /// Where it is until it is whole.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.repo.path()
     }
 
     /// Adds what `pack` holds, of which the next commit must be `commit`.
@@ -150,18 +164,29 @@ impl Rebuilt {
         Ok(())
     }
 
-    /// Ends it with the last commit as `branch`.
+    /// Ends it with the last commit as `branch`, and puts it where it goes.
     ///
     /// # Errors
-    /// When there was none, or the branch cannot be made.
+    /// When there was none, the branch cannot be made, or something is there by now.
     pub fn end(self, branch: &str) -> Result<(), WorldError> {
         let operation = format!("make the branch `{branch}`");
         let last = self.last.ok_or_else(|| failed(ErrorClass::NotFound, &operation, "there is no commit"))?;
         match create_reference(&self.repo, &format!("refs/heads/{branch}"), last, "slm: restore") {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(failed(ErrorClass::Conflict, &operation, "it is there already")),
-            Err(error) if error.code() == ErrorCode::InvalidSpec => Err(failed(ErrorClass::Permanent, &operation, "it is no name")),
-            Err(error) => Err(broken(&operation)(error)),
+            Ok(true) => {}
+            Ok(false) => return Err(failed(ErrorClass::Conflict, &operation, "it is there already")),
+            Err(error) if error.code() == ErrorCode::InvalidSpec => {
+                return Err(failed(ErrorClass::Permanent, &operation, "it is no name"));
+            }
+            Err(error) => return Err(broken(&operation)(error)),
         }
+        let moved = fs::rename(self.made.path().join(NEW), &self.folder);
+        moved.map_err(|error| failed(ErrorClass::Conflict, &make(&self.folder), error))
     }
+}
+
+/// What is not whole, in a folder of its own.
+const NEW: &str = "new";
+
+fn make(folder: &Path) -> String {
+    format!("make a repository at `{}`", folder.display())
 }

@@ -1,6 +1,7 @@
 //! This machine: clock, files, git, a solver.
 
 pub mod archive;
+mod caches;
 pub mod clock;
 pub mod files;
 pub mod git;
@@ -15,6 +16,7 @@ pub mod pack;
 mod packs;
 pub mod registers;
 pub mod repo;
+mod seen;
 pub mod solver;
 mod swapped;
 mod tiles;

@@ -16,6 +16,7 @@ use std::thread::{ScopedJoinHandle, available_parallelism, scope};
 use flate2::{Decompress, FlushDecompress, Status};
 use git2::{ObjectType, Oid, Repository};
 
+use super::caches::{folders, index};
 use super::git::failed;
 use super::pack::{Kind, raw_id};
 use super::twice::{Copies, name_of};
@@ -60,10 +61,10 @@ struct Indexed {
 }
 
 impl Packs {
-    /// The packs of `repo`; those whose index is of another version are left out.
+    /// The packs of `repo` and of whatever it borrows from; those whose index git cannot read either are left out.
     pub(super) fn open(repo: &Repository) -> Self {
-        let folder = fs::read_dir(repo.commondir().join("objects/pack"));
-        let paths = folder.into_iter().flatten().flatten().map(|entry| entry.path());
+        let folders = folders(repo).into_iter().filter_map(|folder| fs::read_dir(folder.join("pack")).ok());
+        let paths = folders.flatten().flatten().map(|entry| entry.path());
         let mut all: Vec<Indexed> = paths.filter_map(|path| Indexed::open(&path)).collect();
         // The largest first: most is in there.
         all.sort_by(|one, two| (two.count, &one.path).cmp(&(one.count, &two.path)));
@@ -74,6 +75,16 @@ impl Packs {
     pub(super) fn find(&self, id: &Oid, near: usize) -> Option<Place> {
         let at = |pack: usize| self.all.get(pack)?.find(id.as_bytes()).map(|offset| (pack, offset));
         at(near).or_else(|| (0..self.all.len()).filter(|pack| *pack != near).find_map(at))
+    }
+
+    /// The one in the file at `path`, as its index is now.
+    pub(super) fn one(path: &Path) -> Option<Self> {
+        Indexed::open(&path.with_extension("idx")).map(|pack| Self { all: vec![pack] })
+    }
+
+    /// Whether the pack of `place` is still there.
+    pub(super) fn is_there(&self, place: Place) -> bool {
+        self.all.get(place.0).is_some_and(|pack| pack.path.exists())
     }
 
     /// Every place of each name that is in more than one pack.
@@ -102,10 +113,7 @@ impl Indexed {
         if path.extension()? != "idx" {
             return None;
         }
-        let index = fs::read(path).ok()?;
-        if index.get(..8)? != b"\xfftOc\0\0\0\x02" {
-            return None;
-        }
+        let index = index(fs::read(path).ok()?)?;
         let count = word(&index, NAMES - 4)?;
         (index.len() >= NAMES + count * 28).then(|| Self { path: path.with_extension("pack"), index, count })
     }

@@ -105,7 +105,8 @@ fn a_file_that_is_loose_or_in_an_alternate_is_read_too() {
     all.insert(world.repo().blob(b"loose").unwrap(), b"loose".to_vec());
     let ids: Vec<Oid> = all.keys().copied().collect();
     assert_eq!(world.read(&ids), all);
-    assert!(!ids.iter().any(|id| world.packed(*id)));
+    let loose: Vec<&Oid> = ids.iter().filter(|id| !world.packed(**id)).collect();
+    assert_eq!(loose, [&Oid::hash_object(ObjectType::Blob, b"loose").unwrap()]);
     let repo = world.repo();
     let packs = Packs::open(&repo);
     let gone = Oid::from_str("5b1e0fd1c0ffee00000000000000000000000001").unwrap();

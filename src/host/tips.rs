@@ -7,6 +7,7 @@ use git2::{ErrorCode, ObjectType, Oid, Repository};
 
 use super::git::{broken, failed};
 use super::logged::read;
+use super::seen;
 use super::verify::remembered;
 use crate::record::ledger::{self, CHECKPOINT, FOLDER, Standing};
 use crate::record::verify::{Finding, Remark};
@@ -160,9 +161,9 @@ fn sealed(repo: &Repository, commit: Oid) -> Result<Option<Vec<u8>>, WorldError>
 pub fn set_back(root: &Path, branch: &str) -> Result<Option<Finding>, WorldError> {
     let repo = Repository::discover(root).map_err(broken(OPERATION))?;
     let Some(origin) = looked(&repo, branch)?.origin else { return Ok(None) };
-    let standing = |file: Option<Vec<u8>>| file.and_then(|file| ledger::standing(&file, &[]).ok());
-    let Some(seen) = standing(remembered(root, branch)?) else { return Ok(None) };
-    let has = standing(sealed(&repo, origin)?).map_or(0, |Standing { head, .. }| head.size);
+    let Some(seen) = remembered(root, branch)?.map(|seen| seen.standing) else { return Ok(None) };
+    let has = sealed(&repo, origin)?.and_then(|file| ledger::standing(&file, &[]).ok());
+    let has = has.map_or(0, |Standing { head, .. }| head.size);
     let what = format!(
         "the log has {has} entries at `origin`, and had {} when it was seen at {}; what was taken away there is still here",
         seen.head.size, seen.received
@@ -170,17 +171,40 @@ pub fn set_back(root: &Path, branch: &str) -> Result<Option<Finding>, WorldError
     Ok((has < seen.head.size).then(|| Finding::of_all("slm::evidence-truncated", what)))
 }
 
-/// The checkpoint that is worth remembering of a branch that was verified up to `tip`: of what others have as well. What is only here may yet be
-/// made anew on top of what others push.
+/// That the branch at `tip` does not go on from the very commit up to which it was verified here last. Its entries may all be the same then, and
+/// when commits were made another.
 ///
 /// # Errors
 /// When the repository cannot be read.
-pub fn published(root: &Path, branch: &str, tip: &str) -> Result<Option<Vec<u8>>, WorldError> {
+pub fn made_anew(root: &Path, branch: &str, tip: &str) -> Result<Option<Finding>, WorldError> {
+    let unread = broken(OPERATION);
+    let repo = Repository::discover(root).map_err(&unread)?;
+    let Some(seen) = remembered(root, branch)? else { return Ok(None) };
+    let Some(commit) = seen.commit else { return Ok(None) };
+    if line(&repo, Oid::from_str(tip).map_err(&unread)?).map_err(&unread)?.contains(&commit) {
+        return Ok(None);
+    }
+    let what = format!(
+        "the log has the entries that it had when it was seen at {}, and not in the same commits: it does not go on from {commit}, and somebody \
+         with a key may have dated it anew; if it was meant, `git update-ref -d {}` forgets what was seen",
+        seen.standing.received,
+        seen::verified(branch)
+    );
+    Ok(Some(Finding::of_all("slm::evidence-forked", what)))
+}
+
+/// The commit that is worth remembering of a branch that was verified up to `tip`, if there is a log by then: of what others have as well. What is
+/// only here may yet be made anew on top of what others push.
+///
+/// # Errors
+/// When the repository cannot be read.
+pub fn published(root: &Path, branch: &str, tip: &str) -> Result<Option<Oid>, WorldError> {
     let unread = broken(OPERATION);
     let repo = Repository::discover(root).map_err(&unread)?;
     let tip = Oid::from_str(tip).map_err(&unread)?;
     let names = [format!("refs/remotes/origin/{branch}"), format!("refs/slm/remote/{branch}")];
     let known = names.iter().find_map(|name| repo.refname_to_id(name).ok());
     let before = known.filter(|known| repo.graph_descendant_of(tip, *known).unwrap_or(false));
-    sealed(&repo, before.unwrap_or(tip))
+    let commit = before.unwrap_or(tip);
+    Ok(sealed(&repo, commit)?.map(|_| commit))
 }

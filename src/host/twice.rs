@@ -12,6 +12,7 @@ use std::path::Path;
 use flate2::read::ZlibDecoder;
 use git2::{ObjectType, Oid, Repository};
 
+use super::caches;
 use super::git::failed;
 use super::pack::Kind;
 use super::packs::{Packs, Place, on_every_core};
@@ -24,12 +25,13 @@ const LARGEST: u64 = 1 << 28;
 /// Copies that one core reads before it asks for more.
 const TOGETHER: usize = 512;
 
-/// What makes git show something else than what is checked; `None` when nothing does.
+/// What makes git show something else than the commits `line` of `branch`, which are checked; `None` when nothing does.
 ///
 /// # Errors
 /// When the repository cannot be read.
-pub(super) fn finding(repo: &Repository, packs: &Packs) -> Result<Option<Finding>, WorldError> {
-    if let Some(what) = replaced(repo) {
+pub(super) fn finding(repo: &Repository, packs: &Packs, branch: &str, line: &[Oid]) -> Result<Option<Finding>, WorldError> {
+    let replaced = replaced(repo).or_else(|| called_alike(repo, branch)).or_else(|| caches::wrong(repo, line));
+    if let Some(what) = replaced {
         return Ok(Some(Finding::of_all("slm::evidence-replaced", what)));
     }
     let of = |id: Oid| {
@@ -39,7 +41,9 @@ pub(super) fn finding(repo: &Repository, packs: &Packs) -> Result<Option<Finding
     let copies = packs.twice();
     let parts: Vec<_> = copies.chunks(TOGETHER).collect();
     let wrong = on_every_core(repo.path(), packs, &parts, |files, part| {
-        Ok(part.iter().find(|(id, place)| !files.is_named(*id, *place)).map(|(id, _)| *id))
+        // Git may pack everything anew meanwhile: what is gone by then is shown by nobody.
+        let mut other = |id: Oid, place: Place| !files.is_named(id, place) && packs.is_there(place);
+        Ok(part.iter().copied().find(|(id, place)| other(*id, *place)).map(|(id, _)| id))
     })?;
     if let Some(id) = wrong.into_iter().flatten().next() {
         return Ok(Some(of(id)));
@@ -59,18 +63,42 @@ fn replaced(repo: &Repository) -> Option<String> {
     set.then(|| "git shows commits with other parents than they have (`info/grafts`); without that file it does not".to_owned())
 }
 
+/// What git takes the name of the branch for before the branch, here or at `origin`: a tag, and whatever else is called alike.
+fn called_alike(repo: &Repository, branch: &str) -> Option<String> {
+    let origin = format!("origin/{branch}");
+    let is_here = repo.find_reference(&format!("refs/heads/{branch}")).is_ok();
+    for (name, last) in [(branch, if is_here { None } else { Some("remotes/") }), (&origin, Some("heads/"))] {
+        let files = [repo.path(), repo.commondir()].map(|folder| folder.join(name));
+        if let Some(path) = files.iter().find(|path| fs::read_to_string(path).is_ok_and(|text| is_ref(text.trim()))) {
+            return Some(format!("git takes `{name}` for what is in `{}`; without that file it does not", path.display()));
+        }
+        let mut refs = ["", "tags/"].into_iter().chain(last).map(|folder| format!("refs/{folder}{name}"));
+        if let Some(other) = refs.find(|other| repo.find_reference(other).is_ok()) {
+            return Some(format!(
+                "git takes `{name}` for `{other}`, and not for the branch; `git update-ref -d {other}` ends that"
+            ));
+        }
+    }
+    None
+}
+
+/// Whether git reads `text` as what a ref is.
+fn is_ref(text: &str) -> bool {
+    text.starts_with("ref:") || (text.len() == 40 && Oid::from_str(text).is_ok())
+}
+
 /// The first loose object with the name of one in a pack that is not what it says.
 fn loose(repo: &Repository, packs: &Packs) -> Result<Option<Oid>, WorldError> {
-    let folder = repo.commondir().join("objects");
     let unread = |error: std::io::Error| failed(ErrorClass::Permanent, OPERATION, error);
-    for first in 0..=255_u8 {
-        let first = format!("{first:02x}");
+    let folders = caches::folders(repo);
+    let places = folders.iter().flat_map(|folder| (0..=255_u8).map(move |first| (folder, format!("{first:02x}"))));
+    for (folder, first) in places {
         let Ok(names) = fs::read_dir(folder.join(&first)) else { continue };
         for name in names {
             let path = name.map_err(unread)?.path();
             let rest = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let Ok(id) = Oid::from_str(&format!("{first}{rest}")) else { continue };
-            if rest.len() == 38 && packs.find(&id, 0).is_some() && !is_named(&path, id) {
+            if rest.len() == 38 && packs.find(&id, 0).is_some() && !is_named(&path, id) && path.exists() {
                 return Ok(Some(id));
             }
         }
@@ -123,7 +151,9 @@ mod tests {
 
     fn found(folder: &Path) -> Option<String> {
         let repo = Repository::open(folder).unwrap();
-        finding(&repo, &Packs::open(&repo)).unwrap().map(|finding| format!("{}: {}", finding.code, finding.what))
+        finding(&repo, &Packs::open(&repo), "slm/evidence", &[])
+            .unwrap()
+            .map(|finding| format!("{}: {}", finding.code, finding.what))
     }
 
     /// A repository with packs of `packs`, each of files.
@@ -211,5 +241,37 @@ mod tests {
         fs::write(folder.path().join("info/grafts"), format!("{one} {two}\n")).unwrap();
         let said = "slm::evidence-replaced: git shows commits with other parents than they have (`info/grafts`); without that file it does not";
         assert_eq!(found(folder.path()).as_deref(), Some(said));
+    }
+
+    #[test]
+    fn whatever_git_takes_for_the_branch_before_the_branch_is_found() {
+        let folder = repository(&[&["one", "two"]]);
+        let one = Oid::hash_object(ObjectType::Blob, b"one").unwrap().to_string();
+        let said = |name: &str, other: &str| {
+            Some(format!(
+                "slm::evidence-replaced: git takes `{name}` for `{other}`, and not for the branch; `git update-ref -d {other}` ends that"
+            ))
+        };
+        for (name, other) in [
+            ("slm/evidence", "refs/tags/slm/evidence"),
+            ("slm/evidence", "refs/slm/evidence"),
+            ("slm/evidence", "refs/remotes/slm/evidence"),
+            ("origin/slm/evidence", "refs/tags/origin/slm/evidence"),
+            ("origin/slm/evidence", "refs/heads/origin/slm/evidence"),
+            ("origin/slm/evidence", "refs/origin/slm/evidence"),
+        ] {
+            let path = folder.path().join(other);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, format!("{one}\n")).unwrap();
+            assert_eq!(git(folder.path(), &["-c", "core.warnAmbiguousRefs=false", "rev-parse", name]), one);
+            assert_eq!(found(folder.path()), said(name, other));
+            fs::remove_file(path).unwrap();
+            assert_eq!(found(folder.path()), None);
+        }
+        fs::create_dir_all(folder.path().join("slm")).unwrap();
+        fs::write(folder.path().join("slm/evidence"), format!("{one}\n")).unwrap();
+        assert_eq!(git(folder.path(), &["-c", "core.warnAmbiguousRefs=false", "rev-parse", "slm/evidence"]), one);
+        let said = found(folder.path()).unwrap();
+        assert!(said.starts_with("slm::evidence-replaced: git takes `slm/evidence` for what is in `"), "{said}");
     }
 }

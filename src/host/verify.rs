@@ -9,11 +9,13 @@ use std::thread::{ScopedJoinHandle, scope};
 use git2::{Commit, ErrorCode, Oid, Repository, Tree};
 use sha2::{Digest as _, Sha256};
 
-use super::git::{broken, create_reference, failed};
+use super::caches;
+use super::git::{broken, failed};
 use super::locker::WRITER;
 use super::logged::read;
 use super::pack::{Kind, id_of};
 use super::packs::{Packs, each};
+use super::seen::{self, Seen};
 use super::tiles::Tiles;
 use super::tips::{Looked, cut_off, line, looked, whole};
 use super::tree::{self, Differs, differences, is_folder};
@@ -104,7 +106,8 @@ pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<
     if read.finding.is_some() {
         return Ok(read);
     }
-    let mut read = followed(&repo, tip, &line, signed, read)?;
+    let mut read = followed(&repo, (branch, tip), &line, signed, read)?;
+    read.notes.extend(caches::notes(&repo));
     let named = read.finding.as_ref().and_then(|finding| finding.commit.as_deref());
     let at = named.and_then(|named| line.iter().position(|id| id.to_string() == named));
     read.held = at.map_or(read.chain.counts().0, |at| at.saturating_sub(read.unlogged) as u64);
@@ -117,14 +120,20 @@ pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<
 }
 
 /// Follows `line` up to `tip`, on top of an empty `read`.
-fn followed(repo: &Repository, tip: Oid, line: &[Oid], signed: Option<Signed<'_>>, mut read: Read) -> Result<Read, WorldError> {
-    let mut line = line.iter().copied();
+fn followed(
+    repo: &Repository,
+    (branch, tip): (&str, Oid),
+    line: &[Oid],
+    signed: Option<Signed<'_>>,
+    mut read: Read,
+) -> Result<Read, WorldError> {
     let packs = Packs::open(repo);
     let (path, packs) = (repo.path(), &packs);
-    read.finding = twice::finding(repo, packs)?;
+    read.finding = twice::finding(repo, packs, branch, line)?;
     if read.finding.is_some() {
         return Ok(read);
     }
+    let mut line = line.iter().copied();
     let tiles = Tiles::at(repo, packs, tip);
     scope(|scope| {
         let mut ahead: Option<Ahead<'_, '_>> = None;
@@ -386,23 +395,13 @@ pub fn sealed(root: &Path, commit: &str) -> Result<Option<Sealed>, WorldError> {
     Ok(Some(Sealed { commit: commit.to_owned(), size: standing.head.size, note, received: standing.received }))
 }
 
-/// The ref that remembers the checkpoint of `branch` that was verified last.
-fn memory(branch: &str) -> String {
-    format!("refs/slm/verified/{branch}")
-}
-
-/// The checkpoint that was verified here last.
+/// What was verified of `branch` here last.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn remembered(root: &Path, branch: &str) -> Result<Option<Vec<u8>>, WorldError> {
-    let unread = broken("read the checkpoint that was verified last");
-    let repo = Repository::discover(root).map_err(&unread)?;
-    match repo.refname_to_id(&memory(branch)) {
-        Ok(id) => Ok(Some(repo.find_blob(id).map_err(&unread)?.content().to_vec())),
-        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
-        Err(error) => Err(unread(error)),
-    }
+pub fn remembered(root: &Path, branch: &str) -> Result<Option<Seen>, WorldError> {
+    let repo = Repository::discover(root).map_err(broken(seen::OPERATION))?;
+    seen::read(&repo, &seen::verified(branch))
 }
 
 /// The checkpoint at the tip `commit`.
@@ -417,20 +416,12 @@ pub fn checkpoint(root: &Path, commit: &str) -> Result<Option<Vec<u8>>, WorldErr
         .map_err(|error| failed(ErrorClass::Permanent, "read the checkpoint", error))
 }
 
-/// Remembers `checkpoint` as the one that was verified last.
+/// Remembers `commit` as the one up to which `branch` was verified last.
 ///
 /// # Errors
 /// When the repository cannot be written.
-pub fn remember(root: &Path, branch: &str, checkpoint: &[u8]) -> Result<(), WorldError> {
-    let write = || -> Result<(), git2::Error> {
-        let repo = Repository::discover(root)?;
-        let blob = repo.blob(checkpoint)?;
-        let name = memory(branch);
-        match repo.find_reference(&name) {
-            Ok(mut known) => known.set_target(blob, "slm: verify").map(drop),
-            Err(_) => create_reference(&repo, &name, blob, "slm: verify").map(drop),
-        }
-    };
+pub fn remember(root: &Path, branch: &str, commit: Oid) -> Result<(), WorldError> {
+    let write = || seen::write(&Repository::discover(root)?, &seen::verified(branch), commit, "slm: verify");
     write().map_err(broken("remember the checkpoint"))
 }
 

@@ -181,11 +181,12 @@ impl Checked {
     /// Whether the log still says what `seen`, a checkpoint from elsewhere, says.
     ///
     /// # Errors
-    /// When it is shorter by now, or another.
+    /// When it is shorter by now, or another, or dated otherwise, as far as the checkpoint of that size is in it.
     pub fn extends(&self, seen: &Standing) -> Result<(), Finding> {
         let Some(standing) = &self.standing else { return Ok(()) };
         let first = |size: u64| self.leaves.get(..usize::try_from(size).ok()?);
-        let at = |size: u64| first(size).map(|leaves| Head { size, root: root_of(leaves) });
+        let dated = |size: u64| self.sealed.iter().find(|one| one.size == size).map(|one| one.received);
+        let at = |size: u64| first(size).map(|leaves| (Head { size, root: root_of(leaves) }, dated(size)));
         goes_on(&standing.origin, &standing.head, at, seen)
     }
 }

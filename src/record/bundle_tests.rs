@@ -117,6 +117,20 @@ fn a_bundle_that_holds_says_what_it_proves() {
 }
 
 #[test]
+fn a_checkpoint_that_was_kept_holds_a_bundle_to_its_entries_and_where_it_has_that_one_to_its_date() {
+    let checked = check(&bundle());
+    let standing = checked.standing.clone().unwrap();
+    assert_eq!(checked.extends(&standing), Ok(()));
+    let dated = |head: Head| Standing { head, received: "2026-04-01T05:00:00Z".parse().unwrap(), ..standing.clone() };
+    let finding = checked.extends(&dated(standing.head)).unwrap_err();
+    let what = "the log came to 9 entries at 2026-04-01T05:00:00Z when that was seen, and at 2026-04-02T05:00:00Z by now";
+    assert_eq!((finding.code, finding.what.as_str()), ("slm::evidence-forked", what));
+    // Nothing in it says when it came to six.
+    let six = Head { size: 6, root: root_of(&checked.leaves[..6]) };
+    assert_eq!(checked.extends(&dated(six)), Ok(()));
+}
+
+#[test]
 fn a_manifest_is_read_as_it_was_written() {
     let text = bundle()[MANIFEST].clone();
     let read: Manifest = serde_json::from_slice(&text).unwrap();

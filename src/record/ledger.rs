@@ -59,6 +59,8 @@ pub enum LedgerError {
     Shorter(u64, u64),
     /// The log is not the one of which this many entries were seen before.
     Parted(u64),
+    /// The log has these many entries, which were seen before, in another commit or as of another date.
+    Anew(u64),
     /// None of the keys that whoever verifies trusts has signed the log that is there.
     Forgotten(KeysError),
 }
@@ -79,6 +81,9 @@ impl fmt::Display for LedgerError {
             }
             Self::Shorter(has, had) => write!(f, "the log has {has} entries, and had {had} when it was seen here before"),
             Self::Parted(size) => write!(f, "the log is not the one whose {size} entries were seen here before"),
+            Self::Anew(size) => {
+                write!(f, "the {size} entries that were seen here before are in another commit by now, which may be dated anew")
+            }
             Self::Forgotten(_) => f.write_str(
                 "no key in `trust` signed the log that is there, so that somebody may have put another in its place; if none of them ever \
                  signed, take them out of `trust` until one has",
@@ -95,7 +100,13 @@ impl std::error::Error for LedgerError {
             Self::Note(error) => Some(error),
             Self::Keys(error) | Self::Forgotten(error) => Some(error),
             Self::Log(error) => Some(error),
-            Self::Lacks(_) | Self::Origin(_) | Self::NoKey(_) | Self::OtherKey(_) | Self::Shorter(..) | Self::Parted(_) => None,
+            Self::Lacks(_)
+            | Self::Origin(_)
+            | Self::NoKey(_)
+            | Self::OtherKey(_)
+            | Self::Shorter(..)
+            | Self::Parted(_)
+            | Self::Anew(_) => None,
         }
     }
 }

@@ -6,6 +6,7 @@ use super::keys::Key;
 use super::ledger::{self, LedgerError, Standing};
 use super::log::{Head, Verifier};
 use super::verify::Finding;
+use crate::model::time::Timestamp;
 
 /// Why a checkpoint from elsewhere is not believed.
 #[derive(Debug)]
@@ -54,21 +55,36 @@ pub fn believed(note: &[u8], keys: &[Key], pins: &[Verifier]) -> Result<Standing
     ledger::standing(note, &known).map_err(|_| Unbelieved::Strange)
 }
 
-/// Whether the log `origin`, which is at `head` now, goes on from `seen`; `at` gives what it was at a size, when it ever was of that size.
+/// Whether the log `origin`, which is at `head` now, goes on from `seen`; `at` gives what it was at a size, when it ever was of that size, and when it
+/// says that it came to be, as far as that is known.
 ///
 /// # Errors
-/// When it is shorter by now, or another.
-pub fn goes_on(origin: &str, head: &Head, at: impl Fn(u64) -> Option<Head>, seen: &Standing) -> Result<(), Finding> {
+/// When it is shorter by now, or another, or dated otherwise.
+pub fn goes_on(
+    origin: &str,
+    head: &Head,
+    at: impl Fn(u64) -> Option<(Head, Option<Timestamp>)>,
+    seen: &Standing,
+) -> Result<(), Finding> {
     if origin != seen.origin {
         let what = format!("the log is `{origin}`, and what was seen before is `{}`", seen.origin);
         return Err(Finding::of_all("slm::evidence-other-log", what));
     }
-    if seen.head.size > head.size {
-        let what = format!("the log has {} entries, and had {} when it was seen at {}", head.size, seen.head.size, seen.received);
+    let size = seen.head.size;
+    if size > head.size {
+        let what = format!("the log has {} entries, and had {size} when it was seen at {}", head.size, seen.received);
         return Err(Finding::of_all("slm::evidence-truncated", what));
     }
-    if seen.head.size > 0 && at(seen.head.size) != Some(seen.head) {
-        let what = format!("the log is not the one whose {} entries were seen at {}", seen.head.size, seen.received);
+    if size == 0 {
+        return Ok(());
+    }
+    let Some((_, received)) = at(size).filter(|(was, _)| *was == seen.head) else {
+        let what = format!("the log is not the one whose {size} entries were seen at {}", seen.received);
+        return Err(Finding::of_all("slm::evidence-forked", what));
+    };
+    // No entry says when it came into the log: who has the key in force by then can date a commit anew, and the entries stay as they are.
+    if let Some(received) = received.filter(|received| *received != seen.received) {
+        let what = format!("the log came to {size} entries at {} when that was seen, and at {received} by now", seen.received);
         return Err(Finding::of_all("slm::evidence-forked", what));
     }
     Ok(())

@@ -64,7 +64,7 @@ fn what_nobody_known_signed_is_strange_and_what_is_no_checkpoint_is_none() {
 fn a_log_goes_on_from_what_it_was_and_from_nothing_else() {
     let (notes, keys) = three();
     let all: Vec<Standing> = notes.iter().map(|note| believed(note, &keys, &pin(1)).unwrap()).collect();
-    let at = |size: u64| all.iter().map(|one| one.head).find(|head| head.size == size);
+    let at = |size: u64| all.iter().find(|one| one.head.size == size).map(|one| (one.head, Some(one.received)));
     let code = |head: &Head, seen: &Standing| goes_on("log", head, at, seen).err().map(|finding| finding.code);
     for seen in &all {
         assert_eq!(code(&all[2].head, seen), None);
@@ -74,4 +74,9 @@ fn a_log_goes_on_from_what_it_was_and_from_nothing_else() {
     assert_eq!(code(&all[2].head, &forked), Some("slm::evidence-forked"));
     let other = Standing { origin: "another".to_owned(), ..all[1].clone() };
     assert_eq!(code(&all[2].head, &other), Some("slm::evidence-other-log"));
+    let redated = Standing { received: Timestamp::from_second(7).unwrap(), ..all[1].clone() };
+    assert_eq!(code(&all[2].head, &redated), Some("slm::evidence-forked"));
+    // Where nobody knows when it came to that size, nothing contradicts.
+    let undated = |size: u64| at(size).map(|(head, _)| (head, None));
+    goes_on("log", &all[2].head, undated, &redated).unwrap();
 }

@@ -414,10 +414,11 @@ impl Chain {
     /// Whether the log still says what `seen`, a checkpoint from elsewhere, says.
     ///
     /// # Errors
-    /// When it is shorter by now, or another.
+    /// When it is shorter by now, or another, or dated otherwise.
     pub fn extends(&self, seen: &Standing) -> Result<(), Finding> {
         let origin = self.origin.as_deref().unwrap_or(&seen.origin);
-        let at = |size: u64| self.heads.iter().find(|head| head.size == size).copied();
+        let all = self.heads.iter().zip(&self.sealed);
+        let at = |size: u64| all.clone().find(|(head, _)| head.size == size).map(|(head, one)| (*head, Some(one.received)));
         seen::goes_on(origin, &self.head(), at, seen)
     }
 }

@@ -270,10 +270,13 @@ fn what_was_seen_before_must_be_a_beginning_of_what_is_there() {
     world.commit(&second(), &ledger()).unwrap();
     let seen = |origin: &str, head: Head| Standing { origin: origin.to_owned(), head, received: at(60) };
     assert_eq!(world.chain.extends(&seen("log", first)), Ok(()));
-    assert_eq!(world.chain.extends(&seen("log", world.chain.head())), Ok(()));
+    let newest = Standing { received: at(160), ..seen("log", world.chain.head()) };
+    assert_eq!(world.chain.extends(&newest), Ok(()));
     let code = |seen: &Standing| world.chain.extends(seen).unwrap_err().code;
     assert_eq!(code(&seen("log", Head { size: 3, ..first })), "slm::evidence-truncated");
     assert_eq!(code(&seen("log", Head { root: [7; 32], ..first })), "slm::evidence-forked");
     assert_eq!(code(&seen("log", Head { size: 2, ..first })), "slm::evidence-forked");
     assert_eq!(code(&seen("other", first)), "slm::evidence-other-log");
+    let dated = world.chain.extends(&Standing { received: at(61), ..seen("log", first) }).unwrap_err();
+    assert!(dated.code == "slm::evidence-forked" && dated.what.contains(" entries at 2026-"), "{dated:?}");
 }

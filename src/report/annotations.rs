@@ -84,7 +84,7 @@ pub fn sarif(complaints: &[Complaint], prefix: &str) -> Json {
 }
 
 /// A path as a relative reference: what has a meaning there is encoded.
-fn uri(path: &str) -> String {
+pub(super) fn uri(path: &str) -> String {
     let encode = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => char::from(byte).to_string(),
         _ => format!("%{byte:02X}"),

@@ -15,6 +15,8 @@ use crate::world::{ErrorClass, ObjectStore, Packet, Sink, WorldError};
 pub struct Bucket {
     place: Place,
     settings: Settings,
+    /// Whether what was put first is read, whatever hides it.
+    first: bool,
 }
 
 /// Its objects, kept for as long as a commit that was received at one instant.
@@ -27,7 +29,18 @@ impl Bucket {
     /// The bucket that `settings` name, in `account`, reached by `config`.
     #[must_use]
     pub fn new(settings: Settings, account: &AwsSource, config: &SdkConfig) -> Self {
-        Self { place: Place::new(&settings.bucket, account, config), settings }
+        Self { place: Place::new(&settings.bucket, account, config), settings, first: false }
+    }
+
+    /// The same, of which the first version of everything is read: a later one or a delete marker hides it, and nobody can remove what is locked. Whoever
+    /// only puts needs no right to see versions.
+    #[must_use]
+    pub fn by_first_versions(self) -> Self {
+        Self { first: true, ..self }
+    }
+
+    async fn read(&self, key: &str, doing: &str) -> Result<Option<Vec<u8>>, WorldError> {
+        if self.first { self.place.first(key, doing).await } else { self.place.get(key, doing).await }
     }
 
     fn folder(&self) -> String {
@@ -55,7 +68,12 @@ impl Sink for Bucket {
     async fn held(&self) -> Result<BTreeMap<u64, String>, WorldError> {
         let operation = format!("list the commits in bucket `{}`", self.place.name());
         let mut held = BTreeMap::new();
-        for key in self.place.keys(&self.folder(), &operation).await? {
+        let keys: Vec<String> = if self.first {
+            self.place.versions(&self.folder(), &operation).await?.into_keys().collect()
+        } else {
+            self.place.keys(&self.folder(), &operation).await?
+        };
+        for key in keys {
             let Some((number, commit)) = key.strip_prefix(&self.folder()).and_then(parse) else { continue };
             if let Some(other) = held.insert(number, commit.clone()) {
                 let cause = format!("commit {number} is there as {other} and as {commit}");
@@ -74,7 +92,7 @@ impl Sink for Bucket {
 
     async fn get(&self, number: u64, commit: &str) -> Result<Vec<u8>, WorldError> {
         let operation = format!("read commit {number} from bucket `{}`", self.place.name());
-        let found = self.place.get(&self.key(number, commit), &operation).await?;
+        let found = self.read(&self.key(number, commit), &operation).await?;
         found.ok_or_else(|| WorldError { class: ErrorClass::NotFound, operation, cause: "it is gone".to_owned() })
     }
 
@@ -106,6 +124,6 @@ impl ObjectStore for Objects<'_> {
 
     async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, WorldError> {
         let doing = format!("read object `{name}` from bucket `{}`", self.bucket.place.name());
-        self.bucket.place.get(&self.key(name), &doing).await
+        self.bucket.read(&self.key(name), &doing).await
     }
 }

@@ -1,5 +1,7 @@
 //! Objects of one bucket of S3: put once, read whole.
 
+use std::collections::BTreeMap;
+
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
@@ -96,8 +98,23 @@ impl Bucket {
     /// # Errors
     /// When it could not be read; `doing` says what for.
     pub async fn get(&self, key: &str, doing: &str) -> Result<Option<Vec<u8>>, WorldError> {
-        let request = self.client.get_object().bucket(&self.name).key(key).expected_bucket_owner(&self.owner);
-        match request.send().await {
+        self.version(key, None, doing).await
+    }
+
+    /// What was put under `key` first. A later version or a delete marker hides it, and removes nothing of what is locked.
+    ///
+    /// # Errors
+    /// When it could not be read; `doing` says what for.
+    pub async fn first(&self, key: &str, doing: &str) -> Result<Option<Vec<u8>>, WorldError> {
+        match self.versions(key, doing).await?.remove(key) {
+            Some(version) => self.version(key, version, doing).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn version(&self, key: &str, version: Option<String>, doing: &str) -> Result<Option<Vec<u8>>, WorldError> {
+        let request = self.client.get_object().bucket(&self.name).key(key).set_version_id(version);
+        match request.expected_bucket_owner(&self.owner).send().await {
             Ok(found) => match found.body.collect().await {
                 Ok(body) => Ok(Some(body.to_vec())),
                 Err(_) => {
@@ -107,6 +124,33 @@ impl Bucket {
             },
             Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => Ok(None),
             Err(error) => Err(Failure::of(&error).during(doing.to_owned())),
+        }
+    }
+
+    /// Every key that begins with `prefix`, also of what a delete marker hides, with its oldest version.
+    ///
+    /// # Errors
+    /// When the list could not be read to its end.
+    pub async fn versions(&self, prefix: &str, doing: &str) -> Result<BTreeMap<String, Option<String>>, WorldError> {
+        let (mut all, mut from) = (BTreeMap::new(), (None, None));
+        loop {
+            let request = self.client.list_object_versions().bucket(&self.name).prefix(prefix);
+            let request = request.expected_bucket_owner(&self.owner).set_key_marker(from.0.clone());
+            let page = request.set_version_id_marker(from.1.clone()).send().await;
+            let page = page.map_err(|error| Failure::of(&error).during(doing.to_owned()))?;
+            // Of one key the newest is listed first.
+            let listed =
+                page.versions().iter().filter_map(|one| Some((one.key()?.to_owned(), one.version_id().map(str::to_owned))));
+            all.extend(listed);
+            let next = (page.next_key_marker, page.next_version_id_marker);
+            match page.is_truncated {
+                Some(true) if next.0.is_some() && next != from => from = next,
+                Some(true) => {
+                    let cause = "its list has no end".to_owned();
+                    return Err(WorldError { class: ErrorClass::Transient, operation: doing.to_owned(), cause });
+                }
+                _ => return Ok(all),
+            }
         }
     }
 

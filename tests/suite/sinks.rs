@@ -243,9 +243,48 @@ async fn what_is_too_long_for_git_is_mirrored_with_its_commit_and_restored_from_
     let client = bucket_client(&moto.endpoint).await;
     let listed = client.list_objects_v2().bucket("acme-copy").prefix("slm/mirror/objects/").send().await.unwrap();
     let key = listed.contents()[0].key().unwrap();
+    let name = key.trim_start_matches("slm/mirror/objects/");
+    let delete = table_client(&moto.endpoint).await.delete_item().table_name("evidence");
+    let delete = delete.key("pk", AttributeValue::S("objects".to_owned())).key("sk", AttributeValue::S(name.to_owned()));
+    delete.send().await.unwrap();
+    world.slm(&["restore", "table", "../less.git"]).exits(3).says(&format!("! object `{name}` is not in sink `table`"));
+    // In a bucket it is locked: whoever deletes it hides it.
     client.delete_object().bucket("acme-copy").key(key).send().await.unwrap();
-    let said = world.slm(&["restore", "copy", "../less.git"]).exits(3);
-    said.says(&format!("! object `{}` is not in sink `copy`", key.trim_start_matches("slm/mirror/objects/")));
+    let said = world.slm(&["restore", "copy", "../hidden.git", "--format", "json"]).exits(0).json();
+    assert_eq!(said["lost"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn what_somebody_put_over_a_commit_hides_nothing_in_a_bucket_and_is_found_in_a_table() {
+    let moto = Server::moto();
+    let world = world(&moto).await;
+    (0..3).for_each(|_| drop(world.slm(&["apply", "--auto-approve"]).exits(0).says("kept by `copy`, `table`")));
+    let tip = git(&world.root(), &["rev-parse", BRANCH]);
+    let client = bucket_client(&moto.endpoint).await;
+    let listed = client.list_objects_v2().bucket("acme-copy").prefix("slm/mirror/commits/").send().await.unwrap();
+    let keys: Vec<&str> = listed.contents().iter().filter_map(|object| object.key()).collect();
+    let put = client.put_object().bucket("acme-copy").key(keys[0]);
+    put.body(aws_sdk_s3::primitives::ByteStream::from_static(b"x")).send().await.unwrap();
+    client.delete_object().bucket("acme-copy").key(keys[1]).send().await.unwrap();
+    world.slm(&["restore", "copy", "../copy.git"]).exits(0).says("Restored 3 commits of slm/evidence");
+    assert_eq!(git(&world.outside("copy.git"), &["rev-parse", BRANCH]), tip);
+
+    let client = table_client(&moto.endpoint).await;
+    let items = client.scan().table_name("evidence").into_paginator().items().send().collect::<Result<Vec<_>, _>>().await.unwrap();
+    let mut part = items.into_iter().find(|item| item.contains_key("bytes")).unwrap();
+    let genuine = part.clone();
+    part.insert("bytes".to_owned(), AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new("x")));
+    client.put_item().table_name("evidence").set_item(Some(part)).send().await.unwrap();
+    // A run looks at names alone.
+    world.slm(&["apply", "--auto-approve"]).exits(0).says("kept by `copy`, `table`");
+    world.slm(&["restore", "table", "../table.git"]).exits(1).says("its parts are not what they were");
+    let left: Vec<_> = std::fs::read_dir(world.outside("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(
+        !left.iter().any(|name| name.to_string_lossy().contains("table.git") || name.to_string_lossy().starts_with(".slm-")),
+        "{left:?}"
+    );
+    client.put_item().table_name("evidence").set_item(Some(genuine)).send().await.unwrap();
+    world.slm(&["restore", "table", "../table.git"]).exits(0).says("Restored 4 commits of slm/evidence");
 }
 
 #[tokio::test]

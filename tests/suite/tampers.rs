@@ -9,9 +9,10 @@ use slm::host::git::Locker;
 use slm::model::catalog::LockerSettings;
 use slm::model::time::Timestamp;
 use slm::record::ledger::Ledger;
+use slm::record::log::compose;
 
 use crate::verify::{
-    At, BRANCH, DAY, RUNS, Signs, at, commits, evidence_of, git, ledger, record, record_as, repo as new_repo, run_of, slm,
+    At, BRANCH, DAY, RUNS, Signs, at, commits, evidence_of, git, ledger, record, record_as, repo as new_repo, run_of, signer, slm,
 };
 
 /// What becomes of one path.
@@ -149,6 +150,12 @@ pub const TAMPERS: &[Tamper] = &[
     ),
     of(Signs::TwoLater, "with a retired key, write more than it signed", past_the_heir, "slm::evidence-bad-signature", Some(3)),
     of(Signs::TwoLater, "with a retired key, hand over to another heir", other_heir, "slm::evidence-untrusted-key", None),
+    of(Signs::TwoLater, "with a retired key, date anew what it signed", dated_anew, "slm::evidence-forked", None),
+    tamper("with the key, date the newest anew", newest_dated_anew, "slm::evidence-forked", None),
+    tamper("call a tag like the branch", tag, "slm::evidence-replaced", None),
+    tamper("call another ref like the branch", alike, "slm::evidence-replaced", None),
+    tamper("call a tag of what is genuine like the branch, and forge the branch", genuine_tag, "slm::evidence-replaced", None),
+    tamper("forge what git keeps of the newest commit", graph, "slm::evidence-replaced", None),
     tamper("back-date", back_date, "slm::evidence-bad-date", Some(3)),
     tamper("back-date everything", back_date_all, "slm::evidence-bad-date", Some(0)),
     tamper("another zone of time", other_zone, "slm::evidence-strange-commit", Some(2)),
@@ -436,6 +443,63 @@ fn delete_artefact(repo: &Path, commits: &[String]) {
     let path = format!("raw/{DAY}/{}/page-003.json", run_of(1));
     let edited = |(at, made): (usize, Made)| if at >= 1 { made.with(&path, None) } else { made };
     rebuild(repo, all(commits).into_iter().enumerate().map(edited).collect());
+}
+
+/// The history with the commit `number` recorded a second before it was, by somebody who has key `seed`.
+pub fn dated(repo: &Path, commits: &[String], number: usize, seed: u8) {
+    let note = git(repo, &["show", &format!("{}:log/checkpoint", commits[number])]);
+    let times = git(repo, &["log", "-1", "--format=%at %ct", &commits[number]]);
+    let (author, committer) = times.split_once(' ').map(|(one, two)| (one.parse().unwrap(), two.parse::<i64>().unwrap())).unwrap();
+    let (text, _) = note.split_once("\n\n").unwrap();
+    let (rest, _) = text.rsplit_once('\n').unwrap();
+    let text = format!("{rest}\nreceived {}\n", Timestamp::from_second(committer - 1).unwrap());
+    let note = compose(&text, &[signer(seed).sign(&text).unwrap()]).unwrap();
+    one(repo, commits, number, |made| Made { dates: Some((author, committer - 1)), ..made }.with("log/checkpoint", Some(&note)));
+}
+
+fn dated_anew(repo: &Path, commits: &[String]) {
+    dated(repo, commits, 1, 1);
+}
+
+fn newest_dated_anew(repo: &Path, commits: &[String]) {
+    dated(repo, commits, 4, 1);
+}
+
+/// Another history of the same runs, as whoever has no key makes it; the branch stays as it is.
+fn beside(repo: &Path, commits: &[String]) -> String {
+    edit(repo, commits);
+    let forged = git(repo, &["rev-parse", BRANCH]);
+    git(repo, &["update-ref", BRANCH, &commits[4]]);
+    forged
+}
+
+fn tag(repo: &Path, commits: &[String]) {
+    let forged = beside(repo, commits);
+    git(repo, &["update-ref", "refs/tags/slm/evidence", &forged]);
+}
+
+fn alike(repo: &Path, commits: &[String]) {
+    let forged = beside(repo, commits);
+    git(repo, &["update-ref", "refs/slm/evidence", &forged]);
+}
+
+fn genuine_tag(repo: &Path, commits: &[String]) {
+    git(repo, &["update-ref", "refs/tags/slm/evidence", &commits[4]]);
+    edit(repo, commits);
+}
+
+fn graph(repo: &Path, commits: &[String]) {
+    git(repo, &["commit-graph", "write", "--reachable"]);
+    let tree = |at: usize| {
+        let id = git(repo, &["rev-parse", &format!("{}^{{tree}}", commits[at])]);
+        (0..20).map(|byte| u8::from_str_radix(&id[2 * byte..2 * byte + 2], 16).unwrap()).collect::<Vec<u8>>()
+    };
+    let path = repo.join(".git/objects/info/commit-graph");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(20).position(|part| part == tree(4)).unwrap();
+    bytes[at..at + 20].copy_from_slice(&tree(1));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(path, bytes).unwrap();
 }
 
 fn truncate(repo: &Path, commits: &[String]) {

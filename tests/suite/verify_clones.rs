@@ -8,7 +8,7 @@ use slm::host::git::Locker;
 use slm::model::catalog::LockerSettings;
 
 use crate::bundle::recorded;
-use crate::tampers::{Made, all, forget_appended, rebuild};
+use crate::tampers::{Made, all, dated, forget, forget_appended, rebuild};
 use crate::verify::{
     At, BRANCH, DAY, at, commits, evidence, git, ledger, not_pushed, record, repo, run_of, slm, verified, vkey, with_remote,
 };
@@ -179,6 +179,70 @@ fn what_was_set_back_or_rewritten_is_not_signed_anew_by_the_next_run() {
     let fresh = repo();
     record(fresh.path(), 4, Some(&url), ledger(Some(1), None));
     assert_eq!(git(&bare, &["rev-list", "--count", BRANCH]), "3");
+}
+
+#[test]
+fn commits_that_were_dated_anew_are_found_by_whoever_saw_them_and_gone_on_with_by_nobody_who_did() {
+    let repo = evidence();
+    let repo = repo.path();
+    let all = commits(repo);
+    verified(repo).exits(0);
+    let (kept, verified_ref) = (repo.join("kept"), "refs/slm/verified/slm/evidence");
+    assert_eq!(git(repo, &["rev-parse", verified_ref]), all[4], "the commit is remembered, and so kept");
+    let seen = |at: usize| {
+        std::fs::write(&kept, git(repo, &["show", &format!("{}:log/checkpoint", all[at])]) + "\n").unwrap();
+        slm(repo, &["--key", &vkey(1), "--no-memory", "--checkpoint", "kept"])
+    };
+    dated(repo, &all, 1, 1);
+    // A checkpoint knows of its own date.
+    seen(4).exits(0).says("goes on     from 1 checkpoint seen before");
+    seen(1).exits(7).says("error[slm::evidence-forked]: the log came to 145 entries at ").says(" by now");
+    let said = verified(repo).exits(7);
+    said.says("error[slm::evidence-forked]: the log has the entries that it had when it was seen at ")
+        .says(&format!("does not go on from {}", all[4]))
+        .says("`git update-ref -d refs/slm/verified/slm/evidence` forgets what was seen");
+    let cause = refused(repo, 5, None);
+    assert!(
+        cause.starts_with("the 361 entries that were seen here before are in another commit by now, which may be dated anew"),
+        "{cause}"
+    );
+
+    // What an older slm remembered is a checkpoint, and the next look remembers the commit.
+    let blob = git(repo, &["rev-parse", &format!("{}:log/checkpoint", all[4])]);
+    for name in [verified_ref, "refs/slm/appended/slm/evidence"] {
+        git(repo, &["update-ref", name, &blob]);
+    }
+    verified(repo).exits(0).says("goes on     from 1 checkpoint seen before");
+    assert_eq!(git(repo, &["rev-parse", verified_ref]), git(repo, &["rev-parse", BRANCH]));
+    record(repo, 5, None, ledger(Some(1), None));
+    forget(repo);
+    git(repo, &["update-ref", BRANCH, &all[4]]);
+    dated(repo, &all, 4, 1);
+    git(repo, &["update-ref", "refs/slm/appended/slm/evidence", &blob]);
+    assert!(refused(repo, 5, None).starts_with("the 361 entries that were seen here before are in another commit by now"));
+    // What is no checkpoint is named, and what forgets it.
+    std::fs::write(&kept, "x").unwrap();
+    git(repo, &["update-ref", verified_ref, &git(repo, &["hash-object", "-w", "kept"])]);
+    let forgets = "`git update-ref -d refs/slm/verified/slm/evidence` forgets what was seen";
+    verified(repo).exits(1).says("`refs/slm/verified/slm/evidence`: `log/checkpoint` is not as slm writes it").says(forgets);
+}
+
+#[test]
+fn a_run_in_a_shallow_clone_goes_on_as_far_as_that_has_the_log() {
+    let source = evidence();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", source.path().display());
+    git(folder.path(), &["clone", "-q", "--no-checkout", "--depth=1", "-b", "slm/evidence", &url, "runner"]);
+    let runner = folder.path().join("runner");
+    for at in [4, 2] {
+        std::fs::write(runner.join("kept"), git(source.path(), &["show", &format!("{BRANCH}~{}:log/checkpoint", 4 - at)]) + "\n")
+            .unwrap();
+        let blob = git(&runner, &["hash-object", "-w", "kept"]);
+        git(&runner, &["update-ref", "refs/slm/appended/slm/evidence", &blob]);
+        let locker = Locker::open(&runner, &LockerSettings::default(), None).unwrap();
+        let locker = locker.logged(ledger(Some(1), None), Arc::new(At(99_999)));
+        locker.continues().unwrap();
+    }
 }
 
 #[test]

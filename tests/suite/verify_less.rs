@@ -95,6 +95,10 @@ fn an_anchor_that_vouches_for_nothing_yet_keeps_nothing_or_cannot_be_asked_prove
     slm(&clone, &["--key", &key]).exits(0);
     let said = slm(&clone, &["--key", &key, "--online", "--format", "json"]).exits(3);
     assert_eq!(codes(&said)[1], ["anchor-unseen"], "nothing here says which anchors there are");
+    let (plain, key) = crate::bundle::recorded();
+    plain.slm(&["verify", "--key", &key]).exits(0);
+    let said = plain.slm(&["verify", "--key", &key, "--online"]).exits(3);
+    said.says("`--online` asks anchors that keep checkpoints and a bucket of objects, and `slm.toml` names none; leave it out");
 }
 
 #[test]

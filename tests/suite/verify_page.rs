@@ -51,12 +51,13 @@ fn the_page_finds_whatever_slm_finds() {
         while let Some(tamper) = next() {
             let repo = evidence_of(tamper.of);
             let key = tamper.of.trusted();
-            let seen = kept(repo.path(), "seen");
+            let (seen, noted) = (kept(repo.path(), "seen"), git(repo.path(), &["rev-parse", BRANCH]));
             slm(repo.path(), &["--key", &key]).exits(0);
             (tamper.by)(repo.path(), &commits(repo.path()));
             // Who forgot what was seen has no file of it either.
             let remembers = !git(repo.path(), &["for-each-ref", "refs/slm/verified"]).is_empty();
-            let (held, said) = by_hand(repo.path(), &[("vkey", &key), ("seen", if remembers { &seen } else { "" })]);
+            let [seen, noted] = [&seen, &noted].map(|kept| if remembers { kept } else { "" });
+            let (held, said) = by_hand(repo.path(), &[("vkey", &key), ("seen", seen), ("noted", noted)]);
             let cannot = CANNOT.iter().any(|(name, _)| *name == tamper.name);
             if held != cannot || !(held || said.contains("not so: ")) {
                 wrong.lock().unwrap().push(format!("{}: {held}, {said}", tamper.name));
@@ -142,9 +143,11 @@ fn the_page_for_auditors_is_right_to_the_letter() {
     refused(&[("objects", &objects)], "page.json.object has other bytes in it");
     fs::remove_dir_all(&objects).unwrap();
     refused(&[("objects", &objects)], "page.json.object is gone or broken");
-    let newest = kept(repo, "newest");
+    let (newest, tip) = (kept(repo, "newest"), git(repo, &["rev-parse", BRANCH]));
+    assert!(by_hand(repo, &[("vkey", &vkey(2)), ("noted", &tip)]).1.contains(&format!("the branch goes on from {tip}\n")));
     git(repo, &["update-ref", BRANCH, &format!("{BRANCH}~1")]);
     refused(&[("seen", &newest)], "not so: the log does not go on from ");
+    refused(&[("noted", &tip)], &format!("not so: the branch does not go on from {tip}"));
     let shallow = repo.join("shallow");
     git(
         repo,

@@ -24,7 +24,6 @@ use crate::report::words;
 
 /// The page about a clone of the whole locker.
 const VERIFY: &str = include_str!("../../../docs/verify.md");
-/// What people signed.
 
 /// What goes into a bundle.
 #[derive(Default)]

@@ -39,4 +39,9 @@ impl<'a> Reach<'a> {
     pub fn to_look(session: &'a crate::cli::pipeline::Session, root: &'a Path) -> Self {
         Self { catalog: &session.catalog, root, access: Access::Read, sessions: &session.sessions }
     }
+
+    /// Whether it only looks.
+    pub(super) fn looks(&self) -> bool {
+        matches!(self.access, Access::Read)
+    }
 }

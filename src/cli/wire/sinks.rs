@@ -18,7 +18,10 @@ pub async fn sink(reach: &Reach<'_>, settings: &SinkSettings) -> Result<Box<dyn 
     let Some(s3) = s3 else { return Err(failed("it is of no kind".to_owned())) };
     let config = super::session(reach, &s3.source, &s3.region).await?;
     match reach.catalog.settings.sources.get(&s3.source) {
-        Some(SourceKind::Aws(account)) => Ok(Box::new(Bucket::new(s3.clone(), account, &config))),
+        Some(SourceKind::Aws(account)) => {
+            let bucket = Bucket::new(s3.clone(), account, &config);
+            Ok(Box::new(if reach.looks() { bucket.by_first_versions() } else { bucket }))
+        }
         _ => Err(failed(format!("source `{}` is not an AWS account", s3.source))),
     }
 }

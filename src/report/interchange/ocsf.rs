@@ -15,6 +15,8 @@ const CLASS: u32 = 2003;
 /// A finding is made, or closed.
 const CREATE: u32 = 1;
 const CLOSE: u32 = 3;
+/// What has no number of its own there: its word says it. `Warning` is for a check without a result.
+const OTHER: u32 = 99;
 
 /// Every finding, in the order in which they were seen.
 #[must_use]
@@ -46,10 +48,10 @@ impl Stand {
         let closed = |status, compliance, verb| Self { activity: CLOSE, status, compliance, verb };
         match ending {
             None => Self { activity: CREATE, status: 1, compliance: ("Fail", 3), verb: "does not meet" },
-            Some(Ending::Became(Status::Excepted)) => closed(3, ("Warning", 2), "is excepted from"),
-            Some(Ending::Became(Status::NotApplicable)) => closed(4, ("Not applicable", 99), "is out of scope of"),
+            Some(Ending::Became(Status::Excepted)) => closed(3, ("Excepted", OTHER), "is excepted from"),
+            Some(Ending::Became(Status::NotApplicable)) => closed(4, ("Not applicable", OTHER), "is out of scope of"),
             // Who is gone meets nothing.
-            Some(Ending::Gone) => closed(4, ("Gone", 99), "is gone, and did not meet"),
+            Some(Ending::Gone) => closed(4, ("Gone", OTHER), "is gone, and did not meet"),
             Some(Ending::Became(_)) => closed(4, ("Pass", 1), "meets again"),
         }
     }

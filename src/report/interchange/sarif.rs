@@ -10,6 +10,7 @@ use crate::model::catalog::{Control, Severity};
 use crate::model::deviation::Deviation;
 use crate::model::id::{ControlId, ExceptionId};
 use crate::model::period::Span;
+use crate::report::annotations::uri;
 use crate::report::words;
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
@@ -116,7 +117,7 @@ fn result(told: &Told<'_>, control: &Control, index: usize, subject: &Subject, s
         "message": { "text": text },
         "locations": [{
             "physicalLocation": {
-                "artifactLocation": { "uri": control.place.file },
+                "artifactLocation": { "uri": uri(&control.place.file) },
                 "region": { "startLine": control.lines.id.max(1) },
             },
             "logicalLocations": [{ "fullyQualifiedName": subject, "kind": "resource" }],

@@ -82,7 +82,7 @@ fn who_is_gone_or_excepted_is_not_said_to_meet_a_control() {
     let gone = of(&[true; 2], vec![span(0, 1, BAD)]);
     assert_eq!(gone, ("x is gone, and did not meet ROT-01".to_owned(), 4.into(), "Gone".into()));
     let excepted = of(&[true; 2], vec![span(0, 1, BAD), span(1, 2, Status::Excepted)]);
-    assert_eq!(excepted, ("x is excepted from ROT-01".to_owned(), 3.into(), "Warning".into()));
+    assert_eq!(excepted, ("x is excepted from ROT-01".to_owned(), 3.into(), "Excepted".into()));
     let outside = of(&[true; 2], vec![span(0, 1, BAD), span(1, 2, Status::NotApplicable)]);
     assert_eq!(outside, ("x is out of scope of ROT-01".to_owned(), 4.into(), "Not applicable".into()));
 }
@@ -93,4 +93,36 @@ fn what_was_open_before_has_the_identifier_that_it_had_then() {
     let open = Open { exception: None, since: "1970-01-01T00:00:00Z".parse().unwrap(), place: None };
     let after = said(&[false, true, true], Some(open), vec![span(1, 3, BAD)]);
     assert_eq!(after.ocsf[0]["finding_info"], before.ocsf[0]["finding_info"]);
+}
+
+/// A line for each way in which a finding of OCSF is made or closed: `tests/suite/bundle.rs` has the published schema judge them.
+const EVERY: &str = include_str!("../../../fixtures/ocsf/every-ending.jsonl");
+
+#[test]
+fn the_findings_that_the_published_schema_judges_are_every_one_that_is_made() {
+    let mut findings = said(&[true; 2], None, vec![span(0, 2, BAD)]).ocsf;
+    for ended in [GOOD, Status::Excepted, Status::NotApplicable] {
+        findings.extend(said(&[true; 2], None, vec![span(0, 1, BAD), span(1, 2, ended)]).ocsf.pop());
+    }
+    findings.extend(said(&[true; 2], None, vec![span(0, 1, BAD)]).ocsf.pop());
+    let stands = |one: &Json| (one["compliance"]["status"].clone(), one["compliance"]["status_id"].clone());
+    let of = |word: &str, number: u32| (Json::from(word), Json::from(number));
+    let all = [of("Fail", 3), of("Pass", 1), of("Excepted", 99), of("Not applicable", 99), of("Gone", 99)];
+    assert_eq!(findings.iter().map(stands).collect::<Vec<_>>(), all);
+    let version = format!("\"version\":\"{}\"", env!("CARGO_PKG_VERSION"));
+    let lines: String =
+        findings.iter().map(|one| format!("{}\n", one.to_string().replace(&version, "\"version\":\"0\""))).collect();
+    assert_eq!(lines, EVERY);
+}
+
+#[test]
+fn a_file_with_a_name_that_means_something_in_a_uri_is_encoded_in_sarif() {
+    let mut catalog = catalog();
+    let control = catalog.controls.values_mut().find(|control| control.id == "ROT-01".into()).unwrap();
+    control.place.file = "controls/my rot/100%.toml".to_owned();
+    let mut period = period(&[true], None, vec![span(0, 1, BAD)]);
+    period.controls[0].control = "ROT-01".into();
+    let told = Told { catalog: &catalog, period: &period, origin: "acme", root: "ab", framework: None, manual: &[] };
+    let place = &sarif(&told)["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "controls/my%20rot/100%25.toml");
 }
