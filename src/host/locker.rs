@@ -14,6 +14,7 @@ use ssh_key::{HashAlg, LineEnding, PrivateKey};
 
 use super::git::{broken, create_reference, failed, first_line, git};
 use super::logged::{Logged, goes_on};
+use super::onward;
 use super::pack::{Kind, Pack};
 use super::tree;
 use crate::model::blob::Blob;
@@ -21,6 +22,7 @@ use crate::model::catalog::LockerSettings;
 use crate::model::secret::without_credentials;
 use crate::model::time::Timestamp;
 use crate::record::ledger::{self, CHECKPOINT, Changes, FOLDER, Ledger, Standing};
+use crate::record::verify::run_id;
 use crate::world::{Clock, ErrorClass, WorldError};
 
 /// Rebuilds before giving up. Every lost race means that another writer got through, so this bounds the writers at once.
@@ -106,8 +108,9 @@ impl Locker {
         let unread = broken("read the locker branch");
         let repo = Repository::open(&self.path).map_err(&unread)?;
         let seen = self.seen(&repo)?;
-        let (tip, _) = lines(&repo, self.tip(&repo, &self.branch)?, self.fetch(&repo)?).map_err(&unread)?;
+        let (tip, pending) = lines(&repo, self.tip(&repo, &self.branch)?, self.fetch(&repo)?).map_err(&unread)?;
         self.goes_on(&repo, tip, &seen)?;
+        self.holds(&repo, tip, &pending, &seen)?;
         let base = tip.map(|id| repo.find_commit(id)?.tree()).transpose().map_err(&unread)?;
         log.extend(&repo, base.as_ref(), &Changes::new()).map(drop)
     }
@@ -122,12 +125,10 @@ impl Locker {
         let mut seen = Vec::new();
         for name in [self.branch.replacen("refs/heads/", "refs/slm/verified/", 1), self.appended()] {
             let Some(id) = self.tip(repo, &name)? else { continue };
-            let file = repo.find_blob(id).map_err(broken("read what was seen of the evidence"))?;
-            let standing = ledger::standing(file.content(), &[]);
-            seen.push((
-                name,
-                standing.map_err(|error| failed(ErrorClass::Permanent, "read what was seen of the evidence", error))?,
-            ));
+            let file = repo.find_blob(id).ok();
+            let standing = file.and_then(|file| ledger::standing(file.content(), &[]).ok());
+            let standing = standing.ok_or_else(|| failed(ErrorClass::Permanent, GOES_ON, spoiled(&name)))?;
+            seen.push((name, standing));
         }
         Ok(seen)
     }
@@ -144,6 +145,23 @@ impl Locker {
             })?;
         }
         Ok(())
+    }
+
+    /// Whether what came up to `tip` since it was `seen`, and what is `pending`, is as slm writes it. Otherwise the next commit would vouch for it.
+    fn holds(&self, repo: &Repository, tip: Option<Oid>, pending: &[Oid], seen: &[(String, Standing)]) -> Result<(), WorldError> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let branch = &self.branch;
+        if let Some(unsound) = tip.map(|tip| onward::since(repo, tip, seen)).transpose()?.flatten() {
+            let what = format!("{}; `slm verify` says more, and no run goes on until it is taken from `{branch}`", unsound.told());
+            return Err(failed(ErrorClass::Permanent, GOES_ON, what));
+        }
+        let Some(unsound) = onward::pending(repo, tip, pending, &log.ledger)? else { return Ok(()) };
+        let theirs = tip.map(|tip| tip.to_string()).unwrap_or_default();
+        let what = format!(
+            "commits that are only here would be made anew, and do not hold: {}; `git update-ref {branch} {theirs}` leaves them out",
+            unsound.told()
+        );
+        Err(failed(ErrorClass::Permanent, GOES_ON, what))
     }
 
     /// Remembers `commit` as the newest that was appended, and that the remote has it.
@@ -291,9 +309,14 @@ impl Locker {
         let unread = broken("read the locker branch");
         let (mut tip, pending) = lines(repo, local, theirs).map_err(&unread)?;
         self.goes_on(repo, tip, seen)?;
+        self.holds(repo, tip, &pending, seen)?;
         for id in pending {
             let commit = repo.find_commit(id).map_err(&unread)?;
             let files = changed(repo, &commit).map_err(&unread)?;
+            // It reached the remote before, made anew, and whoever pushed it was stopped before the branch here moved.
+            if is_there(repo, tip, &files).map_err(&unread)? {
+                continue;
+            }
             let at = Timestamp::from_second(commit.author().when().seconds()).unwrap_or(at);
             tip = Some(self.commit(repo, tip, Entry { files, message: commit.message().unwrap_or_default(), at })?);
         }
@@ -401,6 +424,20 @@ fn lines(repo: &Repository, local: Option<Oid>, theirs: Option<Oid>) -> Result<(
     walk.push(ours)?;
     walk.hide(theirs)?;
     Ok((Some(theirs), walk.collect::<Result<_, _>>()?))
+}
+
+/// Whether the run that wrote `files` is at `tip` already.
+fn is_there(repo: &Repository, tip: Option<Oid>, files: &Changes) -> Result<bool, git2::Error> {
+    let Some(tree) = tip.map(|tip| repo.find_commit(tip)?.tree()).transpose()? else { return Ok(false) };
+    Ok(files.keys().any(|path| run_id(path).is_some() && tree.get_path(path.as_ref()).is_ok()))
+}
+
+/// What is said of the ref `name`, which does not hold what slm wrote there, and what to do about it.
+#[must_use]
+pub fn spoiled(name: &str) -> String {
+    format!(
+        "`{name}` remembers no checkpoint as slm writes it; `git update-ref -d {name}` forgets it, and what was seen here before with it"
+    )
 }
 
 /// What `commit` wrote, beside the log.

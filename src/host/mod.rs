@@ -11,6 +11,7 @@ pub mod locker;
 mod logged;
 pub mod merged;
 pub mod mirror;
+mod onward;
 pub mod pack;
 mod packs;
 pub mod registers;

@@ -197,6 +197,11 @@ impl Ledger {
         Self { trust: pins, ..self }
     }
 
+    /// The keys that it can sign with: the one in force, and the one that this takes over from.
+    pub fn verifiers(&self) -> impl Iterator<Item = &Verifier> {
+        self.signer.iter().chain(&self.before).map(Signer::verifier)
+    }
+
     /// The log continued by `leaves`, in their order, for a commit of `at`. `read` gives the files of the tree it goes on, by their
     /// path below `log/`. Also gives the date of the commit, which is never before that of the commit it goes on.
     ///

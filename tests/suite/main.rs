@@ -79,6 +79,7 @@ mod mysql_cli;
 mod mysql_server;
 mod objects;
 mod one_run;
+mod onward;
 mod past;
 mod postgres;
 mod postgres_cli;
