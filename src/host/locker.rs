@@ -223,42 +223,6 @@ impl Locker {
         Err(failed(ErrorClass::Conflict, "append to the locker", format!("other writers came first {ATTEMPTS} times")))
     }
 
-    /// The files of this branch, here and at the remote as far as that can be reached, that the branch `other` does not have.
-    ///
-    /// # Errors
-    /// When the repository cannot be read.
-    pub fn beyond(&self, other: &str) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
-        let repo = self.repo()?;
-        let tips = [self.fetch(&repo)?, self.tip(&repo, &self.branch)?];
-        self.new_files(&repo, tips, other)
-    }
-
-    /// The same as far as they are here: no remote is asked.
-    ///
-    /// # Errors
-    /// When the repository cannot be read.
-    pub fn beyond_here(&self, other: &str) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
-        let repo = self.repo()?;
-        let tips = [None, self.tip(&repo, &self.branch)?];
-        self.new_files(&repo, tips, other)
-    }
-
-    fn new_files(&self, repo: &Repository, tips: [Option<Oid>; 2], other: &str) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
-        let unread = broken("read the locker");
-        let known = self.tip(repo, &format!("refs/heads/{other}"))?;
-        let known = known.map(|id| repo.find_commit(id)?.tree()).transpose().map_err(&unread)?;
-        let mut files = BTreeMap::new();
-        for tip in tips.into_iter().flatten() {
-            let tree = repo.find_commit(tip).and_then(|commit| commit.tree()).map_err(&unread)?;
-            let all = tree::files(repo, &tree).map_err(&unread)?;
-            let new = all.into_iter().filter(|(path, _)| known.as_ref().is_none_or(|known| known.get_path(path.as_ref()).is_err()));
-            for (path, id) in new {
-                files.insert(path, repo.find_blob(id).map_err(&unread)?.content().to_vec());
-            }
-        }
-        Ok(files)
-    }
-
     pub(super) fn branch(&self) -> &str {
         &self.branch
     }
@@ -411,7 +375,7 @@ impl Locker {
 }
 
 /// The tip to go on, and the commits of ours, the oldest first, that are to be made anew on it: none, when either tip has the other.
-fn lines(repo: &Repository, local: Option<Oid>, theirs: Option<Oid>) -> Result<(Option<Oid>, Vec<Oid>), git2::Error> {
+pub(super) fn lines(repo: &Repository, local: Option<Oid>, theirs: Option<Oid>) -> Result<(Option<Oid>, Vec<Oid>), git2::Error> {
     let (Some(ours), Some(theirs)) = (local, theirs) else { return Ok((theirs.or(local), Vec::new())) };
     if ours == theirs || repo.graph_descendant_of(theirs, ours)? {
         return Ok((Some(theirs), Vec::new()));

@@ -1,6 +1,7 @@
 //! This machine: clock, files, git, a solver.
 
 pub mod archive;
+pub mod beside;
 pub mod clock;
 pub mod files;
 pub mod git;

@@ -22,6 +22,7 @@ mod aws_proxy;
 mod aws_rotation;
 mod aws_script;
 mod aws_trail;
+mod beside;
 mod broken;
 mod bundle;
 mod bundle_told;
