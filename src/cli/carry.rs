@@ -14,9 +14,11 @@ use crate::host::clock::SystemClock;
 use crate::host::history::History;
 use crate::host::locker::{GOES_ON, Locker, Signer};
 use crate::host::repo;
+use crate::model::blob::Blob;
 use crate::model::catalog::{Credential, LockerSettings};
 use crate::model::outcome::{Fate, Outcome};
 use crate::model::plan::{Action, Plan};
+use crate::record::ledger::Ledger;
 use crate::record::{RunRecord, artefacts, unvalidated};
 use crate::report::{self, words::count};
 use crate::world::WorldError;
@@ -70,9 +72,9 @@ pub(super) fn out_noted(session: &pipeline::Session, global: &Global, work: &Wor
     if !approved.is_null() {
         result["approved"] = approved.clone();
     }
-    let Recorded { commit, left } = record(session, global, &after, plan, &outcomes, &result)?;
+    let Recorded { commit, left, strange } = record(session, global, &after, plan, &outcomes, &mut result)?;
     let mut exits = pipeline::exits(&after);
-    let anchored = anchor::keep(session, global, &commit, after.snapshot.is_whole());
+    let anchored = anchor::keep(session, global, &commit, after.snapshot.is_whole(), strange);
     exits.extend(anchor::exits(&anchored));
     let (left_told, left_exit) = objects::told(left.as_ref());
     exits.extend(left_exit);
@@ -109,7 +111,7 @@ pub(super) fn out_noted(session: &pipeline::Session, global: &Global, work: &Wor
 fn sound(session: &pipeline::Session, global: &Global) -> Result<(), Trouble> {
     let broken = |error: WorldError| Trouble { exit: Exit::Integrity, error: error.into() };
     repo::intact(&global.root, &session.catalog.settings.locker.branch).map_err(broken)?;
-    locker(session, global)?.continues().map_err(broken)
+    locker(session, global, ledger(session, global)?)?.continues().map_err(broken)
 }
 
 /// Ctrl-C asks the run to stop at the next safe point. A second one ends it at once and unrecorded, with the code of a run that resume
@@ -200,6 +202,8 @@ pub(super) struct Recorded {
     commit: String,
     /// Why something stays in git that is too long for it.
     left: Option<String>,
+    /// What stood beside the evidence to be logged, and was not put there by slm.
+    strange: Vec<String>,
 }
 
 /// Commits the run to the locker.
@@ -209,10 +213,14 @@ pub(super) fn record(
     judged: &pipeline::Judged,
     plan: &Plan,
     outcomes: &[Outcome],
-    result: &Json,
+    result: &mut Json,
 ) -> Result<Recorded, Trouble> {
     let _progress = global.progress("recording the run".to_owned(), 0);
     let settings = &session.catalog.settings.locker;
+    let ledger = ledger(session, global)?;
+    if let Some(shown) = anchor::shown_to(settings, ledger.verifiers().next().is_some()) {
+        result["shown"] = json!(shown);
+    }
     let run = session.run();
     let mut files = artefacts(&RunRecord {
         run: &run,
@@ -234,8 +242,10 @@ pub(super) fn record(
         Locker::open(&global.root, &elsewhere, signer(settings, global)?)?.append(|_| plans.clone(), &message, session.at)?;
     }
     let left = objects::put(session, global, &mut files);
-    files.extend(anchor::waiting(session, global));
-    let commit = locker(session, global)?.append(|_| files.clone(), &message, session.at).map_err(unrecorded)?;
+    let waiting = anchor::waiting(session, global);
+    let locker = locker(session, global, ledger)?;
+    let all = |new: BTreeMap<String, Blob>| new.into_iter().chain(files.clone()).collect::<BTreeMap<_, _>>();
+    let commit = locker.append(|tree| all(waiting.not_in(tree)), &message, session.at).map_err(unrecorded)?;
     // Whoever asks for the past finds the index ready; without it they make it.
     if let Err(error) = History::open(&global.root, &settings.branch) {
         tracing::debug!(%error, "the index of the locker is not up to date");
@@ -243,7 +253,7 @@ pub(super) fn record(
     if let Err(error) = repo::tidy(&global.root) {
         tracing::debug!(%error, "the packs of the locker are as many as before");
     }
-    Ok(Recorded { commit, left })
+    Ok(Recorded { commit, left, strange: waiting.strange })
 }
 
 /// Evidence that was set back or rewritten since the run began is as broken as before.
@@ -252,10 +262,14 @@ fn unrecorded(error: WorldError) -> Trouble {
     Trouble { exit, error: error.into() }
 }
 
-/// The locker with its log, as its key is now.
-fn locker(session: &pipeline::Session, global: &Global) -> Result<Locker, Trouble> {
+/// The log of the locker, as its key is now.
+pub(super) fn ledger(session: &pipeline::Session, global: &Global) -> Result<Ledger, Trouble> {
+    Ok(pipeline::block_on(wire::ledger(&session.catalog, &global.root, &session.sessions))??)
+}
+
+/// The locker with its log.
+fn locker(session: &pipeline::Session, global: &Global, ledger: Ledger) -> Result<Locker, Trouble> {
     let settings = &session.catalog.settings.locker;
-    let ledger = pipeline::block_on(wire::ledger(&session.catalog, &global.root, &session.sessions))??;
     Ok(Locker::open(&global.root, settings, signer(settings, global)?)?.logged(ledger, Arc::new(SystemClock)))
 }
 

@@ -14,6 +14,7 @@ use ssh_key::{HashAlg, LineEnding, PrivateKey};
 
 use super::git::{broken, create_reference, failed, first_line, git};
 use super::logged::{Logged, goes_on};
+use super::onward;
 use super::pack::{Kind, Pack};
 use super::seen::{self, Seen};
 use super::tree;
@@ -22,6 +23,7 @@ use crate::model::catalog::LockerSettings;
 use crate::model::secret::without_credentials;
 use crate::model::time::Timestamp;
 use crate::record::ledger::{Changes, FOLDER, Ledger};
+use crate::record::verify::run_id;
 use crate::world::{Clock, ErrorClass, WorldError};
 
 /// Rebuilds before giving up. Every lost race means that another writer got through, so this bounds the writers at once.
@@ -107,8 +109,9 @@ impl Locker {
         let unread = broken("read the locker branch");
         let repo = Repository::open(&self.path).map_err(&unread)?;
         let seen = self.seen(&repo)?;
-        let (tip, _) = lines(&repo, self.tip(&repo, &self.branch)?, self.fetch(&repo)?).map_err(&unread)?;
+        let (tip, pending) = lines(&repo, self.tip(&repo, &self.branch)?, self.fetch(&repo)?).map_err(&unread)?;
         self.goes_on(&repo, tip, &seen)?;
+        self.holds(&repo, tip, &pending, &seen)?;
         let base = tip.map(|id| repo.find_commit(id)?.tree()).transpose().map_err(&unread)?;
         log.extend(&repo, base.as_ref(), &Changes::new()).map(drop)
     }
@@ -136,6 +139,23 @@ impl Locker {
             })?;
         }
         Ok(())
+    }
+
+    /// Whether what came up to `tip` since it was `seen`, and what is `pending`, is as slm writes it. Otherwise the next commit would vouch for it.
+    fn holds(&self, repo: &Repository, tip: Option<Oid>, pending: &[Oid], seen: &[Seen]) -> Result<(), WorldError> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let branch = &self.branch;
+        if let Some(unsound) = tip.map(|tip| onward::since(repo, tip, seen)).transpose()?.flatten() {
+            let what = format!("{}; `slm verify` says more, and no run goes on until it is taken from `{branch}`", unsound.told());
+            return Err(failed(ErrorClass::Permanent, GOES_ON, what));
+        }
+        let Some(unsound) = onward::pending(repo, tip, pending, &log.ledger)? else { return Ok(()) };
+        let theirs = tip.map(|tip| tip.to_string()).unwrap_or_default();
+        let what = format!(
+            "commits that are only here would be made anew, and do not hold: {}; `git update-ref {branch} {theirs}` leaves them out",
+            unsound.told()
+        );
+        Err(failed(ErrorClass::Permanent, GOES_ON, what))
     }
 
     /// Remembers `commit` as the newest that was appended, and that the remote has it.
@@ -195,42 +215,6 @@ impl Locker {
         Err(failed(ErrorClass::Conflict, "append to the locker", format!("other writers came first {ATTEMPTS} times")))
     }
 
-    /// The files of this branch, here and at the remote as far as that can be reached, that the branch `other` does not have.
-    ///
-    /// # Errors
-    /// When the repository cannot be read.
-    pub fn beyond(&self, other: &str) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
-        let repo = self.repo()?;
-        let tips = [self.fetch(&repo)?, self.tip(&repo, &self.branch)?];
-        self.new_files(&repo, tips, other)
-    }
-
-    /// The same as far as they are here: no remote is asked.
-    ///
-    /// # Errors
-    /// When the repository cannot be read.
-    pub fn beyond_here(&self, other: &str) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
-        let repo = self.repo()?;
-        let tips = [None, self.tip(&repo, &self.branch)?];
-        self.new_files(&repo, tips, other)
-    }
-
-    fn new_files(&self, repo: &Repository, tips: [Option<Oid>; 2], other: &str) -> Result<BTreeMap<String, Vec<u8>>, WorldError> {
-        let unread = broken("read the locker");
-        let known = self.tip(repo, &format!("refs/heads/{other}"))?;
-        let known = known.map(|id| repo.find_commit(id)?.tree()).transpose().map_err(&unread)?;
-        let mut files = BTreeMap::new();
-        for tip in tips.into_iter().flatten() {
-            let tree = repo.find_commit(tip).and_then(|commit| commit.tree()).map_err(&unread)?;
-            let all = tree::files(repo, &tree).map_err(&unread)?;
-            let new = all.into_iter().filter(|(path, _)| known.as_ref().is_none_or(|known| known.get_path(path.as_ref()).is_err()));
-            for (path, id) in new {
-                files.insert(path, repo.find_blob(id).map_err(&unread)?.content().to_vec());
-            }
-        }
-        Ok(files)
-    }
-
     pub(super) fn branch(&self) -> &str {
         &self.branch
     }
@@ -281,9 +265,14 @@ impl Locker {
         let unread = broken("read the locker branch");
         let (mut tip, pending) = lines(repo, local, theirs).map_err(&unread)?;
         self.goes_on(repo, tip, seen)?;
+        self.holds(repo, tip, &pending, seen)?;
         for id in pending {
             let commit = repo.find_commit(id).map_err(&unread)?;
             let files = changed(repo, &commit).map_err(&unread)?;
+            // It reached the remote before, made anew, and whoever pushed it was stopped before the branch here moved.
+            if is_there(repo, tip, &files).map_err(&unread)? {
+                continue;
+            }
             let at = Timestamp::from_second(commit.author().when().seconds()).unwrap_or(at);
             tip = Some(self.commit(repo, tip, Entry { files, message: commit.message().unwrap_or_default(), at })?);
         }
@@ -378,7 +367,7 @@ impl Locker {
 }
 
 /// The tip to go on, and the commits of ours, the oldest first, that are to be made anew on it: none, when either tip has the other.
-fn lines(repo: &Repository, local: Option<Oid>, theirs: Option<Oid>) -> Result<(Option<Oid>, Vec<Oid>), git2::Error> {
+pub(super) fn lines(repo: &Repository, local: Option<Oid>, theirs: Option<Oid>) -> Result<(Option<Oid>, Vec<Oid>), git2::Error> {
     let (Some(ours), Some(theirs)) = (local, theirs) else { return Ok((theirs.or(local), Vec::new())) };
     if ours == theirs || repo.graph_descendant_of(theirs, ours)? {
         return Ok((Some(theirs), Vec::new()));
@@ -391,6 +380,12 @@ fn lines(repo: &Repository, local: Option<Oid>, theirs: Option<Oid>) -> Result<(
     walk.push(ours)?;
     walk.hide(theirs)?;
     Ok((Some(theirs), walk.collect::<Result<_, _>>()?))
+}
+
+/// Whether the run that wrote `files` is at `tip` already.
+fn is_there(repo: &Repository, tip: Option<Oid>, files: &Changes) -> Result<bool, git2::Error> {
+    let Some(tree) = tip.map(|tip| repo.find_commit(tip)?.tree()).transpose()? else { return Ok(false) };
+    Ok(files.keys().any(|path| run_id(path).is_some() && tree.get_path(path.as_ref()).is_ok()))
 }
 
 /// What `commit` wrote, beside the log.

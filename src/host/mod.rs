@@ -1,6 +1,7 @@
 //! This machine: clock, files, git, a solver.
 
 pub mod archive;
+pub mod beside;
 mod caches;
 pub mod clock;
 pub mod files;
@@ -12,6 +13,7 @@ pub mod locker;
 mod logged;
 pub mod merged;
 pub mod mirror;
+mod onward;
 pub mod pack;
 mod packs;
 pub mod registers;

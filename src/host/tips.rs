@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use git2::{ErrorCode, ObjectType, Oid, Repository};
+use git2::{Commit, ErrorCode, ObjectType, Oid, Repository};
 
 use super::git::{broken, failed};
 use super::logged::read;
@@ -92,12 +92,18 @@ pub(super) fn line(repo: &Repository, tip: Oid) -> Result<Vec<Oid>, git2::Error>
 pub(super) fn cut_off(repo: &Repository, line: &[Oid]) -> Result<(), WorldError> {
     let Some(first) = line.first().filter(|_| repo.is_shallow()) else { return Ok(()) };
     let first = repo.find_commit(*first).map_err(broken(OPERATION))?;
-    if !String::from_utf8_lossy(first.raw_header_bytes()).lines().any(|line| line.starts_with("parent ")) {
+    if !is_cut_off(repo, &first) {
         return Ok(());
     }
     let what =
         format!("it is shallow, and begins {} before the newest; `git fetch --unshallow` brings the rest", commits(line.len()));
     Err(failed(ErrorClass::Permanent, PARTLY, what))
+}
+
+/// Whether `commit` goes on one that a shallow clone does not have.
+pub(super) fn is_cut_off(repo: &Repository, commit: &Commit<'_>) -> bool {
+    let goes_on = || String::from_utf8_lossy(commit.raw_header_bytes()).lines().any(|line| line.starts_with("parent "));
+    repo.is_shallow() && commit.parent_count() == 0 && goes_on()
 }
 
 /// Whether everything at `tip` is here, in a clone that was made with a filter; any other must have it all.

@@ -52,14 +52,22 @@ pub struct Read {
     pub pointers: Vec<(String, Vec<u8>)>,
 }
 
+impl Read {
+    /// What goes on from `chain`, up to `tip`.
+    pub(super) fn from(chain: Chain, tip: Oid) -> Self {
+        let (notes, anchors, pointers) = (Vec::new(), Vec::new(), Vec::new());
+        Self { chain, unlogged: 0, finding: None, held: 0, tip: tip.to_string(), notes, anchors, pointers }
+    }
+}
+
 /// What is asked of the signature of each commit: the armour and the bytes it is over, and the date; gives what is wrong with it.
 pub type Signed<'a> = &'a dyn Fn(Option<(&str, &[u8])>, Timestamp) -> Option<String>;
 
 /// SHA-256 and length of files, in the order in which they were asked for; of one that cannot be read none.
-type Hashes = Vec<Option<(log::Hash, u64)>>;
+pub(super) type Hashes = Vec<Option<(log::Hash, u64)>>;
 
 /// A commit and what it changes, before anything of it was hashed.
-struct Waiting<'r> {
+pub(super) struct Waiting<'r> {
     commit: Commit<'r>,
     tree: Tree<'r>,
     changed: Vec<Differs>,
@@ -93,16 +101,7 @@ pub fn history(root: &Path, branch: &str, signed: Option<Signed<'_>>) -> Result<
     let Looked { tip, note, parted, .. } = looked(&repo, branch)?;
     let line = line(&repo, tip).map_err(&unread)?;
     cut_off(&repo, &line)?;
-    let read = Read {
-        chain: Chain::default(),
-        unlogged: 0,
-        finding: parted,
-        held: 0,
-        notes: note.into_iter().collect(),
-        tip: tip.to_string(),
-        anchors: Vec::new(),
-        pointers: Vec::new(),
-    };
+    let read = Read { finding: parted, notes: note.into_iter().collect(), ..Read::from(Chain::default(), tip) };
     if read.finding.is_some() {
         return Ok(read);
     }
@@ -228,13 +227,13 @@ fn before_log(repo: &Repository, id: Oid, begins: bool) -> Option<Ended> {
 }
 
 /// The files that are there after `waiting`, in the order of the commits: what one commit wrote is in one pack.
-fn files(waiting: &[Waiting<'_>]) -> Vec<Oid> {
+pub(super) fn files(waiting: &[Waiting<'_>]) -> Vec<Oid> {
     let there = waiting.iter().flat_map(|one| &one.changed).filter(|(how, ..)| how.is_file());
     there.map(|(_, _, id)| *id).collect()
 }
 
 /// The commit `id` with what it changes; `None` while there is no log yet.
-fn looked_at(repo: &Repository, id: Oid, first: bool) -> Result<Option<Waiting<'_>>, git2::Error> {
+pub(super) fn looked_at(repo: &Repository, id: Oid, first: bool) -> Result<Option<Waiting<'_>>, git2::Error> {
     let commit = repo.find_commit(id)?;
     let tree = commit.tree()?;
     let logged = match tree.get_path(format!("{FOLDER}{CHECKPOINT}").as_ref()) {
@@ -267,7 +266,7 @@ pub(super) fn damaged(repo: &Repository, id: Oid, error: &git2::Error) -> Findin
 }
 
 /// Follows each of `waiting`, whose files hash to `hashes`.
-fn follow(
+pub(super) fn follow(
     repo: &Repository,
     read_so_far: &mut Read,
     waiting: Vec<Waiting<'_>>,

@@ -9,7 +9,9 @@ use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::canonical::{self, NotCanonical};
 use super::leaf::hex;
+use super::log::{Verifier, open};
 use super::timestamp::{self, Stamp};
 use super::verify::{Finding, Remark, Sealed};
 use crate::model::time::Timestamp;
@@ -51,6 +53,29 @@ pub struct Attempt {
     pub entries: u64,
     /// By anchor, in the order of the settings.
     pub anchors: Vec<Tried>,
+    /// The line of the signature over [`Attempt::text`] by the key that signed the checkpoint, as below a note; none where nobody signs, and in
+    /// what an older slm wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+}
+
+impl Attempt {
+    /// What of it is signed, in the log `origin`: no text of a checkpoint or of a key is like it.
+    ///
+    /// # Errors
+    /// When it has no canonical form.
+    pub fn text(&self, origin: &str) -> Result<String, NotCanonical> {
+        let unsigned = canonical::json(&Self { signature: None, ..self.clone() })?;
+        Ok(format!("{origin}\nattempt\n{}", String::from_utf8_lossy(&unsigned)))
+    }
+
+    /// Whether `key` of the log `origin` signed it.
+    #[must_use]
+    pub fn is_signed_by(&self, origin: &str, key: &Verifier) -> bool {
+        let (Some(signature), Ok(text)) = (&self.signature, self.text(origin)) else { return false };
+        let opened = open(format!("{text}\n{signature}\n").as_bytes(), std::slice::from_ref(key));
+        opened.is_ok_and(|opened| opened.text == text)
+    }
 }
 
 /// What became of it at one of them.
@@ -183,6 +208,13 @@ pub fn place(path: &str) -> Option<(&str, u64)> {
 #[must_use]
 pub fn attempted(path: &str) -> Option<&str> {
     path.strip_prefix(FOLDER)?.strip_suffix(".json")?.rsplit('/').next()
+}
+
+/// What is wrong with the token `file` over a checkpoint of the log that is `shown`, if anything; what is no token is not looked at.
+#[must_use]
+pub fn wrong(shown: Shown<'_>, file: &Filed, roots: &[CertificateDer<'_>]) -> Option<String> {
+    let (anchor, size) = place(&file.path)?;
+    of_one(shown, anchor, &Token { size, file }, roots).err().map(|finding| finding.what)
 }
 
 fn of_one(shown: Shown<'_>, anchor: &str, token: &Token<'_>, roots: &[CertificateDer<'_>]) -> Result<Stamp, Finding> {

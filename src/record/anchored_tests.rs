@@ -121,6 +121,7 @@ fn what_anchors_did_not_keep_is_told_from_what_was_recorded() {
             Tried { id: "mirror".to_owned(), kind: "git".to_owned(), fate },
             Tried { id: "tsa".to_owned(), kind: "rfc3161".to_owned(), fate: Kept::Kept },
         ],
+        signature: None,
     };
     let all = [attempt("r1", 1, Kept::Failed("no answer".into())), attempt("r2", 2, Kept::Kept)];
     let files: Vec<Filed> = all

@@ -208,6 +208,31 @@ impl Ledger {
         Self { trust: pins, ..self }
     }
 
+    /// The name of the log.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The keys that it can sign with: the one in force, and the one that this takes over from.
+    pub fn verifiers(&self) -> impl Iterator<Item = &Verifier> {
+        self.signer.iter().chain(&self.before).map(Signer::verifier)
+    }
+
+    /// `text` signed by the key that signed the checkpoint `note`: the line of the signature, as below a note; `None` when nobody signed that.
+    ///
+    /// # Errors
+    /// When that key is not at hand, or does not sign.
+    pub fn signature(&self, note: &[u8], text: &str) -> Result<Option<String>, LedgerError> {
+        if !text_of(note)?.1 {
+            return Ok(None);
+        }
+        let signed = |signer: &&Signer| open(note, std::slice::from_ref(signer.verifier())).is_ok();
+        let signer = self.signer.iter().chain(&self.before).find(signed).ok_or(NoteError::Unsigned)?;
+        let whole = compose(text, &[signer.sign(text)?])?;
+        Ok(whole.strip_prefix(text).map(|signature| signature.trim().to_owned()))
+    }
+
     /// The log continued by `leaves`, in their order, for a commit of `at`. `read` gives the files of the tree it goes on, by their
     /// path below `log/`. Also gives the date of the commit, which is never before that of the commit it goes on.
     ///

@@ -25,6 +25,7 @@ pub mod sample;
 pub mod seen;
 pub mod timestamp;
 pub mod verify;
+pub mod waiting;
 
 pub use layout::{DECISIONS, EXCEPTIONS, RunRecord, SNAPSHOT, artefacts, decisions_path, line, snapshot_path};
 pub use lives::unvalidated;

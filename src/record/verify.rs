@@ -158,6 +158,21 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// What goes on from a commit whose log `read` gives: that log is believed as it stands, if the key in force signed it. Of a commit without a
+    /// log nothing is known.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or is not one that can be gone on from.
+    pub fn after(read: impl Fn(&str) -> io::Result<Option<Vec<u8>>>) -> Result<Self, LedgerError> {
+        let Some(file) = read(CHECKPOINT)? else { return Ok(Self::default()) };
+        let claimed = ledger::standing(&file, &[])?;
+        let keys = keys::read_all(&claimed.origin, &read)?;
+        let signer: Vec<Verifier> = keys::in_force(&keys, claimed.head.size).map(|key| key.verifier.clone()).into_iter().collect();
+        let Standing { origin, head, received } = ledger::standing(&file, &signer)?;
+        let log = Growing::at(&head, &read)?;
+        Ok(Self { log, origin: Some(origin), keys, received: Some(received), heads: vec![head], ..Self::default() })
+    }
+
     /// Follows one commit more.
     ///
     /// # Errors

@@ -26,21 +26,21 @@ use crate::support::{Ran, Server, World};
 use crate::tsa::{Mode, Tsa};
 use crate::verify::{BRANCH, git, ledger, repo, slm, vkey};
 
-const ANCHORS: &str = "refs/heads/slm/evidence-anchors";
+pub const ANCHORS: &str = "refs/heads/slm/evidence-anchors";
 
 const LOG_KEY: &str = "title = \"Key of the evidence\"\nowner = \"security\"\nsatisfies = [\"ROT-01\"]\n\n[secret]\nsource = \"local\"\n\
                        name = \"slm/log-key\"\n\n[rotator]\nrandom = { length = 43, alphabet = \"alnum\" }\n\n\
                        [policy]\nrotate-every = \"60d\"\njitter = \"2d\"\n";
 
 /// A config repo whose evidence is signed, mirrored and stamped.
-struct Kept {
-    world: World,
-    tsa: Tsa,
+pub struct Kept {
+    pub world: World,
+    pub tsa: Tsa,
     key: OnceCell<String>,
 }
 
 impl Kept {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let (world, tsa) = (World::scaffolded(), Tsa::start());
         git(world.outside("").as_path(), &["init", "-q", "--bare", "mirror.git"]);
         fs::copy(tsa.root(), world.root().join("tsa.pem")).unwrap();
@@ -60,23 +60,23 @@ impl Kept {
         Self { world, tsa, key: OnceCell::new() }
     }
 
-    fn apply(&self) -> Ran {
+    pub fn apply(&self) -> Ran {
         self.world.slm(&["apply", "--auto-approve"])
     }
 
     /// The verifier key that the log names, as of the first time it is asked.
-    fn key(&self) -> &str {
+    pub fn key(&self) -> &str {
         self.key.get_or_init(|| {
             let said = self.world.slm(&["verify", "--no-memory", "--format", "json"]).exits(3).json();
             said["keys"][0]["key"].as_str().unwrap().to_owned()
         })
     }
 
-    fn verify(&self, arguments: &[&str]) -> Ran {
+    pub fn verify(&self, arguments: &[&str]) -> Ran {
         self.world.slm(&[&["verify", "--key", self.key()][..], arguments].concat())
     }
 
-    fn files(&self, branch: &str) -> Vec<String> {
+    pub fn files(&self, branch: &str) -> Vec<String> {
         git(&self.world.root(), &["ls-tree", "-r", "--name-only", branch]).lines().map(str::to_owned).collect()
     }
 }
@@ -315,8 +315,9 @@ async fn stamped(repo: &Path, number: usize, status: &str, received: Option<Time
     let beside = LockerSettings { branch: settings.anchors_branch(), ..settings.clone() };
     let locker = Locker::open(repo, &settings, None).unwrap().logged(ledger(Some(1), None), clock);
     let waiting = Locker::open(repo, &beside, None).unwrap();
+    let trusted = authorities(&fs::read(tsa.root()).unwrap());
     let id = format!("20261118T0{number}0000Z-aaaa{number:04}");
-    let mut files = waiting.beyond(&settings.branch).unwrap();
+    let mut files = waiting.waiting(&locker, true, &|_| Some(trusted.clone())).unwrap().ours;
     let run = format!("{{\"format\":1,\"run\":{{\"at\":\"{at}\",\"id\":\"{id}\"}}}}\n");
     files.insert(format!("runs/{id}.json"), run.into_bytes());
     files.insert("decisions/ROT-01.jsonl".to_owned(), format!("{{\"status\":\"{status} {number}\"}}\n").into_bytes());
@@ -396,7 +397,7 @@ async fn what_the_holder_of_the_key_does_to_a_stamped_log_is_found() {
 }
 
 /// Puts the object `blob` at `path` of the branch of what anchors said.
-fn put(repo: &Path, path: &str, blob: &str) {
+pub fn put(repo: &Path, path: &str, blob: &str) {
     let index = repo.join(".git/anchor-index");
     let run = |arguments: &[&str]| {
         let mut command = Command::new("git");

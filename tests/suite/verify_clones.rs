@@ -119,7 +119,8 @@ fn a_run_that_was_not_pushed_yet_may_be_made_anew_and_is_not_what_is_remembered(
     verified(here.path()).exits(0).says("5 commits").says("goes on     from 1 checkpoint seen before");
 }
 
-fn refused(repo: &Path, number: usize, remote: Option<&str>) -> String {
+/// Why neither a run is begun in `repo` nor a commit appended.
+pub fn refused(repo: &Path, number: usize, remote: Option<&str>) -> String {
     let settings = LockerSettings { remote: remote.map(str::to_owned), ..LockerSettings::default() };
     let locker = || Locker::open(repo, &settings, None).unwrap().logged(ledger(Some(1), None), Arc::new(At(99_999)));
     let before = git(repo, &["rev-parse", BRANCH]);

@@ -1,7 +1,9 @@
 //! A log that grows in memory by the entries that are pushed: its head, and its files, each as soon as it is full.
 
+use std::io;
+
 use super::merkle::{Hash, Head, leaf_hash, node_hash, root_of};
-use super::tiles::{FULL, HEIGHT, bundle_entry, bundle_path, partials, tile_path};
+use super::tiles::{FULL, HEIGHT, LogError, Tiles, bundle_entry, bundle_path, partials, tile_path};
 
 /// A tree by its complete subtrees.
 #[derive(Clone, Default)]
@@ -56,6 +58,43 @@ pub struct Growing {
 }
 
 impl Growing {
+    /// The log as it was at `head`; `read` gives its files, of which those on its right edge are read: they hash to the whole root.
+    ///
+    /// # Errors
+    /// When one of them cannot be read or is malformed, or they do not hash to the root of `head`.
+    pub fn at(head: &Head, read: impl FnMut(&str) -> io::Result<Option<Vec<u8>>>) -> Result<Self, LogError> {
+        let mut tiles = Tiles::new(head.size, read);
+        let mut log = Self::default();
+        for (level, index, _) in partials(head.size) {
+            let tile = tiles.tile(level, index)?;
+            log.edge.resize(level as usize + 1, Vec::new());
+            log.edge[level as usize] = tile.concat();
+            // Of each tile the smallest subtree stands last.
+            let mut end = tile.len();
+            while end > 0 {
+                let height = end.trailing_zeros();
+                let start = end - (1 << height);
+                log.tree.peaks.push((level * HEIGHT + height, root_of(&tile[start..end])));
+                end = start;
+            }
+        }
+        log.tree.peaks.reverse();
+        log.tree.size = head.size;
+        if log.tree.head() != *head {
+            return Err(LogError::Root);
+        }
+        if let Some((0, index, width)) = partials(head.size).next() {
+            let hashes = log.edge[0].chunks_exact(size_of::<Hash>());
+            for (entry, hash) in tiles.bundle(index)?.iter().zip(hashes) {
+                if leaf_hash(entry) != *hash {
+                    return Err(LogError::Wrong(bundle_path(index, width)));
+                }
+                bundle_entry(&mut log.bundle, entry)?;
+            }
+        }
+        Ok(log)
+    }
+
     /// Adds `entry`.
     pub fn push(&mut self, entry: &[u8]) {
         // One that no bundle takes stands in none: whoever compares the bundles finds it.
@@ -156,6 +195,23 @@ mod tests {
                     "{from} to {to}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_taken_up_at_any_size_grows_as_one_that_was_followed_from_its_beginning() {
+        for (from, to) in [(0, 3), (1, 2), (255, 257), (256, 300), (300, 512), (511, 513), (1_000, 1_030), (65_535, 65_540)] {
+            let log = if from < 2_000 { TestLog::of(from) } else { TestLog::large().grown_to(from) };
+            let read = |path: &str| Ok(log.files.get(path).cloned());
+            let mut growing = Growing::at(&log.head, read).unwrap();
+            (from..to).for_each(|number| growing.push(&entry(number)));
+            let grown = log.clone().grown_to(to);
+            assert_eq!(growing.tree().head(), grown.head, "{from} to {to}");
+            for (path, bytes) in growing.take_full().into_iter().chain(growing.partial()) {
+                assert!(grown.files.get(&path) == Some(&bytes), "{from} to {to}: {path}");
+            }
+            let other = Head { root: [7; 32], ..log.head };
+            assert!(matches!(Growing::at(&other, read), Err(LogError::Root)), "{from}");
         }
     }
 
