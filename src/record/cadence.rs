@@ -3,6 +3,21 @@
 use super::verify::Remark;
 use crate::model::time::{Limit, Timestamp};
 
+/// Longer than it takes from the beginning of a run to its commit.
+const LATE_SECONDS: i64 = 86_400;
+/// Runs side by side are recorded in any order: the one that began first may go on the other, as long as that is not long after.
+const BESIDE_SECONDS: i64 = 3_600;
+
+/// When a run was recorded at the earliest, where that is so long after `at` that nothing but its own word says it began then: it was
+/// `received` more than a day later, or goes on a commit of `before`, more than an hour later.
+#[must_use]
+pub fn late(at: Timestamp, received: Timestamp, before: Option<Timestamp>) -> Option<Timestamp> {
+    let after = |later: Timestamp| later.as_second() - at.as_second();
+    let recorded = before.map_or(received, |before| before.max(received));
+    let is = after(received) > LATE_SECONDS || before.is_some_and(|before| after(before) > BESIDE_SECONDS);
+    is.then_some(recorded)
+}
+
 /// From when to when is looked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -47,6 +62,17 @@ mod tests {
         let window = Window { from: from.map(at), until: at(until), end: "now".to_owned() };
         let (gaps, stale) = judge(&runs, Some(Limit::days(1)), &window);
         gaps.into_iter().chain(stale).map(|remark| (remark.code, remark.what)).collect()
+    }
+
+    #[test]
+    fn a_run_is_of_the_time_it_says_unless_it_was_recorded_long_after() {
+        assert_eq!(late(at(5), at(6), Some(at(4))), None);
+        assert_eq!(late(at(5), at(6), Some(at(6))), None, "another began later and was recorded first");
+        assert_eq!(late(at(5), at(29), None), None);
+        assert_eq!(late(at(5), at(30), None), Some(at(30)), "more than a day later");
+        assert_eq!(late(at(5), at(30), Some(at(4))), Some(at(30)));
+        assert_eq!(late(at(5), at(7), Some(at(7))), Some(at(7)), "it goes on what came two hours after");
+        assert_eq!(late(at(5), at(5), Some(at(99))), Some(at(99)), "a commit without a log is dated as its run");
     }
 
     #[test]

@@ -80,6 +80,7 @@ mod mysql_server;
 mod objects;
 mod one_run;
 mod past;
+mod past_days;
 mod postgres;
 mod postgres_cli;
 mod postgres_server;
