@@ -290,7 +290,13 @@ mod tests {
 
     fn recorded(run: &str, day: u32) -> Recorded {
         let at: Timestamp = format!("2026-11-{day:02}T05:00:00Z").parse().unwrap_or_default();
-        Recorded { commit: git2::Oid::ZERO_SHA1, at, received: at, run: Some(format!("runs/2026/11/{day:02}/{run}.json")) }
+        Recorded {
+            commit: git2::Oid::ZERO_SHA1,
+            at,
+            received: at,
+            run: Some(format!("runs/2026/11/{day:02}/{run}.json")),
+            late: None,
+        }
     }
 
     #[test]

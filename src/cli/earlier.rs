@@ -17,12 +17,13 @@ use crate::record::snapshot_path;
 /// Versions that are read at once.
 const TOGETHER: usize = 64;
 
-/// What was open before the commit `first`, by the versions `all` of the decisions at `path` before it, the last of which is `text`.
+/// What was open before the commit `first`, by the versions `all` of the decisions at `path` before it, the last of which is `text`. Where
+/// the run before did not judge (`judged`) the control, who went since is not in them.
 pub(super) fn open(
     history: &mut History,
     path: &str,
     (all, text): (&[Kept], &str),
-    first: usize,
+    (first, judged): (usize, bool),
 ) -> Result<BTreeMap<Subject, Open>, Trouble> {
     let mut earlier = Earlier::begin(path, text).map_err(unreadable)?;
     'back: for chunk in all.rchunks(TOGETHER) {
@@ -34,7 +35,10 @@ pub(super) fn open(
             earlier.back(history.commits()[version.commit].at, text).map_err(unreadable)?;
         }
     }
-    let (mut open, absent) = earlier.end();
+    let (mut open, mut absent) = earlier.end();
+    if !judged {
+        absent.extend(not_there(history, &open, first)?);
+    }
     let mut by_entity: BTreeMap<&EntityType, BTreeSet<&ResourceId>> = BTreeMap::new();
     for subject in &absent {
         if let Subject::Resource { entity, id } = subject {
@@ -53,6 +57,29 @@ pub(super) fn open(
         }
     }
     Ok(open)
+}
+
+/// Those of `open` that have no line of their own by the commit `first`.
+fn not_there(history: &mut History, open: &BTreeMap<Subject, Open>, first: usize) -> Result<BTreeSet<Subject>, Trouble> {
+    let mut there: BTreeMap<&EntityType, BTreeSet<ResourceId>> = BTreeMap::new();
+    let mut absent = BTreeSet::new();
+    for subject in open.keys() {
+        let Subject::Resource { entity, id } = subject else { continue };
+        let ids = match there.entry(entity) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let path = snapshot_path(entity);
+                let last = history.versions(&path)?.into_iter().take_while(|one| one.commit < first).last();
+                let text = last.map(|last| history.text(&last)).transpose()?.unwrap_or_default();
+                let ids = text.lines().map(|line| member(&path, line).map(|one| one.key.2));
+                new.insert(ids.collect::<Result<_, _>>().map_err(unreadable)?)
+            }
+        };
+        if !ids.contains(id) {
+            absent.insert(subject.clone());
+        }
+    }
+    Ok(absent)
 }
 
 fn unreadable(error: Unreadable) -> Trouble {

@@ -24,8 +24,7 @@ use crate::world::Clock as _;
 pub(super) fn run(name: &str, when: When, global: &Global) -> Result<Said, Trouble> {
     let branch = verify::settings(global)?.branch;
     let history = History::open(&global.root, &branch)?;
-    let Found { asked, past, recorded, unproven, later } = find(global, &history, &branch, (name, when))?;
-    let mut noted = Vec::from_iter(unproven);
+    let Found { asked, past, recorded, unproven: mut noted, later } = find(global, &history, &branch, (name, when))?;
     let on_day = day(past.note.at) == when.date();
     if !on_day {
         let until = match when {

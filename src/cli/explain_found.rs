@@ -54,8 +54,8 @@ pub(super) struct Found<'a, 'h> {
     pub past: Past<'h>,
     /// By control; none where the run should have spoken of it and has nothing recorded.
     pub recorded: Vec<Lines>,
-    /// What was not seen of it, if so.
-    pub unproven: Option<Noted>,
+    /// What was not seen of it, and runs that say they are of then and stand for no time.
+    pub unproven: Vec<Noted>,
     /// That later runs of the day asked for said nothing of it, if so.
     pub later: Option<String>,
 }
@@ -67,22 +67,23 @@ pub(super) fn find<'a, 'h>(
     branch: &str,
     (name, when): (&'a str, When),
 ) -> Result<Found<'a, 'h>, Trouble> {
-    let standing = past::at(history, branch, when)?;
+    let (standing, mut unproven) = past::stood(history, branch, when)?;
     let asked = Asked::of(name);
     let recorded = recorded(&standing, &asked)?;
     if !recorded.is_empty() {
-        return Ok(Found { asked, past: standing, recorded, unproven: None, later: None });
+        return Ok(Found { asked, past: standing, recorded, unproven, later: None });
     }
-    if let Some((asked, unproven)) = hidden(&standing, name)? {
+    if let Some((asked, unseen)) = hidden(&standing, name)? {
         let recorded = self::recorded(&standing, &asked)?;
-        return Ok(Found { asked, past: standing, recorded, unproven: Some(unproven), later: None });
+        unproven.insert(0, unseen);
+        return Ok(Found { asked, past: standing, recorded, unproven, later: None });
     }
     if left_out(global, &standing, &asked)? {
-        return Ok(Found { asked, past: standing, recorded, unproven: None, later: None });
+        return Ok(Found { asked, past: standing, recorded, unproven, later: None });
     }
     if let Some((past, recorded)) = earlier(&standing, &asked, when)? {
         let later = Some(format!("run {} of {}, the last of that day, said nothing of it", standing.note.id, standing.note.at));
-        return Ok(Found { asked, past, recorded, unproven: None, later });
+        return Ok(Found { asked, past, recorded, unproven, later });
     }
     let snapshot = standing.snapshot()?;
     let seen = snapshot.populations.iter().flat_map(|population| population.resources.iter()).map(|one| one.id.as_str());
@@ -168,7 +169,8 @@ fn recorded(past: &Past<'_>, asked: &Asked<'_>) -> Result<Vec<Lines>, Trouble> {
 fn earlier<'h>(standing: &Past<'h>, asked: &Asked<'_>, when: When) -> Result<Option<(Past<'h>, Vec<Lines>)>, Trouble> {
     let When::Day(date) = when else { return Ok(None) };
     let history = standing.history;
-    let mut runs: Vec<_> = history.commits().iter().filter(|one| one.run.is_some() && day(one.at) == date).collect();
+    let mut runs: Vec<_> =
+        history.commits().iter().filter(|one| one.run.is_some() && one.late.is_none() && day(one.at) == date).collect();
     runs.sort_by_key(|one| std::cmp::Reverse(one.at));
     for recorded in runs.into_iter().filter(|one| one.commit != standing.recorded.commit) {
         let (file, note) = past::run(history, recorded)?;

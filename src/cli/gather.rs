@@ -6,17 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest as _, Sha256};
 
 use super::past::{When, config_at};
-use super::period::{Asked, Collected, collect};
+use super::period::{Asked, Collected, collect, late};
 use super::removed::removed;
 use super::{Exit, Global, Trouble, approvals, attested, serving, unkept, verify};
 use crate::host::archive::Archive;
 use crate::host::clock::SystemClock;
-use crate::host::history::{History, Kept};
+use crate::host::history::{History, Kept, Recorded};
 use crate::model::attestation::Manual;
 use crate::model::catalog::{Catalog, LockerSettings};
 use crate::model::id::{ControlId, FrameworkId};
 use crate::model::past::Noted;
-use crate::model::period::{At, Date, Period, day};
+use crate::model::period::{At, Date, Period, RunNote, day};
 use crate::model::time::Limit;
 use crate::record::leaf::hex;
 use crate::record::log::Hash;
@@ -86,8 +86,9 @@ pub(super) fn gather(global: &Global, days: &Days) -> Result<Gathered, Trouble> 
     catalog.exceptions = approvals::in_force(&mut collected, &catalog.exceptions)?;
     catalog.attestations = attested::kept(&collected.history, &catalog)?;
     let mut unproven = Vec::from_iter(unproven);
+    unproven.extend(late(&collected.period));
     unproven.extend(unkept::of_period(global, &verify::settings(global)?, &collected)?);
-    let removed = removed(global, &collected.period, &catalog);
+    let removed = removed(global, &collected, &catalog);
     unproven.extend(removed.unknown.iter().cloned());
     let ids = removed.ids();
     catalog.controls.extend(removed.controls.into_iter().map(|control| (control.id.clone(), control)));
@@ -106,7 +107,8 @@ pub(super) fn read(global: &Global, days: &Days) -> Result<Collected, Trouble> {
         return Err(Trouble { exit: Exit::Integrity, error: error.into() });
     }
     if collected.period.runs.is_empty() {
-        let error = format!("no run is recorded on {} from {from} to {to}", settings.branch);
+        let late: String = collected.period.late.iter().map(|late| format!("; {}", late.told())).collect();
+        let error = format!("no run is recorded on {} from {from} to {to}{late}", settings.branch);
         return Err(Trouble { exit: Exit::Incomplete, error: error.into() });
     }
     Ok(collected)
@@ -156,7 +158,8 @@ pub(super) fn bounds(global: &Global, settings: &LockerSettings, days: &Days) ->
         return Ok((from, to));
     }
     let history = History::open(&global.root, &settings.branch)?;
-    let mut runs = history.commits().iter().filter(|one| one.run.is_some()).map(|one| day(one.at));
+    let in_time = |one: &&Recorded| one.run.is_some() && one.late.is_none();
+    let mut runs = history.commits().iter().filter(in_time).map(|one| day(one.at));
     let (first, last) = runs.by_ref().fold((None, None), |(first, last): (Option<Date>, Option<Date>), day| {
         (Some(first.map_or(day, |first| first.min(day))), Some(last.map_or(day, |last| last.max(day))))
     });
@@ -174,13 +177,17 @@ pub(super) fn framework(catalog: &Catalog, id: &str) -> Result<FrameworkId, Trou
     Err(format!("unknown framework `{id}`; there are {}", known.join(", ")).into())
 }
 
-/// Every version of the file at `path` that was in force in a run of `period`, the first first.
-pub(super) fn versions(history: &mut History, period: &Period, path: &str) -> Result<Vec<(At, usize, Kept)>, Trouble> {
+/// Every version of the file at `path` that was in force in one of `runs`, the first first.
+pub(super) fn versions<'a>(
+    history: &mut History,
+    runs: impl IntoIterator<Item = &'a RunNote>,
+    path: &str,
+) -> Result<Vec<(At, usize, Kept)>, Trouble> {
     let all = history.versions(path)?;
     let places: BTreeMap<String, usize> =
         history.commits().iter().enumerate().map(|(at, one)| (one.commit.to_string(), at)).collect();
     let mut in_force: Vec<(At, usize, Kept)> = Vec::new();
-    for (at, run) in period.runs.iter().enumerate() {
+    for (at, run) in runs.into_iter().enumerate() {
         let Some(place) = places.get(&run.commit) else { continue };
         let newest = all.partition_point(|one| one.commit <= *place);
         let Some(number) = newest.checked_sub(1) else { continue };

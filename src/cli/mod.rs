@@ -7,6 +7,7 @@ mod anchor;
 mod apply;
 mod approvals;
 mod attested;
+mod away;
 mod by_hand;
 mod carry;
 mod check;

@@ -12,7 +12,7 @@ use crate::host::{git, repo};
 use crate::model::assessment::Assessment;
 use crate::model::catalog::Catalog;
 use crate::model::past::{Artefact, Authored, Noted};
-use crate::model::period::{Date, RunNote, before_midnight, day};
+use crate::model::period::{Date, Late, RunNote, before_midnight, day};
 use crate::model::snapshot::{Fact, Snapshot};
 use crate::model::time::Timestamp;
 use crate::policy::Rules;
@@ -67,9 +67,27 @@ pub(super) struct Past<'a> {
     pub(super) note: RunNote,
 }
 
-/// The run that stood at `when` on `branch`: the last that had begun by then.
+/// The last run on `branch` that had begun by `when`, as each says of itself.
 pub(super) fn at<'a>(history: &'a History, branch: &str, when: When) -> Result<Past<'a>, Trouble> {
-    let begun = history.commits().iter().filter(|one| one.run.is_some() && one.at <= when.instant());
+    newest(history, branch, when, |_| true)
+}
+
+/// The run that stood at `when` on `branch`: the last that had begun by then, of those that more than their own word puts there; and
+/// what the others say that would stand there.
+pub(super) fn stood<'a>(history: &'a History, branch: &str, when: When) -> Result<(Past<'a>, Vec<Noted>), Trouble> {
+    let past = newest(history, branch, when, |one| one.late.is_none())?;
+    let claims = |one: &&Recorded| one.run.is_some() && past.recorded.at <= one.at && one.at <= when.instant();
+    let mut noted = Vec::new();
+    for one in history.commits().iter().filter(claims) {
+        let Some(recorded) = one.late else { continue };
+        let late = Late { run: run(history, one)?.1, recorded };
+        noted.push(Noted { code: "slm::evidence-late", what: late.told() });
+    }
+    Ok((past, noted))
+}
+
+fn newest<'a>(history: &'a History, branch: &str, when: When, wanted: impl Fn(&Recorded) -> bool) -> Result<Past<'a>, Trouble> {
+    let begun = history.commits().iter().filter(|one| one.run.is_some() && one.at <= when.instant() && wanted(one));
     let Some(recorded) = begun.max_by_key(|one| one.at).cloned() else {
         let error = format!("no run is recorded on {branch} until {}; nothing is known of that time", when.instant());
         return Err(Trouble { exit: Exit::Incomplete, error: error.into() });

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Range;
 use std::path::Path;
 
+use super::away::away;
 use super::past::{broken, run};
 use super::{Trouble, earlier};
 use crate::host::history::{History, Kept, Recorded};
@@ -12,7 +13,7 @@ use crate::model::assessment::Tally;
 use crate::model::events::{EVENT_ENTITY, Event};
 use crate::model::id::{ControlId, EntityType};
 use crate::model::past::{LogHead, Noted};
-use crate::model::period::{At, Date, Life, Period, RunNote, Series, before_midnight, day, midnight};
+use crate::model::period::{At, Date, Late, Life, Period, RunNote, Series, before_midnight, day, midnight};
 use crate::model::segregation::Segregation;
 use crate::model::time::{Limit, Timestamp};
 use crate::record::changes::lines;
@@ -20,7 +21,7 @@ use crate::record::leaf::hex;
 use crate::record::ledger::{CHECKPOINT, FOLDER, standing};
 use crate::record::past::{RunFile, event};
 use crate::record::period::{MOST_DAYS, Stretch, Told, Versions, days, life, members, missed, series};
-use crate::record::{decisions_path, snapshot_path};
+use crate::record::{DECISIONS, decisions_path, snapshot_path};
 
 /// What is asked for.
 pub(super) struct Asked {
@@ -45,16 +46,31 @@ pub(super) struct Collected {
     pub(super) head: Option<LogHead>,
     /// Who could change both policy and evidence, as its last run saw it.
     pub(super) segregation: Vec<Segregation>,
+    /// Controls that none of its runs judged and of which something was open before, with the run that changed last what is said of each.
+    pub(super) unjudged: BTreeMap<ControlId, RunNote>,
 }
 
 /// Runs of a stretch, with where they stand.
 struct Runs {
     /// Places of their commits.
     places: Vec<usize>,
+    /// The place of the first of them, or the one that it would have.
+    first: usize,
     recorded: Vec<Recorded>,
     files: Vec<RunFile>,
     notes: Vec<RunNote>,
     before: Option<(Recorded, RunFile, RunNote)>,
+    /// Those that nothing but their own word puts there: what they changed is told of the run after.
+    late: Vec<Late>,
+    /// Controls that none of them judged and that are told all the same, with the run that changed last what is said of each.
+    unjudged: BTreeMap<ControlId, RunNote>,
+}
+
+impl Runs {
+    /// Whether the last run before them judged `control`.
+    fn judged_before(&self, control: &ControlId) -> bool {
+        self.before.as_ref().is_some_and(|(_, file, _)| file.controls.contains_key(control.as_str()))
+    }
 }
 
 /// One file in a stretch.
@@ -86,13 +102,18 @@ pub(super) fn collect(root: &Path, branch: &str, asked: &Asked) -> Result<Collec
     let head = runs.recorded.last().map(|last| head(&history, last)).transpose()?.flatten();
     let before = runs.before.map(|(recorded, _, note)| (recorded, note));
     let segregation = runs.files.last().map(|file| file.segregation().to_vec()).unwrap_or_default();
-    Ok(Collected { history, period, before, recorded: runs.recorded, findings, head, segregation })
+    Ok(Collected { history, period, before, recorded: runs.recorded, findings, head, segregation, unjudged: runs.unjudged })
+}
+
+/// Runs of `period` that stand for no day, a note each.
+pub(super) fn late(period: &Period) -> impl Iterator<Item = Noted> {
+    period.late.iter().map(|late| Noted { code: "slm::evidence-late", what: late.told() })
 }
 
 /// The stretch, its runs, and what in it contradicts itself.
 fn tell(history: &mut History, asked: &Asked) -> Result<(Period, Runs, Vec<Noted>), Trouble> {
     let bounds = (midnight(asked.from), before_midnight(asked.to));
-    let runs = runs(history, bounds)?;
+    let mut runs = runs(history, bounds)?;
     // A day that is to come is no day without a run.
     let begun = runs.notes.iter().map(|run| day(run.at)).fold(day(asked.now), Date::max);
     let days = days(asked.from, asked.to.min(begun), &runs.notes);
@@ -100,28 +121,35 @@ fn tell(history: &mut History, asked: &Asked) -> Result<(Period, Runs, Vec<Noted
     let stretch = Stretch { before, runs: &runs.notes, days: &days };
     let mut findings = Vec::new();
     let mut controls = Vec::new();
-    for control in control_ids(&runs) {
-        let Some(changed) = changed(history, &runs, &decisions_path(&control), &mut findings)? else { continue };
+    let judged = control_ids(&runs);
+    for control in &judged {
+        let Some(changed) = changed(history, &runs, &decisions_path(control), &mut findings)? else { continue };
         let recorded: Vec<Option<Tally>> = runs.files.iter().map(|file| file.controls.get(control.as_str()).cloned()).collect();
-        let judged = runs.before.as_ref().is_some_and(|(_, file, _)| file.controls.contains_key(control.as_str()));
-        let told = series(&control, &stretch, &versions(&changed), &recorded, judged);
+        let told = series(control, &stretch, &versions(&changed), &recorded, runs.judged_before(control));
         let mut told = take(told, &runs, &mut findings)?;
-        if let Some(first) = runs.places.first() {
-            told.carry(earlier::open(history, &changed.path, (&changed.older, &changed.before), *first)?);
-        }
+        told.carry(earlier::open(history, &changed.path, (&changed.older, &changed.before), (runs.first, true))?);
         controls.push(told);
     }
+    let mut unjudged = BTreeMap::new();
+    for (told, last) in carried(history, &runs, &stretch, &judged)? {
+        unjudged.extend(last.map(|last| (told.control.clone(), last)));
+        controls.push(told);
+    }
+    controls.sort_by(|one, other| one.control.cmp(&other.control));
     let mut populations = Vec::new();
     let events = events(history, &runs, &mut findings)?;
     for entity in entities(&runs) {
         let Some(changed) = changed(history, &runs, &snapshot_path(&entity), &mut findings)? else { continue };
-        populations.push(take(members(&entity, &stretch, &versions(&changed), &events), &runs, &mut findings)?);
+        let away = before.map(|before| away(history, &entity, before, runs.first)).transpose()?.unwrap_or_default();
+        let told = members(&entity, &stretch, &versions(&changed), &events, away);
+        populations.push(take(told, &runs, &mut findings)?);
     }
     let ends = (bounds.0, bounds.1.min(asked.now));
     let missed = missed(before, &runs.notes, ends, asked.cadence);
     let rotations = rotations(history, &runs, bounds)?;
-    let period =
-        Period { from: asked.from, to: asked.to, runs: runs.notes.clone(), days, missed, controls, populations, rotations };
+    let (notes, late) = (runs.notes.clone(), runs.late.clone());
+    let period = Period { from: asked.from, to: asked.to, runs: notes, late, days, missed, controls, populations, rotations };
+    runs.unjudged = unjudged;
     Ok((period, runs, findings))
 }
 
@@ -165,6 +193,39 @@ fn versions(changed: &Changed) -> Versions<'_> {
     Versions { path: &changed.path, before: &changed.before, changes: &changed.changes }
 }
 
+/// What was open before the runs of controls that none of them judged, because it was declared no more or there was no run: what nobody
+/// looks at is not repaired by that. With the run that changed last what is said of each.
+fn carried(
+    history: &mut History,
+    runs: &Runs,
+    stretch: &Stretch<'_>,
+    judged: &BTreeSet<ControlId>,
+) -> Result<Vec<(Series, Option<RunNote>)>, Trouble> {
+    let paths: Vec<String> = history.paths().map(str::to_owned).collect();
+    let mut all = Vec::new();
+    for path in paths {
+        let Some(id) = path.strip_prefix(DECISIONS).and_then(|name| name.strip_suffix(".jsonl")) else { continue };
+        let control = ControlId::from(id);
+        let changed = if judged.contains(&control) { None } else { changed(history, runs, &path, &mut Vec::new())? };
+        let Some(changed) = changed else { continue };
+        let was_judged = runs.judged_before(&control);
+        let mut open = earlier::open(history, &path, (&changed.older, &changed.before), (runs.first, was_judged))?;
+        // An exception for a control that is declared no more is in use no longer.
+        open.retain(|_, open| open.exception.is_none() || was_judged);
+        if open.is_empty() {
+            continue;
+        }
+        let none = vec![None; runs.files.len()];
+        let told = series(&control, stretch, &versions(&changed), &none, was_judged);
+        let mut told = told.map_err(|error| broken(error.to_string()))?.told;
+        told.carry(open);
+        let last = changed.older.last().and_then(|last| history.commits().get(last.commit)).filter(|one| one.run.is_some());
+        let last = last.cloned().map(|one| run(history, &one)).transpose()?;
+        all.push((told, last.map(|(_, note)| note)));
+    }
+    Ok(all)
+}
+
 /// What is told, its contradictions among the findings.
 fn take<T>(told: Result<Told<T>, crate::record::past::Unreadable>, runs: &Runs, findings: &mut Vec<Noted>) -> Result<T, Trouble> {
     let Told { told, contradicted } = told.map_err(|error| broken(error.to_string()))?;
@@ -179,10 +240,15 @@ fn take<T>(told: Result<Told<T>, crate::record::past::Unreadable>, runs: &Runs, 
 fn runs(history: &History, bounds: (Timestamp, Timestamp)) -> Result<Runs, Trouble> {
     let commits = history.commits();
     let within = |one: &Recorded| one.run.is_some() && bounds.0 <= one.at && one.at <= bounds.1;
-    let places: Vec<usize> = commits.iter().enumerate().filter(|(_, one)| within(one)).map(|(at, _)| at).collect();
+    let all = commits.iter().enumerate().filter(|(_, one)| within(one));
+    let (late, all): (Vec<_>, Vec<_>) = all.partition(|(_, one)| one.late.is_some());
+    let places: Vec<usize> = all.into_iter().map(|(at, _)| at).collect();
+    let late = late.into_iter().filter_map(|(_, one)| Some((one, one.late?)));
+    let late = late.map(|(one, recorded)| Ok(Late { run: run(history, one)?.1, recorded })).collect::<Result<_, Trouble>>()?;
     // Without a run in it, what stood at its end is what came before.
-    let first = places.first().copied().unwrap_or_else(|| commits.partition_point(|one| one.at <= bounds.1));
-    let before = commits[..first].iter().rev().find(|one| one.run.is_some());
+    let after = || commits.iter().position(|one| one.late.is_none() && one.at > bounds.1).unwrap_or(commits.len());
+    let first = places.first().copied().unwrap_or_else(after);
+    let before = commits[..first].iter().rev().find(|one| one.run.is_some() && one.late.is_none());
     let before = before.map(|one| run(history, one).map(|(file, note)| (one.clone(), file, note))).transpose()?;
     let recorded: Vec<Recorded> = places.iter().map(|at| commits[*at].clone()).collect();
     let (mut files, mut notes) = (Vec::with_capacity(recorded.len()), Vec::with_capacity(recorded.len()));
@@ -191,7 +257,7 @@ fn runs(history: &History, bounds: (Timestamp, Timestamp)) -> Result<Runs, Troub
         files.push(file);
         notes.push(note);
     }
-    Ok(Runs { places, recorded, files, notes, before })
+    Ok(Runs { places, first, recorded, files, notes, before, late, unjudged: BTreeMap::new() })
 }
 
 fn control_ids(runs: &Runs) -> BTreeSet<ControlId> {
@@ -220,8 +286,8 @@ fn events(history: &mut History, runs: &Runs, findings: &mut Vec<Noted>) -> Resu
 /// The file at `path` before the runs, and what each of them changed; `None` when it never was.
 fn changed(history: &mut History, runs: &Runs, path: &str, findings: &mut Vec<Noted>) -> Result<Option<Changed>, Trouble> {
     let all = history.versions(path)?;
-    let (Some(first), Some(last)) = (runs.places.first(), runs.places.last()) else { return Ok(None) };
-    let Range { start, end } = all.partition_point(|one| one.commit < *first)..all.partition_point(|one| one.commit <= *last);
+    let after = runs.places.last().map_or(runs.first, |last| last + 1);
+    let Range { start, end } = all.partition_point(|one| one.commit < runs.first)..all.partition_point(|one| one.commit < after);
     let Some(final_version) = all[..end].last() else { return Ok(None) };
     let before = all[..start].last().map(|one| history.text(one)).transpose()?.unwrap_or_default();
     let texts = history.changes(path, &all[start..end])?;

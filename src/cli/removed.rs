@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use super::Global;
 use super::past::config_at;
+use super::period::Collected;
 use crate::model::catalog::{Catalog, Control, ControlKind, ControlLines, Remedy, Severity};
 use crate::model::diagnostic::Place;
 use crate::model::id::ControlId;
 use crate::model::past::Noted;
-use crate::model::period::{At, Cell, Period, Series};
+use crate::model::period::{At, Cell, Period, RunNote, Series};
 use crate::model::time::Limit;
 
 /// Configs that are asked for the text of one control; the last that had it is among the first of them.
@@ -29,13 +30,17 @@ impl Removed {
     }
 }
 
-/// The controls that `period` judged and `catalog`, the config of its last run, has not.
-pub(super) fn removed(global: &Global, period: &Period, catalog: &Catalog) -> Removed {
+/// The controls that `collected` tells of and `catalog`, the config of its last run, has not.
+pub(super) fn removed(global: &Global, collected: &Collected, catalog: &Catalog) -> Removed {
+    let period = &collected.period;
     let mut removed = Removed::default();
     for series in period.controls.iter().filter(|series| !catalog.controls.contains_key(&series.control)) {
-        let last = last_judged(period, series);
-        removed.controls.push(text(global, period, &series.control, last).unwrap_or_else(|| {
-            let at = period.runs.get(last).map(|run| run.at.to_string()).unwrap_or_default();
+        let runs = match collected.unjudged.get(&series.control) {
+            Some(last) => std::slice::from_ref(last),
+            None => period.runs.get(..=last_judged(period, series)).unwrap_or_default(),
+        };
+        removed.controls.push(text(global, runs, &series.control).unwrap_or_else(|| {
+            let at = runs.last().map(|run| run.at.to_string()).unwrap_or_default();
             let what =
                 format!("control {} was judged until {at}, is declared no more, and its text is not to be had", series.control);
             removed.unknown.push(Noted { code: "slm::past-config-unseen", what });
@@ -53,10 +58,10 @@ fn last_judged(period: &Period, series: &Series) -> At {
     spans.max(day).unwrap_or(0)
 }
 
-/// What the newest config up to the run `last` says that has `control`.
-fn text(global: &Global, period: &Period, control: &ControlId, last: At) -> Option<Control> {
+/// What the newest config of `runs` says that has `control`.
+fn text(global: &Global, runs: &[RunNote], control: &ControlId) -> Option<Control> {
     let mut asked: Vec<&str> = Vec::new();
-    for run in period.runs.get(..=last)?.iter().rev() {
+    for run in runs.iter().rev() {
         if asked.len() == CONFIGS {
             break;
         }

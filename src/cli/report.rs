@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::gather::{CADENCE, Days, bounds};
 use super::past::{self, Past, config_at};
-use super::period::{Asked, Collected, collect};
+use super::period::{Asked, Collected, collect, late};
 use super::removed::removed;
 use super::serving::{framework, serving, signatures};
 use super::{Exit, Global, Said, Trouble, approvals, unkept, verify};
@@ -14,7 +14,7 @@ use crate::model::assessment::Tally;
 use crate::model::catalog::Catalog;
 use crate::model::id::ControlId;
 use crate::model::past::{Otherwise, Serving, TextChange};
-use crate::model::period::At;
+use crate::model::period::{At, Missed, NoRun};
 use crate::report::period::{self, Report};
 use crate::world::Clock as _;
 
@@ -59,8 +59,12 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
     let asked = Asked { from, to, cadence, now: SystemClock.now() };
     let _progress = global.progress("reading the evidence".to_owned(), 0);
     let mut collected = collect(&global.root, &settings.branch, &asked)?;
-    let mut unproven = Vec::new();
-    let config = collected.period.runs.last().map(|last| (last.config.clone(), last.judged.unwrap_or(last.at)));
+    if args.days.to.is_none() {
+        collected.period.missed.extend(since(&collected, &asked));
+    }
+    let mut unproven = Vec::from_iter(late(&collected.period));
+    let last = collected.period.runs.last().or(collected.before.as_ref().map(|(_, note)| note));
+    let config = last.map(|last| (last.config.clone(), last.judged.unwrap_or(last.at)));
     let catalog = config.and_then(|(config, at)| match config_at(global, &config, at) {
         Ok((catalog, _)) => Some(catalog),
         Err(noted) => {
@@ -75,7 +79,7 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
     let signatures = signatures.unwrap_or_default();
     unproven.extend(signatures.unproven.iter().cloned());
     unproven.extend(unkept::of_period(global, &settings, &collected)?);
-    let removed = catalog.as_ref().map(|catalog| removed(global, &collected.period, catalog)).unwrap_or_default();
+    let removed = catalog.as_ref().map(|catalog| removed(global, &collected, catalog)).unwrap_or_default();
     unproven.extend(removed.unknown.iter().cloned());
     let served = |catalog: &Catalog| serving(catalog, &removed, framework.as_ref(), &signatures.manual);
     let serving = catalog.as_ref().map(served).unwrap_or_default();
@@ -109,13 +113,22 @@ fn of_period(args: &PeriodArgs, global: &Global) -> Result<Said, Trouble> {
     Ok(Said::new(exits(&report), human, period::json(&report)))
 }
 
+/// That no run came since the last of a period that ends with it: whoever names no last day asks of what is so by now.
+fn since(collected: &Collected, asked: &Asked) -> Option<Missed> {
+    let last = collected.period.runs.iter().map(|run| run.at).max()?;
+    let told = collected.period.missed.iter().any(|missed| missed.reason == NoRun::AfterTheLast);
+    let is = !told && asked.now.as_second() - last.as_second() > asked.cadence.as_seconds();
+    is.then_some(Missed { after: last, before: asked.now, reason: NoRun::AfterTheLast })
+}
+
 fn exits(report: &Report<'_>) -> Vec<Exit> {
+    let period = report.period;
     let mut exits = vec![Exit::Clean];
     exits.extend((!report.findings.is_empty()).then_some(Exit::Integrity));
-    let without = report.period.days.iter().any(|day| day.runs.is_empty());
+    let without = period.runs.is_empty() || period.days.iter().any(|day| day.runs.is_empty()) || !period.missed.is_empty();
     exits.extend((without || !report.unproven.is_empty() || period::lacks_evidence(report)).then_some(Exit::Incomplete));
-    let flagged = report.period.populations.iter().flat_map(|one| &one.changes).any(|change| change.explained.is_none());
-    exits.extend((flagged || !report.period.deviations().is_empty()).then_some(Exit::Changes));
+    let flagged = period.populations.iter().flat_map(|one| &one.changes).any(|change| change.explained.is_none());
+    exits.extend((flagged || !period.deviations().is_empty()).then_some(Exit::Changes));
     exits
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value as Json, json};
 
 use super::gather::{self, Artefact, Days};
-use super::period::Collected;
+use super::period::{Collected, late};
 use super::{Exit, Global, Said, Trouble};
 use crate::host::archive::Archive;
 use crate::model::assessment::Subject;
@@ -67,11 +67,12 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     // What a control speaks about is in what was judged of it as well, where its text is not to be had.
     let catalog = gather::config(global, &collected.period).ok().map(|(catalog, _)| catalog);
     let unseen = unseen(&collected, catalog.as_ref(), &series);
+    let unproven = Vec::from_iter(late(&collected.period));
     let head = json!({
         "control": control, "period": stretch, "population": frozen.items().len(), "population_root": frozen.root(),
         "nonce": args.nonce, "seed": seed.as_str(), "asked": args.n, "drawn": drawn.len(),
         "log": { "origin": archive.standing.origin, "entries": archive.standing.head.size, "root": hex(&archive.standing.head.root) },
-        "runs": collected.period.runs.len(), "runs_that_did_not_see_it_whole": unseen,
+        "runs": collected.period.runs.len(), "unproven": unproven, "runs_that_did_not_see_it_whole": unseen,
     });
     let mut proofs = BTreeMap::new();
     for (artefact, _) in drawn.iter().flat_map(|one| &one.files) {
@@ -87,8 +88,10 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
         pack(folder, &json, &frozen, &drawn, &archive, &proofs)?;
         human.push_str(&format!("Packed into {}: README.md there says how to check it by hand.\n", folder.display()));
     }
-    let exit = if unseen == 0 { Exit::Clean } else { Exit::Incomplete };
-    Ok(Said::new(vec![exit], human, json))
+    let (told, exit) = gather::told(&unproven);
+    human.push_str(&told);
+    let exits = vec![exit, if unseen == 0 { Exit::Clean } else { Exit::Incomplete }];
+    Ok(Said::new(exits, human, json))
 }
 
 /// Runs of the period in which the population was not seen whole: who was never seen cannot be drawn. A run that looked at none of the
@@ -114,7 +117,7 @@ fn evidence<'a>(collected: &mut Collected, series: &Series, chosen: Vec<(String,
     paths.dedup();
     let mut kept = BTreeMap::new();
     for path in paths {
-        kept.insert(path.clone(), gather::versions(&mut collected.history, &collected.period, &path)?);
+        kept.insert(path.clone(), gather::versions(&mut collected.history, &collected.period.runs, &path)?);
     }
     let archive = Archive::open(&collected.history)?;
     let mut drawn = Vec::new();

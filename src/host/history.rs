@@ -16,6 +16,7 @@ use super::logged;
 use super::packs::{Files, Packs, on_every_core};
 use super::tips::tip;
 use crate::model::time::Timestamp;
+use crate::record::cadence::late;
 use crate::record::changes::between;
 use crate::record::index::{Entry, Name, Version, crc, is_indexed};
 use crate::record::verify::run_id;
@@ -39,6 +40,8 @@ pub struct Recorded {
     pub received: Timestamp,
     /// The file of its run.
     pub run: Option<String>,
+    /// When it was recorded at the earliest, of a run that nothing but its own word puts where it says.
+    pub late: Option<Timestamp>,
 }
 
 /// A version of a file.
@@ -190,10 +193,12 @@ impl History {
         let bytes = self.index.commits().ok()?;
         let mut rest = &bytes[..];
         let instant = |second| Timestamp::from_second(second).ok();
+        let mut before = None;
         let one = |number: u32| {
             let Entry { commit, at, received, run } = Entry::read(number, &mut rest)?;
             let (at, received) = (instant(at)?, instant(received)?);
-            Some(Recorded { commit: Oid::from_bytes(&commit).ok()?, at, received, run: run.map(str::to_owned) })
+            let late = late(at, received, before.replace(received)).filter(|_| run.is_some());
+            Some(Recorded { commit: Oid::from_bytes(&commit).ok()?, at, received, run: run.map(str::to_owned), late })
         };
         let commits: Vec<Recorded> = (0..self.index.heads.count).map(one).collect::<Option<_>>()?;
         let is_of_tip = commits.last().is_some_and(|last| last.commit.to_string() == self.index.heads.tip);

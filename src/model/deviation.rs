@@ -132,13 +132,15 @@ type Place<'a> = (&'a SourceId, &'a str, &'a [(At, At)]);
 type Places<'a> = HashMap<(&'a EntityType, &'a ResourceId), Vec<Place<'a>>>;
 
 /// A period, and where each resource was seen in it.
-struct Look<'a> {
+pub struct Look<'a> {
     period: &'a Period,
     places: OnceCell<Places<'a>>,
 }
 
 impl<'a> Look<'a> {
-    fn at(period: &'a Period) -> Self {
+    /// Looks at `period`; what is where is put together when it is asked for.
+    #[must_use]
+    pub fn at(period: &'a Period) -> Self {
         Self { period, places: OnceCell::new() }
     }
 
@@ -185,7 +187,9 @@ impl<'a> Look<'a> {
         gone
     }
 
-    fn is_without(&self, at: At, member: &Member) -> bool {
+    /// True when the run `at` saw all of the population of `member` without it.
+    #[must_use]
+    pub fn is_without(&self, at: At, member: &Member) -> bool {
         let (Subject::Resource { entity, id }, Some(run)) = (&member.subject, self.period.runs.get(at)) else { return false };
         let last = member.open.as_ref().and_then(|open| open.place.as_ref());
         let last = last.map(|(source, scope)| -> Place<'_> { (source, scope, &[]) });

@@ -51,6 +51,7 @@ pub(crate) fn period(whole: &[bool], open: Option<Open>, spans: Vec<Span>) -> Pe
         to: "1970-01-10".parse().unwrap(),
         runs: whole.iter().enumerate().map(run).collect(),
         days: Vec::new(),
+        late: Vec::new(),
         missed: Vec::new(),
         controls: vec![Series { control: "C-1".into(), path: String::new(), days: Vec::new(), members }],
         populations: Vec::new(),

@@ -26,6 +26,9 @@ pub struct Period {
     pub to: Date,
     /// Runs that began in it, in the order of their commits.
     pub runs: Vec<RunNote>,
+    /// Runs that say they began in it, and that nothing but their word puts there: they stand for no day, and nothing rests on them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<Late>,
     /// Every day of it that has begun.
     pub days: Vec<Day>,
     /// Times without a run, longer than one is due after.
@@ -68,6 +71,24 @@ pub struct RunNote {
     pub reconciled: Vec<Reconciled>,
     /// Actions that did not come to their end, one line each.
     pub unfinished: Vec<String>,
+}
+
+/// A run that was recorded long after the time it says it is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Late {
+    /// What it says.
+    pub run: RunNote,
+    /// When it was recorded at the earliest.
+    pub recorded: Timestamp,
+}
+
+impl Late {
+    /// In words.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let RunNote { id, at, .. } = &self.run;
+        format!("run {id} says that it began at {at}, and was recorded no sooner than {}: it stands for no day", self.recorded)
+    }
 }
 
 /// How much of one population a run saw.
@@ -216,7 +237,7 @@ pub struct Members {
     pub entity: EntityType,
     /// Its file in the locker.
     pub path: String,
-    /// How many there were after the last run of each day; `None` on a day without a run.
+    /// How many there were by the last run of each day that saw all of them; `None` on a day without such a run.
     pub sizes: Vec<Option<u64>>,
     /// Everybody who was seen, sorted by (source, scope, id).
     pub seen: Vec<Presence>,
@@ -275,7 +296,7 @@ pub enum Explanation {
     NotSeenWhole,
     /// The population was not seen whole before: it may have been there all the time.
     NotSeenWholeBefore,
-    /// Another config reads other sources.
+    /// Another config reads other sources, or declares others.
     OtherConfig,
 }
 
@@ -315,6 +336,11 @@ impl Life {
 }
 
 impl Period {
+    /// Every run that says it began in it.
+    pub fn recorded(&self) -> impl Iterator<Item = &RunNote> {
+        self.runs.iter().chain(self.late.iter().map(|late| &late.run))
+    }
+
     /// Its first and its last instant.
     #[must_use]
     pub fn bounds(&self) -> (Timestamp, Timestamp) {

@@ -144,10 +144,20 @@ fn resource(id: &str, created: Option<Timestamp>, deleting: bool) -> String {
 }
 
 fn people(before: Option<(RunNote, &str)>, changes: &[(At, String)], runs: &[RunNote]) -> Told<Members> {
+    people_of("A", before, changes, runs, Away::default())
+}
+
+fn people_of(
+    entity: &str,
+    before: Option<(RunNote, &str)>,
+    changes: &[(At, String)],
+    runs: &[RunNote],
+    away: Away,
+) -> Told<Members> {
     let days = days(date("2026-03-01"), date("2026-03-05"), runs);
     let (before, text) = before.map_or((None, ""), |(run, text)| (Some(run), text));
     let stretch = Stretch { before: before.as_ref(), runs, days: &days };
-    members(&"A".into(), &stretch, &Versions { path: ENTITY, before: text, changes }, &[]).unwrap()
+    members(&entity.into(), &stretch, &Versions { path: ENTITY, before: text, changes }, &[], away).unwrap()
 }
 
 fn changes(told: &Told<Members>) -> Vec<(At, String, bool, Option<Explanation>)> {
@@ -184,7 +194,7 @@ fn who_comes_and_goes_is_explained_by_a_call_of_the_time_between_that_names_them
     let runs = runs.map(seen);
     let stretch = Stretch { before: None, runs: &runs, days: &[] };
     let versions = Versions { path: ENTITY, before: "", changes: &changes };
-    let told = members(&"Aws::Secret".into(), &stretch, &versions, &events).unwrap();
+    let told = members(&"Aws::Secret".into(), &stretch, &versions, &events, Away::default()).unwrap();
     let called = |name: &str| {
         Some(Explanation::Called { event: name.to_owned(), at: at(DAY / 2), by: "arn:aws:iam::1:user/ada".to_owned() })
     };
@@ -249,6 +259,56 @@ fn nothing_is_concluded_from_an_absence_that_was_not_seen() {
     ];
     assert_eq!(changes(&told), expected);
     assert_eq!(told.told.seen[0].spans, [(1, 2)], "it was there before the stretch, and from its second run on");
+}
+
+#[test]
+fn who_went_while_nobody_could_look_is_flagged_by_the_first_run_that_can() {
+    let (text, other) = (format!("{}\n", resource("a", None, false)), format!("{}\n", resource("b", None, false)));
+    let all = [(1, format!("-{text}-{other}")), (2, format!("+{other}"))];
+    let runs = [run(0, Some((true, 2))), run(1, Some((false, 0))), run(2, Some((true, 1))), run(3, Some((true, 1)))];
+    let before = Some((run(-1, Some((true, 2))), format!("{text}{other}")));
+    let told = people(before.as_ref().map(|(run, text)| (run.clone(), text.as_str())), &all, &runs);
+    let expected = [
+        (1, "a".to_owned(), false, Some(Explanation::NotSeenWhole)),
+        (1, "b".to_owned(), false, Some(Explanation::NotSeenWhole)),
+        (2, "b".to_owned(), true, Some(Explanation::NotSeenWholeBefore)),
+        (2, "a".to_owned(), false, None),
+    ];
+    assert_eq!(changes(&told), expected);
+    assert_eq!(told.told.sizes, [Some(2), None, Some(1), Some(1), None], "nobody counted on the second day");
+
+    // The same where the stretch begins after the look that was denied; `c` was not there before, and came without a date.
+    let late = [(0, format!("+{}\n", resource("c", None, false)))];
+    let lost = |deleting| Away {
+        whole: BTreeMap::from([(("s".into(), ".".to_owned()), at(-2 * DAY))]),
+        members: vec![crate::record::past::member(ENTITY, &resource("a", None, deleting)).unwrap()],
+    };
+    let runs = [run(0, Some((true, 1)))];
+    for (deleting, why) in [(false, None), (true, Some(Explanation::Deleting))] {
+        let told = people_of("A", Some((run(-1, Some((false, 0))), "")), &late, &runs, lost(deleting));
+        assert_eq!(changes(&told), [(0, "c".to_owned(), true, None), (0, "a".to_owned(), false, why)]);
+    }
+    let still = people_of("A", Some((run(-1, Some((false, 0))), "")), &[], &[run(0, Some((false, 0)))], lost(false));
+    assert_eq!(changes(&still), [], "nobody can look yet");
+}
+
+#[test]
+fn what_comes_and_goes_with_the_config_that_declares_it_is_explained_by_it() {
+    let line = |id: &str| format!("{}\n", resource(id, None, false));
+    let all = [(1, format!("+{}", line("app/new"))), (2, format!("-{}", line("app/new")))];
+    let told = |entity: &str, configs: [&str; 3]| {
+        let note = |(day, config): (i64, &str)| {
+            let mut note = RunNote { config: config.to_owned(), ..run(day, Some((true, u64::from(day == 1)))) };
+            note.seen[0].entity = entity.into();
+            note
+        };
+        let runs: Vec<RunNote> = (0..).zip(configs).map(note).collect();
+        changes(&people_of(entity, None, &all, &runs, Away::default())).into_iter().map(|(_, _, _, why)| why).collect::<Vec<_>>()
+    };
+    let other = Some(Explanation::OtherConfig);
+    assert_eq!(told("Slm::Consumer", ["c", "d", "e"]), [other.clone(), other.clone()]);
+    assert_eq!(told("Slm::Consumer", ["c", "c", "d"]), [None, other], "it did not come with another config");
+    assert_eq!(told("Aws::Secret", ["c", "d", "e"]), [None, None], "a secret of AWS is made by nobody's config");
 }
 
 #[test]

@@ -7,6 +7,15 @@ use crate::model::id::EntityType;
 use crate::model::period::{Change, Explanation, Period, RunNote};
 use crate::model::reconcile::{Counter, Reconciled};
 
+/// How many came and how many went: who was lost from sight, and found again, did neither.
+#[must_use]
+pub fn moved(changes: &[Change]) -> (usize, usize) {
+    let unseen = |why: &Explanation| matches!(why, Explanation::NotSeenWhole | Explanation::NotSeenWholeBefore);
+    let seen = || changes.iter().filter(|one| !one.explained.as_ref().is_some_and(unseen));
+    let came = seen().filter(|one| one.came).count();
+    (came, seen().count() - came)
+}
+
 /// What explains each of `changes`, counted.
 #[must_use]
 pub fn reasons(changes: &[Change]) -> Vec<String> {
@@ -98,6 +107,16 @@ mod tests {
         period.runs[2].reconciled = vec![counts(2, 3)];
         let told = "s 1/eu is counted by the account summary too: they DIFFER in 1 of 2 runs, last at 1970-01-03T00:00:00Z: 2 listed, 3 counted";
         assert_eq!(counted(&period, &entity), [told]);
+    }
+
+    #[test]
+    fn who_was_lost_from_sight_neither_came_nor_went() {
+        let change =
+            |came, explained| Change { run: 0, source: "s".into(), scope: ".".to_owned(), id: "x".into(), came, explained };
+        let (lost, found) = (Some(Explanation::NotSeenWhole), Some(Explanation::NotSeenWholeBefore));
+        let all = [change(false, lost.clone()), change(false, lost), change(true, found), change(false, None)];
+        assert_eq!(moved(&all), (0, 1));
+        assert_eq!(reasons(&all), ["1 not explained", "3 not seen whole"]);
     }
 
     #[test]

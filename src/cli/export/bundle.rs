@@ -14,7 +14,7 @@ use crate::host::zipped;
 use crate::model::attestation::Manual;
 use crate::model::events::EVENT_ENTITY;
 use crate::model::id::{ControlId, FrameworkId};
-use crate::model::period::{At, Period};
+use crate::model::period::{At, Late, Period};
 use crate::record::bundle::{CHECKPOINT, DIGEST, ENTRIES, MANIFEST, Manifest, OBJECTS, Packed, digest};
 use crate::record::bundle_runs::CHECKPOINTS;
 use crate::record::bundle_whole::{SIGNED, folders, is_signed_of, rotated};
@@ -92,14 +92,19 @@ fn files(
 ) -> Result<BTreeMap<String, Vec<u8>>, Trouble> {
     let controls = gather::controls(&gathered.catalog, framework);
     let mut kept: BTreeMap<ControlId, Vec<(At, usize, Kept)>> = BTreeMap::new();
+    let mut late: BTreeMap<ControlId, Vec<(At, usize, Kept)>> = BTreeMap::new();
+    let period = &gathered.collected.period;
     for control in &controls {
-        let found = gather::versions(&mut gathered.collected.history, &gathered.collected.period, &decisions_path(control))?;
-        kept.insert(control.clone(), found);
+        let (history, path) = (&mut gathered.collected.history, decisions_path(control));
+        kept.insert(control.clone(), gather::versions(history, &period.runs, &path)?);
+        let late_runs = period.late.iter().map(|late| &late.run);
+        late.insert(control.clone(), gather::versions(history, late_runs, &path)?);
     }
     let (history, period, catalog) = (&gathered.collected.history, &gathered.collected.period, &gathered.catalog);
     let archive = Archive::open(history)?;
     let mut files = Files::default();
     let (versions, texts) = decisions(&archive, history, period, &kept, &mut files)?;
+    decisions_of_late(&archive, history, period, &late, &mut files)?;
     evidence(&archive, history, period, &mut files)?;
     let sealed::Sealed { checkpoints, logged, waiting } = sealed::read(global, &archive, history, period)?;
     logged.into_iter().for_each(|artefact| files.evidence(format!("evidence/{}", artefact.path), artefact));
@@ -157,9 +162,29 @@ fn decisions(
     Ok((versions, texts))
 }
 
+/// What runs that stand for no day said: nothing is told of it, and nothing is left out.
+fn decisions_of_late(
+    archive: &Archive<'_>,
+    history: &History,
+    period: &Period,
+    kept: &BTreeMap<ControlId, Vec<(At, usize, Kept)>>,
+    files: &mut Files,
+) -> Result<(), Trouble> {
+    for (control, kept) in kept {
+        for artefact in gather::artefacts(archive, history, &decisions_path(control), kept)? {
+            let Some(Late { run, .. }) = period.late.get(artefact.from) else { continue };
+            let known = |one: &Packed| one.path == artefact.path && one.entry == artefact.entry && artefact.entry.is_some();
+            if !files.packed.iter().any(known) {
+                files.evidence(format!("controls/{control}/decisions/late/{}/{control}.jsonl", run.id), artefact);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Runs, what the last of them saw, rotations, and what people declared.
 fn evidence(archive: &Archive<'_>, history: &History, period: &Period, files: &mut Files) -> Result<(), Trouble> {
-    for run in &period.runs {
+    for run in period.recorded() {
         if let Some(artefact) = gather::once(archive, history, &run.commit, &run.path)? {
             files.evidence(format!("evidence/{}", run.path), artefact);
         }

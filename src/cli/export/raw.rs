@@ -22,7 +22,7 @@ impl Raw {
         let (history, period) = (&gathered.collected.history, &gathered.collected.period);
         let archive = Archive::open(history)?;
         let mut answers = Vec::new();
-        for run in &period.runs {
+        for run in period.recorded() {
             let Some(commit) = archive.place(&run.commit).and_then(|at| history.commits().get(at)) else { continue };
             let folder = run.path.replacen("runs/", "raw/", 1).replacen(".json", "/", 1);
             for path in history.files(commit.commit, &folder)?.into_keys() {

@@ -23,13 +23,13 @@ pub(super) struct Sealed {
 
 pub(super) fn read(global: &Global, archive: &Archive<'_>, history: &History, period: &Period) -> Result<Sealed, Trouble> {
     let mut checkpoints = BTreeMap::new();
-    for run in &period.runs {
+    for run in period.recorded() {
         let Some(commit) = archive.place(&run.commit).and_then(|at| history.commits().get(at)) else { continue };
         let Some(file) = history.file(commit.commit, &format!("{}{}", ledger::FOLDER, ledger::CHECKPOINT))? else { continue };
         let standing = ledger::standing(&file, &[]).map_err(|error| format!("the checkpoint of run `{}`: {error}", run.id))?;
         checkpoints.insert(standing.head.size, file);
     }
-    let runs: BTreeSet<&str> = period.runs.iter().map(|run| run.id.as_str()).collect();
+    let runs: BTreeSet<&str> = period.recorded().map(|run| run.id.as_str()).collect();
     let of_period = |path: &str| match (place(path), attempted(path)) {
         (Some((_, size)), _) => checkpoints.contains_key(&size),
         (_, Some(run)) => runs.contains(run),

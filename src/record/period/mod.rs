@@ -8,7 +8,7 @@ mod series;
 use jiff::ToSpan as _;
 
 pub use earlier::Earlier;
-pub use members::members;
+pub use members::{Away, members};
 pub use series::series;
 
 use super::past::Unreadable;

@@ -4,9 +4,10 @@
 use serde::Serialize;
 
 use super::Made;
-use super::strips::{Said, Shown, Stretch, days_of, stretches};
+use super::strips::{Said, Shown, Sight, Stretch, stretches};
 use super::view::STRETCHES;
 use crate::model::assessment::Subject;
+use crate::model::deviation::Look;
 use crate::model::id::ControlId;
 use crate::model::period::Series;
 use crate::report::words;
@@ -67,8 +68,8 @@ impl One<'_> {
 }
 
 /// Who is drawn of `series`.
-pub fn draw(made: &Made<'_>, series: &Series) -> Drawn {
-    let all = sorted(made, series);
+pub fn draw(made: &Made<'_>, series: &Series, look: &Look<'_>) -> Drawn {
+    let all = sorted(made, series, look);
     let (first, others) = all.split_at(DRAWN.min(all.len()));
     let worse = others.iter().take_while(|one| one.gravest > Said::Compliant).count();
     let members: Vec<MemberView> = first.iter().map(|one| one.view(made, &series.control, true)).collect();
@@ -83,10 +84,11 @@ pub fn draw(made: &Made<'_>, series: &Series) -> Drawn {
 }
 
 /// Everybody whom it applied to, the gravest first.
-fn sorted<'a>(made: &Made<'_>, series: &'a Series) -> Vec<One<'a>> {
+fn sorted<'a>(made: &Made<'_>, series: &'a Series, look: &Look<'_>) -> Vec<One<'a>> {
+    let sight = Sight::of(look, series, made.period.runs.len());
     let mut all: Vec<One<'a>> = Vec::new();
     for member in &series.members {
-        let days = days_of(member, &made.period.days);
+        let days = sight.days_of(member, &made.period.days);
         let said = || days.iter().map(|one| one.said);
         let gravest = said().filter(|said| *said != Said::NoRun).max().unwrap_or(Said::Absent);
         if gravest > Said::NotApplicable {

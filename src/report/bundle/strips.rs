@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Made, Version};
-use crate::model::assessment::Status;
+use crate::model::assessment::{Because, Status, Subject};
+use crate::model::deviation::Look;
 use crate::model::id::ControlId;
 use crate::model::period::{At, Cell, Day, Member, Series};
 use crate::report::words::count;
@@ -14,8 +15,10 @@ use crate::report::words::count;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Said {
-    /// It was not there, or the control was not judged.
+    /// It was not there.
     Absent,
+    /// The control was not judged.
+    NotJudged,
     /// The control does not speak about it.
     NotApplicable,
     /// A rule permits.
@@ -36,6 +39,7 @@ impl Said {
     pub fn word(self) -> &'static str {
         match self {
             Self::Absent => "not there",
+            Self::NotJudged => "not judged",
             Self::NotApplicable => "not applicable",
             Self::Compliant => "compliant",
             Self::Excepted => "excepted",
@@ -50,6 +54,7 @@ impl Said {
     pub fn class(self) -> &'static str {
         match self {
             Self::Absent => "absent",
+            Self::NotJudged => "not-judged",
             Self::NotApplicable => "not-applicable",
             Self::Compliant => "compliant",
             Self::Excepted => "excepted",
@@ -99,21 +104,60 @@ pub struct Shown {
     pub run: Option<At>,
     /// Days that say the same are told as one where this is the same too.
     part: u64,
+    /// Whether the run has a line of its own about it.
+    own: bool,
 }
 
-/// What each day said of `member`; days are one where one reason stood for them.
-pub fn days_of(member: &Member, days: &[Day]) -> Vec<Shown> {
-    let one = |day: &Day| {
-        let mut shown = Shown { said: if day.runs.is_empty() { Said::NoRun } else { Said::Absent }, run: None, part: 0 };
-        for (run, span) in day.runs.iter().filter_map(|run| Some((*run, member.at(*run)?))) {
-            let said = Said::from(span.status);
-            if shown.run.is_none() || said > shown.said {
-                shown = Shown { said, run: Some(run), part: span.from as u64 };
-            }
+/// What runs said of the members of one control, and saw of them.
+pub struct Sight<'a, 'p> {
+    look: &'a Look<'p>,
+    series: &'a Series,
+    /// Whether each run said anything of any of them.
+    judged: Vec<bool>,
+}
+
+impl<'a, 'p> Sight<'a, 'p> {
+    /// Of `series`, by the `runs` of the period that `look` is at.
+    pub fn of(look: &'a Look<'p>, series: &'a Series, runs: usize) -> Self {
+        let judged = worst(series, runs).into_iter().map(|worst| worst.is_some()).collect();
+        Self { look, series, judged }
+    }
+
+    /// What each day said of `member`, the gravest of its runs; days are one where one reason stood for them.
+    pub fn days_of(&self, member: &Member, days: &[Day]) -> Vec<Shown> {
+        let one = |(place, day): (usize, &Day)| {
+            let first = Shown { said: Said::NoRun, run: None, part: 0, own: true };
+            day.runs.iter().fold(first, |shown, run| {
+                let next = self.shown(member, *run, self.series.days.get(place));
+                if shown.said == Said::NoRun || next.said > shown.said { next } else { shown }
+            })
+        };
+        days.iter().enumerate().map(one).collect()
+    }
+
+    /// What the run said of `member`, or saw of it where it said nothing: not seeing is neither that it holds nor that it is gone.
+    fn shown(&self, member: &Member, run: At, cell: Option<&Cell>) -> Shown {
+        if let Some(span) = member.at(run) {
+            return Shown { said: span.status.into(), run: Some(run), part: span.from as u64, own: true };
         }
-        shown
-    };
-    days.iter().map(one).collect()
+        let judged = self.judged.get(run).copied().unwrap_or(false);
+        let said = match (&member.subject, cell) {
+            (_, Some(Cell::NotJudged)) => Said::NotJudged,
+            (Subject::Population { .. }, _) => Said::Absent,
+            _ if self.look.is_without(run, member) => Said::Absent,
+            _ if !judged => Said::NotJudged,
+            _ => Said::NoEvidence,
+        };
+        Shown { said, run: Some(run).filter(|_| said == Said::NoEvidence), part: u64::MAX, own: false }
+    }
+
+    /// Why the run said what it did of `member`, or what kept it from seeing all of its population.
+    pub fn because<'b>(&'b self, member: &'b Member, run: At) -> Option<&'b Because> {
+        let Subject::Resource { entity, .. } = &member.subject else { return member.at(run).map(|span| &span.because) };
+        let of = |one: &&Member| matches!(&one.subject, Subject::Population { entity: of, .. } if of == entity);
+        let mut unseen = self.series.members.iter().filter(of);
+        member.at(run).or_else(|| unseen.find_map(|one| one.at(run))).map(|span| &span.because)
+    }
 }
 
 /// What each day said of the whole control; days on which anything was worse than compliant are one where that was so of the same members.
@@ -122,13 +166,14 @@ pub fn days_of_all(series: &Series, days: &[Day], runs: usize) -> Vec<Shown> {
     let one = |(cell, day): (&Cell, &Day)| {
         let said = match cell {
             Cell::NoRun => Said::NoRun,
-            Cell::NotJudged | Cell::Judged { gravest: None, .. } => Said::Absent,
+            Cell::NotJudged => Said::NotJudged,
+            Cell::Judged { gravest: None, .. } => Said::Absent,
             Cell::Judged { gravest: Some(status), .. } => (*status).into(),
         };
         let of = |run: &&At| worst.get(**run).and_then(|worst| *worst).is_some_and(|(status, _)| Said::from(status) == said);
         let run = day.runs.iter().find(of).or(day.runs.last()).copied();
         let who = run.and_then(|run| *worst.get(run)?).map_or(0, |(_, who)| who);
-        Shown { said, run, part: if said > Said::Compliant { who } else { 0 } }
+        Shown { said, run, part: if said > Said::Compliant { who } else { 0 }, own: true }
     };
     series.days.iter().zip(days).map(one).collect()
 }
@@ -181,7 +226,7 @@ pub fn by_word(shown: &[Shown]) -> Vec<Shown> {
 
 /// True when something was judged, which a page shows.
 fn leads(said: Said) -> bool {
-    said != Said::NoRun && said != Said::Absent
+    !matches!(said, Said::NoRun | Said::Absent | Said::NotJudged)
 }
 
 /// `shown`, joined where it is the same. Each leads to the decisions of the run that said it first.
@@ -198,6 +243,7 @@ pub fn stretches(made: &Made<'_>, control: &ControlId, shown: &[Shown], anchor: 
         let (first, last) = (days[at].date, days[at + length - 1].date);
         let when = if length == 1 { first.to_string() } else { format!("{first} to {last}") };
         let page = shown.run.filter(|_| leads(shown.said)).and_then(|run| version(made, control, run));
+        let anchor = if shown.own { anchor } else { "" };
         Stretch {
             start: at + 1,
             days: length,
@@ -225,30 +271,46 @@ mod tests {
         Day { date: date.parse().unwrap(), runs: runs.to_vec() }
     }
 
+    /// What each day of two runs says of `member` of a control that said so of its members.
+    fn days_of(whole: &[bool], members: Vec<Member>, judged: bool) -> Vec<(Said, Option<At>)> {
+        let mut period = crate::model::deviation::tests::period(whole, None, Vec::new());
+        period.controls[0].members = members;
+        let days = [day("2026-03-01", &[0, 1]), day("2026-03-02", &[]), day("2026-03-03", &[2, 3])];
+        period.controls[0].days =
+            vec![if judged { Cell::Judged { gravest: None, tally: Default::default() } } else { Cell::NotJudged }; 3];
+        let (look, series) = (Look::at(&period), &period.controls[0]);
+        let sight = Sight::of(&look, series, whole.len());
+        sight.days_of(&series.members[0], &days).into_iter().map(|one| (one.said, one.run)).collect()
+    }
+
     #[test]
     fn a_day_shows_the_gravest_of_its_runs_and_no_run_is_not_compliance() {
-        let span = |from, until, status| Span { from, until, status, because: Because::OutOfScope };
-        let member = Member {
-            subject: Subject::Resource { entity: "A".into(), id: "x".into() },
-            before: None,
-            open: None,
-            spans: vec![
-                span(0, 1, Status::Compliant),
-                span(1, 2, Status::NonCompliant),
-                span(2, 3, Status::Compliant),
-                span(4, 5, Status::NoEvidence),
-            ],
+        let spans = [(0, 1, Status::NonCompliant), (1, 2, Status::Compliant), (2, 4, Status::Compliant)];
+        let shown = days_of(&[true; 4], vec![member("x", &spans)], true);
+        assert_eq!(
+            shown,
+            [(Said::NonCompliant, Some(0)), (Said::NoRun, None), (Said::Compliant, Some(2))],
+            "with the run that said it"
+        );
+    }
+
+    #[test]
+    fn who_was_not_seen_is_neither_compliant_nor_gone() {
+        let good = Status::Compliant;
+        let all = |denied: At, until: At| {
+            let of = Subject::Population { entity: "A".into(), source: None, scope: ".".to_owned() };
+            let unseen = Member { subject: of, ..member("", &[(denied, until, Status::NoEvidence)]) };
+            vec![member("x", &[(0, denied, good)]), member("y", &[(0, denied, good)]), unseen]
         };
-        let days = [
-            day("2026-03-01", &[0, 1, 2]),
-            day("2026-03-02", &[]),
-            day("2026-03-03", &[3]),
-            day("2026-03-04", &[4]),
-            day("2026-03-05", &[2]),
-        ];
-        let shown: Vec<_> = days_of(&member, &days).into_iter().map(|one| (one.said, one.run)).collect();
-        let (bad, unseen, good) = ((Said::NonCompliant, Some(1)), (Said::NoEvidence, Some(4)), (Said::Compliant, Some(2)));
-        assert_eq!(shown, [bad, (Said::NoRun, None), (Said::Absent, None), unseen, good], "with the run that said it");
+        let (seen, no_run) = ((Said::Compliant, Some(0)), (Said::NoRun, None));
+        let denied = days_of(&[true, false, false, false], all(1, 4), true);
+        let unseen = |run| (Said::NoEvidence, Some(run));
+        assert_eq!(denied, [unseen(1), no_run, unseen(2)], "seen at the first run of the day, and denied at the second");
+        let spans = [(0, 2, good)];
+        let gone = days_of(&[true; 4], vec![member("x", &spans), member("y", &[(0, 4, good)])], true);
+        assert_eq!(gone, [seen, no_run, (Said::Absent, None)], "all of them were seen without it");
+        let removed = days_of(&[true; 4], vec![member("x", &[])], false);
+        assert_eq!(removed, [(Said::NotJudged, None), no_run, (Said::NotJudged, None)], "nobody judged the control");
     }
 
     #[test]

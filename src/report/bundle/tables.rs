@@ -2,8 +2,9 @@
 
 use super::Made;
 use super::crosswalk::crosswalk;
-use super::strips::{days_of, stretches};
+use super::strips::{Sight, stretches};
 use super::view::{View, named};
+use crate::model::deviation::Look;
 use crate::report::words;
 
 /// One row of CSV. A cell that a spreadsheet would take for a formula is told apart by an apostrophe.
@@ -63,7 +64,9 @@ pub fn deviations_csv(view: &View<'_>) -> String {
 #[must_use]
 pub fn members_csv(made: &Made<'_>) -> String {
     let mut text = row(&["control", "entity", "member", "from", "to", "days", "said", "because", "packet"]);
+    let look = Look::at(made.period);
     for series in &made.period.controls {
+        let sight = Sight::of(&look, series, made.period.runs.len());
         if made
             .framework
             .is_some_and(|id| made.catalog.controls.get(&series.control).is_none_or(|one| !one.criteria.contains_key(id)))
@@ -72,12 +75,12 @@ pub fn members_csv(made: &Made<'_>) -> String {
         }
         for member in &series.members {
             let (entity, name) = named(&member.subject);
-            let shown = days_of(member, &made.period.days);
+            let shown = sight.days_of(member, &made.period.days);
             for part in stretches(made, &series.control, &shown, "") {
                 let days = &made.period.days[part.start - 1..part.start - 1 + part.days];
                 let (Some(first), Some(last)) = (days.first(), days.last()) else { continue };
-                let span = part.run.and_then(|run| member.at(run));
-                let because = span.map_or_else(String::new, |span| words::reason_of(&span.because));
+                let because = part.run.and_then(|run| sight.because(member, run));
+                let because = because.map_or_else(String::new, words::reason_of);
                 let (from, to, length) = (first.date.to_string(), last.date.to_string(), part.days.to_string());
                 text.push_str(&row(&[
                     series.control.as_str(),

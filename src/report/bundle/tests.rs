@@ -67,6 +67,7 @@ fn period() -> Period {
         to: date(DAYS - 1),
         runs: (0..DAYS).map(run).collect(),
         days: (0..DAYS).map(|day| Day { date: date(day), runs: vec![day] }).collect(),
+        late: Vec::new(),
         missed: Vec::new(),
         controls: vec![Series {
             control: "ROT-01".into(),
@@ -342,6 +343,41 @@ fn a_row_of_the_table_of_members_is_of_the_run_and_the_reason_that_it_tells() {
     let first = "ROT-01,A,x,1970-01-01,1970-01-01,1,non-compliant,no rule permits it,controls/ROT-01/decisions/0/index.html";
     let then = "ROT-01,A,x,1970-01-02,1970-01-03,2,non-compliant,forbidden by r,controls/ROT-01/decisions/2/index.html";
     assert_eq!(rows, [first, then]);
+}
+
+#[test]
+fn a_member_whom_a_run_could_not_see_has_no_evidence_on_that_day_and_leads_to_what_kept_it() {
+    use crate::model::deviation::tests::{GOOD, period, span};
+    use crate::model::snapshot::Unseen;
+    let (catalog, log) = (catalog(), log());
+    // Seen and denied on the first day, denied on the second, not judged on the third.
+    let mut period = period(&[true, false, false, true], None, vec![span(0, 1, GOOD)]);
+    let unseen = Because::Unseen { cause: Unseen::Denied, detail: "list: denied".to_owned() };
+    let of = Subject::Population { entity: "A".into(), source: Some("s".into()), scope: ".".to_owned() };
+    let spans = vec![Span { because: unseen, ..span(1, 3, Status::NoEvidence) }];
+    period.controls[0].members.push(Member { subject: of, before: None, open: None, spans });
+    period.controls[0].control = "ROT-01".into();
+    let day = |day: i64, runs: &[usize]| Day { date: period.from.checked_add(day.days()).unwrap(), runs: runs.to_vec() };
+    period.days = vec![day(0, &[0, 1]), day(1, &[2]), day(2, &[3])];
+    let judged = Cell::Judged { gravest: Some(Status::NoEvidence), tally: Tally::new() };
+    period.controls[0].days = vec![judged.clone(), judged, Cell::NotJudged];
+    let version = |from: usize| {
+        let page = format!("controls/ROT-01/decisions/{from}/index.html");
+        Version { from, file: String::new(), page, sha256: String::new(), entry: None }
+    };
+    let versions = BTreeMap::from([("ROT-01".into(), vec![version(0), version(1)])]);
+    let made = made_of(&catalog, &period, &log, &versions);
+    let rows = members_csv(&made);
+    let rows: Vec<&str> = rows.lines().filter(|row| row.starts_with("ROT-01,A,x,")).collect();
+    let page = "controls/ROT-01/decisions/1/index.html";
+    let blind = format!("ROT-01,A,x,1970-01-01,1970-01-02,2,no-evidence,list: denied,{page}");
+    assert_eq!(rows, [blind.as_str(), "ROT-01,A,x,1970-01-03,1970-01-03,1,not-judged,,"]);
+    let view = view(&made);
+    let one = &view.controls[0];
+    let drawn = one.members.iter().find(|member| member.name == "x").unwrap();
+    let labels: Vec<_> = drawn.strip.iter().map(|part| (part.label.as_str(), part.href.as_str())).collect();
+    let told = [("no evidence, 1970-01-01 to 1970-01-02, 2 days", page), ("not judged, 1970-01-03, 1 day", "")];
+    assert_eq!((labels, one.word.as_str()), (told.to_vec(), "no evidence"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::{Log, Made};
 use crate::model::assessment::Subject;
 use crate::model::attestation::{About, Attestation};
 use crate::model::catalog::{Control, ControlKind, Framework};
-use crate::model::deviation::{Deviation, Ending};
+use crate::model::deviation::{Deviation, Ending, Look};
 use crate::model::id::{ControlId, EntityType, ExceptionId};
 use crate::model::period::{Cell, Members, Missed, NoRun, Series};
 use crate::model::time::Timestamp;
@@ -234,7 +234,7 @@ pub struct AttestationView {
 #[must_use]
 pub fn view<'a>(made: &Made<'a>) -> View<'a> {
     let period = made.period;
-    let found = Found { deviations: period.deviations(), waivers: period.waivers() };
+    let found = Found { deviations: period.deviations(), waivers: period.waivers(), look: Look::at(period) };
     let controls: Vec<ControlView> = wanted(made).map(|control| control_view(made, control, &found)).collect();
     let order = [Said::NonCompliant, Said::NoEvidence, Said::Excepted, Said::Compliant, Said::NotApplicable];
     let mut totals: Vec<_> = order
@@ -310,8 +310,9 @@ fn minute(at: Timestamp) -> String {
 
 /// How a control stands at the end: the gravest status of the last day on which it was judged.
 fn ends(made: &Made<'_>, control: &Control, series: Option<&Series>, shown: &[Shown]) -> (String, &'static str) {
-    let last = shown.iter().map(|one| one.said).rev().find(|said| *said != Said::NoRun && *said != Said::Absent);
-    let said = last.unwrap_or(if series.is_some() { Said::NotApplicable } else { Said::NoEvidence });
+    let last = shown.iter().map(|one| one.said).rev().find(|said| !matches!(said, Said::NoRun | Said::Absent | Said::NotJudged));
+    let empty = series.is_some() && shown.iter().any(|one| one.said == Said::Absent);
+    let said = last.unwrap_or(if empty { Said::NotApplicable } else { Said::NoEvidence });
     let signature = made.manual.iter().find(|one| one.about == About::Control(control.id.clone()));
     match signature.filter(|_| control.kind == ControlKind::Attestation && said == Said::NoEvidence) {
         Some(manual) if manual.state.stands() => ("signed".to_owned(), "signed"),
@@ -322,17 +323,18 @@ fn ends(made: &Made<'_>, control: &Control, series: Option<&Series>, shown: &[Sh
 }
 
 /// What did not hold in the period, and what was permitted by exceptions.
-struct Found {
+struct Found<'a> {
     deviations: Vec<Deviation>,
     waivers: Vec<(ExceptionId, Deviation)>,
+    look: Look<'a>,
 }
 
-fn control_view(made: &Made<'_>, control: &Control, found: &Found) -> ControlView {
+fn control_view(made: &Made<'_>, control: &Control, found: &Found<'_>) -> ControlView {
     let period = made.period;
     let series = period.controls.iter().find(|series| series.control == control.id);
     let shown = series.map(|series| days_of_all(series, &period.days, period.runs.len())).unwrap_or_default();
     let (word, class) = ends(made, control, series, &shown);
-    let Drawn { members, gravest, more, rest } = series.map(|series| members::draw(made, series)).unwrap_or_default();
+    let Drawn { members, gravest, more, rest } = series.map(|series| members::draw(made, series, &found.look)).unwrap_or_default();
     let about = About::Control(control.id.clone());
     let signature = made.manual.iter().find(|manual| manual.about == about);
     let (tally, judged) = series.map(tally).unwrap_or_default();
@@ -412,8 +414,7 @@ fn tally(series: &Series) -> (Vec<(&'static str, &'static str, u64)>, u64) {
 
 fn population_view(made: &Made<'_>, members: &Members) -> PopulationView {
     let sizes: Vec<u64> = members.sizes.iter().copied().flatten().collect();
-    let (came, went) =
-        members.changes.iter().fold((0, 0), |(came, went), one| if one.came { (came + 1, went) } else { (came, went + 1) });
+    let (came, went) = population::moved(&members.changes);
     let bare = members.changes.iter().filter(|change| change.explained.is_none());
     let unexplained: Vec<String> = bare
         .map(|change| {
@@ -421,14 +422,14 @@ fn population_view(made: &Made<'_>, members: &Members) -> PopulationView {
             format!("{} {verb}, seen {}", change.id, made.period.runs.get(change.run).map(|run| minute(run.at)).unwrap_or_default())
         })
         .collect();
-    let changes = if came + went == 0 {
+    let changes = if members.changes.is_empty() {
         "nobody came or went".to_owned()
     } else {
         format!("{came} came and {went} went: {}", population::reasons(&members.changes).join(", "))
     };
     let sizes = match (sizes.first(), sizes.last()) {
         (Some(first), Some(last)) => format!("{first} at the beginning, {last} at the end"),
-        _ => "never seen".to_owned(),
+        _ => "never seen whole".to_owned(),
     };
     let whole = population::completeness(made.period, &members.entity);
     let counted = population::counted(made.period, &members.entity);

@@ -8,11 +8,14 @@ use crate::model::assessment::{Status, Tally};
 use crate::model::attestation::About;
 use crate::model::past::{LogHead, Noted, Serving, TextChange};
 use crate::model::period::{Cell, Life, Members, Series};
-use crate::report::words::count;
+use crate::report::words::{self, count};
 use crate::report::{attestation, population};
 
 /// Lines of one section; what is more is counted, and is in the JSON.
 const SHOWN: usize = 40;
+
+/// Said where no run tells anything.
+const NO_RUN: &str = "no run began in these days: nothing is known of them";
 
 /// A question and the lines of its answer.
 pub(super) type Section = (&'static str, Vec<String>);
@@ -123,6 +126,9 @@ fn members(report: &Report<'_>) -> Vec<String> {
 }
 
 fn populations(report: &Report<'_>) -> Vec<String> {
+    if report.period.runs.is_empty() {
+        return vec![NO_RUN.to_owned()];
+    }
     let mut lines = Vec::new();
     for one in report.period.populations.iter().filter(|one| !one.seen.is_empty()) {
         lines.push(population(report, one));
@@ -141,13 +147,16 @@ fn populations(report: &Report<'_>) -> Vec<String> {
 
 fn population(report: &Report<'_>, one: &Members) -> String {
     let sizes: Vec<u64> = one.sizes.iter().flatten().copied().collect();
-    let (first, last) = (sizes.first().copied().unwrap_or(0), sizes.last().copied().unwrap_or(0));
-    let (came, went) = (one.changes.iter().filter(|it| it.came).count(), one.changes.iter().filter(|it| !it.came).count());
+    let sizes = match (sizes.first(), sizes.last()) {
+        (Some(first), Some(last)) => format!("{first} to {last}"),
+        _ => "no size".to_owned(),
+    };
+    let (came, went) = population::moved(&one.changes);
     let reasons = population::reasons(&one.changes);
     let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
     let whole = population::completeness(report.period, &one.entity);
     let counted = population::counted(report.period, &one.entity).join("; ");
-    format!("{}  {first} to {last}, {came} came, {went} went{reasons}; {whole}; {counted}", one.entity)
+    format!("{}  {sizes}, {came} came, {went} went{reasons}; {whole}; {counted}", one.entity)
 }
 
 fn deviations(report: &Report<'_>) -> Vec<String> {
@@ -157,7 +166,9 @@ fn deviations(report: &Report<'_>) -> Vec<String> {
     };
     let all = period.deviations();
     let mut lines = bounded(all.iter().map(told).collect(), "deviation");
-    if all.is_empty() {
+    if period.runs.is_empty() {
+        lines.push(NO_RUN.to_owned());
+    } else if all.is_empty() {
         lines.push("nothing was seen to be non-compliant".to_owned());
     }
     let waivers = period.waivers().into_iter().map(|(id, one)| {
@@ -178,16 +189,20 @@ fn deviations(report: &Report<'_>) -> Vec<String> {
     });
     lines.extend(bounded(overlapping.collect(), "overlap"));
     let without: Vec<_> = period.days.iter().filter(|day| day.runs.is_empty()).map(|day| day.date.to_string()).collect();
-    lines.push(if without.is_empty() {
-        "a run on every day".to_owned()
+    lines.extend(if period.days.is_empty() {
+        None
+    } else if without.is_empty() {
+        Some("a run on every day".to_owned())
     } else {
         let (some, more) = without.split_at(without.len().min(SHOWN));
         let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-        format!("{} without a run: {}{more}", count(without.len() as u64, "day"), some.join(", "))
+        Some(format!("{} without a run: {}{more}", count(without.len() as u64, "day"), some.join(", ")))
     });
     lines.extend(bounded(unseen::lines(report), "set of days"));
     let missed = period.missed.iter().map(|one| {
-        format!("no run from {} until {}, longer than {}: {}", one.after, one.before, report.cadence, no_run(one.reason))
+        let lasted = words::age(one.after, one.before);
+        let reason = no_run(one.reason);
+        format!("no run from {} until {}, {lasted}, longer than {}: {reason}", one.after, one.before, report.cadence)
     });
     lines.extend(bounded(missed.collect(), "gap"));
     let unfinished =
@@ -203,6 +218,9 @@ fn tally(tally: Option<&Tally>) -> String {
 }
 
 fn texts(report: &Report<'_>) -> Vec<String> {
+    if report.period.runs.is_empty() {
+        return vec![NO_RUN.to_owned()];
+    }
     let mut lines = Vec::new();
     let configs: BTreeSet<&str> = report.period.runs.iter().map(|run| run.config.as_str()).collect();
     lines.push(format!(
@@ -296,6 +314,9 @@ fn sample(report: &Report<'_>) -> Vec<String> {
 }
 
 fn proof(report: &Report<'_>) -> Vec<String> {
+    if report.period.runs.is_empty() {
+        return vec![NO_RUN.to_owned()];
+    }
     let Some(LogHead { origin, size, root, received, commit, .. }) = report.head else {
         return vec!["the locker had no log by the last run: nothing of it is proven".to_owned()];
     };
@@ -310,6 +331,9 @@ fn changes(report: &Report<'_>) -> Vec<String> {
     let versions: BTreeSet<&str> = runs.iter().map(|run| run.slm.as_str()).collect();
     let verbs: BTreeSet<&str> = runs.iter().map(|run| run.verb.as_str()).collect();
     let list = |all: &BTreeSet<&str>| all.iter().copied().collect::<Vec<_>>().join(", ");
+    if runs.is_empty() {
+        return vec![NO_RUN.to_owned()];
+    }
     let mut lines = vec![format!("collector: slm {}, as {}", list(&versions), list(&verbs))];
     let mut callers: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (source, caller) in runs.iter().flat_map(|run| &run.callers) {
@@ -347,7 +371,9 @@ fn rotations(report: &Report<'_>) -> Vec<String> {
         format!("{} {}  {}", life.credential, life.version, told.chain(way).collect::<Vec<_>>().join(", "))
     };
     let lines: Vec<String> = lives.iter().enumerate().map(line).collect();
-    if lines.is_empty() {
+    if report.period.runs.is_empty() {
+        vec![NO_RUN.to_owned()]
+    } else if lines.is_empty() {
         vec!["no version that slm made or ended is recorded; values that people rotate by hand are not followed".to_owned()]
     } else {
         bounded(lines, "version")

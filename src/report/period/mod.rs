@@ -191,7 +191,7 @@ fn why(explained: Option<&Explanation>) -> String {
         Some(Explanation::Called { event, at, by }) => format!("{event} at {at} by {by}, says the log of calls"),
         Some(Explanation::NotSeenWhole) => "the population was not seen whole: it may be there all the same".to_owned(),
         Some(Explanation::NotSeenWholeBefore) => "the population was not seen whole before: it may have been there".to_owned(),
-        Some(Explanation::OtherConfig) => "another config reads other sources".to_owned(),
+        Some(Explanation::OtherConfig) => "another config reads other sources, or declares others".to_owned(),
         None => "NOT EXPLAINED by any event that was observed".to_owned(),
     }
 }

@@ -78,6 +78,7 @@ fn period() -> Period {
         days: [("2026-03-01", vec![0]), ("2026-03-02", vec![1]), ("2026-03-03", vec![]), ("2026-03-04", vec![2])]
             .map(|(day, runs)| Day { date: date(day), runs })
             .to_vec(),
+        late: Vec::new(),
         missed: vec![Missed { after: at(1), before: at(3), reason: NoRun::NothingRecorded }],
         controls: vec![Series { control: "A-1".into(), path: "decisions/A-1.jsonl".to_owned(), days, members }],
         populations: vec![Members {
@@ -175,7 +176,7 @@ const SHOWN: &str = "\
   exception slow: A-1 y  2026-03-02T05:00:00Z, open; neither the config of the last run nor the run that it decided has its file
   exceptions late and slow were in use at once from 2026-03-02T05:00:00Z until the end
   1 day without a run: 2026-03-03
-  no run from 2026-03-02T05:00:00Z until 2026-03-04T05:00:00Z, longer than 26h: nothing was recorded, and nothing says why
+  no run from 2026-03-02T05:00:00Z until 2026-03-04T05:00:00Z, 2d, longer than 26h: nothing was recorded, and nothing says why
 
 4. Which text applied, and what the text before would have said
   2 configs applied; `slm explain <control> --at <day>` shows the rule of a day
@@ -279,6 +280,32 @@ fn days_to_come_are_counted_and_are_no_days_without_a_run() {
     assert!(said.contains("\n  1 day without a run: 2026-03-03\n"), "{said}");
     assert_eq!((period.end(), period.to_come()), ("2026-03-04T23:59:59.999999999Z".parse().unwrap(), 37));
     assert_eq!(self::period().to_come(), 0);
+}
+
+#[test]
+fn of_days_without_any_run_nothing_is_said_but_what_was_open_before() {
+    let mut period = period();
+    (period.runs, period.missed, period.populations) = (Vec::new(), Vec::new(), Vec::new());
+    period.controls[0].days = vec![Cell::NoRun; 4];
+    period.controls[0].members.truncate(1);
+    period.controls[0].members[0].spans = Vec::new();
+    period.days.iter_mut().for_each(|day| day.runs.clear());
+    let (said, told) = of(&period, |report| {
+        let report = Report { texts: &[], exceptions: Vec::new(), ..*report };
+        (human(&report), json(&report))
+    });
+    assert_eq!(said.matches("  no run began in these days: nothing is known of them\n").count(), 6, "{said}");
+    assert!(said.contains("\n  A-1 x  2026-02-19T05:00:00Z (before the period), open\n"), "{said}");
+    for lie in ["nothing was seen to be non-compliant", "a run on every day", "policy:", "collector:", "had no log"] {
+        assert!(!said.contains(lie), "{said}");
+    }
+    let one = &told["deviations"][0];
+    assert_eq!((&one["ending"], &one["run"], &one["before"]), (&json!("open"), &Json::Null, &json!(true)));
+    period.controls.clear();
+    period.days.clear();
+    let said = of(&period, |report| human(&Report { texts: &[], exceptions: Vec::new(), ..*report }));
+    assert!(said.starts_with("2026-03-01 to 2026-03-04 on slm/evidence, soc2: 0 days, 0 runs, 4 days to come\n"), "{said}");
+    assert!(!said.contains("nothing was seen to be") && !said.contains("a run on every day"), "{said}");
 }
 
 #[test]

@@ -184,7 +184,7 @@ impl Sheet {
         self.text(LEFT, 8.5, Ink::Text, true, id);
         let title = self.letters.cut(title, 8.5, false, DAYS - 56.0);
         self.text(LEFT + 48.0, 8.5, Ink::Text, false, &title);
-        for part in strip.iter().filter(|part| part.class != "absent") {
+        for part in strip.iter().filter(|part| part.class != "absent" && part.class != "not-judged") {
             let (x, wide) = (LEFT + DAYS + one * (part.start - 1) as f32, one * part.days as f32);
             self.put(Mark::Rect { x, y: self.y - 0.5, wide, high: 9.0, ink: Ink::Look(part.class) });
         }
