@@ -29,13 +29,15 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
     let can = credential.rotator.capabilities();
     let watched = managed.is_some() || can.validated() || can.staged();
     let exhausted = spent::attempts(input, credential).is_some();
+    let restored = rotation.is_some_and(|rotation| rotation.is("restored"));
+    let pending = !restored && seen.resource.is_some_and(|resource| resource.is("slm_pending"));
     let phase = match (&version, rotation) {
         _ if !whole => Phase::Unseen,
         (_, None) if watched && version.is_some() => Phase::Unseen,
         (_, Some(rotation)) if rotation.get("open").is_none() => Phase::Unseen,
         (_, Some(rotation)) if (rotation.is("open") || can.staged()) && returns(rotation) => Phase::Returning,
         (None, _) if exhausted => Phase::Spent,
-        _ if managed.is_none() && !exhausted && seen.resource.is_some_and(|resource| resource.is("slm_pending")) => Phase::Prepared,
+        _ if managed.is_none() && !exhausted && pending => Phase::Prepared,
         (None, _) => Phase::Empty,
         _ if !behind.is_empty() => Phase::Delivering,
         (_, Some(rotation)) if rotation.is("stuck") => Phase::Stuck,
