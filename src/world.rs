@@ -177,6 +177,8 @@ pub enum Trial {
     Accepted,
     /// It refuses it, for this reason; never the value.
     Refused(String),
+    /// It lets it in as something else than is declared, which is neither ours to use nor to end, and no refusal.
+    Elsewhere(String),
 }
 
 /// Makes new credentials and tries them.
@@ -191,6 +193,10 @@ pub trait Rotator: Send + Sync {
     async fn create(&self, slot: &VersionId, current: Option<&Secret>) -> Result<Fresh, WorldError>;
     /// Shows `value` to the target.
     async fn verify(&self, value: &Secret) -> Result<Trial, WorldError>;
+    /// Where values are let in, as declared, when a refusal there says nothing of what is let in elsewhere; never a value.
+    fn place(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A store that replaces a value by itself when it is asked to; nobody else sees the new value before it is in force.

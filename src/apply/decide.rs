@@ -159,6 +159,8 @@ pub fn decide(o: &Observation) -> Step {
         .or_else(|| end_rejected(o))
         .or_else(|| retire(o))
         .or_else(|| settle(o))
+        .or_else(|| left(o))
+        .or_else(|| unread(o))
         .or_else(|| promote(o))
         .or_else(|| close_unknown(o))
         .or_else(|| create(o))
@@ -189,14 +191,18 @@ fn roll_back(o: &Observation) -> Option<Step> {
     if taken(o).is_some() {
         return None;
     }
+    // A credential that is gone cannot come back, and is not even kept: go on as if nobody had asked, to the end of what else is left.
+    if o.gone {
+        return None;
+    }
     let Content::Value(name) = &slot.content else {
         return match slot.content {
             Content::Tombstone(_) => Some(Step::Blocked(format!("version {} cannot bring a value back", slot.id))),
+            Content::Unreadable => Some(Step::Blocked(format!("version {}, which brings a value back, cannot be read", slot.id))),
             _ => Some(Step::Act(Mutation::Restore { to: slot.id.clone() })),
         };
     };
     if let Some(name) = name.as_ref().filter(|_| o.capabilities.overlap != Overlap::Single) {
-        // A credential that is gone cannot come back: go on as if nobody had asked.
         let key = o.keys.iter().find(|key| key.id == *name && key.role != Role::Foreign)?;
         // A run that looked before may be about to give the login its attempt, over the version it saw: from now on that is another.
         if o.capabilities == Capabilities::IN_TURN && slot.over.as_ref() != Some(&slot.id) {
@@ -400,6 +406,28 @@ fn settle(o: &Observation) -> Option<Step> {
     })
 }
 
+/// What a target lets in that is not declared any more is ended by a person, before this generation is left and it is forgotten.
+fn left(o: &Observation) -> Option<Step> {
+    let left = o.left.as_ref()?;
+    if left.ended {
+        return Some(Step::Act(Mutation::Mark(Mark::Done)));
+    }
+    let (before, id) = match &left.version {
+        Some(version) => (format!("version {version}"), version.as_str()),
+        None => ("the value before".to_owned(), "its version"),
+    };
+    let why = format!("{before} was let in while another kind was declared, and its end was not noted");
+    let next = format!("declare that until it is, or end it by hand and add {id} to `ended-elsewhere` of `[policy]`");
+    (!o.leak).then(|| Step::Blocked(format!("{why}; {next}")))
+}
+
+/// An attempt that cannot be read may be what another run is about to put in force: no other is begun beside it.
+fn unread(o: &Observation) -> Option<Step> {
+    let unread = |slot: &&Slot| slot.content == Content::Unreadable && !slot.rejected();
+    let slot = o.slots.iter().filter(|_| o.due).find(unread)?;
+    Some(Step::Blocked(format!("attempt {} cannot be read, and another run may be about to put it in force", slot.id)))
+}
+
 /// A new value is let in, tried, and put in force.
 fn promote(o: &Observation) -> Option<Step> {
     let slot = o.candidate().filter(|_| o.due)?;
@@ -434,6 +462,10 @@ fn close_unknown(o: &Observation) -> Option<Step> {
     if let Some(late) = unknown().filter_map(|(_, wait, _)| wait).max() {
         let late = Some(late).filter(|late| *late < Timestamp::MAX);
         return Some(Step::Wait(late, format!("credential {} may still be recorded by the run that made it", told(first))));
+    }
+    if let Some(version) = o.unreadable.first() {
+        let where_ = format!("credential {} is in no version that could be read, and may be in {version}", told(first));
+        return Some(Step::Blocked(format!("{where_}, which could not be; let it be read, or end the credential by hand")));
     }
     // What is recorded nowhere was given to nobody by us.
     if let Some((key, at, by)) = unknown().find_map(|(key, _, used)| used.as_ref().map(|(at, by)| (key, at, by))) {
@@ -509,7 +541,16 @@ fn finish(o: &Observation) -> Step {
     if o.marks.refused.is_none() {
         return Step::Act(Mutation::Prove);
     }
-    if o.marks.done.is_none() { Step::Act(Mutation::Mark(Mark::Done)) } else { Step::Done }
+    if o.marks.done.is_none() {
+        return Step::Act(Mutation::Mark(Mark::Done));
+    }
+    // What was asked for did not happen: the value in force stays, and what comes next is for a person to say.
+    let asked = o.fate == Some(Ending::Rollback) || matches!(o.last, Some(Last::Revive { .. }));
+    if o.gone && asked && !o.due {
+        let gone = "the credential before is gone and does not come back; the value in force stays";
+        return Step::Blocked(format!("{gone} until `slm rotate` replaces it"));
+    }
+    Step::Done
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::apply::observation::Left;
 
 const KEYS: [&str; 4] = ["k0", "k1", "k2", "k3"];
 const VERSIONS: [&str; 6] = ["g", "s0", "s1", "s2", "back", "other"];
@@ -39,6 +40,7 @@ fn content() -> impl Strategy<Value = Content> {
         Just(Content::Empty),
         proptest::option::of(key_id()).prop_map(Content::Value),
         proptest::collection::btree_set(key_id(), 0..3).prop_map(Content::Tombstone),
+        Just(Content::Unreadable),
     ]
 }
 
@@ -132,10 +134,21 @@ fn observation() -> impl Strategy<Value = Observation> {
     let what = (capabilities(), generation, (any::<[bool; 3]>(), untold), prop_oneof![7 => Just(true), 1 => Just(false)], unfit());
     let store = (slots, proptest::option::of(slot_named("back")), fate, last, marks());
     let world = (keys(), proptest::option::of(version()), places(), a_gate(), proptest::option::of(a_gate()));
-    (what, store, world).prop_map(|(what, store, world)| {
+    let unread = proptest::option::weighted(0.2, version()).prop_map(|version| version.into_iter().collect::<Vec<_>>());
+    let left = any::<bool>().prop_map(|ended| Left { version: Some("before".into()), ended });
+    let unknown = (any::<bool>(), proptest::option::weighted(0.1, left), unread);
+    (what, store, world, unknown).prop_map(|(what, store, world, (gone, left, unreadable))| {
         let (capabilities, (generation, force), ([due, leak, tail], untold), leased, (shut, behind)) = what;
         let (slots, restore, fate, last, marks) = store;
         let (keys, installed, consumers, gate, soaked) = world;
+        let side_by_side = matches!(capabilities.overlap, Overlap::Dual { .. });
+        let left = left.filter(|_| !capabilities.validated() && !capabilities.staged());
+        let gone = side_by_side
+            && match restore.as_ref().map(|slot: &Slot| &slot.content) {
+                Some(Content::Value(Some(name))) => !keys.iter().any(|key: &Key| key.id == *name),
+                Some(Content::Value(None)) | None => false,
+                Some(_) => gone,
+            };
         Observation {
             capabilities,
             generation,
@@ -150,6 +163,9 @@ fn observation() -> impl Strategy<Value = Observation> {
             last,
             keys,
             installed,
+            gone,
+            left,
+            unreadable,
             consumers,
             marks,
             gate,
@@ -176,7 +192,7 @@ fn returns(o: &Observation) -> bool {
 
 /// The credential that a roll-back would bring back is gone, or its login holds an attempt, so that the rest is ended after all.
 fn beyond_recall(o: &Observation) -> bool {
-    if taken(o).is_some() {
+    if taken(o).is_some() || o.gone {
         return true;
     }
     let gone = |name: &KeyId| o.keys.iter().all(|key| key.id != *name || key.role == Role::Foreign);
@@ -300,7 +316,7 @@ proptest! {
         if let Step::Act(
             Mutation::Create { slot } | Mutation::Prepare { slot } | Mutation::Adopt { slot, .. } | Mutation::Close { slot, .. },
         ) = decide(&o) {
-            let given_up = |slot: &&Slot| slot.rejected() || matches!(slot.content, Content::Tombstone(_));
+            let given_up = |slot: &&Slot| slot.rejected() || matches!(slot.content, Content::Tombstone(_) | Content::Unreadable);
             let first = o.slots.iter().find(|slot| !given_up(slot)).unwrap();
             prop_assert!(first.id == slot && first.open());
         }
@@ -325,7 +341,7 @@ proptest! {
     fn a_credential_is_condemned_only_when_its_maker_is_gone(o in observation()) {
         if let Step::Act(Mutation::Close { condemned, .. }) = decide(&o) {
             let gone = |name: &KeyId| o.keys.iter().any(|key| key.id == *name && key.role == (Role::Unknown { wait: None, used: None }));
-            prop_assert!(!condemned.is_empty() && condemned.iter().all(gone) && o.tail);
+            prop_assert!(!condemned.is_empty() && condemned.iter().all(gone) && o.tail && o.unreadable.is_empty());
         }
     }
 

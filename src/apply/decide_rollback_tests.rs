@@ -79,9 +79,33 @@ fn a_value_that_comes_back_to_a_login_used_in_turn_is_let_in_as_its_own_version_
 }
 
 #[test]
-fn a_roll_back_to_a_credential_that_is_gone_is_as_if_nobody_had_asked() {
-    let o = Observation { fate: Some(Ending::Rollback), restore: Some(slot("back", value("gone"))), ..due(SERVER) };
-    acts(&o, Mutation::Create { slot: "s0".into() });
+fn a_roll_back_to_a_credential_that_is_gone_keeps_nothing_and_says_that_nothing_came_back() {
+    let restores = [slot("back", value("gone")), slot("back", Content::Absent)];
+    for restore in restores {
+        let o = Observation { fate: Some(Ending::Rollback), restore: Some(restore), gone: true, ..due(SERVER) };
+        // Who rotates forward goes forward.
+        acts(&o, Mutation::Create { slot: "s0".into() });
+        let mut o = Observation { due: false, ..o };
+        o.keys.push(key("older", Role::Older));
+        (o.marks, o.soaked) = (Marks { promoted: Some(at(1)), ..Marks::default() }, None);
+        acts(&o, change("older", KeyChange::Disable));
+        o.keys.pop();
+        acts(&o, Mutation::Prove);
+        o.marks.refused = Some(at(3));
+        acts(&o, Mutation::Mark(Mark::Done));
+        o.marks.done = Some(at(4));
+        blocked(&o, "is gone and does not come back; the value in force stays until `slm rotate` replaces it");
+        // What was to come back after it was disabled likewise; and nobody asked of a value that is only gone.
+        let revived = Observation { fate: Some(Ending::Retire), last: Some(Last::Revive { wait: None }), ..o.clone() };
+        blocked(&revived, "does not come back");
+        assert_eq!(decide(&Observation { fate: Some(Ending::Retire), ..o }), Step::Done);
+    }
+}
+
+#[test]
+fn a_version_that_cannot_be_read_brings_nothing_back() {
+    let o = Observation { fate: Some(Ending::Rollback), restore: Some(slot("back", Content::Unreadable)), ..tail(SERVER) };
+    blocked(&o, "version back, which brings a value back, cannot be read");
 }
 
 #[test]

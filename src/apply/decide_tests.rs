@@ -9,6 +9,8 @@ use crate::world::ConsumerView;
 mod props;
 #[path = "decide_rollback_tests.rs"]
 mod rollback;
+#[path = "decide_unseen_tests.rs"]
+mod unseen;
 
 /// An access key: issued by the server, two at once.
 const SERVER: Capabilities = IamAccessKey::CAPABILITIES;
@@ -56,6 +58,9 @@ fn calm(capabilities: Capabilities) -> Observation {
         last: None,
         keys: vec![key("k", Role::Current)],
         installed: None,
+        gone: false,
+        left: None,
+        unreadable: Vec::new(),
         consumers: vec![place("c", "g", "g")],
         marks: Marks { promoted: Some(at(1)), disabled: Some(at(2)), refused: Some(at(3)), done: Some(at(4)) },
         gate: Gate::Open,

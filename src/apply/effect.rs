@@ -21,12 +21,14 @@ impl<'a> Engine<'a> {
         let told = |step, version: &VersionId| Ok(vec![(step, Some(version.clone()))]);
         match mutation {
             Mutation::Create { slot } => {
+                self.note_seen(goal, basis).await?;
                 let current = self.current(goal, basis).await?;
                 let fresh = self.job.rotator.create(slot, current.as_ref()).await?;
                 self.phase = Phase::Holding(slot.clone(), fresh);
                 told("created", slot)
             }
             Mutation::Prepare { slot } => {
+                self.note_seen(goal, basis).await?;
                 let current = self.current(goal, basis).await?;
                 store.put(goal.secret, slot, &self.job.rotator.create(slot, current.as_ref()).await?.value).await?;
                 told("prepared", slot)
@@ -72,7 +74,8 @@ impl<'a> Engine<'a> {
             return Ok(());
         }
         match self.job.rotator.verify(&self.job.store.read(goal.secret, to).await?).await? {
-            Trial::Accepted => Ok(()),
+            Trial::Accepted => self.note_place(goal, to).await,
+            Trial::Elsewhere(cause) => Err(permanent(&format!("use version {to}, which is to come back"), &cause)),
             Trial::Refused(cause) => Err(WorldError {
                 class: ErrorClass::Transient,
                 operation: format!("use version {to}, which is to come back"),

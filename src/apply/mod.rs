@@ -1,5 +1,6 @@
 //! The rotation engine: observe, decide, perform one thing, observe again. It has no memory, so resuming is starting.
 
+mod contents;
 pub mod decide;
 mod effect;
 pub mod engine;

@@ -36,6 +36,12 @@ pub struct Observation {
     pub keys: Vec<Key>,
     /// The version installed at a target that keeps one value, when it tells.
     pub installed: Option<VersionId>,
+    /// True when the value before names a credential that the target does not list any more: it cannot come back.
+    pub gone: bool,
+    /// What another kind of rotator, or its target, left behind and nobody here can end.
+    pub left: Option<Left>,
+    /// Versions that could not be read, of those that were needed to tell whose the credentials are.
+    pub unreadable: Vec<VersionId>,
     /// Consumers in order of delivery.
     pub consumers: Vec<Place>,
     /// Instants kept for this generation.
@@ -50,6 +56,15 @@ pub struct Observation {
     pub behind: Vec<String>,
     /// True while we may still have effects.
     pub leased: bool,
+}
+
+/// A value before that was let in while another kind was declared, which validates it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Its version, when the store still tells it.
+    pub version: Option<VersionId>,
+    /// True when a person says that it was ended.
+    pub ended: bool,
 }
 
 /// What the version in force was seen to hold.
@@ -93,6 +108,8 @@ pub enum Content {
     Value(Option<KeyId>),
     /// Closed for ever: these keys can never be recorded in it.
     Tombstone(BTreeSet<KeyId>),
+    /// It has no label and may not be read: it may hold anything, and nothing is written into it.
+    Unreadable,
 }
 
 /// What was decided, once, about an attempt.
@@ -323,7 +340,8 @@ impl Observation {
     /// The attempt that comes next.
     #[must_use]
     pub fn open_slot(&self) -> Option<&Slot> {
-        self.slots.iter().find(|slot| !matches!(slot.content, Content::Tombstone(_)) && !slot.rejected()).filter(|slot| slot.open())
+        let closed = |slot: &&Slot| matches!(slot.content, Content::Tombstone(_) | Content::Unreadable) || slot.rejected();
+        self.slots.iter().find(|slot| !closed(slot)).filter(|slot| slot.open())
     }
 
     /// Credentials of an earlier generation that are still there.

@@ -48,7 +48,7 @@ impl Stored<'_> {
         }
         let value = self.store.read(secret, generation).await?;
         match self.rotator.verify(&value).await? {
-            Trial::Refused(why) => {
+            Trial::Refused(why) | Trial::Elsewhere(why) => {
                 let owner = &self.credential.owner;
                 Ok(Fate::Blocked(format!("the value in force is refused ({why}); {owner} has to store one that works")))
             }

@@ -60,7 +60,12 @@ impl Engine<'_> {
             if trial > 0 && !job.budget.between.is_zero() {
                 tokio::time::sleep(job.budget.between).await;
             }
-            if let Trial::Refused(why) = job.rotator.verify(&value).await? {
+            let trial = job.rotator.verify(&value).await?;
+            if let Trial::Elsewhere(why) = &trial {
+                // Rejected, it would live on where nobody here lists it.
+                return Err(permanent(&format!("use version {slot}"), &format!("{why}; end it there, or declare that")));
+            }
+            if let Trial::Refused(why) = trial {
                 // A new credential is not known everywhere at once: refused is not yet bad.
                 let created = match (job.target, &key) {
                     (Some(target), Some(key)) if job.budget.settle > 0 => {
@@ -78,6 +83,7 @@ impl Engine<'_> {
                 return self.reject(goal, slot, declined.map_or(&why, |(_, declined)| declined), basis).await;
             }
         }
+        self.note_place(goal, slot).await?;
         let written = self.once(goal, basis, &self.verdict_of(goal, slot, basis)?, "approve").await?;
         Ok(vec![(if written == "approve" { "approved" } else { "rejected" }, Some(slot.clone()))])
     }
@@ -89,10 +95,9 @@ impl Engine<'_> {
     }
 
     fn verdict_of(&self, goal: &Goal<'_>, slot: &VersionId, basis: &Basis) -> Result<RegisterName, WorldError> {
-        let attempts = 0..self.job.credential.policy.attempts;
         let generation = basis.generation.as_ref();
-        let mut found = attempts.filter(|n| names::slot(goal.secret, generation, *n) == *slot);
-        let n = found.next().ok_or_else(|| permanent("write a verdict", "it is about no attempt of ours"))?;
+        let n = names::attempt(goal.secret, generation, slot);
+        let n = n.ok_or_else(|| permanent("write a verdict", "it is about no attempt of ours"))?;
         Ok(names::verdict(goal.secret, generation, n))
     }
 
@@ -100,12 +105,59 @@ impl Engine<'_> {
     async fn prove(&self, goal: &Goal<'_>, basis: &Basis) -> Result<Told, WorldError> {
         let parent = basis.parent.as_ref().ok_or_else(|| permanent("try the old value", "nothing was before"))?;
         let value = self.job.store.read(goal.secret, parent).await?;
+        let operation = format!("see version {parent} refused");
         match self.job.rotator.verify(&value).await? {
-            Trial::Refused(_) => self.mark(goal, Mark::Refused, basis).await,
-            Trial::Accepted => {
-                let operation = format!("see version {parent} refused");
-                Err(WorldError { class: ErrorClass::Transient, operation, cause: "it is still let in".to_owned() })
+            Trial::Refused(_) => match self.doubt(goal, parent, basis).await? {
+                None => self.mark(goal, Mark::Refused, basis).await,
+                Some(doubt) => Err(permanent(&operation, &doubt)),
+            },
+            Trial::Accepted => Err(WorldError { class: ErrorClass::Transient, operation, cause: "it is still let in".to_owned() }),
+            Trial::Elsewhere(why) => Err(permanent(&operation, &format!("{why}; end it there"))),
+        }
+    }
+
+    /// Why a refusal of the value of `parent` proves nothing, if so: it was let in elsewhere, or was never seen to be let in here.
+    async fn doubt(&self, goal: &Goal<'_>, parent: &VersionId, basis: &Basis) -> Result<Option<String>, WorldError> {
+        let Some(here) = self.job.rotator.place() else { return Ok(None) };
+        if self.job.credential.policy.ended_elsewhere.contains(parent) {
+            return Ok(None);
+        }
+        let kept = self.register(goal, parent, &names::place(parent)).await?;
+        let there = match kept {
+            Some(there) if there == here => return Ok(None),
+            Some(there) => format!("it was let in by {there}, and {here} is declared now"),
+            // What was listed here was let in here; in place there was nothing beside it.
+            None if self.job.rotator.capabilities().overlap == Overlap::Single => return Ok(None),
+            None => {
+                let generation = generation(basis)?;
+                let fate = self.register(goal, generation, &names::fate(goal.secret, generation)).await?;
+                if fate.is_some() {
+                    return Ok(None);
+                }
+                format!("{here} was never seen to let it in")
             }
+        };
+        Ok(Some(format!("{there}; end it where it was let in, then add {parent} to `ended-elsewhere` of `[policy]`")))
+    }
+
+    /// What is written in one register about `generation`.
+    async fn register(&self, goal: &Goal<'_>, generation: &VersionId, name: &RegisterName) -> Result<Option<String>, WorldError> {
+        let mut read = self.job.registers.read(&goal.namespace(Some(generation)), std::slice::from_ref(name)).await?;
+        Ok(read.remove(name))
+    }
+
+    /// The value of `version` was seen to be let in where values are declared to be: by that a later refusal is told from one of
+    /// another place.
+    pub(super) async fn note_place(&self, goal: &Goal<'_>, version: &VersionId) -> Result<(), WorldError> {
+        let Some(place) = self.job.rotator.place() else { return Ok(()) };
+        self.job.registers.write_once(&goal.namespace(Some(version)), &names::place(version), &place).await.map(drop)
+    }
+
+    /// The same of the value in force, which is about to be replaced: where nobody kept it, that its target lists it tells as much.
+    pub(super) async fn note_seen(&self, goal: &Goal<'_>, basis: &Basis) -> Result<(), WorldError> {
+        match basis.generation.as_ref().filter(|_| basis.listed) {
+            Some(generation) => self.note_place(goal, generation).await,
+            None => Ok(()),
         }
     }
 

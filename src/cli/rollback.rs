@@ -11,7 +11,7 @@ use crate::model::names;
 use crate::model::plan::{Action, ActionKind, Plan, Reason, rotation_id};
 use crate::plan::guard::{self, Share};
 use crate::report::words;
-use crate::world::{Clock as _, Issuer, Overlap, SecretStore, SecretView};
+use crate::world::{Clock as _, Overlap, SecretStore, SecretView};
 
 /// What is written when the value before comes back.
 const ROLLBACK: &str = "rollback";
@@ -59,10 +59,7 @@ async fn decide(session: &pipeline::Session, global: &Global, credential: &Crede
     let generation = current_of_ours(&view, credential).ok_or_else(|| {
         held(credential, "the value in force was not made by a rotation of slm, so that nothing is known to be before it")
     })?;
-    if let Some(attempt) = taken(&reach, credential, store.as_ref(), &view).await {
-        let why = format!(
-            "its login was given attempt {attempt} by now; `slm resume` brings that in force, in place of version {generation}"
-        );
+    if let Some(why) = lost(&reach, credential, store.as_ref(), &view).await {
         return Err(held(credential, &why));
     }
     let registers = wire::registers(&reach).await;
@@ -81,27 +78,28 @@ async fn decide(session: &pipeline::Session, global: &Global, credential: &Crede
     Ok(generation)
 }
 
-/// The attempt at replacing the version in force that was given the login of the value before, as far as the target tells: two runs may
-/// meet all the same, and then the attempt is gone on with.
-async fn taken(reach: &wire::Reach<'_>, credential: &Credential, store: &dyn SecretStore, view: &SecretView) -> Option<VersionId> {
-    let can = credential.rotator.capabilities();
-    if can.issuer != Issuer::Client || !matches!(can.overlap, Overlap::Dual { .. }) {
+/// Why the value before does not come back, as far as the target tells: its credential is gone, or its login was given an attempt at
+/// replacing the version in force. Two runs may meet all the same: then the attempt is gone on with, or nothing comes back and it is said.
+async fn lost(reach: &wire::Reach<'_>, credential: &Credential, store: &dyn SecretStore, view: &SecretView) -> Option<String> {
+    if !matches!(credential.rotator.capabilities().overlap, Overlap::Dual { .. }) {
         return None;
     }
     let (generation, before) = (view.current()?, view.previous()?);
     let kind = wire::kind(reach.catalog, credential, reach.root, reach.sessions, "slm-rollback").await.ok()?;
     let name = kind.rotator.identify(&store.read(&credential.secret, before).await.ok()?)?;
-    let seen = kind.target?.list().await.ok()?.keys.into_iter().find(|key| key.id == name)?.version?;
-    let mut attempts = (0..credential.policy.attempts).map(|n| names::slot(&credential.secret, Some(generation), n));
-    attempts.find(|attempt| *attempt == seen)
+    let Some(key) = kind.target?.list().await.ok()?.keys.into_iter().find(|key| key.id == name) else {
+        return Some(format!("the credential of version {before} is gone; rotate forward instead: `slm rotate {}`", credential.id));
+    };
+    let attempt = key.version.filter(|seen| names::attempt(&credential.secret, Some(generation), seen).is_some())?;
+    Some(format!(
+        "its login was given attempt {attempt} by now; `slm resume` brings that in force, in place of version {generation}"
+    ))
 }
 
 /// The version in force, when slm made it from the one before.
 fn current_of_ours(view: &SecretView, credential: &Credential) -> Option<VersionId> {
     let (generation, parent) = (view.current()?, view.previous()?);
-    let secret = &credential.secret;
-    let made = (0..credential.policy.attempts).any(|n| *generation == names::slot(secret, Some(parent), n));
-    (made || *generation == names::rollback(secret, parent)).then(|| generation.clone())
+    names::continues(&credential.secret, parent, generation, view.versions.keys()).then(|| generation.clone())
 }
 
 fn held(credential: &Credential, why: &str) -> Trouble {

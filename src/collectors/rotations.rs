@@ -11,7 +11,7 @@ use crate::model::id::{CredentialId, RegisterName, ResourceId, SourceId, Version
 use crate::model::names;
 use crate::model::snapshot::{Attribute, ROTATION_ENTITY, Resource, Value};
 use crate::model::time::{Limit, Timestamp};
-use crate::world::{Clock, Collected, Collector, Registers, SecretStore, SecretView, WorldError};
+use crate::world::{Clock, Collected, Collector, PENDING, Registers, SecretStore, SecretView, WorldError};
 
 /// Entity types and the attributes this collector can observe of them.
 pub const EMITS: &[(&str, &[&str])] = &[("Slm::Rotation", ROTATION)];
@@ -36,6 +36,7 @@ const ROTATION: &[&str] = &[
     "promoted",
     "refused",
     "replica_keys",
+    "restored",
     "signed_since",
     "spent",
     "stuck",
@@ -82,22 +83,16 @@ impl Rotations {
     /// `None` when there is no value yet.
     async fn look(&self, one: &Watched) -> Result<Option<Resource>, WorldError> {
         let view = one.store.describe(&one.secret).await?;
-        let Some(generation) = view.current() else { return self.exhausted(one, None).await };
+        let Some(generation) = view.current() else { return self.never_made(one).await };
         if let Some(limit) = one.expect_within {
             return Ok(Some(kept(&one.credential, generation, &view, limit)));
         }
-        if !one.leaves {
-            return self.exhausted(one, Some(generation)).await;
-        }
-        let made_from = |parent: &&VersionId| {
-            *generation == names::rollback(&one.secret, parent)
-                || (0..one.attempts).any(|n| *generation == names::slot(&one.secret, Some(parent), n))
-        };
+        let made_from = |parent: &&VersionId| names::continues(&one.secret, parent, generation, view.versions.keys());
         // A generation that somebody else made left nothing of ours behind.
         let before = view.previous().filter(made_from);
         let ours = before.is_some();
         // Without the label of the one before, only a first value is known to have left nothing.
-        let first = view.versions.len() <= 1 || (0..one.attempts).any(|n| *generation == names::slot(&one.secret, None, n));
+        let first = view.versions.len() <= 1 || names::attempt(&one.secret, None, generation).is_some();
         let known = first || view.previous().is_some();
         let of_mark = |mark: &str| names::mark(&one.secret, generation, mark);
         let fate = names::fate(&one.secret, generation);
@@ -111,9 +106,17 @@ impl Rotations {
         let written = self.registers.read(&names::rotation(&one.credential, Some(generation)), &wanted).await?;
         let text = |value: &str| Value::Text(Arc::from(value));
         let done = written.contains_key(&of_mark("done"));
+        // What was begun while another kind was declared is open until its end is noted, whatever this kind leaves behind.
+        let retired = written.get(&fate).is_some_and(|fate| fate == "retire");
+        let begun = written.contains_key(&of_mark("promoted")) || retired;
+        if !one.leaves && (done || !begun) {
+            return Ok(written.contains_key(&spent).then(|| exhausted(one, Some(generation))));
+        }
         let mut facts: Vec<Attribute> =
             vec![("credential".into(), text(one.credential.as_str())), ("generation".into(), text(generation.as_str()))];
         facts.push(("behind".into(), text(&view.behind.join(", "))));
+        let back = names::rollback(&one.secret, generation);
+        facts.extend((view.labelled(PENDING) == Some(&back)).then(|| (Arc::from("restored"), Value::Bool(true))));
         let keys: Vec<String> = view.replica_keys.iter().map(|(region, key)| format!("{region} {key}")).collect();
         facts.extend((!keys.is_empty()).then(|| (Arc::from("replica_keys"), text(&keys.join(", ")))));
         facts.extend(view.versions.get(generation).map(|made| (Arc::from("made"), Value::Time(made.created))));
@@ -123,7 +126,7 @@ impl Rotations {
         facts.extend(self.attempt(one, before, generation).await?);
         facts.extend(written.contains_key(&spent).then(|| (Arc::from("spent"), Value::Long(i64::from(one.attempts)))));
         // Whoever made a value, the next one is made when every consumer runs it.
-        let open = if one.staged { Some(!done) } else { known.then_some(ours && !done) };
+        let open = if one.staged { Some(!done) } else { (known || begun).then_some((ours || begun) && !done) };
         facts.extend(open.map(|open| (Arc::from("open"), Value::Bool(open))));
         if let Some(written) = written.get(&stage).filter(|_| one.staged) {
             let (next, signs) = written.split_once(' ').unwrap_or((written.as_str(), ""));
@@ -143,21 +146,11 @@ impl Rotations {
         Ok(Some(Resource::new(ResourceId::from(one.credential.to_string()), facts)))
     }
 
-    /// What is told when nothing else of a rotation is: that no attempt at replacing `generation` is left, if so.
-    async fn exhausted(&self, one: &Watched, generation: Option<&VersionId>) -> Result<Option<Resource>, WorldError> {
-        let spent = names::spent(&one.secret, generation, one.attempts);
-        let written = self.registers.read(&names::rotation(&one.credential, generation), std::slice::from_ref(&spent)).await?;
-        if !written.contains_key(&spent) {
-            return Ok(None);
-        }
-        let text = |value: &str| Value::Text(Arc::from(value));
-        let mut facts: Vec<Attribute> = vec![
-            ("credential".into(), text(one.credential.as_str())),
-            ("open".into(), Value::Bool(false)),
-            ("spent".into(), Value::Long(i64::from(one.attempts))),
-        ];
-        facts.extend(generation.map(|generation| (Arc::from("generation"), text(generation.as_str()))));
-        Ok(Some(Resource::new(ResourceId::from(one.credential.to_string()), facts)))
+    /// What is told before there is a value: that no attempt at making one is left, if so.
+    async fn never_made(&self, one: &Watched) -> Result<Option<Resource>, WorldError> {
+        let spent = names::spent(&one.secret, None, one.attempts);
+        let written = self.registers.read(&names::rotation(&one.credential, None), std::slice::from_ref(&spent)).await?;
+        Ok(written.contains_key(&spent).then(|| exhausted(one, None)))
     }
 
     /// Which attempt at replacing `before` the version in force is, counted from 1, and what was decided about it; a version that
@@ -168,8 +161,7 @@ impl Rotations {
         before: Option<&VersionId>,
         generation: &VersionId,
     ) -> Result<Vec<Attribute>, WorldError> {
-        let is = |n: &u8| names::slot(&one.secret, before, *n) == *generation;
-        let Some(n) = (0..one.attempts).find(is) else { return Ok(Vec::new()) };
+        let Some(n) = names::attempt(&one.secret, before, generation) else { return Ok(Vec::new()) };
         let verdict = names::verdict(&one.secret, before, n);
         let leak = before.map(|before| names::leak(&one.secret, before));
         let wanted: Vec<RegisterName> = [verdict.clone()].into_iter().chain(leak.clone()).collect();
@@ -185,6 +177,18 @@ impl Rotations {
 /// The instant that was written down under `name`.
 fn instant(written: &BTreeMap<RegisterName, String>, name: &RegisterName) -> Option<Timestamp> {
     written.get(name)?.parse().ok()
+}
+
+/// No attempt at replacing `generation` is left, and nothing else of its rotation is told.
+fn exhausted(one: &Watched, generation: Option<&VersionId>) -> Resource {
+    let text = |value: &str| Value::Text(Arc::from(value));
+    let mut facts: Vec<Attribute> = vec![
+        ("credential".into(), text(one.credential.as_str())),
+        ("open".into(), Value::Bool(false)),
+        ("spent".into(), Value::Long(i64::from(one.attempts))),
+    ];
+    facts.extend(generation.map(|generation| (Arc::from("generation"), text(generation.as_str()))));
+    Resource::new(ResourceId::from(one.credential.to_string()), facts)
 }
 
 /// How the rotation of a store that replaces `generation` by itself stands: nothing of it is for slm to end.
@@ -488,6 +492,55 @@ mod tests {
             }];
             let seen = Rotations::new(watched, Arc::new(Memory::default())).collect(&Fixed).await;
             assert_eq!(seen.populations[0].resources[0].text("behind"), Some(want));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_open_rotation_is_told_whatever_attempts_source_or_kind_are_declared_by_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::create(folder.path().join("v"), folder.path().join("i"), Arc::new(Fixed)).unwrap();
+        let (first, last) = (VersionId::from("made-by-hand"), names::slot(&secret(), Some(&"made-by-hand".into()), 7));
+        for (id, from) in [(&first, None), (&last, Some(&first))] {
+            vault.put(&secret(), id, &Secret::new(id.as_str().as_bytes().to_vec())).await.unwrap();
+            vault.promote(&secret(), from, id).await.unwrap();
+        }
+        let registers = Arc::new(Memory::default());
+        let look = async |source: &str, leaves| {
+            let watched = vec![Watched {
+                credential: "db".into(),
+                leaves,
+                secret: SecretRef { source: source.into(), ..secret() },
+                attempts: 1,
+                deadline: None,
+                staged: false,
+                expect_within: None,
+                store: Box::new(vault.clone()),
+            }];
+            let found = Rotations::new(watched, Arc::clone(&registers) as Arc<dyn Registers>).collect(&Fixed).await;
+            found.populations[0].resources.first().cloned()
+        };
+        for source in ["v", "renamed"] {
+            let seen = look(source, true).await.unwrap();
+            assert!(seen.is("open") && seen.text("before") == Some(first.as_str()), "{source}");
+        }
+        assert!(look("v", false).await.is_none(), "nothing was promoted by a kind that leaves anything");
+        let rotation = names::rotation(&"db".into(), Some(&last));
+        registers.write_once(&rotation, &names::mark(&secret(), &last, "promoted"), "2026-01-01T00:00:00Z").await.unwrap();
+        assert!(look("v", false).await.unwrap().is("open"));
+        registers.write_once(&rotation, &names::mark(&secret(), &last, "done"), "2026-01-02T00:00:00Z").await.unwrap();
+        assert!(look("v", false).await.is_none() && !look("v", true).await.unwrap().is("open"));
+    }
+
+    #[tokio::test]
+    async fn what_was_to_come_back_is_told_while_it_has_the_label_of_a_new_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::create(folder.path().join("v"), folder.path().join("i"), Arc::new(Fixed)).unwrap();
+        let (first, registers) = (VersionId::from("made-by-hand"), Arc::new(Memory::default()));
+        vault.put(&secret(), &first, &Secret::new(b"CANARY".to_vec())).await.unwrap();
+        vault.promote(&secret(), None, &first).await.unwrap();
+        for (id, restored) in [(names::rollback(&secret(), &first), true), (names::slot(&secret(), Some(&first), 0), false)] {
+            vault.put(&secret(), &id, &Secret::new(b"CANARY".to_vec())).await.unwrap();
+            assert_eq!(seen(&vault, &registers).await.resources[0].is("restored"), restored);
         }
     }
 

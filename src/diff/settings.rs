@@ -134,7 +134,18 @@ fn credential(before: &Credential, after: &Credential) -> Vec<Edit> {
 }
 
 fn rotation(edits: &mut Edits, before: &RotationPolicy, after: &RotationPolicy) {
-    let RotationPolicy { rotate_every, jitter, attempts, lease, allow_gap, max_validity, not_before, windows, freeze } = before;
+    let RotationPolicy {
+        rotate_every,
+        jitter,
+        attempts,
+        lease,
+        allow_gap,
+        max_validity,
+        not_before,
+        windows,
+        freeze,
+        ended_elsewhere,
+    } = before;
     edits.limit("policy.rotate-every", rotate_every, &after.rotate_every, Way::Looser);
     // It is due up to so much earlier.
     edits.limit("policy.jitter", jitter, &after.jitter, Way::Tighter);
@@ -146,6 +157,7 @@ fn rotation(edits: &mut Edits, before: &RotationPolicy, after: &RotationPolicy) 
     edits.word("policy.lease", lease, &after.lease);
     edits.set("policy.windows", windows.iter().map(ToString::to_string), after.windows.iter().map(ToString::to_string), None);
     edits.set("policy.freeze", freeze.iter().map(ToString::to_string), after.freeze.iter().map(ToString::to_string), None);
+    edits.set("policy.ended-elsewhere", ended_elsewhere, &after.ended_elsewhere, None);
 }
 
 /// A longer wait spares whoever still uses the value before and lets it live longer: neither looser nor tighter.

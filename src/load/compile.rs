@@ -179,6 +179,7 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
             not_before: raw.policy.not_before,
             windows: raw.policy.windows,
             freeze: raw.policy.freeze,
+            ended_elsewhere: raw.policy.ended_elsewhere.into_iter().map(Into::into).collect(),
         },
         gate: raw.gate.unwrap_or_default(),
         consumers: raw.consumer.into_iter().map(consumer).collect::<Option<_>>()?,

@@ -148,6 +148,9 @@ pub struct Policy {
     /// When nothing is begun: `2026-12-18/2027-01-04`.
     #[serde(default)]
     pub freeze: Vec<Freeze>,
+    /// Versions whose credential a person has ended where it was let in, since that is no longer declared.
+    #[serde(default)]
+    pub ended_elsewhere: Vec<String>,
 }
 
 fn no_jitter() -> Limit {

@@ -14,7 +14,7 @@ pub use super::consumer::{
 };
 use super::diagnostic::Place;
 pub use super::gate::{GateSettings, OnDeadline, Quiet};
-use super::id::{ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId};
+use super::id::{ControlId, CredentialId, CriterionId, EntityType, ExceptionId, FrameworkId, ResourceId, SourceId, VersionId};
 use super::locker::{Anchor, LogSettings, ObjectsSettings, SinkSettings};
 use super::notify::{AlertSettings, IssuesSettings, NotifySettings};
 use super::registers::RegistersSettings;
@@ -545,6 +545,8 @@ pub struct RotationPolicy {
     pub windows: Vec<Window>,
     /// When nothing is begun, beside the freezes of all.
     pub freeze: Vec<Freeze>,
+    /// Versions whose credential a person has ended where it was let in, since that is no longer declared.
+    pub ended_elsewhere: Vec<VersionId>,
 }
 
 /// An approved, expiring permit for one resource.

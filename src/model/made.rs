@@ -99,6 +99,7 @@ pub(crate) fn every(days: i64) -> RotationPolicy {
         not_before: None,
         windows: Vec::new(),
         freeze: Vec::new(),
+        ended_elsewhere: Vec::new(),
     }
 }
 

@@ -20,6 +20,54 @@ pub fn slot(secret: &SecretRef, generation: Option<&VersionId>, n: u8) -> Versio
     VersionId::from(derived(secret, generation, &["slot", &n.to_string()]).to_string())
 }
 
+/// Says, once, where the value of `version` was seen to be let in. The name of its source and of the secret are left out of it, so that
+/// it is found under another.
+#[must_use]
+pub fn place(version: &VersionId) -> RegisterName {
+    register("place", Uuid::new_v5(&NAMESPACE, &delimited(&["place", version.as_str()])))
+}
+
+/// Which attempt at replacing `generation` is `version`, whatever number of them is declared; `None` when it is none.
+#[must_use]
+pub fn attempt(secret: &SecretRef, generation: Option<&VersionId>, version: &VersionId) -> Option<u8> {
+    if !is_derived(version) {
+        return None;
+    }
+    (0..=u8::MAX).find(|n| slot(secret, generation, *n) == *version)
+}
+
+/// True when a rotation of ours made `version` of what `before` left: an attempt at replacing it, or its way back.
+#[must_use]
+pub fn follows(secret: &SecretRef, before: &VersionId, version: &VersionId) -> bool {
+    *version == rollback(secret, before) || attempt(secret, Some(before), version).is_some()
+}
+
+/// True when a rotation of ours made `version` of what `before` left, of the two that are labelled among `all`: also under another name
+/// of the source or the secret, by which it cannot be derived any more. What was made of another version, or by AWS at our request, was
+/// not made of `before`, nor was what `before` was made of.
+#[must_use]
+pub fn continues<'a>(
+    secret: &SecretRef,
+    before: &VersionId,
+    version: &VersionId,
+    all: impl Iterator<Item = &'a VersionId> + Clone,
+) -> bool {
+    if follows(secret, before, version) {
+        return true;
+    }
+    let by_aws = |from: Option<&VersionId>| (0..=u8::MAX).any(|n| asked(secret, from, n) == *version);
+    is_derived(version)
+        && attempt(secret, None, version).is_none()
+        && !follows(secret, version, before)
+        && !by_aws(None)
+        && !all.into_iter().any(|from| follows(secret, from, version) || by_aws(Some(from)))
+}
+
+/// False for a name that cannot be one of those below: so that most are told without deriving any.
+fn is_derived(version: &VersionId) -> bool {
+    Uuid::try_parse(version.as_str()).is_ok_and(|name| name.get_version_num() == 5)
+}
+
 /// The version that holds the place of a first value. It is the same in every secret and under every name of its source, so that whoever
 /// looks knows it without reading a value.
 #[must_use]
@@ -131,12 +179,47 @@ mod tests {
             spent(&a, Some(&g), 3),
             spent(&a, Some(&g), 4),
             spent(&a, None, 3),
+            place(&g),
         ];
         let uuid = |name: &str| name[name.len() - 36..].to_owned();
         let all = versions.iter().map(|id| uuid(id.as_str())).chain(registers.iter().map(|name| uuid(name.as_str())));
         assert_eq!(all.collect::<std::collections::BTreeSet<_>>().len(), versions.len() + registers.len());
         assert_eq!(versions[0].as_str(), slot(&a, Some(&g), 0).as_str());
         assert_eq!(versions[0].as_str().len(), 36);
+    }
+
+    #[test]
+    fn an_attempt_is_known_for_one_whatever_number_of_them_is_declared() {
+        let (a, g) = (secret("r", "x"), VersionId::from("g"));
+        for n in [0, 1, 7, u8::MAX] {
+            assert_eq!(attempt(&a, Some(&g), &slot(&a, Some(&g), n)), Some(n));
+            assert!(follows(&a, &g, &slot(&a, Some(&g), n)));
+        }
+        assert_eq!(attempt(&a, None, &slot(&a, None, 3)), Some(3));
+        assert!(follows(&a, &g, &rollback(&a, &g)) && attempt(&a, Some(&g), &rollback(&a, &g)).is_none());
+        // Another generation's, another secret's, of another source, and one that a person made.
+        let renamed = SecretRef { source: "w".into(), ..a.clone() };
+        for other in
+            [slot(&a, Some(&"h".into()), 0), slot(&secret("r", "y"), Some(&g), 0), slot(&renamed, Some(&g), 0), "g2".into()]
+        {
+            assert!(!follows(&a, &g, &other), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_was_made_under_another_name_of_the_source_goes_on_from_the_version_before() {
+        let (a, g) = (secret("r", "x"), VersionId::from("g"));
+        let renamed = SecretRef { source: "w".into(), ..a.clone() };
+        let made = slot(&renamed, Some(&g), 4);
+        let all = |more: &[&VersionId]| more.iter().map(|id| (*id).clone()).chain([g.clone(), made.clone()]).collect::<Vec<_>>();
+        assert!(continues(&a, &g, &made, all(&[]).iter()) && continues(&renamed, &g, &made, all(&[]).iter()));
+        // A person made it; the label was moved back; it was made of another version; AWS made it; it was the first.
+        let (h, later) = (VersionId::from("h"), slot(&a, Some(&made), 0));
+        assert!(!continues(&a, &g, &h, all(&[&h]).iter()));
+        assert!(!continues(&a, &later, &made, all(&[&later]).iter()));
+        assert!(!continues(&a, &g, &slot(&a, Some(&h), 9), all(&[&h]).iter()));
+        assert!(!continues(&a, &g, &asked(&a, Some(&h), 1), all(&[&h]).iter()));
+        assert!(!continues(&a, &g, &slot(&a, None, 0), all(&[]).iter()));
     }
 
     #[test]

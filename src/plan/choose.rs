@@ -173,11 +173,13 @@ fn wanted(input: &Input<'_>, credential: &Credential, seen: &Seen<'_>) -> Option
     }
     // `AWSPENDING` is AWS's; only our own slot label makes a rotation of ours half done. It stays on an attempt that was rejected.
     let spent = spent::attempts(input, credential).is_some();
+    // So it does on a value that was to come back and did not, since its credential is gone.
+    let restored = rotation.is_some_and(|rotation| rotation.is("restored"));
     let wrong_hands = |fact| Some(Reason::InWrongHands { since: rotation?.instant(fact)? });
     if let Some(reason) = wrong_hands("leaked").filter(|_| !spent) {
         return Some((rotate(credential, Some(version)), reason));
     }
-    if resource.is("slm_pending") && credential.rotator.aws_managed().is_none() && !spent {
+    if resource.is("slm_pending") && credential.rotator.aws_managed().is_none() && !spent && !restored {
         return Some((rotate(credential, Some(version)), Reason::HalfDone));
     }
     // A rotation that is asked for ends first what the last one left behind.

@@ -29,14 +29,14 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
     let can = credential.rotator.capabilities();
     let watched = managed.is_some() || can.validated() || can.staged();
     let exhausted = spent::attempts(input, credential).is_some();
+    let pending = seen.resource.filter(|_| managed.is_none()).is_some_and(|resource| begun(resource, rotation));
     let phase = match (&version, rotation) {
         _ if !whole => Phase::Unseen,
         (_, None) if watched && version.is_some() => Phase::Unseen,
         (_, Some(rotation)) if rotation.get("open").is_none() => Phase::Unseen,
         (_, Some(rotation)) if (rotation.is("open") || can.staged()) && returns(rotation) => Phase::Returning,
         (None, _) if exhausted => Phase::Spent,
-        _ if managed.is_none() && !exhausted && seen.resource.is_some_and(|resource| resource.is("slm_pending")) => Phase::Prepared,
-        (_, Some(rotation)) if rotation.instant("leaked").is_some() && !exhausted => Phase::Prepared,
+        _ if !exhausted && pending => Phase::Prepared,
         (None, _) => Phase::Empty,
         _ if !behind.is_empty() => Phase::Delivering,
         (_, Some(rotation)) if rotation.is("stuck") => Phase::Stuck,
@@ -74,6 +74,14 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
         validity: outlook::validity(input, credential),
         max_validity,
     }
+}
+
+/// Whether the next value of `secret` is on its way: what has our label is no value that was to come back and did not, or what is in force is
+/// in wrong hands, as `rotation` tells.
+fn begun(secret: &Resource, rotation: Option<&Resource>) -> bool {
+    let tells = |fact: &dyn Fn(&Resource) -> bool| rotation.is_some_and(fact);
+    let labelled = secret.is("slm_pending") && !tells(&|rotation| rotation.is("restored"));
+    labelled || tells(&|rotation| rotation.instant("leaked").is_some())
 }
 
 /// Since when it is known that what `rotation` ends, or the value in force, is in wrong hands.

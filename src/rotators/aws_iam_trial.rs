@@ -71,8 +71,10 @@ impl Trials {
         let config = config.region(region).build();
         match aws_sdk_sts::Client::new(&config).get_caller_identity().send().await {
             Ok(who) => {
-                let own = who.arn().is_some_and(|arn| arn.rsplit(['/', ':']).next() == Some(self.user.as_str()));
-                Ok(if own { Trial::Accepted } else { Trial::Refused(format!("it is not a key of user {}", self.user)) })
+                let whose = who.arn().and_then(|arn| arn.rsplit(['/', ':']).next());
+                let own = whose == Some(self.user.as_str());
+                let other = || format!("it is let in as {}, and is not a key of user {}", whose.unwrap_or("another"), self.user);
+                Ok(if own { Trial::Accepted } else { Trial::Elsewhere(other()) })
             }
             Err(error) => match Failure::of(&error) {
                 failure if failure.code.as_deref().is_some_and(|code| REFUSED.contains(&code)) => {
@@ -93,6 +95,10 @@ impl Trials {
 /// # Errors
 /// When they differ: which of them refuse what others let in.
 fn together(verdicts: Vec<(String, Trial)>) -> Result<Trial, String> {
+    // What any of them lets in as somebody else's is alive, whatever the others know by now.
+    if let Some((_, elsewhere)) = verdicts.iter().find(|(_, verdict)| matches!(verdict, Trial::Elsewhere(_))) {
+        return Ok(elsewhere.clone());
+    }
     let late: Vec<&str> =
         verdicts.iter().filter(|(_, verdict)| *verdict != Trial::Accepted).map(|(region, _)| region.as_str()).collect();
     if !late.is_empty() && late.len() < verdicts.len() {
@@ -113,6 +119,8 @@ mod tests {
         };
         assert_eq!(of(&[("a", Trial::Accepted), ("b", Trial::Accepted)]), Ok(Trial::Accepted));
         assert_eq!(of(&[("a", refused()), ("b", refused())]), Ok(refused()));
+        let other = || Trial::Elsewhere("it is let in as ann".to_owned());
+        assert_eq!(of(&[("a", refused()), ("b", other())]), Ok(other()));
         for (verdicts, late) in [
             ([("a", Trial::Accepted), ("b", refused()), ("c", Trial::Accepted)], "b"),
             ([("a", refused()), ("b", refused()), ("c", Trial::Accepted)], "a, b"),

@@ -100,7 +100,11 @@ impl Rotator for Plugin {
 
     async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
         let (tried, _) = self.ask::<Tried>("verify", json!({}), Some(value)).await?;
-        Ok(if tried.accepted { Trial::Accepted } else { Trial::Refused(format!("refused: {}", code(&tried.code))) })
+        Ok(match (tried.accepted, tried.elsewhere) {
+            (_, true) => Trial::Elsewhere(format!("it is let in elsewhere: {}", code(&tried.code))),
+            (true, false) => Trial::Accepted,
+            (false, false) => Trial::Refused(format!("refused: {}", code(&tried.code))),
+        })
     }
 }
 

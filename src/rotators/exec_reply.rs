@@ -45,6 +45,9 @@ pub(super) struct Nothing {}
 #[serde(deny_unknown_fields)]
 pub(super) struct Tried {
     pub(super) accepted: bool,
+    /// It is let in, and not as what the program is for.
+    #[serde(default)]
+    pub(super) elsewhere: bool,
     #[serde(default)]
     pub(super) code: String,
 }

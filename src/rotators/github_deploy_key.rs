@@ -107,6 +107,11 @@ impl Rotator for DeployKeys {
             Some(_) => Trial::Accepted,
         })
     }
+
+    /// The list is of one repository.
+    fn place(&self) -> Option<String> {
+        Some(format!("repository {}", self.repo))
+    }
 }
 
 #[async_trait]

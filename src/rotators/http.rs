@@ -117,6 +117,11 @@ impl Rotator for Vendor {
         let answer = self.answer("validate", &reply)?;
         Ok(if answer.shows(&step.expect) { Trial::Accepted } else { Trial::Refused(UNEXPECTED.to_owned()) })
     }
+
+    /// What a vendor refuses may be another's, or another account's of it.
+    fn place(&self) -> Option<String> {
+        self.config.list.url.split(['?', '#']).next().map(str::to_owned)
+    }
 }
 
 #[async_trait]

@@ -92,13 +92,17 @@ impl Accounts {
 
     pub(super) async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
         let known = self.parse(value)?;
-        // A name from a secret is told only when the config repo tells it as well.
-        if !self.users.contains(&known.username) {
-            return Ok(Trial::Refused("its account is not declared".to_owned()));
-        }
-        let operation = self.doing(&format!("log in as {}", known.username));
+        // A name from a secret is told only when the config repo tells it as well; that it is not declared refuses nothing.
+        let declared = self.users.contains(&known.username);
+        let who = if declared { known.username.as_str() } else { "an account that is not declared" };
+        let operation = self.doing(&format!("log in as {who}"));
         let mut conn = match self.database.login(&known.username, &known.password, &operation).await? {
+            Login::In(conn) if !declared => {
+                let _ = conn.disconnect().await;
+                return Ok(Trial::Elsewhere(format!("it is let in as {who}")));
+            }
             Login::In(conn) => conn,
+            Login::Refused(_) if !declared => return Ok(Trial::Refused("its account is not declared".to_owned())),
             Login::Refused(why) => return Ok(Trial::Refused(why)),
         };
         let tried = within(&operation, async {
@@ -113,6 +117,12 @@ impl Accounts {
         // The server notices a connection that is only dropped much later, and counts it as a session until then.
         let _ = conn.disconnect().await;
         tried
+    }
+
+    /// Where they log in.
+    pub(super) fn place(&self) -> String {
+        let server = self.database.server();
+        format!("MySQL at {}:{}", server.host, server.port)
     }
 
     /// The account of `user` between quotes.

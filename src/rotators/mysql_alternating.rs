@@ -97,6 +97,10 @@ impl Rotator for AlternatingAccounts {
     async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
         self.accounts.verify(value).await
     }
+
+    fn place(&self) -> Option<String> {
+        Some(self.accounts.place())
+    }
 }
 
 #[async_trait]

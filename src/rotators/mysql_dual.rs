@@ -119,6 +119,10 @@ impl Rotator for DualPassword {
     async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
         self.accounts.verify(value).await
     }
+
+    fn place(&self) -> Option<String> {
+        Some(self.accounts.place())
+    }
 }
 
 #[async_trait]

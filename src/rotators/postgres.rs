@@ -52,13 +52,14 @@ impl Roles {
 
     pub(super) async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
         let known = self.parse(value)?;
-        // A name from a secret is told only when the config repo tells it as well.
-        if !self.users.contains(&known.username) {
-            return Ok(Trial::Refused("its role is not declared".to_owned()));
-        }
-        let operation = self.doing(&format!("log in as {}", known.username));
+        // A name from a secret is told only when the config repo tells it as well; that it is not declared refuses nothing.
+        let declared = self.users.contains(&known.username);
+        let who = if declared { known.username.as_str() } else { "a role that is not declared" };
+        let operation = self.doing(&format!("log in as {who}"));
         let client = match self.database.login(&known.username, &known.password, &operation).await? {
+            Login::In(_) if !declared => return Ok(Trial::Elsewhere(format!("it is let in as {who}"))),
             Login::In(client) => client,
+            Login::Refused(_) if !declared => return Ok(Trial::Refused("its role is not declared".to_owned())),
             Login::Refused(why) => return Ok(Trial::Refused(why)),
         };
         let Some(probe) = &self.probe else { return Ok(Trial::Accepted) };
@@ -70,6 +71,12 @@ impl Roles {
             }
         })
         .await
+    }
+
+    /// Where they log in.
+    pub(super) fn place(&self) -> String {
+        let server = self.database.server();
+        format!("PostgreSQL at {}:{}", server.host, server.port)
     }
 
     /// Every declared role that exists.

@@ -57,6 +57,10 @@ impl Rotator for AlternatingRoles {
     async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
         self.0.verify(value).await
     }
+
+    fn place(&self) -> Option<String> {
+        Some(self.0.place())
+    }
 }
 
 #[async_trait]

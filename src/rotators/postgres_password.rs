@@ -49,6 +49,10 @@ impl Rotator for RolePassword {
     async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
         self.roles.verify(value).await
     }
+
+    fn place(&self) -> Option<String> {
+        Some(self.roles.place())
+    }
 }
 
 #[async_trait]

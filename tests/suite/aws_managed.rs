@@ -54,6 +54,7 @@ fn credential(name: &str) -> Credential {
             not_before: None,
             windows: Vec::new(),
             freeze: Vec::new(),
+            ended_elsewhere: Vec::new(),
         },
         gate: GateSettings { quiet: none.into(), drain: true, soak: none, ..GateSettings::default() },
         consumers: vec![Declared {

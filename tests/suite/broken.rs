@@ -76,3 +76,27 @@ async fn a_key_that_broke_something_is_ended_all_the_same_when_a_person_asks_for
     world.slm(&["retire", "deployer"]).exits(0).says("deleted");
     assert_eq!((listed, keys(&iam).await), (2, (1, 1)));
 }
+
+#[tokio::test]
+async fn a_value_whose_credential_is_gone_is_not_rolled_back_to_and_nothing_is_decided() {
+    let moto = Server::moto();
+    let proxy = Proxy::before(&moto.endpoint);
+    let iam = Iam::new(&config(&moto.endpoint, "eu-west-1", None).await);
+    iam.create_user().user_name("ci-deployer").send().await.unwrap();
+    let world = world(&proxy.endpoint);
+    world.slm(&["rotate", "deployer"]).exits(0).says("done");
+    let first: serde_json::Value = serde_json::from_str(&world.read("run/key.json")).unwrap();
+    world.slm(&["rotate", "deployer"]).exits(2).says("waits until");
+    let old = first["access_key_id"].as_str().unwrap();
+    // Through the proxy, which knows then that it is gone: moto would let it in.
+    let through = Iam::new(&config(&proxy.endpoint, "eu-west-1", None).await);
+    through.delete_access_key().user_name("ci-deployer").access_key_id(old).send().await.unwrap();
+    let second = world.read("run/key.json");
+    let said = world.slm(&["rollback", "deployer"]).exits(5).says("`deployer` is not rolled back: the credential of version");
+    said.says("is gone; rotate forward instead: `slm rotate deployer`");
+    // Nothing was decided, nothing is kept, and the rotation ends as ever.
+    world.slm(&["resume", "deployer"]).exits(0).says("done");
+    let status = world.slm(&["status", "deployer"]).exits(0);
+    assert!(!status.out.contains("not in force yet"), "{}", status.out);
+    assert_eq!((keys(&iam).await, world.read("run/key.json")), ((1, 1), second));
+}

@@ -2,15 +2,17 @@
 
 use serde_json::json;
 use slm::model::id::VersionId;
+use slm::model::outcome::Fate;
 use slm::model::rotator::{GithubDeployKey, RotatorConfig};
 use slm::model::secret::Secret;
 use slm::rotators::github_deploy_key::DeployKeys;
-use slm::world::{ErrorClass, KeyChange, LastUse, Rotator, Target, Trial};
+use slm::world::{ErrorClass, KeyChange, LastUse, Rotator, SecretStore as _, Target, Trial};
 
 use crate::aws_proxy::Proxy;
+use crate::elsewhere;
 use crate::faults::{Met, OVER_HTTP, thrown_at_kind};
 use crate::github_server::{Server, TOKEN};
-use crate::kinds::{Kind, sweep};
+use crate::kinds::{Fault, Kind, Rig, sweep};
 
 fn declared(read_only: bool) -> GithubDeployKey {
     GithubDeployKey { source: "org".into(), repo: "acme/infra".to_owned(), read_only }
@@ -76,6 +78,39 @@ async fn each_call_of_a_repository_that_is_lost_refused_or_late_loses_no_key() {
     let met = thrown(1).await;
     assert!(met.ended + met.again >= OVER_HTTP.len() * 8, "{met:?}");
     met.tell("github-deploy-key");
+}
+
+#[tokio::test]
+async fn what_another_repository_lets_in_is_not_taken_for_refused() {
+    let server = Server::start();
+    let other = GithubDeployKey { repo: "acme/other".to_owned(), ..declared(true) };
+    let after = DeployKeys::new(server.client(), &other);
+    let said = elsewhere::moved(RotatorConfig::GithubDeployKey(declared(true)), &keys(&server), &after).await;
+    assert!(said.contains("let in by repository acme/infra, and repository acme/other is declared now"), "{said}");
+    server.with(|state| assert_eq!(state.deploy_keys.keys().filter(|(repo, _)| repo == "acme/infra").count(), 1));
+}
+
+#[tokio::test]
+async fn a_key_that_no_list_ever_had_is_not_taken_for_refused_and_one_that_a_person_deleted_is() {
+    let server = Server::start();
+    let rig = Rig::new(RotatorConfig::GithubDeployKey(declared(true)));
+    let secret = rig.credential.secret.clone();
+    // In use somewhere, and never in this repository.
+    let elsewhere = fresh(&keys(&server)).await;
+    rig.vault.put(&secret, &"hand".into(), &elsewhere).await.unwrap();
+    rig.vault.promote(&secret, None, &"hand".into()).await.unwrap();
+    let (outcome, _) = rig.run(&keys(&server), Some(&"hand".into()), Fault::never()).await;
+    let Fate::Blocked(said) = &outcome.fate else { panic!("{outcome:?}") };
+    assert!(said.contains("repository acme/infra was never seen to let it in"), "{said}");
+    assert!(outcome.events.iter().all(|event| !["refused", "done"].contains(&event.step.as_str())), "{outcome:?}");
+    // In use here, and deleted by hand before it is replaced.
+    let rig = Rig::new(RotatorConfig::GithubDeployKey(declared(true)));
+    rig.settle(&keys(&server), None, "the first").await;
+    let first = rig.current().await;
+    let name = keys(&server).identify(&rig.value().await).unwrap();
+    keys(&server).change(&name, None, KeyChange::Delete).await.unwrap();
+    let (outcome, _) = rig.run(&keys(&server), first.as_ref(), Fault::never()).await;
+    assert_eq!(outcome.fate, Fate::Done, "{outcome:?}");
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ fn python() -> &'static str {
     })
 }
 
-fn declared(ledger: &Path, issuer: DeclaredIssuer, mood: &str) -> Exec {
+pub fn declared(ledger: &Path, issuer: DeclaredIssuer, mood: &str) -> Exec {
     let who = if issuer == DeclaredIssuer::Server { "server" } else { "client" };
     let mood = (!mood.is_empty()).then(|| format!("MOOD={mood}"));
     let words = [python(), "-IS", "fixtures/plugins/ledger.py", ledger.to_str().unwrap(), who].map(str::to_owned);
@@ -34,7 +34,7 @@ fn declared(ledger: &Path, issuer: DeclaredIssuer, mood: &str) -> Exec {
     Exec { command, timeout: Limit::seconds(20), env: Vec::new(), caps }
 }
 
-fn plugin(config: &Exec) -> Plugin {
+pub fn plugin(config: &Exec) -> Plugin {
     Plugin::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")), config)
 }
 

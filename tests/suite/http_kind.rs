@@ -17,6 +17,7 @@ use slm::rotators::http::Vendor;
 use slm::world::{ErrorClass, KeyChange, LastUse, Rotator, Target, Trial, WorldError};
 
 use crate::aws_proxy::{At, Proxy};
+use crate::elsewhere;
 use crate::faults::{Met, OVER_HTTP, thrown_at_kind};
 use crate::kinds::target_sweep;
 use crate::leaks::{never_told, untold};
@@ -293,6 +294,17 @@ async fn each_call_of_a_vendor_that_is_lost_refused_or_late_loses_no_key() {
     let met = thrown(1).await;
     assert!(met.ended + met.again >= OVER_HTTP.len() * 10, "{met:?}");
     met.tell("http");
+}
+
+#[tokio::test]
+async fn what_another_account_of_a_vendor_lets_in_is_not_taken_for_refused() {
+    let (first, second) = (Server::start(), Server::start());
+    let config = declared(&first.state().root.clone(), "");
+    let (before, after) = (vendor(&first, |_| ()), vendor(&second, |_| ()));
+    let said = elsewhere::moved(RotatorConfig::Http(Box::new(config)), &before, &after).await;
+    let (from, to) = (first.state().root.clone(), second.state().root.clone());
+    assert!(said.contains(&format!("let in by {from}/api/v2/api_keys, and {to}/api/v2/api_keys is declared now")), "{said}");
+    assert_eq!(first.state().keys.len(), 1, "it is a person's to end");
 }
 
 #[tokio::test]

@@ -131,6 +131,10 @@ impl<'k> Rotator for Through<'_, dyn Kind + 'k> {
     async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
         self.1.read(self.0.verify(value)).await
     }
+
+    fn place(&self) -> Option<String> {
+        self.0.place()
+    }
 }
 
 #[async_trait]
@@ -233,6 +237,7 @@ impl Rig {
                 not_before: None,
                 windows: Vec::new(),
                 freeze: Vec::new(),
+                ended_elsewhere: Vec::new(),
             },
             gate: GateSettings { quiet: none.into(), drain: true, soak: none, ..GateSettings::default() },
             consumers: vec![Declared {

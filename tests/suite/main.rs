@@ -48,6 +48,7 @@ mod deploy_key;
 mod derived;
 mod diff;
 mod ecs_front;
+mod elsewhere;
 mod exec_kind;
 mod explain;
 mod failure_modes;

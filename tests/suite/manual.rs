@@ -423,7 +423,7 @@ async fn a_trial_that_is_lost_or_refused_is_made_again_and_the_value_shown_to_th
     let run = async |by_hand: &ByHand| match by_hand.verify(&value).await? {
         Trial::Accepted => Ok(()),
         // A 403 cannot be told from a vendor's word that the value is none; the next trial can.
-        Trial::Refused(cause) => {
+        Trial::Refused(cause) | Trial::Elsewhere(cause) => {
             assert!(!cause.contains("canary"), "{cause}");
             Err(WorldError { class: ErrorClass::Denied, operation: "try it".to_owned(), cause })
         }

@@ -126,6 +126,27 @@ async fn accounts_take_turns_share_what_they_make_and_no_password_reaches_a_log(
 }
 
 #[tokio::test]
+async fn an_account_that_is_no_longer_declared_is_not_taken_for_refused_while_it_is_let_in() {
+    let Some(server) = Database::start(&OPEN) else { return };
+    let mut rig = alternating(&server, None);
+    let old = rig.rotate().await;
+    let action = rig.rotation(Some(old));
+    rig.credential.policy.lease = Limit::days(1);
+    let (outcome, _) = rig.drive(&action, Cut::default()).await;
+    assert!(matches!(outcome.fate, Fate::Waiting(_)), "{outcome:?}");
+    rig.credential.policy.lease = Limit::seconds(0);
+    let RotatorConfig::MysqlAlternating(mut declared) = rig.credential.rotator.clone() else { unreachable!() };
+    declared.users = ["app_b".to_owned(), "app_c".to_owned()];
+    rig.kind = AlternatingAccounts::new(&declared, database(&server));
+    let (outcome, _) = rig.drive(&action, Cut::default()).await;
+    let Fate::Blocked(said) = &outcome.fate else { panic!("{outcome:?}") };
+    assert!(said.contains("it is let in as an account that is not declared; end it there") && !said.contains("app_a"), "{said}");
+    assert!(outcome.events.iter().all(|event| !["refused", "done"].contains(&event.step.as_str())), "{outcome:?}");
+    server.run("alter user app_a account lock").await;
+    assert_eq!(rig.drive(&action, Cut::default()).await.0.fate, Fate::Done);
+}
+
+#[tokio::test]
 async fn only_declared_accounts_are_touched_and_a_name_is_never_more_than_a_name() {
     let Some(server) = Database::start(&OPEN) else { return };
     let rig = alternating(&server, None);

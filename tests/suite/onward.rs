@@ -199,7 +199,6 @@ fn a_ref_that_remembers_no_checkpoint_is_named_with_what_forgets_it() {
     let junk = alone.path().join("junk");
     std::fs::write(&junk, "junk\n").unwrap();
     let junk = git(alone.path(), &["hash-object", "-w", &junk.to_string_lossy()]);
-    let tip = git(alone.path(), &["rev-parse", BRANCH]);
     for (name, target) in [("verified", &junk), ("appended", &junk)] {
         let name = format!("refs/slm/{name}/slm/evidence");
         let was = git(alone.path(), &["rev-parse", &name]);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use slm::model::outcome::Fate;
+use slm::model::plan::ActionKind;
 use slm::model::rotator::{NewPassword, PostgresAlternating, PostgresPassword, RotatorConfig};
 use slm::model::secret::Secret;
 use slm::model::time::Limit;
@@ -147,6 +148,57 @@ async fn only_declared_roles_are_touched_whatever_a_secret_says() {
     let changed = rig.kind.change(&"admin".into(), None, KeyChange::Disable).await;
     assert_eq!(changed.unwrap_err().class, ErrorClass::Permanent);
     assert_eq!(logged_in(&server.admin()).await, "admin");
+}
+
+/// What became of a rotation that was declared otherwise than the value before.
+async fn blocked<K: Rotator + Target>(rig: &Rig<K>, action: &ActionKind) -> String {
+    let (outcome, _) = rig.drive(action, Cut::default()).await;
+    let ended = outcome.events.iter().any(|event| ["refused", "done"].contains(&event.step.as_str()));
+    match outcome.fate {
+        Fate::Blocked(why) if !ended => why,
+        _ => panic!("{outcome:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_is_no_longer_declared_is_not_taken_for_refused_while_it_is_let_in() {
+    let Some(server) = Database::start(&[]) else { return };
+    owner(&server).await;
+    let mut rig = alternating(&server, None);
+    let old = rig.rotate().await;
+    let action = rig.rotation(Some(old.clone()));
+    rig.credential.policy.lease = Limit::days(1);
+    let (outcome, _) = rig.drive(&action, Cut::default()).await;
+    assert!(matches!(outcome.fate, Fate::Waiting(_)), "{outcome:?}");
+    rig.credential.policy.lease = Limit::seconds(0);
+    let RotatorConfig::PostgresAlternating(mut declared) = rig.credential.rotator.clone() else { unreachable!() };
+    declared.users = ["app_b".to_owned(), "app_c".to_owned()];
+    rig.kind = AlternatingRoles::new(&declared, database(&server));
+    let said = blocked(&rig, &action).await;
+    assert!(said.contains("it is let in as a role that is not declared; end it there") && !said.contains("app_a"), "{said}");
+    assert!(matches!(rig.kind.verify(&rig.value(&old).await).await.unwrap(), Trial::Elsewhere(_)));
+    server.as_admin().await.batch_execute("alter role app_a nologin").await.unwrap();
+    assert_eq!(rig.drive(&action, Cut::default()).await.0.fate, Fate::Done);
+}
+
+#[tokio::test]
+async fn what_another_server_lets_in_is_not_taken_for_refused_until_a_person_says_that_it_is_ended() {
+    let Some(server) = Database::start(&[]) else { return };
+    let mut rig = single(&server);
+    let old = rig.rotate().await;
+    let mut declared = server.declared();
+    assert_eq!(declared.host, "127.0.0.1");
+    declared.host = "localhost".to_owned();
+    let RotatorConfig::PostgresPassword(config) = rig.credential.rotator.clone() else { unreachable!() };
+    let config = PostgresPassword { server: declared.clone(), ..config };
+    rig.kind = RolePassword::new(&config, Postgres::new(&declared, Some(Secret::new(server.admin().into_bytes()))));
+    let action = rig.rotation(Some(old.clone()));
+    let said = blocked(&rig, &action).await;
+    let (from, to) = (format!("PostgreSQL at 127.0.0.1:{}", declared.port), format!("PostgreSQL at localhost:{}", declared.port));
+    assert!(said.contains(&format!("let in by {from}, and {to} is declared now")), "{said}");
+    assert!(said.contains(&format!("add {old} to `ended-elsewhere` of `[policy]`")), "{said}");
+    rig.credential.policy.ended_elsewhere.push(old);
+    assert_eq!(rig.drive(&action, Cut::default()).await.0.fate, Fate::Done);
 }
 
 #[tokio::test]

@@ -244,6 +244,9 @@ impl<K: Rotator + ?Sized> Rotator for Cuttable<'_, K> {
     async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
         self.1.effect(self.0.verify(value)).await
     }
+    fn place(&self) -> Option<String> {
+        self.0.place()
+    }
 }
 
 #[async_trait]
@@ -330,6 +333,7 @@ impl<K: Rotator + Target> Rig<K> {
                 not_before: None,
                 windows: Vec::new(),
                 freeze: Vec::new(),
+                ended_elsewhere: Vec::new(),
             },
             gate: GateSettings { quiet: zero.into(), drain: true, soak: zero, ..GateSettings::default() },
             consumers: vec![Declared {

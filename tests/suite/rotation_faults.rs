@@ -64,6 +64,7 @@ fn credential(name: &str) -> Credential {
             not_before: None,
             windows: Vec::new(),
             freeze: Vec::new(),
+            ended_elsewhere: Vec::new(),
         },
         gate: GateSettings { quiet: Limit::seconds(0).into(), drain: true, soak: Limit::seconds(0), ..GateSettings::default() },
         consumers: vec![Declared {
@@ -533,6 +534,46 @@ async fn an_old_key_that_is_still_let_in_after_it_was_disabled_is_not_deleted_be
 }
 
 #[tokio::test]
+async fn the_key_of_another_user_is_not_taken_for_refused_until_a_person_has_ended_it() {
+    let server = Server::moto();
+    let proxy = Proxy::before(&server.endpoint);
+    let mut rig = Rig::new(&server, &proxy, "user-x").await;
+    rig.iam.create_user().user_name("user-y").send().await.unwrap();
+    rig.credential.rotator =
+        RotatorConfig::AwsIamAccessKey(IamAccessKey { user: "user-y".to_owned(), source: None, exclusive: true });
+    let ended = |outcome: &Outcome| outcome.events.iter().any(|event| ["refused", "done"].contains(&event.step.as_str()));
+    for _ in 0..2 {
+        let outcome = rig.run().await;
+        let Fate::Blocked(said) = &outcome.fate else { panic!("{outcome:?}") };
+        assert!(said.contains("it is let in as user-x, and is not a key of user user-y; end it there"), "{said}");
+        assert!(!ended(&outcome), "{outcome:?}");
+    }
+    let [old] = &rig.active().await[..] else { panic!("the key of user-x was touched") };
+    // Through the proxy, which knows then that it is gone: moto would let it in.
+    Iam::new(&rig.config).delete_access_key().user_name("user-x").access_key_id(old).send().await.unwrap();
+    let outcome = rig.run().await;
+    assert!(outcome.fate == Fate::Done && ended(&outcome), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn sixty_old_versions_cost_a_rotation_no_call() {
+    let server = Server::moto();
+    let proxy = Proxy::before(&server.endpoint);
+    let rig = Rig::new(&server, &proxy, "aged").await;
+    for n in 0..60 {
+        let old = format!(r#"{{"access_key_id":"AKIA{n}","secret_access_key":"old"}}"#);
+        rig.secrets.put_secret_value().secret_id("aged").secret_string(old).version_stages("OLD").send().await.unwrap();
+    }
+    let listed = rig.secrets.list_secret_version_ids().secret_id("aged").include_deprecated(true).send().await.unwrap();
+    assert_eq!(listed.versions().len(), 61);
+    proxy.begin(None);
+    assert_eq!(rig.converge("old versions").await, 1);
+    let calls = proxy.state().calls.clone();
+    let read = calls.iter().filter(|call| *call == "GetSecretValue").count();
+    assert!(calls.len() <= 60 && read <= 12, "{} calls, {read} of values", calls.len());
+}
+
+#[tokio::test]
 async fn a_key_is_let_in_by_its_own_user_alone() {
     let server = Server::moto();
     let proxy = Proxy::before(&server.endpoint);
@@ -546,7 +587,7 @@ async fn a_key_is_let_in_by_its_own_user_alone() {
     assert_eq!(keys(&own).identify(&fresh.value), fresh.key);
     assert_eq!(keys(&own).verify(&fresh.value).await.unwrap(), Trial::Accepted);
     assert!(
-        matches!(keys(&other).verify(&fresh.value).await.unwrap(), Trial::Refused(why) if why.contains("not a key of user other"))
+        matches!(keys(&other).verify(&fresh.value).await.unwrap(), Trial::Elsewhere(why) if why.contains("let in as own, and is not a key of user other"))
     );
     keys(&own).change(fresh.key.as_ref().unwrap(), None, KeyChange::Disable).await.unwrap();
     assert!(matches!(keys(&own).verify(&fresh.value).await.unwrap(), Trial::Refused(why) if why.contains("InvalidClientTokenId")));

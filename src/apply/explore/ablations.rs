@@ -3,8 +3,8 @@
 use super::search::{Found, Scenario, search};
 use super::state::{Ablation, number, secret};
 use super::{
-    CLIENT, IN_TURN, REREAD_NO_PAUSE, SERVER, SINGLE, STAGED, TWO_PASSWORDS, canary, first, forgetful, holds, late, rollback,
-    roomy, scenario,
+    CLIENT, IN_TURN, REREAD_NO_PAUSE, SERVER, SINGLE, STAGED, TWO_PASSWORDS, canary, elsewhere, first, forgetful, holds, late,
+    rollback, roomy, scenario,
 };
 use crate::model::id::VersionId;
 use crate::model::names;
@@ -165,4 +165,9 @@ fn an_instant_told_by_another_clock_holds_the_end_up_for_ever() {
     let found = without(Ablation::OneClock, mixed);
     assert!(found.violation.is_none() && found.stuck == found.states && found.goals == 0, "{found:?}");
     println!("ablation OneClock: {} states, all of them stuck", found.states);
+}
+
+#[test]
+fn a_refusal_of_what_another_target_lets_in_is_taken_for_its_end() {
+    breaks(Ablation::Mine, elsewhere(scenario(SERVER, 1, 0)), "I11: the value before is let in elsewhere, and its end was noted");
 }

@@ -47,6 +47,7 @@ fn scenario(capabilities: Capabilities, rotators: usize, faults: u8) -> Scenario
         picky: false,
         forgetful: false,
         skew: SKEW,
+        dark: false,
         ablation: None,
     };
     Scenario {
@@ -90,6 +91,18 @@ fn first(mut scenario: Scenario) -> Scenario {
 /// The value in force does not tell which credential it is.
 fn nameless(mut scenario: Scenario) -> Scenario {
     scenario.setup.begins = Begins::Nameless;
+    scenario
+}
+
+/// The value in force is let in by another target than the one that is declared, until a person ends it there.
+fn elsewhere(mut scenario: Scenario) -> Scenario {
+    scenario.setup.begins = Begins::Elsewhere;
+    roomy(Scenario { whims: 1, by_hand: true, ..scenario })
+}
+
+/// A version that nobody may read any more.
+fn dark(mut scenario: Scenario) -> Scenario {
+    scenario.setup.dark = true;
     scenario
 }
 
@@ -325,6 +338,32 @@ fn two_passwords_one_run_three_faults() {
 fn two_passwords_two_runs_two_faults() {
     holds("two passwords, 2 runs, 2 faults", &scenario(TWO_PASSWORDS, 2, 2));
     holds("two passwords, roll-back, 2 runs", &rollback(TWO_PASSWORDS, 2, 0));
+}
+
+/// Its end is noted when a person has ended it there, and not before.
+#[test]
+fn a_value_that_is_let_in_elsewhere_is_never_noted_as_ended_before_it_is() {
+    holds("server-issued, the first let in elsewhere, 1 run, 2 faults", &elsewhere(scenario(SERVER, 1, 2)));
+    holds("server-issued, the first let in elsewhere, 2 runs", &elsewhere(scenario(SERVER, 2, 0)));
+    holds("client-chosen, the first let in elsewhere, 1 run, 2 faults", &elsewhere(scenario(CLIENT, 1, 2)));
+    holds(
+        "server-issued, the first let in elsewhere, leaked, 1 run, 1 fault",
+        &Scenario { leak: true, ..elsewhere(scenario(SERVER, 1, 1)) },
+    );
+}
+
+/// It holds up nothing but the end of a credential that is recorded nowhere else.
+#[test]
+fn a_version_that_nobody_may_read_holds_up_no_rotation() {
+    holds("client-chosen, a version unreadable, 1 run, 2 faults", &dark(scenario(CLIENT, 1, 2)));
+    holds("client-chosen, a version unreadable, 2 runs", &dark(scenario(CLIENT, 2, 0)));
+    holds("in place, a version unreadable, 1 run, 2 faults", &dark(scenario(SINGLE, 1, 2)));
+    for leak in [false, true] {
+        let lost =
+            explored("server-issued, a version unreadable, 1 run, 1 fault", &dark(Scenario { leak, ..scenario(SERVER, 1, 1) }));
+        assert!(lost.violation.is_none() && lost.goals > 0, "{:?}", lost.violation);
+        assert!(lost.stuck > 0, "a credential that may be in it was ended");
+    }
 }
 
 /// Nothing can be done and nothing is touched.

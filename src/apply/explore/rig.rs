@@ -70,6 +70,7 @@ impl Rig {
                 not_before: None,
                 windows: Vec::new(),
                 freeze: Vec::new(),
+                ended_elsewhere: Vec::new(),
             },
             gate: GateSettings {
                 quiet: Limit::seconds(0).into(),

@@ -33,6 +33,8 @@ pub struct Setup {
     pub forgetful: bool,
     /// Ticks by which the clock of the store is ahead of ours, and that of the target behind.
     pub skew: i64,
+    /// A version without a label, which no run may read.
+    pub dark: bool,
     pub ablation: Option<Ablation>,
 }
 
@@ -45,6 +47,8 @@ pub enum Begins {
     Nothing,
     /// A value is in force that works and does not name its credential.
     Nameless,
+    /// A value is in force that another target lets in, whose list nobody reads.
+    Elsewhere,
 }
 
 /// A part of the protocol that is left out, to see that it is needed.
@@ -79,6 +83,8 @@ pub enum Ablation {
     Pending,
     /// Instants of the target are told by the clock of the store.
     OneClock,
+    /// What another target lets in counts as refused.
+    Mine,
 }
 
 impl Setup {
@@ -231,6 +237,11 @@ pub fn after(value: &[u8], mark: u8) -> Option<u8> {
 }
 
 impl State {
+    /// True when `value` is let in by another target than the one that is declared.
+    pub fn is_elsewhere(&self, setup: &Setup, value: &[u8]) -> bool {
+        setup.begins == Begins::Elsewhere && number(value) == Some(1) && self.lets_in(setup, value)
+    }
+
     /// True when the value of `version` is let in.
     pub fn works(&self, setup: &Setup, version: &VersionId) -> bool {
         self.values.get(version).is_some_and(|value| self.lets_in(setup, value))
@@ -278,6 +289,10 @@ impl State {
         }
         if let Some(n) = self.consumers.iter().flatten().position(|held| held.version.is_some() && number(&held.value).is_none()) {
             return Some(format!("I9: consumer {} was given what is no credential", n / 2));
+        }
+        let ended = |name: &RegisterName| ["done-", "refused-"].iter().any(|mark| name.as_str().starts_with(mark));
+        if self.is_elsewhere(setup, b"k1") && self.registers.keys().any(ended) {
+            return Some("I11: the value before is let in elsewhere, and its end was noted".to_owned());
         }
         let Some(current) = self.current.as_ref() else { return self.stranded(setup).filter(|_| !leak) };
         if self.rejected.contains(current) {
@@ -327,7 +342,10 @@ impl State {
         let Some(current) = self.current.as_ref().filter(|_| self.depth >= wanted) else { return false };
         let adopted = self.consumers.iter().all(|[stored, running]| stored == running && running.version.as_ref() == Some(current));
         let validated = setup.capabilities.overlap != Overlap::Unvalidated;
-        let alone = self.keys.values().filter(|key| !key.foreign).count() <= 1 || !setup.capabilities.delete;
+        // What is ended elsewhere is another's to delete.
+        let there = |key: &KeyState| setup.begins == Begins::Elsewhere && !key.active;
+        let left = self.keys.values().filter(|key| !key.foreign && !there(key)).count();
+        let alone = left <= 1 || !setup.capabilities.delete;
         let one = self.keys.values().filter(|key| !key.foreign && key.active).count() == 1;
         // Before a first value there was nothing to end.
         let first = self.previous.is_none() && !setup.capabilities.staged();

@@ -17,6 +17,9 @@ use crate::world::{
     PREVIOUS, Registers, Rotator, SecretStore, SecretView, Target, Trial, VersionView, WorldError,
 };
 
+/// The version that no run may read.
+const DARK: &str = "dark";
+
 #[derive(Default)]
 pub struct Inner {
     pub state: State,
@@ -74,8 +77,9 @@ impl World {
         let value = if unnamed { nameless(value) } else { value };
         let first = Held { version: Some(generation.clone()), value: value.clone() };
         let held = if setup.late { Held::default() } else { first };
+        let dark = setup.dark.then(|| (VersionId::from(DARK), b"k9".to_vec()));
         State {
-            values: BTreeMap::from([(generation.clone(), value.clone())]),
+            values: dark.into_iter().chain([(generation.clone(), value.clone())]).collect(),
             current: Some(generation.clone()),
             password: value,
             first: 1,
@@ -157,6 +161,9 @@ impl SecretStore for World {
     }
 
     async fn read(&self, _: &SecretRef, version: &VersionId) -> Result<Secret, WorldError> {
+        if version.as_str() == DARK {
+            return Err(refusal(ErrorClass::Permanent));
+        }
         let found = self.answer(Read::Value, |state, _| state.values.get(version).map(|value| Secret::new(value.clone())))?;
         let mut inner = self.lock();
         let current = inner.state.current.as_ref() == Some(version);
@@ -249,8 +256,12 @@ impl Rotator for World {
     }
 
     async fn verify(&self, value: &Secret) -> Result<Trial, WorldError> {
-        let in_ = self.answer(Read::Trial, |state, _| state.lets_in(&self.setup, value.expose()))?;
-        Ok(if in_ { Trial::Accepted } else { Trial::Refused("refused".to_owned()) })
+        let of = |state: &State, _| (state.lets_in(&self.setup, value.expose()), state.is_elsewhere(&self.setup, value.expose()));
+        Ok(match self.answer(Read::Trial, of)? {
+            (_, true) if self.setup.ablation != Some(Ablation::Mine) => Trial::Elsewhere("elsewhere".to_owned()),
+            (true, false) => Trial::Accepted,
+            _ => Trial::Refused("refused".to_owned()),
+        })
     }
 }
 
@@ -273,7 +284,8 @@ impl Target for World {
                 last_used: LastUse::At(by(if state.is_used(key) { clock } else { key.created }), "somebody".to_owned()),
                 ours: !key.foreign,
             };
-            Listing { now: self.setup.by_target(clock), keys: state.keys.iter().map(view).collect() }
+            let here = |(id, _): &(&u8, &KeyState)| self.setup.begins != Begins::Elsewhere || **id != 1;
+            Listing { now: self.setup.by_target(clock), keys: state.keys.iter().filter(here).map(view).collect() }
         })
     }
 

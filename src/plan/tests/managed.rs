@@ -280,6 +280,28 @@ fn what_a_rotation_left_behind_is_finished_before_the_next_and_a_forced_one_ends
 }
 
 #[test]
+fn a_value_that_was_to_come_back_and_is_gone_is_no_rotation_half_done() {
+    let of = |restored: bool, forced: bool| {
+        let world = world().aged("db", 1).fact("db", "slm_pending", Value::Bool(true)).with(|world| {
+            let facts = [
+                ("credential", text("db")),
+                ("generation", text("v-db")),
+                ("open", Value::Bool(false)),
+                ("fate", text("rollback")),
+                ("restored", Value::Bool(restored)),
+            ];
+            world.rotations = Some(Resource::new("db".into(), facts.map(|(name, value)| (Arc::from(name), value)).into()));
+            world.forced.extend(forced.then(|| "db".into()));
+        });
+        let plan = world.plan();
+        (actions(&plan), reasons(&plan).into_iter().cloned().collect::<Vec<_>>())
+    };
+    assert_eq!(of(true, false), (vec![], vec![]));
+    assert_eq!(of(true, true), (vec!["rotate db v-db".to_owned()], vec![Reason::Forced]), "forward");
+    assert_eq!(of(false, false), (vec!["rotate db v-db".to_owned()], vec![Reason::HalfDone]), "an attempt made since");
+}
+
+#[test]
 fn what_comes_back_is_brought_back_whatever_else_was_begun_or_is_asked_for_and_nothing_is_retired_for_it() {
     for (name, decided, back) in [
         ("fate", "rollback", true),

@@ -1,0 +1,48 @@
+//! What cannot be read, and what another kind left behind: which of it holds what.
+
+use super::*;
+use crate::apply::observation::Left;
+
+#[test]
+fn an_attempt_that_cannot_be_read_is_left_to_who_can_and_once_rejected_makes_way() {
+    let mut o = due(SERVER);
+    o.slots[0] = slot("s0", Content::Unreadable);
+    blocked(&o, "attempt s0 cannot be read");
+    blocked(&with_leak(o.clone()), "attempt s0 cannot be read");
+    o.slots[0].verdict = Some(Verdict::Reject { settled: true });
+    acts(&o, Mutation::Create { slot: "s1".into() });
+    // What is to be ended is ended all the same.
+    let mut o = Observation { due: true, ..tail(SERVER) };
+    o.slots[0] = slot("s0", Content::Unreadable);
+    acts(&o, Mutation::Fate(Ending::Retire));
+}
+
+fn with_leak(o: Observation) -> Observation {
+    Observation { leak: true, ..o }
+}
+
+#[test]
+fn a_version_that_cannot_be_read_may_hold_what_is_in_no_other_and_holds_up_nothing_else() {
+    let unread = |o: Observation| Observation { unreadable: vec!["old-1".into()], ..o };
+    blocked(
+        &unread(unknown(due(SERVER), "lost", None)),
+        "credential lost is in no version that could be read, and may be in old-1",
+    );
+    acts(&unread(due(SERVER)), Mutation::Create { slot: "s0".into() });
+    acts(&unread(tail(SERVER)), Mutation::Fate(Ending::Retire));
+    acts(&unread(with_candidate(due(SERVER), Some(Verdict::Approve))), promote_to("s0"));
+    assert_eq!(decide(&unread(calm(SERVER))), Step::Done);
+}
+
+#[test]
+fn what_another_kind_left_behind_holds_until_a_person_says_that_it_is_ended() {
+    let left = |ended| Some(Left { version: Some("g0".into()), ended });
+    for rest in [due(Capabilities::UNVALIDATED), calm(Capabilities::UNVALIDATED)] {
+        let o = Observation { left: left(false), ..rest };
+        blocked(&o, "version g0 was let in while another kind was declared");
+        blocked(&o, "add g0 to `ended-elsewhere`");
+        acts(&Observation { left: left(true), ..o }, Mutation::Mark(Mark::Done));
+    }
+    let leaked = Observation { left: left(false), leak: true, ..due(Capabilities::UNVALIDATED) };
+    acts(&leaked, Mutation::Prepare { slot: "s0".into() });
+}
