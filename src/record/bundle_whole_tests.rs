@@ -126,7 +126,7 @@ fn two_runs_of_one_second_have_a_folder_each() {
 fn what_people_declared_lives_of_versions_and_answers_cannot_be_left_out() {
     let commits = [
         commit(0, "a", &[("exceptions/old.toml", "1"), ("rotations/db/old.json", "1")]),
-        commit(DAY, "b", &[("attestations/A/1.toml", "1"), ("exceptions/new.toml", "1"), ("rotations/db/new.json", "1")]),
+        commit(DAY, "b", &[("attestations/A/1970-Q1.toml", "1"), ("exceptions/new.toml", "1"), ("rotations/db/new.json", "1")]),
         commit(2 * DAY, "c", &[("exceptions/later.toml", "1"), ("exceptions/new.toml", "2"), ("rotations/db/later.json", "1")]),
     ];
     let mut entries = commits.concat();
@@ -142,7 +142,7 @@ fn what_people_declared_lives_of_versions_and_answers_cannot_be_left_out() {
     one.files = vec![packed("x", &run, Some(6), "b")];
     let wanted = [
         "entry 0, `exceptions/old.toml`,",
-        "entry 3, `attestations/A/1.toml`,",
+        "entry 3, `attestations/A/1970-Q1.toml`,",
         "entry 4, `exceptions/new.toml`,",
         "entry 5, `rotations/db/new.json`,",
     ];
@@ -152,7 +152,7 @@ fn what_people_declared_lives_of_versions_and_answers_cannot_be_left_out() {
     one.files.extend([
         packed("x", "exceptions/old.toml", Some(0), "1"),
         packed("x", "exceptions/new.toml", Some(4), "1"),
-        packed("x", "attestations/A/1.toml", Some(3), "1"),
+        packed("x", "attestations/A/1970-Q1.toml", Some(3), "1"),
         packed("x", "rotations/db/new.json", Some(5), "1"),
     ]);
     assert_eq!(extent(&entries, &one), [""; 0]);

@@ -13,7 +13,7 @@ use super::super::job::{Budget, Job};
 use super::super::observation::Last;
 use super::node::{Node, Run};
 use super::search::Scenario;
-use super::state::{ATTEMPTS, Ablation, Fault, Read, State, TICK, is_nameless, secret};
+use super::state::{ATTEMPTS, Ablation, Fault, Read, State, TICK, is_nameless, number, secret};
 use super::world::{Fixed, Spot, World};
 use crate::model::catalog::{Consumer as Declared, ConsumerKind, Credential, FileConsumer, GateSettings, Letters, RotationPolicy};
 use crate::model::diagnostic::Place;
@@ -146,7 +146,7 @@ impl Rig {
         *self.fate.lock().unwrap() = format!("{fate:?}");
         let mut inner = self.world.lock();
         next.state = std::mem::take(&mut inner.state);
-        next.state.lingers |= self.scenario.leak && fate.as_ref().is_some_and(|fate| is_noted(&next.state) && lingers(fate));
+        next.state.lingers |= self.scenario.leak && fate.as_ref().is_some_and(|fate| is_left(&next.state) && lingers(fate));
         if fault.is_some() && !inner.met {
             return None;
         }
@@ -342,6 +342,16 @@ impl Rig {
 fn is_noted(state: &State) -> bool {
     let of = [&state.current, &state.previous].into_iter().flatten();
     of.into_iter().any(|version| state.registers.contains_key(&names::leak(&secret(), version)))
+}
+
+/// The same, while its credential is there: who looked before it went may wait for it, which does no harm.
+fn is_left(state: &State) -> bool {
+    let there = |version: &VersionId| {
+        let number = state.values.get(version).and_then(|value| number(value));
+        number.is_none_or(|number| state.keys.values().any(|key| key.number == number))
+    };
+    let noted = |version: &VersionId| state.registers.contains_key(&names::leak(&secret(), version));
+    [&state.current, &state.previous].into_iter().flatten().any(|version| noted(version) && there(version))
 }
 
 /// True when a run ended because the value before may still be in use, or come back.

@@ -271,6 +271,11 @@ impl State {
         self.consumers.iter().any(|[_, running]| number(&running.value) == Some(key.number))
     }
 
+    /// True when some version holds the value of `key`.
+    pub fn is_kept(&self, key: &KeyState) -> bool {
+        self.values.values().any(|value| number(value) == Some(key.number))
+    }
+
     pub fn lets_in(&self, setup: &Setup, value: &[u8]) -> bool {
         match setup.capabilities.overlap {
             Overlap::Unvalidated => true,

@@ -281,7 +281,14 @@ impl Target for World {
                 active: key.active && known(key),
                 version: key.version.clone().filter(|_| self.setup.capabilities.issuer == Issuer::Client),
                 created: Some(by(key.created)),
-                last_used: LastUse::At(by(if state.is_used(key) { clock } else { key.created }), "somebody".to_owned()),
+                last_used: match (state.is_used(key), state.is_kept(key)) {
+                    // What a target does not tell holds nobody up.
+                    (_, false) if self.setup.ablation == Some(Ablation::Overwrite) => LastUse::Untold,
+                    (true, _) => LastUse::At(by(clock), "somebody".to_owned()),
+                    (false, true) => LastUse::At(by(key.created), "somebody".to_owned()),
+                    // What was never kept was given to nobody.
+                    (false, false) => LastUse::Never,
+                },
                 ours: !key.foreign,
             };
             let here = |(id, _): &(&u8, &KeyState)| self.setup.begins != Begins::Elsewhere || **id != 1;

@@ -73,7 +73,7 @@ fn held_for(taken: &[&str], begun: bool) -> [Vec<Obstacle>; 2] {
             world.catalog.credentials.get_mut("db").unwrap().rotator = kind;
             world.facts.rights.insert("db".into(), Ok(rights));
         };
-        let world = if begun { world().aged("db", 90) } else { world() };
+        let world = if begun { world().aged("db", 90) } else { world().declared("db") };
         obstacles(&world.with(told).plan())
     };
     [held(roles_in_turn(false), Rights::Postgres(roles)), held(accounts_in_turn(false), Rights::Mysql(accounts))]
