@@ -578,23 +578,6 @@ fn what_closes_a_slot_and_is_in_force_is_brought_to_nobody_and_a_person_is_asked
 }
 
 #[test]
-fn while_the_value_in_force_does_not_tell_which_credential_it_is_nothing_is_made_and_nothing_ended() {
-    let shape = r#"`{"id": …}`"#;
-    for capabilities in [SERVER, CLIENT, SINGLE] {
-        let mut o = Observation { force: Force::Nameless(shape), ..due(capabilities) };
-        blocked(&o, &format!("since version g does not name it; store the same one as {shape}"));
-        blocked(&Observation { leak: true, ..o.clone() }, "which credential is in force is not known");
-        for role in [Role::Unknown { wait: None, used: None }, Role::Older, Role::Condemned, Role::Foreign] {
-            o.keys = vec![key("used", role)];
-            blocked(&o, "which credential is in force is not known");
-        }
-        // Whoever stored it wants it run.
-        o.consumers = vec![place("c", "g0", "g0")];
-        acts(&o, deliver("c", "g"));
-    }
-}
-
-#[test]
 fn each_instant_is_kept_under_a_word_of_its_own() {
     let words = [Mark::Promoted, Mark::Disabled, Mark::Refused, Mark::Done].map(Mark::as_str);
     assert_eq!(words, ["promoted", "disabled", "refused", "done"]);

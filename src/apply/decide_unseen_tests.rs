@@ -46,3 +46,20 @@ fn what_another_kind_left_behind_holds_until_a_person_says_that_it_is_ended() {
     let leaked = Observation { left: left(false), leak: true, ..due(Capabilities::UNVALIDATED) };
     acts(&leaked, Mutation::Prepare { slot: "s0".into() });
 }
+
+#[test]
+fn while_the_value_in_force_does_not_tell_which_credential_it_is_nothing_is_made_and_nothing_ended() {
+    let shape = r#"`{"id": …}`"#;
+    for capabilities in [SERVER, CLIENT, SINGLE] {
+        let mut o = Observation { force: Force::Nameless(shape), ..due(capabilities) };
+        blocked(&o, &format!("since version g does not name it; store the same one as {shape}"));
+        blocked(&Observation { leak: true, ..o.clone() }, "which credential is in force is not known");
+        for role in [Role::Unknown { wait: None, used: None }, Role::Older, Role::Condemned, Role::Foreign] {
+            o.keys = vec![key("used", role)];
+            blocked(&o, "which credential is in force is not known");
+        }
+        // Whoever stored it wants it run.
+        o.consumers = vec![place("c", "g0", "g0")];
+        acts(&o, deliver("c", "g"));
+    }
+}

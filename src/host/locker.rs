@@ -124,7 +124,8 @@ impl Locker {
     /// What was seen of the log here before: what was verified, and what was appended.
     fn seen(&self, repo: &Repository) -> Result<Vec<Seen>, WorldError> {
         let names = [self.branch.replacen("refs/heads/", "refs/slm/verified/", 1), self.appended()];
-        names.iter().filter_map(|name| seen::read(repo, name).transpose()).collect()
+        let unknown = |error| WorldError { operation: GOES_ON.to_owned(), ..error };
+        names.iter().filter_map(|name| seen::read(repo, name).transpose()).map(|seen| seen.map_err(unknown)).collect()
     }
 
     /// Whether the log at `tip` goes on from everything that was `seen`, as its tiles prove, and from the commits that it was in.

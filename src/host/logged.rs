@@ -48,7 +48,7 @@ pub(super) fn goes_on(repo: &Repository, tip: Option<Oid>, seen: &Seen) -> Resul
     }
     ledger::goes_on(&now.map_or_else(ledger::empty, |now| now.head), &standing.head, below)?;
     let size = standing.head.size;
-    match ended(repo, tip, size)? {
+    match ended(repo, tip, size, *commit)? {
         Some((id, made)) if made == *standing && commit.is_none_or(|commit| commit == id) => Ok(()),
         // What a shallow clone does not have contradicts nothing.
         None if size == 0 || repo.is_shallow() => Ok(()),
@@ -56,19 +56,26 @@ pub(super) fn goes_on(repo: &Repository, tip: Option<Oid>, seen: &Seen) -> Resul
     }
 }
 
-/// The commit up to `tip` with which the log came to `size` entries, and what it says.
-fn ended(repo: &Repository, tip: Option<Oid>, size: u64) -> Result<Option<(Oid, Standing)>, LedgerError> {
+/// The commit up to `tip` as of which the log had `size` entries, and what it says: the one that is `wanted`, if that is among them, or the newest.
+fn ended(repo: &Repository, tip: Option<Oid>, size: u64, wanted: Option<Oid>) -> Result<Option<(Oid, Standing)>, LedgerError> {
+    let mut newest = None;
     let mut next = tip.and_then(|tip| repo.find_commit(tip).ok());
     while let Some(commit) = next {
         let tree = commit.tree().map_err(io::Error::other)?;
-        let Some(file) = read(repo, Some(&tree), &format!("{FOLDER}{CHECKPOINT}"))? else { return Ok(None) };
+        let Some(file) = read(repo, Some(&tree), &format!("{FOLDER}{CHECKPOINT}"))? else { break };
         let standing = ledger::standing(&file, &[])?;
-        if standing.head.size <= size {
-            return Ok((standing.head.size == size).then_some((commit.id(), standing)));
+        if standing.head.size < size {
+            break;
+        }
+        if standing.head.size == size {
+            if wanted == Some(commit.id()) {
+                return Ok(Some((commit.id(), standing)));
+            }
+            newest.get_or_insert((commit.id(), standing));
         }
         next = commit.parent(0).ok();
     }
-    Ok(None)
+    Ok(newest)
 }
 
 /// The bytes at `path` of `tree`; `None` when there is nothing.

@@ -56,11 +56,10 @@ fn what_somebody_else_puts_beside_the_evidence_is_a_finding_and_goes_into_no_log
         "{}",
         said.out
     );
-    assert!(said.out.contains("error[slm::evidence-strange-file]: and 3 more\n"), "{}", said.out);
+    assert!(said.out.contains("error[slm::evidence-strange-file]: and 4 more\n"), "{}", said.out);
     let logged = kept.files(BRANCH);
     assert!(genuine.iter().all(|path| logged.contains(path)), "what slm put there is logged all the same: {logged:?}");
-    assert_eq!(planted.iter().filter(|path| logged.contains(path)).collect::<Vec<_>>(), [&planted[6]], "{logged:?}");
-    assert_ne!(git(&kept.world.root(), &["show", &format!("{BRANCH}:{}", planted[6])]), "{}", "that file is the one of the run");
+    assert!(!planted.iter().any(|path| logged.contains(path)), "{logged:?}");
     kept.verify(&[]).exits(0).says("Everything on slm/evidence holds: 2 commits");
     let drift = kept.world.slm(&["report", "drift"]).exits(7).says("You must act: the evidence does not hold");
     assert!(drift.out.contains("on `slm/evidence-anchors` is not what slm puts there"), "{}", drift.out);

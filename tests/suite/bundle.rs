@@ -669,6 +669,7 @@ fn the_published_schema_of_sarif_accepts_what_is_exported() {
     // A folder whose name is no part of an address as it stands.
     fs::rename(world.root().join("controls/rot"), world.root().join("controls/my rot")).unwrap();
     world.commit();
+    world.slm(&["apply", "--auto-approve"]).says("Recorded as ");
     let out = world.outside("x.sarif");
     world.slm(&["export", "sarif", "--out", out.to_str().unwrap()]).exits(0);
     let script = "import json, sys, jsonschema, rfc3339_validator, rfc3986_validator\nschema = json.load(open(sys.argv[1]))\n\

@@ -1,6 +1,7 @@
 //! What bundles, reports and samples say of a period, and what they say they do not know.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::{Value as Json, json};
 use slm::model::time::Timestamp;
@@ -195,7 +196,9 @@ fn set_back(world: &World, first: &str, day: &str) {
         let made = text(git(&root, &["log", "-1", "--format=%aI", commit]));
         let date = if place == 0 { made.trim().replace(first, day) } else { made.trim().to_owned() };
         let who = ["-c", "user.name=slm", "-c", "user.email=slm@localhost", "commit", "-q", "-C", commit, "--date", &date];
-        git(&tree, &who);
+        // It was recorded then as well: what was recorded later stands for no day.
+        let made = Command::new("git").current_dir(&tree).args(who).env("GIT_COMMITTER_DATE", &date).status().unwrap();
+        assert!(made.success());
     }
     git(&tree, &["update-ref", "refs/heads/slm/evidence", "HEAD"]);
     git(&root, &["worktree", "remove", "--force", tree.to_str().unwrap()]);

@@ -125,11 +125,8 @@ async fn an_account_is_counted_right_and_its_credential_gets_its_first_value_onc
     assert_eq!(rotated["fate"], "done", "{rotated}");
     let current = west.get_secret_value().secret_id("app/db").version_stage("AWSCURRENT").send().await.unwrap();
     assert_eq!(world.read("run/db.env"), format!("DB={}\n", current.secret_string().unwrap()));
-    assert_eq!(
-        world.read("run/db.env.slm"),
-        format!("stored {0}\nrunning {0}\n", current.version_id().unwrap()),
-        "the consumer says which version it runs"
-    );
+    let (said, runs) = (world.read("run/db.env.slm"), format!("stored {0}\nrunning {0}\nas ", current.version_id().unwrap()));
+    assert!(said.starts_with(&runs), "the consumer says which version it runs: {said}");
 
     assert_eq!(owners(&world), (1, 147, 4), "the declared one has the owner of its file");
     let said = world.slm(&["plan", "--format", "json"]).json();

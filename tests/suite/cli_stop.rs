@@ -55,7 +55,7 @@ fn converges(world: &World) {
     world.slm(&["plan"]).exits(0).says("Nothing is due.");
     let text = world.read("run/session.env.slm");
     let lines: Vec<&str> = text.lines().filter_map(|line| line.split_once(' ')).map(|(_, version)| version).collect();
-    assert!(lines.len() == 2 && lines[0] == lines[1], "{text}");
+    assert!(lines.len() == 3 && lines[0] == lines[1], "{text}");
     assert!(world.read("run/session.env").len() > 40 && world.read("run/later.env").len() > 40);
     git(&world.root(), &["fsck", "--full", "--strict"]);
 }

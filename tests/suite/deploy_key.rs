@@ -104,6 +104,7 @@ async fn a_key_that_no_list_ever_had_is_not_taken_for_refused_and_one_that_a_per
     assert!(said.contains("repository acme/infra was never seen to let it in"), "{said}");
     assert!(outcome.events.iter().all(|event| !["refused", "done"].contains(&event.step.as_str())), "{outcome:?}");
     // In use here, and deleted by hand before it is replaced.
+    let server = Server::start();
     let rig = Rig::new(RotatorConfig::GithubDeployKey(declared(true)));
     rig.settle(&keys(&server), None, "the first").await;
     let first = rig.current().await;

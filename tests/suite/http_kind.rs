@@ -299,6 +299,8 @@ async fn each_call_of_a_vendor_that_is_lost_refused_or_late_loses_no_key() {
 #[tokio::test]
 async fn what_another_account_of_a_vendor_lets_in_is_not_taken_for_refused() {
     let (first, second) = (Server::start(), Server::start());
+    // No key of the one is one of the other.
+    second.state().made = 100;
     let config = declared(&first.state().root.clone(), "");
     let (before, after) = (vendor(&first, |_| ()), vendor(&second, |_| ()));
     let said = elsewhere::moved(RotatorConfig::Http(Box::new(config)), &before, &after).await;

@@ -191,7 +191,7 @@ async fn of_accounts_in_turn_none_that_somebody_logs_in_as_is_given_another_pass
     let rig = alternating(&server, None);
     let by_hand = Secret::new(br#"{"username":"app_a","password":"by-hand"}"#.to_vec());
     let (outcome, _) = rig.drive(&rig.rotation(None), Cut::default()).await;
-    let Fate::Failed(error) = outcome.fate else { panic!("{:?}", outcome.fate) };
+    let Fate::Blocked(error) = outcome.fate else { panic!("{:?}", outcome.fate) };
     let says =
         "slm did not set the password of `app_a`, and who logs in by it would be locked out; `ALTER USER 'app_a'@'%' ACCOUNT LOCK`";
     assert!(error.to_string().contains(says), "{error}");

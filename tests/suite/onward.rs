@@ -43,6 +43,10 @@ fn a_run_goes_on_with_no_commit_that_the_log_does_not_cover_and_says_which() {
     let mut history = all(&commits(alone.path()));
     let last = history.pop().unwrap().with("decisions/ROT-01.jsonl", Some(FORGED));
     rebuild(alone.path(), [history, vec![last]].concat());
+    assert!(refused(alone.path(), 6, None).contains("are in another commit by now, which may be dated anew"));
+    // Where that commit is not remembered, by what is in it.
+    git(alone.path(), &["update-ref", "-d", "refs/slm/appended/slm/evidence"]);
+    git(alone.path(), &["update-ref", "-d", "refs/slm/verified/slm/evidence"]);
     assert!(refused(alone.path(), 6, None).starts_with("`decisions/ROT-01.jsonl` is not what the log says: "));
 
     // By somebody who may push, on a machine that knows the branch and on one that sees it for the first time.
@@ -149,7 +153,8 @@ fn a_runner_in_a_shallow_clone_goes_on_with_what_it_cannot_look_behind() {
     verified(&folder.path().join("locker.git")).exits(0).says("5 commits");
     // What came since it begins is looked at there as well.
     forge_in_shallow(&shallow);
-    assert!(refused(&shallow, 5, Some(&url)).contains("and not in the log"));
+    let said = refused(&shallow, 5, Some(&url));
+    assert!(said.contains("and not in the log"), "{said}");
 }
 
 /// The same as [`forge`] in a clone whose first commit has no parent here.

@@ -179,7 +179,7 @@ async fn a_leaked_key_is_ended_in_one_run_and_a_roll_back_brings_the_old_one_bac
     world.slm(&["rotate", "deployer", "--leak"]).exits(0).says("disabled").says("deleted");
     let second = held(&world);
     assert_eq!(keys(&iam).await, [second.as_str()], "{first} was in wrong hands");
-    world.slm(&["rollback", "deployer"]).exits(5).says("the value before is deleted");
+    world.slm(&["rollback", "deployer"]).exits(5).says("is gone; rotate forward instead");
     world.edit("slm.toml", "[limits]\nfreeze = [\"2020-01-01/2099-12-31\"]\n\n", "");
 
     world.slm(&["rotate", "deployer"]).exits(2).says("waits until");
