@@ -14,7 +14,7 @@ use super::http_step::UNEXPECTED;
 use super::http_talk::{Known, timeout};
 use crate::model::id::{CredentialId, KeyId, VersionId};
 use crate::model::rotator::{Capabilities, Http as Declared};
-use crate::model::secret::Secret;
+use crate::model::secret::{Secret, without_credentials};
 use crate::transport::http::Http;
 use crate::world::{ErrorClass, Fresh, KeyChange, Listing, Rotator, Target, Trial, WorldError};
 
@@ -120,7 +120,8 @@ impl Rotator for Vendor {
 
     /// What a vendor refuses may be another's, or another account's of it.
     fn place(&self) -> Option<String> {
-        self.config.list.url.split(['?', '#']).next().map(str::to_owned)
+        // It is written down, in a register and in what a person is told: an address alone, whatever else stands in it.
+        self.config.list.url.split(['?', '#']).next().map(without_credentials)
     }
 }
 

@@ -309,6 +309,13 @@ async fn what_another_account_of_a_vendor_lets_in_is_not_taken_for_refused() {
     assert_eq!(first.state().keys.len(), 1, "it is a person's to end");
 }
 
+#[test]
+fn where_a_key_is_let_in_is_told_without_what_else_stands_in_the_address() {
+    let address = "https://ada:canary@vendor.example/keys?page=1".to_owned();
+    let vendor = vendor(&Server::start(), |config| config.list.url = address);
+    assert_eq!(vendor.place().as_deref(), Some("https://vendor.example/keys"));
+}
+
 #[tokio::test]
 async fn a_key_is_issued_under_the_name_of_its_slot_tried_shown_again_and_deleted() {
     let server = Server::start();
