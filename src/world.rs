@@ -179,6 +179,8 @@ pub enum Trial {
     Refused(String),
     /// It lets it in as something else than is declared, which is neither ours to use nor to end, and no refusal.
     Elsewhere(String),
+    /// It does not refuse it, and what is declared of it does not work, for this reason: of no use, and not seen to be dead.
+    Useless(String),
 }
 
 /// Makes new credentials and tries them.
@@ -196,6 +198,11 @@ pub trait Rotator: Send + Sync {
     /// Where values are let in, as declared, when a refusal there says nothing of what is let in elsewhere; never a value.
     fn place(&self) -> Option<String> {
         None
+    }
+    /// True when something before the target may refuse for it: a refusal then says nothing of a value while the one in force is
+    /// not let in.
+    fn refused_on_the_way(&self) -> bool {
+        false
     }
 }
 

@@ -76,7 +76,7 @@ impl<'a> Engine<'a> {
         match self.job.rotator.verify(&self.job.store.read(goal.secret, to).await?).await? {
             Trial::Accepted => self.note_place(goal, to).await,
             Trial::Elsewhere(cause) => Err(permanent(&format!("use version {to}, which is to come back"), &cause)),
-            Trial::Refused(cause) => Err(WorldError {
+            Trial::Refused(cause) | Trial::Useless(cause) => Err(WorldError {
                 class: ErrorClass::Transient,
                 operation: format!("use version {to}, which is to come back"),
                 cause,

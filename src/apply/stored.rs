@@ -48,9 +48,13 @@ impl Stored<'_> {
         }
         let value = self.store.read(secret, generation).await?;
         match self.rotator.verify(&value).await? {
-            Trial::Refused(why) | Trial::Elsewhere(why) => {
+            Trial::Refused(why) => {
                 let owner = &self.credential.owner;
                 Ok(Fate::Blocked(format!("the value in force is refused ({why}); {owner} has to store one that works")))
+            }
+            Trial::Elsewhere(why) | Trial::Useless(why) => {
+                let owner = &self.credential.owner;
+                Ok(Fate::Blocked(format!("the value in force was not seen to work ({why}); {owner} has to store one that does")))
             }
             Trial::Accepted => {
                 let rotation = names::rotation(&self.credential.id, Some(generation));

@@ -65,7 +65,7 @@ impl Engine<'_> {
                 // Rejected, it would live on where nobody here lists it.
                 return Err(permanent(&format!("use version {slot}"), &format!("{why}; end it there, or declare that")));
             }
-            if let Trial::Refused(why) = trial {
+            if let Trial::Refused(why) | Trial::Useless(why) = trial {
                 // A new credential is not known everywhere at once: refused is not yet bad.
                 let created = match (job.target, &key) {
                     (Some(target), Some(key)) if job.budget.settle > 0 => {
@@ -106,14 +106,33 @@ impl Engine<'_> {
         let parent = basis.parent.as_ref().ok_or_else(|| permanent("try the old value", "nothing was before"))?;
         let value = self.job.store.read(goal.secret, parent).await?;
         let operation = format!("see version {parent} refused");
+        let unseen = |cause: String| WorldError { class: ErrorClass::Transient, operation: operation.clone(), cause };
         match self.job.rotator.verify(&value).await? {
-            Trial::Refused(_) => match self.doubt(goal, parent, basis).await? {
-                None => self.mark(goal, Mark::Refused, basis).await,
-                Some(doubt) => Err(permanent(&operation, &doubt)),
-            },
-            Trial::Accepted => Err(WorldError { class: ErrorClass::Transient, operation, cause: "it is still let in".to_owned() }),
+            Trial::Refused(why) => {
+                if !self.is_let_in(goal, basis).await? {
+                    let cause =
+                        format!("it is ({why}), but so is the version in force, and whatever stands in the way may do that");
+                    return Err(unseen(cause));
+                }
+                match self.doubt(goal, parent, basis).await? {
+                    None => self.mark(goal, Mark::Refused, basis).await,
+                    Some(doubt) => Err(permanent(&operation, &doubt)),
+                }
+            }
+            Trial::Accepted => Err(unseen("it is still let in".to_owned())),
+            Trial::Useless(why) => Err(unseen(format!("{why}, and that is no refusal"))),
             Trial::Elsewhere(why) => Err(permanent(&operation, &format!("{why}; end it there"))),
         }
+    }
+
+    /// True when the value in force is let in at this moment, where a refusal may come from something before the target; of other
+    /// kinds it is not asked.
+    async fn is_let_in(&self, goal: &Goal<'_>, basis: &Basis) -> Result<bool, WorldError> {
+        if !self.job.rotator.refused_on_the_way() {
+            return Ok(true);
+        }
+        let value = self.job.store.read(goal.secret, generation(basis)?).await?;
+        Ok(self.job.rotator.verify(&value).await? == Trial::Accepted)
     }
 
     /// Why a refusal of the value of `parent` proves nothing, if so: it was let in elsewhere, or was never seen to be let in here.

@@ -84,6 +84,7 @@ fn pointers(doc: &Doc<'_>, vendor: &Http, out: &mut Vec<Diagnostic>) {
     let maybe = [("created", &listed.created), ("last-used", &listed.last_used), ("next", &listed.next), ("total", &listed.total)];
     all.extend(maybe.into_iter().filter_map(|(key, pointer)| Some((vec!["listed", key], pointer.as_deref()?))));
     all.extend(listed.active.keys().map(|pointer| (vec!["listed", "active"], pointer.as_str())));
+    all.extend(vendor.refused_when.iter().flat_map(BTreeMap::keys).map(|pointer| (vec!["refused-when"], pointer.as_str())));
     all.extend(
         vendor
             .steps()

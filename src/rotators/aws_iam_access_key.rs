@@ -62,6 +62,13 @@ impl AccessKeys {
         self
     }
 
+    /// The same, whose keys are those of the user in `account` and of no other one of that name.
+    #[must_use]
+    pub fn in_account(mut self, account: &str) -> Self {
+        self.trials.of_account(account);
+        self
+    }
+
     fn doing(&self, what: &str) -> String {
         format!("{what} of IAM user {}", self.user)
     }

@@ -11,11 +11,15 @@ use crate::transport::aws::Failure;
 use crate::world::{ErrorClass, Trial, WorldError};
 
 /// Codes with which STS says that a key is no key, and nothing else.
-const REFUSED: [&str; 3] = ["InvalidClientTokenId", "SignatureDoesNotMatch", "InvalidAccessKeyId"];
+const REFUSED: [&str; 2] = ["InvalidClientTokenId", "InvalidAccessKeyId"];
+/// The code with which STS says that there is such a key and that we did not sign with it.
+const ANOTHER: &str = "SignatureDoesNotMatch";
 
 /// Where the keys of one user are tried.
 pub(super) struct Trials {
     user: String,
+    /// The account the user is in; any when it is not told.
+    account: Option<String>,
     config: SdkConfig,
     /// Where a key is tried besides the region of `config`.
     further: Vec<String>,
@@ -26,7 +30,12 @@ pub(super) struct Trials {
 impl Trials {
     /// Keys of `user` are tried in the region of `config`.
     pub(super) fn new(user: String, config: SdkConfig) -> Self {
-        Self { user, config, further: Vec::new(), known: Mutex::default() }
+        Self { user, account: None, config, further: Vec::new(), known: Mutex::default() }
+    }
+
+    /// A user of the same name in another account than `account` is another.
+    pub(super) fn of_account(&mut self, account: &str) {
+        self.account = Some(account.to_owned());
     }
 
     /// They are tried in each of `regions` as well.
@@ -70,13 +79,13 @@ impl Trials {
         let region = region.map(|region| Region::new(region.clone())).or_else(|| self.config.region().cloned());
         let config = config.region(region).build();
         match aws_sdk_sts::Client::new(&config).get_caller_identity().send().await {
-            Ok(who) => {
-                let whose = who.arn().and_then(|arn| arn.rsplit(['/', ':']).next());
-                let own = whose == Some(self.user.as_str());
-                let other = || format!("it is let in as {}, and is not a key of user {}", whose.unwrap_or("another"), self.user);
-                Ok(if own { Trial::Accepted } else { Trial::Elsewhere(other()) })
-            }
+            Ok(who) => Ok(whose(who.arn().unwrap_or_default(), &self.user, self.account.as_deref())),
             Err(error) => match Failure::of(&error) {
+                failure if failure.code.as_deref() == Some(ANOTHER) => Err(WorldError {
+                    class: ErrorClass::Transient,
+                    operation: self.doing("try an access key"),
+                    cause: format!("{ANOTHER}: there is such a key, and it is no refusal of it"),
+                }),
                 failure if failure.code.as_deref().is_some_and(|code| REFUSED.contains(&code)) => {
                     Ok(Trial::Refused(failure.to_string()))
                 }
@@ -88,6 +97,20 @@ impl Trials {
     fn doing(&self, what: &str) -> String {
         format!("{what} of IAM user {}", self.user)
     }
+}
+
+/// What it means that a key is let in as `arn`, where that of `user` is meant, of `account` when that is known.
+fn whose(arn: &str, user: &str, account: Option<&str>) -> Trial {
+    let (home, name) = match arn.splitn(6, ':').collect::<Vec<_>>().as_slice() {
+        ["arn", _, "iam", _, home, of] => (*home, of.strip_prefix("user/").and_then(|path| path.rsplit('/').next())),
+        _ => ("", None),
+    };
+    if name == Some(user) && account.is_none_or(|account| account == home) {
+        return Trial::Accepted;
+    }
+    let there = if name == Some(user) { format!("{user} of account {home}") } else { name.unwrap_or("another").to_owned() };
+    let here = account.map(|account| format!(" of account {account}")).unwrap_or_default();
+    Trial::Elsewhere(format!("it is let in as {there}, and is not a key of user {user}{here}"))
 }
 
 /// One verdict of all regions.
@@ -110,6 +133,21 @@ fn together(verdicts: Vec<(String, Trial)>) -> Result<Trial, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_of_a_user_of_the_same_name_in_another_account_is_no_key_of_ours() {
+        let of = |arn: &str, account| whose(arn, "ci", account);
+        let (here, there) = ("arn:aws:iam::111111111111:user/teams/ci", "arn:aws:iam::222222222222:user/ci");
+        assert_eq!(of(here, Some("111111111111")), Trial::Accepted);
+        assert_eq!((of(here, None), of(there, None)), (Trial::Accepted, Trial::Accepted));
+        let says = "it is let in as ci of account 222222222222, and is not a key of user ci of account 111111111111";
+        assert_eq!(of(there, Some("111111111111")), Trial::Elsewhere(says.to_owned()));
+        let says = "it is let in as ann, and is not a key of user ci of account 111111111111";
+        assert_eq!(of("arn:aws:iam::111111111111:user/ann", Some("111111111111")), Trial::Elsewhere(says.to_owned()));
+        for arn in ["arn:aws:sts::111111111111:assumed-role/user/ci", "arn:aws:iam::111111111111:root", ""] {
+            assert!(matches!(of(arn, None), Trial::Elsewhere(why) if why.starts_with("it is let in as another, ")), "{arn}");
+        }
+    }
 
     #[test]
     fn regions_that_differ_are_no_verdict_and_those_that_agree_are_one() {

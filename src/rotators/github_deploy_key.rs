@@ -99,10 +99,10 @@ impl Rotator for DeployKeys {
         let found = self.find(&key).await.map_err(|failure| failure.during(self.doing("read the deploy keys")))?;
         Ok(match found {
             None => Trial::Refused("it is not among the deploy keys".to_owned()),
-            Some(key) if !key.enabled => Trial::Refused("the organisation does not let deploy keys in".to_owned()),
+            Some(key) if !key.enabled => Trial::Useless("the organisation does not let deploy keys in".to_owned()),
             Some(key) if key.read_only != self.read_only => {
                 let can = if key.read_only { "read only" } else { "write" };
-                Trial::Refused(format!("it may {can}, which is not what is declared"))
+                Trial::Useless(format!("it may {can}, which is not what is declared"))
             }
             Some(_) => Trial::Accepted,
         })

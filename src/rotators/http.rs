@@ -115,7 +115,15 @@ impl Rotator for Vendor {
             return Ok(Trial::Refused(format!("HTTP {}", reply.status)));
         }
         let answer = self.answer("validate", &reply)?;
-        Ok(if answer.shows(&step.expect) { Trial::Accepted } else { Trial::Refused(UNEXPECTED.to_owned()) })
+        if self.config.refused_when.iter().any(|shown| answer.shows(shown)) {
+            return Ok(Trial::Refused("the answer shows what `refused-when` says".to_owned()));
+        }
+        Ok(if answer.shows(&step.expect) { Trial::Accepted } else { Trial::Useless(UNEXPECTED.to_owned()) })
+    }
+
+    /// A proxy, a firewall or a list of addresses answers with the statuses of a vendor.
+    fn refused_on_the_way(&self) -> bool {
+        true
     }
 
     /// What a vendor refuses may be another's, or another account's of it.

@@ -89,6 +89,6 @@ impl Rotator for ByHand {
         let json = serde_json::from_slice(&reply.body);
         let json = json.map_err(|_| self.wrong(ErrorClass::Permanent, "the answer is not JSON"))?;
         let answer = Answer { now: reply.date, json };
-        Ok(if answer.shows(&step.expect) { Trial::Accepted } else { Trial::Refused(UNEXPECTED.to_owned()) })
+        Ok(if answer.shows(&step.expect) { Trial::Accepted } else { Trial::Useless(UNEXPECTED.to_owned()) })
     }
 }

@@ -110,7 +110,7 @@ impl Accounts {
             match conn.query_drop(probe).await.map_err(|error| failure(&operation, &error)) {
                 Ok(()) => Ok(Trial::Accepted),
                 Err(error) if error.class == ErrorClass::Transient => Err(error),
-                Err(error) => Ok(Trial::Refused(format!("the probe failed: {}", error.cause))),
+                Err(error) => Ok(Trial::Useless(format!("the probe failed: {}", error.cause))),
             }
         })
         .await;

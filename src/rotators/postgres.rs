@@ -67,7 +67,7 @@ impl Roles {
             match client.simple_query(probe).await.map_err(|error| failure(&operation, &error)) {
                 Ok(_) => Ok(Trial::Accepted),
                 Err(error) if error.class == ErrorClass::Transient => Err(error),
-                Err(error) => Ok(Trial::Refused(format!("the probe failed: {}", error.cause))),
+                Err(error) => Ok(Trial::Useless(format!("the probe failed: {}", error.cause))),
             }
         })
         .await

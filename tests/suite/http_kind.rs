@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustls::ServerConfig;
 use serde_json::{Value as Json, json};
+use slm::model::outcome::Fate;
 use slm::model::rotator::{Http, RotatorConfig};
 use slm::model::secret::Secret;
 use slm::rotators::http::Vendor;
@@ -19,7 +20,7 @@ use slm::world::{ErrorClass, KeyChange, LastUse, Rotator, Target, Trial, WorldEr
 use crate::aws_proxy::{At, Proxy};
 use crate::elsewhere;
 use crate::faults::{Met, OVER_HTTP, thrown_at_kind};
-use crate::kinds::target_sweep;
+use crate::kinds::{Fault, Rig, target_sweep};
 use crate::leaks::{never_told, untold};
 use crate::support::{Request, World, shown};
 use crate::tls::{self, authority, certificate};
@@ -460,9 +461,59 @@ async fn every_way_to_fail_has_its_class_and_repeats_nothing() {
     server.script("GET /api/v1/validate", 500, "", VALUE);
     assert_eq!(class(vendor.verify(&value).await.unwrap_err()).0, ErrorClass::Transient);
     server.script("GET /api/v1/validate", 200, "", r#"{"valid":false}"#);
-    assert!(matches!(vendor.verify(&value).await.unwrap(), Trial::Refused(_)));
+    let unlike = "the answer does not show what `expect` says".to_owned();
+    assert_eq!(vendor.verify(&value).await.unwrap(), Trial::Useless(unlike), "it is no refusal, unless that is declared");
     let bare = Secret::new(VALUE.as_bytes().to_vec());
     assert_eq!((vendor.identify(&bare), class(vendor.verify(&bare).await.unwrap_err()).0), (None, ErrorClass::Permanent));
+}
+
+#[tokio::test]
+async fn an_answer_of_2xx_refuses_a_value_when_it_shows_what_is_declared_to() {
+    let server = Server::start();
+    let says = |entry: Json| serde_json::from_value(entry).unwrap();
+    let entries = vec![says(json!({ "/ok": false, "/error": "invalid_auth" })), says(json!({ "/error": "token_revoked" }))];
+    let vendor = vendor(&server, |config| {
+        config.refused_when = entries;
+        config.validate.expect.clear();
+    });
+    let value = Secret::new(format!(r#"{{"id":"x","value":"{VALUE}"}}"#).into_bytes());
+    let refused = || Trial::Refused("the answer shows what `refused-when` says".to_owned());
+    for (body, trial) in [
+        (r#"{"ok":false,"error":"invalid_auth"}"#, refused()),
+        (r#"{"ok":false,"error":"token_revoked"}"#, refused()),
+        (r#"{"ok":true,"error":"invalid_auth"}"#, Trial::Accepted),
+    ] {
+        server.script("GET /api/v1/validate", 200, "", body);
+        assert_eq!(vendor.verify(&value).await.unwrap(), trial, "{body}");
+    }
+}
+
+/// A firewall before the vendor refuses everybody, and it is down, and it answers otherwise than declared: none of it shows that the old
+/// key is dead.
+#[tokio::test]
+async fn what_may_be_the_word_of_something_before_the_vendor_is_no_proof_that_a_key_is_dead() {
+    let server = Server::start();
+    let kind = vendor(&server, |_| ());
+    let rig = Rig::new(RotatorConfig::Http(Box::new(declared(&server.state().root.clone(), ""))));
+    rig.settle(&kind, None, "the first").await;
+    let old = rig.current().await.unwrap();
+    let validate = "GET /api/v1/validate";
+    // The new one is let in when it is tried; what follows are answers to the old one and, beside it, to the one in force.
+    server.script(validate, 200, "", r#"{"valid":true}"#);
+    for (status, body, why) in [
+        (403, "<html>", "(HTTP 403), but so is the version in force, and whatever stands in the way may do that"),
+        (502, "", "HTTP 502"),
+        (200, r#"{"valid":false}"#, "the answer does not show what `expect` says, and that is no refusal"),
+    ] {
+        (0..20).for_each(|_| server.script(validate, status, "", body));
+        let (outcome, _) = rig.run(&kind, Some(&old), Fault::never()).await;
+        server.state().next.clear();
+        assert!(matches!(&outcome.fate, Fate::Failed(said) if said.contains(why)), "{why}: {outcome:?}");
+        assert!(outcome.events.iter().all(|event| !["refused", "done"].contains(&event.step.as_str())), "{outcome:?}");
+    }
+    let (outcome, _) = rig.run(&kind, Some(&old), Fault::never()).await;
+    assert_eq!(outcome.fate, Fate::Done, "{outcome:?}");
+    assert!(outcome.events.iter().any(|event| event.step == "refused"), "{outcome:?}");
 }
 
 #[tokio::test]

@@ -135,6 +135,10 @@ impl<'k> Rotator for Through<'_, dyn Kind + 'k> {
     fn place(&self) -> Option<String> {
         self.0.place()
     }
+
+    fn refused_on_the_way(&self) -> bool {
+        self.0.refused_on_the_way()
+    }
 }
 
 #[async_trait]

@@ -57,7 +57,7 @@ pub(in crate::cli) async fn kind(
             let account = account(catalog, source)?;
             let region = account.regions.first().map_or("us-east-1", String::as_str);
             let config = sessions.get(account, region, account.apply_role.as_deref(), session).await;
-            Ok(Kind::with_target(AccessKeys::new(key, config).in_regions(&account.regions)))
+            Ok(Kind::with_target(AccessKeys::new(key, config).in_regions(&account.regions).in_account(&account.account)))
         }
         RotatorConfig::AwsManaged(_) => {
             let rotator = Arc::new(rotated_by_aws(catalog, credential, sessions, session).await?);

@@ -33,6 +33,9 @@ pub struct Http {
     /// Statuses with which `validate` says that a value is refused.
     #[serde(default = "refusals")]
     pub refused: Vec<u16>,
+    /// What stands in an answer of 2xx with which `validate` says that a value is refused, by JSON pointer: all of one entry.
+    #[serde(default)]
+    pub refused_when: Vec<BTreeMap<String, Json>>,
     /// Has a credential issued; says `{{ name }}` where the vendor keeps a name of it.
     pub create: Step,
     /// Shows `{{ value }}` to the vendor.
@@ -184,7 +187,7 @@ impl Http {
         let listed = &self.listed;
         let (numbered, next) = (self.list.says("page"), listed.next.is_some());
         let ways = [listed.whole, numbered, next, listed.total.is_some()];
-        let all: [(bool, &[&str], &str); 9] = [
+        let all: [(bool, &[&str], &str); 10] = [
             (self.max < 2, &["max"], "`max` is at least 2: the old value works until nobody needs it"),
             (self.disable.is_some() != self.enable.is_some(), &["disable"], "`disable` and `enable` belong together"),
             (
@@ -197,6 +200,11 @@ impl Http {
             (numbered && next, &["listed", "next"], "pages are numbered or lead to each other, not both"),
             (self.list.says("next") && !next, &["list", "url"], "`{{ next }}` is nothing without `next` of `listed`"),
             (listed.first_page != 0 && !numbered, &["listed", "first-page"], "the address has no `{{ page }}`"),
+            (
+                self.refused_when.iter().any(BTreeMap::is_empty),
+                &["refused-when"],
+                "an entry that names nothing would call every value refused",
+            ),
             (!self.create.says("name"), &["create"], "without `{{ name }}` nobody can tell what slm made"),
         ];
         all.into_iter().filter(|(wrong, ..)| *wrong).map(|(_, key, why)| (key, why)).collect()
