@@ -11,7 +11,7 @@ use crate::model::names;
 use crate::model::plan::{Action, ActionKind, Plan, Reason, rotation_id};
 use crate::plan::guard::{self, Share};
 use crate::report::words;
-use crate::world::{Clock as _, Overlap, SecretStore, SecretView};
+use crate::world::{Clock as _, Overlap, Registers, SecretStore, SecretView, WorldError};
 
 /// What is written when the value before comes back.
 const ROLLBACK: &str = "rollback";
@@ -21,6 +21,9 @@ const ROLLBACK: &str = "rollback";
 pub struct Args {
     /// The credential
     credential: String,
+    /// Bring the value before back although it is in wrong hands
+    #[arg(long)]
+    leaked: bool,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
@@ -32,7 +35,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     // `decide` reads the secret itself, and no list of its store that could be incomplete.
     let permitted = guard::guard(&session.rules, credential, "rotate", Share::default(), SystemClock.now());
     let permitted = permitted.map_err(|because| held(credential, &words::held(&because)))?;
-    let generation = pipeline::block_on(decide(&session, global, credential))??;
+    let generation = pipeline::block_on(decide(&session, global, credential, args.leaked))??;
     let judged = pipeline::block_on(session.judge(global))??;
     let kind = ActionKind::Finish {
         credential: credential.id.clone(),
@@ -50,8 +53,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     carry::out(&session, global, &Work { plan: &plan, haste: Haste::GoesOn, requests: judged.requests() })
 }
 
-/// Writes down, once, that the value before comes back; fails when it is being deleted. Gives the version that is left.
-async fn decide(session: &pipeline::Session, global: &Global, credential: &Credential) -> Result<VersionId, Trouble> {
+/// Writes down, once, that the value before comes back; fails when it is being deleted, and when it is in wrong hands unless `leaked` says
+/// that it comes back all the same. Gives the version that is left.
+async fn decide(session: &pipeline::Session, global: &Global, credential: &Credential, leaked: bool) -> Result<VersionId, Trouble> {
     let access = wire::Access::Apply("slm-rollback");
     let reach = wire::Reach { catalog: &session.catalog, root: &global.root, access, sessions: &session.sessions };
     let store = wire::store(&reach, credential).await?;
@@ -63,6 +67,9 @@ async fn decide(session: &pipeline::Session, global: &Global, credential: &Crede
         return Err(held(credential, &why));
     }
     let registers = wire::registers(&reach).await;
+    if let Some(why) = in_wrong_hands(registers.as_ref(), credential, &view).await?.filter(|_| !leaked) {
+        return Err(held(credential, &why));
+    }
     let rotation = rotation_id(&credential.id, Some(&generation));
     let written = registers.write_once(&rotation, &names::fate(&credential.secret, &generation), ROLLBACK).await?;
     if written != ROLLBACK {
@@ -94,6 +101,22 @@ async fn lost(reach: &wire::Reach<'_>, credential: &Credential, store: &dyn Secr
     Some(format!(
         "its login was given attempt {attempt} by now; `slm resume` brings that in force, in place of version {generation}"
     ))
+}
+
+/// Since when the value before is known to be in wrong hands, and what to do instead, if so.
+async fn in_wrong_hands(
+    registers: &dyn Registers,
+    credential: &Credential,
+    view: &SecretView,
+) -> Result<Option<String>, WorldError> {
+    let Some(before) = view.previous() else { return Ok(None) };
+    let name = names::leak(&credential.secret, before);
+    let written = registers.read(&rotation_id(&credential.id, Some(before)), std::slice::from_ref(&name)).await?;
+    let id = &credential.id;
+    Ok(written.get(&name).map(|since| {
+        let what = format!("version {before} is in wrong hands, as was said at {since}; rotate forward instead: `slm rotate {id}`");
+        format!("{what}; `slm rollback {id} --leaked` brings it back all the same")
+    }))
 }
 
 /// The version in force, when slm made it from the one before.

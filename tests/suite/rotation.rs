@@ -285,9 +285,13 @@ async fn keys_of(iam: &Iam, user: &str) -> Vec<String> {
 
 /// Runs `arguments` and kills it at a call; true when there was such a call.
 fn killed(world: &World, proxy: &Proxy, arguments: &[&str], at: At, after: bool) -> bool {
+    tokio::task::block_in_place(|| killed_here(world, proxy, arguments, at, after))
+}
+
+/// The same, in a test that does nothing beside it.
+fn killed_here(world: &World, proxy: &Proxy, arguments: &[&str], at: At, after: bool) -> bool {
     proxy.begin(None);
-    let ran =
-        tokio::task::block_in_place(|| world.slm_watched(arguments, |process| proxy.state().kill = Some((process, at, after))));
+    let ran = world.slm_watched(arguments, |process| proxy.state().kill = Some((process, at, after)));
     proxy.state().kill = None;
     ran.is_none()
 }
@@ -384,6 +388,40 @@ async fn killed_ending(ending: Ending, at: At, after: bool) {
     panic!("{when}: the old key was never ended");
 }
 
+/// A key in wrong hands is replaced, and the binary killed at a call of that; later runs, which are told of nothing, end that key and no
+/// other one.
+async fn killed_while_leaked(moto: Arc<Server>, at: At, after: bool) {
+    let when = format!("a leak, killed {} {at:?}", if after { "after" } else { "before" });
+    let proxy = Proxy::before(&moto.endpoint);
+    let user = format!("l-{}-{after}", word(at));
+    let (world, iam) = in_use(&moto, &proxy, &user).await;
+    // Without a leak the one before would be let in for all that time.
+    world.edit("credentials/deployer.toml", "quiet = \"0s\"\nsoak = \"0s\"", "quiet = \"4h\"\nsoak = \"1d\"");
+    world.commit();
+    let first = held(&world);
+    assert!(killed(&world, &proxy, &["rotate", "deployer", "--leak"], at, after), "{when}: it was not killed");
+    let promoted = matches!(at, At::First("UpdateAccessKey" | "DeleteAccessKey"));
+    if promoted && keys_of(&iam, &user).await.contains(&first) {
+        let said = tokio::task::block_in_place(|| world.slm(&["rollback", "deployer"]).exits(5));
+        said.says("is in wrong hands, as was said at").says("`slm rollback deployer --leaked` brings it back all the same");
+    }
+    for _ in 0..15 {
+        assert!(keys_of(&iam, &user).await.contains(&held(&world)), "{when}: the key in use is gone");
+        let ran = tokio::task::block_in_place(|| world.slm(&["resume"]));
+        if ran.code == 0 {
+            let keys = keys_of(&iam, &user).await;
+            assert!(keys == [held(&world)] && keys != [first.as_str()], "{when}: {keys:?}\n{}", ran.out);
+            let secrets = aws_sdk_secretsmanager::Client::new(&config(&moto.endpoint, "eu-west-1", None).await);
+            let before = secrets.get_secret_value().secret_id(&user).version_stage("AWSPREVIOUS").send().await.unwrap();
+            assert!(before.secret_string.unwrap().contains(&first), "{when}: what replaced it was replaced in turn");
+            tokio::task::block_in_place(|| world.slm(&["plan"]).exits(0).says("Nothing is due"));
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(4)).await;
+    }
+    panic!("{when}: the leaked key was never ended");
+}
+
 /// A person stores another value while a rotation, which was cut off, has its own ready.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_person_stores_in_the_middle_of_a_rotation_is_not_written_over() {
@@ -441,6 +479,43 @@ async fn the_binary_killed_around_any_end_goes_on_and_loses_no_key() {
     let all = points.into_iter().flat_map(|at| [(at, false), (at, true)]);
     let all = all.map(|(at, after)| tokio::spawn(killed_at_the_end(Arc::clone(&moto), at, after)));
     futures::future::try_join_all(all).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn the_binary_killed_around_any_change_for_a_leaked_key_ends_that_key_and_no_other() {
+    let moto = Arc::new(Server::moto());
+    let points =
+        ["CreateAccessKey", "PutSecretValue", "UpdateSecretVersionStage", "UpdateAccessKey", "DeleteAccessKey"].map(At::First);
+    let all = points.into_iter().flat_map(|at| [(at, false), (at, true)]);
+    let all = all.map(|(at, after)| tokio::spawn(killed_while_leaked(Arc::clone(&moto), at, after)));
+    futures::future::try_join_all(all).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_value_in_wrong_hands_comes_back_only_when_that_is_said_in_so_many_words() {
+    let moto = Server::moto();
+    let proxy = Proxy::before(&moto.endpoint);
+    let (world, iam) = in_use(&moto, &proxy, "told").await;
+    let first = held(&world);
+    assert!(
+        killed_here(&world, &proxy, &["rotate", "deployer", "--leak"], At::First("UpdateAccessKey"), false),
+        "it was not killed"
+    );
+    let second = held(&world);
+    assert_ne!(first, second);
+    world.slm(&["rollback", "deployer"]).exits(5).says("is in wrong hands, as was said at");
+    assert!(!world.slm(&["status", "deployer"]).out.contains("comes back"), "nothing was decided");
+    world.slm(&["rollback", "deployer", "--leaked"]).exits(2).says("waits until");
+    // Its end was begun, so that it is in force when no run is left that may go on with that.
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        world.slm(&["resume", "deployer"]);
+        if held(&world) == first {
+            break;
+        }
+    }
+    assert_eq!(held(&world), first);
+    assert!(keys_of(&iam, "told").await.contains(&first));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
