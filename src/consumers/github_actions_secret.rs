@@ -26,7 +26,7 @@ const LIMIT: usize = 48 * 1024;
 pub struct ActionsSecret {
     pub(super) home: Home,
     pub(super) config: GithubSecretConsumer,
-    shown: String,
+    pub(super) shown: String,
     /// What was found to override it; asked once a run.
     shadows: OnceCell<Looked>,
 }
@@ -34,7 +34,7 @@ pub struct ActionsSecret {
 /// Version in force, and since when.
 pub(super) struct Held {
     pub(super) version: Option<VersionId>,
-    since: Timestamp,
+    pub(super) since: Timestamp,
     pub(super) slot: Option<&'static str>,
 }
 

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::github_dispatched::Run;
+use super::github_actions_secret::ActionsSecret;
+use super::github_dispatched::{Deployed, Run};
 use super::github_home::repo_route;
 use crate::model::catalog::GithubWorkflowConsumer;
 use crate::model::id::VersionId;
@@ -26,7 +27,9 @@ const LISTED: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
 /// One workflow.
 pub struct WorkflowDispatch {
     github: Github,
-    config: GithubWorkflowConsumer,
+    pub(super) config: GithubWorkflowConsumer,
+    /// Secrets of the same credential that it may read: each has to hold the version before a run for it begins.
+    pub(super) reads: Vec<ActionsSecret>,
     /// The run this process dispatched; it may not be listed yet.
     started: Mutex<Option<(VersionId, u64)>>,
     /// Pause between two looks at a run.
@@ -47,7 +50,14 @@ impl WorkflowDispatch {
     /// The workflow of `config`.
     #[must_use]
     pub fn new(github: Github, config: GithubWorkflowConsumer) -> Self {
-        Self { github, config, started: Mutex::default(), pause: Duration::from_secs(5) }
+        Self { github, config, reads: Vec::new(), started: Mutex::default(), pause: Duration::from_secs(5) }
+    }
+
+    /// The same, whose runs read `secrets`.
+    #[must_use]
+    pub fn reading(mut self, secrets: Vec<ActionsSecret>) -> Self {
+        self.reads = secrets;
+        self
     }
 
     /// Looks at a run every `pause`.
@@ -65,7 +75,7 @@ impl WorkflowDispatch {
         format!("{what} workflow `{}` of `{}`", self.config.workflow, self.config.repo)
     }
 
-    fn refused(&self, class: ErrorClass, what: &str, cause: String) -> WorldError {
+    pub(super) fn refused(&self, class: ErrorClass, what: &str, cause: String) -> WorldError {
         WorldError { class, operation: self.operation(what), cause }
     }
 
@@ -74,7 +84,7 @@ impl WorkflowDispatch {
     }
 
     /// Its dispatched runs, newest first, a hundred at least and no more pages than it takes to find one that `is_it`.
-    async fn runs(&self, what: &str, is_it: impl Fn(&Run) -> bool) -> Result<Vec<Run>, WorldError> {
+    pub(super) async fn runs(&self, what: &str, is_it: impl Fn(&Run) -> bool) -> Result<Vec<Run>, WorldError> {
         let (mut all, mut next) = (Vec::new(), Some(self.route("runs?event=workflow_dispatch&per_page=100")));
         for _ in 0..PAGES {
             let Some(route) = next else { break };
@@ -88,12 +98,6 @@ impl WorkflowDispatch {
             }
         }
         Ok(all)
-    }
-
-    /// The newest run for `version` that goes on or went well.
-    async fn run_of(&self, version: &VersionId, what: &str) -> Result<Option<Run>, WorldError> {
-        let is_it = |run: &Run| run.names(version) && (run.is_open() || run.is_good());
-        Ok(self.runs(what, is_it).await?.into_iter().find(is_it))
     }
 
     /// Dispatches; the id of the run when the server tells it. Never sent again by itself: a lost answer is looked for.
@@ -126,14 +130,8 @@ impl WorkflowDispatch {
 #[async_trait]
 impl Consumer for WorkflowDispatch {
     async fn observe(&self) -> Result<ConsumerView, WorldError> {
-        // Others may have dispatched it many times since, for what names no version.
-        let runs = self.runs("observe", |run| run.is_good() && run.version().is_some()).await?;
-        let newest = runs.iter().find(|run| run.version().is_some() && (run.is_open() || run.is_good()));
-        let running = runs.iter().find(|run| run.is_good() && run.version().is_some());
-        let stored = newest.and_then(Run::version);
-        let old = runs.iter().filter(|run| run.is_open() && run.version() != stored);
-        let draining = old.map(|run| format!("run {} of `{}` goes on", run.id, self.config.workflow)).collect();
-        Ok(ConsumerView { stored, running: running.and_then(Run::version), draining, readers: None })
+        let Deployed { last, running, draining } = self.deployed("observe").await?;
+        Ok(ConsumerView { stored: last.as_ref().and_then(Run::version), running, draining, readers: None })
     }
 
     /// Starts a run for `version`, unless one goes on or went well. The workflow reads the value where it lives.
@@ -142,6 +140,7 @@ impl Consumer for WorkflowDispatch {
         if self.observe().await?.stored.as_ref() == Some(version) {
             return Ok(());
         }
+        self.readable(version).await?;
         let id = self.dispatch(version).await.map_err(|failure| self.failed("dispatch", failure))?;
         if let Some(id) = id {
             *self.started.lock().unwrap_or_else(PoisonError::into_inner) = Some((version.clone(), id));
@@ -161,7 +160,7 @@ impl Consumer for WorkflowDispatch {
     async fn activate(&self, version: &VersionId) -> Result<(), WorldError> {
         let id = match self.remembered(version) {
             Some(id) => id,
-            None => match self.run_of(version, "await").await? {
+            None => match self.deployed("await").await?.last.filter(|run| run.version().as_ref() == Some(version)) {
                 Some(run) => run.id,
                 None => return Err(self.refused(ErrorClass::Conflict, "await", "it has no run for the version".to_owned())),
             },

@@ -156,6 +156,9 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
         let (canary, letters, principals) = (raw.canary, raw.letters, raw.principals);
         Some(Consumer { id: raw.id.into(), kind, canary, max_staleness, letters, principals })
     };
+    let mut consumers: Vec<Consumer> = raw.consumer.into_iter().map(consumer).collect::<Option<_>>()?;
+    // A run takes up the secrets that are there when it begins.
+    consumers.sort_by_key(|one| matches!(one.kind, ConsumerKind::GithubWorkflowDispatch(_)));
     Some(Credential {
         id: doc.stem.into(),
         title: raw.title,
@@ -182,7 +185,7 @@ fn credential(Item { doc, raw }: &Item<'_, raw::Credential>) -> Option<Credentia
             ended_elsewhere: raw.policy.ended_elsewhere.into_iter().map(Into::into).collect(),
         },
         gate: raw.gate.unwrap_or_default(),
-        consumers: raw.consumer.into_iter().map(consumer).collect::<Option<_>>()?,
+        consumers,
         place: doc.whole(),
     })
 }

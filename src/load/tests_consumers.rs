@@ -238,3 +238,17 @@ fn a_service_is_pinned_to_a_secret_that_tasks_can_take() {
     assert_eq!(twice("variable = \"DB_VERSION\", container = \"side\"", app).found(), []);
     assert_eq!(twice("variable = \"MAIL_VERSION\"", app).found(), []);
 }
+
+#[test]
+fn a_workflow_is_given_a_version_after_the_secrets_that_its_runs_take_up() {
+    let secret =
+        "github-actions-secret = { source = \"org\", repo = \"acme/app\", environment = \"prod\", name = \"SESSION_KEY\" }";
+    let flow = "github-workflow-dispatch = { source = \"org\", repo = \"acme/app\", workflow = \"deploy.yml\", branch = \"main\" }";
+    let both = format!("{flow}\n\n[[consumer]]\nid = \"late\"\n{secret}");
+    let loaded = world().with(CREDENTIAL_PATH, secret, &both).load();
+    assert_eq!(loaded.diagnostics, []);
+    let catalog = loaded.catalog.unwrap();
+    let consumers = &catalog.credentials[&CredentialId::from("session")].consumers;
+    let order: Vec<&str> = consumers.iter().map(|one| one.id.as_str()).collect();
+    assert_eq!((order.first(), order.last(), order[order.len() - 2]), (Some(&"app"), Some(&"ci"), "late"), "{order:?}");
+}

@@ -226,6 +226,15 @@ impl GithubSecretConsumer {
             GithubStore::Codespaces => format!("SLM_CODESPACES_{}", self.name),
         }
     }
+
+    /// True when runs of `workflow` may read it.
+    #[must_use]
+    pub fn is_read_by(&self, workflow: &GithubWorkflowConsumer) -> bool {
+        let there = self.repo.as_ref().is_none_or(|repo| repo.eq_ignore_ascii_case(&workflow.repo));
+        // One of an organisation may be of fewer repositories.
+        let given = self.repo.is_some() || self.visibility != Some(Visibility::Selected) || self.repos.contains(&workflow.repo);
+        self.store == GithubStore::Actions && self.source == workflow.source && there && given
+    }
 }
 
 /// Who reads a secret that GitHub keeps.

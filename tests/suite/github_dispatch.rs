@@ -148,10 +148,68 @@ async fn a_run_that_failed_is_not_adopted_and_may_be_started_again() {
     server.script(LIST, 200, "", &list);
     let error = workflow.activate(&V2.into()).await.unwrap_err();
     assert_eq!((error.class, error.cause.as_str()), (ErrorClass::Transient, "run 7 did not go well"));
+    // How far it came is not known, nor what runs by now.
     runs(&server, &[run(7, V2, "completed", Some("failure")), run(6, V1, "completed", Some("success"))]);
-    assert_eq!(workflow.observe().await.unwrap(), at(Some(V1), Some(V1)));
+    assert_eq!(workflow.observe().await.unwrap(), at(None, None));
+    runs(&server, &[run(7, V2, "completed", Some("failure")), run(6, V2, "completed", Some("success"))]);
+    assert_eq!(workflow.observe().await.unwrap(), at(Some(V2), Some(V2)));
     runs(&server, &[run(8, V2, "queued", None), run(5, V1, "in_progress", None)]);
     assert_eq!(workflow.observe().await.unwrap().draining, ["run 5 of `deploy.yml` goes on"]);
+}
+
+/// The same, made at `created`, whose last attempt began at `started`.
+fn dated(run: Json, created: &str, started: &str) -> Json {
+    let mut run = run;
+    (run["created_at"], run["run_started_at"]) = (created.into(), started.into());
+    run
+}
+
+#[tokio::test]
+async fn an_older_run_that_is_run_again_is_what_was_deployed_last() {
+    let server = Server::start();
+    let (nine, ten, noon) = ("2026-11-24T09:00:00Z", "2026-11-24T10:00:00Z", "2026-11-24T12:00:00Z");
+    let newer = || dated(run(7, V2, "completed", Some("success")), ten, ten);
+    let older = |status, conclusion| dated(run(6, V1, status, conclusion), nine, noon);
+    let workflow = workflow(&server);
+    runs(&server, &[newer(), dated(run(6, V1, "completed", Some("success")), nine, nine)]);
+    assert_eq!(workflow.observe().await.unwrap(), at(Some(V2), Some(V2)));
+    runs(&server, &[newer(), older("completed", Some("success"))]);
+    assert_eq!(workflow.observe().await.unwrap(), at(Some(V1), Some(V1)), "it deployed the older version again");
+    runs(&server, &[newer(), older("in_progress", None)]);
+    assert_eq!(workflow.observe().await.unwrap(), at(Some(V1), Some(V2)));
+    runs(&server, &[newer(), older("completed", Some("failure"))]);
+    assert_eq!(workflow.observe().await.unwrap(), at(None, None), "how far it came is not known");
+}
+
+#[tokio::test]
+async fn a_run_that_began_before_the_secret_it_reads_was_there_has_deployed_another_version() {
+    let server = Server::start();
+    let variable = "GET /repos/acme/app/actions/variables/SLM_SESSION_KEY";
+    let holds = |version: &str, since: &str| {
+        let body = json!({ "name": "SLM_SESSION_KEY", "value": version, "updated_at": since }).to_string();
+        server.script(variable, 200, "", &body);
+    };
+    let (nine, ten) = ("2026-11-24T09:00:00Z", "2026-11-24T10:00:00Z");
+    let workflow = || workflow(&server).reading(vec![server.secret(Some("acme/app"), None)]);
+    holds(V1, nine);
+    runs(&server, &[]);
+    let error = workflow().deliver(&V2.into(), &value()).await.unwrap_err();
+    let cause = "secret `acme/app/SESSION_KEY` that it reads does not hold the version";
+    assert_eq!((error.class, error.cause.as_str()), (ErrorClass::Permanent, cause));
+    assert_eq!(dispatches(&server), 0, "it would deploy the value before under the name of this one");
+
+    holds(V2, ten);
+    let [before, after] = [nine, ten].map(|created| dated(run(7, V2, "completed", Some("success")), created, created));
+    runs(&server, std::slice::from_ref(&before));
+    assert_eq!(workflow().observe().await.unwrap(), at(None, None));
+    runs(&server, &[after.clone(), before]);
+    assert_eq!(workflow().observe().await.unwrap(), at(Some(V2), Some(V2)));
+    let going = dated(run(8, V2, "in_progress", None), nine, "2026-11-24T11:00:00Z");
+    runs(&server, &[after, going]);
+    assert_eq!(workflow().observe().await.unwrap().draining, ["run 8 of `deploy.yml` goes on"], "what it reads is not known");
+    // What is not seen to hold it does not.
+    server.script(variable, 403, "", CANARY);
+    assert_eq!(class(workflow().observe().await), ErrorClass::Denied);
 }
 
 #[tokio::test]

@@ -128,7 +128,17 @@ async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declare
             Box::new(ActionsSecret::new(github(source, reach.sessions), &source.org, secret))
         }
         ConsumerKind::GithubWorkflowDispatch(workflow) => {
-            Box::new(WorkflowDispatch::new(github(org(&workflow.source)?, reach.sessions), workflow.clone()))
+            let source = org(&workflow.source)?;
+            // A canary is given what the others do not have yet.
+            let beside = credential.consumers.iter().filter(|one| one.canary || !declared.canary);
+            let reads = beside.filter_map(|one| match &one.kind {
+                ConsumerKind::GithubActionsSecret(secret) if secret.is_read_by(workflow) => {
+                    Some(ActionsSecret::new(github(source, reach.sessions), &source.org, secret))
+                }
+                _ => None,
+            });
+            let runs = WorkflowDispatch::new(github(source, reach.sessions), workflow.clone());
+            Box::new(runs.reading(reads.collect()))
         }
         ConsumerKind::Webhook(hook) => {
             let (id, key) = (credential.id.clone(), from_env(&hook.sign_env));
