@@ -30,6 +30,8 @@ pub struct EcsService {
     pub(super) tag: String,
     /// Pause between two looks at a roll-out.
     pause: Duration,
+    /// How long tasks may go on with a value is declared, so that those that are stopping need not be seen.
+    pub(super) bounded: bool,
 }
 
 impl EcsService {
@@ -38,13 +40,20 @@ impl EcsService {
     pub fn new(aws: &SdkConfig, credential: &CredentialId, secret: SecretRef, account: String, config: EcsConsumer) -> Self {
         let pin = Pin { account, secret, variable: config.variable.clone(), container: config.container.clone() };
         let tag = format!("{VERSION}{credential}");
-        Self { client: Client::new(aws), config, pin, tag, pause: Duration::from_secs(5) }
+        Self { client: Client::new(aws), config, pin, tag, pause: Duration::from_secs(5), bounded: false }
     }
 
     /// Looks at a roll-out every `pause`.
     #[must_use]
     pub fn looking_every(mut self, pause: Duration) -> Self {
         self.pause = pause;
+        self
+    }
+
+    /// Takes tasks that cannot be seen to stop for ended, when it is declared how long they may take.
+    #[must_use]
+    pub const fn bounded(mut self, bounded: bool) -> Self {
+        self.bounded = bounded;
         self
     }
 
@@ -124,8 +133,12 @@ impl Consumer for EcsService {
         let service = self.service().await?;
         let stored = self.named(&service).await?.1;
         let running = stored.clone().filter(|_| self.rolled_out(&service).unwrap_or(false));
-        let old = service.deployments().iter().filter(|one| one.status() != Some("PRIMARY") && one.running_count > 0);
-        let draining = old.map(|one| format!("{} tasks of an earlier roll-out run still", one.running_count)).collect();
+        let count = |one: &Deployment| one.running_count + one.pending_count;
+        let old = service.deployments().iter().filter(|one| one.status() != Some("PRIMARY") && count(one) > 0);
+        let mut draining: Vec<String> = old.map(|one| format!("{} tasks of an earlier roll-out run still", count(one))).collect();
+        if running.is_some() && draining.is_empty() {
+            draining.extend(self.stopping(&service).await);
+        }
         Ok(ConsumerView { stored, running, draining, readers: None })
     }
 

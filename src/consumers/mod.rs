@@ -6,6 +6,7 @@ pub mod command;
 mod ecs_definition;
 mod ecs_rollout;
 pub mod ecs_service;
+mod ecs_tasks;
 pub mod exec;
 pub mod file;
 mod file_sidecar;

@@ -5,9 +5,12 @@ use super::needs::{account, partition};
 use crate::model::catalog::{AwsSource, ConsumerKind, Credential};
 use crate::model::id::SourceId;
 use crate::model::preflight::Step;
+use crate::model::time::Limit;
 
 /// What is asked of a service itself.
 const SERVICE: [&str; 2] = ["ecs:DescribeServices", "ecs:UpdateService"];
+/// What is asked of the tasks that it stops: of which of them is known when they are listed.
+const STOPPING: [&str; 2] = ["ecs:ListTasks", "ecs:DescribeTasks"];
 /// What is asked of the tasks of a service: of which family and with which roles is known when it is read.
 const TASKS: [&str; 4] = ["ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition", "ecs:TagResource", "iam:PassRole"];
 /// What is asked of a function.
@@ -31,6 +34,9 @@ pub(super) fn steps(input: &Input<'_>, credential: &Credential) -> Vec<(SourceId
                 let arn = format!("{}:service/{}/{}", arn(account, "ecs", region), one.cluster, one.service);
                 add(&mut steps, source, &SERVICE, &arn);
                 add(&mut steps, source, &TASKS, ANY);
+                if consumer.max_staleness <= Limit::seconds(0) {
+                    add(&mut steps, source, &STOPPING, ANY);
+                }
             }
             ConsumerKind::Lambda(one) if one.extension_ttl.is_none() => {
                 let place = place(input, credential, one.source.as_ref(), one.region.as_ref());

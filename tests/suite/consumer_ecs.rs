@@ -129,6 +129,37 @@ async fn a_definition_that_names_the_version_is_rolled_out_once_and_everything_e
 }
 
 #[tokio::test]
+async fn tasks_of_before_that_are_stopping_still_go_on_with_the_old_value() {
+    let rig = Rig::new().await;
+    let api = rig.consumer("");
+    brought(&api, V1).await.unwrap();
+    let draining = async |api: &EcsService| api.observe().await.unwrap().draining;
+    rig.front.with(|state| state.stopping = vec![(false, "STOPPED"), (true, "DEACTIVATING"), (false, "DELETED")]);
+    assert_eq!(draining(&api).await, [""; 0], "what has ended, and what runs the new value, hold nothing");
+    rig.front.with(|state| state.stopping.extend([(false, "DEACTIVATING"), (false, "STOPPING")]));
+    let seen = api.observe().await.unwrap();
+    assert_eq!(
+        (seen.running, &seen.draining[..]),
+        (Some(V1.into()), &["2 tasks of an earlier roll-out are stopping".to_owned()][..])
+    );
+    let deny = || {
+        rig.front.with(|state| {
+            // After the service and its definition.
+            let call = state.seen.len() + 2;
+            state.faults.insert(call, Fault::Refused(400, "AccessDeniedException"));
+        });
+    };
+    deny();
+    let [said] = &draining(&api).await[..] else { panic!("it is not seen") };
+    assert!(said.starts_with("whether tasks of an earlier roll-out are stopping is not seen (AccessDeniedException"), "{said}");
+    assert!(
+        said.ends_with("permit `ecs:ListTasks` and `ecs:DescribeTasks`, or declare `max-staleness`, no less than they may take")
+    );
+    deny();
+    assert_eq!(draining(&rig.consumer("").bounded(true)).await, [""; 0]);
+}
+
+#[tokio::test]
 async fn any_request_or_answer_lost_leaves_one_definition_of_a_version() {
     let rig = Rig::new().await;
     let run = |rig: &Rig| rig.front.with(|state| state.course = vec![Look::Going(1), Look::Done]);

@@ -46,6 +46,8 @@ pub struct State {
     /// Looks after the next update, one each, the last for ever.
     pub course: Vec<Look>,
     looks: Vec<Look>,
+    /// Tasks that are to stop: whether of the definition that is named, and their last status.
+    pub stopping: Vec<(bool, &'static str)>,
     /// The definition before the last update, and the one that it named.
     before: String,
     named: String,
@@ -106,6 +108,9 @@ fn serve(mut client: TcpStream, server: &str, state: &mut State) {
 impl State {
     fn answer(&mut self, server: &str, operation: &str, request: &Request) -> (u16, Json) {
         let body: Json = serde_json::from_slice(&request.body).unwrap_or_default();
+        if operation == "DescribeTasks" {
+            return (200, self.tasks());
+        }
         let (status, mut answer) = request.forwarded(server);
         if status >= 300 {
             return (status, answer);
@@ -125,7 +130,20 @@ impl State {
             }
             service["deployments"] = self.deployments(look);
         }
+        let arn = |at: usize| format!("arn:aws:ecs:eu-west-1:123456789012:task/prod/{at}");
+        if operation == "ListTasks" {
+            assert!(body["desiredStatus"] == "STOPPED" && body["serviceName"].is_string(), "{body}");
+            answer = json!({ "taskArns": (0..self.stopping.len()).map(arn).collect::<Vec<_>>() });
+        }
         (status, answer)
+    }
+
+    fn tasks(&self) -> Json {
+        let one = |(new, status): &(bool, &str)| {
+            let definition = if *new { &self.named } else { &self.before };
+            json!({ "taskDefinitionArn": definition, "desiredStatus": "STOPPED", "lastStatus": status })
+        };
+        json!({ "tasks": self.stopping.iter().map(one).collect::<Vec<_>>(), "failures": [] })
     }
 
     fn deployments(&self, look: Look) -> Json {

@@ -151,7 +151,9 @@ async fn consumer(reach: &Reach<'_>, credential: &Credential, declared: &Declare
         ConsumerKind::KubernetesWorkload(one) => {
             Box::new(workload(reach, credential, one)?.bounded(declared.max_staleness > Limit::seconds(0)))
         }
-        ConsumerKind::EcsService(one) => Box::new(service(reach, credential, one).await?),
+        ConsumerKind::EcsService(one) => {
+            Box::new(service(reach, credential, one).await?.bounded(declared.max_staleness > Limit::seconds(0)))
+        }
         ConsumerKind::Lambda(one) if one.extension_ttl.is_none() => Box::new(function(reach, credential, one).await?),
         // Through the extension a function reads what is in force, as any reader does.
         ConsumerKind::Lambda(_) | ConsumerKind::SelfRefreshing(_) => Box::new(reader(reach, credential, declared).await?),

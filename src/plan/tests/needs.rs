@@ -149,12 +149,19 @@ fn what_is_asked_of_consumers_and_registers_in_aws_is_asked_for_on_each() {
     let function = "arn:aws:lambda:eu-west-2:1:function:reports";
     let mut want = vec![("DescribeServices", service), ("UpdateService", service)];
     want.extend(["DescribeTaskDefinition", "RegisterTaskDefinition", "TagResource", "PassRole"].map(|action| (action, "*")));
+    want.extend(["ListTasks", "DescribeTasks"].map(|action| (action, "*")));
     want.extend(["GetFunctionConfiguration", "UpdateFunctionConfiguration"].map(|action| (action, function)));
     let alias = ["GetAlias", "GetProvisionedConcurrencyConfig", "PublishVersion", "UpdateAlias"];
     want.extend(alias.map(|action| (action, function)));
     let object = "arn:aws:s3:::acme/slm/registers/000000000000/done";
     want.extend([("ListBucket", "arn:aws:s3:::acme"), ("GetObject", object), ("PutObject", object)]);
     assert_eq!(short(&needs)[13..], want[..], "after what is asked of the secret, its key and the user");
+    let bounded = |world: &mut World| {
+        let consumers = &mut world.catalog.credentials.get_mut(&CredentialId::from("key")).unwrap().consumers;
+        consumers.iter_mut().for_each(|one| one.max_staleness = Limit::seconds(60));
+    };
+    let asked = needed(keyed().with(with).with(bounded));
+    assert!(short(&asked).iter().all(|(action, _)| *action != "ListTasks"), "how long they may take is declared");
     let table = |world: &mut World| {
         world.catalog.settings.registers =
             toml::from_str("dynamodb = { source = \"prod\", region = \"eu-west-1\", table = \"slm\" }").unwrap();
