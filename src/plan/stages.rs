@@ -8,13 +8,18 @@ use crate::model::time::{Limit, Timestamp};
 
 /// What the value after the one in force does, when a rotation is on its way; and the instant before which it is not made.
 pub(super) fn coming(credential: &Credential, rotation: &Resource) -> Option<(Next, Option<Timestamp>)> {
-    let RotatorConfig::Keyset(keyset) = &credential.rotator else { return None };
     match Next::read(rotation.text("next")?)? {
         Next::Publish => None,
         Next::Sign => Some((Next::Sign, None)),
         // What was signed with the key before may have been signed until every consumer ran this value.
-        Next::Drop => Some((Next::Drop, rotation.instant("done").map(|done| keyset.drop_after.after(done)))),
+        Next::Drop => Some((Next::Drop, dropped(credential, rotation))),
     }
+}
+
+/// The instant before which no key is left out.
+fn dropped(credential: &Credential, rotation: &Resource) -> Option<Timestamp> {
+    let RotatorConfig::Keyset(keyset) = &credential.rotator else { return None };
+    rotation.instant("done").map(|done| keyset.drop_after.after(done))
 }
 
 /// Why the next value of `credential` is not made `at` this instant, whoever asks, if so.
@@ -32,7 +37,9 @@ pub(super) fn held(
     let Some(rotation) = rotation else {
         return Some(HeldBecause::Unseen("how far its last rotation has come".to_owned()));
     };
-    let (_, not_before) = coming(credential, rotation)?;
+    // What a person stored may sign with a key that everybody accepts, and leave out one that still signed before.
+    let stored = rotation.text("next").is_none();
+    let not_before = if stored { dropped(credential, rotation) } else { coming(credential, rotation)?.1 };
     not_before.filter(|instant| at < *instant).map(|until| HeldBecause::Early { until })
 }
 

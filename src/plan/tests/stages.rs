@@ -60,6 +60,17 @@ fn a_key_is_dropped_when_nothing_signed_with_it_is_shown_any_more_and_never_befo
 }
 
 #[test]
+fn what_a_person_stored_is_followed_by_nothing_that_may_leave_a_key_out_too_early() {
+    let stored = |done: i64| {
+        let facts = [("open", Value::Bool(false)), ("done", Value::Time(ago(done)))];
+        keyset(1, Some(&facts)).with(|world| world.forced = vec!["db".into()]).plan()
+    };
+    let early = HeldBecause::Early { until: Limit::days(7).after(ago(6)) };
+    assert_eq!(held(&stored(6)), [("rotate db v-db".to_owned(), early)]);
+    assert_eq!(actions(&stored(7)), ["rotate db v-db"]);
+}
+
+#[test]
 fn a_value_whose_rotation_was_not_seen_is_not_followed_by_another() {
     let plan = keyset(90, None).plan();
     assert!(matches!(&held(&plan)[..], [(_, HeldBecause::Unseen(why))] if why.contains("how far")), "{:?}", held(&plan));
