@@ -123,6 +123,8 @@ pub enum Mutation {
 pub enum Mark {
     /// The generation is in force.
     Promoted,
+    /// Every consumer runs it.
+    Adopted,
     /// What came before is disabled.
     Disabled,
     /// What came before is refused.
@@ -137,6 +139,7 @@ impl Mark {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Promoted => "promoted",
+            Self::Adopted => "adopted",
             Self::Disabled => "disabled",
             Self::Refused => "refused",
             Self::Done => "done",
@@ -233,6 +236,12 @@ fn note_promotion(o: &Observation) -> Option<Step> {
     let counts = o.older().next().is_some() || (o.capabilities.staged() && o.marks.done.is_none());
     let wanted = o.tail && o.generation.is_some() && o.marks.promoted.is_none() && counts;
     wanted.then_some(Step::Act(Mutation::Mark(Mark::Promoted)))
+}
+
+/// For how long a consumer goes on with what it had counts from when every one of them runs the version in force.
+fn note_adoption(o: &Observation) -> Option<Step> {
+    let wanted = o.lingers && !o.leak && o.marks.adopted.is_none();
+    wanted.then_some(Step::Act(Mutation::Mark(Mark::Adopted)))
 }
 
 /// What slm writes to say that there is no credential must not be brought to anybody.
@@ -363,6 +372,9 @@ fn retire(o: &Observation) -> Option<Step> {
         return None;
     }
     let first = o.older().next()?;
+    if let Some(step) = note_adoption(o) {
+        return Some(step);
+    }
     match &o.gate {
         Gate::Until(late, why) => return Some(Step::Wait(Some(*late), why.clone())),
         Gate::Shut(why) => return Some(Step::Wait(None, why.clone())),
@@ -398,6 +410,9 @@ fn retire(o: &Observation) -> Option<Step> {
 fn settle(o: &Observation) -> Option<Step> {
     if !o.tail || !o.capabilities.staged() || o.generation.is_none() || o.marks.done.is_some() {
         return None;
+    }
+    if let Some(step) = note_adoption(o) {
+        return Some(step);
     }
     Some(match &o.gate {
         Gate::Until(late, why) => Step::Wait(Some(*late), why.clone()),

@@ -105,7 +105,8 @@ fn a_gate() -> impl Strategy<Value = Gate> {
 
 fn marks() -> impl Strategy<Value = Marks> {
     let mark = || proptest::option::of(instant());
-    (mark(), mark(), mark(), mark()).prop_map(|(promoted, disabled, refused, done)| Marks { promoted, disabled, refused, done })
+    let marks = (mark(), mark(), mark(), mark(), mark());
+    marks.prop_map(|(promoted, adopted, disabled, refused, done)| Marks { promoted, adopted, disabled, refused, done })
 }
 
 /// Rarely a reason.
@@ -136,8 +137,8 @@ fn observation() -> impl Strategy<Value = Observation> {
     let world = (keys(), proptest::option::of(version()), places(), a_gate(), proptest::option::of(a_gate()));
     let unread = proptest::option::weighted(0.2, version()).prop_map(|version| version.into_iter().collect::<Vec<_>>());
     let left = any::<bool>().prop_map(|ended| Left { version: Some("before".into()), ended });
-    let unknown = (any::<bool>(), proptest::option::weighted(0.1, left), unread);
-    (what, store, world, unknown).prop_map(|(what, store, world, (gone, left, unreadable))| {
+    let unknown = (any::<[bool; 2]>(), proptest::option::weighted(0.1, left), unread);
+    (what, store, world, unknown).prop_map(|(what, store, world, ([gone, lingers], left, unreadable))| {
         let (capabilities, (generation, force), ([due, leak, tail], untold), leased, (shut, behind)) = what;
         let (slots, restore, fate, last, marks) = store;
         let (keys, installed, consumers, gate, soaked) = world;
@@ -157,6 +158,7 @@ fn observation() -> impl Strategy<Value = Observation> {
             leak,
             untold,
             tail,
+            lingers,
             slots,
             restore,
             fate,

@@ -52,6 +52,7 @@ fn calm(capabilities: Capabilities) -> Observation {
         leak: false,
         untold: None,
         tail: true,
+        lingers: false,
         slots: vec![slot("s0", Content::Absent), slot("s1", Content::Absent)],
         restore: Some(slot("back", Content::Absent)),
         fate: None,
@@ -62,7 +63,13 @@ fn calm(capabilities: Capabilities) -> Observation {
         left: None,
         unreadable: Vec::new(),
         consumers: vec![place("c", "g", "g")],
-        marks: Marks { promoted: Some(at(1)), disabled: Some(at(2)), refused: Some(at(3)), done: Some(at(4)) },
+        marks: Marks {
+            promoted: Some(at(1)),
+            adopted: Some(at(1)),
+            disabled: Some(at(2)),
+            refused: Some(at(3)),
+            done: Some(at(4)),
+        },
         gate: Gate::Open,
         soaked: Some(Gate::Open),
         shut: None,
@@ -579,6 +586,6 @@ fn what_closes_a_slot_and_is_in_force_is_brought_to_nobody_and_a_person_is_asked
 
 #[test]
 fn each_instant_is_kept_under_a_word_of_its_own() {
-    let words = [Mark::Promoted, Mark::Disabled, Mark::Refused, Mark::Done].map(Mark::as_str);
-    assert_eq!(words, ["promoted", "disabled", "refused", "done"]);
+    let words = [Mark::Promoted, Mark::Adopted, Mark::Disabled, Mark::Refused, Mark::Done].map(Mark::as_str);
+    assert_eq!(words, ["promoted", "adopted", "disabled", "refused", "done"]);
 }

@@ -1,4 +1,4 @@
-//! What cannot be read, and what another kind left behind: which of it holds what.
+//! What cannot be read, what another kind left behind, and what consumers go on with: which of it holds what.
 
 use super::*;
 use crate::apply::observation::Left;
@@ -62,4 +62,27 @@ fn while_the_value_in_force_does_not_tell_which_credential_it_is_nothing_is_made
         o.consumers = vec![place("c", "g0", "g0")];
         acts(&o, deliver("c", "g"));
     }
+}
+
+#[test]
+fn what_consumers_go_on_with_counts_from_when_all_of_them_run_the_new_version() {
+    let adopted = Mutation::Mark(Mark::Adopted);
+    let mut o = Observation { lingers: true, gate: Gate::Until(at(9), "held".to_owned()), ..tail(SERVER) };
+    o.consumers = vec![place("c", "g", "g0")];
+    acts(&o, Mutation::Activate { consumer: "c".into(), version: "g".into() });
+    o.consumers = vec![Place { id: "c".into(), canary: false, sight: Sight::Unseen("down".to_owned()) }];
+    blocked(&o, "consumer `c` was not seen");
+    o.consumers = vec![place("c", "g", "g")];
+    acts(&o, adopted.clone());
+    assert_eq!(decide(&Observation { leak: true, gate: Gate::Open, ..o.clone() }), Step::Act(Mutation::Fate(Ending::Retire)));
+    waits(&Observation { lingers: false, ..o.clone() }, Some(at(9)), "held");
+    o.marks.adopted = Some(at(3));
+    waits(&o, Some(at(9)), "held");
+    // So it is before the next of several values is made.
+    let staged = Capabilities { follows: true, ..Capabilities::UNVALIDATED };
+    let mut o = Observation { lingers: true, gate: Gate::Until(at(9), "held".to_owned()), ..due(staged) };
+    o.marks = Marks { promoted: Some(at(1)), ..Marks::default() };
+    acts(&o, adopted);
+    o.marks.adopted = Some(at(3));
+    waits(&o, Some(at(9)), "held");
 }

@@ -27,6 +27,10 @@ pub struct Reading<'a> {
     pub lease: Limit,
     /// The longest time for which a consumer goes on with what it has read.
     pub staleness: Limit,
+    /// When every consumer was seen to run the version in force, by the store's clock.
+    pub adopted: Option<Timestamp>,
+    /// The longest time for which a consumer goes on with what it had before it took the version in force.
+    pub lingers: Limit,
     /// Consumers whose readers were not all seen to read the new version, one line each.
     pub unread: &'a [String],
     /// Work begun with the old value and not ended.
@@ -48,6 +52,12 @@ pub struct Reading<'a> {
 }
 
 impl Reading<'_> {
+    /// From when neither a run nor a consumer can hold the version before.
+    fn settled(&self, promoted: Timestamp) -> Timestamp {
+        let held = self.lease.max(self.staleness).after(promoted);
+        if self.lingers <= Limit::seconds(0) { held } else { held.max(self.lingers.after(self.adopted.unwrap_or(self.now))) }
+    }
+
     /// The same to be kept as evidence, with the consumers that were seen to run the version in force and who was seen to read it.
     #[must_use]
     pub fn noted(&self, running: Vec<ConsumerId>, read: Vec<String>) -> Readings {
@@ -56,7 +66,7 @@ impl Reading<'_> {
             read,
             now: self.now,
             promoted: self.promoted,
-            settled: self.promoted.map(|promoted| self.lease.max(self.staleness).after(promoted)),
+            settled: self.promoted.map(|promoted| self.settled(promoted)),
             draining: self.draining.to_vec(),
             target_now: self.target_now,
             last_use: self.last_use.clone().map(|(at, by)| LastUsed { at, by }),
@@ -84,7 +94,7 @@ pub fn gate(of: &Reading<'_>) -> Gate {
     if of.leak {
         return Gate::Open;
     }
-    let late = of.lease.max(of.staleness).after(promoted);
+    let late = of.settled(promoted);
     if of.now < late {
         return Gate::Until(late, "a run or a consumer may still hold the old version".to_owned());
     }
@@ -124,6 +134,8 @@ mod tests {
             promoted: Some(at(0)),
             lease: Limit::seconds(60),
             staleness: Limit::seconds(100),
+            adopted: None,
+            lingers: Limit::seconds(0),
             unread: &[],
             draining: &[],
             target_now: at(1_000),
@@ -146,6 +158,11 @@ mod tests {
         );
         assert!(matches!(gate(&Reading { promoted: None, ..reading() }), Gate::Shut(_)));
         assert!(matches!(gate(&Reading { held: Some("frozen"), ..reading() }), Gate::Shut(why) if why == "frozen"));
+        let lingers = |adopted: Option<i64>| Reading { adopted: adopted.map(at), lingers: Limit::seconds(30), ..reading() };
+        assert_eq!(gate(&lingers(Some(70))), Gate::Open, "its time counts from when everybody runs the new one");
+        assert!(matches!(gate(&lingers(Some(71))), Gate::Until(late, _) if late == at(101)));
+        assert!(matches!(gate(&lingers(None)), Gate::Until(late, _) if late == at(130)), "and has not begun before");
+        assert_eq!(lingers(Some(90)).noted(Vec::new(), Vec::new()).settled, Some(at(120)));
         let run = ["run 1".to_owned()];
         assert!(matches!(gate(&Reading { draining: &run, ..reading() }), Gate::Shut(why) if why.contains("run 1")));
         assert!(matches!(gate(&Reading { behind: &run, ..reading() }), Gate::Shut(_)));
@@ -182,7 +199,7 @@ mod tests {
         fn it_is_open_exactly_when_every_condition_holds(
             now in 0_i64..300, promoted in proptest::option::of(0_i64..200), lease in 0_i64..100, staleness in 0_i64..100,
             target_now in 0_i64..300, used in proptest::option::of(0_i64..300), quiet in 0_i64..100, late: [bool; 4],
-            leak: bool, overdue: bool,
+            leak: bool, overdue: bool, adopted in proptest::option::of(0_i64..200), lingers in 0_i64..100,
         ) {
             let some = ["x".to_owned()];
             let list = |full: bool| if full { &some[..] } else { &[] };
@@ -191,6 +208,8 @@ mod tests {
                 promoted: promoted.map(at),
                 lease: Limit::seconds(lease),
                 staleness: Limit::seconds(staleness),
+                adopted: adopted.map(at),
+                lingers: Limit::seconds(lingers),
                 unread: list(late[3]),
                 draining: list(late[0]),
                 target_now: at(target_now),
@@ -201,12 +220,13 @@ mod tests {
                 leak,
                 overdue,
             };
-            let old = promoted.is_some_and(|promoted| now >= promoted + lease && now >= promoted + staleness);
+            let taken = lingers == 0 || adopted.is_some_and(|adopted| now >= adopted + lingers);
+            let old = taken && promoted.is_some_and(|promoted| now >= promoted + lease && now >= promoted + staleness);
             let unused = used.is_none_or(|used| used + quiet <= target_now);
             let allowed = promoted.is_some() && !late[1] && !late[2];
             let idle = overdue || (unused && !late[0]);
             proptest::prop_assert_eq!(gate(&reading) == Gate::Open, allowed && (leak || (old && !late[3] && idle)));
-            if let Gate::Until(instant, _) = gate(&reading) {
+            if let (Gate::Until(instant, _), true) = (gate(&reading), lingers == 0 || adopted.is_some()) {
                 let later = Reading { now: instant.max(at(now)), target_now: instant.max(at(target_now)), ..reading };
                 proptest::prop_assert!(!matches!(gate(&later), Gate::Until(next, _) if next <= instant));
             }

@@ -10,7 +10,7 @@ use super::job::{Goal, Job};
 use super::observation::{
     Content, Ending, Force, Key, Last, Left, Marks, Observation, Place, Records, Role, Sight, Slot, Verdict, last_use,
 };
-use crate::model::catalog::OnDeadline;
+use crate::model::catalog::{Consumer, OnDeadline};
 use crate::model::id::{ConsumerId, RegisterName, VersionId};
 use crate::model::names;
 use crate::model::outcome::{Fate, Readings};
@@ -146,11 +146,15 @@ impl Read<'_> {
         let old = listing.keys.iter().zip(&keys).filter(|(_, key)| key.role == Role::Older).map(|(view, _)| view);
         let draining = draining(&consumers, job);
         let unread: Vec<String> = consumers.iter().filter_map(|place| waited_for(place, marks.promoted)).collect();
+        let none = Limit::seconds(0);
+        let lingers = longest(job, Consumer::lingers);
         let reading = Reading {
             now: self.basis.now,
             promoted: marks.promoted,
             lease: job.credential.policy.lease,
-            staleness: staleness(job),
+            staleness: longest(job, |consumer| if consumer.lingers() == none { consumer.max_staleness } else { none }),
+            adopted: marks.adopted,
+            lingers,
             unread: &unread,
             draining: &draining,
             target_now: listing.now,
@@ -162,12 +166,7 @@ impl Read<'_> {
             leak: self.leak.known,
             overdue: overdue(job, marks.promoted, self.basis.now),
         };
-        let runs = |place: &&Place| {
-            let is_it = |view: &ConsumerView| generation.is_some() && view.running.as_ref() == generation;
-            matches!(&place.sight, Sight::Seen(view) if is_it(view)) && waited_for(place, marks.promoted).is_none()
-        };
-        let running = consumers.iter().filter(runs).map(|place| place.id.clone()).collect();
-        let (readings, gate) = (reading.noted(running, read(&consumers)), gate(&reading));
+        let (readings, gate) = (reading.noted(self.running(&consumers, &marks), read(&consumers)), gate(&reading));
         let soak = job.credential.gate.soak;
         let ((fate, last), gone, left) = (self.ending(), self.gone(restore.as_ref()), self.left(&marks));
         let observation = Observation {
@@ -178,6 +177,7 @@ impl Read<'_> {
             leak: self.leak.known,
             untold: self.leak.untold.clone(),
             tail: goal.tail,
+            lingers: lingers > none,
             soaked: marks.disabled.map(|since| soaked(since, soak, self.basis.now)),
             slots,
             restore,
@@ -196,6 +196,16 @@ impl Read<'_> {
             leased: (job.fence)(),
         };
         (observation, readings)
+    }
+
+    /// Consumers that run the version in force, as far as anybody waits for it.
+    fn running(&self, consumers: &[Place], marks: &Marks) -> Vec<ConsumerId> {
+        let generation = self.basis.generation.as_ref();
+        let runs = |place: &&Place| {
+            let is_it = |view: &ConsumerView| generation.is_some() && view.running.as_ref() == generation;
+            matches!(&place.sight, Sight::Seen(view) if is_it(view)) && waited_for(place, marks.promoted).is_none()
+        };
+        consumers.iter().filter(runs).map(|place| place.id.clone()).collect()
     }
 
     /// What the version in force holds.
@@ -332,8 +342,9 @@ fn overdue(job: &Job<'_>, promoted: Option<Timestamp>, now: Timestamp) -> bool {
     gate.on_deadline == OnDeadline::Retire && promoted.is_some_and(|promoted| gate.overdue(promoted, now))
 }
 
-fn staleness(job: &Job<'_>) -> Limit {
-    job.credential.consumers.iter().map(|consumer| consumer.max_staleness).max().unwrap_or(Limit::seconds(0))
+/// The longest of what `limit` says of each consumer.
+fn longest(job: &Job<'_>, limit: impl Fn(&Consumer) -> Limit) -> Limit {
+    job.credential.consumers.iter().map(limit).max().unwrap_or(Limit::seconds(0))
 }
 
 fn draining(consumers: &[Place], job: &Job<'_>) -> Vec<String> {
@@ -414,7 +425,9 @@ async fn registers(
     wanted.extend(generation.filter(|_| goal.rotate && ends(job)).map(|generation| names::leak(goal.secret, generation)));
     if let Some(generation) = generation.filter(|_| goal.tail) {
         wanted.extend([names::fate(goal.secret, generation), names::last(goal.secret, generation)]);
-        let marks = [Mark::Promoted, Mark::Disabled, Mark::Refused, Mark::Done];
+        let lingers = longest(job, Consumer::lingers) > Limit::seconds(0);
+        let adopted = Some(Mark::Adopted).filter(|_| lingers);
+        let marks = [Mark::Promoted, Mark::Disabled, Mark::Refused, Mark::Done].into_iter().chain(adopted);
         wanted.extend(marks.map(|mark| names::mark(goal.secret, generation, mark.as_str())));
         wanted.extend(job.rotator.place().map(|_| names::place(generation)));
     }
@@ -472,7 +485,7 @@ async fn told(job: &Job<'_>, goal: &Goal<'_>, version: &VersionId, known: &mut K
 fn marks(goal: &Goal<'_>, generation: &VersionId, registers: &BTreeMap<RegisterName, String>) -> Marks {
     let read = |mark: Mark| registers.get(&names::mark(goal.secret, generation, mark.as_str()))?.parse().ok();
     let (promoted, disabled, refused, done) = (read(Mark::Promoted), read(Mark::Disabled), read(Mark::Refused), read(Mark::Done));
-    Marks { promoted, disabled, refused, done }
+    Marks { promoted, adopted: read(Mark::Adopted), disabled, refused, done }
 }
 
 /// Reads a verdict: `approve`, or `reject <instant> <why>`. A run that was under way when it was written may still hand the value

@@ -24,6 +24,8 @@ pub struct Observation {
     pub untold: Option<VersionId>,
     /// True when this run may end what an earlier generation left behind.
     pub tail: bool,
+    /// True when a consumer goes on for a while with what it had before it took a version.
+    pub lingers: bool,
     /// Attempts at replacing this generation, as many as are allowed.
     pub slots: Vec<Slot>,
     /// What brings back the value before this generation.
@@ -227,6 +229,8 @@ pub enum Role {
 pub struct Marks {
     /// It was in force by then.
     pub promoted: Option<Timestamp>,
+    /// Every consumer ran it by then.
+    pub adopted: Option<Timestamp>,
     /// What came before was disabled by then.
     pub disabled: Option<Timestamp>,
     /// What came before was refused by then.

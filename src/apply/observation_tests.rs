@@ -172,6 +172,7 @@ fn blank() -> Observation {
         leak: false,
         untold: None,
         tail: true,
+        lingers: false,
         slots: Vec::new(),
         restore: None,
         fate: None,

@@ -16,6 +16,7 @@ use crate::world::{Clock, Collected, Collector, PENDING, Registers, SecretStore,
 /// Entity types and the attributes this collector can observe of them.
 pub const EMITS: &[(&str, &[&str])] = &[("Slm::Rotation", ROTATION)];
 const ROTATION: &[&str] = &[
+    "adopted",
     "attempt",
     "before",
     "before_leaked",
@@ -44,7 +45,7 @@ const ROTATION: &[&str] = &[
 ];
 
 /// Instants that the engine notes, in order.
-const MARKS: [&str; 4] = ["promoted", "disabled", "refused", "done"];
+const MARKS: [&str; 5] = ["promoted", "adopted", "disabled", "refused", "done"];
 
 /// A credential whose rotations leave something behind.
 pub struct Watched {

@@ -32,6 +32,18 @@ impl Consumer {
         matches!(&self.kind, ConsumerKind::SelfRefreshing(reader) if reader.acknowledged_by.is_some())
     }
 
+    /// How long it goes on with what it had, from when it takes a version; nothing for one that reads what is in force by itself, whose
+    /// `max_staleness` counts from the promotion.
+    #[must_use]
+    pub fn lingers(&self) -> Limit {
+        let reads = match &self.kind {
+            ConsumerKind::SelfRefreshing(_) => true,
+            ConsumerKind::Lambda(function) => function.extension_ttl.is_some(),
+            _ => false,
+        };
+        if reads { Limit::seconds(0) } else { self.max_staleness }
+    }
+
     /// True for one that may read the value in its store as somebody who is not declared.
     #[must_use]
     pub const fn reads_unnamed(&self) -> bool {

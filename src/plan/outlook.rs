@@ -3,7 +3,7 @@
 use super::Input;
 use super::choose::{consumers_behind, criteria, rotation_of, see};
 use super::needs::{is_full, listed_keys, user};
-use super::standing::{held, returns};
+use super::standing::{held, returns, settled};
 use super::usage::{WHO_AM_I, unseen_use};
 use crate::model::catalog::{Credential, OnDeadline, Quiet, SourceKind};
 use crate::model::gate::Quieted;
@@ -129,7 +129,7 @@ fn not_before(
     if let Some(disabled) = rotation.instant("disabled") {
         return Some(credential.gate.soak.after(disabled));
     }
-    let settled = held(credential).after(rotation.instant("promoted")?);
+    let settled = settled(credential, rotation)?;
     // Two clocks: what is ended is decided by each at its own server.
     Some(last.map_or(settled, |last| quiet.after(last).max(settled)))
 }

@@ -126,13 +126,21 @@ pub(super) fn returns(rotation: &Resource) -> bool {
 
 fn until(credential: &Credential, rotation: &Resource, phase: Phase) -> Option<Timestamp> {
     match phase {
-        Phase::Retiring => Some(held(credential).after(rotation.instant("promoted")?)),
-        Phase::Staged if rotation.is("open") => Some(held(credential).after(rotation.instant("promoted")?)),
+        Phase::Retiring => settled(credential, rotation),
+        Phase::Staged if rotation.is("open") => settled(credential, rotation),
         Phase::Staged => stages::coming(credential, rotation)?.1,
         Phase::Rotating => Some(credential.rotator.aws_managed()?.expect_within.after(rotation.instant("pending_since")?)),
         Phase::Soaking => Some(credential.gate.soak.after(rotation.instant("disabled")?)),
         _ => None,
     }
+}
+
+/// From when neither a run nor a consumer can hold the value before, as far as it is known when the consumers took the one in force.
+pub(super) fn settled(credential: &Credential, rotation: &Resource) -> Option<Timestamp> {
+    let promoted = rotation.instant("promoted")?;
+    let lingers = credential.consumers.iter().map(Consumer::lingers).max().unwrap_or(Limit::seconds(0));
+    let adopted = rotation.instant("adopted").unwrap_or(promoted);
+    Some(held(credential).after(promoted).max(lingers.after(adopted)))
 }
 
 /// The longest for which a run or a consumer goes on with a value it has read.

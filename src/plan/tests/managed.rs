@@ -227,10 +227,16 @@ fn the_same_world_gives_the_same_bytes_however_it_was_built() {
 
 /// How far the rotation of `db` has come, in place of `random` with a kind that leaves something behind.
 fn standing_with(days: i64, facts: &[(&str, Value)]) -> Standing {
+    lingering_with(days, Limit::seconds(0), facts)
+}
+
+/// The same, where a consumer goes on for `stale` with what it had.
+fn lingering_with(days: i64, stale: Limit, facts: &[(&str, Value)]) -> Standing {
     let world = world().aged("db", days).with(|world| {
         let key = IamAccessKey { user: "u".to_owned(), source: None, exclusive: true };
         let credential = world.catalog.credentials.get_mut(&CredentialId::from("db")).unwrap();
         credential.rotator = RotatorConfig::AwsIamAccessKey(key);
+        credential.consumers.iter_mut().for_each(|consumer| consumer.max_staleness = stale);
     });
     let mut all: Vec<(Arc<str>, Value)> = vec![("credential".into(), text("db")), ("generation".into(), text("v-db"))];
     all.extend(facts.iter().map(|(name, value)| (Arc::from(*name), value.clone())));
@@ -252,8 +258,15 @@ fn the_phase_of_a_credential_follows_from_what_was_noted() {
     assert_eq!(stands(1, std::slice::from_ref(&open)), (Phase::Retiring, None));
     let lease = Limit::seconds(3600);
     assert_eq!(stands(1, &[open.clone(), ("promoted", at(1))]), (Phase::Retiring, Some(lease.after(ago(1)))));
-    let soaking = [open, ("promoted", at(3)), ("disabled", at(1))];
+    let soaking = [open.clone(), ("promoted", at(3)), ("disabled", at(1))];
     assert_eq!(stands(3, &soaking), (Phase::Soaking, Some(now())));
+    // What a consumer goes on with counts from when all of them run the new one.
+    let lingers = |adopted: &[(&str, Value)]| {
+        let facts = [&[open.clone(), ("promoted", at(3))], adopted].concat();
+        lingering_with(3, Limit::days(2), &facts).until
+    };
+    assert_eq!(lingers(&[("adopted", at(1))]), Some(Limit::days(2).after(ago(1))));
+    assert_eq!(lingers(&[]), Some(Limit::days(2).after(ago(3))));
 }
 
 #[test]
