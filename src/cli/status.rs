@@ -67,7 +67,7 @@ fn one(session: &pipeline::Session, global: &Global, judged: &mut pipeline::Judg
     let credential = credential.ok_or_else(|| format!("credential `{name}` is not declared"))?;
     let standing = standing(&session.input(judged, &[]), credential);
     let exit = match standing.phase {
-        Phase::Done if standing.validity.exceeded(judged.assessment.at).is_none() => Exit::Clean,
+        Phase::Done if standing.validity.exceeded(judged.assessment.at).is_none() && standing.left.is_none() => Exit::Clean,
         Phase::Unseen => Exit::Incomplete,
         _ => Exit::Changes,
     };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::asked::Asked;
+use super::left;
 use crate::model::catalog::SecretRef;
 use crate::model::id::{CredentialId, ResourceId, SourceId};
 use crate::model::names;
@@ -14,7 +15,8 @@ use crate::model::snapshot::{Attribute, Resource, VALUE_ENTITY, Value};
 use crate::world::{Clock, Collected, Collector, LastUse, Registers, SecretStore, WorldError};
 
 /// Entity types and the attributes this collector can observe of them.
-pub const EMITS: &[(&str, &[&str])] = &[("Slm::Value", &["created", "credential", "generation", "last_used", "used", "verified"])];
+pub const EMITS: &[(&str, &[&str])] =
+    &[("Slm::Value", &["created", "credential", "generation", "last_used", "left", "used", "verified"])];
 
 /// A credential that slm does not rotate.
 pub struct Kept {
@@ -57,6 +59,8 @@ impl ByHand {
             LastUse::Never => facts.push(("used".into(), Value::Bool(false))),
             LastUse::At(at, _) => facts.extend([("used".into(), Value::Bool(true)), ("last_used".into(), Value::Time(at))]),
         }
+        let left = left::behind(self.registers.as_ref(), &one.credential, &one.secret, (&view, generation)).await?;
+        facts.extend(left.map(|before| (Arc::from("left"), text(before.as_str()))));
         if one.tried {
             let name = names::mark(&one.secret, generation, "verified");
             let rotation = names::rotation(&one.credential, Some(generation));

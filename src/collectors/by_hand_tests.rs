@@ -118,3 +118,20 @@ async fn a_store_that_does_not_tell_leaves_the_population_incomplete() {
         assert!(detail.contains("value of `slack`"), "{detail}");
     }
 }
+
+#[tokio::test]
+async fn what_another_kind_promoted_and_did_not_see_ended_is_told_of_what_slm_made() {
+    let made = names::slot(&secret(), Some(&"old".into()), 0);
+    let mark = |mark: &str| (names::mark(&secret(), &made, mark), at(5).to_string());
+    let left = async |current: &str, written: &[&str]| {
+        let labels = [("old", "AWSPREVIOUS"), (current, "AWSCURRENT")];
+        let written = Written(Some(written.iter().map(|word| mark(word)).collect()));
+        look(view(&labels, LastUse::Untold), false, written).await.resources[0].text("left").map(str::to_owned)
+    };
+    assert_eq!(left(made.as_str(), &["promoted"]).await.as_deref(), Some("old"));
+    assert_eq!((left(made.as_str(), &["promoted", "done"]).await, left(made.as_str(), &[]).await), (None, None));
+    assert_eq!(left("by-hand", &["promoted"]).await, None);
+    let labels = [("old", "AWSPREVIOUS"), (made.as_str(), "AWSCURRENT")];
+    let unseen = look(view(&labels, LastUse::Untold), false, Written(None)).await;
+    assert!(unseen.resources.is_empty() && !unseen.completeness.is_complete(), "what is not seen is not nothing");
+}

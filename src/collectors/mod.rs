@@ -25,6 +25,7 @@ pub mod iam;
 mod iam_details;
 mod iam_policy;
 mod iam_report;
+mod left;
 pub mod preflight;
 pub mod rights;
 pub mod rotations;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::asked::Asked;
+use super::left;
 use crate::model::catalog::SecretRef;
 use crate::model::id::{CredentialId, RegisterName, ResourceId, SourceId, VersionId};
 use crate::model::names;
@@ -29,6 +30,7 @@ const ROTATION: &[&str] = &[
     "generation",
     "last",
     "leaked",
+    "left",
     "made",
     "next",
     "open",
@@ -86,7 +88,8 @@ impl Rotations {
         let view = one.store.describe(&one.secret).await?;
         let Some(generation) = view.current() else { return self.never_made(one).await };
         if let Some(limit) = one.expect_within {
-            return Ok(Some(kept(&one.credential, generation, &view, limit)));
+            let left = left::behind(self.registers.as_ref(), &one.credential, &one.secret, (&view, generation)).await?;
+            return Ok(Some(kept(&one.credential, generation, (&view, left), limit)));
         }
         let made_from = |parent: &&VersionId| names::continues(&one.secret, parent, generation, view.versions.keys());
         // A generation that somebody else made left nothing of ours behind.
@@ -193,7 +196,12 @@ fn exhausted(one: &Watched, generation: Option<&VersionId>) -> Resource {
 }
 
 /// How the rotation of a store that replaces `generation` by itself stands: nothing of it is for slm to end.
-fn kept(credential: &CredentialId, generation: &VersionId, view: &SecretView, limit: Limit) -> Resource {
+fn kept(
+    credential: &CredentialId,
+    generation: &VersionId,
+    (view, left): (&SecretView, Option<VersionId>),
+    limit: Limit,
+) -> Resource {
     let text = |value: &str| Value::Text(Arc::from(value));
     let mut facts: Vec<Attribute> = vec![
         ("credential".into(), text(credential.as_str())),
@@ -201,6 +209,7 @@ fn kept(credential: &CredentialId, generation: &VersionId, view: &SecretView, li
         ("open".into(), Value::Bool(false)),
     ];
     facts.extend(view.versions.get(generation).map(|made| (Arc::from("made"), Value::Time(made.created))));
+    facts.extend(left.map(|before| (Arc::from("left"), text(before.as_str()))));
     if let Some((_, since)) = view.under_way() {
         // Both instants are the store's; without its clock nothing is known to be late.
         let stuck = view.now.is_some_and(|now| limit.after(since) <= now);
@@ -433,7 +442,7 @@ mod tests {
             };
             let versions = labels.iter().map(version).collect();
             let view = SecretView { exists: true, versions, now: now.map(at), behind: Vec::new(), ..SecretView::default() };
-            let seen = kept(&"db".into(), &"old".into(), &view, Limit::seconds(60));
+            let seen = kept(&"db".into(), &"old".into(), (&view, None), Limit::seconds(60));
             assert!(!seen.is("open"), "nothing of it is for slm to end");
             (seen.instant("pending_since"), seen.get("stuck").map(|fact| fact == Fact::Bool(true)))
         };
@@ -528,8 +537,15 @@ mod tests {
         let rotation = names::rotation(&"db".into(), Some(&last));
         registers.write_once(&rotation, &names::mark(&secret(), &last, "promoted"), "2026-01-01T00:00:00Z").await.unwrap();
         assert!(look("v", false).await.unwrap().is("open"));
+        // A store that replaces its value by itself ends nothing of that.
+        let kept = async || {
+            let view = vault.describe(&secret()).await.unwrap();
+            left::behind(registers.as_ref(), &"db".into(), &secret(), (&view, &last)).await.unwrap()
+        };
+        assert_eq!(kept().await.as_ref(), Some(&first));
         registers.write_once(&rotation, &names::mark(&secret(), &last, "done"), "2026-01-02T00:00:00Z").await.unwrap();
         assert!(look("v", false).await.is_none() && !look("v", true).await.unwrap().is("open"));
+        assert_eq!(kept().await, None);
     }
 
     #[tokio::test]

@@ -246,6 +246,11 @@ pub enum Reason {
         /// Attempts made.
         attempts: u8,
     },
+    /// The value before was let in while another kind was declared, and its end was not noted: this kind ends nothing.
+    LeftLetIn {
+        /// Which.
+        version: VersionId,
+    },
     /// Nobody knows yet whether what a person stored works.
     Untried,
     /// Nobody has used it for longer than it may go unused.

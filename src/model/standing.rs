@@ -120,6 +120,9 @@ pub struct Standing {
     /// Since when it is known that what is to be ended, or to be replaced and ended, is in wrong hands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leaked: Option<Timestamp>,
+    /// The version before, when it was let in while another kind was declared and its end was not noted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<VersionId>,
     /// Whether the value in force was tried; `None` when slm rotates it.
     pub tried: Option<Tried>,
     /// When somebody read it last, as far as its store tells; `None` when slm rotates it.

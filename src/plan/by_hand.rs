@@ -1,8 +1,8 @@
 //! Credentials that slm does not rotate: whom to ask and when, what to try, and how they stand. What was not seen is never fresh.
 
-use super::Input;
 use super::choose::{Seen, action, consumers_behind, criteria, see, store_detail};
 use super::standing::holding;
+use super::{Input, left};
 use crate::model::catalog::{Control, Credential};
 use crate::model::id::{ResourceId, VersionId};
 use crate::model::outlook::Validity;
@@ -198,6 +198,7 @@ pub(super) fn standing(input: &Input<'_>, credential: &Credential, hand: ByHand<
         holding,
         broken: None,
         leaked: None,
+        left: left::behind(input, credential),
         tried: Some(tried),
         last_used,
         quiet: None,

@@ -54,12 +54,16 @@ pub fn lint(plan: &Plan, catalog: &Catalog) -> Vec<String> {
     wrong
 }
 
-/// True when a value is let in for longer than it may be, the end of one broke something, or no attempt is left: for its owner whoever
-/// rotates it.
+/// True when a value is let in for longer than it may be, the end of one broke something or is left to a person, or no attempt is left: for
+/// its owner whoever rotates it.
 const fn is_late(reason: &Reason) -> bool {
     matches!(
         reason,
-        Reason::NotRetiredInTime { .. } | Reason::ValidTooLong { .. } | Reason::Broken { .. } | Reason::AttemptsSpent { .. }
+        Reason::NotRetiredInTime { .. }
+            | Reason::ValidTooLong { .. }
+            | Reason::Broken { .. }
+            | Reason::AttemptsSpent { .. }
+            | Reason::LeftLetIn { .. }
     )
 }
 

@@ -9,6 +9,7 @@ mod fit;
 pub mod github;
 pub mod guard;
 pub mod leak;
+mod left;
 pub mod lint;
 mod managed;
 pub mod needs;
@@ -62,6 +63,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     actions.extend(outlook::late(input));
     actions.extend(broken::findings(input));
     actions.extend(spent::findings(input));
+    actions.extend(left::findings(input));
     actions.extend(choose::findings(input));
     order::order(&mut actions, input.catalog);
     held.extend(leak::suspected(input));

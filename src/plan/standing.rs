@@ -2,7 +2,7 @@
 
 use super::broken::broken;
 use super::choose::{acknowledged, consumers_behind, due_after, rotation_of, see};
-use super::{Input, by_hand, outlook, spent, stages};
+use super::{Input, by_hand, left, outlook, spent, stages};
 use crate::model::catalog::{Consumer, Credential};
 use crate::model::id::{ConsumerId, VersionId};
 use crate::model::rotator::Overlap;
@@ -52,7 +52,6 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
     };
     let leaked = rotation.and_then(leaked);
     let until = rotation.filter(|_| leaked.is_none()).and_then(|rotation| until(credential, rotation, phase));
-    let max_validity = max_validity(credential);
     let begun = rotation.and_then(|rotation| rotation.instant("promoted").or_else(|| rotation.instant("made"))).or(since);
     let holding = begun.and_then(|begun| holding(credential, &behind, begun, input.assessment.at));
     let open = rotation.is_some_and(|rotation| rotation.is("open") && !returns(rotation));
@@ -67,12 +66,13 @@ pub fn standing(input: &Input<'_>, credential: &Credential) -> Standing {
         holding,
         broken: broken(input, credential),
         leaked,
+        left: left::behind(input, credential),
         tried: None,
         last_used: None,
         quiet: Some(outlook::quieted(input, credential)).filter(|_| open),
         deadline: outlook::deadline(credential, rotation).filter(|_| open),
         validity: outlook::validity(input, credential),
-        max_validity,
+        max_validity: max_validity(credential),
     }
 }
 

@@ -49,6 +49,7 @@ pub fn human(credential: &Credential, hand: ByHand<'_>, standing: &Standing, now
         let behind = standing.behind.contains(&consumer.id);
         let _ = writeln!(text, "  consumer   {}: {}", consumer.id, if behind { "does not run it yet" } else { "not seen behind" });
     }
+    text.push_str(&words::left_behind(standing));
     text.push_str(&words::held_up(standing, now));
     text
 }

@@ -36,6 +36,7 @@ pub fn human(credential: &Credential, standing: &Standing, now: Timestamp) -> St
     for unread in &standing.unread {
         text.push_str(&words::unread(&credential.id, unread, now));
     }
+    text.push_str(&words::left_behind(standing));
     text.push_str(&words::held_up(standing, now));
     if let Some(broken) = &standing.broken {
         let _ =

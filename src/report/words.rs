@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::by_hand;
 use crate::model::assessment::{Because, Decision, Subject};
-use crate::model::id::CredentialId;
+use crate::model::id::{CredentialId, VersionId};
 use crate::model::plan::{ActionKind, HeldBecause, Reason, Together};
 use crate::model::preflight::{Check, Looked, Obstacle, Sighting};
 use crate::model::snapshot::Value;
@@ -138,6 +138,7 @@ pub fn reason(reason: &Reason, now: Timestamp) -> String {
         Reason::Undeclared => "found, but not declared under credentials/".to_owned(),
         Reason::ByHand { since, due, limit, steps } => by_hand::reason(*since, *due, (*limit, steps), now),
         Reason::AttemptsSpent { attempts } => spent(*attempts),
+        Reason::LeftLetIn { version } => left(version),
         Reason::Untried => "what a person stored was not tried yet".to_owned(),
         Reason::Unused { since, limit } => format!("nobody has used it since {since}, over {limit} ago"),
         Reason::Leaked { sign } => format!("its value may be in wrong hands: {sign}"),
@@ -162,6 +163,19 @@ pub fn held(because: &HeldBecause) -> String {
         HeldBecause::NoWriter(detail) | HeldBecause::Person(detail) => detail.clone(),
         HeldBecause::AttemptsSpent { attempts } => spent(*attempts),
     }
+}
+
+/// That another kind left `before` let in, and what a person does about it.
+#[must_use]
+pub fn left(before: &VersionId) -> String {
+    let found = format!("version {before} was let in while another kind was declared, and its end was not noted");
+    format!("{found}; declare that until it is, or end it by hand and add {before} to `ended-elsewhere` of `[policy]`")
+}
+
+/// The same as a line of how a credential stands, if it is so.
+#[must_use]
+pub fn left_behind(standing: &Standing) -> String {
+    standing.left.as_ref().map_or_else(String::new, |before| format!("  left       {}\n", left(before)))
 }
 
 /// That no attempt is left, and what a person does about it.

@@ -114,3 +114,10 @@ fn how_it_stands_says_whether_aws_is_at_it_or_stuck() {
     let unseen = Resource::new("other".into(), vec![(Arc::from("credential"), text("other"))]);
     assert_eq!(stands(1, unseen), (Phase::Unseen, None), "whether AWS is at it is not known");
 }
+
+#[test]
+fn what_another_kind_left_let_in_is_for_its_owner_to_end() {
+    let plan = managed(29).with(with(seen(&[("left", text("v0"))]))).plan();
+    let reasons: Vec<Reason> = plan.actions.into_iter().map(|action| action.reason).collect();
+    assert_eq!(reasons, [Reason::LeftLetIn { version: "v0".into() }]);
+}

@@ -269,3 +269,21 @@ fn a_plan_that_would_act_where_slm_does_not_is_refused() {
     secret.name = "app/other".to_owned();
     assert_eq!(refused(manual(true), elsewhere), ["credential `slack` lives in `app/slack` now"]);
 }
+
+#[test]
+fn what_another_kind_left_let_in_is_for_its_owner_to_end_until_that_is_said_to_be_done() {
+    for kind in [manual(false), observe(None)] {
+        let left = |before: &str, ended: &[&str]| {
+            let ended: Vec<VersionId> = ended.iter().map(|id| (*id).into()).collect();
+            let say = |world: &mut World| {
+                let credential = world.catalog.credentials.get_mut(&CredentialId::from("slack")).unwrap();
+                credential.policy.ended_elsewhere = ended;
+            };
+            look(stored(kind.clone(), Some(ago(1))).with(read(&[("left", text(before))])).with(say))
+        };
+        let (found, standing) = left("v0", &["v9"]);
+        assert_eq!((found, standing.left), (asked(Reason::LeftLetIn { version: "v0".into() }), Some("v0".into())));
+        let (found, standing) = left("v0", &["v0"]);
+        assert_eq!((found, standing.left), (vec![], None));
+    }
+}

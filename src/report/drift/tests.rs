@@ -220,6 +220,7 @@ pub(crate) fn standing(phase: Phase) -> Standing {
         holding: None,
         broken: None,
         leaked: None,
+        left: None,
         tried: None,
         last_used: None,
         quiet: None,
