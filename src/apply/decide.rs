@@ -352,18 +352,37 @@ fn unseen(o: &Observation) -> Option<Step> {
 
 /// What was rejected is ended once no run and no consumer can still hold it.
 fn end_rejected(o: &Observation) -> Option<Step> {
-    let held = |slot: &Slot| {
-        o.consumers.iter().any(|place| match &place.sight {
-            Sight::Seen(view) => view.stored.as_ref() == Some(&slot.id) || view.running.as_ref() == Some(&slot.id),
-            _ => true,
-        })
-    };
+    let held = |slot: &Slot| o.consumers.iter().any(|place| may_hold(place, slot));
     let ended = |slot: &Slot| slot.verdict == Some(Verdict::Reject { settled: true }) && !held(slot);
     let over = |key: &&Key| match &key.role {
         Role::Rejected(id) => o.slots.iter().any(|slot| slot.id == *id && ended(slot)),
         _ => false,
     };
     o.keys.iter().filter(over).find_map(|key| end(o, key))
+}
+
+/// True when what is in `slot` may be stored or run at `place`.
+fn may_hold(place: &Place, slot: &Slot) -> bool {
+    match &place.sight {
+        Sight::Seen(view) => view.stored.as_ref() == Some(&slot.id) || view.running.as_ref() == Some(&slot.id),
+        _ => true,
+    }
+}
+
+/// There is no room for another credential while those that were rejected are there. They are ended once no run can hand them out; but before
+/// a first value, nothing takes the place of what a consumer was handed, and no run ends what it may use.
+fn no_room(o: &Observation) -> Step {
+    let settled = |slot: &&Slot| slot.verdict == Some(Verdict::Reject { settled: true });
+    let holder = |slot: &Slot| o.consumers.iter().find(|place| may_hold(place, slot)).map(|place| &place.id);
+    let all = o.slots.iter().filter(|slot| slot.rejected()).all(|slot| settled(&slot));
+    let held = o.slots.iter().filter(settled).find_map(holder).filter(|_| all && o.generation.is_none());
+    let Some(consumer) = held else {
+        return Step::Wait(None, "until no run can hand out what was rejected, so that it may be ended".to_owned());
+    };
+    Step::Blocked(format!(
+        "consumer `{consumer}` holds what was rejected, and there is no value yet that could take its place; \
+         delete at the target a credential that it does not run, or take both from it"
+    ))
 }
 
 /// Credentials of an earlier generation are disabled, shown to be refused, and deleted, once the gate is open.
@@ -515,9 +534,7 @@ fn create(o: &Observation) -> Option<Step> {
     }
     match o.capabilities.overlap {
         Overlap::Dual { max } if o.keys.len() < usize::from(max) => Some(Step::Act(Mutation::Create { slot })),
-        Overlap::Dual { .. } if o.keys.iter().any(|key| matches!(key.role, Role::Rejected(_))) => {
-            Some(Step::Wait(None, "until no run can hand out what was rejected, so that it may be ended".to_owned()))
-        }
+        Overlap::Dual { .. } if o.keys.iter().any(|key| matches!(key.role, Role::Rejected(_))) => Some(no_room(o)),
         Overlap::Dual { max } => {
             let foreign: Vec<String> = o.keys.iter().filter(|key| key.role == Role::Foreign).map(|key| told(&key.id)).collect();
             let whose = if foreign.is_empty() { String::new() } else { format!(", {} not made by slm", foreign.join(", ")) };

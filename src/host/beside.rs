@@ -147,8 +147,8 @@ fn sealed(repo: &Repository, commit: &Commit<'_>) -> Result<Option<world::Sealed
 
 /// The run that `commit` is of, whose checkpoint is `shown`.
 fn logged(repo: &Repository, commit: &Commit<'_>, shown: world::Sealed) -> Result<Option<Logged>, git2::Error> {
-    let before = commit.parents().next().map(|parent| parent.tree()).transpose()?;
-    let changed = differences(repo, before.as_ref(), Some(&commit.tree()?), FOLDER)?;
+    let before = commit.parents().next().map(|parent| parent.tree_id());
+    let changed = differences(&mut tree::by(repo), before, Some(commit.tree_id()), FOLDER)?;
     let message = commit.message().unwrap_or_default();
     let run = changed.iter().find_map(|(how, path, file)| {
         let id = run_id(path).filter(|id| how.is_file() && message.contains(id))?;

@@ -391,10 +391,9 @@ fn is_there(repo: &Repository, tip: Option<Oid>, files: &Changes) -> Result<bool
 
 /// What `commit` wrote, beside the log.
 fn changed(repo: &Repository, commit: &Commit<'_>) -> Result<Changes, git2::Error> {
-    let before = commit.parents().next().map(|parent| parent.tree()).transpose()?;
-    let after = commit.tree()?;
+    let before = commit.parents().next().map(|parent| parent.tree_id());
     let mut files = Changes::new();
-    for (how, path, id) in tree::differences(repo, before.as_ref(), Some(&after), FOLDER)? {
+    for (how, path, id) in tree::differences(&mut tree::by(repo), before, Some(commit.tree_id()), FOLDER)? {
         if how.is_file() {
             files.insert(path, Some(repo.find_blob(id)?.content().to_vec().into()));
         }

@@ -4,6 +4,7 @@ pub mod archive;
 pub mod beside;
 mod caches;
 pub mod clock;
+mod digests;
 pub mod files;
 pub mod git;
 pub mod history;

@@ -9,6 +9,7 @@ use super::git::{broken, failed};
 use super::logged::read;
 use super::seen::Seen;
 use super::tips::is_cut_off;
+use super::tree::by;
 use super::verify::{Hashes, Read, damaged, files, follow, looked_at};
 use crate::record::keys;
 use crate::record::ledger::{self, CHECKPOINT, FOLDER, Ledger};
@@ -90,7 +91,7 @@ fn followed(repo: &Repository, commits: &[Oid], wrong: impl Fn(&Chain) -> Option
     for id in commits {
         let before = || repo.find_commit(*id).ok().and_then(|commit| commit.parent_ids().next());
         let unsound = |finding| Ok(Some(Unsound { finding, before: before() }));
-        match looked_at(repo, *id, read.chain.origin().is_none()) {
+        match looked_at((repo, &mut by(repo)), *id, read.chain.origin().is_none()) {
             Ok(Some(waiting)) => {
                 let waiting = vec![waiting];
                 let hash =

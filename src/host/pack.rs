@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use flate2::Compress;
-use git2::Oid;
+use git2::{ObjectType, Oid};
 use sha1::{Digest, Sha1};
 
 use crate::model::blob::{self, Blob};
@@ -30,6 +30,24 @@ impl Kind {
             Self::Commit => "commit",
             Self::Tree => "tree",
             Self::Blob => "blob",
+        }
+    }
+
+    /// The same for libgit2.
+    pub(super) fn object(self) -> ObjectType {
+        match self {
+            Self::Commit => ObjectType::Commit,
+            Self::Tree => ObjectType::Tree,
+            Self::Blob => ObjectType::Blob,
+        }
+    }
+
+    /// The same for people.
+    pub(super) fn told(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::Tree => "folder",
+            Self::Blob => "file",
         }
     }
 }
@@ -63,15 +81,18 @@ pub fn id_of(kind: Kind, bytes: &[u8]) -> Result<Oid, git2::Error> {
 }
 
 pub(super) fn raw_id(kind: Kind, bytes: &[u8]) -> [u8; 20] {
-    let mut hash = Sha1::new();
+    let (head, length) = head(kind, bytes.len());
+    Sha1::new().chain_update(&head[..length]).chain_update(bytes).finalize().into()
+}
+
+/// What git hashes before an object of so many bytes, and how long it is.
+pub(super) fn head(kind: Kind, bytes: usize) -> ([u8; 32], usize) {
     let mut head = [0; 32];
     let mut free = &mut head[..];
     // There is room for any length.
-    let _ = write!(free, "{} {}\0", kind.word(), bytes.len());
+    let _ = write!(free, "{} {bytes}\0", kind.word());
     let length = 32 - free.len();
-    hash.update(&head[..length]);
-    hash.update(bytes);
-    hash.finalize().into()
+    (head, length)
 }
 
 impl Pack {

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{ScopedJoinHandle, available_parallelism, scope};
 
 use flate2::{Decompress, FlushDecompress, Status};
-use git2::{ObjectType, Oid, Repository};
+use git2::{Oid, Repository};
 
 use super::caches::{folders, index};
 use super::git::failed;
@@ -217,11 +217,12 @@ impl<'p> Reader<'p> {
         self.file.as_ref().map_or(0, |(pack, ..)| *pack)
     }
 
-    fn file_at(&mut self, id: Oid, place: Place) -> Option<Rc<Vec<u8>>> {
-        let (kind, bytes) = self.object(place)?;
-        // Its SHA-256 is in the log as well. But whoever clones has each file by the name that its bytes have, so one that is not what its
-        // name says is in no clone, and `git fsck` finds it where `slm verify` would not.
-        (kind == Kind::Blob as u8 && raw_id(Kind::Blob, &bytes).as_slice() == id.as_bytes()).then_some(bytes)
+    /// The object at `place`, when it is of this kind and what `id` says.
+    fn named(&mut self, (kind, id): (Kind, Oid), place: Place) -> Option<Rc<Vec<u8>>> {
+        let (found, bytes) = self.object(place)?;
+        // SHA-256 of files is in the log as well. But whoever clones has each object by the name that its bytes have, so one that is not what
+        // its name says is in no clone, and `git fsck` finds it where `slm verify` would not.
+        (found == kind as u8 && raw_id(kind, &bytes).as_slice() == id.as_bytes()).then_some(bytes)
     }
 
     /// Gives back what nobody looks at any more.
@@ -417,8 +418,23 @@ impl<'p> Files<'p> {
     /// # Errors
     /// When there is none, or it is not what its name says.
     pub(super) fn read(&mut self, id: Oid) -> Result<Rc<Vec<u8>>, git2::Error> {
-        let place = self.reader.packs.find(&id, self.reader.near());
-        self.read_at(id, place)
+        self.of_kind((Kind::Blob, id))
+    }
+
+    /// The folder that git calls `id`, as git keeps it.
+    ///
+    /// # Errors
+    /// When there is none, or it is not what its name says.
+    pub(super) fn folder(&mut self, id: Oid) -> Result<Rc<Vec<u8>>, git2::Error> {
+        self.of_kind((Kind::Tree, id))
+    }
+
+    fn of_kind(&mut self, named: (Kind, Oid)) -> Result<Rc<Vec<u8>>, git2::Error> {
+        let place = self.reader.packs.find(&named.1, self.reader.near());
+        match place.and_then(|place| self.reader.named(named, place)) {
+            Some(bytes) => Ok(bytes),
+            None => self.loose(named, place),
+        }
     }
 
     /// Whether what lies at `place`, of whatever kind, is what `id` says.
@@ -426,26 +442,33 @@ impl<'p> Files<'p> {
         self.reader.object(place).is_some_and(|(kind, bytes)| name_of(kind, &bytes) == Some(id))
     }
 
-    /// The same, where it was looked up already.
-    fn read_at(&mut self, id: Oid, place: Option<Place>) -> Result<Rc<Vec<u8>>, git2::Error> {
-        match place.and_then(|place| self.reader.file_at(id, place)) {
-            Some(bytes) => Ok(bytes),
-            None if place.is_some() && self.reader.endless => {
-                Err(git2::Error::from_str(&format!("`{id}` is told as a difference to itself")))
+    /// What `make` makes of the file `id`, of which it says the name as well; `place` was looked up already.
+    fn made<T>(&mut self, id: Oid, place: Option<Place>, make: &impl Fn(&[u8]) -> ([u8; 20], T)) -> Result<T, git2::Error> {
+        if let Some((kind, bytes)) = place.and_then(|place| self.reader.object(place))
+            && kind == Kind::Blob as u8
+        {
+            let (name, made) = make(&bytes);
+            self.reader.done_with(bytes);
+            if name.as_slice() == id.as_bytes() {
+                return Ok(made);
             }
-            None => self.loose(id),
         }
+        self.loose((Kind::Blob, id), place).map(|bytes| make(&bytes).1)
     }
 
-    fn loose(&mut self, id: Oid) -> Result<Rc<Vec<u8>>, git2::Error> {
+    /// What git itself has by that name: nothing was found at `place`.
+    fn loose(&mut self, (kind, id): (Kind, Oid), place: Option<Place>) -> Result<Rc<Vec<u8>>, git2::Error> {
+        if place.is_some() && self.reader.endless {
+            return Err(git2::Error::from_str(&format!("`{id}` is told as a difference to itself")));
+        }
         let repo = match &mut self.repo {
             Some(repo) => repo,
             none => none.insert(Repository::open(self.root)?),
         };
         let odb = repo.odb()?;
         let object = odb.read(id)?;
-        if object.kind() != ObjectType::Blob {
-            return Err(git2::Error::from_str(&format!("`{id}` is no file")));
+        if object.kind() != kind.object() {
+            return Err(git2::Error::from_str(&format!("`{id}` is no {}", kind.told())));
         }
         Ok(Rc::new(object.data().to_vec()))
     }
@@ -484,7 +507,8 @@ pub(super) fn on_every_core<T: Sync, R: Send>(
     Ok(all.into_iter().map(|(_, made)| made).collect())
 }
 
-/// What `make` makes of each of `ids`, in their order; `None` of what is no file or cannot be read.
+/// What `make` makes of each of `ids`, in their order, beside the name that it has in git by its bytes; `None` of what is no file, cannot be read
+/// or has another name.
 ///
 /// # Errors
 /// When the repository cannot be opened.
@@ -492,7 +516,7 @@ pub(super) fn each<T: Clone + Send>(
     root: &Path,
     packs: &Packs,
     ids: &[Oid],
-    make: impl Fn(&[u8]) -> T + Sync,
+    make: impl Fn(&[u8]) -> ([u8; 20], T) + Sync,
 ) -> Result<Vec<Option<T>>, WorldError> {
     let mut near = 0;
     let mut placed: Vec<(Option<Place>, Oid, usize)> = Vec::with_capacity(ids.len());
@@ -510,11 +534,7 @@ pub(super) fn each<T: Clone + Send>(
             // The same file twice stands beside itself.
             let made = match all.last() {
                 Some((_, made)) if last == Some(*id) => made.clone(),
-                _ => files.read_at(*id, *place).ok().map(|bytes| {
-                    let made = make(&bytes);
-                    files.reader.done_with(bytes);
-                    made
-                }),
+                _ => files.made(*id, *place, &make).ok(),
             };
             last = Some(*id);
             all.push((*number, made));

@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use git2::ObjectType;
+
 use super::super::pack::Pack;
+use super::super::tree::{by, with_files};
 use super::*;
 
 struct World(tempfile::TempDir);
@@ -29,7 +32,7 @@ impl World {
     /// Bytes of `ids` by what is tested.
     fn read(&self, ids: &[Oid]) -> BTreeMap<Oid, Vec<u8>> {
         let repo = self.repo();
-        let read = each(repo.path(), &Packs::open(&repo), ids, <[u8]>::to_vec).unwrap();
+        let read = each(repo.path(), &Packs::open(&repo), ids, |bytes| (raw_id(Kind::Blob, bytes), bytes.to_vec())).unwrap();
         assert_eq!(read.len(), ids.len());
         ids.iter().zip(read).filter_map(|(id, bytes)| Some((*id, bytes?))).collect()
     }
@@ -37,7 +40,7 @@ impl World {
     /// Whether a pack alone gives `id`, without libgit2.
     fn packed(&self, id: Oid) -> bool {
         let packs = Packs::open(&self.repo());
-        packs.find(&id, 0).is_some_and(|place| Reader::new(&packs).file_at(id, place).is_some())
+        packs.find(&id, 0).is_some_and(|place| Reader::new(&packs).named((Kind::Blob, id), place).is_some())
     }
 }
 
@@ -118,9 +121,46 @@ fn a_file_that_is_loose_or_in_an_alternate_is_read_too() {
 fn only_a_file_is_a_file() {
     let world = World::new();
     let mut pack = Pack::default();
-    let tree = pack.add(Kind::Tree, b"").unwrap();
+    let (tree, file) = (pack.add(Kind::Tree, b"").unwrap(), pack.add(Kind::Blob, b"").unwrap());
     pack.write(&world.0.path().join("objects/pack")).unwrap();
     assert_eq!(world.read(&[tree]), BTreeMap::new());
+    let repo = world.repo();
+    let packs = Packs::open(&repo);
+    let mut files = Files::new(repo.path(), &packs);
+    assert!(files.folder(tree).unwrap().is_empty() && files.read(file).unwrap().is_empty());
+    let errors = [files.read(tree), files.folder(file)].map(|read| read.unwrap_err().message().to_owned());
+    assert_eq!(errors, [format!("`{tree}` is no file"), format!("`{file}` is no folder")]);
+}
+
+#[test]
+fn folders_are_read_as_libgit2_reads_them_whole_and_as_differences() {
+    let world = World::new();
+    let mut all = BTreeMap::new();
+    for version in 0..40_u8 {
+        let mut pack = Pack::default();
+        let files =
+            (0..200_u8).map(|at| (format!("{at:03}"), Some(vec![at, if at % 37 == version % 37 { version } else { 0 }].into())));
+        let id = with_files(&world.repo(), None, &files.collect(), &mut pack).unwrap();
+        pack.write(&world.0.path().join("objects/pack")).unwrap();
+        all.insert(id, Vec::new());
+    }
+    let read = |world: &World| -> Vec<Vec<u8>> {
+        let repo = world.repo();
+        let packs = Packs::open(&repo);
+        let mut files = Files::new(repo.path(), &packs);
+        let mut theirs = by(&repo);
+        let both = all.keys().map(|id| (files.folder(*id).unwrap(), theirs(*id).unwrap()));
+        both.map(|(ours, theirs)| {
+            assert_eq!(ours, theirs);
+            ours.to_vec()
+        })
+        .collect()
+    };
+    let whole = read(&world);
+    assert_eq!(whole.len(), 40);
+    repack(&world, &all, &["--delta-base-offset"]);
+    assert!(world.packs()[0].metadata().unwrap().len() < 40_000, "most of it is told as differences");
+    assert_eq!(read(&world), whole);
 }
 
 #[test]

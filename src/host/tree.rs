@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io;
+use std::rc::Rc;
 
 use git2::{ObjectType, Oid, Repository, Tree, TreeEntry};
 
@@ -142,81 +143,132 @@ fn write(repo: &Repository, entries: &Entries, pack: &mut Pack) -> io::Result<Oi
 /// A file that differs between two trees: how, its path, and its id, of one that is gone the one it had; and a folder that is none for git.
 pub type Differs = (How, String, Oid);
 
-/// What differs between `before` and `after`, beside the folder `but`, which ends in `/`. Folders that are the same are not looked into.
+/// Gives a folder as git keeps it, by its name in git.
+pub type ReadFolder<'a> = &'a mut dyn FnMut(Oid) -> Result<Rc<Vec<u8>>, git2::Error>;
+
+/// Reads folders with libgit2.
+pub fn by(repo: &Repository) -> impl FnMut(Oid) -> Result<Rc<Vec<u8>>, git2::Error> {
+    |id| {
+        let odb = repo.odb()?;
+        let object = odb.read(id)?;
+        if object.kind() != ObjectType::Tree {
+            return Err(git2::Error::from_str(&format!("`{id}` is no folder")));
+        }
+        Ok(Rc::new(object.data().to_vec()))
+    }
+}
+
+/// What differs between the folders `before` and `after`, beside the folder `but`, which ends in `/`. Folders that are the same are not
+/// looked into.
 ///
 /// # Errors
-/// When a tree cannot be read.
-pub fn differences(
-    repo: &Repository,
-    before: Option<&Tree<'_>>,
-    after: Option<&Tree<'_>>,
-    but: &str,
-) -> Result<Vec<Differs>, git2::Error> {
+/// When one cannot be read.
+pub fn differences(read: ReadFolder<'_>, before: Option<Oid>, after: Option<Oid>, but: &str) -> Result<Vec<Differs>, git2::Error> {
     let mut all = Vec::new();
-    differ(repo, ("", but, 0), [before, after], &mut all)?;
+    let before = before.map(&mut *read).transpose()?;
+    let after = after.map(&mut *read).transpose()?;
+    differ(read, ("", but, 0), [before, after], &mut all)?;
     Ok(all)
 }
 
+/// What a folder says of one that is in it.
+#[derive(Clone, Copy)]
+struct Entry<'t> {
+    mode: i32,
+    name: &'t [u8],
+    id: Oid,
+}
+
+impl<'t> Entry<'t> {
+    /// Takes the first one off `rest`, what is left of a folder.
+    fn next(rest: &mut &'t [u8]) -> Result<Option<Self>, git2::Error> {
+        let all = *rest;
+        if all.is_empty() {
+            return Ok(None);
+        }
+        let taken = || {
+            let space = all.iter().take(8).position(|byte| *byte == b' ')?;
+            let mode = i32::from_str_radix(std::str::from_utf8(&all[..space]).ok()?, 8).ok()?;
+            let named = &all[space + 1..];
+            let length = named.iter().position(|byte| *byte == 0)?;
+            let (id, left) = named[length + 1..].split_at_checked(20)?;
+            let entry = Self { mode, name: &named[..length], id: Oid::from_bytes(id).ok()? };
+            (all[0].is_ascii_digit() && mode <= 0xffff && length > 0).then_some((entry, left))
+        };
+        let (entry, left) = taken().ok_or_else(|| git2::Error::from_str("a folder is not as git keeps one"))?;
+        *rest = left;
+        Ok(Some(entry))
+    }
+
+    fn is_folder(&self) -> bool {
+        self.mode & 0o170_000 == FOLDER
+    }
+
+    /// As git sorts: a folder as if its name ended in a slash. So a file that becomes a folder of its name is another entry.
+    fn sorted_by(&self) -> impl Iterator<Item = &u8> {
+        self.name.iter().chain(self.is_folder().then_some(&b'/'))
+    }
+}
+
 fn differ(
-    repo: &Repository,
+    read: ReadFolder<'_>,
     (folder, but, depth): (&str, &str, usize),
-    trees: [Option<&Tree<'_>>; 2],
+    folders: [Option<Rc<Vec<u8>>>; 2],
     all: &mut Vec<Differs>,
 ) -> Result<(), git2::Error> {
-    let [before, after] = trees;
-    let (mut left, mut right) = (0, 0);
+    let [mut before, mut after] = folders.each_ref().map(|bytes| bytes.as_ref().map_or(&[][..], |bytes| bytes));
+    let (mut left, mut right) = (Entry::next(&mut before)?, Entry::next(&mut after)?);
     loop {
-        let old = before.and_then(|tree| tree.get(left));
-        let new = after.and_then(|tree| tree.get(right));
-        let order = match (&old, &new) {
+        let order = match (&left, &right) {
             (None, None) => return Ok(()),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some(old), Some(new)) => sorted_by(old).cmp(sorted_by(new)),
+            (Some(old), Some(new)) => old.sorted_by().cmp(new.sorted_by()),
         };
-        left += usize::from(order.is_le());
-        right += usize::from(order.is_ge());
-        let (old, new) = (old.filter(|_| order.is_le()), new.filter(|_| order.is_ge()));
-        let Some(entry) = new.as_ref().or(old.as_ref()) else { continue };
+        let (old, new) = (left.filter(|_| order.is_le()), right.filter(|_| order.is_ge()));
+        if old.is_some() {
+            left = Entry::next(&mut before)?;
+        }
+        if new.is_some() {
+            right = Entry::next(&mut after)?;
+        }
+        let Some(entry) = new.or(old) else { continue };
         if let (Some(old), Some(new)) = (&old, &new)
-            && (old.id(), old.filemode_raw()) == (new.id(), new.filemode_raw())
+            && (old.id, old.mode) == (new.id, new.mode)
         {
             continue;
         }
         bounded(depth, all.len())?;
-        let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
-        if is_folder(entry) {
-            let path = format!("{path}/");
+        let mut path = String::with_capacity(folder.len() + entry.name.len() + 1);
+        path.push_str(folder);
+        path.push_str(&String::from_utf8_lossy(entry.name));
+        if entry.is_folder() {
+            path.push('/');
             if path == but {
                 continue;
             }
-            let tree = |entry: &Option<TreeEntry<'_>>| entry.as_ref().map(|entry| repo.find_tree(entry.id())).transpose();
-            let (old, new) = (tree(&old)?, tree(&new)?);
+            let old = old.map(|entry| read(entry.id)).transpose()?;
+            let new = new.map(|entry| read(entry.id)).transpose()?;
             // Git keeps no folder without a file, and has no other mode for one.
-            if new.as_ref().is_some_and(|new| new.is_empty() || entry.filemode_raw() != FOLDER) {
-                all.push((How::Strange, path.clone(), entry.id()));
+            if new.as_ref().is_some_and(|new| new.is_empty() || entry.mode != FOLDER) {
+                all.push((How::Strange, path.clone(), entry.id));
             }
-            differ(repo, (&path, but, depth + 1), [old.as_ref(), new.as_ref()], all)?;
+            differ(read, (&path, but, depth + 1), [old, new], all)?;
             continue;
         }
         let how = match (&old, &new) {
-            (_, Some(new)) if new.filemode_raw() != FILE => How::Strange,
+            (_, Some(new)) if new.mode != FILE => How::Strange,
             (None, _) => How::Added,
             (Some(_), None) => How::Deleted,
             (Some(_), Some(_)) => How::Modified,
         };
-        all.push((how, path, entry.id()));
+        all.push((how, path, entry.id));
     }
 }
 
 /// Whether `entry` is a folder.
 pub fn is_folder(entry: &TreeEntry<'_>) -> bool {
     entry.kind() == Some(ObjectType::Tree)
-}
-
-/// As git sorts: a folder as if its name ended in a slash. So a file that becomes a folder of its name is another entry.
-fn sorted_by<'e>(entry: &'e TreeEntry<'_>) -> impl Iterator<Item = &'e u8> + use<'e> {
-    entry.name_bytes().iter().chain(is_folder(entry).then_some(&b'/'))
 }
 
 #[cfg(test)]
@@ -274,18 +326,44 @@ mod tests {
                 repo.odb().unwrap().refresh().unwrap();
                 repo.find_tree(id).unwrap()
             });
-            let mut ours = differences(&repo, Some(&before), Some(&after), "").unwrap();
+            let mut ours = differences(&mut by(&repo), Some(before.id()), Some(after.id()), "").unwrap();
             let mut theirs = expected(&repo, [&before, &after]);
             ours.sort_by(|one, two| (&one.1, one.0 as u8).cmp(&(&two.1, two.0 as u8)));
             theirs.sort_by(|one, two| (&one.1, one.0 as u8).cmp(&(&two.1, two.0 as u8)));
             assert_eq!(ours, theirs);
-            let beside = differences(&repo, Some(&before), Some(&after), "a/").unwrap();
+            let beside = differences(&mut by(&repo), Some(before.id()), Some(after.id()), "a/").unwrap();
             ours.retain(|(_, path, _)| !path.starts_with("a/"));
             assert_eq!(beside.len(), ours.len());
             assert!(beside.iter().all(|one| ours.contains(one)), "{beside:?}");
             ours.iter().for_each(|(how, ..)| seen[*how as usize] += 1);
         }
         assert!(seen.iter().all(|count| *count > 5), "each way was seen: {seen:?}");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_as_git_keeps_one_is_refused_as_libgit2_refuses_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let repo = Repository::init_bare(folder.path()).unwrap();
+        let id = repo.blob(b"x").unwrap();
+        let whole = [b"100644 a\0", id.as_bytes()].concat();
+        let said = |bytes: &[u8]| {
+            let tree = repo.odb().unwrap().write(ObjectType::Tree, bytes).unwrap();
+            let ours = differences(&mut by(&repo), None, Some(tree), "").map_err(|error| error.message().to_owned());
+            assert_eq!(ours.is_ok(), repo.find_tree(tree).is_ok(), "{}", String::from_utf8_lossy(bytes));
+            ours
+        };
+        assert_eq!(said(&whole), Ok(vec![(How::Added, "a".to_owned(), id)]));
+        let longer = [&b"0100644 a\0"[..], id.as_bytes()].concat();
+        let cut = [&whole[..whole.len() - 1], &whole[..8], &whole[..3]].map(<[u8]>::to_vec);
+        let odd =
+            [&b"100644 \0"[..], b"1006x4 a\0", b" a\0", b"200000 a\0", b"100644a\0"].map(|head| [head, id.as_bytes()].concat());
+        for bytes in cut.into_iter().chain(odd) {
+            assert_eq!(said(&bytes), Err("a folder is not as git keeps one".to_owned()), "{}", String::from_utf8_lossy(&bytes));
+        }
+        // A mode that is written longer is the same one: it is another name of the folder, and nothing else.
+        assert_eq!(said(&longer), Ok(vec![(How::Added, "a".to_owned(), id)]));
+        let mut read = by(&repo);
+        assert_eq!(read(id).unwrap_err().message(), format!("`{id}` is no folder"));
     }
 
     /// A tree that holds `count` times the one before, as often as `levels`, and one file at the end.
@@ -307,8 +385,9 @@ mod tests {
         let of = |levels, count| {
             let tree = repo.find_tree(nested(&repo, levels, count)).unwrap();
             let listed = files(&repo, &tree).map(|files| files.len()).map_err(|error| error.message().to_owned());
-            let differs =
-                differences(&repo, None, Some(&tree), "").map(|all| all.len()).map_err(|error| error.message().to_owned());
+            let differs = differences(&mut by(&repo), None, Some(tree.id()), "")
+                .map(|all| all.len())
+                .map_err(|error| error.message().to_owned());
             assert_eq!(listed, differs);
             listed
         };

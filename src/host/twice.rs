@@ -14,7 +14,6 @@ use git2::{ObjectType, Oid, Repository};
 
 use super::caches;
 use super::git::failed;
-use super::pack::Kind;
 use super::packs::{Packs, Place, on_every_core};
 use crate::record::verify::Finding;
 use crate::world::{ErrorClass, WorldError};
@@ -122,12 +121,12 @@ fn is_named(path: &Path, id: Oid) -> bool {
     bytes.get(..at) == Some(head.as_bytes()) && Oid::hash_object(kind, &bytes[at + 1..]).is_ok_and(|named| named == id)
 }
 
-/// The name that an object of a pack has by its bytes.
+/// The name that an object of a pack has by its bytes; none where they are made to have that of others, for which libgit2 looks.
 pub(super) fn name_of(kind: u8, bytes: &[u8]) -> Option<Oid> {
     match kind {
-        1 => super::pack::id_of(Kind::Commit, bytes).ok(),
-        2 => super::pack::id_of(Kind::Tree, bytes).ok(),
-        3 => super::pack::id_of(Kind::Blob, bytes).ok(),
+        1 => Oid::hash_object(ObjectType::Commit, bytes).ok(),
+        2 => Oid::hash_object(ObjectType::Tree, bytes).ok(),
+        3 => Oid::hash_object(ObjectType::Blob, bytes).ok(),
         4 => Oid::hash_object(ObjectType::Tag, bytes).ok(),
         _ => None,
     }
@@ -140,7 +139,7 @@ pub(super) type Copies = Vec<(Oid, Place)>;
 mod tests {
     use std::process::Command;
 
-    use super::super::pack::Pack;
+    use super::super::pack::{Kind, Pack};
     use super::*;
 
     fn git(folder: &Path, arguments: &[&str]) -> String {

@@ -7,18 +7,18 @@ use std::path::Path;
 use std::thread::{ScopedJoinHandle, scope};
 
 use git2::{Commit, ErrorCode, Oid, Repository, Tree};
-use sha2::{Digest as _, Sha256};
 
 use super::caches;
+use super::digests;
 use super::git::{broken, failed};
 use super::locker::WRITER;
 use super::logged::read;
 use super::pack::{Kind, id_of};
-use super::packs::{Packs, each};
+use super::packs::{Files, Packs, each};
 use super::seen::{self, Seen};
 use super::tiles::Tiles;
 use super::tips::{Looked, cut_off, line, looked, whole};
-use super::tree::{self, Differs, differences, is_folder};
+use super::tree::{self, Differs, ReadFolder, differences, is_folder};
 use super::twice;
 use crate::model::time::Timestamp;
 use crate::record::anchored::{self, Filed};
@@ -134,15 +134,17 @@ fn followed(
     }
     let mut line = line.iter().copied();
     let tiles = Tiles::at(repo, packs, tip);
+    let mut folders = Files::new(path, packs);
     scope(|scope| {
         let mut ahead: Option<Ahead<'_, '_>> = None;
         let mut compared: Option<ScopedJoinHandle<'_, ()>> = None;
         let mut begun = false;
         loop {
             // While the files of some commits are hashed, the next ones are looked at, and those before are followed.
-            let (waiting, ended) = batch(repo, &mut line, &mut begun, &mut read.unlogged);
+            let folder = &mut |id| folders.folder(id);
+            let (waiting, ended) = batch((repo, folder), &mut line, &mut begun, &mut read.unlogged);
             let ids = files(&waiting);
-            let hashes = scope.spawn(move || each(path, packs, &ids, |bytes| (Sha256::digest(bytes).into(), bytes.len() as u64)));
+            let hashes = scope.spawn(move || each(path, packs, &ids, hashed));
             let before = ahead.replace(Ahead { waiting, hashes });
             let last = if ended.is_some() { ahead.take() } else { None };
             for Ahead { waiting, hashes } in before.into_iter().chain(last) {
@@ -175,22 +177,28 @@ fn followed(
     })
 }
 
+/// What a file is called in git, its SHA-256 and its length.
+fn hashed(bytes: &[u8]) -> ([u8; 20], (log::Hash, u64)) {
+    let (name, sha256) = digests::of_file(bytes);
+    (name, (sha256, bytes.len() as u64))
+}
+
 /// The next commits of `line` with a log, as many as are hashed at once, and what ended them.
 fn batch<'r>(
-    repo: &'r Repository,
+    (repo, folder): (&'r Repository, ReadFolder<'_>),
     line: &mut impl Iterator<Item = Oid>,
     begun: &mut bool,
     unlogged: &mut usize,
 ) -> (Vec<Waiting<'r>>, Option<Ended>) {
     let (mut waiting, mut files) = (Vec::new(), 0);
     for id in line {
-        match looked_at(repo, id, !*begun) {
-            Ok(None) => match before_log(repo, id, false) {
+        match looked_at((repo, folder), id, !*begun) {
+            Ok(None) => match before_log((repo, folder), id, false) {
                 None => *unlogged += 1,
                 ended => return (waiting, ended),
             },
             Ok(Some(next)) => {
-                if let Some(ended) = if *begun { None } else { before_log(repo, id, true) } {
+                if let Some(ended) = if *begun { None } else { before_log((repo, folder), id, true) } {
                     return (waiting, Some(ended));
                 }
                 *begun = true;
@@ -208,12 +216,12 @@ fn batch<'r>(
 }
 
 /// What is wrong with what the commit `id` changes, which has no log yet, or with which the log begins.
-fn before_log(repo: &Repository, id: Oid, begins: bool) -> Option<Ended> {
-    let changed = || -> Result<Option<(Timestamp, Vec<Differs>)>, git2::Error> {
+fn before_log((repo, folder): (&Repository, ReadFolder<'_>), id: Oid, begins: bool) -> Option<Ended> {
+    let mut changed = || -> Result<Option<(Timestamp, Vec<Differs>)>, git2::Error> {
         let commit = repo.find_commit(id)?;
         let Some(before) = commit.parents().next() else { return Ok(None) };
         let since = Timestamp::from_second(commit.time().seconds()).unwrap_or_default();
-        Ok(Some((since, differences(repo, Some(&before.tree()?), Some(&commit.tree()?), FOLDER)?)))
+        Ok(Some((since, differences(folder, Some(before.tree_id()), Some(commit.tree_id()), FOLDER)?)))
     };
     match changed() {
         Ok(None) => None,
@@ -233,7 +241,11 @@ pub(super) fn files(waiting: &[Waiting<'_>]) -> Vec<Oid> {
 }
 
 /// The commit `id` with what it changes; `None` while there is no log yet.
-pub(super) fn looked_at(repo: &Repository, id: Oid, first: bool) -> Result<Option<Waiting<'_>>, git2::Error> {
+pub(super) fn looked_at<'r>(
+    (repo, folder): (&'r Repository, ReadFolder<'_>),
+    id: Oid,
+    first: bool,
+) -> Result<Option<Waiting<'r>>, git2::Error> {
     let commit = repo.find_commit(id)?;
     let tree = commit.tree()?;
     let logged = match tree.get_path(format!("{FOLDER}{CHECKPOINT}").as_ref()) {
@@ -251,11 +263,10 @@ pub(super) fn looked_at(repo: &Repository, id: Oid, first: bool) -> Result<Optio
     }
     // The first leaves of a log are of everything that was there.
     let before = if first { None } else { commit.parents().next().map(|parent| parent.tree()).transpose()? };
-    let mut changed = differences(repo, before.as_ref(), Some(&tree), FOLDER)?;
+    let mut changed = differences(folder, before.as_ref().map(Tree::id), Some(tree.id()), FOLDER)?;
     changed.sort_unstable_by(|one, two| one.1.cmp(&two.1));
-    let below = |tree: &Tree<'_>| tree.get_name(log).filter(is_folder).map(|entry| repo.find_tree(entry.id())).transpose();
-    let logs = [before.as_ref().map(below).transpose()?.flatten(), below(&tree)?];
-    let log = differences(repo, logs[0].as_ref(), logs[1].as_ref(), "")?;
+    let below = |tree: &Tree<'_>| tree.get_name(log).filter(is_folder).map(|entry| entry.id());
+    let log = differences(folder, before.as_ref().and_then(below), below(&tree), "")?;
     Ok(Some(Waiting { commit, tree, changed, log }))
 }
 

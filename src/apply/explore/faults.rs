@@ -310,11 +310,32 @@ pub fn run(scenario: &Scenario, faults: &[At], process: Process) -> Run {
     told(&rig, &wire, processes, at_rest)
 }
 
-/// A process has ended: a lease passes, and a person may want the value before back. True when nothing is left to do.
+/// How often a person is asked on the way to the end of `scenario` with `faults`; `None` when it does not come there, or something is wrong.
+pub fn asked(scenario: &Scenario, faults: &[At]) -> Option<usize> {
+    let rig = Rig::new(scenario);
+    let (wire, consumers) = wire(&rig, faults);
+    let mut asked = 0;
+    for _ in 0..PROCESSES {
+        let fate = slm(&rig, &wire, &consumers);
+        asked += usize::from(matches!(fate, Some(Fate::Blocked(_))));
+        if is_at_rest(&rig, fate.as_ref(), &mut false) {
+            return wire.wrong().is_none().then_some(asked);
+        }
+    }
+    None
+}
+
+/// A process has ended: a lease passes, a person may want the value before back, and does what is asked for where no value is in force yet.
+/// True when nothing is left to do.
 pub fn is_at_rest(rig: &Rig, fate: Option<&Fate>, asked: &mut bool) -> bool {
     let scenario = &rig.scenario;
     let state = &mut rig.world.lock().state;
     state.clock += 1;
+    if matches!(fate, Some(Fate::Blocked(why)) if why.contains("delete at the target a credential that it does not run")) {
+        let idle = state.keys.iter().find(|(_, key)| !key.foreign && !state.is_used(key)).map(|(name, _)| *name);
+        idle.map(|name| state.keys.remove(&name));
+        return false;
+    }
     if scenario.rollback && state.depth == 1 && !*asked && (!scenario.late_whim || ending(state)) {
         *asked = true;
         ask_back(&scenario.setup, state);

@@ -1,6 +1,6 @@
 //! Sweeps of faults over every kind of rotator, with and without a canary.
 
-use super::faults::{delivered, oldest, outages, slm, tried};
+use super::faults::{Mode, asked, delivered, oldest, outages, run, slm, tried};
 use super::pairs::{Paired, Sweep, alike, sweep};
 use super::search::Scenario;
 use super::{
@@ -153,6 +153,24 @@ fn a_first_value_survives_faults_at_any_call() {
     let shapes = none_yet();
     let all = survived(&shapes);
     assert!(all.singles > 60 * shapes.len() && all.doubles > 1_000 * shapes.len(), "{all:?}");
+}
+
+/// Two values are rejected, neither for a fault of its own, before there is a first one that their canary could be brought back to.
+#[test]
+fn a_first_value_whose_canary_holds_two_that_were_rejected_is_made_once_a_person_ends_one() {
+    let scenario = first(canary(SERVER, 1, 0));
+    let calls = |faults: &[(usize, Mode)]| run(&scenario, faults, slm).calls;
+    let clean = calls(&[]);
+    let mut most = 0;
+    for one in (0..clean.len()).filter(|call| clean[*call]).map(|call| (call, Mode::Ancient)) {
+        let single = calls(&[one]);
+        for two in (one.0 + 1..single.len()).filter(|call| !single[*call]).map(|call| (call, Mode::Denied)) {
+            let asked = asked(&scenario, &[one, two]);
+            assert!(asked.is_some_and(|asked| asked < 2), "{one:?}, {two:?}: {asked:?}");
+            most = most.max(asked.unwrap_or_default());
+        }
+    }
+    assert_eq!(most, 1, "nobody was asked");
 }
 
 /// A process is cut off, and the next is told once what was so before anything was done: the value of an attempt is not found, say, whose
