@@ -589,32 +589,3 @@ fn each_instant_is_kept_under_a_word_of_its_own() {
     let words = [Mark::Promoted, Mark::Adopted, Mark::Disabled, Mark::Refused, Mark::Done].map(Mark::as_str);
     assert_eq!(words, ["promoted", "adopted", "disabled", "refused", "done"]);
 }
-
-#[test]
-fn before_a_first_value_a_person_is_asked_to_end_what_was_rejected_and_a_consumer_may_use() {
-    let rejected = |id: &str, key: &str, settled| Slot { verdict: Some(Verdict::Reject { settled }), ..slot(id, value(key)) };
-    let mut o = Observation {
-        generation: None,
-        force: Force::Nothing,
-        due: true,
-        slots: vec![rejected("s0", "k0", true), rejected("s1", "k1", false), slot("s2", Content::Absent)],
-        keys: vec![key("k0", Role::Rejected("s0".into())), key("k1", Role::Rejected("s1".into()))],
-        consumers: vec![Place { canary: true, ..place("c", "s1", "s0") }],
-        ..calm(SERVER)
-    };
-    let wait = Step::Wait(None, "until no run can hand out what was rejected, so that it may be ended".to_owned());
-    assert_eq!(decide(&o), wait, "one may still be handed out");
-    o.slots[1] = rejected("s1", "k1", true);
-    let asked = "consumer `c` holds what was rejected, and there is no value yet that could take its place; delete at the target a \
-                 credential that it does not run, or take both from it";
-    assert_eq!(decide(&o), Step::Blocked(asked.to_owned()));
-    // The person did so.
-    let gone = o.keys.pop();
-    assert_eq!(decide(&o), Step::Act(Mutation::Create { slot: "s2".into() }));
-    o.keys.extend(gone);
-    o.consumers = vec![Place { canary: true, sight: Sight::Seen(ConsumerView::default()), id: "c".into() }];
-    assert_eq!(decide(&o), key("k0", Role::Rejected("s0".into())).change(KeyChange::Delete));
-    // With a value in force the consumer is brought back to it.
-    (o.generation, o.force, o.consumers) = (Some("g".into()), Force::Value, vec![Place { canary: true, ..place("c", "s1", "s0") }]);
-    assert!(matches!(decide(&o), Step::Act(Mutation::Deliver { version, .. }) if version == VersionId::from("g")));
-}
