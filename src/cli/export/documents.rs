@@ -29,6 +29,7 @@ fn told(asked: &Asked, global: &Global, tell: impl FnOnce(&Told<'_>) -> Result<W
         root: &hex(&archive.standing.head.root),
         framework: framework.as_ref(),
         manual: &manual,
+        unproven: &gathered.unproven,
     })?;
     Ok(written(what, &files, &gathered.unproven))
 }
