@@ -14,6 +14,7 @@ use crate::model::deviation::{Deviation, Ending, Look};
 use crate::model::id::{ControlId, EntityType, ExceptionId};
 use crate::model::period::{Cell, Members, Missed, NoRun, Series};
 use crate::model::time::Timestamp;
+use crate::report::annotations::uri;
 use crate::report::{attestation, population, words};
 
 /// Stretches on a line of the index: beyond that they would be too narrow to choose, and too many for a telephone.
@@ -104,6 +105,8 @@ pub struct CriterionView {
     pub class: &'static str,
     /// Controls that serve it.
     pub controls: Vec<String>,
+    /// Controls that served it and are declared no more.
+    pub gone: Vec<String>,
     /// The signature that it has, or waits for; empty when it needs none.
     pub signature: String,
 }
@@ -390,7 +393,7 @@ fn strip(made: &Made<'_>, control: &Control, shown: &[Shown]) -> Vec<Stretch> {
     if all.len() <= STRETCHES {
         return all;
     }
-    let page = format!("controls/{}/index.html#days", control.id);
+    let page = format!("controls/{}/index.html#days", uri(control.id.as_str()));
     let lead = |one: Stretch| Stretch { href: if one.href.is_empty() { one.href } else { page.clone() }, ..one };
     stretches(made, &control.id, &by_word(shown), "").into_iter().map(lead).collect()
 }
@@ -451,7 +454,8 @@ fn deviation(made: &Made<'_>, one: &Deviation) -> DeviationView {
             None => unseen.unwrap_or_default(),
         },
         open: one.is_open(),
-        href: version(made, &one.control, one.detected).map_or_else(String::new, |v| format!("{}#{}", v.page, anchor(&subject))),
+        href: version(made, &one.control, one.detected)
+            .map_or_else(String::new, |v| format!("{}#{}", uri(&v.page), anchor(&subject))),
         subject,
     }
 }
@@ -486,30 +490,29 @@ fn attestation_view(one: &Attestation) -> AttestationView {
     AttestationView { about, covers: one.covers.to_string(), statement: one.statement.clone(), who, root }
 }
 
-/// A criterion is as good as the gravest of its controls; one without any is manual, or a gap.
+/// A criterion is as good as the gravest of its controls, and manual at best while it waits for a signature; one without either is a gap.
 fn framework_view(made: &Made<'_>, framework: &Framework, controls: &[ControlView]) -> FrameworkView {
     let by_id: BTreeMap<&str, &ControlView> = controls.iter().map(|one| (one.id.as_str(), one)).collect();
     let criterion = |(id, criterion): (&crate::model::id::CriterionId, &crate::model::catalog::Criterion)| {
         let serves = |control: &&Control| control.criteria.get(&framework.id).is_some_and(|ids| ids.contains(id));
-        let declared = made.catalog.controls.values().filter(|control| !made.removed.contains(&control.id));
-        let ids: Vec<&ControlId> = declared.filter(serves).map(|control| &control.id).collect();
+        let served = made.catalog.controls.values().filter(serves).map(|control| &control.id);
+        let (gone, ids): (Vec<&ControlId>, Vec<&ControlId>) = served.partition(|id| made.removed.contains(*id));
         let about = About::Criterion(framework.id.clone(), id.clone());
         let signature = made.manual.iter().find(|manual| manual.about == about);
         let gravity = ["not-applicable", "compliant", "signed", "excepted", "manual", "no-evidence", "non-compliant"];
         let rank = |class: &str| gravity.iter().position(|one| *one == class);
-        let gravest = ids.iter().filter_map(|id| by_id.get(id.as_str())).max_by_key(|one| rank(one.class));
-        let (word, class) = match (gravest, signature) {
-            (Some(control), _) => (control.word.clone(), control.class),
-            (None, Some(manual)) if manual.state.stands() => ("signed".to_owned(), "signed"),
-            (None, Some(_)) => ("manual".to_owned(), "manual"),
-            (None, None) => ("no control".to_owned(), "gap"),
-        };
+        let signed = signature.map(|manual| if manual.state.stands() { ("signed", "signed") } else { ("manual", "manual") });
+        let judged = ids.iter().filter_map(|id| by_id.get(id.as_str())).map(|one| (one.word.as_str(), one.class));
+        let signed = signed.filter(|(_, class)| *class == "manual" || ids.is_empty());
+        let gravest = judged.chain(signed).max_by_key(|(_, class)| rank(class));
+        let (word, class) = gravest.unwrap_or(("no control", "gap"));
         CriterionView {
             id: id.to_string(),
             title: criterion.title.clone(),
-            word,
+            word: word.to_owned(),
             class,
             controls: ids.into_iter().map(ToString::to_string).collect(),
+            gone: gone.into_iter().map(ToString::to_string).collect(),
             signature: signature.map_or_else(String::new, |manual| attestation::words(&manual.state)),
         }
     };
