@@ -416,7 +416,6 @@ fn tally(series: &Series) -> (Vec<(&'static str, &'static str, u64)>, u64) {
 }
 
 fn population_view(made: &Made<'_>, members: &Members) -> PopulationView {
-    let sizes: Vec<u64> = members.sizes.iter().copied().flatten().collect();
     let (came, went) = population::moved(&members.changes);
     let bare = members.changes.iter().filter(|change| change.explained.is_none());
     let unexplained: Vec<String> = bare
@@ -430,10 +429,8 @@ fn population_view(made: &Made<'_>, members: &Members) -> PopulationView {
     } else {
         format!("{came} came and {went} went: {}", population::reasons(&members.changes).join(", "))
     };
-    let sizes = match (sizes.first(), sizes.last()) {
-        (Some(first), Some(last)) => format!("{first} at the beginning, {last} at the end"),
-        _ => "never seen whole".to_owned(),
-    };
+    let sizes = population::sizes(made.period, members)
+        .map_or_else(|| "never seen whole".to_owned(), |(first, last)| format!("{first} at the beginning, {last} at the end"));
     let whole = population::completeness(made.period, &members.entity);
     let counted = population::counted(made.period, &members.entity);
     PopulationView { entity: members.entity.to_string(), sizes, whole, counted, changes, unexplained }
