@@ -6,15 +6,14 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use super::super::pack::Pack;
+use super::super::scratch;
 use super::*;
 
 struct World(tempfile::TempDir);
 
 impl World {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Repository::init_bare(folder.path()).unwrap();
-        Self(folder)
+        Self(scratch::bare())
     }
 
     fn repo(&self) -> Repository {
