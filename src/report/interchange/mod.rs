@@ -18,7 +18,7 @@ use crate::model::period::{Period, Series};
 use crate::report::attestation;
 
 pub use ocsf::ocsf;
-pub use oscal::oscal;
+pub use oscal::{ACTIONS, oscal};
 pub use sarif::sarif;
 
 /// Namespace of every identifier below; it was drawn once, and changing it makes every finding a new one.

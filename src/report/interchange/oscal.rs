@@ -17,11 +17,14 @@ use crate::report::words;
 /// The version of OSCAL that is written.
 const VERSION: &str = "1.1.2";
 
+/// The document that is there only where something is open.
+pub const ACTIONS: &str = "plan-of-action-and-milestones.json";
+
 /// The documents by file name. There is no plan of action when nothing is open: an empty one would not be OSCAL.
 #[must_use]
 pub fn oscal(told: &Told<'_>) -> BTreeMap<&'static str, Json> {
     let mut all = BTreeMap::from([("assessment-plan.json", plan(told)), ("assessment-results.json", results(told))]);
-    all.extend(actions(told).map(|document| ("plan-of-action-and-milestones.json", document)));
+    all.extend(actions(told).map(|document| (ACTIONS, document)));
     all
 }
 
