@@ -15,7 +15,7 @@ use crate::model::assessment::Subject;
 use crate::model::attestation::Stretch;
 use crate::model::catalog::Catalog;
 use crate::model::id::{ControlId, EntityType};
-use crate::model::period::{At, Member, RunNote, Series};
+use crate::model::period::{At, Cell, Member, RunNote, Series};
 use crate::record::log::Hash;
 use crate::record::sample::{Frozen, Item, Seed};
 use crate::record::{decisions_path, leaf::hex, snapshot_path};
@@ -54,11 +54,14 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let mut collected = gather::read(global, &args.days)?;
     let control = ControlId::from(&args.control);
     let series = collected.period.controls.iter().find(|series| series.control == control).cloned();
-    let Some(series) = series else {
-        let period = &collected.period;
-        return Err(format!("no run from {} to {} judged a control `{control}`", period.from, period.to).into());
-    };
-    let stretch = Stretch { from: collected.period.from, to: collected.period.to };
+    let (from, to) = (collected.period.from, collected.period.to);
+    let none = |exit| Trouble { exit, error: format!("no run from {from} to {to} judged a control `{control}`").into() };
+    let series = series.ok_or_else(|| none(Exit::Failed))?;
+    // One that was taken away may have left something open, and has no member that a run of these days judged.
+    if !series.days.iter().any(|day| matches!(day, Cell::Judged { .. })) {
+        return Err(none(Exit::Incomplete));
+    }
+    let stretch = Stretch { from, to };
     let frozen = Frozen::of(&series);
     let seed = Seed::new(&control, &stretch, &frozen, &args.nonce)?;
     let chosen = frozen.draw(&seed, args.n);
@@ -209,7 +212,8 @@ fn pack(
         files.insert(packed(artefact), artefact.bytes.clone());
         if let Some((entry, proof)) = artefact.entry.and_then(|entry| Some((entry, proofs.get(&entry)?))) {
             let hashes: Vec<String> = proof.iter().map(|hash| hex(hash)).collect();
-            lines.insert(format!("{entry} {} {} {}\n", packed(artefact), artefact.path, hashes.join(" ")));
+            // A path may have spaces in it.
+            lines.insert(format!("{entry}\t{}\t{}\t{}\n", packed(artefact), artefact.path, hashes.join(" ")));
         }
     }
     files.insert("proofs.txt".to_owned(), lines.into_iter().collect::<String>().into_bytes());

@@ -3,16 +3,14 @@
 use std::process::Command;
 
 use super::super::packs::Packs;
-use super::super::twice;
+use super::super::{scratch, twice};
 use super::*;
 
 struct World(tempfile::TempDir);
 
 impl World {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Repository::init_bare(folder.path()).unwrap();
-        Self(folder)
+        Self(scratch::bare())
     }
 
     fn git(&self, arguments: &[&str]) -> String {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::host::locker::Locker;
+use crate::host::scratch;
 use crate::model::catalog::LockerSettings;
 use crate::record::changes::lines;
 
@@ -21,9 +22,7 @@ struct World(tempfile::TempDir);
 
 impl World {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Repository::init(folder.path()).unwrap();
-        Self(folder)
+        Self(scratch::with_work_tree())
     }
 
     /// Records a run in which the control says `decisions`.
@@ -50,7 +49,7 @@ impl World {
     }
 
     fn folder(&self) -> PathBuf {
-        self.0.path().join(".git/slm/index-4/slm+evidence")
+        self.0.path().join(".git/slm/index-5/slm+evidence")
     }
 }
 

@@ -7,10 +7,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use zstd::bulk::Compressor;
 
 use crate::record::index::{Entry, FORMAT, Heads, Name, Version, crc};
+use crate::record::leaf::hex;
 
 /// Held while files of the index are read, by any number, or written, by one.
 const LOCK: &str = "lock";
@@ -174,9 +176,14 @@ fn changes_of(path: &str) -> String {
     format!("{}.changes", flat(path))
 }
 
+/// Bytes of a name beyond which it is that of a digest: with its ending a file has 255 at most.
+const LONGEST: usize = 200;
+
 /// A path as the name of one file, that of no other path.
 fn flat(path: &str) -> String {
-    path.replace('%', "%25").replace('+', "%2B").replace('/', "+")
+    let name = path.replace('%', "%25").replace('+', "%2B").replace('/', "+");
+    // No path begins with a `%`.
+    if name.len() <= LONGEST { name } else { format!("%{}", hex(&Sha256::digest(path))) }
 }
 
 /// Writes `bytes` behind the first `kept` of the file at `path`, over what is there; gives how many there are then.
@@ -199,4 +206,19 @@ fn read(path: &Path, from: u64, to: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(length).read_to_end(&mut bytes)?;
     if bytes.len() as u64 == length { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_has_a_file_of_its_own_however_long_it_is() {
+        let long = |last: &str| format!("exceptions/{}{last}.toml", "a folder with a long name/".repeat(12));
+        let paths = ["decisions/A-1.jsonl", "decisions/A+1.jsonl", "decisions/A%2B1.jsonl", &long("one"), &long("two")];
+        let names: std::collections::BTreeSet<String> = paths.iter().map(|path| versions_of(path)).collect();
+        assert_eq!(names.len(), paths.len());
+        assert!(names.iter().all(|name| name.len() <= 255 && !name.contains('/')), "{names:?}");
+        assert_eq!(versions_of(paths[1]), "decisions+A%2B1.jsonl.versions");
+    }
 }

@@ -7,7 +7,7 @@ use git2::{Oid, Repository, Sort};
 
 use super::files::is_config;
 use super::git::{broken, discover};
-use crate::world::WorldError;
+use crate::world::{ErrorClass, WorldError};
 
 /// Where the config repo is in its repository: empty, or a path that ends in `/`.
 ///
@@ -33,7 +33,7 @@ pub fn changed(root: &Path, base: &str, head: &str) -> Result<BTreeSet<String>, 
         let paths = files.flatten().map(|path| path.to_string_lossy().into_owned());
         Ok(paths.filter_map(|path| path.strip_prefix(&prefix).filter(|path| is_config(path)).map(str::to_owned)).collect())
     };
-    read().map_err(broken(&operation))
+    read().map_err(absent(&operation))
 }
 
 /// The commit where `base` and `head` parted.
@@ -44,7 +44,7 @@ pub fn parted(root: &Path, base: &str, head: &str) -> Result<String, WorldError>
     let operation = format!("find where `{head}` left `{base}`");
     let (repo, _) = discover(root).map_err(broken(&operation))?;
     let read = || -> Result<String, git2::Error> { Ok(repo.merge_base(commit(&repo, base)?, commit(&repo, head)?)?.to_string()) };
-    read().map_err(broken(&operation))
+    read().map_err(absent(&operation))
 }
 
 /// The commits that `branch` was, from `until` back to `since`, which is left out: at most `limit`, the newest first. Of a merge only what
@@ -72,6 +72,17 @@ pub fn first_parents(root: &Path, since: Option<&str>, until: &str, limit: usize
         Ok(all)
     };
     read().map_err(broken(&operation))
+}
+
+/// What is not here is elsewhere: a clone may have only the end of a history.
+fn absent(operation: &str) -> impl Fn(git2::Error) -> WorldError {
+    move |error| {
+        let mut told = broken(operation)(error);
+        if told.class == ErrorClass::NotFound {
+            told.cause.push_str("; fetch the whole history, in a workflow by `fetch-depth: 0` of its checkout");
+        }
+        told
+    }
 }
 
 fn commit(repo: &Repository, rev: &str) -> Result<Oid, git2::Error> {
@@ -113,7 +124,12 @@ mod tests {
         assert_eq!(first_parents(root, Some(&first), &third, 9).unwrap(), [third.clone(), second.clone()]);
         assert_eq!(first_parents(root, None, &third, 2).unwrap(), [third.clone(), second]);
         assert_eq!(first_parents(root, Some(&"f".repeat(40)), &third, 9).unwrap().len(), 3);
-        assert!(changed(root, &"f".repeat(40), &third).unwrap_err().to_string().starts_with("could not compare"));
+        let gone = "f".repeat(40);
+        let why = format!("revspec '{gone}' not found; fetch the whole history, in a workflow by `fetch-depth: 0` of its checkout");
+        let said = changed(root, &gone, &third).unwrap_err().to_string();
+        assert_eq!(said, format!("could not compare `{third}` with `{gone}`: {why}"));
+        let said = parted(root, &gone, &third).unwrap_err().to_string();
+        assert_eq!(said, format!("could not find where `{third}` left `{gone}`: {why}"));
         assert_eq!((inside(root).unwrap(), parted(root, &first, &third).unwrap()), (String::new(), first));
     }
 }

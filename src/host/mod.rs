@@ -19,6 +19,8 @@ pub mod pack;
 mod packs;
 pub mod registers;
 pub mod repo;
+#[cfg(test)]
+mod scratch;
 mod seen;
 pub mod solver;
 mod swapped;

@@ -8,6 +8,10 @@ use std::process::Command;
 use git2::ObjectType;
 
 use super::super::pack::Pack;
+use git2::ObjectType;
+
+use super::super::pack::Pack;
+use super::super::scratch;
 use super::super::tree::{by, with_files};
 use super::*;
 
@@ -15,9 +19,7 @@ struct World(tempfile::TempDir);
 
 impl World {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Repository::init_bare(folder.path()).unwrap();
-        Self(folder)
+        Self(scratch::bare())
     }
 
     fn repo(&self) -> Repository {

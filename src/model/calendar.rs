@@ -75,7 +75,8 @@ impl Window {
             let local = DateTime::from_parts(date, time);
             self.zone.to_ambiguous_timestamp(local).compatible().ok()
         };
-        Some((instant(date, self.from)?, instant(end, self.to)?))
+        // One that lies within an hour that does not exist is not open on that day.
+        Some((instant(date, self.from)?, instant(end, self.to)?)).filter(|(from, to)| from < to)
     }
 }
 
@@ -160,21 +161,26 @@ impl FromStr for Freeze {
             let midnight = DateTime::from_parts(date, Time::midnight());
             TimeZone::UTC.to_ambiguous_timestamp(midnight).compatible().map_err(|_| bad("it is out of range"))
         };
-        let begin = match (from.parse::<Date>(), from.parse::<Timestamp>()) {
+        let begin = match (date(from), from.parse::<Timestamp>()) {
             (_, Ok(instant)) => instant,
-            (Ok(date), _) => day(date)?,
-            _ => return Err(bad(&format!("`{from}` is no date"))),
+            (Some(date), _) => day(date)?,
+            _ => return Err(bad(&format!("`{from}` is no date and no instant"))),
         };
-        let end = match (until.parse::<Date>(), until.parse::<Timestamp>()) {
+        let end = match (date(until), until.parse::<Timestamp>()) {
             (_, Ok(instant)) => instant,
-            (Ok(date), _) => day(date.tomorrow().map_err(|_| bad("it is out of range"))?)?,
-            _ => return Err(bad(&format!("`{until}` is no date"))),
+            (Some(date), _) => day(date.tomorrow().map_err(|_| bad("it is out of range"))?)?,
+            _ => return Err(bad(&format!("`{until}` is no date and no instant"))),
         };
         if end <= begin {
             return Err(bad("it ends before it begins"));
         }
         Ok(Self { text: text.to_owned(), from: begin, until: end })
     }
+}
+
+/// A date and nothing after it: the time of one without an offset would be left out.
+fn date(text: &str) -> Option<Date> {
+    text.parse().ok().filter(|date: &Date| date.to_string() == text)
 }
 
 impl fmt::Display for Freeze {
@@ -257,6 +263,14 @@ mod tests {
     }
 
     #[test]
+    fn a_window_within_an_hour_that_does_not_exist_opens_on_the_next_of_its_days() {
+        let window = "Sun 02:15-03:00 Europe/Berlin";
+        for now in ["2026-03-29T00:00:00Z", "2026-03-29T01:10:00Z", "2026-03-29T01:20:00Z"] {
+            assert_eq!(next(window, now), Some(at("2026-04-05T00:15:00Z")), "{now}");
+        }
+    }
+
+    #[test]
     fn days_may_wrap_and_be_listed() {
         assert_eq!(next("Fri-Mon 00:00-23:59 UTC", "2026-11-29T12:00:00Z"), None);
         assert_eq!(next("tue,Thu 08:00-09:00 UTC", "2026-11-25T12:00:00Z"), Some(at("2026-11-26T08:00:00Z")));
@@ -269,7 +283,8 @@ mod tests {
         {
             assert!(text.parse::<Window>().unwrap_err().contains("write one as in"), "{text}");
         }
-        for text in ["", "2026-12-18", "2026-12-18/2026-12-17", "2026-13-01/2027-01-01", "a/b"] {
+        let without_offset = "2026-12-18T12:00:00/2026-12-18T13:00:00";
+        for text in ["", "2026-12-18", "2026-12-18/2026-12-17", "2026-13-01/2027-01-01", "a/b", without_offset] {
             assert!(text.parse::<Freeze>().unwrap_err().contains("write one as in"), "{text}");
         }
     }

@@ -26,15 +26,17 @@ pub fn codeowners(text: &str, catalog: &Catalog, of: &Of<'_>) -> Result<String, 
     spliced(text, &part(catalog, of)?)
 }
 
-/// `text` with `part` in the place of our part, or at the end.
+/// `text` with `part` at its end and our part nowhere else: the last line that matches decides, and one below ours would take from it.
 fn spliced(text: &str, part: &str) -> Result<String, String> {
-    let Some((before, rest)) = text.split_once(BEGIN) else {
-        // The last line that matches decides, so that ours come last.
-        let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-        return Ok(format!("{text}{gap}{BEGIN}{part}{END}"));
+    let others = match text.split_once(BEGIN) {
+        None => text.to_owned(),
+        Some((before, rest)) => {
+            let (_, after) = rest.split_once(END).ok_or("CODEOWNERS has the beginning of what slm writes and not its end")?;
+            format!("{before}{after}")
+        }
     };
-    let (_, after) = rest.split_once(END).ok_or("CODEOWNERS has the beginning of what slm writes and not its end")?;
-    Ok(format!("{before}{BEGIN}{part}{END}{after}"))
+    let gap = if others.is_empty() || others.ends_with('\n') { "" } else { "\n" };
+    Ok(format!("{others}{gap}{BEGIN}{part}{END}"))
 }
 
 fn part(catalog: &Catalog, of: &Of<'_>) -> Result<String, String> {
@@ -129,12 +131,12 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_outside_of_our_part_is_left_as_it_is_and_twice_is_once() {
+    fn what_stands_outside_of_our_part_is_left_as_it_is_and_twice_is_once_and_nothing_takes_from_ours() {
         let first = spliced("* @acme/all", "/x @acme/security\n").unwrap();
         assert_eq!(first, format!("* @acme/all\n{BEGIN}/x @acme/security\n{END}"));
-        let more = format!("{first}/docs/ @acme/docs\n");
+        let more = format!("{first}/docs/ @acme/docs\n/controls/ @eve");
         let second = spliced(&more, "/y @acme/platform\n").unwrap();
-        assert_eq!(second, format!("* @acme/all\n{BEGIN}/y @acme/platform\n{END}/docs/ @acme/docs\n"));
+        assert_eq!(second, format!("* @acme/all\n/docs/ @acme/docs\n/controls/ @eve\n{BEGIN}/y @acme/platform\n{END}"));
         assert_eq!(spliced(&second, "/y @acme/platform\n"), Ok(second.clone()));
         assert!(spliced(BEGIN, "").unwrap_err().contains("not its end"));
     }

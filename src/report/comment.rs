@@ -47,15 +47,22 @@ pub fn asks(body: &str, environment: &str) -> Option<(String, String)> {
     (hex(digest) && hex(head)).then(|| (digest.to_owned(), head.to_owned()))
 }
 
-/// The comment that says that nothing of what was said before holds any more.
+/// The comment that says that nothing of what was said before holds any more: nothing that was seen.
 #[must_use]
-pub fn nothing(proposal: &Proposal) -> String {
+pub fn nothing(proposal: &Proposal, about: &About<'_>) -> String {
     let head = short(&proposal.head);
-    format!(
-        "{}\n### slm: {}\n\nNothing changes any more as of `{head}`.\n",
-        marker(&proposal.environment),
-        prose(&proposal.environment)
-    )
+    let mut text = format!("{}\n### slm: {}\n\n", marker(&proposal.environment), prose(&proposal.environment));
+    let what = if proposal.unseen.is_empty() { "Nothing changes" } else { "Nothing that was seen changes" };
+    let _ = writeln!(text, "{what} any more as of `{head}`.");
+    let foot = foot(proposal, about);
+    // Whoever wrote the artefact of a fork may have written any length.
+    let unseen = unseen(&proposal.unseen).map(|section| section.render()).unwrap_or_default();
+    if text.len() + unseen.len() + foot.len() <= LIMIT {
+        text.push_str(&unseen);
+    } else {
+        let _ = writeln!(text, "\n- not seen: {}", proposal.unseen.len());
+    }
+    text + &foot
 }
 
 /// The comment, of `limit` bytes at most: sections that have no room are left out whole, and that is said.
@@ -118,15 +125,19 @@ fn sentences(proposal: &Proposal, theirs: impl Fn(&str) -> String) -> String {
     all.extend((!proposal.edit.is_empty()).then(|| format!("Edit: {}.", theirs(&proposal.edit))));
     all.extend((!wrong.is_empty()).then(|| format!("Check: {}.", wrong.join(", "))));
     all.push(match &proposal.plan {
-        Some(plan) => planned(plan),
+        Some(plan) => planned(plan, proposal),
         None if errors > 0 => "Plan: none, the config cannot be used.".to_owned(),
         None => "Plan: none, there is no recorded run.".to_owned(),
     });
     all.join(" ")
 }
 
-/// How much is due, without what is not.
-fn planned(plan: &Plan) -> String {
+/// How much is due, without what is not; as of when, where nothing was asked, and of what, where not everything was seen.
+fn planned(plan: &Plan, proposal: &Proposal) -> String {
+    let of = match &proposal.sight {
+        Sight::Recorded { at, .. } => format!("Plan as of {}", words::second(*at)),
+        Sight::Live | Sight::Nothing => "Plan".to_owned(),
+    };
     let mut verbs: Vec<(&str, u64)> = Vec::new();
     for (verb, _) in plan.actions.iter().map(|action| words::action(&action.kind)) {
         match verbs.iter_mut().find(|(known, _)| *known == verb) {
@@ -136,15 +147,22 @@ fn planned(plan: &Plan) -> String {
     }
     let mut parts: Vec<String> = verbs.iter().map(|(verb, count)| format!("{count} to {verb}")).collect();
     parts.extend((!plan.held.is_empty()).then(|| format!("{} held", plan.held.len())));
-    if parts.is_empty() { "Plan: nothing is due.".to_owned() } else { format!("Plan: {}.", parts.join(", ")) }
+    match (parts.is_empty(), proposal.unseen.is_empty()) {
+        (true, true) => format!("{of}: nothing is due."),
+        (true, false) => format!("{of}: nothing that was seen is due."),
+        (false, _) => format!("{of}: {}.", parts.join(", ")),
+    }
 }
 
 /// What an approval of the pull request approves; with the digest that it asks for, if it asks.
 #[must_use]
 pub fn approves(proposal: &Proposal, digest: Option<&str>) -> String {
     match digest {
-        _ if proposal.is_quiet() => "Nothing changes, so that there is no plan to approve.".to_owned(),
         None => "An approval of this pull request approves no plan: whoever made this one could have made any.".to_owned(),
+        _ if proposal.is_quiet() && proposal.unseen.is_empty() => {
+            "Nothing changes, so that there is no plan to approve.".to_owned()
+        }
+        _ if proposal.is_quiet() => "Nothing that was seen changes, so that there is no plan to approve.".to_owned(),
         _ if proposal.plan.is_none() => "There is no plan to approve.".to_owned(),
         Some(digest) => {
             format!("An approval of this pull request approves the plan with the digest `{digest}`, and no larger one.")

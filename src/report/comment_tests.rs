@@ -150,7 +150,8 @@ fn what_a_comment_asks_to_approve_is_read_back_of_our_own_environment_alone() {
     let text = told(&proposal(Vec::new()), LIMIT);
     assert_eq!(asks(&text, "production"), Some(("d".repeat(64), HEAD.to_owned())));
     assert_eq!(asks(&text, "staging"), None);
-    assert_eq!(asks(&nothing(&proposal(Vec::new())), "production"), None);
+    let about = About { digest: Some(&"d".repeat(64)), link: LINK };
+    assert_eq!(asks(&nothing(&proposal(Vec::new()), &about), "production"), None);
     let quoted = format!("> {}", text.replace('\n', "\n> "));
     assert_eq!(asks(&quoted, "production"), None);
     let untrusted = compose(&proposal(Vec::new()), &About { digest: None, link: LINK }, LIMIT);
@@ -208,11 +209,62 @@ fn what_the_edit_means_stands_above_everything_and_what_is_nothing_is_left_out()
     made.complaints = complaint(false);
     made.plan.as_mut().unwrap().actions.clear();
     made.plan.as_mut().unwrap().held.clear();
-    assert_eq!(first(&made), "**Check: 1 warning. Plan: nothing is due.**");
+    assert_eq!(first(&made), "**Check: 1 warning. Plan: nothing that was seen is due.**");
     made.plan = None;
     assert_eq!(first(&made), "**Check: 1 warning. Plan: none, there is no recorded run.**");
     made.complaints.extend(complaint(true));
     assert_eq!(first(&made), "**Check: 1 error, 1 warning. Plan: none, the config cannot be used.**");
+}
+
+/// A proposal with nothing in it, of which `unseen` was not seen.
+fn quiet(unseen: &[&str]) -> Proposal {
+    let mut made = proposal(Vec::new());
+    made.plan.as_mut().unwrap().held.clear();
+    (made.edit, made.changes, made.standing) = (String::new(), Vec::new(), BTreeMap::new());
+    made.unseen = unseen.iter().map(ToString::to_string).collect();
+    assert!(made.is_quiet());
+    made
+}
+
+#[test]
+fn of_what_was_not_seen_nobody_is_told_that_nothing_is_due_or_changes() {
+    let digest = "d".repeat(64);
+    let about = About { digest: Some(&digest), link: LINK };
+    assert_eq!(glance(&quiet(&[])), "Plan: nothing is due.");
+    assert!(nothing(&quiet(&[]), &about).contains("\nNothing changes any more as of `aaaaaaaaaaaa`.\n"));
+    let blind = quiet(&["source prod was denied"]);
+    assert_eq!(glance(&blind), "Plan: nothing that was seen is due.");
+    insta::assert_snapshot!(nothing(&blind, &about), @r"
+    <!-- slm:plan:production -->
+    ### slm: production
+
+    Nothing that was seen changes any more as of `aaaaaaaaaaaa`.
+
+    <details open><summary>not seen: 1</summary>
+
+    - source prod was denied
+
+    </details>
+
+    Nothing that was seen changes, so that there is no plan to approve.
+
+    Made for `aaaaaaaaaaaa`. [Artefact and log](https://github.com/acme/slm/actions/runs/5)
+    ");
+    let much = vec!["x".repeat(400); 1_000];
+    let said = nothing(&quiet(&much.iter().map(String::as_str).collect::<Vec<_>>()), &about);
+    assert!(said.len() <= LIMIT && said.contains("<summary>not seen: 1000</summary>"), "{} bytes", said.len());
+}
+
+#[test]
+fn a_plan_of_what_was_recorded_says_as_of_when_and_a_fork_that_changes_nothing_approves_none() {
+    let mut made = quiet(&[]);
+    made.sight = Sight::Recorded { run: "r1".to_owned(), at: now() };
+    assert_eq!(glance(&made), "Plan as of 2026-11-24T00:00:00Z: nothing is due.");
+    let said = nothing(&made, &About { digest: None, link: LINK });
+    assert!(said.contains("approves no plan: whoever made this one could have made any."), "{said}");
+    assert!(said.contains("was taken from the recorded run `r1` of 2026-11-24T00:00:00Z; no source was asked."), "{said}");
+    made.plan.as_mut().unwrap().actions.push(rotate("db"));
+    assert_eq!(glance(&made), "Plan as of 2026-11-24T00:00:00Z: 1 to rotate.");
 }
 
 fn complaint(error: bool) -> Vec<Complaint> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::words::count;
 use crate::model::id::EntityType;
-use crate::model::period::{Change, Explanation, Period, RunNote};
+use crate::model::period::{Change, Explanation, Members, Period, RunNote};
 use crate::model::reconcile::{Counter, Reconciled};
 
 /// How many came and how many went: who was lost from sight, and found again, did neither.
@@ -14,6 +14,26 @@ pub fn moved(changes: &[Change]) -> (usize, usize) {
     let seen = || changes.iter().filter(|one| !one.explained.as_ref().is_some_and(unseen));
     let came = seen().filter(|one| one.came).count();
     (came, seen().count() - came)
+}
+
+/// How many there were before the first of the changes that are told, and by the last run that saw all of them; `None` when none did. What
+/// came makes the one the other, less what went.
+#[must_use]
+pub fn sizes(period: &Period, members: &Members) -> Option<(u64, u64)> {
+    let known = || members.sizes.iter().flatten().copied();
+    let (first, last) = (known().next()?, known().next_back()?);
+    // The first run tells what it saw, and what is another since the run before it.
+    let since = &members.changes[..members.changes.partition_point(|change| change.run == 0)];
+    let there = members.seen.iter().filter(|one| one.spans.iter().any(|(from, _)| *from == 0)).count();
+    let lost = since.iter().filter(|change| change.explained == Some(Explanation::NotSeenWhole)).count();
+    let (came, went) = moved(since);
+    let of_it = |run: &RunNote| {
+        run.seen.iter().filter(|seen| seen.entity == members.entity).map(|seen| seen.completeness.is_complete()).collect()
+    };
+    let whole: Vec<bool> = period.runs.first().map(of_it).unwrap_or_default();
+    // Of whom neither it nor the run before saw all, the number is that of whoever did first.
+    let is_known = lost > 0 || (!whole.is_empty() && whole.into_iter().all(|whole| whole));
+    Some((if is_known { (there + went + lost).saturating_sub(came) as u64 } else { first }, last))
 }
 
 /// What explains each of `changes`, counted.
@@ -81,6 +101,7 @@ pub fn counted(period: &Period, entity: &EntityType) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::model::deviation::tests::period;
+    use crate::model::period::Presence;
 
     fn counts(listed: u64, counted: u64) -> Reconciled {
         Reconciled {
@@ -107,6 +128,44 @@ mod tests {
         period.runs[2].reconciled = vec![counts(2, 3)];
         let told = "s 1/eu is counted by the account summary too: they DIFFER in 1 of 2 runs, last at 1970-01-03T00:00:00Z: 2 listed, 3 counted";
         assert_eq!(counted(&period, &entity), [told]);
+    }
+
+    #[test]
+    fn what_came_and_went_leads_from_the_first_number_to_the_last() {
+        let change = |run, id: &str, came, explained| Change {
+            run,
+            source: "s".into(),
+            scope: "1/eu".to_owned(),
+            id: id.into(),
+            came,
+            explained,
+        };
+        let of = |whole: &[bool], sizes: Vec<Option<u64>>, spans: &[(&str, usize, usize)], changes: Vec<Change>| {
+            let one = |(id, from, until): &(&str, usize, usize)| Presence {
+                source: "s".into(),
+                scope: "1/eu".to_owned(),
+                id: (*id).into(),
+                spans: vec![(*from, *until)],
+            };
+            let seen = spans.iter().map(one).collect();
+            let members = Members { entity: "A".into(), path: String::new(), sizes, seen, changes };
+            super::sizes(&period(whole, None, Vec::new()), &members)
+        };
+        let went = change(0, "z", false, None);
+        let all = [("x", 0, 2), ("y", 1, 2)];
+        // One came on the day of the first run, after it; one came with it and one went since the run before.
+        assert_eq!(of(&[true; 2], vec![Some(2)], &all, vec![change(1, "y", true, None)]), Some((1, 2)));
+        assert_eq!(of(&[true; 2], vec![Some(2)], &all, vec![change(0, "x", true, None), went.clone()]), Some((1, 2)));
+        // The first run saw nobody: who was lost was there, and who was found was.
+        let lost = change(0, "x", false, Some(Explanation::NotSeenWhole));
+        let found = change(1, "x", true, Some(Explanation::NotSeenWholeBefore));
+        assert_eq!(of(&[false, true], vec![None, Some(1)], &[("x", 1, 2)], vec![lost, found]), Some((1, 1)));
+        // Nobody saw all of them before.
+        assert_eq!(of(&[false, true], vec![None, Some(2)], &all, Vec::new()), Some((2, 2)));
+        // Who was lost before the first run, and is gone by it, had been there.
+        let found = change(0, "x", true, Some(Explanation::NotSeenWholeBefore));
+        assert_eq!(of(&[true], vec![Some(1)], &[("x", 0, 1)], vec![found, went]), Some((2, 1)));
+        assert_eq!(of(&[false], vec![None], &[], Vec::new()), None);
     }
 
     #[test]

@@ -173,3 +173,21 @@ pub fn json(then: &Then<'_>) -> Json {
         "artefacts": artefacts, "config": authored, "findings": findings, "unproven": unproven,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_called_what_was_found_of_it() {
+        for (signature, told) in [
+            (Signature::None, "not signed"),
+            (Signature::Unchecked, "signature not checked"),
+            (Signature::Good("bo@localhost".to_owned()), "signed by bo@localhost, and the signature holds"),
+            (Signature::UnknownKey, "signed by a key that is none of the allowed signers"),
+            (Signature::Bad, "signature does not hold"),
+        ] {
+            assert_eq!(sealed(&signature), told);
+        }
+    }
+}

@@ -438,6 +438,9 @@ fn where_nothing_is_open_oscal_sarif_and_ocsf_have_nothing_to_tell() {
     let world = World::scaffolded();
     world.slm(&["apply", "--auto-approve"]).exits(0);
     let out = world.outside("oscal");
+    // From an export before, when something was.
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join("plan-of-action-and-milestones.json"), "{}").unwrap();
     world.slm(&["export", "oscal", "--out", out.to_str().unwrap()]).exits(0).says("assessment-results.json");
     let results: Json = serde_json::from_slice(&fs::read(out.join("assessment-results.json")).unwrap()).unwrap();
     let runs = results["assessment-results"]["results"].as_array().unwrap();
@@ -477,10 +480,42 @@ fn with_something_open() -> World {
     world
 }
 
+/// Declares a second control with the rule of ROT-02, a title of two lines, and an id that other programs take for something else.
+fn odd_control(world: &World, id: &str) {
+    let (control, rules) = (world.read("controls/rot/ROT-02.toml"), world.read("policies/rot.cedar"));
+    let control = control.replace("id = \"ROT-02\"", &format!("id = \"{id}\"")).replace("title = \"Every", "title = \"One\\nEvery");
+    world.write(&format!("controls/rot/{id}.toml"), &control);
+    world.write("policies/more.cedar", &rules[rules.find("@id(\"ROT-02").unwrap()..].replace("ROT-02", id));
+    world.edit("policies/schema.cedarschema", "action \"ROT-02\"", &format!("action \"ROT-02\", \"{id}\""));
+}
+
+#[test]
+fn a_sample_of_a_control_whose_id_has_signs_in_it_is_checked_by_its_page_and_its_bundle_by_slm() {
+    let world = World::scaffolded();
+    odd_control(&world, "it's 2 \u{dc}#1");
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    let folder = world.outside("odd");
+    let sample = ["sample", "--control", "it's 2 \u{dc}#1", "--n", "2", "--nonce", "it's blue", "--out"];
+    world.slm(&[&sample[..], &[folder.to_str().unwrap()]].concat()).exits(0).says("Drew 1 of 1 for it's 2");
+    let page = fs::read_to_string(folder.join("README.md")).unwrap();
+    let (held, said) = by_hand(&folder, &page, "");
+    assert!(held && !said.contains("not so"), "{said}");
+    for line in ["the seed is right", "the draw is right", "every proof was climbed"] {
+        assert!(said.contains(line), "`{line}` is not in {said}");
+    }
+    let all = files(&bundle(&world, "odd.zip"));
+    assert!(all.contains_key("controls/it's 2 \u{dc}#1/index.html"), "{:?}", all.keys());
+}
+
 #[test]
 fn trestle_accepts_what_is_exported_as_oscal() {
     let trestle = installed("trestle");
     let world = with_something_open();
+    // A control whose id is no token, and whose title has two lines; and days that it was not there.
+    odd_control(&world, "2 \u{dc}#1");
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).says("Recorded as");
     let out = world.outside("oscal");
     world.slm(&["export", "oscal", "--out", out.to_str().unwrap()]).exits(0).says("plan-of-action-and-milestones.json");
     let workspace = world.outside("workspace");

@@ -162,16 +162,22 @@ fn an_exception_under_another_name_or_in_a_folder_is_approved_again_and_keeps_it
     apply();
     world.slm(&["status"]).says(&told(3));
     remove("exceptions/sub/two.toml");
+    // One whose path is longer than the name of any file may be.
+    let deep = format!("exceptions/{}/two.toml", ["a-folder-with-a-name-of-some-length"; 8].join("/"));
+    approved(&deep, 900);
+    apply();
+    world.slm(&["status"]).says(&told(4));
+    remove(&deep);
     apply();
     world.slm(&["status"]).exits(2);
 
     let ran = world.slm(&["report", "period"]);
-    let ran = ran.says(&format!("asked for by ada, by its file approved by grace, 3 approvals, until {}", at(30 * 86_400)));
+    let ran = ran.says(&format!("asked for by ada, by its file approved by grace, 4 approvals, until {}", at(30 * 86_400)));
     assert!(!ran.out.contains("has its file"), "{}", ran.out);
     let waivers = world.slm(&["report", "period", "--format", "json"]).json()["waivers"].clone();
     let told: Vec<_> =
         waivers.as_array().unwrap().iter().map(|one| (&one["exception"], &one["approver"], &one["approvals"])).collect();
-    assert_eq!(told, [(&json!("one"), &json!("grace"), &json!(1)), (&json!("two"), &json!("grace"), &json!(3))]);
+    assert_eq!(told, [(&json!("one"), &json!("grace"), &json!(1)), (&json!("two"), &json!("grace"), &json!(4))]);
 }
 
 /// Writes the first run on the branch as if it had been made on `day`, and the later ones after it.

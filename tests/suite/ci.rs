@@ -563,6 +563,11 @@ fn codeowners_are_written_from_the_owners_checked_and_leave_other_lines_alone() 
     ] {
         assert!(text.contains(line), "`{line}` is not in {text}");
     }
+    project.world.write(".github/CODEOWNERS", &format!("{text}/policies/ @eve\n"));
+    project.world.slm(&check).exits(2);
+    project.world.slm(&check[..4]).exits(0);
+    project.world.slm(&check).exits(0);
+    assert!(project.world.read(".github/CODEOWNERS").starts_with("* @acme/all\n/policies/ @eve\n#"), "it takes nothing there");
     project.world.edit(KEY, "owner = \"platform\"", "owner = \"payments\"");
     project.world.slm(&check).exits(2);
 }

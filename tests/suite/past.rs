@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value as Json, json};
 
@@ -225,6 +226,35 @@ fn what_stands_in_the_place_of_a_signature_is_not_called_one() {
     let said = world.slm(&["explain", "ROT-01", "--at", &last_day(&world), "--format", "json"]).json();
     assert_eq!(said["config"]["signature"], "bad");
     world.slm(&["explain", "ROT-01", "--at", &last_day(&world)]).says("\n    signature does not hold\n");
+}
+
+#[test]
+fn who_signed_the_text_of_then_is_named_and_a_key_of_a_stranger_is_nobodys() {
+    let world = World::scaffolded();
+    let root = world.root();
+    let key = |name: &str| {
+        let path = world.outside(name);
+        let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"]).arg(&path).status();
+        assert!(made.unwrap().success());
+        format!("user.signingkey={}", path.display())
+    };
+    let (bo, stranger) = (key("bo"), key("stranger"));
+    let public = fs::read_to_string(world.outside("bo.pub")).unwrap();
+    fs::write(world.outside("signers"), format!("bo@localhost {public}")).unwrap();
+    let source = "[source.config]\ngit = { path = \".\", allowed-signers = \"../signers\" }\n";
+    world.write("slm.toml", &format!("{}\n{source}", world.read("slm.toml")));
+    for (key, signature, told) in [
+        (bo, json!({ "good": "bo@localhost" }), "\n    signed by bo@localhost, and the signature holds\n"),
+        (stranger, json!("unknown-key"), "\n    signed by a key that is none of the allowed signers\n"),
+    ] {
+        world.commit();
+        let who = ["-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "gpg.format=ssh", "-c", &key];
+        git(&root, &[&who[..], &["commit", "-q", "-S", "--amend", "--no-edit", "--allow-empty"]].concat());
+        world.slm(&["apply", "--auto-approve"]).says("Recorded as ");
+        let said = world.slm(&["explain", "ROT-01", "--at", &last_day(&world), "--format", "json"]).json();
+        assert_eq!(said["config"]["signature"], signature);
+        world.slm(&["explain", "ROT-01", "--at", &last_day(&world)]).says(told);
+    }
 }
 
 #[test]

@@ -125,17 +125,22 @@ fn of_days_to_come_and_of_days_without_a_run_nothing_is_known() {
     assert!(!said["criteria"].as_array().unwrap().is_empty(), "the text of the run before is known");
 }
 
+/// Declares ROT-01 no more.
+fn take_away(world: &World) {
+    fs::remove_file(world.root().join("controls/rot/ROT-01.toml")).unwrap();
+    let rules = world.read("policies/rot.cedar");
+    world.write("policies/rot.cedar", &rules[rules.find("@id(\"ROT-02").unwrap()..]);
+    world.edit("credentials/session-key.toml", "[\"ROT-01\", \"ROT-02\"]", "[\"ROT-02\"]");
+    world.commit();
+}
+
 #[test]
 fn what_a_control_left_open_that_was_taken_away_before_the_period_is_open_in_it() {
     let world = recorded(1);
     world.edit("slm.toml", "standard = \"60d\"", "standard = \"1h\"");
     world.commit();
     world.slm(&["apply", "--auto-approve"]).says("Recorded as");
-    fs::remove_file(world.root().join("controls/rot/ROT-01.toml")).unwrap();
-    let rules = world.read("policies/rot.cedar");
-    world.write("policies/rot.cedar", &rules[rules.find("@id(\"ROT-02").unwrap()..]);
-    world.edit("credentials/session-key.toml", "[\"ROT-01\", \"ROT-02\"]", "[\"ROT-02\"]");
-    world.commit();
+    take_away(&world);
     for _ in 0..3 {
         world.slm(&["apply", "--auto-approve"]).says("Recorded as");
     }
@@ -144,6 +149,9 @@ fn what_a_control_left_open_that_was_taken_away_before_the_period_is_open_in_it(
     let ran = world.slm(&[&["report", "period"], &days[..]].concat()).exits(2);
     let ran = ran.says("  ROT-01   --  2 not judged").says("ROT-01 was judged, and is declared no more");
     ran.says("(before the period), open, not seen since ");
+    let sample = ["sample", "--control", "ROT-01", "--n", "1", "--nonce", "x"];
+    let none = format!("no run from {} to {} judged a control `ROT-01`", days[1], days[3]);
+    world.slm(&[&sample[..], &days[..]].concat()).exits(3).says(&none);
     let zip = world.outside("removed.zip");
     world.slm(&[&["export", "bundle", "--out", zip.to_str().unwrap()], &days[..]].concat()).exits(0);
     let bundle = slm::host::zipped::Zipped::open(&zip).unwrap();
@@ -156,6 +164,66 @@ fn what_a_control_left_open_that_was_taken_away_before_the_period_is_open_in_it(
 
     // Where it is gone, which a run saw since, there is nothing to repair.
     world.slm(&["explain", "ROT-01", "--at", &ago(4).2]).says("non-compliant");
+}
+
+/// A repo whose vault has a second secret that no file declares, the vault as it was before that, and who may write them.
+fn with_another_secret() -> (World, Vec<u8>) {
+    let world = recorded(1);
+    let vault = fs::read(world.root().join("vault.age")).unwrap();
+    let other = world.read("credentials/session-key.toml").replace("app/session-key", "app/other");
+    world.write("credentials/other.toml", &other[..other.find("[[consumer]]").unwrap()]);
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).exits(0);
+    fs::remove_file(world.root().join("credentials/other.toml")).unwrap();
+    world.commit();
+    world.slm(&["apply", "--auto-approve"]).exits(2);
+    (world, vault)
+}
+
+#[test]
+fn who_was_lost_from_sight_before_the_period_and_is_gone_when_all_of_it_is_seen_has_gone_in_it() {
+    let (world, vault) = with_another_secret();
+    let (identity, away) = (world.outside("slm.age-identity"), world.outside("away"));
+    fs::rename(&identity, &away).unwrap();
+    for _ in 0..2 {
+        world.slm(&["apply", "--auto-approve"]).says("Recorded as");
+    }
+    fs::rename(&away, &identity).unwrap();
+    fs::write(world.root().join("vault.age"), vault).unwrap();
+    world.slm(&["apply", "--auto-approve"]).exits(0).says("Recorded as");
+    dated(&world, &[(6, 6), (5, 5), (4, 4), (3, 3), (2, 2), (1, 1)]);
+    let days = ["report", "period", "--from", &ago(1).2, "--to", &ago(1).2];
+    let said = world.slm(&[&days[..], &["--format", "json"]].concat()).json();
+    let of_vault = |one: &&Json| one["entity"] == "Vault::Secret";
+    let changes = said["period"]["populations"].as_array().unwrap().iter().find(of_vault).unwrap()["changes"].clone();
+    let gone = |one: &&Json| one["came"] == false;
+    let told: Vec<_> = changes.as_array().unwrap().iter().filter(gone).map(|one| (&one["id"], &one["explained"])).collect();
+    assert_eq!(told, [(&json!("vault:local/app/other"), &Json::Null)], "the other was there all the time: {changes}");
+    world.slm(&days).exits(2).says("! vault:local/app/other of local . went by ");
+}
+
+#[test]
+fn who_went_after_its_control_was_taken_away_is_not_open_any_more_and_who_is_there_is() {
+    let (world, vault) = with_another_secret();
+    world.edit("slm.toml", "standard = \"60d\"", "standard = \"1h\"");
+    world.commit();
+    let apply = || world.slm(&["apply", "--auto-approve"]).says("Recorded as");
+    apply();
+    take_away(&world);
+    apply();
+    fs::write(world.root().join("vault.age"), vault).unwrap();
+    apply();
+    apply();
+    dated(&world, &[(7, 7), (6, 6), (5, 5), (4, 4), (3, 3), (2, 2), (1, 1)]);
+    let open = |from: i64, to: i64| {
+        let said = world.slm(&["report", "period", "--from", &ago(from).2, "--to", &ago(to).2, "--format", "json"]).json();
+        let all = said["deviations"].as_array().unwrap().iter();
+        let of_it = all.filter(|one| one["control"] == "ROT-01" && one["ending"] == "open");
+        of_it.map(|one| one["subject"]["resource"]["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let (other, own) = ("vault:local/app/other".to_owned(), "vault:local/app/session-key".to_owned());
+    assert_eq!(open(3, 3), [other, own.clone()], "both were there when the control was gone");
+    assert_eq!(open(1, 1), [own], "nobody repairs what a run saw to be gone");
 }
 
 #[test]

@@ -60,7 +60,8 @@ async fn comment(pulls: &Pulls, ended: &Ended, job: &Job, proposal: &Proposal) -
     let number = number(pulls, ended).await?;
     let quiet = proposal.is_quiet();
     let link = job.link(proposal.run);
-    let body = if quiet { nothing(proposal) } else { compose(proposal, &About { digest: None, link: &link }, LIMIT) };
+    let about = About { digest: None, link: &link };
+    let body = if quiet { nothing(proposal, &about) } else { compose(proposal, &about, LIMIT) };
     let became = pulls.say(number, &marker(&job.environment), &body, quiet).await?;
     Ok((number, body, became.word()))
 }

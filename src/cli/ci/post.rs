@@ -60,11 +60,8 @@ pub(super) async fn post(pulls: &Pulls, post: Post<'_>) -> Result<Posted, Troubl
         None => (false, bytes, proposal),
     };
     let (digest, link) = (carried::digest(&bytes), job.link(proposal.run));
-    let body = if proposal.is_quiet() {
-        nothing(&proposal)
-    } else {
-        compose(&proposal, &About { digest: Some(&digest), link: &link }, LIMIT)
-    };
+    let about = About { digest: Some(&digest), link: &link };
+    let body = if proposal.is_quiet() { nothing(&proposal, &about) } else { compose(&proposal, &about, LIMIT) };
     let mut told = String::new();
     if kept {
         told.push_str(&format!("The check run `{name}` says so already.\n"));
@@ -91,7 +88,7 @@ pub(super) async fn post(pulls: &Pulls, post: Post<'_>) -> Result<Posted, Troubl
     if let Some(number) = pull {
         // Where nothing has to be read nobody is told; but what was said before is not left to stand.
         let became = pulls.say(number, &marker(&job.environment), &body, proposal.is_quiet()).await?;
-        told.push_str(&sentence(became, number));
+        told.push_str(&sentence(became, number, proposal.unseen.is_empty()));
     }
     Ok(Posted { digest, bytes, proposal, body, requests: pulls.requests(), told })
 }
@@ -111,8 +108,9 @@ fn summary(proposal: &Proposal, queued: bool, digest: &str) -> String {
     text + &format!("{approves}\n\nDigest of the artefact: `{digest}`\n")
 }
 
-fn sentence(became: Said, number: u64) -> String {
+fn sentence(became: Said, number: u64, whole: bool) -> String {
     match became {
+        Said::Nothing if !whole => format!("Nothing is said on pull request {number}: nothing that was seen changes.\n"),
         Said::Nothing => format!("Nothing is said on pull request {number}: nothing changes.\n"),
         Said::Already(_) => format!("The comment on pull request {number} says so already.\n"),
         Said::Posted(_) => format!("The comment on pull request {number} was posted.\n"),

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "it makes the folder that it was told of")]
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use super::super::gather::{self, gather};
@@ -10,7 +11,7 @@ use super::{Asked, write, written};
 use crate::host::archive::Archive;
 use crate::record::canonical;
 use crate::record::leaf::hex;
-use crate::report::interchange::{Told, ocsf as as_ocsf, oscal as as_oscal, sarif as as_sarif};
+use crate::report::interchange::{ACTIONS, Told, ocsf as as_ocsf, oscal as as_oscal, sarif as as_sarif};
 
 /// What was written, and how long each file is.
 type Written = (&'static str, Vec<(PathBuf, usize)>);
@@ -29,6 +30,7 @@ fn told(asked: &Asked, global: &Global, tell: impl FnOnce(&Told<'_>) -> Result<W
         root: &hex(&archive.standing.head.root),
         framework: framework.as_ref(),
         manual: &manual,
+        unproven: &gathered.unproven,
     })?;
     Ok(written(what, &files, &gathered.unproven))
 }
@@ -36,8 +38,15 @@ fn told(asked: &Asked, global: &Global, tell: impl FnOnce(&Told<'_>) -> Result<W
 pub(super) fn oscal(asked: &Asked, global: &Global) -> Result<Said, Trouble> {
     told(asked, global, |told| {
         std::fs::create_dir_all(&asked.out)?;
-        let mut files = Vec::new();
-        for (name, document) in as_oscal(told) {
+        let (mut files, documents) = (Vec::new(), as_oscal(told));
+        // What was open in an export before is not beside what nothing is open in.
+        if !documents.contains_key(ACTIONS) {
+            match std::fs::remove_file(asked.out.join(ACTIONS)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        for (name, document) in documents {
             let (path, bytes) = (asked.out.join(name), canonical::json(&document)?);
             write(&path, &bytes)?;
             files.push((path, bytes.len()));

@@ -100,8 +100,24 @@ fn sorted<'a>(made: &Made<'_>, series: &'a Series, look: &Look<'_>) -> Vec<One<'
     all
 }
 
-/// A subject as the name of a place in a page.
+/// A subject as the name of a place in a page: no two have the same.
 pub fn anchor(name: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '.' { c } else { '_' };
+    let plain = |c: char| match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.' | '_' => c.to_string(),
+        _ => format!("~{:x}~", u32::from(c)),
+    };
     format!("m-{}", name.chars().map(plain).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_whose_names_differ_in_signs_alone_have_places_of_their_own() {
+        let all = ["a/b", "a:b", "a_b", "a~2f~b", "a b", "\u{e9}", "\u{fc}", "\u{e9}a", "\u{e9a}"].map(anchor);
+        let apart: std::collections::BTreeSet<&String> = all.iter().collect();
+        assert_eq!((apart.len(), all[0].as_str(), all[2].as_str()), (all.len(), "m-a~2f~b", "m-a_b"));
+        assert!(all.iter().all(|one| one.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))), "{all:?}");
+    }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::members::MemberView;
 use super::strips::Stretch;
 use super::view::{ControlView, DeviationView, Month, View};
+use crate::report::annotations::uri;
 
 /// Deviations on the index at most: it is opened on telephones, and what is left out is a link away.
 const ON_INDEX: usize = 50;
@@ -73,6 +74,8 @@ struct More<'a> {
 /// The template `name`, and what all of them are made of.
 pub fn templates(name: &'static str, text: &'static str) -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
+    // An id may have a space or a sign in it that means something in an address.
+    environment.add_filter("uri", |text: String| uri(&text));
     environment.add_template("parts.html", include_str!("../templates/parts.html.j2"))?;
     environment.add_template(name, text)?;
     Ok(environment)

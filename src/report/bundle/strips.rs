@@ -9,6 +9,7 @@ use crate::model::assessment::{Because, Status, Subject};
 use crate::model::deviation::Look;
 use crate::model::id::ControlId;
 use crate::model::period::{At, Cell, Day, Member, Series};
+use crate::report::annotations::uri;
 use crate::report::words::count;
 
 /// What a day says.
@@ -249,7 +250,7 @@ pub fn stretches(made: &Made<'_>, control: &ControlId, shown: &[Shown], anchor: 
             days: length,
             class: shown.said.class(),
             label: format!("{}, {when}, {}", shown.said.word(), count(length as u64, "day")),
-            href: page.map_or_else(String::new, |version| format!("{}{anchor}", version.page)),
+            href: page.map_or_else(String::new, |version| format!("{}{anchor}", uri(&version.page))),
             run: shown.run,
         }
     };

@@ -323,6 +323,58 @@ fn a_control_that_is_declared_no_more_keeps_its_page_and_its_deviations_and_serv
 }
 
 #[test]
+fn a_criterion_that_waits_for_a_signature_is_manual_at_best_and_names_what_served_it() {
+    use crate::model::attestation::{About, Manual, Signed};
+    use crate::model::deviation::tests::{BAD, GOOD, period, span};
+    let (mut catalog, log, versions) = (catalog(), log(), BTreeMap::new());
+    catalog.controls.retain(|id, _| *id == "ROT-01".into());
+    let unsigned = [Manual { about: About::Criterion("soc2".into(), "CC6.1".into()), state: Signed::Never }];
+    let of = |status, manual, removed| {
+        let mut period = period(&[true], None, vec![span(0, 1, status)]);
+        period.controls[0].control = "ROT-01".into();
+        period.controls[0].days = vec![Cell::Judged { gravest: Some(status), tally: Tally::default() }];
+        period.days = vec![Day { date: period.from, runs: vec![0] }];
+        let made = Made { manual, removed, ..made_of(&catalog, &period, &log, &versions) };
+        let view = view(&made);
+        let one = view.frameworks[0].criteria.iter().find(|one| one.id == "CC6.1").unwrap();
+        let html = index(&view).unwrap();
+        (one.word.clone(), one.gone.clone(), html.contains("declared no more: <a href=\"controls/ROT-01/index.html\">ROT-01</a>"))
+    };
+    let without = Vec::<String>::new();
+    assert_eq!(of(GOOD, &[], &NONE), ("compliant".to_owned(), without.clone(), false));
+    assert_eq!(of(GOOD, &unsigned, &NONE), ("manual".to_owned(), without.clone(), false));
+    assert_eq!(of(BAD, &unsigned, &NONE), ("non-compliant".to_owned(), without, false));
+    let removed = BTreeSet::from(["ROT-01".into()]);
+    let (word, gone, told) = of(BAD, &unsigned, &removed);
+    assert_eq!((word.as_str(), gone, told), ("manual", vec!["ROT-01".to_owned()], true));
+}
+
+#[test]
+fn a_control_whose_id_means_something_in_an_address_is_found_by_every_link() {
+    let (mut catalog, mut period, log, mut versions) = (catalog(), period(), log(), versions());
+    let id = "2 \u{dc}#1?";
+    let mut one = catalog.controls.remove(&ControlId::from("ROT-01")).unwrap();
+    one.id = id.into();
+    catalog.controls = [(id.into(), one)].into();
+    period.controls[0].control = id.into();
+    let mut all = versions.remove(&ControlId::from("ROT-01")).unwrap();
+    all.iter_mut().for_each(|one| one.page = one.page.replace("ROT-01", id));
+    versions.insert(id.into(), all);
+    let made = made_of(&catalog, &period, &log, &versions);
+    let view = view(&made);
+    let plain = |text: String| text.replace("&#x2f;", "/");
+    let (index, page) = (plain(index(&view).unwrap()), plain(control(&view, &view.controls[0]).unwrap()));
+    let encoded = "controls/2%20%C3%9C%231%3F/";
+    let links =
+        |text: &str| text.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect::<Vec<_>>();
+    let of_it: Vec<String> = links(&index).into_iter().filter(|link| link.starts_with("controls/")).collect();
+    assert!(of_it.len() > 60 && of_it.iter().all(|link| link.starts_with(encoded)), "{of_it:?}");
+    let decisions = links(&page).into_iter().filter(|link| link.starts_with("decisions/")).count();
+    assert!(decisions > DAYS && !page.contains("href=\"controls/"), "{page}");
+    assert!(deviations_csv(&view).contains(encoded));
+}
+
+#[test]
 fn a_row_of_the_table_of_members_is_of_the_run_and_the_reason_that_it_tells() {
     use crate::model::deviation::tests::{BAD, GOOD, period, span};
     let (catalog, log) = (catalog(), log());

@@ -14,6 +14,7 @@ use crate::model::deviation::{Deviation, Ending, Look};
 use crate::model::id::{ControlId, EntityType, ExceptionId};
 use crate::model::period::{Cell, Members, Missed, NoRun, Series};
 use crate::model::time::Timestamp;
+use crate::report::annotations::uri;
 use crate::report::{attestation, population, words};
 
 /// Stretches on a line of the index: beyond that they would be too narrow to choose, and too many for a telephone.
@@ -104,6 +105,8 @@ pub struct CriterionView {
     pub class: &'static str,
     /// Controls that serve it.
     pub controls: Vec<String>,
+    /// Controls that served it and are declared no more.
+    pub gone: Vec<String>,
     /// The signature that it has, or waits for; empty when it needs none.
     pub signature: String,
 }
@@ -390,7 +393,7 @@ fn strip(made: &Made<'_>, control: &Control, shown: &[Shown]) -> Vec<Stretch> {
     if all.len() <= STRETCHES {
         return all;
     }
-    let page = format!("controls/{}/index.html#days", control.id);
+    let page = format!("controls/{}/index.html#days", uri(control.id.as_str()));
     let lead = |one: Stretch| Stretch { href: if one.href.is_empty() { one.href } else { page.clone() }, ..one };
     stretches(made, &control.id, &by_word(shown), "").into_iter().map(lead).collect()
 }
@@ -413,7 +416,6 @@ fn tally(series: &Series) -> (Vec<(&'static str, &'static str, u64)>, u64) {
 }
 
 fn population_view(made: &Made<'_>, members: &Members) -> PopulationView {
-    let sizes: Vec<u64> = members.sizes.iter().copied().flatten().collect();
     let (came, went) = population::moved(&members.changes);
     let bare = members.changes.iter().filter(|change| change.explained.is_none());
     let unexplained: Vec<String> = bare
@@ -427,10 +429,8 @@ fn population_view(made: &Made<'_>, members: &Members) -> PopulationView {
     } else {
         format!("{came} came and {went} went: {}", population::reasons(&members.changes).join(", "))
     };
-    let sizes = match (sizes.first(), sizes.last()) {
-        (Some(first), Some(last)) => format!("{first} at the beginning, {last} at the end"),
-        _ => "never seen whole".to_owned(),
-    };
+    let sizes = population::sizes(made.period, members)
+        .map_or_else(|| "never seen whole".to_owned(), |(first, last)| format!("{first} at the beginning, {last} at the end"));
     let whole = population::completeness(made.period, &members.entity);
     let counted = population::counted(made.period, &members.entity);
     PopulationView { entity: members.entity.to_string(), sizes, whole, counted, changes, unexplained }
@@ -451,7 +451,8 @@ fn deviation(made: &Made<'_>, one: &Deviation) -> DeviationView {
             None => unseen.unwrap_or_default(),
         },
         open: one.is_open(),
-        href: version(made, &one.control, one.detected).map_or_else(String::new, |v| format!("{}#{}", v.page, anchor(&subject))),
+        href: version(made, &one.control, one.detected)
+            .map_or_else(String::new, |v| format!("{}#{}", uri(&v.page), anchor(&subject))),
         subject,
     }
 }
@@ -486,30 +487,29 @@ fn attestation_view(one: &Attestation) -> AttestationView {
     AttestationView { about, covers: one.covers.to_string(), statement: one.statement.clone(), who, root }
 }
 
-/// A criterion is as good as the gravest of its controls; one without any is manual, or a gap.
+/// A criterion is as good as the gravest of its controls, and manual at best while it waits for a signature; one without either is a gap.
 fn framework_view(made: &Made<'_>, framework: &Framework, controls: &[ControlView]) -> FrameworkView {
     let by_id: BTreeMap<&str, &ControlView> = controls.iter().map(|one| (one.id.as_str(), one)).collect();
     let criterion = |(id, criterion): (&crate::model::id::CriterionId, &crate::model::catalog::Criterion)| {
         let serves = |control: &&Control| control.criteria.get(&framework.id).is_some_and(|ids| ids.contains(id));
-        let declared = made.catalog.controls.values().filter(|control| !made.removed.contains(&control.id));
-        let ids: Vec<&ControlId> = declared.filter(serves).map(|control| &control.id).collect();
+        let served = made.catalog.controls.values().filter(serves).map(|control| &control.id);
+        let (gone, ids): (Vec<&ControlId>, Vec<&ControlId>) = served.partition(|id| made.removed.contains(*id));
         let about = About::Criterion(framework.id.clone(), id.clone());
         let signature = made.manual.iter().find(|manual| manual.about == about);
         let gravity = ["not-applicable", "compliant", "signed", "excepted", "manual", "no-evidence", "non-compliant"];
         let rank = |class: &str| gravity.iter().position(|one| *one == class);
-        let gravest = ids.iter().filter_map(|id| by_id.get(id.as_str())).max_by_key(|one| rank(one.class));
-        let (word, class) = match (gravest, signature) {
-            (Some(control), _) => (control.word.clone(), control.class),
-            (None, Some(manual)) if manual.state.stands() => ("signed".to_owned(), "signed"),
-            (None, Some(_)) => ("manual".to_owned(), "manual"),
-            (None, None) => ("no control".to_owned(), "gap"),
-        };
+        let signed = signature.map(|manual| if manual.state.stands() { ("signed", "signed") } else { ("manual", "manual") });
+        let judged = ids.iter().filter_map(|id| by_id.get(id.as_str())).map(|one| (one.word.as_str(), one.class));
+        let signed = signed.filter(|(_, class)| *class == "manual" || ids.is_empty());
+        let gravest = judged.chain(signed).max_by_key(|(_, class)| rank(class));
+        let (word, class) = gravest.unwrap_or(("no control", "gap"));
         CriterionView {
             id: id.to_string(),
             title: criterion.title.clone(),
-            word,
+            word: word.to_owned(),
             class,
             controls: ids.into_iter().map(ToString::to_string).collect(),
+            gone: gone.into_iter().map(ToString::to_string).collect(),
             signature: signature.map_or_else(String::new, |manual| attestation::words(&manual.state)),
         }
     };

@@ -5,16 +5,20 @@ mod ocsf;
 mod oscal;
 mod sarif;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use uuid::Uuid;
 
-use crate::model::attestation::Manual;
+use crate::model::attestation::{About, Manual};
 use crate::model::catalog::{Catalog, Control, Severity};
 use crate::model::deviation::Deviation;
 use crate::model::id::{ControlId, FrameworkId};
+use crate::model::past::Noted;
 use crate::model::period::{Period, Series};
+use crate::report::attestation;
 
 pub use ocsf::ocsf;
-pub use oscal::oscal;
+pub use oscal::{ACTIONS, oscal};
 pub use sarif::sarif;
 
 /// Namespace of every identifier below; it was drawn once, and changing it makes every finding a new one.
@@ -34,6 +38,8 @@ pub struct Told<'a> {
     pub framework: Option<&'a FrameworkId>,
     /// What only a person can say.
     pub manual: &'a [Manual],
+    /// What is not shown.
+    pub unproven: &'a [Noted],
 }
 
 impl<'a> Told<'a> {
@@ -46,10 +52,33 @@ impl<'a> Told<'a> {
 
     /// What did not hold, of those controls.
     fn deviations(&self) -> Vec<(&'a Control, Deviation)> {
-        let wanted: std::collections::BTreeMap<&ControlId, &Control> =
-            self.series().map(|(control, _)| (&control.id, control)).collect();
+        let wanted: BTreeMap<&ControlId, &Control> = self.series().map(|(control, _)| (&control.id, control)).collect();
         let all = self.period.deviations().into_iter();
         all.filter_map(|one| Some((*wanted.get(&one.control)?, one))).collect()
+    }
+
+    /// What no run says: days that nobody looked on, what waits for a person, and what is not shown; a clause each.
+    fn caveats(&self) -> Vec<String> {
+        let blind: Vec<String> =
+            self.period.days.iter().filter(|day| day.runs.is_empty()).map(|day| day.date.to_string()).collect();
+        let judged: BTreeSet<&ControlId> = self.series().map(|(control, _)| &control.id).collect();
+        let manual = self.manual.iter().filter_map(|one| {
+            let (name, told) = match &one.about {
+                About::Control(id) => (id.to_string(), judged.contains(id)),
+                About::Criterion(of, id) => (format!("{of}:{id}"), self.framework.is_none_or(|wanted| wanted == of)),
+            };
+            told.then(|| format!("only a person can say {name}: {}", attestation::words(&one.state)))
+        });
+        let days = (!blind.is_empty()).then(|| format!("no run began on {}", blind.join(", ")));
+        let unproven = self.unproven.iter().map(|noted| format!("not shown: {}", noted.what));
+        days.into_iter().chain(manual).chain(unproven).collect()
+    }
+
+    /// The identifier of what is made anew for each period, and for each framework: what is of another one is something else.
+    fn document(&self, kind: &str, parts: &[&str]) -> String {
+        let framework = self.framework.map(|id| format!("framework {id}"));
+        let parts: Vec<&str> = [kind].into_iter().chain(parts.iter().copied()).chain(framework.as_deref()).collect();
+        self.id(&parts)
     }
 
     /// The identifier of what `parts` name, of this log.

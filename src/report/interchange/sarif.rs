@@ -39,13 +39,15 @@ pub fn sarif(told: &Told<'_>) -> Json {
         }
     }
     let ended = told.period.runs.last().map(|run| run.received);
+    let framework = told.framework.map(|id| format!("/{id}")).unwrap_or_default();
+    let notes: Vec<Json> = told.caveats().iter().map(|text| json!({ "level": "warning", "message": { "text": text } })).collect();
     json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
         "runs": [{
             "tool": { "driver": { "name": "slm", "version": env!("CARGO_PKG_VERSION"), "rules": rules } },
-            "automationDetails": { "id": format!("{}/{}/{}", told.origin, told.period.from, told.period.to) },
-            "invocations": [{ "executionSuccessful": true, "endTimeUtc": ended }],
+            "automationDetails": { "id": format!("{}/{}/{}{framework}", told.origin, told.period.from, told.period.to) },
+            "invocations": [{ "executionSuccessful": true, "endTimeUtc": ended, "toolExecutionNotifications": notes }],
             "results": results,
             "columnKind": "utf16CodeUnits",
         }],

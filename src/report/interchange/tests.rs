@@ -4,8 +4,9 @@ use serde_json::Value as Json;
 
 use super::*;
 use crate::model::assessment::Status;
+use crate::model::attestation::Signed;
 use crate::model::deviation::tests::{BAD, GOOD, period, span};
-use crate::model::period::{Open, Span};
+use crate::model::period::{Cell, Day, Open, Span};
 use crate::report::drift::tests::catalog;
 
 /// What each format says: messages of OCSF, descriptions of the plan of action, and kind and text of SARIF.
@@ -26,7 +27,7 @@ fn said(whole: &[bool], open: Option<Open>, spans: Vec<Span>) -> Said {
     let mut period = period(whole, open, spans);
     period.controls[0].control = "ROT-01".into();
     let catalog = catalog();
-    let told = Told { catalog: &catalog, period: &period, origin: "acme", root: "ab", framework: None, manual: &[] };
+    let told = Told { catalog: &catalog, period: &period, origin: "acme", root: "ab", framework: None, manual: &[], unproven: &[] };
     let text = |value: &Json| value.as_str().unwrap().to_owned();
     let documents = oscal(&told);
     let actions = documents.get("plan-of-action-and-milestones.json");
@@ -122,7 +123,131 @@ fn a_file_with_a_name_that_means_something_in_a_uri_is_encoded_in_sarif() {
     control.place.file = "controls/my rot/100%.toml".to_owned();
     let mut period = period(&[true], None, vec![span(0, 1, BAD)]);
     period.controls[0].control = "ROT-01".into();
-    let told = Told { catalog: &catalog, period: &period, origin: "acme", root: "ab", framework: None, manual: &[] };
+    let told = Told { catalog: &catalog, period: &period, origin: "acme", root: "ab", framework: None, manual: &[], unproven: &[] };
     let place = &sarif(&told)["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
     assert_eq!(place["artifactLocation"]["uri"], "controls/my%20rot/100%25.toml");
+}
+
+/// What is told beside a period.
+#[derive(Default)]
+struct Beside {
+    manual: Vec<Manual>,
+    unproven: Vec<Noted>,
+    framework: Option<FrameworkId>,
+}
+
+/// The assessment results, the assessment plan and the log of SARIF of one secret in three runs.
+fn documents(id: &str, spans: Vec<Span>, beside: &Beside, change: impl FnOnce(&mut Period)) -> (Json, Json, Json) {
+    let mut catalog = catalog();
+    let mut control = catalog.controls.remove(&ControlId::from("ROT-01")).unwrap();
+    control.id = id.into();
+    catalog.controls = [(id.into(), control)].into();
+    let mut period = period(&[true; 3], None, spans);
+    period.controls[0].control = id.into();
+    change(&mut period);
+    let Beside { manual, unproven, framework } = beside;
+    let framework = framework.as_ref();
+    let told = Told { catalog: &catalog, period: &period, origin: "acme", root: "ab", framework, manual, unproven };
+    let mut all = oscal(&told);
+    let mut take = |name: &str, root: &str| all.remove(name).unwrap()[root].take();
+    let results = take("assessment-results.json", "assessment-results");
+    (results, take("assessment-plan.json", "assessment-plan"), sarif(&told))
+}
+
+/// How the finding of the first run stands, when it said `status` of its one member.
+fn stands(status: Status) -> (Json, Json) {
+    let (mut results, ..) = documents("ROT-01", vec![span(0, 1, status)], &Beside::default(), |_| ());
+    let mut status = results["results"][0]["findings"][0]["target"]["status"].take();
+    (status["state"].take(), status["reason"].take())
+}
+
+#[test]
+fn a_finding_is_satisfied_by_a_rule_alone_and_passes_only_where_something_met_it() {
+    let of = |state: &str, reason: &str| (Json::from(state), Json::from(reason));
+    assert_eq!(stands(GOOD), of("satisfied", "pass"));
+    assert_eq!(stands(Status::NotApplicable), of("satisfied", "other"));
+    assert_eq!(stands(Status::Excepted), of("not-satisfied", "other"));
+    assert_eq!(stands(Status::NoEvidence), of("not-satisfied", "other"));
+    assert_eq!(stands(BAD), of("not-satisfied", "fail"));
+}
+
+#[test]
+fn a_result_reviewed_what_its_run_judged_and_ends_no_sooner_than_it_began() {
+    let (results, plan, _) = documents("ROT-01", vec![span(1, 2, GOOD)], &Beside::default(), |_| ());
+    let reviewed = |result: &Json| result["reviewed-controls"]["control-selections"][0].clone();
+    let named = serde_json::json!([{ "control-id": "ROT-01" }]);
+    let nothing = serde_json::json!({ "description": "No control was judged.", "include-all": {}, "exclude-controls": named });
+    let results = &results["results"];
+    assert_eq!([reviewed(&results[0]), reviewed(&results[2])], [nothing.clone(), nothing]);
+    for judged in [&results[1], &plan] {
+        assert_eq!(reviewed(judged), serde_json::json!({ "include-controls": named }));
+    }
+    // It was recorded in the second in which it began, or a clock was behind.
+    assert_eq!((&results[1]["start"], &results[1]["end"]), (&"1970-01-02T00:00:00Z".into(), &"1970-01-02T00:00:00Z".into()));
+}
+
+#[test]
+fn a_control_that_nothing_was_there_for_was_judged_and_does_not_pass() {
+    let (results, ..) = documents("ROT-01", Vec::new(), &Beside::default(), |period| {
+        let cell = |gravest: Option<Status>| Cell::Judged { gravest, tally: Default::default() };
+        period.days = (0..2).map(|at| Day { date: period.from, runs: vec![at] }).collect();
+        period.controls[0].days = vec![cell(None), Cell::NotJudged];
+    });
+    let (first, second) = (&results["results"][0], &results["results"][1]);
+    assert_eq!(first["observations"][0]["description"], "ROT-01: nothing that it speaks about was there.");
+    assert_eq!(first["findings"][0]["target"]["status"]["reason"], "other");
+    assert!(second["findings"].is_null(), "{second}");
+}
+
+#[test]
+fn what_no_run_says_is_told_in_oscal_and_sarif() {
+    let of = |about: About| Manual { about, state: Signed::Never };
+    let manual = [
+        of(About::Criterion("soc2".into(), "CC1.1".into())),
+        of(About::Criterion("iso27001".into(), "A.5.1".into())),
+        of(About::Control("OTHER-01".into())),
+    ];
+    let unproven = vec![Noted { code: "slm::x", what: "the text of run r1 is not to be had".to_owned() }];
+    let beside = Beside { manual: manual.into(), unproven, framework: Some("soc2".into()) };
+    let (results, plan, sarif) = documents("ROT-01", vec![span(0, 1, GOOD)], &beside, |period| {
+        period.days = vec![Day { date: period.from, runs: vec![0] }, Day { date: period.to, runs: Vec::new() }];
+    });
+    let told = [
+        "no run began on 1970-01-10",
+        "only a person can say soc2:CC1.1: manual, not signed",
+        "not shown: the text of run r1 is not to be had",
+    ];
+    let notes = sarif["runs"][0]["invocations"][0]["toolExecutionNotifications"].as_array().unwrap();
+    assert_eq!(notes.iter().map(|one| one["message"]["text"].as_str().unwrap()).collect::<Vec<_>>(), told);
+    let listed = told.map(|one| format!("- {one}")).join("\n");
+    assert_eq!((&results["metadata"]["remarks"], &plan["metadata"]["remarks"]), (&listed.as_str().into(), &listed.as_str().into()));
+}
+
+#[test]
+fn what_is_made_for_another_framework_is_another_document() {
+    let soc2 = Beside { framework: Some("soc2".into()), ..Beside::default() };
+    let (all, of_all, log_of_all) = documents("ROT-01", vec![span(0, 1, GOOD)], &Beside::default(), |_| ());
+    let (one, of_one, log_of_one) = documents("ROT-01", vec![span(0, 1, GOOD)], &soc2, |_| ());
+    for (all, one) in [(&all, &one), (&of_all, &of_one), (&all["results"][0], &one["results"][0])] {
+        assert_ne!(all["uuid"], one["uuid"]);
+    }
+    let title = |document: &Json| document["metadata"]["title"].clone();
+    assert_eq!(
+        (title(&all), title(&one)),
+        ("Assessment results, 1970-01-01 to 1970-01-10".into(), "Assessment results, 1970-01-01 to 1970-01-10, for soc2".into(),)
+    );
+    let id = |log: &Json| log["runs"][0]["automationDetails"]["id"].clone();
+    assert_eq!((id(&log_of_all), id(&log_of_one)), ("acme/1970-01-01/1970-01-10".into(), "acme/1970-01-01/1970-01-10/soc2".into()));
+}
+
+#[test]
+fn a_control_that_is_no_token_of_oscal_is_written_as_one_and_its_evidence_has_an_address() {
+    let (results, ..) =
+        documents("2 Ü#1", vec![span(0, 1, GOOD)], &Beside::default(), |period| period.runs[0].commit = "4fcd".to_owned());
+    let result = &results["results"][0];
+    assert_eq!(result["findings"][0]["target"]["target-id"], "_2_20_dc_231");
+    assert_eq!(result["reviewed-controls"]["control-selections"][0]["include-controls"][0]["control-id"], "_2_20_dc_231");
+    let observation = &result["observations"][0];
+    assert_eq!(observation["description"], "2 Ü#1: 1 compliant.");
+    assert_eq!(observation["relevant-evidence"][0]["href"], "git:4fcd:decisions/2%20%C3%9C%231.jsonl");
 }

@@ -146,11 +146,8 @@ fn populations(report: &Report<'_>) -> Vec<String> {
 }
 
 fn population(report: &Report<'_>, one: &Members) -> String {
-    let sizes: Vec<u64> = one.sizes.iter().flatten().copied().collect();
-    let sizes = match (sizes.first(), sizes.last()) {
-        (Some(first), Some(last)) => format!("{first} to {last}"),
-        _ => "no size".to_owned(),
-    };
+    let sizes = population::sizes(report.period, one);
+    let sizes = sizes.map_or_else(|| "no size".to_owned(), |(first, last)| format!("{first} to {last}"));
     let (came, went) = population::moved(&one.changes);
     let reasons = population::reasons(&one.changes);
     let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };

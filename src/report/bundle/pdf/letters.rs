@@ -28,6 +28,12 @@ impl Letters {
         text.chars().map(|one| metrics.advance_width(map.map(one).unwrap_or_default()).unwrap_or_default()).sum()
     }
 
+    /// True when there is no shape for something in `text`.
+    pub fn lacks(&self, text: &str) -> bool {
+        let map = self.regular.charmap();
+        text.chars().any(|one| !one.is_whitespace() && map.map(one).is_none())
+    }
+
     /// `text` in lines no wider than `wide`; a word that is wider alone is broken.
     pub fn lines(&self, text: &str, size: f32, bold: bool, wide: f32) -> Vec<String> {
         let mut lines = Vec::new();

@@ -6,7 +6,7 @@ mod sheet;
 
 use super::pages::ordered;
 use super::strips::Stretch;
-use super::view::View;
+use super::view::{CriterionView, View};
 use crate::report::words::count;
 use sheet::{Ink, Sheet};
 
@@ -137,17 +137,23 @@ fn criteria(sheet: &mut Sheet, view: &View<'_>) {
     for framework in &view.frameworks {
         sheet.section(&framework.name);
         let told = format!(
-            "{} of {} criteria have a control or a signature. A criterion stands as its gravest control does. Titles are paraphrases.",
+            "{} of {} criteria have a control or a signature. A criterion stands as its gravest control does, and as manual at best while a person has yet to sign it. Titles are paraphrases.",
             framework.covered, framework.all
         );
         sheet.paragraph(10.0, Ink::Text, false, &told);
         let columns = [("Criterion", 92.0), ("In short", 185.0), ("Stands", 82.0), ("Controls", 124.0)];
         sheet.head(&columns);
         for one in &framework.criteria {
-            let controls = if one.controls.is_empty() { one.signature.clone() } else { one.controls.join(" ") };
-            sheet.row(&columns, &[&one.id, &one.title, &one.word, &controls], one.class == "non-compliant");
+            sheet.row(&columns, &[&one.id, &one.title, &one.word, &serving(one)], one.class == "non-compliant");
         }
     }
+}
+
+/// What serves a criterion, what served it, and the signature that it has or waits for.
+fn serving(one: &CriterionView) -> String {
+    let gone = if one.gone.is_empty() { String::new() } else { format!("declared no more: {}", one.gone.join(" ")) };
+    let parts = [one.controls.join(" "), gone, one.signature.clone()];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 fn proof(sheet: &mut Sheet, view: &View<'_>) {
@@ -168,4 +174,26 @@ fn proof(sheet: &mut Sheet, view: &View<'_>) {
                 out; README.md in the bundle does the same with sha256sum and openssl. Take the key from somewhere else than these pages. What is counted and drawn here was \
                 made from the evidence and is as good as whoever made it; the files are what is proven.";
     sheet.paragraph(10.0, Ink::Text, false, told);
+    if sheet.lacks() {
+        let told = "Boxes stand for letters that these pages have no shapes for: index.html in the bundle shows them.";
+        sheet.paragraph(10.0, Ink::Text, false, told);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_criterion_names_what_serves_it_what_served_it_and_the_signature_that_it_waits_for() {
+        let said = |controls: &[&str], gone: &[&str], signature: &str| {
+            let list = |all: &[&str]| all.iter().map(ToString::to_string).collect();
+            let (id, title, word) = (String::new(), String::new(), String::new());
+            let (controls, gone, signature) = (list(controls), list(gone), signature.to_owned());
+            serving(&CriterionView { id, title, word, class: "manual", controls, gone, signature })
+        };
+        assert_eq!(said(&["A-1", "A-2"], &[], "manual, not signed"), "A-1 A-2; manual, not signed");
+        assert_eq!(said(&[], &["A-3"], ""), "declared no more: A-3");
+        assert_eq!(said(&["A-1"], &[], ""), "A-1");
+    }
 }

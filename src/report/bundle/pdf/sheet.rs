@@ -13,6 +13,8 @@ const WIDE: f32 = PAGE.0 - 2.0 * LEFT;
 const DAYS: f32 = 232.0;
 /// The width of the word after the days.
 const WORD: f32 = 74.0;
+/// The most that the id of a control takes of what is before them.
+const ID: f32 = 130.0;
 
 /// What a mark is drawn with.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,6 +62,12 @@ impl Sheet {
             page.push(Mark::Text { x, y: 810.0, size: 8.0, ink: Ink::Soft, bold: false, text: number });
         }
         self.pages
+    }
+
+    /// True when there was no shape for something that was put on them.
+    pub fn lacks(&self) -> bool {
+        let text = |mark: &Mark| matches!(mark, Mark::Text { text, .. } if self.letters.lacks(text));
+        self.pages.iter().flatten().any(text) || self.letters.lacks(&self.foot)
     }
 
     fn put(&mut self, mark: Mark) {
@@ -177,19 +185,27 @@ impl Sheet {
         self.y += 10.0;
     }
 
-    /// A control in one row.
+    /// A control in one row, as high as the word after it.
     pub fn strip(&mut self, id: &str, title: &str, word: &str, days: usize, strip: &[Stretch]) {
-        self.room(15.0);
+        let words = self.letters.lines(word, 8.5, false, WORD - 8.0);
+        let high = 3.0 + 11.0 * words.len().max(1) as f32;
+        self.room(high + 1.0);
         let one = (WIDE - DAYS - WORD) / days.max(1) as f32;
-        self.text(LEFT, 8.5, Ink::Text, true, id);
-        let title = self.letters.cut(title, 8.5, false, DAYS - 56.0);
-        self.text(LEFT + 48.0, 8.5, Ink::Text, false, &title);
+        let id = self.letters.cut(id, 8.5, true, ID);
+        self.text(LEFT, 8.5, Ink::Text, true, &id);
+        let begins = (self.letters.width(&id, 8.5, true) + 8.0).max(48.0);
+        let title = self.letters.cut(title, 8.5, false, DAYS - begins - 8.0);
+        self.text(LEFT + begins, 8.5, Ink::Text, false, &title);
         for part in strip.iter().filter(|part| part.class != "absent" && part.class != "not-judged") {
             let (x, wide) = (LEFT + DAYS + one * (part.start - 1) as f32, one * part.days as f32);
             self.put(Mark::Rect { x, y: self.y - 0.5, wide, high: 9.0, ink: Ink::Look(part.class) });
         }
-        self.text(LEFT + WIDE - WORD + 8.0, 8.5, Ink::Soft, false, word);
-        self.y += 14.0;
+        let top = self.y;
+        for line in words {
+            self.text(LEFT + WIDE - WORD + 8.0, 8.5, Ink::Soft, false, &line);
+            self.y += 11.0;
+        }
+        self.y = top + high;
     }
 
     pub fn head(&mut self, columns: &[(&str, f32)]) {
@@ -240,5 +256,47 @@ impl Sheet {
             self.text(LEFT + 80.0, 9.5, Ink::Text, false, line);
             self.y += 14.0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where each text of `sheet` begins and ends, and its baseline.
+    fn texts(sheet: &Sheet) -> Vec<(f32, f32, f32)> {
+        let text = |mark: &Mark| match mark {
+            Mark::Text { x, y, size, bold, text, .. } => Some((*x, x + sheet.letters.width(text, *size, *bold), *y)),
+            Mark::Rect { .. } => None,
+        };
+        sheet.pages.iter().flatten().filter_map(text).collect()
+    }
+
+    fn sheet() -> Sheet {
+        Sheet::new(Letters::new().unwrap(), String::new())
+    }
+
+    #[test]
+    fn a_row_keeps_its_parts_apart_and_on_the_page_however_long_they_are() {
+        let mut sheet = sheet();
+        sheet.strip(&"L".repeat(130), &"title ".repeat(40), "non-compliant, declared no more", 1, &[]);
+        let mut all = texts(&sheet);
+        assert_eq!(all.len(), 5, "id, title, and a word of three lines");
+        all.sort_by(|one, other| one.0.total_cmp(&other.0));
+        assert!(all.iter().all(|(_, ends, _)| *ends <= LEFT + WIDE), "{all:?}");
+        assert!(all[0].1 < all[1].0 && all[1].1 <= LEFT + DAYS, "{all:?}");
+        let below = sheet.y;
+        sheet.strip("ROT-01", "Keys are young", "compliant", 1, &[]);
+        let next = texts(&sheet)[5].2;
+        assert!(next > below && all[2..].iter().all(|one| one.2 < below), "the next row begins below all of it");
+    }
+
+    #[test]
+    fn what_there_is_no_shape_for_is_noticed() {
+        let mut sheet = sheet();
+        sheet.line(9.0, Ink::Text, false, "Schl\u{fc}ssel \u{2013} keys");
+        assert!(!sheet.lacks());
+        sheet.line(9.0, Ink::Text, false, "\u{9375}");
+        assert!(sheet.lacks());
     }
 }
