@@ -8,9 +8,6 @@ use std::process::Command;
 use git2::ObjectType;
 
 use super::super::pack::Pack;
-use git2::ObjectType;
-
-use super::super::pack::Pack;
 use super::super::scratch;
 use super::super::tree::{by, with_files};
 use super::*;
