@@ -51,7 +51,7 @@ pub(super) fn by_now(global: &Global, settings: &LockerSettings) -> Result<Vec<N
     if settings.anchor.is_empty() && settings.sink.is_empty() {
         return Ok(Vec::new());
     }
-    let Ok(history) = History::open(&global.root, &settings.branch) else { return Ok(Vec::new()) };
+    let Some(history) = History::where_there(&global.root, &settings.branch)? else { return Ok(Vec::new()) };
     let newest: Vec<_> = history.commits().iter().rev().filter(|one| one.run.is_some()).take(NEWEST).collect();
     let all = attempts(global, settings, &history, newest.into_iter().rev())?;
     let ours = |id: &str| {

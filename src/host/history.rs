@@ -96,6 +96,15 @@ impl History {
         Ok(history)
     }
 
+    /// The same where there is such a branch, here or of `origin` as it was fetched last; what is there and cannot be read is an error.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    pub fn where_there(root: &Path, branch: &str) -> Result<Option<Self>, WorldError> {
+        let repo = Repository::discover(root).map_err(broken(OPERATION))?;
+        if is_there(&repo, branch) { Self::open(root, branch).map(Some) } else { Ok(None) }
+    }
+
     /// Makes the index anew from git.
     ///
     /// # Errors

@@ -34,10 +34,20 @@ pub(super) fn tip(repo: &Repository, branch: &str) -> Result<Oid, WorldError> {
     looked(repo, branch).map(|looked| looked.tip)
 }
 
+/// The names of a branch here and at `origin`.
+fn names(branch: &str) -> [String; 2] {
+    [format!("refs/heads/{branch}"), format!("refs/remotes/origin/{branch}")]
+}
+
+/// Whether there is such a branch, wherever it leads.
+pub(super) fn is_there(repo: &Repository, branch: &str) -> bool {
+    let gone = |name: String| repo.find_reference(&name).is_err_and(|error| error.code() == ErrorCode::NotFound);
+    !names(branch).into_iter().all(gone)
+}
+
 /// The branch here and at `origin`, as far as they are known.
 pub(super) fn looked(repo: &Repository, branch: &str) -> Result<Looked, WorldError> {
-    let names = [format!("refs/heads/{branch}"), format!("refs/remotes/origin/{branch}")];
-    let (here, origin) = match names.map(|name| repo.refname_to_id(&name).ok()) {
+    let (here, origin) = match names(branch).map(|name| repo.refname_to_id(&name).ok()) {
         [None, None] => return Err(failed(ErrorClass::NotFound, OPERATION, format!("there is no branch `{branch}`"))),
         [Some(here), Some(origin)] if here != origin => (here, origin),
         [Some(tip), _] | [None, Some(tip)] => return Ok(Looked { tip, origin: None, note: None, parted: None }),

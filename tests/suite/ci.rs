@@ -696,6 +696,29 @@ fn what_only_a_person_can_do_is_one_issue_that_is_opened_edited_and_closed_by_st
 }
 
 #[test]
+fn an_issue_is_not_closed_by_evidence_that_is_not_here_or_cannot_be_read() {
+    let project = Project::new();
+    project.world.slm(&["apply", "--auto-approve"]).exits(0);
+    let (root, arguments) = (project.world.root(), project.arguments("issues", "schedule", &json!({})));
+    let issues = || run(&project.world, &arguments);
+    issues().exits(0);
+    let asked = project.hub.asked().len();
+    std::fs::write(root.join(".git/refs/heads/slm/evidence"), format!("{}\n", "f".repeat(40))).unwrap();
+    let broken = issues();
+    assert!(broken.code == 1 && broken.err.contains("could not read the"), "{} {}", broken.code, broken.err);
+    for name in ["refs/heads/slm/evidence", "refs/remotes/origin/slm/evidence"] {
+        git(&root, &["update-ref", "-d", name]);
+    }
+    let gone = issues().exits(3);
+    let said =
+        "the remote has evidence on `slm/evidence` and this clone has none; `git fetch origin slm/evidence:slm/evidence` brings it";
+    assert!(gone.err.contains(said), "{}", gone.err);
+    assert_eq!(project.hub.asked().len(), asked, "nothing is asked of GitHub");
+    git(&root, &["fetch", "-q", "origin", "slm/evidence:slm/evidence"]);
+    issues().exits(0);
+}
+
+#[test]
 fn a_plan_that_is_made_again_after_a_recorded_run_asks_for_the_same_digest() {
     let project = Project::new();
     project.world.slm(&["apply", "--auto-approve"]).exits(0);

@@ -6,7 +6,10 @@ use super::super::tasks::reconcile;
 use super::super::{Exit, Global, Said, Trouble, ahead, past, pipeline};
 use super::job::Job;
 use crate::host::history::History;
+use crate::host::locker::Locker;
+use crate::model::catalog::LockerSettings;
 use crate::model::outcome::Outcome;
+use crate::record::ledger::{CHECKPOINT, FOLDER};
 use crate::report::plan::markdown;
 use crate::report::tasks::tasks;
 use crate::transport::github_issues::Done;
@@ -22,7 +25,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     let session = pipeline::open(global, "plan", None)?;
     let mut judged = pipeline::block_on(session.judge(global))??;
     let plan = ahead::plan(&session, global, &mut judged, &ahead::For { forced: &[], wanted: &[], applies: false })?;
-    let outcomes = outcomes(global, &session.catalog.settings.locker.branch)?;
+    let outcomes = outcomes(global, &session.catalog.settings.locker)?;
     let environment = &args.job.environment;
     let wanted = tasks(&plan, &outcomes, environment);
     let left = !wanted.is_empty();
@@ -40,12 +43,23 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Said, Trouble> {
     Ok(Said::new(exits, human, json))
 }
 
-/// What became of the actions of the last recorded run; nothing when there is none.
-fn outcomes(global: &Global, branch: &str) -> Result<Vec<Outcome>, Trouble> {
-    let Ok(history) = History::open(&global.root, branch) else { return Ok(Vec::new()) };
+/// What became of the actions of the last recorded run; nothing when there is none. Evidence that is not here, or cannot be read, is not none:
+/// what it says a person has to do would be closed.
+fn outcomes(global: &Global, settings: &LockerSettings) -> Result<Vec<Outcome>, Trouble> {
+    let Some(history) = History::where_there(&global.root, &settings.branch)? else {
+        let elsewhere = Locker::open(&global.root, settings, None)?.standing(&format!("{FOLDER}{CHECKPOINT}"))?;
+        return if elsewhere.is_some() { Err(not_here(&settings.branch)) } else { Ok(Vec::new()) };
+    };
     let Some(last) = history.commits().iter().rev().find(|one| one.run.is_some()) else { return Ok(Vec::new()) };
     let (file, _) = past::run(&history, last)?;
     let Some(path) = &file.outcomes else { return Ok(Vec::new()) };
-    let bytes = history.file(last.commit, path)?.unwrap_or_default();
+    let missing = || past::broken(format!("`{path}` is not in its commit"));
+    let bytes = history.file(last.commit, path)?.ok_or_else(missing)?;
     serde_json::from_slice(&bytes).map_err(|error| past::broken(format!("`{path}`: {error}")))
+}
+
+fn not_here(branch: &str) -> Trouble {
+    let error =
+        format!("the remote has evidence on `{branch}` and this clone has none; `git fetch origin {branch}:{branch}` brings it");
+    Trouble { exit: Exit::Incomplete, error: error.into() }
 }
