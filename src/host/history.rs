@@ -14,7 +14,7 @@ use super::git::{broken, failed};
 use super::index::{Index, Packer, Told, unpacked};
 use super::logged;
 use super::packs::{Files, Packs, on_every_core};
-use super::tips::tip;
+use super::tips::{is_there, tip};
 use crate::model::time::Timestamp;
 use crate::record::cadence::late;
 use crate::record::changes::between;
