@@ -1,16 +1,13 @@
 //! `slm ci` from an edit on a branch to a commit in the locker: real git remotes, a GitHub of pull requests, and crashes between any two calls.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::path::PathBuf;
 
 use serde_json::{Value as Json, json};
 use slm::model::time::{Limit, Timestamp};
 
 use crate::pulls_server::{Hub, REPO, TOKEN};
-use crate::support::{Ran, Request, Server, World, copy, git};
+use crate::support::{Ran, World, git};
 
 pub const MARKER: &str = "<!-- slm:plan:default -->";
 pub const KEY: &str = "credentials/session-key.toml";
@@ -543,182 +540,6 @@ fn the_pull_request_of_a_fork_is_planned_on_what_was_recorded_and_commented_on_f
 }
 
 #[test]
-fn codeowners_are_written_from_the_owners_checked_and_leave_other_lines_alone() {
-    let project = Project::new();
-    let root = project.world.root();
-    project.world.write(".github/CODEOWNERS", "* @acme/all\n");
-    let check = ["ci", "codeowners", "--org", "acme", "--check"];
-    project.world.slm(&check).exits(2).says("is not as the owners say");
-    project.world.slm(&check[..4]).exits(0).says("Wrote `.github/CODEOWNERS`.");
-    project.world.slm(&check).exits(0);
-    let text = std::fs::read_to_string(root.join(".github/CODEOWNERS")).unwrap();
-    assert!(text.starts_with("* @acme/all\n"), "{text}");
-    for line in [
-        "/controls/rot/ROT-01.toml @acme/security\n",
-        "/credentials/session-key.toml @acme/platform\n",
-        "/policies/rot.cedar @acme/security\n",
-        "/policies/ @acme/security\n",
-        "/.github/ @acme/security\n",
-        "/deploy/action/ @acme/security\n",
-    ] {
-        assert!(text.contains(line), "`{line}` is not in {text}");
-    }
-    project.world.write(".github/CODEOWNERS", &format!("{text}/policies/ @eve\n"));
-    project.world.slm(&check).exits(2);
-    project.world.slm(&check[..4]).exits(0);
-    project.world.slm(&check).exits(0);
-    assert!(project.world.read(".github/CODEOWNERS").starts_with("* @acme/all\n/policies/ @eve\n#"), "it takes nothing there");
-    project.world.edit(KEY, "owner = \"platform\"", "owner = \"payments\"");
-    project.world.slm(&check).exits(2);
-}
-
-/// The reference repo has no CODEOWNERS of its own: its owners are teams of whoever copies it.
-#[test]
-fn of_the_reference_repo_every_control_and_every_file_of_rules_has_a_team_of_whatever_organisation_copies_it() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    assert!(!here.join(".github/CODEOWNERS").exists());
-    let world = World::new();
-    for part in ["controls", "policies"] {
-        copy(&here.join(part), &world.root().join(part));
-    }
-    world.write("slm.toml", &std::fs::read_to_string(here.join("slm.toml")).unwrap());
-    world.commit();
-    world.slm(&["ci", "codeowners", "--org", "example-org"]).exits(0);
-    let text = world.read(".github/CODEOWNERS");
-    let teams = ["engineering", "legal", "people", "platform", "security"].map(|team| format!("@example-org/{team}"));
-    let owned: BTreeSet<&str> =
-        text.lines().filter_map(|line| line.strip_prefix('/')?.split_once(' ')).map(|(path, _)| path).collect();
-    for line in text.lines().filter(|line| line.starts_with('/')) {
-        let owners: Vec<&str> = line.split(' ').skip(1).collect();
-        assert!(!owners.is_empty() && owners.iter().all(|owner| teams.iter().any(|team| team == owner)), "{line}");
-    }
-    let tracked = String::from_utf8(git(&world.root(), &["ls-files", "controls", "policies"])).unwrap();
-    let of_nobody =
-        |path: &&str| !path.starts_with("controls/frameworks/") && **path != *"policies/guards.cedar" && !path.ends_with("schema");
-    let missing: Vec<&str> = tracked.lines().filter(of_nobody).filter(|path| !owned.contains(path)).collect();
-    assert!(missing.is_empty() && owned.len() > 100, "{missing:?} of {}", owned.len());
-}
-
-/// What was asked, each with its authorization.
-type Asked = Arc<Mutex<Vec<(String, Option<String>)>>>;
-
-/// The service of the runner that gives a job its token: where it is, and what it was asked.
-fn runner() -> (String, Asked) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/token?api-version=2", listener.local_addr().unwrap());
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let shared = Arc::clone(&asked);
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let request = Request::read(stream.try_clone().unwrap()).unwrap();
-            shared.lock().unwrap().push((request.asked().to_owned(), request.header("authorization").map(str::to_owned)));
-            let body = json!({ "value": format!("{JWT}.e30.x") }).to_string();
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-            stream.write_all((head + &body).as_bytes()).unwrap();
-        }
-    });
-    (url, asked)
-}
-
-const JWT: &str = "canary-jwt-82ab-never-shown";
-const BEARER: &str = "canary-bearer-17fe-never-shown";
-
-#[test]
-fn a_job_takes_its_role_by_its_own_identity_and_neither_token_is_shown() {
-    let moto = Server::moto();
-    let (url, asked) = runner();
-    let world = World::new()
-        .with("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/slm-ci")
-        .with("ACTIONS_ID_TOKEN_REQUEST_URL", &url)
-        .with("ACTIONS_ID_TOKEN_REQUEST_TOKEN", BEARER)
-        .with("AWS_EC2_METADATA_DISABLED", "true")
-        .with("NO_PROXY", "127.0.0.1");
-    world.ship(&["ROT-01"]);
-    world.write(
-        "slm.toml",
-        &format!(
-            "[source.prod]\naws = {{ account = \"123456789012\", regions = [\"eu-west-1\"], endpoint = \"{}\" }}\n\n\
-             [tiers]\ndefault = \"standard\"\nlimits = {{ standard = \"60d\" }}\n",
-            moto.endpoint
-        ),
-    );
-    world.commit();
-    let ran = world.slm(&["plan", "--format", "json", "-vvv", "--log-json"]);
-    assert!(ran.out.contains("assumed-role/slm-ci/slm-read"), "{}{}", ran.out, ran.err);
-    let asked = asked.lock().unwrap();
-    let wanted = ("GET /token?api-version=2&audience=sts.amazonaws.com".to_owned(), Some(format!("Bearer {BEARER}")));
-    assert!(!asked.is_empty() && asked.iter().all(|one| *one == wanted), "{asked:?}");
-    for canary in [JWT, BEARER] {
-        assert!(!ran.out.contains(canary) && !ran.err.contains(canary), "{canary} is shown");
-    }
-    drop(asked);
-    let said = world.slm(&["ci", "doctor", "-vvv"]).exits(0).says("The token says:");
-    assert!(!said.out.contains(JWT) && !said.err.contains(JWT) && !said.err.contains(BEARER), "{}{}", said.out, said.err);
-}
-
-#[test]
-fn what_only_a_person_can_do_is_one_issue_that_is_opened_edited_and_closed_by_state() {
-    let project = Project::new();
-    project.world.edit(KEY, "jitter = \"2d\"\n", "");
-    project.world.edit(KEY, "random = { length = 40, alphabet = \"alnum\" }", "manual = { steps = \"ask @vendor\" }");
-    let arguments = project.arguments("issues", "schedule", &json!({}));
-    let issues = || run(&project.world, &arguments);
-    let open = || -> Vec<Json> {
-        project.hub.with(|state| state.issues.iter().filter(|issue| issue["state"] == "open").cloned().collect())
-    };
-    let said = issues().exits(2).json();
-    assert_eq!((&said["opened"], &said["api_calls"]), (&json!(1), &json!(2)), "{said:#}");
-    let [issue] = &open()[..] else { panic!("{:#?}", open()) };
-    assert_eq!((&issue["title"], &issue["labels"]), (&json!("session-key: to be done by hand"), &json!(["slm"])));
-    let body = issue["body"].as_str().unwrap();
-    assert!(body.starts_with("<!-- slm:task:default:manual/session-key -->\n") && body.contains("ask @&#8203;vendor"), "{body}");
-    // Again, and with a twin and the issue of a stranger beside it.
-    assert_eq!(issues().exits(2).json()["kept"], 1);
-    project.hub.with(|state| {
-        let mut twin = state.issues[0].clone();
-        twin["number"] = json!(900);
-        let mut strange = twin.clone();
-        strange["number"] = json!(901);
-        strange["user"] = json!({ "login": "eve", "type": "User" });
-        strange["author_association"] = json!("NONE");
-        state.issues.extend([twin, strange]);
-    });
-    assert_eq!(issues().exits(2).json()["closed"], 1);
-    assert_eq!(open().len(), 2);
-    project.world.edit(KEY, "ask @vendor", "ask somebody else");
-    assert_eq!(issues().exits(2).json()["edited"], 1);
-    project.world.edit(KEY, "manual = { steps = \"ask somebody else\" }", "random = { length = 40, alphabet = \"alnum\" }");
-    let said = issues().exits(0).json();
-    assert_eq!((&said["closed"], &said["opened"]), (&json!(1), &json!(0)), "{said:#}");
-    let left: Vec<Json> = open().iter().map(|issue| issue["number"].clone()).collect();
-    assert_eq!(left, [json!(901)], "a stranger's is left alone");
-}
-
-#[test]
-fn an_issue_is_not_closed_by_evidence_that_is_not_here_or_cannot_be_read() {
-    let project = Project::new();
-    project.world.slm(&["apply", "--auto-approve"]).exits(0);
-    let (root, arguments) = (project.world.root(), project.arguments("issues", "schedule", &json!({})));
-    let issues = || run(&project.world, &arguments);
-    issues().exits(0);
-    let asked = project.hub.asked().len();
-    std::fs::write(root.join(".git/refs/heads/slm/evidence"), format!("{}\n", "f".repeat(40))).unwrap();
-    let broken = issues();
-    assert!(broken.code == 1 && broken.err.contains("could not read the"), "{} {}", broken.code, broken.err);
-    for name in ["refs/heads/slm/evidence", "refs/remotes/origin/slm/evidence"] {
-        git(&root, &["update-ref", "-d", name]);
-    }
-    let gone = issues().exits(3);
-    let said =
-        "the remote has evidence on `slm/evidence` and this clone has none; `git fetch origin slm/evidence:slm/evidence` brings it";
-    assert!(gone.err.contains(said), "{}", gone.err);
-    assert_eq!(project.hub.asked().len(), asked, "nothing is asked of GitHub");
-    git(&root, &["fetch", "-q", "origin", "slm/evidence:slm/evidence"]);
-    issues().exits(0);
-}
-
-#[test]
 fn a_plan_that_is_made_again_after_a_recorded_run_asks_for_the_same_digest() {
     let project = Project::new();
     project.world.slm(&["apply", "--auto-approve"]).exits(0);
@@ -790,31 +611,4 @@ fn the_comment_says_of_each_kind_of_edit_what_it_means() {
     let most = sizes.iter().map(|(_, bytes, _)| *bytes).max().unwrap();
     println!(r#"{{"figure":"comment.bytes","value":{most},"unit":"bytes, the longest","against":"{bytes}; a limit of 65,536"}}"#);
     println!(r#"{{"figure":"pr.api_calls","value":4,"unit":"requests","against":"a pull request planned for the first time"}}"#);
-}
-
-#[test]
-fn a_notifier_of_kind_github_keeps_the_issues_after_each_recorded_run() {
-    let project = Project::new();
-    let notifier = format!(
-        "\n[notify.tasks]\nkind = \"github\"\nrepo = \"{REPO}\"\ntoken-env = \"GITHUB_TOKEN\"\nenvironment = \"prod\"\nbase-url = \"{}\"\n",
-        project.hub.root
-    );
-    let settings = project.world.read("slm.toml");
-    project.world.write("slm.toml", &(settings + &notifier));
-    let random = "random = { length = 40, alphabet = \"alnum\" }";
-    project.world.edit(KEY, "jitter = \"2d\"\n", "");
-    project.world.edit(KEY, random, "manual = { steps = \"ask the vendor\" }");
-    project.world.commit();
-    let open = || project.hub.with(|state| state.issues.iter().filter(|issue| issue["state"] == "open").count());
-    project.world.slm(&["apply", "--auto-approve"]).says("`tasks` was told: 1 message.");
-    assert_eq!(open(), 1);
-    let issue = project.hub.with(|state| state.issues[0].clone());
-    assert!(issue["body"].as_str().unwrap().starts_with("<!-- slm:task:prod:manual/session-key -->"), "{issue:#}");
-    project.hub.asked();
-    project.world.slm(&["apply", "--auto-approve"]);
-    assert_eq!(project.hub.asked(), ["GET /repos/acme/slm/issues?state=open&labels=slm&per_page=100"], "what is so is left alone");
-    project.world.edit(KEY, "manual = { steps = \"ask the vendor\" }", random);
-    project.world.commit();
-    project.world.slm(&["apply", "--auto-approve"]).exits(0).says("`tasks` was told: 1 message.");
-    assert_eq!(open(), 0);
 }
