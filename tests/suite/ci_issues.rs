@@ -54,14 +54,14 @@ fn an_issue_is_not_closed_by_evidence_that_is_not_here_or_cannot_be_read() {
     let asked = project.hub.asked().len();
     std::fs::write(root.join(".git/refs/heads/slm/evidence"), format!("{}\n", "f".repeat(40))).unwrap();
     let broken = issues();
-    assert!(broken.code == 1 && broken.err.contains("could not read the"), "{} {}", broken.code, broken.err);
+    assert!(broken.code == 1 && broken.out.contains("could not read the"), "{} {}", broken.code, broken.out);
     for name in ["refs/heads/slm/evidence", "refs/remotes/origin/slm/evidence"] {
         git(&root, &["update-ref", "-d", name]);
     }
     let gone = issues().exits(3);
     let said =
         "the remote has evidence on `slm/evidence` and this clone has none; `git fetch origin slm/evidence:slm/evidence` brings it";
-    assert!(gone.err.contains(said), "{}", gone.err);
+    assert!(gone.out.contains(said), "{}", gone.out);
     assert_eq!(project.hub.asked().len(), asked, "nothing is asked of GitHub");
     git(&root, &["fetch", "-q", "origin", "slm/evidence:slm/evidence"]);
     issues().exits(0);

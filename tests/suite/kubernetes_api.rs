@@ -267,7 +267,10 @@ async fn an_api_server_of_kubernetes_tells_whose_a_key_is_and_takes_two_versions
         );
         let began = generation().await;
         for _ in 0..2 {
-            several.begin(&members.clone().map(|member| (member, V1.into()))).await.unwrap();
+            // What the controller has written since it was read is not written over: it is read again.
+            while let Err(error) = several.begin(&members.clone().map(|member| (member, V1.into()))).await {
+                assert_eq!(error.class, ErrorClass::Conflict, "{error}");
+            }
         }
         for workload in [&db, &mail] {
             workload.activate(&V1.into()).await.unwrap();
