@@ -46,12 +46,20 @@ pub(super) fn of_period(global: &Global, settings: &LockerSettings, collected: &
     Ok(stories(&all).iter().map(|(id, story)| noted(id, story)).collect())
 }
 
-/// What any of them does not keep as of the newest runs, a note each; nothing where there is no locker yet.
+/// What any of them does not keep as of the newest runs, a note each; nothing where there is no locker yet. That the evidence cannot be read is a
+/// note as well: whoever asks how things stand is told the rest.
 pub(super) fn by_now(global: &Global, settings: &LockerSettings) -> Result<Vec<Noted>, Trouble> {
     if settings.anchor.is_empty() && settings.sink.is_empty() {
         return Ok(Vec::new());
     }
-    let Some(history) = History::where_there(&global.root, &settings.branch)? else { return Ok(Vec::new()) };
+    let history = match History::where_there(&global.root, &settings.branch) {
+        Ok(Some(history)) => history,
+        Ok(None) => return Ok(Vec::new()),
+        Err(error) => {
+            let what = format!("nobody knows who keeps what runs recorded: {error}");
+            return Ok(vec![Noted { code: "slm::evidence-unread", what }]);
+        }
+    };
     let newest: Vec<_> = history.commits().iter().rev().filter(|one| one.run.is_some()).take(NEWEST).collect();
     let all = attempts(global, settings, &history, newest.into_iter().rev())?;
     let ours = |id: &str| {

@@ -356,6 +356,13 @@ async fn each_complete_run_is_mirrored_and_one_that_did_not_see_everything_waits
     let ran = world.slm(&["status"]);
     assert!(!ran.out.contains("did not keep"), "{}", ran.out);
 
+    // Evidence that cannot be read is not kept by everybody; how things stand is told all the same.
+    let file = world.root().join(".git").join(BRANCH);
+    let kept = std::fs::read(&file).unwrap();
+    std::fs::write(&file, format!("{}\n", "f".repeat(40))).unwrap();
+    world.slm(&["status"]).exits(3).says("! nobody knows who keeps what runs recorded: could not ").says("ROT-01");
+    std::fs::write(&file, kept).unwrap();
+
     // A history of ours that is another is not mirrored over the one that is there.
     git(&world.root(), &["update-ref", BRANCH, &format!("{tip}~1")]);
     git(&world.root(), &["update-ref", "-d", "refs/slm/appended/slm/evidence"]);
