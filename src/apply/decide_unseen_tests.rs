@@ -115,3 +115,14 @@ fn before_a_first_value_a_person_is_asked_to_end_what_was_rejected_and_a_consume
     (o.generation, o.force, o.consumers) = (Some("g".into()), Force::Value, vec![Place { canary: true, ..place("c", "s1", "s0") }]);
     assert!(matches!(decide(&o), Step::Act(Mutation::Deliver { version, .. }) if version == VersionId::from("g")));
 }
+
+#[test]
+fn that_a_value_is_in_wrong_hands_is_written_down_before_anything_else() {
+    let o = Observation { untold: Some("g".into()), fate: Some(Ending::Rollback), ..due(SERVER) };
+    acts(&o, Mutation::Leak("g".into()));
+    let told = Observation { untold: None, ..o };
+    assert_ne!(decide(&told), Step::Act(Mutation::Leak("g".into())));
+    // Without the lease nothing is written.
+    let late = Observation { untold: Some("g".into()), leased: false, ..due(SERVER) };
+    waits(&late, None, "the lease is spent");
+}
