@@ -2,9 +2,11 @@
 //! `run-name: … ${{ inputs.version }}`.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use futures::future::try_join_all;
 use serde::Deserialize;
+use tokio::time::sleep;
 
 use super::github_actions_secret::Held;
 use super::github_workflow_dispatch::WorkflowDispatch;
@@ -12,6 +14,9 @@ use super::reply;
 use crate::model::id::VersionId;
 use crate::model::time::Timestamp;
 use crate::world::{ErrorClass, WorldError};
+
+/// What GitHub tells instants by.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A run, as GitHub shows it.
 #[derive(Clone, Deserialize)]
@@ -75,12 +80,18 @@ impl WorkflowDispatch {
         Ok(Deployed::of(runs, &self.config.workflow, is_stale))
     }
 
-    /// Fails while a run would read another version than `version`.
+    /// Fails while a run would read another version than `version`; else waits until one is told from those that did.
     pub(super) async fn readable(&self, version: &VersionId) -> Result<(), WorldError> {
         let held = self.held().await?;
         let behind = |held: &Option<Held>| held.as_ref().and_then(|held| held.version.as_ref()) != Some(version);
         match self.reads.iter().zip(&held).find(|(_, held)| behind(held)) {
-            None => Ok(()),
+            None => {
+                // A run of the second of the push cannot be told from one before it.
+                if !held.is_empty() {
+                    sleep(SECOND).await;
+                }
+                Ok(())
+            }
             Some((secret, _)) => {
                 let cause = format!("secret `{}` that it reads does not hold the version", secret.shown);
                 Err(self.refused(ErrorClass::Permanent, "dispatch", cause))
@@ -95,9 +106,9 @@ impl Run {
         self.display_title.split_whitespace().rev().filter(|word| word.len() >= 32).find_map(reply::version)
     }
 
-    /// True when it began before `pushed`; both are GitHub's.
+    /// True when it may have begun before `pushed`; both are GitHub's, which tells seconds.
     pub(super) fn is_older(&self, pushed: Timestamp) -> bool {
-        self.created_at.is_none_or(|created| created < pushed)
+        self.created_at.is_none_or(|created| created <= pushed)
     }
 
     /// True when it ended badly and may have deployed another version than `run` did.

@@ -1,7 +1,7 @@
 //! What breaks after the value before was disabled and before it is deleted: a roll-back still mends it, so that its owner is told. Pure.
 
 use super::Input;
-use super::choose::{consumers_behind, criteria, rotation_of, see};
+use super::choose::{ask, consumers_behind, rotation_of, see};
 use super::standing::returns;
 use crate::model::catalog::{ConsumerKind, Credential, Health};
 use crate::model::id::{ConsumerId, CredentialId, VersionId};
@@ -64,13 +64,6 @@ pub(super) fn held(input: &Input<'_>, credential: &Credential, kind: &ActionKind
 /// Owners to be asked because something broke.
 pub(super) fn findings(input: &Input<'_>) -> Vec<Action> {
     let all = input.catalog.credentials.values().filter_map(|one| Some((one, broken(input, one)?)));
-    let action = |(credential, broken): (&Credential, Broken)| Action {
-        kind: ActionKind::EscalateCredential { credential: credential.id.clone(), owner: credential.owner.clone() },
-        reason: Reason::Broken { found: broken.found, disabled: broken.disabled },
-        controls: credential.satisfies.clone(),
-        criteria: criteria(input.catalog, &credential.satisfies),
-        permitted_by: Vec::new(),
-        outlook: None,
-    };
-    all.map(action).collect()
+    all.map(|(credential, broken)| ask(input, credential, Reason::Broken { found: broken.found, disabled: broken.disabled }))
+        .collect()
 }

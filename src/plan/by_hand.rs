@@ -1,6 +1,6 @@
 //! Credentials that slm does not rotate: whom to ask and when, what to try, and how they stand. What was not seen is never fresh.
 
-use super::choose::{Seen, action, consumers_behind, criteria, see, store_detail};
+use super::choose::{Seen, action, ask, consumers_behind, of_its_owner, see, store_detail};
 use super::standing::holding;
 use super::{Input, left};
 use crate::model::catalog::{Control, Credential};
@@ -97,20 +97,9 @@ pub(super) fn actions(input: &Input<'_>) -> Vec<Action> {
     let mut actions = Vec::new();
     for credential in input.catalog.credentials.values() {
         let Some(hand) = credential.rotator.by_hand() else { continue };
-        let ask = || ActionKind::EscalateCredential { credential: credential.id.clone(), owner: credential.owner.clone() };
-        let mut all: Vec<_> = asks(input, credential, hand).into_iter().map(|reason| (ask(), reason)).collect();
-        all.extend(trial(input, credential, hand));
-        let controls = &credential.satisfies;
-        let criteria = criteria(input.catalog, controls);
-        let made = |(kind, reason)| Action {
-            kind,
-            reason,
-            controls: controls.clone(),
-            criteria: criteria.clone(),
-            permitted_by: Vec::new(),
-            outlook: None,
-        };
-        actions.extend(all.into_iter().map(made));
+        actions.extend(asks(input, credential, hand).into_iter().map(|reason| ask(input, credential, reason)));
+        let trial = trial(input, credential, hand);
+        actions.extend(trial.map(|(kind, reason)| of_its_owner(input, credential, kind, reason)));
     }
     actions
 }

@@ -388,6 +388,19 @@ fn resource_is(input: &Input<'_>, entity: &str, id: &ResourceId, name: &str) -> 
     found.any(|resource| resource.is(name))
 }
 
+/// What is asked of the owner of `credential`, or tried of it. Nothing outside is changed, so no guard is asked.
+pub(super) fn of_its_owner(input: &Input<'_>, credential: &Credential, kind: ActionKind, reason: Reason) -> Action {
+    let controls = credential.satisfies.clone();
+    let criteria = criteria(input.catalog, &controls);
+    Action { kind, reason, controls, criteria, permitted_by: Vec::new(), outlook: None }
+}
+
+/// The owner of `credential` is asked, for this reason.
+pub(super) fn ask(input: &Input<'_>, credential: &Credential, reason: Reason) -> Action {
+    let kind = ActionKind::EscalateCredential { credential: credential.id.clone(), owner: credential.owner.clone() };
+    of_its_owner(input, credential, kind, reason)
+}
+
 pub(super) fn action(input: &Input<'_>, kind: ActionKind, reason: Reason, control: &ControlId) -> Action {
     let controls = vec![control.clone()];
     let criteria = criteria(input.catalog, &controls);

@@ -1,10 +1,10 @@
 //! What another kind of rotator left let in, where the kind that is declared now ends nothing: its owner is asked.
 
 use super::Input;
-use super::choose::{criteria, see};
+use super::choose::{ask, see};
 use crate::model::catalog::Credential;
 use crate::model::id::VersionId;
-use crate::model::plan::{Action, ActionKind, Reason};
+use crate::model::plan::{Action, Reason};
 use crate::model::snapshot::{ROTATION_ENTITY, Resource, VALUE_ENTITY};
 
 /// The version before, when its end was begun while another kind was declared and nobody says that it came.
@@ -20,13 +20,5 @@ pub(super) fn behind(input: &Input<'_>, credential: &Credential) -> Option<Versi
 /// Owners to be asked to end it. Nothing outside is changed, so no guard is asked.
 pub(super) fn findings(input: &Input<'_>) -> Vec<Action> {
     let all = input.catalog.credentials.values().filter_map(|one| Some((one, behind(input, one)?)));
-    let action = |(credential, version): (&Credential, VersionId)| Action {
-        kind: ActionKind::EscalateCredential { credential: credential.id.clone(), owner: credential.owner.clone() },
-        reason: Reason::LeftLetIn { version },
-        controls: credential.satisfies.clone(),
-        criteria: criteria(input.catalog, &credential.satisfies),
-        permitted_by: Vec::new(),
-        outlook: None,
-    };
-    all.map(action).collect()
+    all.map(|(credential, version)| ask(input, credential, Reason::LeftLetIn { version })).collect()
 }

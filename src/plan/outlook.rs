@@ -1,7 +1,7 @@
 //! What lies ahead of a rotation, how long what it replaces must be unused, and which values are let in for too long. Pure.
 
 use super::Input;
-use super::choose::{consumers_behind, criteria, rotation_of, see};
+use super::choose::{ask, consumers_behind, rotation_of, see};
 use super::needs::{is_full, listed_keys, user};
 use super::standing::{held, returns, settled};
 use super::usage::{WHO_AM_I, unseen_use};
@@ -219,15 +219,7 @@ pub(super) fn late(input: &Input<'_>) -> Vec<Action> {
         let valid = exceeded.map(|(since, limit)| Reason::ValidTooLong { since, limit });
         [valid, overdue(input, credential)].into_iter().flatten().map(move |reason| (credential, reason))
     });
-    let action = |(credential, reason): (&Credential, Reason)| Action {
-        kind: ActionKind::EscalateCredential { credential: credential.id.clone(), owner: credential.owner.clone() },
-        reason,
-        controls: credential.satisfies.clone(),
-        criteria: criteria(input.catalog, &credential.satisfies),
-        permitted_by: Vec::new(),
-        outlook: None,
-    };
-    reasons.map(action).collect()
+    reasons.map(|(credential, reason)| ask(input, credential, reason)).collect()
 }
 
 /// Why the owner is asked at the deadline; that it has passed is told by the store's clock.

@@ -1,7 +1,7 @@
 //! Rotations of which no attempt is left: a person is asked, since another run would change nothing.
 
 use super::Input;
-use super::choose::{criteria, see};
+use super::choose::{ask, see};
 use crate::model::catalog::Credential;
 use crate::model::id::VersionId;
 use crate::model::plan::{Action, ActionKind, HeldBecause, Reason};
@@ -30,13 +30,5 @@ pub(super) fn held(input: &Input<'_>, credential: &Credential, kind: &ActionKind
 /// Owners to be asked why every attempt failed.
 pub(super) fn findings(input: &Input<'_>) -> Vec<Action> {
     let all = input.catalog.credentials.values().filter_map(|one| Some((one, attempts(input, one)?)));
-    let action = |(credential, attempts): (&Credential, u8)| Action {
-        kind: ActionKind::EscalateCredential { credential: credential.id.clone(), owner: credential.owner.clone() },
-        reason: Reason::AttemptsSpent { attempts },
-        controls: credential.satisfies.clone(),
-        criteria: criteria(input.catalog, &credential.satisfies),
-        permitted_by: Vec::new(),
-        outlook: None,
-    };
-    all.map(action).collect()
+    all.map(|(credential, attempts)| ask(input, credential, Reason::AttemptsSpent { attempts })).collect()
 }

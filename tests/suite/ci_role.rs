@@ -43,15 +43,7 @@ fn a_job_takes_its_role_by_its_own_identity_and_neither_token_is_shown() {
         .with("ACTIONS_ID_TOKEN_REQUEST_TOKEN", BEARER)
         .with("AWS_EC2_METADATA_DISABLED", "true")
         .with("NO_PROXY", "127.0.0.1");
-    world.ship(&["ROT-01"]);
-    world.write(
-        "slm.toml",
-        &format!(
-            "[source.prod]\naws = {{ account = \"123456789012\", regions = [\"eu-west-1\"], endpoint = \"{}\" }}\n\n\
-             [tiers]\ndefault = \"standard\"\nlimits = {{ standard = \"60d\" }}\n",
-            moto.endpoint
-        ),
-    );
+    world.looks_at(&moto.endpoint);
     world.commit();
     let ran = world.slm(&["plan", "--format", "json", "-vvv", "--log-json"]);
     assert!(ran.out.contains("assumed-role/slm-ci/slm-read"), "{}{}", ran.out, ran.err);

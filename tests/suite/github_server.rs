@@ -41,7 +41,7 @@ impl Dispatched {
         let (status, conclusion) = if self.left == 0 { ("completed", Some("success")) } else { ("in_progress", None) };
         json!({
             "id": at + 1, "status": status, "conclusion": conclusion, "display_title": format!("deploy {}", self.version),
-            "path": format!(".github/workflows/{}", self.file), "created_at": "2026-11-24T06:00:00Z",
+            "path": format!(".github/workflows/{}", self.file), "created_at": "2026-11-24T06:00:01Z",
         })
     }
 }

@@ -22,14 +22,7 @@ pub fn world(endpoint: &str) -> World {
         .with("AWS_SECRET_ACCESS_KEY", "test")
         .with("AWS_EC2_METADATA_DISABLED", "true")
         .with("NO_PROXY", "127.0.0.1");
-    world.ship(&["ROT-01"]);
-    world.write(
-        "slm.toml",
-        &format!(
-            "[source.prod]\naws = {{ account = \"123456789012\", regions = [\"eu-west-1\"], endpoint = \"{endpoint}\" }}\n\n\
-             [tiers]\ndefault = \"standard\"\nlimits = {{ standard = \"60d\" }}\n"
-        ),
-    );
+    world.looks_at(endpoint);
     world.write(
         "credentials/deployer.toml",
         r#"title = "Access key of the deployer"

@@ -329,6 +329,19 @@ impl World {
         self.write(path, &text.replace(from, to));
     }
 
+    /// Has it look at the account that moto has at `endpoint`, by the shipped ROT-01.
+    pub fn looks_at(&self, endpoint: &str) {
+        self.ship(&["ROT-01"]);
+        let source = "account = \"123456789012\", regions = [\"eu-west-1\"]";
+        self.write(
+            "slm.toml",
+            &format!(
+                "[source.prod]\naws = {{ {source}, endpoint = \"{endpoint}\" }}\n\n\
+                 [tiers]\ndefault = \"standard\"\nlimits = {{ standard = \"60d\" }}\n"
+            ),
+        );
+    }
+
     /// Writes the shipped controls `ids` with their rules, the guards, and what these need of the schema: reading all of it takes a
     /// debug build a second.
     pub fn ship(&self, ids: &[&str]) {
