@@ -152,13 +152,13 @@ fn results(told: &Told<'_>) -> Json {
     } })
 }
 
-/// One run: an observation and a finding for each control that it judged.
+/// One run: an observation for each control that it judged, and a finding where there was something to find.
 fn result(told: &Told<'_>, run: &RunNote, said: &BTreeMap<ControlId, Said>) -> Json {
     let (mut observations, mut findings) = (Vec::new(), Vec::new());
     for (control, said) in said.iter().filter_map(|(id, said)| Some((told.catalog.controls.get(id)?, said))) {
         let id = told.id(&["observation", run.id.as_str(), control.id.as_str()]);
         observations.push(observation(told, run, control, said, &id));
-        findings.push(finding(told, run, control, said, &id));
+        findings.extend(finding(told, run, control, said, &id));
     }
     let mut result = json!({
         "uuid": told.document("result", &[run.id.as_str()]),
@@ -170,8 +170,10 @@ fn result(told: &Told<'_>, run: &RunNote, said: &BTreeMap<ControlId, Said>) -> J
         "props": [{ "name": "evidence-commit", "ns": NS, "value": run.commit }],
         "reviewed-controls": reviewed(told, |id| said.contains_key(id)),
     });
-    if !observations.is_empty() {
-        (result["observations"], result["findings"]) = (json!(observations), json!(findings));
+    for (name, list) in [("observations", observations), ("findings", findings)] {
+        if !list.is_empty() {
+            result[name] = json!(list);
+        }
     }
     result
 }
@@ -204,17 +206,18 @@ fn observation(told: &Told<'_>, run: &RunNote, control: &Control, said: &Said, i
 }
 
 /// Satisfied only when everything was seen and met the control by its rule: what only an exception permits does not, and is told beside it.
-fn finding(told: &Told<'_>, run: &RunNote, control: &Control, said: &Said, observation: &str) -> Json {
+/// `None` where nobody met it and nobody could fail it: that is no satisfaction, and OSCAL has no third word.
+fn finding(told: &Told<'_>, run: &RunNote, control: &Control, said: &Said, observation: &str) -> Option<Json> {
     let count = |status: Status| said.tally.get(&status).copied().unwrap_or(0);
     let (failing, unseen, excepted) = (count(Status::NonCompliant), count(Status::NoEvidence), count(Status::Excepted));
     let (state, reason) = match (failing, unseen + excepted, count(Status::Compliant)) {
-        (0, 0, 0) => ("satisfied", "other"),
+        (0, 0, 0) => return None,
         (0, 0, _) => ("satisfied", "pass"),
         (0, ..) => ("not-satisfied", "other"),
         _ => ("not-satisfied", "fail"),
     };
     let remarks = format!("{failing} non-compliant, {unseen} without evidence, {excepted} excepted and counted in the population.");
-    json!({
+    Some(json!({
         "uuid": told.id(&["finding", run.id.as_str(), control.id.as_str()]),
         "title": title(control),
         "description": control.statement,
@@ -225,7 +228,7 @@ fn finding(told: &Told<'_>, run: &RunNote, control: &Control, said: &Said, obser
         },
         "props": criteria(control).iter().map(|one| json!({ "name": "criterion", "ns": NS, "value": one })).collect::<Vec<_>>(),
         "related-observations": [{ "observation-uuid": observation }],
-    })
+    }))
 }
 
 /// What is open at the end; `None` when nothing is.
